@@ -1,0 +1,191 @@
+//! The configuration: one TOML file, environment variables over it, defaults under it.
+//!
+//! Read once at start by `commands`; everything after that sees finished values. The tables of models and tiers are data:
+//! their defaults are in `config/defaults.toml`, which is also what docs/configuration.md prints.
+
+pub mod models;
+pub mod tiers;
+
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
+
+use secrecy::SecretString;
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+pub use models::{Model, ModelTable, Provider, ProviderKind};
+pub use tiers::{Tier, TierTable};
+
+const DEFAULTS: &str = include_str!("config/defaults.toml");
+
+/// Everything that a deployment can set.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The address of the one port.
+    pub listen: SocketAddr,
+    /// Where the SQLite file, workspaces, uploads and generated secrets live.
+    pub data_dir: PathBuf,
+    /// A PostgreSQL URL; SQLite in the data folder when absent.
+    pub database_url: Option<SecretString>,
+    /// Whether tiers and credits are enforced.
+    pub limits: Limits,
+    /// Who may ask.
+    pub auth: Auth,
+    /// The door.
+    pub http: Http,
+    /// How runs are worked on.
+    pub worker: Worker,
+    /// Where tools run.
+    pub sandbox: Sandbox,
+    /// Providers of models by name.
+    #[serde(default)]
+    pub providers: std::collections::BTreeMap<String, Provider>,
+    /// The public models.
+    pub models: Vec<Model>,
+    /// The tiers.
+    pub tiers: Vec<Tier>,
+}
+
+/// Whether tiers and credits are enforced.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Limits {
+    /// They are.
+    On,
+    /// A private installation without plans.
+    Off,
+}
+
+/// Who may ask, and how they prove it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// The HS256 secret; made in the data folder when neither it nor a JWKS is given.
+    pub jwt_secret: Option<SecretString>,
+    /// A JWKS file with public keys for RS256, ES256 and EdDSA.
+    pub jwks_file: Option<PathBuf>,
+    /// The `iss` that tokens must have, when set.
+    pub issuer: Option<String>,
+    /// The `aud` that tokens must contain, when set.
+    pub audience: Option<String>,
+    /// The claim that gives the role.
+    pub role_claim: String,
+    /// A token that opens /metrics, besides a super admin's.
+    pub metrics_token: Option<SecretString>,
+}
+
+/// The door.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Http {
+    /// Origins that browsers may call from, exactly; none by default.
+    pub cors_origins: Vec<String>,
+    /// The largest body of a JSON request or gRPC message, in bytes.
+    pub max_message_bytes: usize,
+    /// The largest multipart body, in bytes.
+    pub max_form_bytes: u64,
+    /// How long open requests may go on after a shutdown was asked for, in seconds.
+    pub shutdown_grace_seconds: u64,
+    /// How often an idle event stream says that it is alive, in seconds.
+    pub heartbeat_seconds: u64,
+}
+
+/// How runs are worked on.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    /// Runs that one process works on at once.
+    pub max_runs: usize,
+    /// How long a lease lasts without renewal, in seconds.
+    pub lease_seconds: u64,
+    /// How long a run may take, in seconds.
+    pub run_timeout_seconds: u64,
+    /// Model calls of one run at most.
+    pub max_steps: u32,
+    /// Tokens that one run may use at most, in and out together.
+    pub max_tokens: u64,
+    /// Tool calls that may run at the same time.
+    pub max_parallel_calls: usize,
+}
+
+/// Where tools run.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sandbox {
+    /// The first uid of the range that projects get, when the service runs as root.
+    pub uid_base: u32,
+    /// Another root file system for the sandbox, instead of the host's /usr.
+    pub rootfs: Option<PathBuf>,
+    /// The bubblewrap program.
+    pub bwrap: PathBuf,
+    /// How long a command may take when the model does not say, in seconds.
+    pub default_timeout_seconds: u64,
+    /// How long a command may take at most, in seconds.
+    pub max_timeout_seconds: u64,
+    /// Output of one call that the model sees, in bytes: head and tail are kept.
+    pub max_output_bytes: usize,
+    /// What a workspace may hold, in bytes.
+    pub max_workspace_bytes: u64,
+    /// How many files and folders a workspace may hold.
+    pub max_workspace_files: u64,
+    /// The largest single file that a command may write, in bytes.
+    pub max_file_bytes: u64,
+    /// The size of the private /tmp, in bytes.
+    pub tmp_bytes: u64,
+    /// Memory of one command's process tree, in bytes.
+    pub max_memory_bytes: u64,
+    /// Processes of one command's tree.
+    pub max_processes: u64,
+}
+
+impl Config {
+    /// Reads the defaults and lays the given file over them, key by key; lists of tables are replaced as a whole.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST with the file's name, the line and what is wrong there.
+    pub fn parse(name: &str, text: &str) -> Result<Self> {
+        let defaults: toml::Table =
+            toml::from_str(DEFAULTS).map_err(|error| Error::internal("the built-in configuration is broken", error))?;
+        let over: toml::Table = toml::from_str(text).map_err(|error| Error::invalid(format!("{name}: {error}")))?;
+        let mut merged = defaults;
+        lay_over(&mut merged, over);
+        let config: Self = toml::Value::Table(merged)
+            .try_into()
+            .map_err(|error: toml::de::Error| Error::invalid(format!("{name}: {}", error.message())))?;
+        config
+            .check()
+            .map_err(|error| Error::invalid(format!("{name}: {}", error.message())))?;
+        Ok(config)
+    }
+
+    /// The model table, with its rules.
+    pub fn model_table(&self) -> ModelTable {
+        ModelTable::new(self.models.clone())
+    }
+
+    /// The tier table, with its rules.
+    pub fn tier_table(&self) -> TierTable {
+        TierTable::new(self.tiers.clone())
+    }
+
+    /// How long a run may take.
+    pub fn run_timeout(&self) -> Duration {
+        Duration::from_secs(self.worker.run_timeout_seconds)
+    }
+
+    fn check(&self) -> Result<()> {
+        models::check(&self.models, &self.providers)?;
+        tiers::check(&self.tiers, &self.models)
+    }
+}
+
+fn lay_over(under: &mut toml::Table, over: toml::Table) {
+    for (key, value) in over {
+        match (under.get_mut(&key), value) {
+            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => lay_over(below, above),
+            (_, value) => {
+                under.insert(key, value);
+            }
+        }
+    }
+}

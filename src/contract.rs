@@ -1,0 +1,18 @@
+//! The generated messages and clients of the contract, and its descriptors.
+
+/// The encoded `FileDescriptorSet` of the contract, options, comments and imports included.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+mod generated {
+    #![expect(
+        missing_docs,
+        clippy::all,
+        clippy::pedantic,
+        clippy::allow_attributes,
+        clippy::allow_attributes_without_reason,
+        reason = "generated code"
+    )]
+    include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+}
+
+pub use generated::{google, runyard};

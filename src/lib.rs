@@ -1,0 +1,42 @@
+//! Runyard runs AI agents for other programs. This file is the map of the crate.
+//!
+//! Rings, each looking only down: WIRE (`wire`, with `server` above it) → NOUNS (`accounts` … `runs`) → ENGINE (`engine`,
+//! `llm`, `tools`, `sandbox`) → GROUND (`error`, `id`, `clock`, `config`, `db`, `telemetry`). ARCHITECTURE.md says why.
+
+// Ground.
+pub mod clock;
+pub mod config;
+pub mod contract;
+pub mod db;
+pub mod error;
+pub mod id;
+pub mod telemetry;
+
+// Engine.
+pub mod engine;
+pub mod llm;
+pub mod sandbox;
+pub mod tools;
+
+// Nouns, in the order in which each may use only those before it.
+pub mod accounts;
+pub mod agents;
+pub mod events;
+pub mod limits;
+pub mod projects;
+pub mod runs;
+pub mod threads;
+pub mod uploads;
+
+// Wire.
+pub mod wire;
+
+// The program.
+pub mod app;
+pub mod client;
+pub mod commands;
+pub mod server;
+pub mod worker;
+
+pub use contract::runyard::v1;
+pub use error::{Error, Result};

@@ -1,0 +1,16 @@
+//! The integration tests: one binary, folders as in `src`.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod auth;
+mod command_line;
+mod engine;
+mod json;
+mod llm;
+mod sandbox;
+mod tools;
+mod transcoding;
