@@ -5,11 +5,13 @@
 //! tool starts only after its call is recorded, and a recorded call gets exactly one recorded result, from this worker or
 //! from the one that takes the run up again.
 
-mod answer;
+pub mod answer;
 mod budget;
-mod calls;
+pub mod calls;
 pub mod compact;
+pub mod history;
 pub mod prompt;
+mod record;
 pub mod salvage;
 mod turn;
 

@@ -3,7 +3,17 @@
 //! `worker` takes a [`Toolbox`] from [`core`] or [`none`] and gives it to the engine, which checks arguments against the
 //! schema before it calls a tool. Arguments never pass through a shell, except the one that bash is asked to run.
 
+pub mod bash;
+mod diff;
+pub mod edit;
+pub mod excerpt;
+mod files;
+pub mod glob;
+pub mod grep;
+mod lines;
+pub mod read;
 mod toolbox;
+pub mod write;
 
 use std::sync::Arc;
 

@@ -3,6 +3,7 @@
 //! `worker` calls [`Prompt::assemble`] once per run. The prompt of a run is a pure function of its parts.
 
 use chrono::NaiveDate;
+use std::fmt::Write as _;
 
 /// What an agent without a system prompt of its own is told: the default configuration.
 pub const DEFAULT_SYSTEM_PROMPT: &str = "\
@@ -53,7 +54,7 @@ impl Prompt<'_> {
             }
             None => text.push_str(CHAT_RULES),
         }
-        text.push_str(&format!("\n\nToday is {}.", self.today.format("%Y-%m-%d")));
+        let _ = write!(text, "\n\nToday is {}.", self.today.format("%Y-%m-%d"));
         text
     }
 }

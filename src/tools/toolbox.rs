@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use jsonschema::Validator;
 use serde_json::Value;
 
-use super::{Effect, Tool};
+use super::{Effect, Tool, bash::Bash, edit::Edit, glob::Glob, grep::Grep, read::Read, write::Write};
 use crate::llm::ToolSpec;
 
 /// How many mistakes in the arguments the model is told at once.
@@ -98,7 +98,16 @@ impl Slot {
     }
 }
 
-static CORE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| Arc::new(Toolbox::new(Vec::new())));
+static CORE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| {
+    Arc::new(Toolbox::new(vec![
+        Arc::new(Bash),
+        Arc::new(Read),
+        Arc::new(Write),
+        Arc::new(Edit),
+        Arc::new(Glob),
+        Arc::new(Grep),
+    ]))
+});
 static NONE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| Arc::new(Toolbox::new(Vec::new())));
 
 /// The six core tools: bash, read, write, edit, glob, grep.
