@@ -1,1 +1,3 @@
-//! To come.
+//! HTTP.
+pub mod fault;
+pub mod route;
