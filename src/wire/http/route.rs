@@ -40,8 +40,8 @@ struct Target {
 /// Where a request goes.
 #[derive(Debug)]
 pub enum Routed<'r> {
-    /// To this rule, with these fields from the path.
-    To(&'r Rule, Vec<(&'r str, Cow<'r, str>)>),
+    /// To the rule with this number, with these fields from the path.
+    To(usize, Vec<(&'r str, Cow<'r, str>)>),
     /// Nowhere, but these methods are answered at this path.
     OtherMethods(Vec<HttpMethod>),
     /// Nowhere.
@@ -87,7 +87,7 @@ impl Router {
                     .captures
                     .iter()
                     .map(|capture| (&*capture.field, path.value(capture)));
-                Routed::To(&self.rules[target.rule], values.collect())
+                Routed::To(target.rule, values.collect())
             }
             Found::OtherMethods(methods) => Routed::OtherMethods(methods),
             Found::Nothing => Routed::Nowhere,
