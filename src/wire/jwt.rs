@@ -23,7 +23,7 @@ use secrecy::{ExposeSecret, SecretString};
 pub use claims::Claims;
 pub use credential::{Credential, credential};
 pub use mint::{Grant, mint};
-pub use secret::load_or_create as load_or_create_secret;
+pub use secret::{load as load_secret, load_or_create as load_or_create_secret};
 
 use crate::{
     config::Auth,

@@ -28,6 +28,21 @@ const MAX_FILE_BYTES: u64 = 4096;
 /// # Errors
 /// INVALID_REQUEST saying what to do, when the secret is too short or its file cannot be used.
 pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
+    match load(config)? {
+        None if config.auth.jwks_file.is_none() => {
+            let path = config.data_dir.join(FILE);
+            create(&config.data_dir, &path).map_err(|error| unusable(&path, &error))?;
+            load(config)
+        }
+        found => Ok(found),
+    }
+}
+
+/// The configured secret, or the one of the data folder when it is there.
+///
+/// # Errors
+/// As [`load_or_create`].
+pub fn load(config: &Config) -> Result<Option<SecretString>> {
     if let Some(secret) = &config.auth.jwt_secret {
         check(secret)?;
         return Ok(Some(secret.clone()));
@@ -37,11 +52,10 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     }
     let path = config.data_dir.join(FILE);
     let text = match read(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => create(&config.data_dir, &path).and_then(|()| read(&path)),
-        found => found,
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(&path, &error)),
     };
-    let text =
-        text.map_err(|error| Error::invalid(format!("the token secret {} cannot be used: {error}", path.display())))?;
     let secret = SecretString::from(text.trim_end_matches('\n').to_owned());
     check(&secret).map_err(|error| {
         Error::invalid(format!(
@@ -51,6 +65,10 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
         ))
     })?;
     Ok(Some(secret))
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Error {
+    Error::invalid(format!("the token secret {} cannot be used: {error}", path.display()))
 }
 
 /// Refuses a secret that could be guessed.
