@@ -1,1 +1,120 @@
-//! To come.
+//! The command line.
+//!
+//! Called by `main` alone. A command returns how it ended or an error; here it becomes the exit code: 0 it worked, 1 it
+//! failed, 2 it was called wrongly (clap's), 130 it was stopped.
+
+mod agents;
+mod connection;
+mod migrate;
+mod output;
+mod run;
+mod serve;
+mod settings;
+mod token;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    error::{Code, Error, Result},
+    telemetry,
+};
+use settings::Settings;
+
+/// Runyard runs AI agents for other programs.
+#[derive(Debug, Parser)]
+#[command(name = "runyard", version, max_term_width = 100, after_help = settings::VARIABLES)]
+struct Cli {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Start the server.
+    Serve(serve::Serve),
+    /// Start a run, watch it live and list the files it made.
+    Run(run::Run),
+    /// List, create and show agents.
+    Agents(agents::Agents),
+    /// Print a token for a caller, signed with the server's secret.
+    Token(token::Token),
+    /// Apply the database migrations and leave.
+    Migrate,
+}
+
+/// How a command ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Ending {
+    Well,
+    RunFailed,
+    Stopped,
+}
+
+/// Reads the arguments and does what they say.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match execute(cli) {
+        Ok(Ending::Well) => ExitCode::SUCCESS,
+        Ok(Ending::RunFailed) => ExitCode::FAILURE,
+        Ok(Ending::Stopped) => ExitCode::from(130),
+        Err(error) => {
+            tracing::debug!(%error, "the command failed");
+            output::complain(&explain(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn execute(cli: Cli) -> Result<Ending> {
+    let settings = cli.settings;
+    match cli.command {
+        Command::Serve(serve) => serve.execute(&settings),
+        Command::Migrate => migrate::execute(&settings),
+        Command::Token(token) => token.execute(&settings),
+        Command::Run(run) => {
+            telemetry::start_logging(&settings.log_filter("warn"))?;
+            client_runtime()?.block_on(run.execute(&settings))
+        }
+        Command::Agents(agents) => {
+            telemetry::start_logging(&settings.log_filter("warn"))?;
+            client_runtime()?.block_on(agents.execute(&settings))
+        }
+    }
+}
+
+/// A client needs one thread.
+fn client_runtime() -> Result<Runtime> {
+    started(Builder::new_current_thread().enable_all().build())
+}
+
+/// A server uses all cores.
+fn server_runtime() -> Result<Runtime> {
+    started(Builder::new_multi_thread().enable_all().build())
+}
+
+fn started(runtime: std::io::Result<Runtime>) -> Result<Runtime> {
+    runtime.map_err(|error| Error::internal("the runtime cannot be started", error))
+}
+
+/// The sentence of an error on one line, and what to do about it where that is not said already.
+fn explain(error: &Error) -> String {
+    let message = output::one_line(error.message());
+    let advice = match error.code() {
+        Code::NotAuthenticated => {
+            "the server does not accept this token; make one with `runyard token` beside its data folder, or set RUNYARD_TOKEN"
+        }
+        Code::AgentRunLimitExceeded => "wait for a run to end, or stop one",
+        Code::Internal => {
+            return error.cause().map_or(message.clone(), |cause| {
+                format!("{message}: {}", output::one_line(&cause.to_string()))
+            });
+        }
+        _ => return message,
+    };
+    format!("{message} ({advice})")
+}

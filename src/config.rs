@@ -3,6 +3,7 @@
 //! Read once at start by `commands`; everything after that sees finished values. The tables of models and tiers are data:
 //! their defaults are in `config/defaults.toml`, which is also what docs/configuration.md prints.
 
+pub mod environment;
 pub mod models;
 pub mod tiers;
 

@@ -1,1 +1,68 @@
-//! To come.
+//! Logs and metrics.
+//!
+//! Called once by `commands`; calling again changes nothing, so that tests may start many servers in one process.
+
+use std::{
+    io::{IsTerminal, stderr},
+    sync::OnceLock,
+};
+
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::error::{Error, Result};
+
+/// Seconds: from an answer out of memory to a long run.
+const BUCKETS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
+];
+
+static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+
+/// Starts logging to standard error: text on a terminal, JSON otherwise. The filter is as in `RUNYARD_LOG`.
+///
+/// # Errors
+/// INVALID_REQUEST when the filter cannot be read.
+pub fn start_logging(filter: &str) -> Result<()> {
+    let filter = EnvFilter::try_new(filter).map_err(|error| {
+        Error::invalid(format!(
+            "RUNYARD_LOG is not a log filter such as info or runyard=debug: {error}"
+        ))
+    })?;
+    let registry = tracing_subscriber::registry().with(filter);
+    // A second call finds a subscriber in place, which is fine.
+    let _ = if stderr().is_terminal() {
+        registry
+            .with(fmt::layer().with_writer(stderr).with_target(false))
+            .try_init()
+    } else {
+        registry
+            .with(fmt::layer().json().flatten_event(true).with_writer(stderr))
+            .try_init()
+    };
+    Ok(())
+}
+
+/// Starts collecting metrics.
+pub fn start_metrics() {
+    handle();
+}
+
+/// The metrics in the text format of Prometheus; empty when another recorder was there first.
+pub fn render() -> String {
+    handle().map_or_else(String::new, |handle| {
+        handle.run_upkeep();
+        handle.render()
+    })
+}
+
+fn handle() -> Option<&'static PrometheusHandle> {
+    METRICS
+        .get_or_init(|| {
+            let recorder = PrometheusBuilder::new().set_buckets(BUCKETS).ok()?.build_recorder();
+            let handle = recorder.handle();
+            metrics::set_global_recorder(recorder).ok()?;
+            Some(handle)
+        })
+        .as_ref()
+}

@@ -1,1 +1,194 @@
-//! To come.
+//! Who signed this: JSON Web Tokens (RFC 7519, with the advice of RFC 8725).
+//!
+//! Called by the caller layer for every request, and by `runyard token`, which mints. The invariant: the key decides how a
+//! token is checked; nothing in a token's header does more than pick one of our own keys. Every refusal looks the same from
+//! outside ("Not authenticated"); the cause is for the debug log.
+
+mod claims;
+mod credential;
+mod keys;
+mod mint;
+mod secret;
+
+use std::{
+    path::PathBuf,
+    sync::atomic::{AtomicI64, Ordering},
+};
+
+use arc_swap::ArcSwap;
+use chrono::{DateTime, Utc};
+use jsonwebtoken::crypto;
+use secrecy::{ExposeSecret, SecretString};
+
+pub use claims::Claims;
+pub use credential::{Credential, credential};
+pub use mint::{Grant, mint};
+pub use secret::{load as load_secret, load_or_create as load_or_create_secret};
+
+use crate::{
+    config::Auth,
+    error::{Code, Error, Result},
+};
+use claims::Rules;
+use keys::{Header, Key, KeySet};
+
+/// The longest token that is looked at, in bytes.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+
+/// How far the clocks of an issuer and ours may differ, in seconds.
+pub const LEEWAY_SECONDS: i64 = 30;
+
+/// How often an unknown key id may make us read the JWKS file again, in seconds.
+const REFRESH_SECONDS: i64 = 60;
+
+/// How long the keys of the JWKS file are used without looking whether it changed, in seconds.
+const KEYS_TTL_SECONDS: i64 = 300;
+
+/// Checks tokens against the configured keys.
+#[derive(Debug)]
+pub struct Verifier {
+    secret: Option<Key>,
+    jwks_file: Option<PathBuf>,
+    jwks: ArcSwap<KeySet>,
+    read_at: AtomicI64,
+    rules: Rules,
+}
+
+impl Verifier {
+    /// A verifier for the configured issuer, audience and JWKS file, and for HS256 when there is a secret.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST saying what to do, when the secret is too short, the JWKS file cannot be used, or there is no key.
+    pub fn new(auth: &Auth, secret: Option<&SecretString>) -> Result<Self> {
+        let secret = match secret {
+            Some(secret) => {
+                secret::check(secret)?;
+                Some(Key::from_secret(secret.expose_secret().as_bytes()))
+            }
+            None => None,
+        };
+        let jwks = match &auth.jwks_file {
+            Some(path) => KeySet::read(path)?,
+            None => KeySet::default(),
+        };
+        if secret.is_none() && jwks.is_empty() {
+            return Err(Error::invalid(
+                "no key to check tokens with: set RUNYARD_JWT_SECRET or RUNYARD_JWKS_FILE",
+            ));
+        }
+        Ok(Self {
+            secret,
+            jwks_file: auth.jwks_file.clone(),
+            jwks: ArcSwap::from_pointee(jwks),
+            read_at: AtomicI64::new(i64::MIN),
+            rules: Rules::from(auth),
+        })
+    }
+
+    /// Checks a token and returns what it says.
+    ///
+    /// # Errors
+    /// NOT_AUTHENTICATED, always with the same sentence; the cause says why.
+    pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
+        self.check(token, now.timestamp()).map_err(not_authenticated)
+    }
+
+    fn check(&self, token: &str, now: i64) -> Result<Claims, String> {
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(format!(
+                "the token has {} bytes, at most {MAX_TOKEN_BYTES} are read",
+                token.len()
+            ));
+        }
+        let mut parts = token.split('.');
+        let (Some(header), Some(payload), Some(signature), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err("the token has not three parts".into());
+        };
+        let header = Header::read(header)?;
+        let signed = &token[..token.len() - signature.len() - 1];
+        let verify = |key: &Key| key.verify(&header, signed.as_bytes(), signature);
+        self.refresh_when_stale(now);
+        match self.with_key(&header, verify) {
+            Some(outcome) => outcome?,
+            // The issuer may have a new key since we read the file.
+            None if self.refresh_for_unknown_key(now) => self.with_key(&header, verify).ok_or(NO_KEY)??,
+            None => return Err(NO_KEY.into()),
+        }
+        claims::read(payload, &self.rules, now)
+    }
+
+    /// Runs the check with the key that the header picks: the one of its key id, or without one the single key that fits.
+    fn with_key<T>(&self, header: &Header, check: impl FnOnce(&Key) -> T) -> Option<T> {
+        let jwks = self.jwks.load();
+        let mut fitting = self.secret.iter().chain(jwks.iter()).filter(|key| key.fits(header));
+        match (fitting.next(), fitting.next()) {
+            (Some(key), None) => Some(check(key)),
+            _ => None,
+        }
+    }
+
+    fn refresh_when_stale(&self, now: i64) {
+        let read_at = self.read_at.load(Ordering::Relaxed);
+        if read_at == i64::MIN {
+            // The first token sets the watch: the file was read at start.
+            let _ = self
+                .read_at
+                .compare_exchange(i64::MIN, now, Ordering::Relaxed, Ordering::Relaxed);
+        } else if now.saturating_sub(read_at) >= KEYS_TTL_SECONDS {
+            self.refresh(read_at, now);
+        }
+    }
+
+    /// Reads the file again for a key id that is not known, at most once a minute whatever arrives.
+    fn refresh_for_unknown_key(&self, now: i64) -> bool {
+        let read_at = self.read_at.load(Ordering::Relaxed);
+        now.saturating_sub(read_at) >= REFRESH_SECONDS && self.refresh(read_at, now)
+    }
+
+    fn refresh(&self, read_at: i64, now: i64) -> bool {
+        let Some(path) = &self.jwks_file else { return false };
+        // One of many callers reads; the others go on with the old keys.
+        if self
+            .read_at
+            .compare_exchange(read_at, now, Ordering::Relaxed, Ordering::Relaxed)
+            .is_err()
+        {
+            return false;
+        }
+        match KeySet::read(path) {
+            Ok(keys) => {
+                self.jwks.store(keys.into());
+                true
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the JWKS file cannot be read again; the earlier keys stay in use");
+                false
+            }
+        }
+    }
+}
+
+const NO_KEY: &str = "no single key of ours fits the token";
+
+fn not_authenticated(cause: String) -> Error {
+    Error::new(Code::NotAuthenticated, "Not authenticated").caused_by(cause)
+}
+
+impl Key {
+    /// Checks the signature with this key and this key's algorithm.
+    fn verify(&self, header: &Header, signed: &[u8], signature: &str) -> Result<(), String> {
+        if !self.allows(&header.alg) {
+            return Err(format!(
+                "the token says {:?}, its key says {:?}",
+                header.alg, self.algorithm
+            ));
+        }
+        match crypto::verify(signature, signed, &self.decoding, self.algorithm) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err("the signature is wrong".into()),
+            Err(error) => Err(format!("the signature cannot be checked: {error}")),
+        }
+    }
+}

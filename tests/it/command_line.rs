@@ -1,1 +1,139 @@
-//! To come.
+//! The command line: the real program, called as a person or a script calls it.
+
+mod configuration;
+
+use std::{
+    path::Path,
+    process::{Command, Output},
+};
+
+use runyard::{config::Config, wire::jwt::Verifier};
+use secrecy::SecretString;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// Calls the program in an empty environment.
+fn runyard(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_runyard"))
+        .args(arguments)
+        .current_dir(folder)
+        .env_clear()
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What a failed command says: one line, and nothing on standard output.
+fn complaint(output: &Output, code: i32) -> String {
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert_eq!(stdout(output), "");
+    let line = said.strip_suffix('\n').unwrap_or(&said);
+    assert!(!line.contains('\n') && line.starts_with("runyard: "), "{said}");
+    line.to_owned()
+}
+
+#[test]
+fn it_says_what_it_can_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let help = runyard(folder.path(), &["--help"], &[]);
+    assert_eq!(help.status.code(), Some(0));
+    for word in [
+        "serve",
+        "run",
+        "agents",
+        "token",
+        "migrate",
+        "RUNYARD_DATA_DIR",
+        "RUNYARD_OPENAI_BASE_URL",
+    ] {
+        assert!(stdout(&help).contains(word), "{word}");
+    }
+    let version = runyard(folder.path(), &["--version"], &[]);
+    assert_eq!(stdout(&version), format!("runyard {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn a_wrong_call_is_told_apart_from_a_failure() {
+    let folder = tempfile::tempdir().unwrap();
+    for wrong in [
+        &["fly"][..],
+        &["run"],
+        &["run", ""],
+        &["run", "x", "--mode", "y"],
+        &["token"],
+        &["token", "--sub", ""],
+        &["token", "--sub", "a", "--ttl", "soon"],
+        &["token", "--sub", "a", "--ttl", "0d"],
+        &["token", "--sub", "a", "--ttl", "99999999999999999999d"],
+        &["agents"],
+        &["serve", "--listen", "here"],
+    ] {
+        assert_eq!(runyard(folder.path(), wrong, &[]).status.code(), Some(2), "{wrong:?}");
+    }
+    assert_eq!(
+        runyard(folder.path(), &["token", "--sub", "a", "--ttl", "1d"], &[])
+            .status
+            .code(),
+        Some(0)
+    );
+}
+
+#[test]
+fn a_printed_token_is_accepted() {
+    let folder = tempfile::tempdir().unwrap();
+    let given = runyard(
+        folder.path(),
+        &["token", "--sub", "me", "--role", "super_admin", "--ttl", "12h"],
+        &[("RUNYARD_JWT_SECRET", SECRET)],
+    );
+    let config = Config::parse("test", "").unwrap();
+    let now = runyard::clock::Clock::default().now();
+    let verifier = Verifier::new(&config.auth, Some(&SecretString::from(SECRET))).unwrap();
+    let claims = verifier.verify(stdout(&given).trim_end(), now).unwrap();
+    assert_eq!(
+        (claims.subject.as_str(), claims.role.as_deref()),
+        ("me", Some("super_admin"))
+    );
+    let lasts = (claims.expires_at - now).num_minutes();
+    assert!((719..=720).contains(&lasts), "{lasts}");
+    assert!(!folder.path().join("data").exists(), "a given secret needs no folder");
+
+    let made = runyard(folder.path(), &["token", "--sub", "me", "--data-dir", "elsewhere"], &[]);
+    let secret = std::fs::read_to_string(folder.path().join("elsewhere/jwt.secret")).unwrap();
+    let verifier = Verifier::new(&config.auth, Some(&SecretString::from(secret))).unwrap();
+    assert_eq!(verifier.verify(stdout(&made).trim_end(), now).unwrap().role, None);
+}
+
+#[test]
+fn a_failure_is_one_line_that_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let fails =
+        |arguments: &[&str], variables: &[(&str, &str)]| complaint(&runyard(folder.path(), arguments, variables), 1);
+    let said = fails(&["run", "hello"], &[]);
+    assert!(
+        said.contains("set RUNYARD_TOKEN") && said.contains("--data-dir"),
+        "{said}"
+    );
+    assert!(!folder.path().join("data").exists(), "a client makes no data folder");
+    let nobody = ["run", "hello", "--server", "http://127.0.0.1:1", "--token", "a.b.c"];
+    assert!(fails(&nobody, &[]).contains("start one with `runyard serve`"));
+    let said = fails(&["run", "hello", "--file", "gone.csv", "--token", "a"], &[]);
+    assert!(said.contains("there is no file gone.csv"), "{said}");
+    for server in ["127.0.0.1:8080", "https://127.0.0.1", "ftp://x", "::"] {
+        let said = fails(&["agents", "list", "--server", server, "--token", "a"], &[]);
+        assert!(said.contains("is not a server's address such as http://"), "{said}");
+    }
+    let said = fails(&["token", "--sub", "me"], &[("RUNYARD_JWT_SECRET", "short")]);
+    assert!(said.contains("openssl rand -hex 32"), "{said}");
+    let said = fails(&["token", "--sub", "me"], &[("RUNYARD_JWKS_FILE", "jwks.json")]);
+    assert!(said.contains("ask the issuer"), "{said}");
+    let said = fails(&["serve", "--config", "gone.toml"], &[]);
+    assert!(said.contains("there is no configuration file gone.toml"), "{said}");
+    let said = fails(&["serve"], &[("RUNYARD_LOG", "==")]);
+    assert!(said.contains("RUNYARD_LOG"), "{said}");
+}

@@ -1,0 +1,117 @@
+//! Files: up in chunks that can be sent again, down as a stream.
+
+use std::path::Path;
+
+use bytes::Bytes;
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt, AsyncWriteExt},
+};
+
+use super::{Client, call, failure, repeat};
+use crate::{
+    contract::google::api::HttpBody,
+    error::{Error, Result},
+    v1::{self, CreateUploadRequest, ListFilesRequest, ReadFileRequest, Upload, UploadChunkRequest},
+};
+
+const CHUNK_BYTES: u64 = 1024 * 1024;
+
+impl Client {
+    /// Sends a file to the server's staging area; `StartRunRequest.files` takes its `upload_id`.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST when the file cannot be read or changes on the way, and what the server answers.
+    pub async fn upload(&self, path: &Path) -> Result<Upload> {
+        let unreadable = |error: std::io::Error| Error::invalid(format!("{} cannot be read: {error}", path.display()));
+        let mut file = File::open(path).await.map_err(unreadable)?;
+        let metadata = file.metadata().await.map_err(unreadable)?;
+        let name = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .filter(|_| metadata.is_file())
+            .ok_or_else(|| Error::invalid(format!("{} is not a file with a name in UTF-8", path.display())))?;
+        let size = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
+        let announced = CreateUploadRequest {
+            name: name.to_owned(),
+            size,
+        };
+        let mut upload = repeat(async || self.uploads().create_upload(call(announced.clone())).await).await?;
+        while !upload.complete {
+            let mut data = Vec::new();
+            (&mut file)
+                .take(CHUNK_BYTES)
+                .read_to_end(&mut data)
+                .await
+                .map_err(unreadable)?;
+            if data.is_empty() {
+                return Err(Error::invalid(format!(
+                    "{} became shorter while it was sent",
+                    path.display()
+                )));
+            }
+            let chunk = UploadChunkRequest {
+                upload_id: upload.upload_id.clone(),
+                offset: upload.received,
+                data: Bytes::from(data),
+            };
+            upload = repeat(async || self.uploads().upload_chunk(call(chunk.clone())).await).await?;
+        }
+        Ok(upload)
+    }
+
+    /// Lists the files and folders below a folder of a sandbox, ordered by path.
+    ///
+    /// # Errors
+    /// What the server answers, and UNAVAILABLE.
+    pub async fn list_files(&self, sandbox_id: &str, folder: &str) -> Result<Vec<v1::File>> {
+        let mut files = Vec::new();
+        let mut request = ListFilesRequest {
+            sandbox_id: sandbox_id.to_owned(),
+            path: folder.to_owned(),
+            recursive: true,
+            ..ListFilesRequest::default()
+        };
+        loop {
+            let page = repeat(async || self.sandboxes().list_files(call(request.clone())).await).await?;
+            files.extend(page.files);
+            if page.next_page_token.is_empty() {
+                return Ok(files);
+            }
+            request.page_token = page.next_page_token;
+        }
+    }
+
+    /// Writes a file of a sandbox to a path here, whole or not at all, and returns its size in bytes.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST when the path cannot be written, and what the server answers.
+    pub async fn download(&self, sandbox_id: &str, path: &str, to: &Path) -> Result<u64> {
+        let unwritable = |error: std::io::Error| Error::invalid(format!("{} cannot be written: {error}", to.display()));
+        let request = ReadFileRequest {
+            sandbox_id: sandbox_id.to_owned(),
+            path: path.to_owned(),
+            ..ReadFileRequest::default()
+        };
+        let mut stream = self
+            .sandboxes()
+            .read_file(request)
+            .await
+            .map_err(failure::from_status)?
+            .into_inner();
+        if let Some(folder) = to.parent() {
+            tokio::fs::create_dir_all(folder).await.map_err(unwritable)?;
+        }
+        let mut draft = to.as_os_str().to_owned();
+        draft.push(".part");
+        let mut file = File::create(&draft).await.map_err(unwritable)?;
+        let mut size = 0;
+        while let Some(HttpBody { data, .. }) = stream.message().await.map_err(failure::from_status)? {
+            file.write_all(&data).await.map_err(unwritable)?;
+            size += data.len() as u64;
+        }
+        file.flush().await.map_err(unwritable)?;
+        tokio::fs::rename(&draft, to).await.map_err(unwritable)?;
+        Ok(size)
+    }
+}

@@ -1,0 +1,106 @@
+//! Watching a run across broken connections.
+//!
+//! The cursor is the sequence of the last event that was handed out. Whatever breaks, the stream is opened again after the
+//! cursor, so that every event is handed out exactly once and in order.
+
+use tonic::{Status, Streaming};
+
+use super::{ATTEMPTS, Door, backoff, failure};
+use crate::{
+    error::{Code, Error, Result},
+    v1::{RunEvent, RunStatus, StreamRunRequest, run_event::Event, run_service_client::RunServiceClient},
+};
+
+/// The events of a run, in order.
+#[derive(Debug)]
+pub struct Watch {
+    runs: RunServiceClient<Door>,
+    request: StreamRunRequest,
+    stream: Option<Streaming<RunEvent>>,
+    failures: u32,
+    ended: bool,
+}
+
+impl Watch {
+    pub(super) fn new(runs: RunServiceClient<Door>, agent_run_id: &str, after_sequence: i64) -> Self {
+        let request = StreamRunRequest {
+            agent_run_id: agent_run_id.to_owned(),
+            after_sequence,
+        };
+        Self {
+            runs,
+            request,
+            stream: None,
+            failures: 0,
+            ended: false,
+        }
+    }
+
+    /// The sequence of the last event that was handed out.
+    pub fn cursor(&self) -> i64 {
+        self.request.after_sequence
+    }
+
+    /// The next event; `None` after the terminal one. Dropping the future loses nothing.
+    ///
+    /// # Errors
+    /// What the server answers, and UNAVAILABLE when it stays away.
+    pub async fn next(&mut self) -> Result<Option<RunEvent>> {
+        while !self.ended {
+            match self.advance().await {
+                Ok(Some(event)) if event.sequence <= self.cursor() => {}
+                Ok(Some(event)) if event.sequence == self.cursor() + 1 => {
+                    self.request.after_sequence = event.sequence;
+                    self.failures = 0;
+                    self.ended = is_terminal(&event);
+                    return Ok(Some(event));
+                }
+                // A gap, or an end before the terminal event, which is how a server that shuts down takes its leave.
+                Ok(_) => self.retry(None).await?,
+                Err(status) if failure::is_passing(&status) => self.retry(Some(status)).await?,
+                Err(status) => return Err(failure::from_status(status)),
+            }
+        }
+        Ok(None)
+    }
+
+    async fn advance(&mut self) -> Result<Option<RunEvent>, Status> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            None => self
+                .stream
+                .insert(self.runs.stream_run(self.request.clone()).await?.into_inner()),
+        };
+        stream.message().await
+    }
+
+    async fn retry(&mut self, status: Option<Status>) -> Result<()> {
+        self.stream = None;
+        self.failures += 1;
+        if self.failures > ATTEMPTS * 2 {
+            let message = format!(
+                "the connection broke {} times in a row; the run goes on, watch it from event {}",
+                self.failures,
+                self.cursor()
+            );
+            let error = Error::new(Code::Unavailable, message);
+            return Err(match status {
+                Some(status) => error.caused_by(status),
+                None => error,
+            });
+        }
+        tokio::time::sleep(backoff(self.failures)).await;
+        Ok(())
+    }
+}
+
+/// Whether an event is the last one of its run.
+pub fn is_terminal(event: &RunEvent) -> bool {
+    match &event.event {
+        Some(Event::Status(changed)) => match changed.status() {
+            RunStatus::Completed | RunStatus::Failed | RunStatus::Stopped => true,
+            RunStatus::Running | RunStatus::Unspecified => false,
+        },
+        _ => false,
+    }
+}

@@ -1,0 +1,127 @@
+//! `runyard agents`.
+
+use clap::{Args, Subcommand};
+
+use super::{
+    Ending,
+    connection::Connection,
+    output::{Output, cut, one_line},
+    settings::Settings,
+};
+use crate::{
+    error::Result,
+    v1::{Agent, CreateAgentRequest},
+};
+
+/// List, create and show agents.
+#[derive(Args, Debug)]
+pub(super) struct Agents {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    action: Action,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    /// List your agents.
+    List,
+    /// Create an agent and print its id.
+    Create(Create),
+    /// Show an agent.
+    Show {
+        /// The agent's id.
+        agent_id: String,
+    },
+}
+
+#[derive(Args, Debug)]
+struct Create {
+    /// The name, 2 to 100 characters.
+    name: String,
+    /// What the agent is for.
+    #[arg(long)]
+    description: Option<String>,
+    /// The system prompt, instead of the built-in one.
+    #[arg(long)]
+    system_prompt: Option<String>,
+    /// The model, instead of your plan's default.
+    #[arg(long)]
+    model: Option<String>,
+    /// Use this agent for runs that name none.
+    #[arg(long)]
+    default: bool,
+}
+
+impl Agents {
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
+        let client = self.connection.open(settings).await?;
+        let mut out = Output::new();
+        match self.action {
+            Action::List => {
+                let agents = client.list_agents().await?;
+                if agents.is_empty() {
+                    out.line(
+                        "You have no agents; runs use the built-in one. Create one with `runyard agents create NAME`.",
+                    )?;
+                }
+                for agent in agents {
+                    out.line(&summary(&agent))?;
+                }
+            }
+            Action::Create(create) => {
+                let agent = client.create_agent(create.into_request()).await?;
+                out.line(&agent.agent_id)?;
+            }
+            Action::Show { agent_id } => show(&mut out, &client.load_agent(&agent_id).await?)?,
+        }
+        Ok(Ending::Well)
+    }
+}
+
+impl Create {
+    fn into_request(self) -> CreateAgentRequest {
+        CreateAgentRequest {
+            name: self.name,
+            description: self.description,
+            system_prompt: self.system_prompt,
+            model: self.model,
+            is_default: self.default,
+            ..CreateAgentRequest::default()
+        }
+    }
+}
+
+fn summary(agent: &Agent) -> String {
+    let model = agent.current_version.as_ref().map_or("", |version| &version.model);
+    let mark = if agent.is_default { "  (default)" } else { "" };
+    format!(
+        "{}  {:<30}  {}{mark}",
+        agent.agent_id,
+        cut(&one_line(&agent.name), 30),
+        one_line(model)
+    )
+}
+
+fn show(out: &mut Output, agent: &Agent) -> Result<()> {
+    let version = agent.current_version.clone().unwrap_or_default();
+    let tools: Vec<_> = version
+        .agentpress_tools
+        .iter()
+        .filter(|(_, tool)| tool.enabled)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    for (name, value) in [
+        ("id", agent.agent_id.as_str()),
+        ("name", &agent.name),
+        ("description", agent.description.as_deref().unwrap_or("")),
+        ("default", if agent.is_default { "yes" } else { "no" }),
+        ("version", &version.version_name),
+        ("model", &version.model),
+        ("tools", &tools.join(", ")),
+        ("system prompt", &version.system_prompt),
+    ] {
+        out.line(format!("{name:<14}  {}", one_line(value)).trim_end())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! `runyard run`: start a run, watch it live, take away what it made.
+
+mod made;
+mod view;
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use tokio::signal;
+
+use super::{
+    Ending,
+    connection::Connection,
+    output::{complain, size},
+    settings::Settings,
+};
+use crate::{
+    client::Client,
+    error::{Error, Result},
+    v1::{RunStatus, StartRunRequest, StartRunResponse, run_event::Event},
+};
+use view::View;
+
+/// Start a run, watch it live and list the files it made.
+#[derive(Args, Debug)]
+pub(super) struct Run {
+    /// The task.
+    #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    prompt: String,
+    /// A file to give the agent; may be repeated.
+    #[arg(short, long = "file", value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The agent, instead of your default one.
+    #[arg(long, value_name = "ID")]
+    agent: Option<String>,
+    /// The thread to continue, instead of a new one.
+    #[arg(long, value_name = "ID")]
+    thread: Option<String>,
+    /// The model, instead of the agent's.
+    #[arg(long)]
+    model: Option<String>,
+    /// What the agent may use: all tools, or none.
+    #[arg(long, value_enum, default_value_t = Mode::Code)]
+    mode: Mode,
+    /// Save the files that the run made in this folder.
+    #[arg(long, value_name = "DIR")]
+    download: Option<PathBuf>,
+    /// Print each event as a line of JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Mode {
+    Code,
+    Chat,
+}
+
+impl Mode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Chat => "chat",
+        }
+    }
+}
+
+impl Run {
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
+        for file in &self.files {
+            if !file.is_file() {
+                return Err(Error::invalid(format!("there is no file {}", file.display())));
+            }
+        }
+        let client = self.connection.open(settings).await?;
+        let mut view = if self.json { View::json()? } else { View::people() };
+        let files = self.upload(&client, &mut view).await?;
+        let run = client.start_run(self.request(files)).await?;
+        view.started(client.server(), &run)?;
+        let status = watch(&client, &run, &mut view).await?;
+        if self.mode == Mode::Code {
+            made::take_away(&client, &run, self.download.as_deref(), &mut view).await?;
+        }
+        Ok(match status {
+            RunStatus::Completed => Ending::Well,
+            RunStatus::Stopped => Ending::Stopped,
+            RunStatus::Failed | RunStatus::Running | RunStatus::Unspecified => Ending::RunFailed,
+        })
+    }
+
+    async fn upload(&self, client: &Client, view: &mut View) -> Result<Vec<String>> {
+        let mut ids = Vec::new();
+        for file in &self.files {
+            view.waiting(&format!("sending {}", file.display()));
+            let upload = client.upload(file).await?;
+            view.say(&format!("sent {} ({})", file.display(), size(upload.size)))?;
+            ids.push(upload.upload_id);
+        }
+        Ok(ids)
+    }
+
+    fn request(&self, files: Vec<String>) -> StartRunRequest {
+        StartRunRequest {
+            prompt: Some(self.prompt.clone()),
+            thread_id: self.thread.clone().unwrap_or_default(),
+            agent_id: self.agent.clone().unwrap_or_default(),
+            model_name: self.model.clone().unwrap_or_default(),
+            mode: self.mode.as_str().to_owned(),
+            files,
+            ..StartRunRequest::default()
+        }
+    }
+}
+
+/// Shows the events as they come and returns how the run ended. The first Ctrl-C stops the run, the second one leaves.
+async fn watch(client: &Client, run: &StartRunResponse, view: &mut View) -> Result<RunStatus> {
+    let mut watch = client.watch_run(&run.agent_run_id, 0);
+    let mut ended = RunStatus::Unspecified;
+    let mut stopping = false;
+    loop {
+        tokio::select! {
+            event = watch.next() => match event? {
+                None => return Ok(ended),
+                Some(event) => {
+                    if let Some(Event::Status(changed)) = &event.event {
+                        ended = changed.status();
+                    }
+                    view.show(&event)?;
+                }
+            },
+            pressed = signal::ctrl_c() => {
+                pressed.map_err(|error| Error::internal("signals cannot be received", error))?;
+                if stopping {
+                    view.quiet();
+                    complain("left while the run was stopping");
+                    return Ok(RunStatus::Stopped);
+                }
+                stopping = true;
+                view.say("stopping the run; Ctrl-C again leaves at once")?;
+                client.stop_run(&run.agent_run_id).await?;
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! The files that a run made.
+
+use std::path::{Component, Path};
+
+use super::view::View;
+use crate::{
+    client::Client,
+    commands::output::{clean, complain, size},
+    error::{Code, Error, Result},
+    v1::{File, StartRunResponse},
+};
+
+const FOLDER: &str = "output";
+
+/// Lists what lies in `/workspace/output`, says how to fetch it, and fetches it when there is a folder to put it.
+pub(super) async fn take_away(
+    client: &Client,
+    run: &StartRunResponse,
+    folder: Option<&Path>,
+    view: &mut View,
+) -> Result<()> {
+    let Some(sandbox_id) = find_sandbox(client, run).await? else {
+        return Ok(());
+    };
+    let files = find_files(client, &sandbox_id).await?;
+    if files.is_empty() {
+        return view.say("the run left no files in /workspace/output");
+    }
+    view.line(&format!("\nFiles in /workspace/{FOLDER}"))?;
+    for file in &files {
+        view.line(&format!("  {:<40} {:>10}", clean(&file.path), size(file.size)))?;
+    }
+    let Some(folder) = folder else {
+        view.line("Fetch them with --download DIR, or each with")?;
+        let path = percent_encoding::utf8_percent_encode(&files[0].path, percent_encoding::NON_ALPHANUMERIC);
+        return view.line(&format!(
+            "  curl -OJ -H \"Authorization: Bearer $RUNYARD_TOKEN\" '{}/sandboxes/{sandbox_id}/files/content?download=true&path={path}'",
+            client.server()
+        ));
+    };
+    for file in &files {
+        let to = folder.join(below(&file.path)?);
+        client.download(&sandbox_id, &file.path, &to).await?;
+        view.say(&format!("saved {}", to.display()))?;
+    }
+    Ok(())
+}
+
+/// The sandbox of the run, which may have been made after the run was started.
+async fn find_sandbox(client: &Client, run: &StartRunResponse) -> Result<Option<String>> {
+    if run.sandbox_id.is_some() {
+        return Ok(run.sandbox_id.clone());
+    }
+    Ok(client.load_project(&run.project_id).await?.sandbox_id)
+}
+
+async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
+    match client.list_files(sandbox_id, FOLDER).await {
+        Ok(files) => Ok(files.into_iter().filter(|file| !file.is_dir).collect()),
+        Err(error) if error.code() == Code::FileNotFound => Ok(Vec::new()),
+        Err(error) => {
+            complain("the files of the run cannot be listed");
+            Err(error)
+        }
+    }
+}
+
+/// The path below the output folder; one that leads out of it is refused, whoever made it up.
+fn below(path: &str) -> Result<&Path> {
+    let path = Path::new(path);
+    let path = path.strip_prefix(FOLDER).unwrap_or(path);
+    if path.components().all(|part| matches!(part, Component::Normal(_))) && path.file_name().is_some() {
+        Ok(path)
+    } else {
+        Err(Error::invalid(format!(
+            "the server lists a file with a path that leads elsewhere: {}",
+            clean(&path.to_string_lossy())
+        )))
+    }
+}

@@ -1,0 +1,110 @@
+//! How a run looks: live on a terminal, as plain lines elsewhere, or as lines of JSON.
+
+mod people;
+
+use prost::Message;
+use prost_reflect::DescriptorPool;
+
+use crate::{
+    commands::output::Output,
+    contract::DESCRIPTORS,
+    error::{Error, Result},
+    v1::{RunEvent, StartRunResponse},
+    wire::json::{Codec, Dialect, MessageId},
+};
+use people::People;
+
+/// Shows a run.
+pub(super) enum View {
+    People(People),
+    Json(Box<Json>),
+}
+
+impl View {
+    pub(super) fn people() -> Self {
+        Self::People(People::new())
+    }
+
+    pub(super) fn json() -> Result<Self> {
+        Json::new().map(Box::new).map(Self::Json)
+    }
+
+    /// The run has been accepted.
+    pub(super) fn started(&mut self, server: &str, run: &StartRunResponse) -> Result<()> {
+        match self {
+            Self::People(view) => view.started(server, run),
+            Self::Json(_) => Ok(()),
+        }
+    }
+
+    /// Shows an event.
+    pub(super) fn show(&mut self, event: &RunEvent) -> Result<()> {
+        match self {
+            Self::People(view) => view.show(event),
+            Self::Json(view) => view.show(event),
+        }
+    }
+
+    /// Says something that is not part of the run.
+    pub(super) fn say(&mut self, text: &str) -> Result<()> {
+        match self {
+            Self::People(view) => view.say(text),
+            Self::Json(_) => Ok(()),
+        }
+    }
+
+    /// Prints a line of the result.
+    pub(super) fn line(&mut self, text: &str) -> Result<()> {
+        match self {
+            Self::People(view) => view.line(text),
+            Self::Json(_) => Ok(()),
+        }
+    }
+
+    /// Shows that something is going on.
+    pub(super) fn waiting(&mut self, what: &str) {
+        match self {
+            Self::People(view) => view.waiting(what),
+            Self::Json(_) => {}
+        }
+    }
+
+    /// Takes the spinner away.
+    pub(super) fn quiet(&mut self) {
+        match self {
+            Self::People(view) => view.quiet(),
+            Self::Json(_) => {}
+        }
+    }
+}
+
+/// The events as the HTTP door prints them.
+pub(super) struct Json {
+    codec: Codec,
+    message: MessageId,
+    out: Output,
+}
+
+impl Json {
+    fn new() -> Result<Self> {
+        let broken = |error: String| Error::internal("the built-in contract is broken", error);
+        let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| broken(error.to_string()))?;
+        let codec = Codec::new(&pool);
+        let message = codec
+            .message("runyard.v1.RunEvent")
+            .ok_or_else(|| broken("no RunEvent".into()))?;
+        Ok(Self {
+            codec,
+            message,
+            out: Output::new(),
+        })
+    }
+
+    fn show(&mut self, event: &RunEvent) -> Result<()> {
+        let mut line = Vec::new();
+        self.codec
+            .encode(self.message, Dialect::Runyard, &event.encode_to_vec(), &mut line)
+            .map_err(|error| Error::internal("an event cannot be printed as JSON", error.to_string()))?;
+        self.out.line(&String::from_utf8_lossy(&line))
+    }
+}

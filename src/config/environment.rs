@@ -1,0 +1,135 @@
+//! The environment: the one home of environment variables.
+//!
+//! Called by `commands` once at start. Variables are laid over the configuration file, which is laid over the defaults; an
+//! empty variable counts as absent.
+
+use std::{fs, io::ErrorKind, path::Path};
+
+use toml::{Table, Value};
+
+use super::{Config, models::DEFAULT_PROVIDER};
+use crate::error::{Error, Result};
+
+/// Looks a variable up.
+pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// Variables that set one key each, and the table that the key is in.
+const KEYS: &[(&str, Option<&str>, &str)] = &[
+    ("RUNYARD_LISTEN", None, "listen"),
+    ("RUNYARD_DATA_DIR", None, "data_dir"),
+    ("RUNYARD_DATABASE_URL", None, "database_url"),
+    ("RUNYARD_LIMITS", None, "limits"),
+    ("RUNYARD_JWT_SECRET", Some("auth"), "jwt_secret"),
+    ("RUNYARD_JWKS_FILE", Some("auth"), "jwks_file"),
+    ("RUNYARD_JWT_ISSUER", Some("auth"), "issuer"),
+    ("RUNYARD_JWT_AUDIENCE", Some("auth"), "audience"),
+    ("RUNYARD_METRICS_TOKEN", Some("auth"), "metrics_token"),
+    ("RUNYARD_BWRAP", Some("sandbox"), "bwrap"),
+];
+
+/// Variables that make the provider of every model which names none.
+const PROVIDER_KEYS: &[(&str, &str)] = &[
+    ("RUNYARD_OPENAI_BASE_URL", "base_url"),
+    ("RUNYARD_OPENAI_API_KEY", "api_key"),
+    ("RUNYARD_OPENAI_MODEL", "model"),
+];
+
+/// The value of a variable, when it is set, not empty and UTF-8.
+#[expect(clippy::disallowed_methods, reason = "the one home of environment variables")]
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+impl Config {
+    /// Reads the file, when one is named, and lays the environment over it.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST with the name of the file or the variable and what is wrong there.
+    pub fn load(file: Option<&Path>, lookup: Lookup<'_>) -> Result<Self> {
+        let text = match file {
+            Some(path) => fs::read_to_string(path).map_err(|error| unreadable(path, &error))?,
+            None => String::new(),
+        };
+        let name = file.map_or_else(|| "the environment".into(), |path| path.display().to_string());
+        let mut table: Table = toml::from_str(&text).map_err(|error| Error::invalid(format!("{name}: {error}")))?;
+        for (variable, section, key) in KEYS {
+            if let Some(value) = lookup(variable) {
+                check(variable, &value)?;
+                set(&mut table, section.as_slice(), key, value);
+            }
+        }
+        lay_provider(&mut table, lookup)?;
+        Self::parse(&name, &table.to_string())
+    }
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Error {
+    let path = path.display();
+    if error.kind() == ErrorKind::NotFound {
+        return Error::invalid(format!(
+            "there is no configuration file {path}; leave --config out to use the defaults"
+        ));
+    }
+    Error::invalid(format!("the configuration file {path} cannot be read: {error}"))
+}
+
+/// Refuses values whose mistakes would otherwise be told in terms of the file.
+fn check(variable: &str, value: &str) -> Result<()> {
+    let (fits, wanted) = match variable {
+        "RUNYARD_LISTEN" => (
+            value.parse::<std::net::SocketAddr>().is_ok(),
+            "an address such as 127.0.0.1:8080",
+        ),
+        "RUNYARD_LIMITS" => (matches!(value, "on" | "off"), "on or off"),
+        "RUNYARD_DATABASE_URL" => (
+            value.starts_with("postgres://") || value.starts_with("postgresql://"),
+            "a PostgreSQL URL such as postgres://user:password@localhost/runyard; leave it out to use SQLite",
+        ),
+        _ => return Ok(()),
+    };
+    // The value is not printed: a mistyped URL may hold a password.
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::invalid(format!("{variable} must be {wanted}")))
+    }
+}
+
+fn lay_provider(table: &mut Table, lookup: Lookup<'_>) -> Result<()> {
+    let given: Vec<_> = PROVIDER_KEYS
+        .iter()
+        .filter_map(|(name, key)| Some((*key, lookup(name)?)))
+        .collect();
+    if given.is_empty() {
+        return Ok(());
+    }
+    let path = ["providers", DEFAULT_PROVIDER];
+    let configured = table
+        .get("providers")
+        .and_then(|providers| providers.get(DEFAULT_PROVIDER))
+        .is_some();
+    if !configured {
+        if given.iter().all(|(key, _)| *key == "model") {
+            return Err(Error::invalid(
+                "RUNYARD_OPENAI_MODEL alone reaches no provider: set RUNYARD_OPENAI_BASE_URL or RUNYARD_OPENAI_API_KEY too",
+            ));
+        }
+        set(table, &path, "kind", "openai".into());
+    }
+    for (key, value) in given {
+        set(table, &path, key, value);
+    }
+    Ok(())
+}
+
+fn set(table: &mut Table, path: &[&str], key: &str, value: String) {
+    let Some((first, rest)) = path.split_first() else {
+        table.insert(key.to_owned(), Value::String(value));
+        return;
+    };
+    let entry = table.entry(*first).or_insert_with(|| Value::Table(Table::new()));
+    // A file that has something else here is refused by the parser, in its own words.
+    if let Value::Table(inner) = entry {
+        set(inner, rest, key, value);
+    }
+}

@@ -1,0 +1,156 @@
+//! What a token says, and the rules for it.
+//!
+//! Called by `jwt` after the signature was found right. A member that occurs twice makes the whole token void: two readers
+//! would not agree on what it says.
+
+use std::collections::BTreeMap;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use serde::{
+    Deserialize,
+    de::{Deserializer, Error as _, MapAccess, Visitor},
+};
+use serde_json::Value;
+
+use super::LEEWAY_SECONDS;
+use crate::config::Auth;
+
+const MAX_NAME_BYTES: usize = 255;
+
+/// The end of the year 9999: later times do not fit where times are printed.
+const LAST_SECOND: f64 = 253_402_300_799.0;
+
+/// What a token says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claims {
+    /// `iss`; empty when the token has none.
+    pub issuer: String,
+    /// `sub`: who asks, within the issuer.
+    pub subject: String,
+    /// The role, when the role claim is a string.
+    pub role: Option<String>,
+    /// When the token ends, without leeway.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// What the configuration wants of a token.
+#[derive(Debug)]
+pub(super) struct Rules {
+    issuer: Option<String>,
+    audience: Option<String>,
+    role_claim: String,
+}
+
+impl From<&Auth> for Rules {
+    fn from(auth: &Auth) -> Self {
+        Self {
+            issuer: auth.issuer.clone(),
+            audience: auth.audience.clone(),
+            role_claim: auth.role_claim.clone(),
+        }
+    }
+}
+
+/// Reads the payload of a token whose signature is right.
+pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String> {
+    let Unique(members) = decode(part, "payload")?;
+    let exp = time(&members, "exp")?.ok_or("exp is missing")?;
+    if exp.saturating_add(LEEWAY_SECONDS) <= now {
+        return Err("the token has expired".into());
+    }
+    for name in ["nbf", "iat"] {
+        if time(&members, name)?.is_some_and(|at| at > now + LEEWAY_SECONDS) {
+            return Err(format!("{name} is in the future"));
+        }
+    }
+    let issuer = text(&members, "iss")?;
+    if rules.issuer.is_some() && issuer != rules.issuer {
+        return Err("iss is not the configured issuer".into());
+    }
+    if let Some(audience) = &rules.audience
+        && !is_meant_for(members.get("aud"), audience)
+    {
+        return Err("aud does not name the configured audience".into());
+    }
+    Ok(Claims {
+        issuer: issuer.unwrap_or_default(),
+        subject: text(&members, "sub")?.ok_or("sub is missing")?,
+        role: members
+            .get(&rules.role_claim)
+            .and_then(Value::as_str)
+            .map(str::to_owned),
+        expires_at: DateTime::from_timestamp(exp, 0).ok_or("exp is no time")?,
+    })
+}
+
+/// Base64url without padding, then a JSON object without repeated members.
+pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
+    let bytes = URL_SAFE_NO_PAD
+        .decode(part)
+        .map_err(|error| format!("the {what} is not base64url: {error}"))?;
+    serde_json::from_slice(&bytes).map_err(|error| format!("the {what} cannot be read: {error}"))
+}
+
+/// A `NumericDate`, in whole seconds.
+fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, String> {
+    let Some(value) = members.get(name) else {
+        return Ok(None);
+    };
+    match value.as_f64() {
+        #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
+        Some(seconds) if (0.0..=LAST_SECOND).contains(&seconds) => Ok(Some(seconds as i64)),
+        _ => Err(format!("{name} is not a time")),
+    }
+}
+
+/// A name that can be a key of an account: not empty, not long, and nothing that a database or a log cannot hold.
+fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
+    match members.get(name) {
+        None => Ok(None),
+        Some(Value::String(text))
+            if !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control) =>
+        {
+            Ok(Some(text.clone()))
+        }
+        Some(_) => Err(format!(
+            "{name} is not a string of 1 to {MAX_NAME_BYTES} bytes without control characters"
+        )),
+    }
+}
+
+fn is_meant_for(aud: Option<&Value>, audience: &str) -> bool {
+    match aud {
+        Some(Value::String(one)) => one == audience,
+        Some(Value::Array(many)) => many.iter().any(|one| one.as_str() == Some(audience)),
+        _ => false,
+    }
+}
+
+/// The members of a JSON object in which each name occurs once.
+pub(super) struct Unique(pub(super) BTreeMap<String, Value>);
+
+impl<'de> Deserialize<'de> for Unique {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members;
+        impl<'de> Visitor<'de> for Members {
+            type Value = Unique;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Unique, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some((name, value)) = map.next_entry::<String, Value>()? {
+                    if members.contains_key(&name) {
+                        return Err(A::Error::custom(format!("{name:?} occurs twice")));
+                    }
+                    members.insert(name, value);
+                }
+                Ok(Unique(members))
+            }
+        }
+        deserializer.deserialize_map(Members)
+    }
+}

@@ -1,0 +1,123 @@
+//! The HS256 secret: given by the configuration, or made once in the data folder.
+//!
+//! Called at start by `server` and by the commands that mint tokens. Whoever comes first makes the file; everybody else reads
+//! it whole or not at all, however many start at once.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Read, Write},
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+use secrecy::{ExposeSecret, SecretString};
+
+use crate::{
+    config::Config,
+    error::{Error, Result},
+    id,
+};
+
+const FILE: &str = "jwt.secret";
+const MIN_BYTES: usize = 32;
+const MAX_FILE_BYTES: u64 = 4096;
+
+/// The configured secret, or the one of the data folder, which is made when it is not there. There is none when only a JWKS
+/// is configured.
+///
+/// # Errors
+/// INVALID_REQUEST saying what to do, when the secret is too short or its file cannot be used.
+pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
+    match load(config)? {
+        None if config.auth.jwks_file.is_none() => {
+            let path = config.data_dir.join(FILE);
+            create(&config.data_dir, &path).map_err(|error| unusable(&path, &error))?;
+            load(config)
+        }
+        found => Ok(found),
+    }
+}
+
+/// The configured secret, or the one of the data folder when it is there.
+///
+/// # Errors
+/// As [`load_or_create`].
+pub fn load(config: &Config) -> Result<Option<SecretString>> {
+    if let Some(secret) = &config.auth.jwt_secret {
+        check(secret)?;
+        return Ok(Some(secret.clone()));
+    }
+    if config.auth.jwks_file.is_some() {
+        return Ok(None);
+    }
+    let path = config.data_dir.join(FILE);
+    let text = match read(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(unusable(&path, &error)),
+    };
+    let secret = SecretString::from(text.trim_end_matches('\n').to_owned());
+    check(&secret).map_err(|error| {
+        Error::invalid(format!(
+            "{}: {}; delete the file to get a new one",
+            path.display(),
+            error.message()
+        ))
+    })?;
+    Ok(Some(secret))
+}
+
+fn unusable(path: &Path, error: &io::Error) -> Error {
+    Error::invalid(format!("the token secret {} cannot be used: {error}", path.display()))
+}
+
+/// Refuses a secret that could be guessed.
+pub(super) fn check(secret: &SecretString) -> Result<()> {
+    let length = secret.expose_secret().len();
+    if length < MIN_BYTES {
+        return Err(Error::invalid(format!(
+            "the token secret has {length} bytes and needs at least {MIN_BYTES}: set RUNYARD_JWT_SECRET to the output of \
+             `openssl rand -hex 32`"
+        )));
+    }
+    Ok(())
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let file = File::open(path)?;
+    let mode = file.metadata()?.mode() & 0o777;
+    if mode & 0o077 != 0 {
+        return Err(io::Error::other(format!(
+            "others may read it (mode {mode:03o}); chmod 600 it"
+        )));
+    }
+    let mut text = String::new();
+    file.take(MAX_FILE_BYTES).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// Writes the secret beside its place and links it there: a link to a name that exists fails, so the first one wins.
+fn create(folder: &Path, path: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let draft = folder.join(format!("{FILE}.{}", id::new().simple()));
+    let written = write(&draft, &hex(&id::random_bytes::<32>())).and_then(|()| match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => File::open(folder)?.sync_all(),
+    });
+    let removed = fs::remove_file(&draft);
+    written.and(removed)
+}
+
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
+}

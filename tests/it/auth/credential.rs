@@ -1,0 +1,62 @@
+//! J01: exactly one credential, in the two headers that may bring it.
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use runyard::{
+    error::Code,
+    wire::jwt::{Credential, credential},
+};
+
+fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
+    lines
+        .iter()
+        .map(|(name, value)| {
+            (
+                HeaderName::from_static(name),
+                HeaderValue::from_bytes(value.as_bytes()).unwrap(),
+            )
+        })
+        .fold(HeaderMap::new(), |mut map, (name, value)| {
+            map.append(name, value);
+            map
+        })
+}
+
+#[test]
+fn j01_one_bearer_or_nothing() {
+    let find = |lines: &[(&'static str, &str)]| {
+        let headers = headers(lines);
+        credential(&headers).map(|found| format!("{found:?}")).map_err(|error| {
+            assert_eq!(
+                (error.code(), error.message()),
+                (Code::NotAuthenticated, "Not authenticated")
+            );
+        })
+    };
+    assert_eq!(find(&[("authorization", "Bearer a.b.c")]).unwrap(), r#"Jwt("a.b.c")"#);
+    assert_eq!(find(&[("authorization", "bearer a.b.c")]).unwrap(), r#"Jwt("a.b.c")"#);
+    assert_eq!(find(&[("x-api-key", "ry_1")]).unwrap(), r#"ApiKey("ry_1")"#);
+    assert_eq!(find(&[("authorization", "Bearer ry_1")]).unwrap(), r#"ApiKey("ry_1")"#);
+    for bad in [
+        "Bearer",
+        "Bearer ",
+        "Bearer  a",
+        "Bearer a b",
+        "Bearer a\tb",
+        "Basic YTpi",
+        "a.b.c",
+        "",
+        "Bearera.b.c",
+        "Bearer \u{e9}",
+    ] {
+        find(&[("authorization", bad)]).unwrap_err();
+    }
+    find(&[]).unwrap_err();
+    find(&[("authorization", "Bearer a.b.c"), ("authorization", "Bearer a.b.c")]).unwrap_err();
+    find(&[("authorization", "Bearer a.b.c"), ("x-api-key", "ry_1")]).unwrap_err();
+    find(&[("x-api-key", "ry_1"), ("x-api-key", "ry_2")]).unwrap_err();
+    find(&[("x-api-key", "")]).unwrap_err();
+    assert!(matches!(
+        credential(&headers(&[("x-api-key", "a")])),
+        Ok(Credential::ApiKey("a"))
+    ));
+}

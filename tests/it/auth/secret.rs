@@ -1,0 +1,121 @@
+//! The HS256 secret, and the tokens that are minted with it.
+
+use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
+
+use runyard::{
+    config::Config,
+    wire::jwt::{Grant, Verifier, load_or_create_secret, mint},
+};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::now;
+
+fn config(folder: &Path) -> Config {
+    let mut config = Config::parse("test", "").unwrap();
+    config.data_dir = folder.into();
+    config
+}
+
+#[test]
+fn a_secret_is_made_once_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(&folder.path().join("new"));
+    let made = load_or_create_secret(&config).unwrap().unwrap();
+    assert_eq!(made.expose_secret().len(), 64);
+    assert!(made.expose_secret().bytes().all(|letter| letter.is_ascii_hexdigit()));
+    let path = config.data_dir.join("jwt.secret");
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    let again = load_or_create_secret(&config).unwrap().unwrap();
+    assert_eq!(made.expose_secret(), again.expose_secret());
+    assert_eq!(fs::read_dir(&config.data_dir).unwrap().count(), 1, "the draft is gone");
+}
+
+#[test]
+fn many_at_once_agree_on_one_secret() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path());
+    let secrets: Vec<String> = std::thread::scope(|scope| {
+        let tasks: Vec<_> = (0..16)
+            .map(|_| {
+                scope.spawn(|| {
+                    load_or_create_secret(&config)
+                        .unwrap()
+                        .unwrap()
+                        .expose_secret()
+                        .to_owned()
+                })
+            })
+            .collect();
+        tasks.into_iter().map(|task| task.join().unwrap()).collect()
+    });
+    assert!(secrets.iter().all(|secret| secret == &secrets[0]));
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_configured_secret_comes_first_and_a_jwks_needs_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.auth.jwt_secret = Some(SecretString::from("x".repeat(32)));
+    assert_eq!(
+        load_or_create_secret(&config).unwrap().unwrap().expose_secret(),
+        "x".repeat(32)
+    );
+    config.auth.jwt_secret = None;
+    config.auth.jwks_file = Some("jwks.json".into());
+    assert!(load_or_create_secret(&config).unwrap().is_none());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+}
+
+#[test]
+fn a_bad_secret_says_what_to_do() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    let path = folder.path().join("jwt.secret");
+    let refusal = |config: &Config| load_or_create_secret(config).unwrap_err().message().to_owned();
+    config.auth.jwt_secret = Some(SecretString::from("x".repeat(31)));
+    assert!(
+        refusal(&config).contains("openssl rand -hex 32"),
+        "{}",
+        refusal(&config)
+    );
+    assert!(Verifier::new(&config.auth, config.auth.jwt_secret.as_ref()).is_err());
+    config.auth.jwt_secret = None;
+    load_or_create_secret(&config).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(refusal(&config).contains("chmod 600"), "{}", refusal(&config));
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+    load_or_create_secret(&config).unwrap();
+    fs::write(&path, "short").unwrap();
+    assert!(refusal(&config).contains("delete the file"), "{}", refusal(&config));
+}
+
+#[test]
+fn a_minted_token_is_accepted_where_its_secret_is_known() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config(folder.path());
+    config.auth.issuer = Some("https://issuer.example".into());
+    config.auth.audience = Some("runyard".into());
+    let secret = load_or_create_secret(&config).unwrap().unwrap();
+    let grant = Grant {
+        subject: "me".into(),
+        role: Some("super_admin".into()),
+        lifetime: Duration::from_secs(60),
+    };
+    let token = mint(&config.auth, &secret, &grant, now()).unwrap();
+    let verifier = Verifier::new(&config.auth, Some(&secret)).unwrap();
+    let claims = verifier.verify(&token, now()).unwrap();
+    assert_eq!(
+        (claims.subject.as_str(), claims.role.as_deref()),
+        ("me", Some("super_admin"))
+    );
+    assert_eq!(claims.expires_at, now() + Duration::from_secs(60));
+    assert!(verifier.verify(&token, now() + Duration::from_secs(120)).is_err());
+    let other = Verifier::new(&config.auth, Some(&SecretString::from("y".repeat(32)))).unwrap();
+    assert!(other.verify(&token, now()).is_err());
+    let forever = Grant {
+        lifetime: Duration::MAX,
+        ..grant
+    };
+    assert!(mint(&config.auth, &secret, &forever, now()).is_err());
+}
