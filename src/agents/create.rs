@@ -1,6 +1,6 @@
 //! Creating an agent with its first version.
 
-use sea_orm::{ActiveValue::Set, EntityTrait, IntoActiveModel, PaginatorTrait};
+use sea_orm::{EntityTrait, IntoActiveModel, PaginatorTrait};
 
 use super::{
     Agent, default,
@@ -102,17 +102,10 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         created_at: now,
         updated_at: now,
     };
-    agent::Entity::insert(inserted(row.clone())).exec_without_returning(&tx).await?;
-    version::Entity::insert(first.clone().into_active_model().reset_all()).exec_without_returning(&tx).await?;
+    agent::Entity::insert(row.clone().into_active_model()).exec_without_returning(&tx).await?;
+    version::Entity::insert(first.clone().into_active_model()).exec_without_returning(&tx).await?;
     tx.commit().await?;
     Ok(Agent { row, version: first })
-}
-
-fn inserted(row: agent::Model) -> agent::ActiveModel {
-    let id = row.id;
-    let mut active = row.into_active_model().reset_all();
-    active.id = Set(id);
-    active
 }
 
 fn check(app: &App, new: &NewAgent) -> Result<Settings> {

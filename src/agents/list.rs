@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::{Expr, ExprTrait, Func},
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, Func, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -41,6 +41,8 @@ pub struct Listing {
     pub search: String,
     /// Only default agents, or only others.
     pub is_default: Option<bool>,
+    /// Only agents with this label.
+    pub tag: String,
     /// The order.
     pub order: Order,
     /// Rows to pass over.
@@ -68,6 +70,9 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(is_default) = listing.is_default {
         query = query.filter(agent::Column::IsDefault.eq(is_default));
     }
+    if !listing.tag.is_empty() {
+        query = query.filter(has_tag(db.get_database_backend(), &listing.tag));
+    }
     query = match listing.order {
         Order::NewestFirst => query.order_by_desc(agent::Column::CreatedAt),
         Order::OldestFirst => query.order_by_asc(agent::Column::CreatedAt),
@@ -88,6 +93,14 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .into_iter()
         .filter_map(|row| found.remove(&row.current_version_id).map(|version| Agent { row, version }))
         .collect())
+}
+
+// Labels are a JSON list; each database has its own way of looking into one.
+fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
+    match backend {
+        DbBackend::Postgres => Expr::cust_with_values("tags @> to_jsonb(ARRAY[$1]::text[])", [tag]),
+        _ => Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = $1)", [tag]),
+    }
 }
 
 /// Loads one agent with its current version.

@@ -3,7 +3,7 @@
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::table::{project, sandbox};
+use super::table::project;
 use crate::{
     accounts::{Scope, of},
     error::{Code, Error, Result},
@@ -52,13 +52,7 @@ pub async fn list(
         query = query.filter(project::Column::Id.lt(before));
     }
     let rows = query.order_by_desc(project::Column::Id).limit(limit).all(db).await?;
-    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
-    let sandboxes = of::<sandbox::Entity>(scope).filter(sandbox::Column::ProjectId.is_in(ids)).all(db).await?;
-    Ok(rows
-        .into_iter()
-        .map(|row| {
-            let sandbox = sandboxes.iter().find(|sandbox| sandbox.project_id == row.id);
-            Project { sandbox_id: sandbox.map(|sandbox| sandbox.id), row }
-        })
-        .collect())
+    let ids = rows.iter().map(|row| row.id).collect();
+    let sandboxes = super::sandbox::of_projects(db, scope, ids).await?;
+    Ok(rows.into_iter().map(|row| Project { sandbox_id: sandboxes.get(&row.id).copied(), row }).collect())
 }

@@ -1,5 +1,7 @@
 //! The sandbox of a project: its row is made on demand, its folder after that.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use sea_orm::{ActiveValue::{NotSet, Set}, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use uuid::Uuid;
 
@@ -19,6 +21,19 @@ use crate::{
 /// Those of the database.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<Model>> {
     Ok(of::<Entity>(scope).filter(Column::ProjectId.eq(project_id)).one(db).await?)
+}
+
+/// The sandboxes of projects, by project.
+///
+/// # Errors
+/// Those of the database.
+pub async fn of_projects(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    projects: BTreeSet<Uuid>,
+) -> Result<BTreeMap<Uuid, Uuid>> {
+    let rows = of::<Entity>(scope).filter(Column::ProjectId.is_in(projects)).all(db).await?;
+    Ok(rows.into_iter().map(|row| (row.project_id, row.id)).collect())
 }
 
 /// The sandbox of an id.

@@ -239,7 +239,7 @@ fn first_events(run: &Run, admission: &Admission, now: chrono::DateTime<chrono::
 async fn insert(tx: &Tx, target: &Target, run: &Run, new: &NewRun, first: &[Stored]) -> Result<()> {
     let backend = tx.get_database_backend();
     let mut statements = target.inserts(backend, run, new);
-    statements.push(Entity::insert(run.clone().into_active_model().reset_all()).build(backend));
+    statements.push(Entity::insert(run.clone().into_active_model()).build(backend));
     statements.extend(first.iter().map(|event| event_table::insert_one(backend, run.id, event.clone())));
     tx.execute_all(statements).await.map_err(target::lost_race)
 }

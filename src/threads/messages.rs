@@ -101,7 +101,7 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
 /// answer was lost.
 pub fn insert(backend: DbBackend, row: Model) -> Statement {
     use sea_orm::sea_query::OnConflict;
-    Entity::insert(row.into_active_model().reset_all())
+    Entity::insert(row.into_active_model())
         .on_conflict(OnConflict::new().do_nothing().to_owned())
         .build(backend)
 }

@@ -207,7 +207,7 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
 
 async fn insert(app: &App, row: &Model) -> Result<()> {
     let tx = app.db.begin("uploads.create").await?;
-    Entity::insert(row.clone().into_active_model().reset_all()).exec_without_returning(&tx).await?;
+    Entity::insert(row.clone().into_active_model()).exec_without_returning(&tx).await?;
     tx.commit().await
 }
 

@@ -116,7 +116,7 @@ impl Target {
                 created_at: run.created_at,
                 updated_at: run.created_at,
             };
-            statements.push(project::Entity::insert(row.into_active_model().reset_all()).build(backend));
+            statements.push(project::Entity::insert(row.into_active_model()).build(backend));
         }
         if self.makes_thread {
             let row = thread::Model {
@@ -127,7 +127,7 @@ impl Target {
                 created_at: run.created_at,
                 updated_at: run.created_at,
             };
-            statements.push(thread::Entity::insert(row.into_active_model().reset_all()).build(backend));
+            statements.push(thread::Entity::insert(row.into_active_model()).build(backend));
         }
         statements
     }

@@ -1,0 +1,137 @@
+//! Who asks: every request passes here before a byte of its body is read, whatever its door.
+//!
+//! What is open without a token is listed in [`OPEN`], and nothing else is. A service method finds its caller with [`of`].
+
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use futures::future::BoxFuture;
+use http::{Method, Request, Response};
+use tonic::Status;
+use tower::Service;
+
+use super::{
+    door::Door,
+    http::fault,
+    jwt::{Credential, Verifier, credential},
+};
+use crate::{
+    accounts::{Caller, Role, ensure},
+    app::App,
+    error::{Code, Error, Result},
+};
+
+/// The role claim's word for somebody who administers the installation.
+const SUPER_ADMIN: &str = "super_admin";
+
+/// Paths that answer without a token, with everything beneath those that end in a slash.
+const OPEN: &[&str] = &[
+    "/",
+    "/healthz",
+    "/readyz",
+    "/openapi.json",
+    "/grpc.health.v1.Health/",
+    "/grpc.reflection.v1.ServerReflection/",
+];
+
+/// The path that the metrics token opens, besides a super admin's.
+pub const METRICS: &str = "/metrics";
+
+/// The caller of a request.
+///
+/// # Errors
+/// NOT_AUTHENTICATED, when the request did not pass [`Authenticate`].
+pub fn of<T>(request: &tonic::Request<T>) -> Result<Caller> {
+    request.extensions().get::<Caller>().cloned().ok_or_else(not_authenticated)
+}
+
+/// The layer.
+#[derive(Clone)]
+pub struct Authenticate<S> {
+    inner: S,
+    app: App,
+    verifier: Arc<Verifier>,
+}
+
+impl<S> Authenticate<S> {
+    /// Puts the layer before a service.
+    pub fn new(inner: S, app: App, verifier: Arc<Verifier>) -> Self {
+        Self { inner, app, verifier }
+    }
+}
+
+impl<S> Service<Request<Body>> for Authenticate<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let (app, verifier) = (self.app.clone(), Arc::clone(&self.verifier));
+        Box::pin(async move {
+            if is_open(&request) || opens_metrics(&app, &request) {
+                return inner.call(request).await;
+            }
+            match authenticate(&app, &verifier, &request).await {
+                Ok(caller) => {
+                    request.extensions_mut().insert(caller);
+                    inner.call(request).await
+                }
+                Err(error) => Ok(refuse(&request, error)),
+            }
+        })
+    }
+}
+
+async fn authenticate(app: &App, verifier: &Verifier, request: &Request<Body>) -> Result<Caller> {
+    let Credential::Jwt(token) = credential(request.headers())? else {
+        return Err(not_authenticated());
+    };
+    let claims = verifier.verify(token, app.clock.now())?;
+    let account_id = ensure::ensure(app, &claims.issuer, &claims.subject).await?;
+    let role = if claims.role.as_deref() == Some(SUPER_ADMIN) { Role::SuperAdmin } else { Role::User };
+    Ok(Caller { account_id, role })
+}
+
+fn is_open(request: &Request<Body>) -> bool {
+    let path = request.uri().path();
+    let is_preflight =
+        request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method");
+    is_preflight
+        || OPEN.iter().any(|open| path == *open || (open.len() > 1 && open.ends_with('/') && path.starts_with(open)))
+}
+
+// Compared in constant time: the token is a secret of the deployment.
+fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
+    use secrecy::ExposeSecret;
+    use subtle::ConstantTimeEq;
+    let Some(token) = &app.config.auth.metrics_token else { return false };
+    let given = request.headers().get(http::header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
+    let given = given.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
+    request.uri().path() == METRICS && bool::from(token.expose_secret().as_bytes().ct_eq(given))
+}
+
+/// Renders a refusal as the request's door prints it.
+pub fn refuse(request: &Request<Body>, error: Error) -> Response<Body> {
+    match Door::of(request.headers()) {
+        Door::Http => fault::refuse(error),
+        Door::Grpc | Door::GrpcWeb => Status::from(error).into_http(),
+    }
+}
+
+fn not_authenticated() -> Error {
+    Error::new(Code::NotAuthenticated, "Not authenticated")
+}

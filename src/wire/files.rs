@@ -1,0 +1,84 @@
+//! `FileService`, and the parts of forms: files on their way in.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use tonic::{Request, Response, Status};
+
+use super::{caller, http::FormFiles, traits::runyard::v1::file_service_server::FileService};
+use crate::{
+    accounts::Caller,
+    app::App,
+    error::{Code, Error, Result},
+    events::timestamp,
+    id,
+    uploads::{receive, table::Model},
+    v1,
+};
+
+/// The service.
+#[derive(Clone)]
+pub struct Files {
+    pub(super) app: App,
+}
+
+#[tonic::async_trait]
+impl FileService for Files {
+    async fn create_upload(&self, request: Request<v1::CreateUploadRequest>) -> Result<Response<v1::Upload>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let app = self.app.clone();
+        let upload = super::finish(async move { receive::announce(&app, &caller, asked.name, asked.size).await }).await?;
+        Ok(Response::new(shown(upload)))
+    }
+
+    async fn upload_chunk(&self, request: Request<v1::UploadChunkRequest>) -> Result<Response<v1::Upload>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let upload_id = id::parse("upload_id", &asked.upload_id)?;
+        let app = self.app.clone();
+        let chunk = async move { receive::chunk(&app, &caller, upload_id, asked.offset, asked.data).await };
+        Ok(Response::new(shown(super::finish(chunk).await?)))
+    }
+}
+
+fn shown(upload: Model) -> v1::Upload {
+    v1::Upload {
+        complete: upload.is_complete(),
+        upload_id: upload.id.to_string(),
+        name: upload.name,
+        size: upload.size,
+        received: upload.received,
+        created_at: Some(timestamp(upload.created_at)),
+    }
+}
+
+/// Takes the files of forms.
+pub struct Forms {
+    pub(super) app: App,
+}
+
+#[async_trait]
+impl FormFiles for Forms {
+    async fn receive(
+        &self,
+        extensions: &http::Extensions,
+        name: &str,
+        content: BoxStream<'_, Result<Bytes>>,
+    ) -> Result<String> {
+        let upload = receive::stream(&self.app, caller_in(extensions)?, name, content).await?;
+        Ok(upload.id.to_string())
+    }
+
+    async fn discard(&self, extensions: &http::Extensions, ids: Vec<String>) {
+        let Ok(caller) = caller_in(extensions) else { return };
+        let ids: Vec<_> = ids.iter().filter_map(|id| id.parse().ok()).collect();
+        if let Err(fault) = receive::discard(&self.app, caller.scope(), &ids).await {
+            tracing::warn!(error = %fault, "the files of a refused form are left to the sweeper");
+        }
+    }
+}
+
+fn caller_in(extensions: &http::Extensions) -> Result<&Caller> {
+    extensions.get().ok_or_else(|| Error::new(Code::NotAuthenticated, "Not authenticated"))
+}

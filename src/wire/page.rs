@@ -1,0 +1,107 @@
+//! Pages of lists (AIP-158): a clamped size, and an opaque token bound to the caller and the query.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use uuid::Uuid;
+
+use crate::{
+    accounts::Caller,
+    error::{Code, Error, Result},
+};
+
+/// Rows of a page when the caller does not say.
+const DEFAULT_SIZE: i32 = 50;
+/// Rows of a page at most.
+const MAX_SIZE: i32 = 200;
+/// Bytes of the mark that binds a token.
+const MARK: usize = 12;
+/// Bytes of a token at most.
+const MAX_TOKEN: usize = 4096;
+
+/// A page that is asked for.
+pub(super) struct Page {
+    /// Rows to return.
+    pub(super) size: usize,
+    cursor: Vec<u8>,
+    mark: [u8; MARK],
+}
+
+impl Page {
+    /// Reads the size and the token; `query` is everything else that decides what is listed.
+    pub(super) fn read(caller: &Caller, query: &str, size: i32, token: &str) -> Result<Self> {
+        Self::within(caller, query, (size, DEFAULT_SIZE, MAX_SIZE), token)
+    }
+
+    /// As [`Page::read`], with other sizes: asked for, when not asked for, at most.
+    pub(super) fn within(caller: &Caller, query: &str, sizes: (i32, i32, i32), token: &str) -> Result<Self> {
+        let (size, default, most) = sizes;
+        if size < 0 {
+            return Err(Error::invalid_field("page_size", "page_size must not be negative"));
+        }
+        let size = if size == 0 { default } else { size.min(most) };
+        let hash = blake3::hash(format!("{}\n{query}", caller.account_id).as_bytes());
+        let mut mark = [0; MARK];
+        mark.copy_from_slice(&hash.as_bytes()[..MARK]);
+        let cursor = if token.is_empty() { Vec::new() } else { open(token, mark)? };
+        Ok(Self { size: usize::try_from(size).unwrap_or_default(), cursor, mark })
+    }
+
+    /// Rows to ask the database for: one more than the page has, to see whether there is a next one.
+    pub(super) fn limit(&self) -> u64 {
+        self.size as u64 + 1
+    }
+
+    /// The id of the last row of the page before.
+    pub(super) fn after(&self) -> Result<Option<Uuid>> {
+        if self.cursor.is_empty() {
+            return Ok(None);
+        }
+        Uuid::from_slice(&self.cursor).map(Some).map_err(|_| invalid())
+    }
+
+    /// The two ids of the last row of the page before.
+    pub(super) fn after_pair(&self) -> Result<Option<(Uuid, Uuid)>> {
+        if self.cursor.is_empty() {
+            return Ok(None);
+        }
+        let (first, second) = self.cursor.split_at_checked(16).ok_or_else(invalid)?;
+        let id = |bytes| Uuid::from_slice(bytes).map_err(|_| invalid());
+        Ok(Some((id(first)?, id(second)?)))
+    }
+
+    /// The rows that were passed over before.
+    pub(super) fn offset(&self) -> Result<u64> {
+        if self.cursor.is_empty() {
+            return Ok(0);
+        }
+        let bytes = <[u8; 8]>::try_from(self.cursor.as_slice()).map_err(|_| invalid())?;
+        Ok(u64::from_be_bytes(bytes).min(u64::from(u32::MAX)))
+    }
+
+    /// Cuts the rows to the page and makes the token of the next one; it is empty on the last page.
+    pub(super) fn cut<T>(&self, rows: &mut Vec<T>, cursor: impl Fn(&T) -> Vec<u8>) -> String {
+        if rows.len() <= self.size {
+            return String::new();
+        }
+        rows.truncate(self.size);
+        rows.last().map_or_else(String::new, |last| {
+            let mut token = self.mark.to_vec();
+            token.extend(cursor(last));
+            BASE64.encode(token)
+        })
+    }
+}
+
+fn open(token: &str, mark: [u8; MARK]) -> Result<Vec<u8>> {
+    if token.len() > MAX_TOKEN {
+        return Err(invalid());
+    }
+    let bytes = BASE64.decode(token).map_err(|_| invalid())?;
+    match bytes.split_at_checked(MARK) {
+        Some((found, cursor)) if found == mark && !cursor.is_empty() => Ok(cursor.to_vec()),
+        _ => Err(invalid()),
+    }
+}
+
+fn invalid() -> Error {
+    Error::new(Code::InvalidPageToken, "page_token is not one that this query has given you")
+}

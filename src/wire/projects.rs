@@ -1,0 +1,55 @@
+//! `ProjectService`: messages in, one verb, messages out.
+
+use tonic::{Request, Response, Status};
+
+use super::{caller, later, page::Page, traits::runyard::v1::project_service_server::ProjectService};
+use crate::{
+    app::App,
+    error::Result,
+    events::timestamp,
+    id,
+    projects::{self, Project},
+    v1,
+};
+
+/// The service.
+#[derive(Clone)]
+pub struct Projects {
+    pub(super) app: App,
+}
+
+#[tonic::async_trait]
+impl ProjectService for Projects {
+    async fn list_projects(
+        &self,
+        request: Request<v1::ListProjectsRequest>,
+    ) -> Result<Response<v1::ListProjectsResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let page = Page::read(&caller, "projects", asked.page_size, &asked.page_token)?;
+        let mut rows = projects::list(self.app.db.read(), caller.scope(), page.after()?, page.limit()).await?;
+        let next_page_token = page.cut(&mut rows, |project| project.row.id.as_bytes().to_vec());
+        Ok(Response::new(v1::ListProjectsResponse { projects: rows.into_iter().map(shown).collect(), next_page_token }))
+    }
+
+    async fn get_project(&self, request: Request<v1::GetProjectRequest>) -> Result<Response<v1::Project>, Status> {
+        let caller = caller::of(&request)?;
+        let project_id = id::parse("project_id", &request.get_ref().project_id)?;
+        let project = projects::load(self.app.db.read(), caller.scope(), project_id).await?;
+        Ok(Response::new(shown(project)))
+    }
+
+    async fn delete_project(&self, request: Request<v1::DeleteProjectRequest>) -> Result<Response<()>, Status> {
+        later(&request)
+    }
+}
+
+fn shown(project: Project) -> v1::Project {
+    v1::Project {
+        project_id: project.row.id.to_string(),
+        name: project.row.name,
+        sandbox_id: project.sandbox_id.map(|sandbox_id| sandbox_id.to_string()),
+        created_at: Some(timestamp(project.row.created_at)),
+        updated_at: Some(timestamp(project.row.updated_at)),
+    }
+}

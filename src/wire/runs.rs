@@ -1,0 +1,270 @@
+//! `RunService`: messages in, one verb, messages out; and events, as they were stored.
+
+use std::{collections::BTreeSet, pin::Pin, time::Duration};
+
+use chrono::{DateTime, Utc};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use tonic::{Request, Response, Status};
+use uuid::Uuid;
+
+use super::{caller, http::response::HTTP_STATUS, page::Page, traits::runyard::v1::run_service_server::RunService};
+use crate::{
+    accounts::{Caller, Role},
+    app::App,
+    error::{Code, Error, Result},
+    events::{self, EncodedEvent, timestamp},
+    id, projects,
+    runs::{self, IfBusy, NewRun, Run, Started, list::Listing, start::Mode, table},
+    v1,
+};
+
+/// Runs of one stream at most.
+const MAX_STREAMED: usize = 100;
+
+type Events = Pin<Box<dyn Stream<Item = Result<EncodedEvent, Status>> + Send>>;
+
+/// The service.
+#[derive(Clone)]
+pub struct Runs {
+    pub(super) app: App,
+}
+
+#[tonic::async_trait]
+impl RunService for Runs {
+    type StreamRunStream = Events;
+    type StreamRunsStream = Events;
+
+    async fn start_run(&self, request: Request<v1::StartRunRequest>) -> Result<Response<v1::StartRunResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let timed = asked.emit_timing && caller.role == Role::SuperAdmin;
+        let new = new_run(asked)?;
+        let app = self.app.clone();
+        // In its own task: a client that hangs up cancels its waiting, never the start in the middle.
+        let started = super::finish(async move { runs::start(&app, &caller, new).await });
+        let started = started.await.map_err(|error| error.doing("Failed to start agent"))?;
+        Ok(Response::new(shown_start(&started, timed)))
+    }
+
+    async fn get_run(&self, request: Request<v1::GetRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let caller = caller::of(&request)?;
+        let run_id = id::parse("agent_run_id", &request.get_ref().agent_run_id)?;
+        let run = runs::list::load(self.app.db.read(), caller.scope(), run_id).await?;
+        Ok(Response::new(self.shown(&caller, run).await?))
+    }
+
+    async fn stop_run(&self, request: Request<v1::StopRunRequest>) -> Result<Response<v1::Run>, Status> {
+        let caller = caller::of(&request)?;
+        let run_id = id::parse("agent_run_id", &request.get_ref().agent_run_id)?;
+        let (app, by) = (self.app.clone(), caller.clone());
+        let run = super::finish(async move { runs::stop::stop(&app, &by, run_id).await }).await?;
+        Ok(Response::new(self.shown(&caller, run).await?))
+    }
+
+    async fn stream_run(&self, request: Request<v1::StreamRunRequest>) -> Result<Response<Events>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let (run, after) = self.cursor(&caller, &asked.agent_run_id, asked.after_sequence).await?;
+        let ended = run.last_sequence == Some(after);
+        let mut response = Response::new(self.follow(run.id, after));
+        if ended {
+            // An EventSource that comes back with the cursor of the terminal event stops at this.
+            response.metadata_mut().insert(HTTP_STATUS, tonic::metadata::MetadataValue::from_static("204"));
+        }
+        Ok(response)
+    }
+
+    async fn stream_runs(&self, request: Request<v1::StreamRunsRequest>) -> Result<Response<Events>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner().runs;
+        let distinct: BTreeSet<_> = asked.iter().map(|cursor| &cursor.agent_run_id).collect();
+        if asked.is_empty() || asked.len() > MAX_STREAMED || distinct.len() != asked.len() {
+            let message = format!("runs must name 1 to {MAX_STREAMED} different runs");
+            return Err(Error::invalid_field("runs", message).into());
+        }
+        let mut followed = Vec::with_capacity(asked.len());
+        for cursor in &asked {
+            let (run, after) = self.cursor(&caller, &cursor.agent_run_id, cursor.after_sequence).await?;
+            followed.push(self.follow(run.id, after));
+        }
+        Ok(Response::new(Box::pin(stream::select_all(followed))))
+    }
+
+    async fn list_active_runs(
+        &self,
+        request: Request<v1::ListActiveRunsRequest>,
+    ) -> Result<Response<v1::ListActiveRunsResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let page = Page::read(&caller, "active runs", asked.page_size, &asked.page_token)?;
+        let listing = Listing { status: Some(table::Status::Running), ..Listing::default() };
+        let (active_runs, next_page_token) = self.page(&caller, &page, listing).await?;
+        Ok(Response::new(v1::ListActiveRunsResponse { active_runs, next_page_token }))
+    }
+
+    async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Result<Response<v1::ListRunsResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let query = format!(
+            "runs {} {} {:?} {:?}",
+            asked.thread_id, asked.status, asked.created_after, asked.created_before
+        );
+        let page = Page::read(&caller, &query, asked.page_size, &asked.page_token)?;
+        let thread_id = id::parse_optional("thread_id", &asked.thread_id)?;
+        if let Some(thread_id) = thread_id {
+            crate::threads::load(self.app.db.read(), caller.scope(), thread_id).await?;
+        }
+        let listing = Listing {
+            thread_id,
+            status: status(asked.status())?,
+            created_after: time("created_after", asked.created_after)?,
+            created_before: time("created_before", asked.created_before)?,
+            ..Listing::default()
+        };
+        let (agent_runs, next_page_token) = self.page(&caller, &page, listing).await?;
+        Ok(Response::new(v1::ListRunsResponse { agent_runs, next_page_token }))
+    }
+}
+
+impl Runs {
+    // A cursor lies within the run: beyond its end there is nothing that could ever come.
+    async fn cursor(&self, caller: &Caller, run_id: &str, after: i64) -> Result<(Run, i64)> {
+        let run_id = id::parse("agent_run_id", run_id)?;
+        if after < 0 {
+            return Err(Error::invalid_field("after_sequence", "after_sequence must not be negative"));
+        }
+        let run = runs::list::load(self.app.db.read(), caller.scope(), run_id).await?;
+        let last = match run.last_sequence {
+            Some(last) => last,
+            None if after == 0 => 0,
+            None => events::table::last_sequence(self.app.db.read(), run_id).await?,
+        };
+        if after > last {
+            let message = format!("the run has {last} events; the cursor {after} lies beyond them");
+            return Err(Error::new(Code::CursorBeyondEnd, message));
+        }
+        Ok((run, after))
+    }
+
+    fn follow(&self, run_id: Uuid, after: i64) -> Events {
+        let events = events::follow(&self.app, run_id, after);
+        Box::pin(events.map_ok(|event| EncodedEvent::from_stored(event.bytes)).map_err(Status::from).boxed())
+    }
+
+    async fn page(&self, caller: &Caller, page: &Page, listing: Listing) -> Result<(Vec<v1::Run>, String)> {
+        let listing = Listing { before: page.after()?, limit: page.limit(), ..listing };
+        let mut rows = runs::list::list(self.app.db.read(), caller.scope(), &listing).await?;
+        let next = page.cut(&mut rows, |run| run.id.as_bytes().to_vec());
+        let projects = rows.iter().map(|run| run.project_id).collect();
+        let sandboxes = projects::sandbox::of_projects(self.app.db.read(), caller.scope(), projects).await?;
+        let shown = rows.into_iter().map(|run| {
+            let sandbox_id = sandboxes.get(&run.project_id).copied();
+            shown_run(run, sandbox_id)
+        });
+        Ok((shown.collect(), next))
+    }
+
+    async fn shown(&self, caller: &Caller, run: Run) -> Result<v1::Run> {
+        let sandbox = projects::sandbox::find(self.app.db.read(), caller.scope(), run.project_id).await?;
+        Ok(shown_run(run, sandbox.map(|sandbox| sandbox.id)))
+    }
+}
+
+fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
+    // The seed's sentence about both ids comes before what is wrong with one of them.
+    if asked.optimistic && (asked.thread_id.is_empty() || asked.project_id.is_empty()) {
+        return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
+    }
+    let if_busy = match asked.if_busy() {
+        v1::IfBusy::Unspecified | v1::IfBusy::Enqueue => IfBusy::Enqueue,
+        v1::IfBusy::Reject => IfBusy::Reject,
+        v1::IfBusy::Interrupt => IfBusy::Interrupt,
+    };
+    let mode = match asked.mode.as_str() {
+        "" | "code" => Mode::Code,
+        "chat" => Mode::Chat,
+        _ => return Err(Error::invalid_field("mode", "mode must be \"code\" or \"chat\"")),
+    };
+    let present = |text: String| if text.is_empty() { None } else { Some(text) };
+    Ok(NewRun {
+        prompt: asked.prompt,
+        thread_id: id::parse_optional("thread_id", &asked.thread_id)?,
+        project_id: id::parse_optional("project_id", &asked.project_id)?,
+        optimistic: asked.optimistic,
+        agent_id: id::parse_optional("agent_id", &asked.agent_id)?,
+        model: present(asked.model_name),
+        mode,
+        memory_enabled: asked.memory_enabled,
+        files: asked.files.iter().map(|file| id::parse("files", file)).collect::<Result<_>>()?,
+        request_key: present(asked.request_id),
+        if_busy,
+    })
+}
+
+fn shown_start(started: &Started, timed: bool) -> v1::StartRunResponse {
+    let timing = started.timing;
+    let millis = |duration: Duration| duration.as_secs_f64() * 1000.0;
+    let total = timing.load + timing.write + timing.commit + timing.files;
+    v1::StartRunResponse {
+        thread_id: started.run.thread_id.to_string(),
+        agent_run_id: started.run.id.to_string(),
+        project_id: started.run.project_id.to_string(),
+        sandbox_id: started.sandbox_id.map(|sandbox_id| sandbox_id.to_string()),
+        status: v1::RunStatus::Running.into(),
+        timing_breakdown: timed.then(|| v1::TimingBreakdown {
+            load_ms: millis(timing.load),
+            write_ms: millis(timing.write),
+            commit_ms: millis(timing.commit),
+            files_ms: millis(timing.files),
+            total_ms: millis(total),
+        }),
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "credits are shown, not counted with")]
+fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
+    let text = |id: Option<Uuid>| id.map(|id| id.to_string());
+    v1::Run {
+        agent_run_id: run.id.to_string(),
+        thread_id: run.thread_id.to_string(),
+        project_id: run.project_id.to_string(),
+        agent_id: text(run.agent_id),
+        agent_version_id: text(run.agent_version_id),
+        sandbox_id: text(sandbox_id),
+        status: v1::RunStatus::from(run.status).into(),
+        model_requested: run.model_requested,
+        model_name: run.model_used,
+        mode: run.mode,
+        memory_enabled: run.memory_enabled,
+        stop_requested: run.stop_requested,
+        error: run
+            .error_code
+            .map(|error_code| v1::RunError { error_code, message: run.error_message.unwrap_or_default() }),
+        usage: Some(v1::RunUsage {
+            steps: run.steps,
+            input_tokens: run.input_tokens,
+            output_tokens: run.output_tokens,
+            credits: run.microcredits as f64 / 1_000_000.0,
+        }),
+        created_at: Some(timestamp(run.created_at)),
+        started_at: run.started_at.map(timestamp),
+        finished_at: run.finished_at.map(timestamp),
+    }
+}
+
+fn status(asked: v1::RunStatus) -> Result<Option<table::Status>> {
+    Ok(match asked {
+        v1::RunStatus::Unspecified => None,
+        v1::RunStatus::Running => Some(table::Status::Running),
+        v1::RunStatus::Completed => Some(table::Status::Completed),
+        v1::RunStatus::Failed => Some(table::Status::Failed),
+        v1::RunStatus::Stopped => Some(table::Status::Stopped),
+    })
+}
+
+fn time(field: &'static str, asked: Option<prost_types::Timestamp>) -> Result<Option<DateTime<Utc>>> {
+    let Some(asked) = asked else { return Ok(None) };
+    let nanos = u32::try_from(asked.nanos).ok();
+    let time = nanos.and_then(|nanos| DateTime::from_timestamp(asked.seconds, nanos));
+    time.map(Some).ok_or_else(|| Error::invalid_field(field, format!("{field} is not a time")))
+}

@@ -1,0 +1,123 @@
+//! `ThreadService`: messages in, one verb, messages out.
+
+use tonic::{Request, Response, Status};
+
+use super::{caller, later, page::Page, structs, traits::runyard::v1::thread_service_server::ThreadService};
+use crate::{
+    app::App,
+    error::{Error, Result},
+    events::timestamp,
+    id,
+    threads::{
+        self,
+        messages::{self, StoredCall},
+        table::{message, thread},
+    },
+    v1,
+};
+
+/// The service.
+#[derive(Clone)]
+pub struct Threads {
+    pub(super) app: App,
+}
+
+#[tonic::async_trait]
+impl ThreadService for Threads {
+    async fn create_thread(&self, request: Request<v1::CreateThreadRequest>) -> Result<Response<v1::Thread>, Status> {
+        later(&request)
+    }
+
+    async fn list_threads(
+        &self,
+        request: Request<v1::ListThreadsRequest>,
+    ) -> Result<Response<v1::ListThreadsResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let page = Page::read(&caller, &format!("threads {}", asked.project_id), asked.page_size, &asked.page_token)?;
+        let project_id = id::parse_optional("project_id", &asked.project_id)?;
+        if let Some(project_id) = project_id {
+            crate::projects::load(self.app.db.read(), caller.scope(), project_id).await?;
+        }
+        let mut rows =
+            threads::list(self.app.db.read(), caller.scope(), project_id, page.after()?, page.limit()).await?;
+        let next_page_token = page.cut(&mut rows, |row| row.id.as_bytes().to_vec());
+        Ok(Response::new(v1::ListThreadsResponse { threads: rows.into_iter().map(shown).collect(), next_page_token }))
+    }
+
+    async fn get_thread(&self, request: Request<v1::GetThreadRequest>) -> Result<Response<v1::Thread>, Status> {
+        let caller = caller::of(&request)?;
+        let thread_id = id::parse("thread_id", &request.get_ref().thread_id)?;
+        let row = threads::load(self.app.db.read(), caller.scope(), thread_id).await?;
+        Ok(Response::new(shown(row)))
+    }
+
+    async fn update_thread(&self, request: Request<v1::UpdateThreadRequest>) -> Result<Response<v1::Thread>, Status> {
+        later(&request)
+    }
+
+    async fn delete_thread(&self, request: Request<v1::DeleteThreadRequest>) -> Result<Response<()>, Status> {
+        later(&request)
+    }
+
+    async fn list_messages(
+        &self,
+        request: Request<v1::ListMessagesRequest>,
+    ) -> Result<Response<v1::ListMessagesResponse>, Status> {
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let thread_id = id::parse("thread_id", &asked.thread_id)?;
+        let page = Page::read(&caller, &format!("messages {thread_id}"), asked.page_size, &asked.page_token)?;
+        let db = self.app.db.read();
+        threads::load(db, caller.scope(), thread_id).await?;
+        let mut rows = messages::list(db, caller.scope(), thread_id, page.after_pair()?, page.limit()).await?;
+        let next_page_token = page.cut(&mut rows, |row| [*row.turn.as_bytes(), *row.id.as_bytes()].concat());
+        let messages = rows.into_iter().map(shown_message).collect::<Result<_>>()?;
+        Ok(Response::new(v1::ListMessagesResponse { messages, next_page_token }))
+    }
+
+    async fn add_message(&self, request: Request<v1::AddMessageRequest>) -> Result<Response<v1::Message>, Status> {
+        later(&request)
+    }
+}
+
+fn shown(row: thread::Model) -> v1::Thread {
+    v1::Thread {
+        thread_id: row.id.to_string(),
+        project_id: row.project_id.to_string(),
+        name: row.name,
+        created_at: Some(timestamp(row.created_at)),
+        updated_at: Some(timestamp(row.updated_at)),
+    }
+}
+
+fn shown_message(row: message::Model) -> Result<v1::Message> {
+    let wrong = |error: serde_json::Error| Error::internal("message", error);
+    let calls: Vec<StoredCall> = match row.tool_calls {
+        Some(calls) => serde_json::from_value(calls).map_err(wrong)?,
+        None => Vec::new(),
+    };
+    let files = match row.files {
+        Some(files) => serde_json::from_value(files).map_err(wrong)?,
+        None => Vec::new(),
+    };
+    Ok(v1::Message {
+        message_id: row.id.to_string(),
+        thread_id: row.thread_id.to_string(),
+        agent_run_id: row.run_id.map(|run_id| run_id.to_string()),
+        role: i32::from(row.role),
+        content: row.content,
+        tool_calls: calls
+            .into_iter()
+            .map(|call| v1::MessageToolCall {
+                tool_call_id: call.id,
+                name: call.name,
+                arguments: structs::object(&call.arguments),
+            })
+            .collect(),
+        tool_call_id: row.tool_call_id,
+        files,
+        partial: row.partial,
+        created_at: Some(timestamp(row.created_at)),
+    })
+}
