@@ -1,11 +1,19 @@
 //! The first seam of the engine: a model provider.
 //!
 //! The engine speaks to `Llm` alone. `llm/upstream.rs` reaches real providers through genai, `llm/demo.rs` is the built-in
-//! model. A call is cancelled by dropping its stream.
+//! model, `llm/models.rs` knows which of them serves a public name. A call is cancelled by dropping its stream.
+
+pub mod demo;
+pub mod models;
+pub mod upstream;
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use serde_json::Value;
+
+pub use demo::Demo;
+pub use models::Models;
+pub use upstream::{Retries, Timeouts, Upstream};
 
 /// Everything that one call of a model gets.
 #[derive(Clone, Debug)]

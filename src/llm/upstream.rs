@@ -1,0 +1,250 @@
+//! Real providers, reached through genai.
+//!
+//! One `Upstream` per configured provider, made by `llm/models.rs`. The invariant: what a reader has seen is never said
+//! twice. Before the first token a failed attempt is repeated, visibly (`upstream/retry.rs`); after it a failure ends the
+//! stream as `Broken`. The key lives in a `SecretString` and is cut out of everything that a provider says.
+//!
+//! genai's own log lines carry provider bodies, so the log filter keeps the target `genai` off.
+
+mod attempt;
+mod fault;
+mod request;
+mod retry;
+mod tap;
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use genai::{
+    Client, ModelIden, ServiceTarget,
+    adapter::AdapterKind,
+    resolver::{AuthData, Endpoint},
+};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::Instant;
+
+use self::{
+    attempt::{Attempt, Step},
+    fault::{Fault, Scrubber},
+};
+use super::{Llm, LlmError, ModelEvent, ModelRequest, ModelStream};
+use crate::{
+    config::{Provider, ProviderKind},
+    error::{Error, Result},
+};
+pub use retry::Retries;
+
+/// How long each part of a call may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Timeouts {
+    /// Until the connection stands.
+    pub connect: Duration,
+    /// From the request to the first event of the answer.
+    pub first_byte: Duration,
+    /// Between two events of the answer; a provider's keep-alive comments count.
+    pub gap: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_mins(2),
+            gap: Duration::from_mins(1),
+        }
+    }
+}
+
+/// A provider of models behind genai.
+pub struct Upstream {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    client: Client,
+    kind: ProviderKind,
+    base_url: String,
+    api_key: Option<SecretString>,
+    timeouts: Timeouts,
+    retries: Retries,
+    scrubber: Scrubber,
+}
+
+impl Upstream {
+    /// A provider with the usual timeouts and retries.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` when the base URL is none, INTERNAL when the TLS library cannot start.
+    pub fn new(provider: &Provider) -> Result<Self> {
+        Self::with_limits(provider, Timeouts::default(), Retries::default())
+    }
+
+    /// A provider with timeouts and retries of one's own.
+    ///
+    /// # Errors
+    /// As [`Upstream::new`].
+    pub fn with_limits(provider: &Provider, timeouts: Timeouts, retries: Retries) -> Result<Self> {
+        let base_url = base_url(provider)?;
+        let http = reqwest::Client::builder()
+            .connect_timeout(timeouts.connect)
+            .tcp_nodelay(true)
+            // A redirect would take the key to a server that nobody configured.
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(|error| Error::internal("cannot make an HTTP client for the model provider", error))?;
+        let client = Client::builder()
+            .with_reqwest(http)
+            .build()
+            .map_err(|error| Error::internal("cannot make a client for the model provider", error))?;
+        let scrubber = Scrubber::new(provider.api_key.as_ref());
+        let kind = provider.kind;
+        let api_key = provider.api_key.clone();
+        Ok(Self { inner: Arc::new(Inner { client, kind, base_url, api_key, timeouts, retries, scrubber }) })
+    }
+}
+
+#[async_trait]
+impl Llm for Upstream {
+    async fn stream(&self, request: ModelRequest) -> ModelStream {
+        let answer = Box::new(Asking {
+            inner: Arc::clone(&self.inner),
+            request,
+            attempts: 0,
+            asked_at: Instant::now(),
+            state: State::Ask { wait: Duration::ZERO },
+        });
+        stream::unfold(answer, |mut answer| async move { Some((answer.next().await?, answer)) }).boxed()
+    }
+}
+
+/// One call with its attempts.
+struct Asking {
+    inner: Arc<Inner>,
+    request: ModelRequest,
+    attempts: u32,
+    asked_at: Instant,
+    state: State,
+}
+
+enum State {
+    Ask { wait: Duration },
+    Listen(Box<Attempt>),
+    Over,
+}
+
+impl Asking {
+    async fn next(&mut self) -> Option<Result<ModelEvent, LlmError>> {
+        loop {
+            match &mut self.state {
+                State::Ask { wait } => {
+                    if !wait.is_zero() {
+                        tokio::time::sleep(*wait).await;
+                    }
+                    self.attempts += 1;
+                    match self.inner.ask(&self.request).await {
+                        Ok(attempt) => self.state = State::Listen(Box::new(attempt)),
+                        Err(fault) => return Some(self.fail(fault)),
+                    }
+                }
+                State::Listen(attempt) => match attempt.next().await {
+                    Step::Event(event) => return Some(Ok(event)),
+                    Step::End => self.state = State::Over,
+                    Step::Fault(fault) if attempt.has_started() => {
+                        self.state = State::Over;
+                        return Some(Err(LlmError::Broken(fault.message())));
+                    }
+                    Step::Fault(fault) => return Some(self.fail(fault)),
+                },
+                State::Over => return None,
+            }
+        }
+    }
+
+    /// Decides about a failure before the first token: a notice and another attempt, or the end.
+    fn fail(&mut self, fault: Fault) -> Result<ModelEvent, LlmError> {
+        let spent = self.asked_at.elapsed();
+        match fault {
+            Fault::Final(error) => {
+                self.state = State::Over;
+                Err(error)
+            }
+            Fault::Passing { message, retry_after } => match self.inner.retries.next(self.attempts, spent, retry_after)
+            {
+                Ok(wait) => {
+                    self.state = State::Ask { wait };
+                    let message = format!(
+                        "{message}; asking again in {:.1} s (attempt {} of {})",
+                        wait.as_secs_f64(),
+                        self.attempts + 1,
+                        self.inner.retries.attempts,
+                    );
+                    Ok(ModelEvent::Retried { message })
+                }
+                Err(why) => {
+                    self.state = State::Over;
+                    Err(LlmError::Unavailable(format!("{message} ({why})")))
+                }
+            },
+        }
+    }
+}
+
+impl Inner {
+    async fn ask(&self, request: &ModelRequest) -> Result<Attempt, Fault> {
+        let tap = tap::Tap::new(self.kind);
+        let options = request::options(request, self.kind, Arc::clone(&tap));
+        let opened = self
+            .client
+            .exec_chat_stream(self.target(&request.model), request::chat(request), Some(&options))
+            .await
+            .map_err(|error| fault::classify(&error, &self.scrubber))?;
+        Ok(Attempt::new(opened.stream, tap, self.timeouts, self.scrubber.clone(), request::answer_limit(request)))
+    }
+
+    fn target(&self, model: &str) -> ServiceTarget {
+        let auth = match &self.api_key {
+            Some(key) => AuthData::from_single(key.expose_secret()),
+            // genai insists on a key for this protocol; a local server has none, so the request is given whole.
+            None if self.kind == ProviderKind::OpenAi => AuthData::RequestOverride {
+                url: format!("{}chat/completions", self.base_url),
+                headers: genai::Headers::default(),
+            },
+            None => AuthData::from_single(""),
+        };
+        // genai reads what stands before `::` as its own namespace and drops it; a name of ours may contain it.
+        let name = if model.contains("::") { format!("upstream::{model}") } else { model.to_owned() };
+        ServiceTarget {
+            endpoint: Endpoint::from_owned(self.base_url.as_str()),
+            auth,
+            model: ModelIden::new(adapter(self.kind), name),
+        }
+    }
+}
+
+fn adapter(kind: ProviderKind) -> AdapterKind {
+    match kind {
+        ProviderKind::OpenAi => AdapterKind::OpenAI,
+        ProviderKind::Anthropic => AdapterKind::Anthropic,
+        ProviderKind::Gemini => AdapterKind::Gemini,
+    }
+}
+
+/// The provider's base URL, with the slash at its end that joining needs.
+fn base_url(provider: &Provider) -> Result<String> {
+    let default = match provider.kind {
+        ProviderKind::OpenAi => "https://api.openai.com/v1/",
+        ProviderKind::Anthropic => "https://api.anthropic.com/v1/",
+        ProviderKind::Gemini => "https://generativelanguage.googleapis.com/v1beta/",
+    };
+    let text = provider.base_url.as_deref().unwrap_or(default).trim();
+    let url = reqwest::Url::parse(text)
+        .map_err(|error| Error::invalid(format!("the model provider's base URL {text} is not a URL: {error}")))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err(Error::invalid(format!("the model provider's base URL {text} must begin with http:// or https://")));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Error::invalid("the model provider's base URL must not contain a password; use the API key"));
+    }
+    Ok(format!("{}/", text.trim_end_matches('/')))
+}

@@ -1,0 +1,115 @@
+//! When a call that failed before its first token is made again.
+
+use std::time::Duration;
+
+use chrono::DateTime;
+use genai::webc;
+use reqwest::header::{HeaderMap, RETRY_AFTER};
+
+use crate::{clock::Clock, id};
+
+/// How often and how long a provider is asked again.
+#[derive(Clone, Copy, Debug)]
+pub struct Retries {
+    /// Attempts in all, the first one included.
+    pub attempts: u32,
+    /// The first pause; each further one is twice as long.
+    pub first_pause: Duration,
+    /// The longest pause; a provider that asks for more is not waited for.
+    pub longest_pause: Duration,
+    /// No attempt starts later than this after the first one.
+    pub total: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self {
+            attempts: 4,
+            first_pause: Duration::from_millis(500),
+            longest_pause: Duration::from_secs(30),
+            total: Duration::from_mins(3),
+        }
+    }
+}
+
+impl Retries {
+    /// The pause before the next attempt, or why there is none.
+    pub(super) fn next(&self, made: u32, spent: Duration, asked: Option<Duration>) -> Result<Duration, String> {
+        if made >= self.attempts {
+            return Err(format!("asked {made} times"));
+        }
+        let pause = match asked {
+            Some(asked) if asked > self.longest_pause => {
+                return Err(format!("the provider asks to wait {} s", asked.as_secs()));
+            }
+            // A provider's own time is kept, and a little is added so that all who wait do not come back at once.
+            Some(asked) => asked + self.first_pause.mul_f64(id::jitter() / 2.0),
+            None => {
+                let doubled = self.first_pause.saturating_mul(1 << (made.saturating_sub(1)).min(16));
+                doubled.min(self.longest_pause).mul_f64(0.5 + id::jitter() / 2.0)
+            }
+        };
+        if spent + pause > self.total {
+            return Err(format!("gave up after {} s", spent.as_secs()));
+        }
+        Ok(pause)
+    }
+}
+
+/// The time that a provider asks to be left alone, as seconds or as a date (RFC 9110, 10.2.3), or in OpenAI's milliseconds.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse::<u64>().ok()) {
+        return Some(Duration::from_millis(milliseconds));
+    }
+    let text = text(RETRY_AFTER.as_str())?;
+    if let Ok(seconds) = text.parse::<f64>() {
+        return Duration::try_from_secs_f64(seconds.max(0.0)).ok();
+    }
+    let date = DateTime::parse_from_rfc2822(text).ok()?;
+    let wait = date.to_utc() - Clock::default().now();
+    Some(wait.to_std().unwrap_or(Duration::ZERO))
+}
+
+/// Whether genai's own transport timeouts fired; ours come first, so this is only said in words.
+pub(super) fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.is::<webc::StreamTimeout>() || error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+mod tests {
+    use reqwest::header::HeaderValue;
+
+    use super::*;
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(RETRY_AFTER, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn retry_after_is_read_as_seconds_or_date() {
+        assert_eq!(retry_after(&headers("7")), Some(Duration::from_secs(7)));
+        assert_eq!(retry_after(&headers("0.5")), Some(Duration::from_millis(500)));
+        assert_eq!(retry_after(&headers("Wed, 21 Oct 2015 07:28:00 GMT")), Some(Duration::ZERO));
+        let soon = (Clock::default().now() + chrono::TimeDelta::seconds(100)).to_rfc2822();
+        let wait = retry_after(&headers(&soon)).unwrap();
+        assert!(wait > Duration::from_secs(90) && wait <= Duration::from_secs(100), "{wait:?}");
+        assert_eq!(retry_after(&headers("soon")), None);
+        assert_eq!(retry_after(&headers("1e400")), None);
+    }
+
+    #[test]
+    fn pauses_double_with_jitter_and_end() {
+        let retries = Retries::default();
+        for (made, low, high) in [(1, 250, 500), (2, 500, 1000), (3, 1000, 2000)] {
+            let pause = retries.next(made, Duration::ZERO, None).unwrap().as_millis();
+            assert!((low..=high).contains(&pause), "after {made} attempts: {pause} ms");
+        }
+        assert!(retries.next(4, Duration::ZERO, None).is_err());
+        assert!(retries.next(1, Duration::from_mins(3), None).is_err());
+        assert!(retries.next(1, Duration::ZERO, Some(Duration::from_hours(1))).is_err());
+        let asked = retries.next(1, Duration::ZERO, Some(Duration::from_secs(7))).unwrap();
+        assert!(asked >= Duration::from_secs(7) && asked < Duration::from_secs(8));
+    }
+}

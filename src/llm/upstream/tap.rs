@@ -1,0 +1,232 @@
+//! What genai does not pass on: when a frame came, and how an OpenAI-compatible answer ends.
+//!
+//! genai tells of the end only when `[DONE]` arrives, drops tool calls without an index and lets an index decide how much
+//! memory it takes. So the tap reads these parts of each raw frame itself, with limits; text and reasoning come from genai.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use genai::chat::{ChatFrameSink, FrameCtx, RawFrameRef};
+use serde::Deserialize;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::{
+    config::ProviderKind,
+    llm::{EndReason, ModelEvent, TokenUsage, ToolRequest},
+};
+
+/// Tool calls of one answer at most.
+const MAX_CALLS: usize = 128;
+
+/// Bytes of all arguments of one answer at most.
+pub(super) const MAX_ARGUMENT_BYTES: usize = 4 * 1024 * 1024;
+
+/// Watches the raw frames of one attempt.
+pub(super) struct Tap {
+    kind: ProviderKind,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    last_frame: Option<Instant>,
+    calls: Vec<Call>,
+    argument_bytes: usize,
+    overflow: bool,
+    refusal: String,
+    usage: Option<TokenUsage>,
+    finish: Option<String>,
+}
+
+#[derive(Default)]
+struct Call {
+    index: Option<u64>,
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+/// How the frames of an answer ended.
+pub(super) struct Ending {
+    /// Tool calls, usage and the end, in this order.
+    pub(super) events: VecDeque<ModelEvent>,
+    /// Whether a reason for the end arrived.
+    pub(super) is_finished: bool,
+}
+
+impl Tap {
+    pub(super) fn new(kind: ProviderKind) -> Arc<Self> {
+        Arc::new(Self { kind, seen: Mutex::default() })
+    }
+
+    /// The protocol of the answer.
+    pub(super) fn kind(&self) -> ProviderKind {
+        self.kind
+    }
+
+    /// When the last frame came, keep-alive comments included.
+    pub(super) fn last_frame(&self) -> Option<Instant> {
+        self.lock().last_frame
+    }
+
+    /// Whether the arguments of the tool calls are larger than allowed.
+    pub(super) fn has_overflown(&self) -> bool {
+        self.lock().overflow
+    }
+
+    /// Whether a reason for the end has arrived.
+    pub(super) fn is_finished(&self) -> bool {
+        self.lock().finish.is_some()
+    }
+
+    /// What an OpenAI-compatible answer ended with.
+    pub(super) fn take_ending(&self) -> Ending {
+        let mut seen = std::mem::take(&mut *self.lock());
+        let mut events = VecDeque::new();
+        if !seen.refusal.is_empty() {
+            events.push_back(ModelEvent::Text(std::mem::take(&mut seen.refusal)));
+            seen.finish = Some("refusal".to_owned());
+        }
+        events.extend(seen.calls.into_iter().enumerate().map(|(position, call)| {
+            let id = if call.id.is_empty() { format!("call_{position}") } else { call.id };
+            ModelEvent::ToolCall(ToolRequest { id, name: call.name, arguments: call.arguments })
+        }));
+        events.extend(seen.usage.map(ModelEvent::Usage));
+        let reason = match seen.finish.as_deref() {
+            Some("length" | "max_tokens" | "model_length") => EndReason::Length,
+            Some("content_filter" | "refusal") => EndReason::Refused,
+            _ => EndReason::Done,
+        };
+        events.push_back(ModelEvent::End(reason));
+        Ending { events, is_finished: seen.finish.is_some() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ChatFrameSink for Tap {
+    fn on_frame(&self, _: &FrameCtx, frame: RawFrameRef<'_>) {
+        let mut seen = self.lock();
+        seen.last_frame = Some(Instant::now());
+        if self.kind != ProviderKind::OpenAi {
+            return;
+        }
+        if let Ok(chunk) = serde_json::from_str::<Chunk>(frame.data) {
+            seen.take(chunk);
+        }
+    }
+}
+
+#[derive(Deserialize)]
+struct Chunk {
+    #[serde(default)]
+    choices: Option<Vec<Choice>>,
+    #[serde(default)]
+    usage: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Choice {
+    #[serde(default)]
+    delta: Option<Delta>,
+    #[serde(default)]
+    finish_reason: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Delta {
+    #[serde(default)]
+    tool_calls: Option<Value>,
+    #[serde(default)]
+    refusal: Option<Value>,
+}
+
+impl Seen {
+    fn take(&mut self, chunk: Chunk) {
+        if let Some(usage) = chunk.usage.as_ref().and_then(usage) {
+            self.usage = Some(usage);
+        }
+        let Some(choice) = chunk.choices.and_then(|choices| choices.into_iter().next()) else { return };
+        if let Some(delta) = choice.delta {
+            if let Some(Value::Array(calls)) = delta.tool_calls {
+                calls.iter().for_each(|call| self.take_call(call));
+            }
+            if let Some(refusal) = delta.refusal.as_ref().and_then(Value::as_str)
+                && self.refusal.len() < MAX_ARGUMENT_BYTES
+            {
+                self.refusal.push_str(refusal);
+            }
+        }
+        if let Some(Value::String(finish)) = choice.finish_reason {
+            self.finish = Some(finish);
+        }
+    }
+
+    fn take_call(&mut self, delta: &Value) {
+        let index = delta["index"].as_u64();
+        let id = delta["id"].as_str().unwrap_or_default();
+        let function = &delta["function"];
+        let name = function["name"].as_str().unwrap_or_default();
+        let arguments = match &function["arguments"] {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            // Some local servers send the object itself.
+            other => other.to_string(),
+        };
+        self.argument_bytes += id.len() + name.len() + arguments.len();
+        if self.argument_bytes > MAX_ARGUMENT_BYTES || self.calls.len() >= MAX_CALLS {
+            self.overflow = true;
+            return;
+        }
+        let position = self.position(index, id, name);
+        let Some(call) = self.calls.get_mut(position) else { return };
+        if call.id.is_empty() {
+            id.clone_into(&mut call.id);
+        }
+        if call.name.is_empty() {
+            name.clone_into(&mut call.name);
+        }
+        call.arguments.push_str(&arguments);
+    }
+
+    /// Where the call of a delta is kept: by its index, else by its id, else the newest.
+    fn position(&mut self, index: Option<u64>, id: &str, name: &str) -> usize {
+        let known = self.calls.iter().rposition(|call| match index {
+            Some(_) => call.index == index,
+            None => id.is_empty() || call.id == id,
+        });
+        if let Some(known) = known {
+            let call = &self.calls[known];
+            // Some servers give every call the index 0, or none at all: another id or a second name then means another call.
+            let is_other = !name.is_empty()
+                && !call.name.is_empty()
+                && ((!id.is_empty() && call.id != id) || (id.is_empty() && index.is_none()));
+            if !is_other {
+                return known;
+            }
+        }
+        self.calls.push(Call { index, ..Call::default() });
+        self.calls.len() - 1
+    }
+}
+
+/// Token counts, from a provider that may send anything.
+fn usage(value: &Value) -> Option<TokenUsage> {
+    let count = |value: &Value| {
+        let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0)?;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be finite and positive")]
+        Some(value.as_u64().unwrap_or(number as u64))
+    };
+    let input = count(&value["prompt_tokens"]);
+    let output = count(&value["completion_tokens"]);
+    (input.is_some() || output.is_some()).then(|| TokenUsage {
+        input: input.unwrap_or(0),
+        output: output.unwrap_or(0),
+        cached_input: count(&value["prompt_tokens_details"]["cached_tokens"]).unwrap_or(0),
+    })
+}

@@ -1,0 +1,87 @@
+//! Which provider serves which public name.
+
+use runyard::{
+    config::{Config, Provider, ProviderKind},
+    llm::{EndReason, LlmError, Models},
+};
+use runyard_upstream::{Script, Turn, Upstream};
+
+use super::{ask, question};
+
+fn provider(server: &Upstream, model: Option<&str>) -> Provider {
+    Provider {
+        kind: ProviderKind::OpenAi,
+        base_url: Some(server.base_url()),
+        api_key: None,
+        model: model.map(str::to_owned),
+    }
+}
+
+async fn echo() -> Upstream {
+    Upstream::start(Script::function(|request| Turn::text(request.body["model"].as_str().unwrap()))).await
+}
+
+fn named(model: &str) -> runyard::llm::ModelRequest {
+    runyard::llm::ModelRequest { model: model.to_owned(), ..question("who are you?") }
+}
+
+#[tokio::test]
+async fn without_a_provider_the_built_in_model_serves_every_name() {
+    let models = Models::new(&Config::parse("test", "").unwrap(), None).unwrap();
+    for name in ["kortix/minimax", "kortix/basic", "openai/gpt-5-nano-2025-08-07", "runyard/demo"] {
+        assert!(models.serves(name) && models.is_demo(name), "{name}");
+    }
+    assert!(!models.serves("nobody/nothing") && !models.is_demo("nobody/nothing"));
+    let heard = ask(&models, named("kortix/basic")).await;
+    assert_eq!(heard.end, Some(EndReason::Done), "{heard:?}");
+    assert!(heard.text.contains("built-in"), "{}", heard.text);
+}
+
+#[tokio::test]
+async fn the_provider_of_the_environment_serves_every_name_but_the_demo() {
+    let server = echo().await;
+    let config = Config::parse("test", "").unwrap();
+    let models = Models::new(&config, Some(&provider(&server, Some("local-model")))).unwrap();
+    assert_eq!(models.demo_names().collect::<Vec<_>>(), ["runyard/demo"]);
+    for name in ["kortix/minimax", "openai/gpt-5-nano", "openai/gpt-5-nano-2025-08-07"] {
+        assert_eq!(ask(&models, named(name)).await.text, "local-model", "{name}");
+    }
+    assert_eq!(server.count(), 3);
+
+    let models = Models::new(&config, Some(&provider(&server, None))).unwrap();
+    assert_eq!(ask(&models, named("kortix/minimax")).await.text, "MiniMax-M2", "the table's name when none is given");
+}
+
+#[tokio::test]
+async fn a_model_goes_to_the_provider_that_the_table_names() {
+    let (one, other) = (echo().await, echo().await);
+    let text = format!(
+        "[providers.default]\nkind = 'openai'\nbase_url = '{}'\n[providers.other]\nkind = 'openai'\nbase_url = '{}'\n\
+         [[models]]\nname = 'a'\nupstream = 'up-a'\ncontext_window = 9000\nmax_output_tokens = 100\ninput_price = 0\noutput_price = 0\n\
+         [[models]]\nname = 'b'\nprovider = 'other'\nupstream = 'up-b'\ncontext_window = 9000\nmax_output_tokens = 100\ninput_price = 0\noutput_price = 0\n\
+         [[tiers]]\nname = 'free'\nmodels = ['a', 'b']\ndefault_model = 'a'\nmax_upload_bytes = 1\ncredits_granted = 0\n",
+        one.base_url(),
+        other.base_url().trim_end_matches('/'),
+    );
+    let models = Models::new(&Config::parse("test", &text).unwrap(), None).unwrap();
+    assert_eq!(ask(&models, named("a")).await.text, "up-a");
+    assert_eq!(ask(&models, named("b")).await.text, "up-b");
+    assert_eq!((one.count(), other.count()), (1, 1));
+    let heard = ask(&models, named("c")).await;
+    assert!(matches!(heard.error, Some(LlmError::Refused(_))), "{heard:?}");
+}
+
+#[test]
+fn a_base_url_that_is_none_is_refused_with_the_providers_name() {
+    for url in ["", "localhost:11434", "ftp://host/", "http://user:secret@host/v1/"] {
+        let provider = Provider {
+            kind: ProviderKind::OpenAi,
+            base_url: Some(url.to_owned()),
+            api_key: None,
+            model: None,
+        };
+        let error = Models::new(&Config::parse("test", "").unwrap(), Some(&provider)).err().expect("a refusal");
+        assert!(error.message().starts_with("providers.default: "), "{url}: {error}");
+        assert!(!error.message().contains("secret"), "{error}");
+    }
+}
