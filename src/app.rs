@@ -69,7 +69,7 @@ impl App {
             models: config.model_table(),
             accounts: Accounts::default(),
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
-            llm: Models::new(&config)?,
+            llm: Models::new(&config, None)?,
             wake: Wake::default(),
             journal,
             hub,

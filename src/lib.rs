@@ -36,6 +36,7 @@ pub mod app;
 pub mod client;
 pub mod commands;
 pub mod server;
+pub mod sweeper;
 pub mod worker;
 
 pub use contract::runyard::v1;

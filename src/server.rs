@@ -1,9 +1,219 @@
-//! To come.
+//! The one port: binds it, serves every door on it, and goes down in order.
 
-use crate::{config::Config, error::Result};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
-/// Serves.
-#[expect(clippy::unused_async, reason = "to come")]
-pub async fn serve(_config: Config) -> Result<()> {
-    Ok(())
+use axum::body::Body;
+use http::Request;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::{conn::auto, graceful::GracefulShutdown},
+    service::TowerToHyperService,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    signal::unix::{SignalKind, signal},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt;
+use tracing::{info, warn};
+
+use crate::{
+    app::App,
+    config::Config,
+    contract::DESCRIPTORS,
+    error::{Code, Error, Result},
+    sweeper,
+    wire::{self, jwt::{self, Verifier}, stack},
+    worker,
+};
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 4096;
+/// How long a connection may take to send its headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Streams of one HTTP/2 connection at once.
+const MAX_STREAMS: u32 = 1000;
+/// How often an HTTP/2 connection is asked whether it is alive, and how long it may take to say so.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+/// The largest headers of a request, in bytes.
+const MAX_HEADERS: u32 = 32 * 1024;
+/// How long accepting pauses when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves until SIGTERM or SIGINT, then goes down in order.
+///
+/// # Errors
+/// What stops a start, in words that say what to do.
+pub async fn serve(config: Config) -> Result<()> {
+    let server = Server::open(config).await?;
+    let stopping = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stopping.clone()));
+    server.run(stopping).await
+}
+
+/// A server whose port is bound.
+pub struct Server {
+    app: App,
+    verifier: Arc<Verifier>,
+    listener: TcpListener,
+}
+
+impl Server {
+    /// Opens everything and binds the port.
+    ///
+    /// # Errors
+    /// What stops a start.
+    pub async fn open(config: Config) -> Result<Self> {
+        let listen = config.listen;
+        std::fs::create_dir_all(&config.data_dir).map_err(|error| {
+            Error::new(Code::Unavailable, format!("cannot make the data folder {}: {error}", config.data_dir.display()))
+        })?;
+        let secret = jwt::load_or_create_secret(&config)?;
+        let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
+        let listener = bind(listen)?;
+        let app = App::open(config).await?;
+        Ok(Self { app, verifier, listener })
+    }
+
+    /// The handles, for tests.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// The address that the port is bound to.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, when the system does not say.
+    pub fn address(&self) -> Result<SocketAddr> {
+        self.listener.local_addr().map_err(|error| Error::new(Code::Unavailable, "the port is gone").caused_by(error))
+    }
+
+    /// Serves until `stopping`: then it is not ready, claims nothing, and gives open requests and running runs their grace.
+    ///
+    /// # Errors
+    /// A contract whose rules are in conflict.
+    pub async fn run(self, stopping: CancellationToken) -> Result<()> {
+        let address = self.address()?;
+        let Self { app, verifier, listener } = self;
+        let (reporter, health) = tonic_health::server::health_reporter();
+        reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        let reflection = tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .build_v1()
+            .map_err(|error| Error::internal("reflection", error))?;
+        let grpc = wire::services(&app).add_service(health).add_service(reflection);
+        let stack = stack::build(&app, verifier, grpc, stopping.clone())?;
+        say_hello(&app, address);
+
+        let worker = tokio::spawn(worker::work(app.clone(), stopping.clone()));
+        let sweeper = tokio::spawn(sweeper::sweep(app.clone(), stopping.clone()));
+        let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
+        let connections = accept(&listener, &stack, &stopping).await;
+        drop(listener);
+        info!("stopping: no new connections, no new claims");
+        reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        if timeout(grace, connections.shutdown()).await.is_err() {
+            warn!("some requests did not end in time");
+        }
+        match worker.await {
+            Ok(outcome) => outcome?,
+            Err(fault) => warn!(error = %fault, "the worker ended badly"),
+        }
+        sweeper.abort();
+        info!("stopped");
+        Ok(())
+    }
+}
+
+fn say_hello(app: &App, address: SocketAddr) {
+    info!(%address, database = app.db.name(), data_dir = %app.config.data_dir.display(), "runyard is listening");
+    for fact in app.sandboxes.facts() {
+        info!("sandbox: {fact}");
+    }
+    let demo: Vec<&str> = app.llm.demo_names().collect();
+    if !demo.is_empty() {
+        info!(models = demo.join(", "), "no provider is configured for these models: the built-in runyard/demo answers");
+    }
+}
+
+fn bind(listen: SocketAddr) -> Result<TcpListener> {
+    let open = || {
+        let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&listen.into())?;
+        socket.listen(BACKLOG)?;
+        TcpListener::from_std(socket.into())
+    };
+    open().map_err(|error| {
+        let message = format!("cannot listen on {listen}: {error}; name another address with RUNYARD_LISTEN");
+        Error::new(Code::Unavailable, message)
+    })
+}
+
+async fn accept(listener: &TcpListener, stack: &stack::Stack, stopping: &CancellationToken) -> GracefulShutdown {
+    let connections = GracefulShutdown::new();
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADERS as usize * 2);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(KEEP_ALIVE.0)
+        .keep_alive_timeout(KEEP_ALIVE.1)
+        .max_header_list_size(MAX_HEADERS)
+        .adaptive_window(true);
+    loop {
+        let accepted = tokio::select! {
+            () = stopping.cancelled() => return connections,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => connect(stream, stack.clone(), &builder, &connections),
+            Err(fault) => {
+                // Out of descriptors, or the peer has gone: waiting is better than spinning.
+                warn!(error = %fault, "could not accept a connection");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+fn connect(
+    stream: TcpStream,
+    stack: stack::Stack,
+    builder: &auto::Builder<TokioExecutor>,
+    connections: &GracefulShutdown,
+) {
+    // A token of a model is a small packet that somebody waits for.
+    if let Err(fault) = stream.set_nodelay(true) {
+        warn!(error = %fault, "could not turn off Nagle's algorithm");
+    }
+    let service = stack.map_request(|request: Request<hyper::body::Incoming>| request.map(Body::new));
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+        .into_owned();
+    let connection = connections.watch(connection);
+    tokio::spawn(async move {
+        // A connection that breaks is the client's affair.
+        if let Err(fault) = connection.await {
+            tracing::debug!(error = %fault, "a connection ended badly");
+        }
+        Ok::<_, Infallible>(())
+    });
+}
+
+async fn stop_on_signal(stopping: CancellationToken) {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        warn!("cannot listen for signals");
+        return;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    stopping.cancel();
 }

@@ -1,9 +1,34 @@
 //! The only code that knows tonic, prost services, http, JSON and JWT.
+//!
+//! A service method reads its request, calls one verb and writes the answer. HTTP is a translation of the same services
+//! (`wire/http.rs`); nothing has a handler of its own there.
 
+mod accounts;
+mod agents;
+pub mod caller;
+pub mod door;
+pub mod files;
 pub mod http;
 pub mod json;
 pub mod jwt;
+mod page;
+mod projects;
+mod range;
+mod runs;
+mod sandboxes;
+pub mod stack;
 pub mod status;
+mod structs;
+mod threads;
+
+use std::future::Future;
+
+use tonic::service::Routes;
+
+use crate::{
+    app::App,
+    error::{Code, Error, Result},
+};
 
 pub(crate) mod traits {
     //! The service traits of the contract, with events as bytes.
@@ -15,4 +40,41 @@ pub(crate) mod traits {
         reason = "generated code"
     )]
     include!(concat!(env!("OUT_DIR"), "/traits/traits.rs"));
+}
+
+/// All services of the contract, as one tower service that speaks gRPC.
+pub fn services(app: &App) -> Routes {
+    use traits::runyard::v1::{
+        account_service_server::AccountServiceServer, agent_service_server::AgentServiceServer,
+        file_service_server::FileServiceServer, project_service_server::ProjectServiceServer,
+        run_service_server::RunServiceServer, sandbox_service_server::SandboxServiceServer,
+        thread_service_server::ThreadServiceServer,
+    };
+    let limit = app.config.http.max_message_bytes;
+    let app = || app.clone();
+    Routes::new(AgentServiceServer::new(agents::Agents { app: app() }).max_decoding_message_size(limit))
+        .add_service(RunServiceServer::new(runs::Runs { app: app() }).max_decoding_message_size(limit))
+        .add_service(FileServiceServer::new(files::Files { app: app() }).max_decoding_message_size(limit))
+        .add_service(ThreadServiceServer::new(threads::Threads { app: app() }).max_decoding_message_size(limit))
+        .add_service(ProjectServiceServer::new(projects::Projects { app: app() }).max_decoding_message_size(limit))
+        .add_service(SandboxServiceServer::new(sandboxes::Sandboxes { app: app() }).max_decoding_message_size(limit))
+        .add_service(AccountServiceServer::new(accounts::Accounts).max_decoding_message_size(limit))
+}
+
+/// The answer of a method that the contract names and this version does not serve.
+fn later<T, R>(request: &tonic::Request<T>) -> Result<R, tonic::Status> {
+    caller::of(request)?;
+    Err(Error::new(Code::Unimplemented, "This version does not serve the method yet").into())
+}
+
+/// Runs a write verb in its own task: a client that hangs up drops its waiting, not the verb in the middle.
+async fn finish<T: Send + 'static>(verb: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(verb).await.unwrap_or_else(|fault| Err(Error::internal("an internal error", fault)))
+}
+
+/// Runs what blocks on files away from the reactor.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|fault| Err(Error::internal("an internal error", fault)))
 }

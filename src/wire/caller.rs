@@ -17,7 +17,7 @@ use tower::Service;
 use super::{
     door::Door,
     http::fault,
-    jwt::{Credential, Verifier, credential},
+    jwt::{Claims, Credential, Verifier, credential},
 };
 use crate::{
     accounts::{Caller, Role, ensure},
@@ -85,7 +85,13 @@ where
             if is_open(&request) || opens_metrics(&app, &request) {
                 return inner.call(request).await;
             }
-            match authenticate(&app, &verifier, &request).await {
+            // The token is read before anything is awaited: a body may not be shared between threads.
+            let claims = claims(&app, &verifier, &request);
+            let caller = match claims {
+                Ok(claims) => known(&app, &claims).await,
+                Err(error) => Err(error),
+            };
+            match caller {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
                     inner.call(request).await
@@ -96,11 +102,14 @@ where
     }
 }
 
-async fn authenticate(app: &App, verifier: &Verifier, request: &Request<Body>) -> Result<Caller> {
-    let Credential::Jwt(token) = credential(request.headers())? else {
-        return Err(not_authenticated());
-    };
-    let claims = verifier.verify(token, app.clock.now())?;
+fn claims(app: &App, verifier: &Verifier, request: &Request<Body>) -> Result<Claims> {
+    match credential(request.headers())? {
+        Credential::Jwt(token) => verifier.verify(token, app.clock.now()),
+        Credential::ApiKey(_) => Err(not_authenticated()),
+    }
+}
+
+async fn known(app: &App, claims: &Claims) -> Result<Caller> {
     let account_id = ensure::ensure(app, &claims.issuer, &claims.subject).await?;
     let role = if claims.role.as_deref() == Some(SUPER_ADMIN) { Role::SuperAdmin } else { Role::User };
     Ok(Caller { account_id, role })

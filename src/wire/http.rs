@@ -5,6 +5,7 @@
 //! before the door sees a request, and travels in the request's extensions.
 
 pub mod fault;
+pub mod openapi;
 mod frames;
 mod multipart;
 mod request;

@@ -1,0 +1,129 @@
+//! Ranges and entity tags (RFC 9110, sections 13 and 14). Pure.
+
+/// What a reader asked for.
+pub(super) struct Asked<'a> {
+    /// `Range`.
+    pub(super) range: &'a str,
+    /// `If-Range`.
+    pub(super) if_range: &'a str,
+    /// `If-None-Match`.
+    pub(super) if_none_match: &'a str,
+}
+
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// Everything: 200.
+    Whole,
+    /// From a byte to another, both included: 206.
+    Range(u64, u64),
+    /// Nothing, the reader has it: 304.
+    Unchanged,
+    /// Nothing, the range lies outside: 416.
+    Unsatisfiable,
+}
+
+impl Asked<'_> {
+    /// Decides what is sent of a file of this size.
+    pub(super) fn resolve(&self, size: u64, etag: &str) -> Part {
+        let known = self.if_none_match.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
+        if known.into_iter().any(|tag| tag == etag || tag == "*") {
+            return Part::Unchanged;
+        }
+        if !self.if_range.is_empty() && self.if_range != etag {
+            return Part::Whole;
+        }
+        range(self.range, size)
+    }
+}
+
+impl Part {
+    /// The HTTP status, when it is not 200.
+    pub(super) fn status(self) -> Option<u16> {
+        match self {
+            Self::Whole => None,
+            Self::Range(..) => Some(206),
+            Self::Unchanged => Some(304),
+            Self::Unsatisfiable => Some(416),
+        }
+    }
+
+    /// The header that says which part it is.
+    pub(super) fn content_range(self, size: u64) -> Option<String> {
+        match self {
+            Self::Range(first, last) => Some(format!("bytes {first}-{last}/{size}")),
+            Self::Unsatisfiable => Some(format!("bytes */{size}")),
+            Self::Whole | Self::Unchanged => None,
+        }
+    }
+
+    /// Where it starts, and its length.
+    pub(super) fn bounds(self, size: u64) -> (u64, u64) {
+        match self {
+            Self::Whole => (0, size),
+            Self::Range(first, last) => (first, last - first + 1),
+            Self::Unchanged | Self::Unsatisfiable => (0, 0),
+        }
+    }
+}
+
+// A range that cannot be read, or several of them, is ignored, as the RFC allows.
+fn range(text: &str, size: u64) -> Part {
+    let Some((first, last)) = text.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+        return Part::Whole;
+    };
+    let number = |text: &str| text.trim().parse::<u64>().ok();
+    let (first, last) = match (first.trim(), last.trim()) {
+        ("", suffix) => match number(suffix) {
+            Some(0) => return Part::Unsatisfiable,
+            Some(length) => (size.saturating_sub(length), size.saturating_sub(1)),
+            None => return Part::Whole,
+        },
+        (first, "") => match number(first) {
+            Some(first) => (first, size.saturating_sub(1)),
+            None => return Part::Whole,
+        },
+        (first, last) => match (number(first), number(last)) {
+            (Some(first), Some(last)) if first <= last => (first, last.min(size.saturating_sub(1))),
+            _ => return Part::Whole,
+        },
+    };
+    if first >= size { Part::Unsatisfiable } else { Part::Range(first, last) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(range: &str, if_range: &str, if_none_match: &str) -> Part {
+        Asked { range, if_range, if_none_match }.resolve(10, "\"a\"")
+    }
+
+    #[test]
+    fn ranges_are_cut_to_the_file() {
+        for (text, part) in [
+            ("", Part::Whole),
+            ("bytes=0-3", Part::Range(0, 3)),
+            ("bytes=4-", Part::Range(4, 9)),
+            ("bytes=-3", Part::Range(7, 9)),
+            ("bytes=-30", Part::Range(0, 9)),
+            ("bytes=8-100", Part::Range(8, 9)),
+            ("bytes=10-", Part::Unsatisfiable),
+            ("bytes=-0", Part::Unsatisfiable),
+            ("bytes=5-4", Part::Whole),
+            ("bytes=0-1,3-4", Part::Whole),
+            ("lines=0-3", Part::Whole),
+            ("bytes=x-", Part::Whole),
+        ] {
+            assert_eq!(resolve(text, "", ""), part, "{text}");
+        }
+        assert_eq!(range("bytes=0-", 0), Part::Unsatisfiable);
+    }
+
+    #[test]
+    fn entity_tags_decide_first() {
+        assert_eq!(resolve("bytes=0-3", "\"a\"", ""), Part::Range(0, 3));
+        assert_eq!(resolve("bytes=0-3", "\"b\"", ""), Part::Whole);
+        assert_eq!(resolve("bytes=0-3", "", "\"b\", W/\"a\""), Part::Unchanged);
+    }
+}

@@ -1,0 +1,267 @@
+//! The one tower stack before all doors, in a listed order with reasons.
+//!
+//! 1. Panics are contained, so that one request cannot take its connection's others with it.
+//! 2. The request gets an id, which the answer and the log carry.
+//! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
+//! 4. The caller is known before a byte of the body is read.
+//! 5. `grpc-timeout` bounds the call, on every door.
+//! 6. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages and the transcoder.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use prost_reflect::DescriptorPool;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower_http::{
+    catch_panic::CatchPanicLayer,
+    cors::{AllowOrigin, CorsLayer},
+};
+
+use super::{
+    caller::{Authenticate, METRICS, refuse},
+    door::Door,
+    files::Forms,
+    http::{Options, Transcoder, fault, openapi},
+    json::Codec,
+    jwt::Verifier,
+};
+use crate::{
+    accounts::{Caller, Role},
+    app::App,
+    contract::DESCRIPTORS,
+    error::{Code, Error, Result},
+    id, telemetry,
+};
+
+/// The name of the header with the request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Characters of a request id that a client may choose.
+const MAX_REQUEST_ID: usize = 128;
+/// The longest deadline that is looked at; a longer one is none.
+const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What answers every request of the port.
+pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+/// Puts the stack together.
+///
+/// # Errors
+/// A contract whose HTTP rules are in conflict.
+pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes, stopping: CancellationToken) -> Result<Stack> {
+    let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| Error::internal("descriptors", error))?;
+    let codec = Arc::new(Codec::new(&pool));
+    let options = Options {
+        max_body_bytes: app.config.http.max_message_bytes,
+        max_form_bytes: app.config.http.max_form_bytes,
+        heartbeat: Duration::from_secs(app.config.http.heartbeat_seconds),
+    };
+    let transcoder = Transcoder::new(&pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
+    let grpc = grpc.prepare();
+    let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
+    let pages = pages(app, &pool, stopping)?.fallback_service(transcoder.over(grpc.clone()));
+    let doors = service_fn(move |request: Request<Body>| {
+        let (grpc, web, pages) = (grpc.clone(), web.clone(), pages.clone());
+        async move {
+            let response = match Door::of(request.headers()) {
+                Door::Grpc => grpc.oneshot(request.map(tonic::body::Body::new)).await.map(|answer| answer.map(Body::new)),
+                Door::GrpcWeb => web.oneshot(request.map(tonic::body::Body::new)).await.map(|answer| answer.map(Body::new)),
+                Door::Http => pages.oneshot(request).await,
+            };
+            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
+        }
+    });
+    let timed = Deadline { inner: doors };
+    let known = Authenticate::new(timed, app.clone(), verifier);
+    let stack = ServiceBuilder::new()
+        .layer(CatchPanicLayer::custom(|_| fault::refuse(Error::new(Code::Internal, "an internal error"))))
+        .layer_fn(|inner| Identify { inner })
+        .layer(cors(&app.config.http.cors_origins)?)
+        .service(known);
+    Ok(BoxCloneSyncService::new(stack.map_response(|response| response.map(Body::new))))
+}
+
+fn cors(origins: &[String]) -> Result<CorsLayer> {
+    let listed = origins
+        .iter()
+        .map(|origin| {
+            HeaderValue::from_str(origin)
+                .ok()
+                .filter(|_| origin.contains("://") && !origin.ends_with('/') && !origin.contains('*'))
+                .ok_or_else(|| Error::invalid(format!("http.cors_origins: {origin:?} is not an origin like https://app.example.com")))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
+    Ok(CorsLayer::new()
+        .allow_origin(AllowOrigin::list(listed))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(names(&[
+            "authorization", "content-type", "idempotency-key", "last-event-id", "x-api-key", "x-request-id", "x-grpc-web",
+            "grpc-timeout", "x-user-agent", "range", "x-emit-timing",
+        ]))
+        .expose_headers(names(&[
+            "x-error-code", "x-request-id", "retry-after", "grpc-status", "grpc-message", "grpc-status-details-bin",
+            "content-range", "etag", "content-disposition",
+        ]))
+        .max_age(Duration::from_secs(600)))
+}
+
+#[derive(Clone)]
+struct Pages {
+    app: App,
+    openapi: Arc<str>,
+    stopping: CancellationToken,
+}
+
+fn pages(app: &App, pool: &DescriptorPool, stopping: CancellationToken) -> Result<Router> {
+    let openapi = serde_json::to_string(&openapi::document(pool)).map_err(|error| Error::internal("openapi", error))?;
+    let state = Pages { app: app.clone(), openapi: openapi.into(), stopping };
+    let wrong_method = |request: Request<Body>| async move {
+        let _ = request;
+        fault::method_not_allowed("GET, HEAD")
+    };
+    Ok(Router::new()
+        .route("/", get(home).fallback(wrong_method))
+        .route("/healthz", get(|| async { "ok\n" }).fallback(wrong_method))
+        .route("/readyz", get(ready).fallback(wrong_method))
+        .route(METRICS, get(metrics).fallback(wrong_method))
+        .route("/openapi.json", get(document).fallback(wrong_method))
+        .with_state(state))
+}
+
+async fn home() -> impl IntoResponse {
+    concat!(
+        "Runyard ", env!("CARGO_PKG_VERSION"), " runs AI agents for other programs.\n\n",
+        "The contract over HTTP: /openapi.json\nThe same services answer gRPC and gRPC-Web on this port.\n",
+    )
+}
+
+async fn ready(State(pages): State<Pages>) -> Response<Body> {
+    let away = |message: &'static str| (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
+    if pages.stopping.is_cancelled() {
+        return away("stopping\n");
+    }
+    match pages.app.db.ping().await {
+        Ok(()) => "ready\n".into_response(),
+        Err(_) => away("the database does not answer\n"),
+    }
+}
+
+async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response<Body> {
+    // Who comes with the metrics token has no caller.
+    if request.extensions().get::<Caller>().is_some_and(|caller| caller.role != Role::SuperAdmin) {
+        return fault::refuse(Error::new(Code::PermissionDenied, "metrics want a super admin or the metrics token"));
+    }
+    metrics::gauge!("runyard_runs_held").set(u32::try_from(pages.app.hub.len()).unwrap_or(u32::MAX));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry::render()).into_response()
+}
+
+async fn document(State(pages): State<Pages>) -> Response<Body> {
+    ([(header::CONTENT_TYPE, "application/json")], pages.openapi.to_string()).into_response()
+}
+
+/// Gives each request an id, or takes the client's when it is a plain word.
+#[derive(Clone)]
+struct Identify<S> {
+    inner: S,
+}
+
+impl<S, B> Service<Request<Body>> for Identify<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send,
+{
+    type Response = Response<B>;
+    type Error = Infallible;
+    type Future = futures::future::BoxFuture<'static, Result<Response<B>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let given = request.headers().get(&REQUEST_ID).filter(|id| {
+            id.len() <= MAX_REQUEST_ID && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+        });
+        let request_id = given.cloned().or_else(|| HeaderValue::from_str(&id::new().to_string()).ok());
+        if let Some(request_id) = &request_id {
+            request.headers_mut().insert(REQUEST_ID, request_id.clone());
+        }
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        Box::pin(async move {
+            let mut response = inner.call(request).await?;
+            if let Some(request_id) = request_id {
+                response.headers_mut().insert(REQUEST_ID, request_id);
+            }
+            Ok(response)
+        })
+    }
+}
+
+/// Ends a call whose `grpc-timeout` has passed before it answered; tonic bounds the streams that it has begun.
+#[derive(Clone)]
+struct Deadline<S> {
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Deadline<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = futures::future::BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let Some(text) = request.headers().get("grpc-timeout") else { return Box::pin(inner.call(request)) };
+        let timeout = text.to_str().ok().and_then(read_timeout);
+        let shell = shell_of(&request);
+        Box::pin(async move {
+            let Some(timeout) = timeout else {
+                return Ok(refuse(&shell, Error::invalid("grpc-timeout is not a timeout like 5S or 100m")));
+            };
+            match tokio::time::timeout(timeout.min(MAX_TIMEOUT), inner.call(request)).await {
+                Ok(response) => response,
+                Err(_) => Ok(refuse(&shell, Error::new(Code::DeadlineExceeded, "the deadline of the call has passed"))),
+            }
+        })
+    }
+}
+
+// What a refusal needs to know of its request.
+fn shell_of(request: &Request<Body>) -> Request<Body> {
+    let mut shell = Request::new(Body::empty());
+    if let Some(kind) = request.headers().get(header::CONTENT_TYPE) {
+        shell.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+    }
+    shell
+}
+
+// At most eight digits and a unit: the gRPC protocol over HTTP/2, "Timeout".
+fn read_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(value * 3600),
+        "M" => Duration::from_secs(value * 60),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    })
+}
