@@ -219,12 +219,11 @@ fn exact(text: &str) -> Option<Option<i128>> {
     let shift = exponent
         .saturating_add(zeros)
         .saturating_sub(i64::try_from(fraction.len()).ok()?);
-    let shift = u32::try_from(shift).ok()?;
-    Some(
-        10_i128
-            .checked_pow(shift)
-            .and_then(|power| significant.parse::<i128>().ok()?.checked_mul(power)),
-    )
+    if shift < 0 {
+        return None;
+    }
+    let power = u32::try_from(shift).ok().and_then(|shift| 10_i128.checked_pow(shift));
+    Some(power.and_then(|power| significant.parse::<i128>().ok()?.checked_mul(power)))
 }
 
 fn double(text: &str) -> Result<f64, Refusal> {
