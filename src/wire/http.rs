@@ -7,6 +7,7 @@
 pub mod fault;
 mod frames;
 mod multipart;
+pub mod openapi;
 mod request;
 pub mod response;
 pub mod route;

@@ -21,15 +21,15 @@ mod wire;
 
 use prost_reflect::DescriptorPool;
 
-pub use self::error::CodecError;
 use self::{
     decode::Decoder,
     encode::Encoder,
     tables::{Field, Kind, Known, Shape, Tables},
 };
+pub use self::{enums::short_enum_name, error::CodecError};
 
 /// Which JSON is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Canonical proto3 JSON.
     Canonical,

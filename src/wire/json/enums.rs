@@ -40,7 +40,6 @@ pub(super) enum Spelling<'e> {
 impl Enum {
     /// The names of an enum, in both dialects.
     pub fn compile(descriptor: &EnumDescriptor) -> Self {
-        let prefix = screaming(descriptor.name());
         let mut table = Self {
             is_null: descriptor.full_name() == "google.protobuf.NullValue",
             values: HashMap::new(),
@@ -48,8 +47,7 @@ impl Enum {
             short_names: HashMap::new(),
         };
         for value in descriptor.values() {
-            let rest = value.name().strip_prefix(&prefix).filter(|rest| !rest.is_empty());
-            let short: Box<str> = rest.unwrap_or(value.name()).to_ascii_lowercase().into();
+            let short: Box<str> = short_enum_name(descriptor.name(), value.name()).into();
             let unspecified = value.number() == 0 && value.name().ends_with("UNSPECIFIED");
             table.full_names.insert(value.name().into(), value.number());
             table.short_names.entry(short.clone()).or_insert(value.number());
@@ -99,6 +97,14 @@ impl Enum {
             .collect::<Vec<_>>()
             .join(", ")
     }
+}
+
+/// What our dialect calls a value: `RUN_STATUS_RUNNING` of `RunStatus` is `running`.
+pub fn short_enum_name(type_name: &str, value_name: &str) -> String {
+    let rest = value_name
+        .strip_prefix(&screaming(type_name))
+        .filter(|rest| !rest.is_empty());
+    rest.unwrap_or(value_name).to_ascii_lowercase()
 }
 
 /// `RunStatus` becomes `RUN_STATUS_`.
