@@ -155,8 +155,13 @@ fn a_form_a_stream_and_raw_bytes_are_what_they_are() {
         .iter()
         .map(|one| one["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["agent_run_id", "after_sequence", "Last-Event-Id", "last_id"]);
+    assert_eq!(names, ["agent_run_id", "after_sequence", "Last-Event-ID", "last_id"]);
 
+    let omitted = at("/components/schemas/StartRunResponse/properties/sandbox_id/type");
+    assert_eq!(
+        omitted, "string",
+        "it has no key when there is none, so it is never null"
+    );
     let raw = at("/paths/~1sandboxes~1{sandbox_id}~1files~1content/get/responses");
     assert_eq!(
         raw["200"]["content"]["application/octet-stream"]["schema"]["format"],

@@ -94,7 +94,7 @@ fn parameters(rule: &Rule, schemas: &mut Schemas<'_>) -> Vec<Value> {
     for capture in &rule.template.captures {
         if let Some(field) = field_at(&input, &capture.field) {
             let schema = schemas.value(&field.kind(), &shape);
-            let mut parameter = parameter("path", &capture.field, schema, &description(&field, schemas));
+            let mut parameter = parameter("path", &capture.field, &schema, &description(&field, schemas));
             parameter["required"] = true.into();
             parameters.push(parameter);
         }
@@ -126,16 +126,16 @@ fn parameters(rule: &Rule, schemas: &mut Schemas<'_>) -> Vec<Value> {
         if let Some(header) = &alias.header {
             // The usual capitals; the names are compared without them.
             let name = capitals(header.as_str());
-            parameters.push(parameter("header", &name, schemas.field(&field, &shape), text.trim()));
+            parameters.push(parameter("header", &name, &schemas.field(&field, &shape), text.trim()));
         }
         if let Some(name) = &alias.query {
-            parameters.push(parameter("query", name, schemas.field(&field, &shape), text.trim()));
+            parameters.push(parameter("query", name, &schemas.field(&field, &shape), text.trim()));
         }
     }
     parameters
 }
 
-fn parameter(place: &str, name: &str, schema: Value, description: &str) -> Value {
+fn parameter(place: &str, name: &str, schema: &Value, description: &str) -> Value {
     json!({"name": name, "in": place, "description": description, "schema": schema})
 }
 
@@ -147,9 +147,12 @@ pub(super) fn description(field: &FieldDescriptor, schemas: &Schemas<'_>) -> Str
         .to_owned()
 }
 
-/// `last-event-id` becomes `Last-Event-Id`.
+/// `last-event-id` becomes `Last-Event-ID`.
 fn capitals(header: &str) -> String {
     let words = header.split('-').map(|word| {
+        if word == "id" {
+            return "ID".to_owned();
+        }
         let (first, rest) = word.split_at(usize::from(!word.is_empty()));
         first.to_ascii_uppercase() + rest
     });
@@ -199,7 +202,7 @@ impl Query<'_, '_, '_> {
         } else {
             self.schemas.value(&field.kind(), &self.shape)
         };
-        let mut parameter = parameter("query", &name, schema, &description(field, self.schemas));
+        let mut parameter = parameter("query", &name, &schema, &description(field, self.schemas));
         if depth == 0 && self.schemas.is_required(field, &self.shape) {
             parameter["required"] = true.into();
         }

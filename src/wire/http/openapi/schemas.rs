@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value as Option_};
+use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value as Setting};
 use serde_json::{Map, Value, json};
 
 use super::comments::Comments;
@@ -95,8 +95,9 @@ impl<'p> Schemas<'p> {
             kind if field.is_list() => json!({"type": "array", "items": self.value(kind, &inner)}),
             kind => {
                 let value = self.value(kind, &inner);
-                let real_oneof = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
-                if field.supports_presence() && !real_oneof && shape.dialect == Dialect::Runyard {
+                let null_when_unset = shape.way == Way::Request || !self.is_omitted(field);
+                let ours = shape.dialect == Dialect::Runyard;
+                if field.supports_presence() && !is_member(field) && null_when_unset && ours {
                     nullable(value)
                 } else {
                     value
@@ -153,14 +154,14 @@ impl<'p> Schemas<'p> {
         match (shape.way, shape.dialect) {
             (Way::Request, _) => self.behaves(field, REQUIRED),
             (Way::Response, Dialect::Canonical) => false,
-            (Way::Response, Dialect::Runyard) => {
-                let option = self.pool.get_extension_by_name("runyard.v1.omit_unset");
-                let omitted =
-                    option.is_some_and(|option| *field.options().get_extension(&option) == Option_::Bool(true));
-                let real_oneof = field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
-                !omitted && !real_oneof
-            }
+            (Way::Response, Dialect::Runyard) => !self.is_omitted(field) && !is_member(field),
         }
+    }
+
+    /// Whether the field has no key when it is unset.
+    fn is_omitted(&self, field: &FieldDescriptor) -> bool {
+        let option = self.pool.get_extension_by_name("runyard.v1.omit_unset");
+        option.is_some_and(|option| *field.options().get_extension(&option) == Setting::Bool(true))
     }
 
     fn behaves(&self, field: &FieldDescriptor, behaviour: i32) -> bool {
@@ -170,7 +171,7 @@ impl<'p> Schemas<'p> {
             let listed = options.get_extension(&option);
             listed
                 .as_list()
-                .is_some_and(|listed| listed.contains(&Option_::EnumNumber(behaviour)))
+                .is_some_and(|listed| listed.contains(&Setting::EnumNumber(behaviour)))
         })
     }
 
@@ -270,6 +271,11 @@ impl<'p> Schemas<'p> {
         }
         format!("{first}{number}")
     }
+}
+
+/// Whether a field is one of those that exclude each other.
+fn is_member(field: &FieldDescriptor) -> bool {
+    field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic())
 }
 
 fn reference(name: &str) -> Value {
