@@ -8,6 +8,7 @@ pub mod fault;
 pub mod openapi;
 mod frames;
 mod multipart;
+pub mod openapi;
 mod request;
 pub mod response;
 pub mod route;

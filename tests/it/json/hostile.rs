@@ -1,0 +1,352 @@
+//! Nothing hostile is taken, and nothing at all makes the codec panic.
+
+use proptest::prelude::*;
+use runyard::wire::json::Dialect::{Canonical, Runyard};
+
+use super::{CONTRACT, EVERYTHING};
+
+const MESSAGE: &str = "runyard.test.Everything";
+
+fn refusal(json: &[u8]) -> String {
+    match EVERYTHING.decode(MESSAGE, Runyard, json) {
+        Ok(_) => "taken".to_owned(),
+        Err(error) => {
+            assert!(error.is_callers(), "{error}");
+            error.to_string()
+        }
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn hostile_texts_are_refused() {
+    let table: &[(&[u8], &str)] = &[
+        (b"{}", "taken"),
+        (b" {\r\n\t} ", "taken"),
+        (b"", "invalid JSON at byte 0: a value was expected"),
+        (b"null", "must be an object"),
+        (b"[]", "must be an object"),
+        (b"{\"nothing\": 1}", "nothing: unknown field"),
+        (
+            b"{\"an_inner\": {\"inners\": [{}, {\"nothing\": 1}]}}",
+            "an_inner.inners[1].nothing: unknown field",
+        ),
+        (b"{\"a_int32\": 1, \"a_int32\": 1}", "a_int32: must not be there twice"),
+        (b"{\"a_int32\": 1, \"aInt32\": 1}", "a_int32: must not be there twice"),
+        (
+            b"{\"a_int32\": null, \"aInt32\": 1}",
+            "a_int32: must not be there twice",
+        ),
+        (
+            b"{\"m_string\": {\"a\": \"\", \"\\u0061\": \"\"}}",
+            "m_string[\"a\"]: must not be there twice",
+        ),
+        (
+            b"{\"k_struct\": {\"a\": 1, \"a\": 1}}",
+            "k_struct[\"a\"]: must not be there twice",
+        ),
+        (b"{\"a_double\": NaN}", "invalid JSON at byte 13: a value was expected"),
+        (
+            b"{\"a_double\": Infinity}",
+            "invalid JSON at byte 13: a value was expected",
+        ),
+        (
+            b"{\"a_double\": -Infinity}",
+            "invalid JSON at byte 13: this is not a number",
+        ),
+        (b"{\"a_double\": +1}", "invalid JSON at byte 13: a value was expected"),
+        (b"{\"a_double\": 01}", "invalid JSON at byte 13: this is not a number"),
+        (b"{\"a_double\": 1.}", "invalid JSON at byte 13: this is not a number"),
+        (b"{\"a_double\": .1}", "invalid JSON at byte 13: a value was expected"),
+        (b"{\"a_double\": 1e}", "invalid JSON at byte 13: this is not a number"),
+        (b"\xef\xbb\xbf{}", "the JSON must not begin with a byte order mark"),
+        (b"\xff\xfe{\0}\0", "the JSON is not valid UTF-8"),
+        (b"{\0}\0", "invalid JSON at byte 1: a key in quotes was expected"),
+        (b"{\"a_string\": \"\xc3\x28\"}", "the JSON is not valid UTF-8"),
+        (b"{\"a_string\": \"\xed\xa0\x80\"}", "the JSON is not valid UTF-8"),
+        (b"{} x", "invalid JSON at byte 3: nothing may follow the value"),
+        (b"{}{}", "invalid JSON at byte 2: nothing may follow the value"),
+        (
+            b"{\"a_bool\": true,}",
+            "invalid JSON at byte 16: a comma must not stand at the end",
+        ),
+        (
+            b"{\"r_int32\": [1,]}",
+            "r_int32: invalid JSON at byte 15: a comma must not stand at the end",
+        ),
+        (
+            b"{\"r_int32\": [1 2]}",
+            "r_int32: invalid JSON at byte 15: a comma was expected",
+        ),
+        (b"{\"a_bool\" true}", "invalid JSON at byte 10: a colon was expected"),
+        (
+            b"{\"a_bool\": truely}",
+            "a_bool: invalid JSON at byte 11: a value was expected",
+        ),
+        (
+            b"{'a_bool': true}",
+            "invalid JSON at byte 1: a key in quotes was expected",
+        ),
+        (b"{/**/}", "invalid JSON at byte 1: a key in quotes was expected"),
+        (
+            b"{\"a_string\": \"a\nb\"}",
+            "a_string: invalid JSON at byte 15: a control character must be escaped",
+        ),
+        (
+            b"{\"a_string\": \"\\x\"}",
+            "a_string: invalid JSON at byte 14: there is no such escape",
+        ),
+        (
+            b"{\"a_string\": \"\\ud834\"}",
+            "a_string: invalid JSON at byte 14: the escape is not a character",
+        ),
+        (
+            b"{\"a_string\": \"\\udd1e\\ud834\"}",
+            "a_string: invalid JSON at byte 14: the escape is not a character",
+        ),
+        (
+            b"{\"a_string\": \"\\u+041\"}",
+            "a_string: invalid JSON at byte 14: the escape is not a character",
+        ),
+        (
+            b"{\"a_string\": \"a",
+            "a_string: invalid JSON at byte 15: the string does not end",
+        ),
+        (
+            b"{\"a_string\": \"a\\",
+            "a_string: invalid JSON at byte 15: there is no such escape",
+        ),
+        (b"{\"k_struct\": {\"a\": 1e400}}", "k_struct[\"a\"]: is out of range"),
+    ];
+    for (json, expected) in table {
+        let shown = String::from_utf8_lossy(json);
+        let refused = refusal(json);
+        // Where in the text a value is missing is told with or without its field.
+        assert!(
+            refused == *expected || refused.ends_with(&format!(": {expected}")),
+            "{shown}: {refused}, not {expected}"
+        );
+    }
+}
+
+#[test]
+fn depth_and_length_are_bounded() {
+    let nested = |open: &str, inside: &str, close: &str, depth: usize| {
+        format!("{}{inside}{}", open.repeat(depth), close.repeat(depth))
+    };
+    // Unknown depth first: before any of it is understood, it is bounded.
+    for json in [
+        nested("[", "", "]", 100_000),
+        format!("{{\"k_value\": {}}}", nested("[", "", "]", 100_000)),
+        format!("{{\"k_struct\": {}}}", nested("{\"a\":", "1", "}", 100_000)),
+        format!("{{\"an_inner\": {}}}", nested("{\"inner\":", "{}", "}", 100_000)),
+        format!("{{\"k_any\": {{\"a\": {}}}}}", nested("[", "", "]", 100_000)),
+        format!(
+            "{{\"k_any\": {{\"@type\": \"a/google.protobuf.Value\", \"value\": {}}}}}",
+            nested("[", "", "]", 127)
+        ),
+    ] {
+        let refused = refusal(json.as_bytes());
+        assert!(
+            refused.contains("nested too deeply") || refused == "must be an object",
+            "{}",
+            &refused[..80.min(refused.len())]
+        );
+    }
+    // What is taken is not too deep for prost; the deepest that is taken is the deepest that prost reads.
+    let mut deepest = 0;
+    for depth in 1..130 {
+        let json = nested("{\"inner\":", "{}", "}", depth);
+        if let Ok(wire) = EVERYTHING.decode("runyard.test.Inner", Canonical, json.as_bytes()) {
+            let descriptor = EVERYTHING.pool.get_message_by_name("runyard.test.Inner").unwrap();
+            prost_reflect::DynamicMessage::decode(descriptor, wire.as_slice()).unwrap();
+            assert_eq!(EVERYTHING.encode("runyard.test.Inner", Canonical, &wire).unwrap(), json);
+            deepest = depth;
+        }
+    }
+    assert_eq!(deepest, 100);
+    for depth in 1..60 {
+        let json = format!("{{\"kStruct\":{}}}", nested("{\"a\":[", "1", "]}", depth));
+        if let Ok(wire) = EVERYTHING.decode(MESSAGE, Canonical, json.as_bytes()) {
+            let descriptor = EVERYTHING.pool.get_message_by_name(MESSAGE).unwrap();
+            prost_reflect::DynamicMessage::decode(descriptor, wire.as_slice()).unwrap();
+            assert_eq!(EVERYTHING.encode(MESSAGE, Canonical, &wire).unwrap(), json);
+        }
+    }
+    let number = "1".repeat(10_000_000);
+    assert!(refusal(format!("{{\"a_double\": {number}}}").as_bytes()).contains("the number is too long"));
+    assert!(refusal(format!("{{\"a_double\": \"{number}\"}}").as_bytes()).contains("out of range"));
+    let name = "x".repeat(10_000_000);
+    let refused = refusal(format!("{{\"{name}\": 1}}").as_bytes());
+    assert!(refused.len() < 300, "a name of the caller's making is cut");
+}
+
+#[test]
+fn wrong_bytes_are_an_error_of_ours() {
+    let table: &[(&[u8], &str)] = &[
+        (b"\x0a", "the bytes end in the middle of a field"),
+        (b"\x0a\x05a", "the bytes end in the middle of a field"),
+        (
+            b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
+            "the bytes end in the middle of a field",
+        ),
+        (b"\x0a\x02\xc3\x28", "text: a string is not valid UTF-8"),
+        (b"\x08\x01", "text: the field has a wrong wire type"),
+        (
+            b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
+            "a number is longer than 64 bits",
+        ),
+        (b"\x10\x80", "the bytes end in the middle of a field"),
+        (b"\x00\x01", "a tag is not one of a field"),
+        (b"\x0e", "a tag has a wrong wire type"),
+        (b"\x0c", "a tag has a wrong wire type"),
+        (b"\xa3\x06\x08\x01", "the bytes end in the middle of a field"),
+        (b"\x1a\x02\x0a\x05", "inner: the bytes end in the middle of a field"),
+    ];
+    for (wire, expected) in table {
+        let error = EVERYTHING.encode("runyard.test.Inner", Canonical, wire).unwrap_err();
+        assert_eq!(error.to_string(), *expected, "{wire:?}");
+        assert!(!error.is_callers());
+        assert_eq!(runyard::Error::from(error).kind(), runyard::error::Kind::Internal);
+    }
+    // Positive control: unknown fields of every wire type, a group among them, are passed over.
+    let wire =
+        b"\xa3\x06\x08\x01\xab\x06\xac\x06\xa4\x06\xa8\x06\x01\xaa\x06\x01x\xad\x06abcd\xa9\x06abcdefgh\x0a\x01a";
+    assert_eq!(
+        EVERYTHING.encode("runyard.test.Inner", Canonical, wire).unwrap(),
+        r#"{"text":"a"}"#
+    );
+    let mut deep = Vec::new();
+    for _ in 0..10_000 {
+        let mut outer = vec![0x1a];
+        prost::encoding::encode_varint(deep.len() as u64, &mut outer);
+        outer.extend(deep);
+        deep = outer;
+    }
+    assert!(
+        EVERYTHING
+            .encode("runyard.test.Inner", Canonical, &deep)
+            .unwrap_err()
+            .message()
+            .contains("too deeply")
+    );
+}
+
+#[test]
+fn an_error_leaves_the_buffer_as_it_was() {
+    let id = EVERYTHING.codec.message(MESSAGE).unwrap();
+    let mut buffer = b"before".to_vec();
+    EVERYTHING
+        .codec
+        .decode(id, Canonical, br#"{"aString": "x", "aInt32": "x"}"#, &mut buffer)
+        .unwrap_err();
+    EVERYTHING
+        .codec
+        .decode_text((id, "an_inner.number"), Canonical, "x", &mut buffer)
+        .unwrap_err();
+    EVERYTHING
+        .codec
+        .encode(id, Canonical, b"\x72\x01a\x72\x05", &mut buffer)
+        .unwrap_err();
+    assert_eq!(buffer, b"before");
+}
+
+#[test]
+fn an_error_of_the_caller_names_its_field() {
+    let error = CONTRACT.decode(
+        "runyard.v1.CreateAgentRequest",
+        Runyard,
+        br#"{"custom_mcps": [{"nmae": ""}]}"#,
+    );
+    let error = runyard::Error::from(error.unwrap_err());
+    assert_eq!(error.kind(), runyard::error::Kind::Invalid);
+    assert_eq!(error.field(), Some("custom_mcps[0].nmae"));
+    assert_eq!(error.message(), "custom_mcps[0].nmae: unknown field");
+}
+
+/// Texts that are nearly JSON of the message.
+fn nearly_json() -> impl Strategy<Value = String> {
+    let pieces = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"",
+        "\\",
+        "\\u",
+        "d834",
+        "null",
+        "true",
+        "false",
+        "1",
+        "-",
+        "e9",
+        ".5",
+        "\"a_int32\"",
+        "\"an_inner\"",
+        "\"inner\"",
+        "\"text\"",
+        "\"k_any\"",
+        "\"@type\"",
+        "\"a/runyard.test.Inner\"",
+        "\"k_struct\"",
+        "\"k_value\"",
+        "\"r_int32\"",
+        "\"m_int32\"",
+        "\"1\"",
+        "\"k_time\"",
+        "\"2025-08-15T10:30:00.000Z\"",
+        "\"k_duration\"",
+        "\"1s\"",
+        " ",
+        "é",
+    ]);
+    prop::collection::vec(pieces, 0..40).prop_map(|pieces| pieces.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        for message in ["runyard.test.Everything", "google.protobuf.Any", "google.protobuf.Value", "google.protobuf.Timestamp", "runyard.test.Inner"] {
+            for dialect in [Canonical, Runyard] {
+                let _ = EVERYTHING.encode(message, dialect, &bytes);
+                let _ = EVERYTHING.decode(message, dialect, &bytes);
+            }
+            let _ = EVERYTHING.decode_text(message, "an_inner.text", &String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    #[test]
+    fn small_numbers_as_bytes_never_panic(bytes in prop::collection::vec(prop_oneof![0u8..32, 0x70u8..0x8f, Just(0xf8), Just(0xff)], 0..80)) {
+        for dialect in [Canonical, Runyard] {
+            if let Ok(json) = EVERYTHING.encode("runyard.test.Everything", dialect, &bytes) {
+                serde_json::from_str::<serde_json::Value>(&json).map_err(|error| TestCaseError::fail(format!("{error}: {json}")))?;
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_taken_is_json_and_what_is_json_is_taken(text in nearly_json()) {
+        let known = serde_json::from_str::<serde_json::Value>(&text);
+        // A value takes all JSON that there is, less what serde_json merges or lets pass.
+        let taken = EVERYTHING.decode("google.protobuf.Value", Canonical, text.as_bytes());
+        match (&known, &taken) {
+            (Err(_), Ok(_)) => prop_assert!(false, "taken: {}", text),
+            (Ok(_), Err(error)) => {
+                let allowed = ["twice", "too deeply", "range"].iter().any(|word| error.message().contains(word));
+                prop_assert!(allowed, "refused: {}: {}", text, error);
+            }
+            _ => {}
+        }
+        for dialect in [Canonical, Runyard] {
+            if let Ok(wire) = EVERYTHING.decode(MESSAGE, dialect, text.as_bytes()) {
+                let printed = EVERYTHING.encode(MESSAGE, dialect, &wire).unwrap();
+                prop_assert!(serde_json::from_str::<serde_json::Value>(&printed).is_ok());
+            }
+        }
+    }
+}

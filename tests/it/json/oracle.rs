@@ -1,0 +1,108 @@
+//! Equal to prost-reflect for every message of the contract and for every type, with random values, both ways.
+
+use proptest::{prelude::*, test_runner::TestCaseResult};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, MessageDescriptor, ReflectMessage as _};
+use rand::{SeedableRng as _, rngs::StdRng};
+use runyard::wire::json::Dialect;
+use serde_json::Value;
+
+use super::{CONTRACT, EVERYTHING, Subject, random};
+
+/// The oracle's text, parsed.
+fn expected(message: &DynamicMessage) -> Value {
+    // Through text, because a float of 32 bits has other digits as one of 64.
+    let text = serde_json::to_string(message).unwrap();
+    alike(serde_json::from_str(&text).unwrap())
+}
+
+/// Numbers compare by value: 1 and 1.0 are one number in JSON.
+fn alike(value: Value) -> Value {
+    match value {
+        Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),
+        Value::Array(values) => values.into_iter().map(alike).collect(),
+        Value::Object(entries) => entries.into_iter().map(|(key, value)| (key, alike(value))).collect(),
+        other => other,
+    }
+}
+
+fn canonical(subject: &Subject, message: &DynamicMessage) -> TestCaseResult {
+    let descriptor = message.descriptor();
+    let name = descriptor.full_name();
+    let wanted = expected(message);
+    let printed = subject
+        .encode(name, Dialect::Canonical, &message.encode_to_vec())
+        .unwrap();
+    prop_assert_eq!(
+        alike(serde_json::from_str(&printed).unwrap()),
+        wanted.clone(),
+        "printing {}",
+        name
+    );
+
+    let oracle_text = serde_json::to_string(message).unwrap();
+    for text in [&printed, &oracle_text] {
+        let wire = subject.decode(name, Dialect::Canonical, text.as_bytes());
+        let wire = wire.map_err(|error| TestCaseError::fail(format!("{name}: {error} in {text}")))?;
+        let read = DynamicMessage::decode(descriptor.clone(), wire.as_slice()).unwrap();
+        prop_assert_eq!(expected(&read), wanted.clone(), "reading {} from {}", name, text);
+    }
+    Ok(())
+}
+
+fn round_trip(subject: &Subject, message: &DynamicMessage) -> TestCaseResult {
+    let descriptor = message.descriptor();
+    let name = descriptor.full_name();
+    let printed = subject
+        .encode(name, Dialect::Runyard, &message.encode_to_vec())
+        .unwrap();
+    let wire = subject.decode(name, Dialect::Runyard, printed.as_bytes());
+    let wire = wire.map_err(|error| TestCaseError::fail(format!("{name}: {error} in {printed}")))?;
+    let read = DynamicMessage::decode(descriptor.clone(), wire.as_slice()).unwrap();
+    prop_assert_eq!(expected(&read), expected(message), "{} through {}", name, printed);
+    Ok(())
+}
+
+fn messages(subject: &Subject) -> Vec<MessageDescriptor> {
+    subject
+        .pool
+        .all_messages()
+        .filter(|message| !message.is_map_entry())
+        .collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_message_of_the_contract_is_as_prost_reflect_has_it(seed: u64) {
+        let random = &mut StdRng::seed_from_u64(seed);
+        for message in messages(&CONTRACT) {
+            canonical(&CONTRACT, &random::message(&message, random::Range::Full, random))?;
+        }
+    }
+
+    #[test]
+    fn every_message_of_the_contract_survives_our_dialect(seed: u64) {
+        let random = &mut StdRng::seed_from_u64(seed);
+        for message in messages(&CONTRACT) {
+            round_trip(&CONTRACT, &random::message(&message, random::Range::NoNulls, random))?;
+        }
+    }
+
+    #[test]
+    fn every_type_is_as_prost_reflect_has_it(seed: u64) {
+        let random = &mut StdRng::seed_from_u64(seed);
+        for message in messages(&EVERYTHING) {
+            canonical(&EVERYTHING, &random::message(&message, random::Range::Full, random))?;
+        }
+    }
+
+    #[test]
+    fn every_type_survives_our_dialect(seed: u64) {
+        let random = &mut StdRng::seed_from_u64(seed);
+        for message in messages(&EVERYTHING) {
+            round_trip(&EVERYTHING, &random::message(&message, random::Range::NoNulls, random))?;
+        }
+    }
+}
