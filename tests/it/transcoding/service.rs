@@ -165,6 +165,16 @@ impl House {
         .await
     }
 
+    /// A house where `/by-id/<number>` fails with the Status of that number.
+    pub async fn failing_with(status: impl Fn(usize) -> Status + Send + Sync + 'static) -> Self {
+        Self::open(library(), None, move |asked| {
+            let number = asked.message["book_id"].as_str().unwrap().parse().unwrap();
+            let status = status(number);
+            async move { Err(status) }.boxed()
+        })
+        .await
+    }
+
     /// A house whose service always fails.
     pub async fn failing(status: impl Fn() -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |_| {
