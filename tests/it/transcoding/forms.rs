@@ -1,0 +1,469 @@
+//! Forms: text to fields, files to the store, and nothing left behind when something goes wrong.
+
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt, stream::BoxStream};
+use http::Extensions;
+use reqwest::multipart::{Form, Part};
+use runyard::{
+    Error,
+    error::Code,
+    wire::http::{FormFiles, MAX_PARTS},
+};
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Notify,
+};
+use tonic::Status;
+
+use super::service::{House, MAX_BODY, MAX_FORM, library, message, one, until};
+
+/// A store that keeps files in memory and counts what it is in the middle of.
+#[derive(Default)]
+struct Store {
+    files: Mutex<Vec<(String, String, Vec<u8>)>>,
+    receiving: AtomicUsize,
+    /// The largest piece that it was handed.
+    largest: AtomicUsize,
+    next: AtomicUsize,
+    max_file: Option<usize>,
+}
+
+struct InTheMiddle<'s>(&'s AtomicUsize);
+
+impl Drop for InTheMiddle<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl FormFiles for Store {
+    async fn receive(
+        &self,
+        _: &Extensions,
+        name: &str,
+        mut content: BoxStream<'_, Result<Bytes, Error>>,
+    ) -> Result<String, Error> {
+        self.receiving.fetch_add(1, Ordering::SeqCst);
+        let _guard = InTheMiddle(&self.receiving);
+        let mut bytes = Vec::new();
+        while let Some(piece) = content.next().await {
+            let piece = piece?;
+            self.largest.fetch_max(piece.len(), Ordering::SeqCst);
+            bytes.extend_from_slice(&piece);
+            if self.max_file.is_some_and(|max| bytes.len() > max) {
+                return Err(Error::new(Code::TooLarge, "the file is larger than the plan allows"));
+            }
+        }
+        let id = format!("u{}", self.next.fetch_add(1, Ordering::SeqCst));
+        self.files.lock().unwrap().push((id.clone(), name.to_owned(), bytes));
+        Ok(id)
+    }
+
+    async fn discard(&self, _: &Extensions, ids: Vec<String>) {
+        self.files.lock().unwrap().retain(|(id, _, _)| !ids.contains(id));
+    }
+}
+
+impl Store {
+    /// Names and contents, in the order in which they came.
+    fn files(&self) -> Vec<(String, String)> {
+        let files = self.files.lock().unwrap();
+        let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
+        files
+            .iter()
+            .map(|(_, name, bytes)| (name.clone(), text(bytes)))
+            .collect()
+    }
+
+    fn is_clean(&self) -> bool {
+        self.files.lock().unwrap().is_empty() && self.receiving.load(Ordering::SeqCst) == 0
+    }
+}
+
+/// A house that takes forms; a prompt "refuse" is refused, after the service has seen it.
+async fn house(store: &Arc<Store>) -> House {
+    let pool = library();
+    let known = pool.clone();
+    House::open(pool, Some(Arc::clone(store) as Arc<dyn FormFiles>), move |asked| {
+        let answer = match asked.message["prompt"].as_str() {
+            Some("refuse") => Err(Status::from(Error::new(Code::ThreadBusy, "the thread is busy"))),
+            _ => Ok(one(message(&known, "StartReading", &json!({"reading_id": "r"})))),
+        };
+        async move { answer }.boxed()
+    })
+    .await
+}
+
+fn file(name: &str, content: impl Into<reqwest::Body>) -> Part {
+    Part::stream(content).file_name(name.to_owned())
+}
+
+async fn send(house: &House, form: Form) -> super::service::Told {
+    house
+        .send(house.request("POST", "/reading/start").multipart(form))
+        .await
+}
+
+#[tokio::test]
+async fn text_fills_fields_and_files_go_to_the_store() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    let form = Form::new()
+        .text("prompt", "Summarise – ü\r\n--")
+        .part("files", file("data.csv", "a,b\n1,2\n"))
+        .text("reader_id", "")
+        .part("files", file("../../b \"x\".txt", "second"))
+        // Text after files is legal, so are camelCase, repeated fields and booleans.
+        .text("requestId", "k1")
+        .text("topics", "one")
+        .text("topics", "two")
+        .text("aloud", "false");
+    let told = send(&house, form).await;
+    assert_eq!(
+        (told.status, told.body.as_str()),
+        (200, r#"{"reading_id":"r","title":null,"binding":null}"#)
+    );
+    assert_eq!(
+        house.asked_message(),
+        json!({
+            "prompt": "Summarise – ü\r\n--", "files": ["u0", "u1"], "request_id": "k1", "topics": ["one", "two"],
+            "aloud": false,
+        })
+    );
+    let files = store.files();
+    assert_eq!(files[0], ("data.csv".to_owned(), "a,b\n1,2\n".to_owned()));
+    assert_eq!(files[1].1, "second");
+    assert!(
+        files[1].0.starts_with("../../b "),
+        "the name is passed raw: {}",
+        files[1].0
+    );
+
+    // The alias fills the field that the form does not.
+    let form = Form::new().text("prompt", "p");
+    let request = house
+        .request("POST", "/v1/reading/start")
+        .header("Idempotency-Key", "k2");
+    assert_eq!(house.send(request.multipart(form)).await.status, 200);
+    assert_eq!(house.asked_message(), json!({"prompt": "p", "request_id": "k2"}));
+}
+
+#[tokio::test]
+async fn a_form_that_is_wrong_is_refused_and_its_files_are_discarded() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    let base = || Form::new().part("files", file("kept.txt", "content"));
+    for (form, status, code, detail) in [
+        (
+            base().text("nope", "1"),
+            400,
+            "INVALID_REQUEST",
+            r#"unknown form field \"nope\""#,
+        ),
+        (
+            base().text("prompt", "a").text("prompt", "b"),
+            400,
+            "INVALID_REQUEST",
+            "prompt: given more than once",
+        ),
+        (
+            base().text("files", "data.csv"),
+            400,
+            "INVALID_REQUEST",
+            "files: a file needs a file name",
+        ),
+        (
+            base().part("prompt", file("p.txt", "p")),
+            400,
+            "INVALID_REQUEST",
+            "prompt: takes text, not a file",
+        ),
+        (
+            base().part("prompt", Part::bytes(b"\xff".to_vec())),
+            400,
+            "INVALID_REQUEST",
+            "prompt: the text is not UTF-8",
+        ),
+        (
+            base().text("prompt", "refuse"),
+            409,
+            "THREAD_BUSY",
+            "the thread is busy",
+        ),
+        (
+            base().text("prompt", "x".repeat(MAX_BODY + 1)),
+            413,
+            "TOO_LARGE",
+            "the form's text is larger than 65536 bytes",
+        ),
+    ] {
+        let told = send(&house, form).await;
+        let body = format!(r#"{{"detail":"{detail}"}}"#);
+        assert_eq!(told.refusal(), (status, code, body.as_str()));
+        assert!(store.is_clean(), "{detail}: {:?}", store.files());
+    }
+    let told = send(&house, base().text("aloud", "loud")).await;
+    assert_eq!(told.status, 400);
+    assert!(told.body.contains("aloud") && store.is_clean());
+    // A parameter that is wrong is found after the files came.
+    let told = house
+        .send(house.request("POST", "/reading/start?nope=1").multipart(base()))
+        .await;
+    assert_eq!(told.status, 400);
+    assert!(store.is_clean());
+    let many = (0..=MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
+    assert_eq!(send(&house, many).await.status, 413);
+    assert!(store.is_clean());
+    // The positive control: the same files stay when nothing is wrong.
+    assert_eq!(
+        send(&house, base().text("prompt", "x".repeat(MAX_BODY))).await.status,
+        200
+    );
+    assert_eq!(store.files().len(), 1);
+    let most = (1..MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
+    assert_eq!(send(&house, most).await.status, 200);
+}
+
+#[tokio::test]
+async fn empty_file_inputs_count_as_absent() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    let body = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"\"\r\nContent-Type: \
+                application/octet-stream\r\n\r\n\r\n--B\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\nhi\r\n--B--\r\n";
+    let request = house
+        .request("POST", "/reading/start")
+        .header("content-type", "multipart/form-data; boundary=B");
+    let told = house.send(request.body(body)).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    assert_eq!(house.asked_message(), json!({"prompt": "hi"}));
+    // An empty file with a name is a file.
+    assert_eq!(
+        send(&house, Form::new().part("files", file("empty", ""))).await.status,
+        200
+    );
+    assert_eq!(store.files(), [("empty".to_owned(), String::new())]);
+}
+
+#[tokio::test]
+async fn a_cut_form_is_refused() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    let part = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\ncontent";
+    let whole = format!("{part}\r\n{part}\r\n--B--\r\n");
+    let post = |content_type: &'static str, body: String| {
+        let request = house
+            .request("POST", "/reading/start")
+            .header("content-type", content_type);
+        house.send(request.body(body))
+    };
+    let ends = whole.len() - "--\r\n".len();
+    for end in (0..=ends).step_by(3).chain([ends]) {
+        let told = post("multipart/form-data; boundary=B", whole[..end].to_owned()).await;
+        assert_eq!(
+            (told.status, told.header("x-error-code")),
+            (400, "INVALID_REQUEST"),
+            "cut at {end}: {told:?}"
+        );
+        assert!(store.is_clean(), "cut at {end}: {:?}", store.files());
+    }
+    for content_type in [
+        "multipart/form-data",
+        "multipart/form-data; boundary=",
+        "multipart/form-data; boundary=C",
+        "multipart/form-data; boundary=BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB",
+    ] {
+        let told = post(content_type, whole.clone()).await;
+        assert_eq!(told.status, 400, "{content_type}: {told:?}");
+    }
+    assert!(house.asked().is_empty() && store.is_clean());
+    assert_eq!(post("multipart/form-data; boundary=B", whole.clone()).await.status, 200);
+    assert_eq!(post("Multipart/Form-Data; boundary=\"B\"", whole).await.status, 200);
+}
+
+#[tokio::test]
+async fn headers_of_a_part_that_never_end_are_refused() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    let endless = format!(
+        "--B\r\nContent-Disposition: form-data; name=\"prompt\"\r\nX: {}",
+        "x".repeat(1024 * 1024)
+    );
+    let preamble = "x".repeat(1024 * 1024);
+    for body in [endless, preamble] {
+        let pieces = body
+            .into_bytes()
+            .chunks(8192)
+            .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
+            .collect::<Vec<_>>();
+        let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+        let request = house
+            .request("POST", "/reading/start")
+            .header("content-type", "multipart/form-data; boundary=B");
+        let told = house.send(request.body(body)).await;
+        let detail = r#"{"detail":"the headers of a part are larger than 65536 bytes"}"#;
+        assert_eq!(told.refusal(), (400, "INVALID_REQUEST", detail));
+    }
+}
+
+#[tokio::test]
+async fn a_form_that_is_too_large_is_refused_while_it_comes() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    let size = usize::try_from(MAX_FORM).unwrap();
+    // Said beforehand.
+    let form = Form::new().part("files", Part::bytes(vec![b'x'; size]).file_name("large"));
+    let told = send(&house, form).await;
+    let detail = format!(r#"{{"detail":"the form is larger than {MAX_FORM} bytes"}}"#);
+    assert_eq!(told.refusal(), (413, "TOO_LARGE", detail.as_str()));
+    // Found on the way: the length is not said.
+    let pieces = (0..size / (64 * 1024)).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
+    let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+    let told = send(&house, Form::new().part("files", file("large", body))).await;
+    assert_eq!(told.refusal(), (413, "TOO_LARGE", detail.as_str()));
+    until("nothing is left behind", || store.is_clean()).await;
+    assert!(house.asked().is_empty());
+
+    let almost = Form::new().part("files", Part::bytes(vec![b'x'; size - 1024]).file_name("fits"));
+    assert_eq!(send(&house, almost).await.status, 200);
+    assert_eq!(store.files()[0].1.len(), size - 1024);
+    // Memory is flat: the store never sees more than what one read of the socket brings.
+    let largest = store.largest.load(Ordering::SeqCst);
+    assert!(largest <= 512 * 1024, "a piece of {largest} bytes");
+}
+
+#[tokio::test]
+async fn a_store_can_refuse_in_the_middle() {
+    let store = Arc::new(Store {
+        max_file: Some(1000),
+        ..Store::default()
+    });
+    let house = house(&store).await;
+    let form = |size: usize| {
+        let fits = Part::bytes(vec![b'x'; 10]).file_name("fits");
+        let large = Part::bytes(vec![b'x'; size]).file_name("large");
+        Form::new().part("files", fits).part("files", large)
+    };
+    let told = send(&house, form(300_000)).await;
+    let detail = r#"{"detail":"the file is larger than the plan allows"}"#;
+    assert_eq!(told.refusal(), (413, "TOO_LARGE", detail));
+    assert!(store.is_clean());
+    assert_eq!(send(&house, form(1000)).await.status, 200);
+    assert_eq!(store.files().len(), 2);
+}
+
+/// Sends the beginning of a form that never ends.
+async fn half_a_form(house: &House) -> TcpStream {
+    let mut socket = TcpStream::connect(house.address).await.unwrap();
+    let head = "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\
+                Content-Type: multipart/form-data; boundary=B\r\n\r\n";
+    let first = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\nwhole\r\n";
+    let second = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"b\"\r\n\r\nhalf";
+    socket
+        .write_all(format!("{head}{first}{second}").as_bytes())
+        .await
+        .unwrap();
+    socket
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_leaves_no_files() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    let socket = half_a_form(&house).await;
+    until("one file is there, one is coming", || {
+        store.files().len() == 1 && store.receiving.load(Ordering::SeqCst) == 1
+    })
+    .await;
+    drop(socket);
+    until("nothing is left behind", || store.is_clean()).await;
+    assert!(house.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_later_stops_nothing() {
+    for (prompt, kept) in [("go", 1), ("refuse", 0)] {
+        let store = Arc::new(Store::default());
+        let go_on = Arc::new(Notify::new());
+        let pool = library();
+        let (known, waits) = (pool.clone(), Arc::clone(&go_on));
+        let answered = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&answered);
+        let house = House::open(pool, Some(Arc::clone(&store) as Arc<dyn FormFiles>), move |asked| {
+            let (waits, counted) = (Arc::clone(&waits), Arc::clone(&counted));
+            let refuses = asked.message["prompt"] == "refuse";
+            let answer = message(&known, "StartReading", &json!({}));
+            async move {
+                waits.notified().await;
+                counted.fetch_add(1, Ordering::SeqCst);
+                if refuses {
+                    return Err(Status::aborted("refused"));
+                }
+                Ok(one(answer))
+            }
+            .boxed()
+        })
+        .await;
+        let body = format!(
+            "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\nx\r\n\
+             --B\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\n{prompt}\r\n--B--\r\n"
+        );
+        let mut socket = TcpStream::connect(house.address).await.unwrap();
+        let head = format!(
+            "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\
+             Content-Type: multipart/form-data; boundary=B\r\n\r\n",
+            body.len()
+        );
+        socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        until("the service is asked", || !house.asked().is_empty()).await;
+        assert_eq!(store.files().len(), 1);
+        drop(socket);
+        go_on.notify_one();
+        until("the call goes on", || answered.load(Ordering::SeqCst) == 1).await;
+        until("the files are kept or gone", || store.files().len() == kept).await;
+        // A discard that should not be would come now.
+        tokio::task::yield_now().await;
+        assert_eq!(store.files().len(), kept, "{prompt}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_in_the_middle_reaches_a_client_that_still_writes() {
+    let store = Arc::new(Store {
+        max_file: Some(10),
+        ..Store::default()
+    });
+    let house = house(&store).await;
+    let mut socket = half_a_form(&house).await;
+    let mut answer = Vec::new();
+    socket.write_all(&[b'x'; 1000]).await.unwrap();
+    socket.read_to_end(&mut answer).await.unwrap();
+    let answer = String::from_utf8(answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    assert!(
+        answer.ends_with(r#"{"detail":"the file is larger than the plan allows"}"#),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
+async fn without_a_store_a_form_is_a_wrong_type() {
+    let house = House::answering(json!({})).await;
+    let told = send(&house, Form::new().text("prompt", "p")).await;
+    assert_eq!(
+        (told.status, told.header("x-error-code")),
+        (415, "UNSUPPORTED_MEDIA_TYPE")
+    );
+    assert_eq!(
+        house.json("POST", "/reading/start", r#"{"prompt":"p"}"#).await.status,
+        200
+    );
+}

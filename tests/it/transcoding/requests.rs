@@ -1,0 +1,454 @@
+//! From HTTP to the message that the service gets, and what is refused on the way.
+
+use http::HeaderValue;
+use serde_json::json;
+
+use super::service::{House, MAX_BODY};
+
+async fn house() -> House {
+    House::answering(json!({})).await
+}
+
+#[tokio::test]
+async fn a_call_goes_there_and_back() {
+    let house =
+        House::answering(json!({"book_id": "b1", "title": "Ü", "pages": "300", "binding": "BINDING_PAPER"})).await;
+    let told = house.get("/books/shelves/s%201/books/b1").await;
+    assert_eq!(told.status, 200, "{told:?}");
+    assert_eq!(told.header("content-type"), "application/json");
+    assert_eq!(
+        told.body,
+        r#"{"bookId":"b1","title":"Ü","pages":"300","binding":"BINDING_PAPER"}"#
+    );
+    assert_eq!(house.asked_message(), json!({"name": "shelves/s 1/books/b1"}));
+
+    let told = house.get("/by-id/b1").await;
+    assert_eq!(told.status, 200);
+    assert_eq!(house.asked_message(), json!({"book_id": "b1"}));
+}
+
+#[tokio::test]
+async fn query_parameters_fill_fields() {
+    let house = House::answering(json!({})).await;
+    for (query, expected) in [
+        ("", json!({"shelf": {"shelf_id": "s"}})),
+        ("?page_size=3", json!({"shelf": {"shelf_id": "s"}, "page_size": 3})),
+        ("?pageSize=3", json!({"shelf": {"shelf_id": "s"}, "page_size": 3})),
+        ("?shelf.floor=2", json!({"shelf": {"shelf_id": "s", "floor": 2}})),
+        (
+            "?shelf.labels=a&shelf.labels=b%26c&shelf.floor=-1",
+            json!({"shelf": {"shelf_id": "s", "labels": ["a", "b&c"], "floor": -1}}),
+        ),
+        (
+            "?author_names=x+y&author_names=&authorNames=%C3%A9",
+            json!({"shelf": {"shelf_id": "s"}, "author_names": ["x y", "", "é"]}),
+        ),
+        (
+            "?binding=BINDING_LEATHER",
+            json!({"shelf": {"shelf_id": "s"}, "binding": "BINDING_LEATHER"}),
+        ),
+        (
+            "?printed_after=2025-08-15T10:30:00Z&signed=true",
+            json!({"shelf": {"shelf_id": "s"}, "printed_after": "2025-08-15T10:30:00Z", "signed": true}),
+        ),
+        ("?&&", json!({"shelf": {"shelf_id": "s"}})),
+    ] {
+        let told = house.get(&format!("/shelves/s/books{query}")).await;
+        assert_eq!(told.status, 200, "{query}: {told:?}");
+        assert_eq!(house.asked_message(), expected, "{query}");
+    }
+}
+
+#[tokio::test]
+async fn query_parameters_that_are_wrong_are_refused_by_name() {
+    let house = house().await;
+    for (query, detail) in [
+        ("?nope=1", r#"unknown query parameter \"nope\""#),
+        ("?shelf.nope=1", r#"unknown query parameter \"shelf.nope\""#),
+        ("?shelf=1", r#"unknown query parameter \"shelf\""#),
+        ("?page_size.x=1", r#"unknown query parameter \"page_size.x\""#),
+        ("?page_size=1&pageSize=2", "page_size: given more than once"),
+        ("?shelf.floor=1&shelf.floor=1", "shelf.floor: given more than once"),
+        ("?shelf.shelf_id=x", "shelf.shelf_id: the path gives this field"),
+        ("?shelf.shelfId=x", "shelf.shelf_id: the path gives this field"),
+        ("?author_names=%FF", "the query is not UTF-8"),
+    ] {
+        let told = house.get(&format!("/shelves/s/books{query}")).await;
+        let body = format!(r#"{{"detail":"{detail}"}}"#);
+        assert_eq!(told.refusal(), (400, "INVALID_REQUEST", body.as_str()), "{query}");
+    }
+    for query in [
+        "?page_size=x",
+        "?page_size=",
+        "?signed=1x",
+        "?binding=GLASS",
+        "?printed_after=yesterday",
+        "?page_size=3000000000",
+    ] {
+        let told = house.get(&format!("/shelves/s/books{query}")).await;
+        assert_eq!(
+            (told.status, told.header("x-error-code")),
+            (400, "INVALID_REQUEST"),
+            "{query}"
+        );
+        let name = query[1..].split('=').next().unwrap();
+        assert!(told.body.contains(name), "{query}: {}", told.body);
+    }
+    assert!(house.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_fills_one_field_or_all() {
+    let house = house().await;
+    let told = house
+        .json("POST", "/shelves/s/books?dry_run=true", r#"{"title": "T", "pages": 7}"#)
+        .await;
+    assert_eq!(told.status, 200, "{told:?}");
+    assert_eq!(
+        house.asked_message(),
+        json!({"shelf_id": "s", "book": {"title": "T", "pages": "7"}, "dry_run": true})
+    );
+
+    let told = house.json("POST", "/books/b1:publish", r#"{"publisher": "P"}"#).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    assert_eq!(house.asked_message(), json!({"book_id": "b1", "publisher": "P"}));
+
+    // An empty body is no fields.
+    let told = house.send(house.request("POST", "/books/b1:publish")).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    assert_eq!(house.asked_message(), json!({"book_id": "b1"}));
+
+    for (path, body, detail) in [
+        (
+            "/shelves/s/books?book.title=x",
+            "{}",
+            "book.title: the body gives this field",
+        ),
+        (
+            "/shelves/s/books?shelf_id=x",
+            "{}",
+            "shelf_id: the path gives this field",
+        ),
+        (
+            "/books/b1:publish?publisher=x",
+            "{}",
+            r#"unknown query parameter \"publisher\""#,
+        ),
+        (
+            "/books/b1:publish",
+            r#"{"book_id": "b2"}"#,
+            "book_id: the path gives this field",
+        ),
+        (
+            "/books/b1:publish",
+            r#"{"bookId": "b1"}"#,
+            "book_id: the path gives this field",
+        ),
+    ] {
+        let told = house.json("POST", path, body).await;
+        let expected = format!(r#"{{"detail":"{detail}"}}"#);
+        assert_eq!(
+            told.refusal(),
+            (400, "INVALID_REQUEST", expected.as_str()),
+            "{path} {body}"
+        );
+    }
+    assert!(house.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_read_is_refused() {
+    let house = house().await;
+    for body in [
+        "x",
+        "[]",
+        "\"a\"",
+        "{",
+        "{\"nope\": 1}",
+        "{\"publisher\": 1}",
+        "{} {}",
+        "\u{feff}{}",
+        "1",
+        "{'a': 1}",
+    ] {
+        let told = house.json("POST", "/books/b1:publish", body).await;
+        assert_eq!(
+            (told.status, told.header("x-error-code")),
+            (400, "INVALID_REQUEST"),
+            "{body}: {told:?}"
+        );
+        assert!(told.body.starts_with(r#"{"detail":""#), "{body}: {}", told.body);
+    }
+    let told = house.json("POST", "/books/b1:publish", r#"{"nope": 1}"#).await;
+    assert!(told.body.contains("nope"), "{}", told.body);
+    // A method without a body takes none; what many clients send for nothing is nothing.
+    let told = house.json("DELETE", "/books/b1", r#"{"book_id": "b2"}"#).await;
+    assert_eq!(
+        told.refusal(),
+        (400, "INVALID_REQUEST", r#"{"detail":"this method takes no body"}"#)
+    );
+    assert!(house.asked().is_empty());
+    assert_eq!(house.json("DELETE", "/books/b1", "{}").await.status, 200);
+    assert_eq!(house.asked_message(), json!({"book_id": "b1"}));
+}
+
+#[tokio::test]
+async fn the_type_of_a_body_is_checked() {
+    let house = house().await;
+    for (content_type, status) in [
+        (Some("application/json"), 200),
+        (Some("Application/JSON; charset=utf-8"), 200),
+        (Some("application/merge-patch+json"), 200),
+        (None, 200),
+        (Some("text/plain"), 415),
+        (Some("application/x-www-form-urlencoded"), 415),
+        (Some("application/jsonx"), 415),
+        (Some("multipart/form-data; boundary=x"), 415),
+        (Some(""), 415),
+    ] {
+        let mut request = house.request("POST", "/books/b1:publish").body("{}");
+        if let Some(content_type) = content_type {
+            request = request.header("content-type", content_type);
+        }
+        let told = house.send(request).await;
+        assert_eq!(told.status, status, "{content_type:?}: {told:?}");
+        if status == 415 {
+            let body = r#"{"detail":"Content-Type must be application/json"}"#;
+            assert_eq!(told.refusal(), (415, "UNSUPPORTED_MEDIA_TYPE", body));
+        }
+    }
+    let request = house
+        .request("POST", "/books/b1:publish")
+        .header("content-encoding", "gzip");
+    let told = house.send(request.body("{}")).await;
+    assert_eq!(told.status, 415, "{told:?}");
+}
+
+#[tokio::test]
+async fn a_body_has_a_limit() {
+    let house = house().await;
+    let of_size = |size: usize| format!(r#"{{"publisher":"{}"}}"#, "x".repeat(size - 16));
+    let told = house.json("POST", "/books/b1:publish", &of_size(MAX_BODY)).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    let sentence = format!(r#"{{"detail":"the body is larger than {MAX_BODY} bytes"}}"#);
+    let told = house.json("POST", "/books/b1:publish", &of_size(MAX_BODY + 1)).await;
+    assert_eq!(told.refusal(), (413, "TOO_LARGE", sentence.as_str()));
+    // The same without a Content-Length, piece by piece.
+    for (size, status) in [(MAX_BODY, 200), (MAX_BODY + 1, 413)] {
+        let text = of_size(size);
+        let pieces: Vec<_> = text
+            .as_bytes()
+            .chunks(1000)
+            .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
+            .collect();
+        let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
+        let request = house
+            .request("POST", "/books/b1:publish")
+            .header("content-type", "application/json");
+        let told = house.send(request.body(body)).await;
+        assert_eq!(told.status, status, "{size}: {told:?}");
+    }
+}
+
+#[tokio::test]
+async fn raw_bodies_go_through_as_they_are() {
+    let house = house().await;
+    let request = house.request("PUT", "/pages/p1").header("content-type", "image/png");
+    assert_eq!(house.send(request.body("\u{1}\u{2}")).await.status, 200);
+    assert_eq!(
+        house.asked_message(),
+        json!({"path": "p1", "content": {"content_type": "image/png", "data": "AQI="}})
+    );
+    assert_eq!(house.send(house.request("PUT", "/pages/p1")).await.status, 200);
+    assert_eq!(house.asked_message(), json!({"path": "p1", "content": {}}));
+}
+
+#[tokio::test]
+async fn the_keys_of_a_body_are_the_update_mask() {
+    let house = house().await;
+    for (method, path, body, expected) in [
+        (
+            "PUT",
+            "/reading/r",
+            r#"{"title": "T"}"#,
+            json!({"reading_id": "r", "title": "T", "update_mask": "title"}),
+        ),
+        (
+            "PATCH",
+            "/v1/reading/r",
+            r#"{"title": null, "tags": []}"#,
+            json!({"reading_id": "r", "update_mask": "title,tags"}),
+        ),
+        (
+            "PATCH",
+            "/reading/r",
+            "{}",
+            json!({"reading_id": "r", "update_mask": ""}),
+        ),
+        (
+            "PATCH",
+            "/reading/r",
+            r#"{"title": "T", "update_mask": "tags"}"#,
+            json!({"reading_id": "r", "title": "T", "update_mask": "tags"}),
+        ),
+        (
+            "PATCH",
+            "/reading/r",
+            r#"{"title": "T", "updateMask": "tags"}"#,
+            json!({"reading_id": "r", "title": "T", "update_mask": "tags"}),
+        ),
+        (
+            "PATCH",
+            "/books/b",
+            r#"{"title": "T", "printedAt": null}"#,
+            json!({"book_id": "b", "book": {"title": "T"}, "update_mask": "title,printedAt"}),
+        ),
+        (
+            "PATCH",
+            "/books/b?update_mask=pages",
+            r#"{"title": "T"}"#,
+            json!({"book_id": "b", "book": {"title": "T"}, "update_mask": "pages"}),
+        ),
+    ] {
+        let told = house.json(method, path, body).await;
+        assert_eq!(told.status, 200, "{method} {path} {body}: {told:?}");
+        assert_eq!(house.asked_message(), expected, "{method} {path} {body}");
+    }
+    // Only where something is changed: a body that creates has no mask.
+    house.json("POST", "/reading/start", r#"{"prompt": "P"}"#).await;
+    assert_eq!(house.asked_message(), json!({"prompt": "P"}));
+}
+
+#[tokio::test]
+async fn headers_and_parameters_fill_fields_under_other_names() {
+    let house = house().await;
+    let start = |headers: &[(&'static str, &'static str)], body: &'static str| {
+        let mut request = house
+            .request("POST", "/reading/start")
+            .header("content-type", "application/json");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        house.send(request.body(body))
+    };
+    assert_eq!(
+        start(&[("idempotency-key", "k"), ("X-Emit-Timing", "true")], "{}")
+            .await
+            .status,
+        200
+    );
+    assert_eq!(house.asked_message(), json!({"request_id": "k", "emit_timing": true}));
+    // The field's own name wins, even with its default.
+    assert_eq!(
+        start(&[("Idempotency-Key", "k")], r#"{"requestId": "own"}"#)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(house.asked_message(), json!({"request_id": "own"}));
+    assert_eq!(
+        start(&[("X-Emit-Timing", "true")], r#"{"emit_timing": false}"#)
+            .await
+            .status,
+        200
+    );
+    assert_eq!(house.asked_message(), json!({}));
+    assert_eq!(start(&[("Idempotency-Key", "")], "{}").await.status, 200);
+    assert_eq!(house.asked_message(), json!({}));
+    let told = start(&[("X-Emit-Timing", "perhaps")], "{}").await;
+    assert_eq!(told.status, 400);
+    assert!(told.body.contains("emit_timing"), "{}", told.body);
+    let request = house
+        .request("POST", "/reading/start")
+        .header("idempotency-key", HeaderValue::from_bytes(b"\xff").unwrap());
+    assert_eq!(house.send(request).await.status, 400);
+    assert!(house.asked().is_empty());
+
+    let follow = |query: &'static str, last: Option<&'static str>| {
+        let mut request = house.request("GET", &format!("/reading/r/stream{query}"));
+        if let Some(last) = last {
+            request = request.header("Last-Event-ID", last);
+        }
+        house.send(request)
+    };
+    for (query, last, expected) in [
+        ("", None, json!({"reading_id": "r"})),
+        ("?last_id=4", None, json!({"reading_id": "r", "after_sequence": "4"})),
+        ("", Some("5"), json!({"reading_id": "r", "after_sequence": "5"})),
+        // An EventSource that reconnects repeats the first request's query: the header is newer.
+        (
+            "?last_id=4",
+            Some("5"),
+            json!({"reading_id": "r", "after_sequence": "5"}),
+        ),
+        (
+            "?after_sequence=6&last_id=4",
+            Some("5"),
+            json!({"reading_id": "r", "after_sequence": "6"}),
+        ),
+        ("?last_id=", Some(""), json!({"reading_id": "r"})),
+    ] {
+        assert_eq!(follow(query, last).await.status, 200);
+        assert_eq!(house.asked_message(), expected, "{query} {last:?}");
+    }
+    assert_eq!(follow("?last_id=x", None).await.status, 400);
+    assert_eq!(follow("?last_id=1&last_id=2", None).await.status, 400);
+    assert!(house.asked().is_empty());
+}
+
+#[tokio::test]
+async fn the_callers_headers_travel_as_metadata() {
+    let house = house().await;
+    let request = house
+        .request("POST", "/v1/reading/start")
+        .header("authorization", "Bearer t")
+        .header("x-request-id", "r1")
+        .header("grpc-timeout", "10S")
+        .header("grpc-encoding", "gzip")
+        .header("content-type", "application/json");
+    assert_eq!(house.send(request.body("{}")).await.status, 200);
+    let asked = house.asked();
+    let metadata = &asked[0].metadata;
+    assert_eq!(metadata["authorization"], "Bearer t");
+    assert_eq!(metadata["x-request-id"], "r1");
+    assert_eq!(metadata["grpc-timeout"], "10S");
+    for name in ["grpc-encoding", "content-length", "host"] {
+        assert!(!metadata.contains_key(name), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_door_refuses_by_itself() {
+    let house = house().await;
+    let told = house.get("/nowhere").await;
+    assert_eq!(told.refusal(), (404, "NO_SUCH_PATH", r#"{"detail":"Not Found"}"#));
+    let told = house.send(house.request("DELETE", "/v1/reading/start")).await;
+    assert_eq!(
+        told.refusal(),
+        (405, "METHOD_NOT_ALLOWED", r#"{"detail":"Method Not Allowed"}"#)
+    );
+    assert_eq!(told.header("allow"), "GET, HEAD, PATCH, POST, PUT");
+    let told = house.send(house.request("POST", "/books/b1")).await;
+    assert_eq!((told.status, told.header("allow")), (405, "DELETE, LEND, PATCH"));
+    let told = house.send(house.request("LEND", "/books/b1")).await;
+    assert_eq!(told.status, 200, "{told:?}");
+    assert_eq!(house.asked()[0].method, "Lend");
+    let told = house.get("/by-id/%FF").await;
+    assert_eq!(
+        told.refusal(),
+        (400, "INVALID_REQUEST", r#"{"detail":"the path cannot be decoded"}"#)
+    );
+    assert!(house.asked().is_empty());
+}
+
+#[tokio::test]
+async fn head_is_get_without_the_body() {
+    let house = House::answering(json!({"book_id": "b1"})).await;
+    let told = house.send(house.request("HEAD", "/by-id/b1")).await;
+    assert_eq!((told.status, told.body.as_str()), (200, ""));
+    assert_eq!(told.header("content-type"), "application/json");
+    assert_eq!(
+        told.header("content-length"),
+        house.get("/by-id/b1").await.body.len().to_string()
+    );
+}

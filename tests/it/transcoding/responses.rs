@@ -1,0 +1,174 @@
+//! Answers that are one message or raw bytes.
+
+use bytes::Bytes;
+use futures::FutureExt;
+use runyard::wire::http::response::{HTTP_CONTENT_LENGTH, HTTP_CONTENT_TYPE, HTTP_STATUS};
+use serde_json::json;
+use tonic::Status;
+
+use super::service::{Answer, House, library, message, stream};
+
+#[tokio::test]
+async fn each_service_speaks_its_dialect() {
+    let house = House::answering(json!({"binding": "BINDING_LEATHER"})).await;
+    assert_eq!(house.get("/by-id/b").await.body, r#"{"binding":"BINDING_LEATHER"}"#);
+    let told = house.get("/v1/reading/r").await;
+    assert_eq!(told.body, r#"{"reading_id":"","title":null,"binding":"leather"}"#);
+}
+
+#[tokio::test]
+async fn empty_is_an_empty_object() {
+    let house = House::answering(json!({})).await;
+    let told = house.send(house.request("DELETE", "/books/b")).await;
+    assert_eq!((told.status, told.body.as_str()), (200, "{}"));
+}
+
+#[tokio::test]
+async fn a_response_body_is_one_field() {
+    let house = House::answering(json!({"titles": ["A", "B"], "books": [{}]})).await;
+    assert_eq!(house.get("/titles").await.body, r#"["A","B"]"#);
+    let house = House::answering(json!({})).await;
+    assert_eq!(house.get("/titles").await.body, "[]");
+}
+
+#[tokio::test]
+async fn an_http_body_is_the_body() {
+    let house = House::answering(json!({"content_type": "text/css", "data": "YQBi"})).await;
+    let told = house.get("/pages/a/b%20c").await;
+    assert_eq!((told.status, told.body.as_str()), (200, "a\0b"));
+    assert_eq!(
+        (told.header("content-type"), told.header("content-length")),
+        ("text/css", "3")
+    );
+    assert_eq!(house.asked_message(), json!({"path": "a/b c"}));
+    let house = House::answering(json!({"data": "YQ=="})).await;
+    assert_eq!(
+        house.get("/pages/a").await.header("content-type"),
+        "application/octet-stream"
+    );
+}
+
+/// A house whose downloads answer with this metadata and these pieces.
+async fn download(
+    metadata: &'static [(&'static str, &'static str)],
+    pieces: &'static [Result<&'static str, ()>],
+) -> House {
+    let pool = library();
+    let known = pool.clone();
+    House::open(pool, None, move |_| {
+        let known = known.clone();
+        let messages = pieces.iter().enumerate().map(move |(index, piece)| match piece {
+            Ok(text) => {
+                let content_type = if index == 0 { "text/plain" } else { "" };
+                let data = text.bytes().map(u32::from).collect::<Vec<_>>();
+                let data = base64(&data);
+                Ok(message(
+                    &known,
+                    "DownloadPage",
+                    &json!({"content_type": content_type, "data": data}),
+                ))
+            }
+            Err(()) => Err(Status::unavailable("the disk is away")),
+        });
+        let messages: Vec<Result<Bytes, Status>> = messages.collect();
+        let mut answer: Answer = stream(futures::stream::iter(messages));
+        answer.metadata = metadata.to_vec();
+        async move { Ok(answer) }.boxed()
+    })
+    .await
+}
+
+fn base64(bytes: &[u32]) -> String {
+    use base64::Engine;
+    let bytes: Vec<u8> = bytes.iter().map(|&byte| u8::try_from(byte).unwrap()).collect();
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[tokio::test]
+async fn a_streamed_http_body_is_one_body() {
+    let house = download(&[], &[Ok("one "), Ok("two "), Ok(""), Ok("three")]).await;
+    let told = house.get("/downloads/a").await;
+    assert_eq!((told.status, told.body.as_str()), (200, "one two three"));
+    assert_eq!(told.header("content-type"), "text/plain");
+    let house = download(&[], &[]).await;
+    let told = house.get("/downloads/a").await;
+    assert_eq!((told.status, told.body.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn metadata_of_the_list_becomes_headers() {
+    let house = download(
+        &[
+            (HTTP_STATUS, "206"),
+            (HTTP_CONTENT_TYPE, "image/svg+xml"),
+            (HTTP_CONTENT_LENGTH, "3"),
+            ("content-range", "bytes 0-2/10"),
+            ("etag", "\"e\""),
+            ("accept-ranges", "bytes"),
+            ("last-modified", "Fri, 15 Aug 2025 10:30:00 GMT"),
+            ("content-disposition", "attachment; filename=\"a\""),
+            ("x-content-type-options", "nosniff"),
+            ("x-internal", "secret"),
+        ],
+        &[Ok("abc")],
+    )
+    .await;
+    let told = house.get("/downloads/a").await;
+    assert_eq!((told.status, told.body.as_str()), (206, "abc"));
+    for (name, value) in [
+        ("content-type", "image/svg+xml"),
+        ("content-length", "3"),
+        ("content-range", "bytes 0-2/10"),
+        ("etag", "\"e\""),
+        ("accept-ranges", "bytes"),
+        ("last-modified", "Fri, 15 Aug 2025 10:30:00 GMT"),
+        ("content-disposition", "attachment; filename=\"a\""),
+        ("x-content-type-options", "nosniff"),
+        ("x-internal", ""),
+        ("x-http-status", ""),
+    ] {
+        assert_eq!(told.header(name), value, "{name}");
+    }
+    let told = house.send(house.request("HEAD", "/downloads/a")).await;
+    assert_eq!(
+        (told.status, told.header("content-length"), told.body.as_str()),
+        (206, "3", "")
+    );
+
+    let house = download(&[(HTTP_STATUS, "304"), ("etag", "\"e\"")], &[]).await;
+    let told = house.get("/downloads/a").await;
+    assert_eq!(
+        (told.status, told.header("etag"), told.body.as_str()),
+        (304, "\"e\"", "")
+    );
+    let house = download(&[(HTTP_STATUS, "416"), ("content-range", "bytes */10")], &[]).await;
+    let told = house.get("/downloads/a").await;
+    assert_eq!((told.status, told.header("content-range")), (416, "bytes */10"));
+    // Only good answers: no service can make itself look like something else.
+    let house = download(&[(HTTP_STATUS, "301")], &[Ok("x")]).await;
+    assert_eq!(house.get("/downloads/a").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_download_that_fails_is_an_error_or_breaks_off() {
+    let house = download(&[], &[Err(())]).await;
+    let told = house.get("/downloads/a").await;
+    assert_eq!(told.refusal(), (503, "UNAVAILABLE", r#"{"detail":"the disk is away"}"#));
+    let house = download(&[], &[Ok("one"), Err(())]).await;
+    // Whether the failure overtakes the headers or not: the reader never takes a part for the whole.
+    let read = async { house.request("GET", "/downloads/a").send().await?.bytes().await };
+    assert!(read.await.is_err(), "a part was taken for the whole");
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_message_are_our_fault() {
+    let house = House::open(library(), None, |_| {
+        async { Ok(stream(futures::stream::iter([Ok(Bytes::from_static(b"\xff\xff"))]))) }.boxed()
+    })
+    .await;
+    let told = house.get("/by-id/b").await;
+    assert_eq!((told.status, told.header("x-error-code")), (500, "INTERNAL"));
+    // The positive control: no bytes at all are a good message.
+    let house = House::answering(json!({})).await;
+    assert_eq!(house.get("/by-id/b").await.status, 200);
+}

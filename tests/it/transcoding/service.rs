@@ -1,0 +1,347 @@
+//! A gRPC service for any method of a descriptor set: it notes what it was asked and answers from a script.
+
+use std::{
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{Buf, BufMut, Bytes};
+use futures::{FutureExt, StreamExt, future::BoxFuture, stream::BoxStream};
+use http::{HeaderMap, Request, Response};
+use prost::Message;
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+use runyard::wire::{
+    http::{FormFiles, Options, Transcoder},
+    json::Codec,
+};
+use serde_json::Value;
+use tonic::{
+    Status,
+    codec::{DecodeBuf, Decoder, EncodeBuf, Encoder},
+    server::Grpc,
+};
+
+/// The contract of the tests.
+pub fn library() -> DescriptorPool {
+    compile(&["library.proto"], "tests/it/transcoding")
+}
+
+/// Compiles proto files of a folder.
+pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
+    let mut compiler = protox::Compiler::new(["proto", folder]).unwrap();
+    compiler.include_imports(true).open_files(files).unwrap();
+    DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap()
+}
+
+/// What the service was asked.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    pub method: String,
+    /// The request as canonical JSON with proto names, by prost-reflect and not by our codec.
+    pub message: Value,
+    pub metadata: HeaderMap,
+}
+
+/// What the service answers: initial metadata, then messages.
+pub struct Answer {
+    pub metadata: Vec<(&'static str, &'static str)>,
+    pub messages: BoxStream<'static, Result<Bytes, Status>>,
+}
+
+type Script = Arc<dyn Fn(&Asked) -> BoxFuture<'static, Result<Answer, Status>> + Send + Sync>;
+
+#[derive(Clone)]
+pub struct Scripted {
+    pool: DescriptorPool,
+    script: Script,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Scripted {
+    fn method(&self, path: &str) -> Option<MethodDescriptor> {
+        let (service, name) = path.strip_prefix('/')?.split_once('/')?;
+        self.pool
+            .get_service_by_name(service)?
+            .methods()
+            .find(|method| method.name() == name)
+    }
+
+    fn ask(
+        &self,
+        method: &MethodDescriptor,
+        request: tonic::Request<Bytes>,
+    ) -> BoxFuture<'static, Result<Answer, Status>> {
+        let message = DynamicMessage::decode(method.input(), request.get_ref().clone()).unwrap();
+        let options = prost_reflect::SerializeOptions::new().use_proto_field_name(true);
+        let asked = Asked {
+            method: method.name().to_owned(),
+            message: message
+                .serialize_with_options(serde_json::value::Serializer, &options)
+                .unwrap(),
+            metadata: request.metadata().clone().into_headers(),
+        };
+        let answer = (self.script)(&asked);
+        self.asked.lock().unwrap().push(asked);
+        answer
+    }
+}
+
+impl tower::Service<Request<tonic::body::Body>> for Scripted {
+    type Response = Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let this = self.clone();
+        async move {
+            let Some(method) = this.method(request.uri().path()) else {
+                return Ok(Status::unimplemented("").into_http());
+            };
+            let mut grpc = Grpc::new(Raw).max_decoding_message_size(64 * 1024 * 1024);
+            let streams = method.is_server_streaming();
+            let ask = tower::service_fn(move |request: tonic::Request<Bytes>| {
+                let answer = this.ask(&method, request);
+                async move {
+                    let answer = answer.await?;
+                    let mut response = tonic::Response::new(answer.messages);
+                    for (name, value) in answer.metadata {
+                        response.metadata_mut().insert(name, value.parse().unwrap());
+                    }
+                    Ok::<_, Status>(response)
+                }
+            });
+            if streams {
+                return Ok(grpc.server_streaming(ask, request).await);
+            }
+            let one = tower::service_fn(move |request| {
+                let mut ask = ask.clone();
+                async move {
+                    let (metadata, mut messages, extensions) =
+                        tower::Service::call(&mut ask, request).await?.into_parts();
+                    let message = messages.next().await.unwrap()?;
+                    Ok::<_, Status>(tonic::Response::from_parts(metadata, message, extensions))
+                }
+            });
+            Ok(grpc.unary(one, request).await)
+        }
+        .boxed()
+    }
+}
+
+/// A running server with the transcoder in front of a scripted service.
+pub struct House {
+    pub address: SocketAddr,
+    pub pool: DescriptorPool,
+    pub client: reqwest::Client,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    server: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+pub const MAX_BODY: usize = 64 * 1024;
+pub const MAX_FORM: u64 = 4 * 1024 * 1024;
+
+impl House {
+    /// A house whose service always answers with one message, given as canonical JSON of the method's answer.
+    pub async fn answering(answer: Value) -> Self {
+        let pool = library();
+        let known = pool.clone();
+        Self::open(pool, None, move |asked| {
+            let answer = message(&known, &asked.method, &answer);
+            async move { Ok(one(answer)) }.boxed()
+        })
+        .await
+    }
+
+    /// A house where `/by-id/<number>` fails with the Status of that number.
+    pub async fn failing_with(status: impl Fn(usize) -> Status + Send + Sync + 'static) -> Self {
+        Self::open(library(), None, move |asked| {
+            let number = asked.message["book_id"].as_str().unwrap().parse().unwrap();
+            let status = status(number);
+            async move { Err(status) }.boxed()
+        })
+        .await
+    }
+
+    /// A house whose service always fails.
+    pub async fn failing(status: impl Fn() -> Status + Send + Sync + 'static) -> Self {
+        Self::open(library(), None, move |_| {
+            let status = status();
+            async move { Err(status) }.boxed()
+        })
+        .await
+    }
+
+    pub async fn open(
+        pool: DescriptorPool,
+        files: Option<Arc<dyn FormFiles>>,
+        script: impl Fn(&Asked) -> BoxFuture<'static, Result<Answer, Status>> + Send + Sync + 'static,
+    ) -> Self {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let grpc = Scripted {
+            pool: pool.clone(),
+            script: Arc::new(script),
+            asked: Arc::clone(&asked),
+        };
+        let options = Options {
+            max_body_bytes: MAX_BODY,
+            max_form_bytes: MAX_FORM,
+            heartbeat: Duration::from_millis(200),
+        };
+        let transcoder = Transcoder::new(&pool, Arc::new(Codec::new(&pool)), options, files).unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let router = axum::Router::new().fallback_service(transcoder.over(grpc));
+        let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self {
+            address,
+            pool,
+            client: reqwest::Client::new(),
+            asked,
+            server,
+        }
+    }
+
+    /// A request to a path.
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let method = method.parse().unwrap();
+        self.client.request(method, format!("http://{}{path}", self.address))
+    }
+
+    /// Sends a request and notes the answer.
+    pub async fn send(&self, request: reqwest::RequestBuilder) -> Told {
+        let response = request.send().await.unwrap();
+        Told {
+            status: response.status().as_u16(),
+            headers: response.headers().clone(),
+            body: response.text().await.unwrap(),
+        }
+    }
+
+    pub async fn get(&self, path: &str) -> Told {
+        self.send(self.request("GET", path)).await
+    }
+
+    pub async fn json(&self, method: &str, path: &str, body: &str) -> Told {
+        let request = self.request(method, path).header("content-type", "application/json");
+        self.send(request.body(body.to_owned())).await
+    }
+
+    /// What the service was asked since the last look.
+    pub fn asked(&self) -> Vec<Asked> {
+        std::mem::take(&mut self.asked.lock().unwrap())
+    }
+
+    /// The one message that the service was asked with since the last look.
+    #[track_caller]
+    pub fn asked_message(&self) -> Value {
+        let asked = self.asked();
+        assert_eq!(asked.len(), 1, "the service was asked {asked:?}");
+        asked[0].message.clone()
+    }
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Told {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Told {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Status, code and body of a refusal.
+    pub fn refusal(&self) -> (u16, &str, &str) {
+        (self.status, self.header("x-error-code"), &self.body)
+    }
+}
+
+/// A message of a method's answer, from canonical JSON.
+pub fn message(pool: &DescriptorPool, method: &str, json: &Value) -> Bytes {
+    let method = pool
+        .services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .find(|known| known.name() == method)
+        .unwrap();
+    DynamicMessage::deserialize(method.output(), json)
+        .unwrap()
+        .encode_to_vec()
+        .into()
+}
+
+pub fn one(message: Bytes) -> Answer {
+    stream(futures::stream::iter([Ok(message)]))
+}
+
+pub fn stream(messages: impl futures::Stream<Item = Result<Bytes, Status>> + Send + 'static) -> Answer {
+    Answer {
+        metadata: Vec::new(),
+        messages: messages.boxed(),
+    }
+}
+
+/// Waits until something is true, five seconds at most.
+pub async fn until(what: &str, mut true_now: impl FnMut() -> bool) {
+    let waiting = async {
+        while !true_now() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), waiting)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within five seconds"));
+}
+
+#[derive(Clone, Copy)]
+struct Raw;
+
+impl tonic::codec::Codec for Raw {
+    type Encode = Bytes;
+    type Decode = Bytes;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for Raw {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Bytes>, Status> {
+        let length = buffer.remaining();
+        Ok(Some(buffer.copy_to_bytes(length)))
+    }
+}

@@ -1,0 +1,231 @@
+//! Streams: server-sent events and newline-delimited JSON.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
+use runyard::{Error, error::Code, wire::http::response::HTTP_STATUS};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tonic::Status;
+
+use super::service::{House, library, message, stream, until};
+
+type Event = Result<Value, Status>;
+
+/// A house whose stream says what is sent to it, and ends when the sender is dropped.
+async fn telling() -> (House, mpsc::Sender<Event>) {
+    let (tell, told) = mpsc::channel::<Event>(16);
+    let told = Arc::new(Mutex::new(Some(told)));
+    let pool = library();
+    let known = pool.clone();
+    let house = House::open(pool, None, move |_| {
+        let known = known.clone();
+        let told = told.lock().unwrap().take().expect("one stream");
+        let events = tokio_stream::wrappers::ReceiverStream::new(told);
+        let messages = events.map(move |event| event.map(|event| message(&known, "Follow", &event)));
+        async move { Ok(stream(messages)) }.boxed()
+    })
+    .await;
+    (house, tell)
+}
+
+/// A house whose stream says all of this at once.
+async fn saying(metadata: &'static [(&'static str, &'static str)], events: Vec<Event>) -> House {
+    let pool = library();
+    let known = pool.clone();
+    House::open(pool, None, move |_| {
+        let messages: Vec<Result<Bytes, Status>> = events
+            .iter()
+            .map(|event| event.clone().map(|event| message(&known, "Follow", &event)))
+            .collect();
+        let mut answer = stream(futures::stream::iter(messages));
+        answer.metadata = metadata.to_vec();
+        async move { Ok(answer) }.boxed()
+    })
+    .await
+}
+
+fn turned(sequence: i64) -> Event {
+    Ok(json!({"sequence": sequence, "page_turned": {"number": 7}}))
+}
+
+/// The next piece of the body that is not a heartbeat.
+async fn next(response: &mut reqwest::Response) -> Option<String> {
+    let waiting = async {
+        loop {
+            let piece = response.chunk().await.unwrap()?;
+            let text = String::from_utf8(piece.to_vec()).unwrap();
+            if text != ":\n\n" {
+                return Some(text);
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap()
+}
+
+#[tokio::test]
+async fn events_have_an_id_a_name_and_data() {
+    let house = saying(
+        &[],
+        vec![turned(1), Ok(json!({"sequence": 2, "closed": "a\nb"})), Ok(json!({}))],
+    )
+    .await;
+    let told = house.get("/v1/reading/r/stream").await;
+    assert_eq!(told.status, 200);
+    assert_eq!(told.header("content-type"), "text/event-stream");
+    assert_eq!(told.header("cache-control"), "no-cache");
+    assert_eq!(told.header("x-accel-buffering"), "no");
+    assert_eq!(
+        told.body,
+        "id: 1\nevent: page_turned\ndata: {\"sequence\":1,\"page_turned\":{\"number\":7,\"text\":null}}\n\n\
+         id: 2\nevent: closed\ndata: {\"sequence\":2,\"closed\":\"a\\nb\"}\n\n\
+         id: 0\ndata: {\"sequence\":0}\n\n"
+    );
+}
+
+#[tokio::test]
+async fn lines_are_asked_for_by_accept() {
+    for (accept, is_lines) in [
+        ("application/x-ndjson", true),
+        ("text/html, Application/X-NDJSON;q=0.9", true),
+        ("text/event-stream", false),
+        ("*/*", false),
+        ("application/json", false),
+    ] {
+        let house = saying(&[], vec![turned(1), turned(2)]).await;
+        let told = house
+            .send(house.request("GET", "/reading/r/stream").header("accept", accept))
+            .await;
+        assert_eq!(
+            told.header("content-type") == "application/x-ndjson",
+            is_lines,
+            "{accept}"
+        );
+        if is_lines {
+            let line =
+                |number: i32| format!("{{\"sequence\":{number},\"page_turned\":{{\"number\":7,\"text\":null}}}}\n");
+            assert_eq!(told.body, line(1) + &line(2));
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_stream_begins_before_its_first_event_and_shows_life() {
+    let (house, tell) = telling().await;
+    // Nothing was said yet, and the headers are here.
+    let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.chunk().await.unwrap().unwrap(), ":\n\n");
+    tell.send(turned(1)).await.unwrap();
+    assert!(next(&mut response).await.unwrap().starts_with("id: 1\n"));
+    tell.send(turned(2)).await.unwrap();
+    assert!(next(&mut response).await.unwrap().starts_with("id: 2\n"));
+    drop(tell);
+    assert_eq!(next(&mut response).await, None);
+}
+
+#[tokio::test]
+async fn a_failure_before_the_first_event_is_an_http_error() {
+    let gone = || Status::from(Error::new(Code::RunNotFound, "Run not found"));
+    let body = r#"{"detail":"Run not found"}"#;
+    // By the call itself.
+    let house = House::failing(gone).await;
+    assert_eq!(
+        house.get("/reading/r/stream").await.refusal(),
+        (404, "RUN_NOT_FOUND", body)
+    );
+    // By the stream, at once.
+    let house = saying(&[], vec![Err(gone())]).await;
+    assert_eq!(
+        house.get("/reading/r/stream").await.refusal(),
+        (404, "RUN_NOT_FOUND", body)
+    );
+}
+
+#[tokio::test]
+async fn a_failure_in_the_middle_is_an_event() {
+    let away = || Err(Status::from(Error::new(Code::Unavailable, "the journal is away")));
+    let house = saying(&[], vec![turned(1), away()]).await;
+    let told = house.get("/reading/r/stream").await;
+    assert_eq!(told.status, 200);
+    let end = "\n\nevent: fault\ndata: {\"detail\":\"the journal is away\"}\n\n";
+    assert!(
+        told.body.starts_with("id: 1\n") && told.body.ends_with(end),
+        "{}",
+        told.body
+    );
+
+    let house = saying(&[], vec![turned(1), away()]).await;
+    let request = house
+        .request("GET", "/reading/r/stream")
+        .header("accept", "application/x-ndjson");
+    let told = house.send(request).await;
+    let last = told.body.lines().last().unwrap();
+    assert_eq!(last, r#"{"fault":{"detail":"the journal is away"}}"#);
+
+    // Later, when the reader is long connected.
+    let (house, tell) = telling().await;
+    let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
+    tell.send(away()).await.unwrap();
+    assert_eq!(next(&mut response).await.unwrap(), end.trim_start());
+    assert_eq!(next(&mut response).await, None);
+}
+
+#[tokio::test]
+async fn a_cursor_at_the_end_is_no_content() {
+    let house = saying(&[(HTTP_STATUS, "204")], vec![]).await;
+    let told = house.get("/reading/r/stream?last_id=9").await;
+    assert_eq!(
+        (told.status, told.body.as_str(), told.header("content-type")),
+        (204, "", "")
+    );
+    // Without it, an empty stream is a good stream.
+    let house = saying(&[], vec![]).await;
+    let told = house.get("/reading/r/stream").await;
+    assert_eq!((told.status, told.body.as_str()), (200, ""));
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_ends_the_service_stream() {
+    let (house, tell) = telling().await;
+    let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
+    tell.send(turned(1)).await.unwrap();
+    assert!(next(&mut response).await.is_some());
+    assert!(!tell.is_closed());
+    drop(response);
+    until("the stream is dropped", || tell.is_closed()).await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_holds_the_stream_back() {
+    let (house, tell) = telling().await;
+    let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
+    let text = "x".repeat(64 * 1024);
+    // Nobody reads: after what the sockets hold, the service has to wait.
+    let mut sent = 0_i64;
+    loop {
+        let event = Ok(json!({"sequence": sent + 1, "closed": text}));
+        match tokio::time::timeout(Duration::from_millis(500), tell.send(event)).await {
+            Ok(result) => result.unwrap(),
+            Err(_) => break,
+        }
+        sent += 1;
+        assert!(sent < 2000, "the stream is not held back");
+    }
+    drop(tell);
+    // And nothing of it is lost.
+    let mut body = Vec::new();
+    while let Some(piece) = response.chunk().await.unwrap() {
+        body.extend_from_slice(&piece);
+    }
+    let body = String::from_utf8(body).unwrap();
+    let ids: Vec<i64> = body
+        .lines()
+        .filter_map(|line| line.strip_prefix("id: ")?.parse().ok())
+        .collect();
+    assert_eq!(ids, (1..=sent).collect::<Vec<_>>());
+}
