@@ -4,6 +4,9 @@
 //! bubblewrap (`sandbox/bwrap.rs`), files are reached by the host side through `Workspace` (`sandbox/workspace.rs`), which
 //! opens beneath the workspace only. Nothing ever runs unsandboxed.
 
+mod beneath;
+pub mod name;
+mod tree;
 pub mod walk;
 pub mod workspace;
 
