@@ -1,7 +1,6 @@
 //! bash: runs a command in the sandbox.
 
-use std::fmt::Write as _;
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::Deserialize;

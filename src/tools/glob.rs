@@ -1,7 +1,6 @@
 //! glob: finds files by their path, newest first.
 
-use std::fmt::Write as _;
-use std::{cmp::Reverse, time::SystemTime};
+use std::{cmp::Reverse, fmt::Write as _, time::SystemTime};
 
 use async_trait::async_trait;
 use globset::{GlobBuilder, GlobMatcher};
