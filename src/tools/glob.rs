@@ -93,7 +93,7 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
     found.truncate(MAX_FILES);
     let mut text = String::new();
     for (_, path) in &found {
-        let _ = writeln!(text, "{path}");
+        let _ = writeln!(text, "{}", files::on_one_line(path));
     }
     if count == 0 {
         text.push_str("no file matches\n");

@@ -146,7 +146,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 && filter.as_ref().is_none_or(|filter| filter.accepts(&found.path));
             // A file that is gone or cannot be opened any more is passed over, as grep -s does.
             if is_wanted && let Ok(file) = walk.open(&found) {
-                search.skipped += usize::from(search.file(&found.path, file).is_err());
+                search.skipped += usize::from(search.file(&files::on_one_line(&found.path), file).is_err());
             }
             if search.is_over() {
                 break;

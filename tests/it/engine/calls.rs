@@ -240,6 +240,27 @@ async fn failing_calls_that_differ_or_are_apart_go_on() {
 }
 
 #[tokio::test]
+async fn what_is_in_a_row_is_counted_by_answers() {
+    let fails = |id| call(id, "fail", &json!({"n": 1}));
+    // Twice in one answer is not yet a repetition, a look beside it no excuse, a change behind it is one.
+    let twice = vec![answer(vec![fails("a"), fails("b")]), text("Done.")];
+    let played = Stage::new(twice).usual_tools().failing_tool().run().await;
+    played.assert_completed();
+    assert!(!played.log.has("NOTICE_KIND_TOOLS_ENDED"));
+
+    let with = |name| answer(vec![fails("a"), call("b", name, &json!({"n": 2}))]);
+    let looking = vec![with("look"), with("look"), text("Done.")];
+    let played = Stage::new(looking).usual_tools().failing_tool().run().await;
+    played.assert_completed();
+    assert!(played.log.has("NOTICE_KIND_TOOLS_ENDED"), "{:#?}", played.lines());
+
+    let changing = vec![with("change"), answer(vec![fails("a")]), text("Done.")];
+    let played = Stage::new(changing).usual_tools().failing_tool().run().await;
+    played.assert_completed();
+    assert!(!played.log.has("NOTICE_KIND_TOOLS_ENDED"), "{:#?}", played.lines());
+}
+
+#[tokio::test]
 async fn what_is_wrong_with_a_call_is_told_to_the_model() {
     let cases = [
         ("look", "{\"n\": 1", "not valid JSON"),
@@ -451,7 +472,7 @@ async fn output_is_said_while_the_tool_runs_up_to_a_bound() {
         })
         .collect();
     let shown: usize = outputs.iter().map(|text| text.len()).sum();
-    assert!(shown >= MAX_SHOWN_BYTES && shown < MAX_SHOWN_BYTES + 100, "{shown}");
+    assert!((MAX_SHOWN_BYTES..MAX_SHOWN_BYTES + 100).contains(&shown), "{shown}");
     assert!(outputs.last().unwrap().contains("more output is not shown"));
     let (text, _) = played.last_result();
     assert!(

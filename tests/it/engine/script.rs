@@ -329,7 +329,7 @@ impl Stage {
                 sandbox: Arc::new(sandboxes.open(Place { folder, number: 0 })),
                 budget: Budget {
                     max_steps: 20,
-                    max_duration: Duration::from_secs(60),
+                    max_duration: Duration::from_mins(1),
                     max_tokens: 1_000_000,
                     max_parallel_calls: 4,
                 },
