@@ -77,7 +77,7 @@ impl Tool for Bash {
                 &context.cancel,
             )
             .await
-            .map_err(|error| ToolFailure::Told(error.message().to_owned()))?;
+            .map_err(|error| files::told("bash", &error))?;
         let ending = execution
             .ending
             .describe()

@@ -68,10 +68,15 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// What the model is told when a file cannot be reached.
+/// What the model is told when a file, or the sandbox, cannot be reached. What is our fault is logged here, because the
+/// cause goes no further.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Told(match error.kind() {
         Kind::Missing => format!("there is no file {path}"),
+        Kind::Internal => {
+            tracing::warn!(%error, "a tool could not reach the sandbox");
+            format!("{path}: {}", error.message())
+        }
         _ => format!("{path}: {}", error.message()),
     })
 }
