@@ -5,4 +5,5 @@ mod answers;
 mod budgets;
 mod calls;
 mod history;
+mod real_tools;
 mod script;

@@ -27,16 +27,16 @@ use tokio_util::sync::CancellationToken;
 static NEXT_PROJECT: AtomicU32 = AtomicU32::new(5_000);
 
 /// A project's sandbox with an empty workspace, and the tools.
-struct Shop {
-    sandbox: Arc<Sandbox>,
-    workspace: PathBuf,
+pub struct Shop {
+    pub sandbox: Arc<Sandbox>,
+    pub workspace: PathBuf,
     cancel: CancellationToken,
     output: Arc<Mutex<String>>,
     _data: tempfile::TempDir,
 }
 
 impl Shop {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with("")
     }
 
@@ -109,13 +109,13 @@ impl Shop {
     }
 
     /// Puts a file into the workspace from outside.
-    fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+    pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.workspace.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, content).unwrap();
     }
 
-    fn content(&self, path: &str) -> String {
+    pub fn content(&self, path: &str) -> String {
         std::fs::read_to_string(self.workspace.join(path)).unwrap()
     }
 }

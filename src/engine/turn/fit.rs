@@ -49,11 +49,7 @@ impl Turn<'_> {
 
     /// About how many tokens every request has besides the conversation.
     pub(super) fn fixed_tokens(&self) -> u64 {
-        let tools: usize = self
-            .specs
-            .iter()
-            .map(|spec| spec.name.len() + spec.description.len() + spec.parameters.to_string().len())
-            .sum();
+        let tools = self.bench.tools.spec_bytes();
         estimate_bytes(self.system_prompt.len() + tools + self.note.as_ref().map_or(0, String::len))
     }
 }

@@ -369,7 +369,9 @@ impl Stage {
     }
 
     pub async fn run(mut self) -> Played {
-        self.job.tools = Arc::new(Toolbox::new(self.tools));
+        if !self.tools.is_empty() {
+            self.job.tools = Arc::new(Toolbox::new(self.tools));
+        }
         let sink: Arc<dyn Sink> = Arc::new(self.log.clone());
         let running = engine::run(&*self.script, self.job, sink, &self.cancel);
         let outcome = tokio::time::timeout(Duration::from_secs(20), running)
