@@ -116,7 +116,7 @@ pub struct Budget {
     pub max_steps: u32,
     /// How long the run may go on from now.
     pub max_duration: Duration,
-    /// Tokens in and out together, of all model calls.
+    /// Tokens in and out together, of all model calls; looked at before each, so one prompt can pass it.
     pub max_tokens: u64,
     /// Read-only tool calls that may run at the same time.
     pub max_parallel_calls: usize,

@@ -5,25 +5,46 @@
 //! opens beneath the workspace only. Nothing ever runs unsandboxed.
 
 mod beneath;
+mod bwrap;
+mod cgroup;
+mod child;
+mod confine;
+mod execute;
+mod host;
+mod meter;
 pub mod name;
+mod output;
+mod processes;
+mod seccomp;
+mod spawner;
+mod start;
 mod tree;
 pub mod walk;
 pub mod workspace;
 
 use std::{
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
 
+use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     config,
-    error::{Code, Error, Result},
+    error::{Error, Result},
 };
+use host::Host;
+use start::Cell;
 pub use walk::{Found, Walk, WalkLimits};
 pub use workspace::{Depth, Entry, FileKind, Listing, Metadata, Usage, Workspace};
+
+/// Pieces of live output that wait for their watcher.
+const LIVE_PIECES: usize = 16;
+/// How long the look at the programs may take; `import matplotlib` alone can take seconds on a cold disk.
+const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Where a project's workspace lies and whom it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,59 +95,88 @@ pub enum Ending {
 /// The sandboxes of this host. Cheap to clone.
 #[derive(Clone)]
 pub struct Sandboxes {
-    inner: Arc<Inner>,
+    host: Arc<Host>,
+    programs: Arc<OnceCell<String>>,
 }
 
-struct Inner {
-    config: config::Sandbox,
+/// One project's sandbox. Cheap to clone.
+#[derive(Clone)]
+pub struct Sandbox {
+    place: Place,
+    workspace: Workspace,
+    host: Arc<Host>,
 }
 
 impl Sandboxes {
     /// Looks at what the host offers. A missing bubblewrap is no error here: commands then answer UNAVAILABLE.
     ///
     /// # Errors
-    /// INVALID_REQUEST for what must stop the start, such as a data folder that the projects' uids cannot traverse.
-    pub fn detect(config: &config::Sandbox, _data_dir: &Path) -> Result<Self> {
+    /// INVALID_REQUEST for what must stop the start, such as a data folder that the projects' uids cannot walk to.
+    pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
         Ok(Self {
-            inner: Arc::new(Inner { config: config.clone() }),
+            host: Arc::new(Host::detect(config, data_dir)?),
+            programs: Arc::default(),
         })
     }
 
-    /// What there is and what is weak, a sentence each, for the start log and `doctor`. Blocks for the probe's milliseconds.
+    /// What there is and what is weak, a sentence each, for the start log and `doctor`. Blocks some milliseconds for the
+    /// probe when it is the first to need it.
     pub fn facts(&self) -> Vec<String> {
-        Vec::new()
+        self.host.facts()
     }
 
-    /// What programs the sandbox has, for the system prompt; asked once, in the sandbox itself.
+    /// What programs the sandbox has, for the system prompt; asked once, in a sandbox. Empty while there is none.
     pub async fn programs(&self) -> &str {
-        ""
+        let asked = self.programs.get_or_try_init(|| async {
+            let cell = Cell {
+                host: Arc::clone(&self.host),
+                workspace: None,
+                owner: self.host.owner(0),
+            };
+            let command = Command {
+                script: PROGRAMS_SCRIPT.into(),
+                timeout: PROGRAMS_TIMEOUT,
+            };
+            let execution = run(cell, command, |_| {}, &CancellationToken::new()).await?;
+            match execution.ending {
+                Ending::Exited(0) => Ok(execution.text.trim().to_owned()),
+                ending => Err(Error::internal("the programs cannot be listed", format!("{ending:?}"))),
+            }
+        });
+        match asked.await {
+            Ok(programs) => programs,
+            Err(error) => {
+                tracing::warn!(%error, "the sandbox's programs are unknown");
+                ""
+            }
+        }
     }
 
     /// Makes the workspace, 0700 and the project's own, with `output/`. What is there already stays.
+    ///
+    /// # Errors
+    /// CONFLICT when there are no uids left; INTERNAL when the folder cannot be made.
     pub fn make(&self, place: &Place) -> Result<()> {
+        self.host.check_number(place.number)?;
         self.open(place.clone()).workspace().make()
     }
 
     /// Removes the workspace with everything in it.
+    ///
+    /// # Errors
+    /// INTERNAL when something cannot be removed.
     pub fn discard(&self, place: &Place) -> Result<()> {
         self.open(place.clone()).workspace().discard()
     }
 
     /// The sandbox of a project; touches nothing yet.
     pub fn open(&self, place: Place) -> Sandbox {
-        let _ = &self.inner.config;
         Sandbox {
-            workspace: Workspace::at(place.folder.clone(), None),
+            workspace: Workspace::at(place.folder.clone(), self.host.owner(place.number)),
             place,
+            host: Arc::clone(&self.host),
         }
     }
-}
-
-/// One project's sandbox. Cheap to clone.
-#[derive(Clone, Debug)]
-pub struct Sandbox {
-    place: Place,
-    workspace: Workspace,
 }
 
 impl Sandbox {
@@ -140,22 +190,88 @@ impl Sandbox {
         &self.workspace
     }
 
+    /// How long a command takes at most when nobody says.
+    pub fn default_timeout(&self) -> Duration {
+        Duration::from_secs(self.host.config.default_timeout_seconds)
+    }
+
+    /// How long a command takes at most, whatever is said.
+    pub fn max_timeout(&self) -> Duration {
+        Duration::from_secs(self.host.config.max_timeout_seconds)
+    }
+
     /// Runs a command to its end. `output` gets pieces of the output while it runs, at a bounded rate and not all of a flood.
     /// Dropping the future ends the command as `cancel` does.
     ///
     /// # Errors
-    /// UNAVAILABLE when there is no working bubblewrap, with what to do; INVALID_REQUEST for a script that cannot be passed.
+    /// UNAVAILABLE when there is no working bubblewrap, with what to do; INVALID_REQUEST for a script that cannot be passed;
+    /// FILE_NOT_FOUND when the workspace was not made.
     pub async fn execute(
         &self,
         command: Command,
-        mut output: impl FnMut(&str) + Send,
+        output: impl FnMut(&str) + Send,
         cancel: &CancellationToken,
     ) -> Result<Execution> {
-        let _ = (command, cancel);
-        output("");
-        Err(Error::new(Code::Unavailable, "commands come with the next commit"))
+        let cell = Cell {
+            host: Arc::clone(&self.host),
+            workspace: Some(self.workspace.clone()),
+            owner: self.host.owner(self.place.number),
+        };
+        run(cell, command, output, cancel).await
     }
 }
+
+/// Runs a command in a task of its own, so that it is cleared away whoever goes away.
+async fn run(
+    cell: Cell,
+    command: Command,
+    mut output: impl FnMut(&str) + Send,
+    cancel: &CancellationToken,
+) -> Result<Execution> {
+    let stop = cancel.child_token();
+    let _stop_when_dropped = stop.clone().drop_guard();
+    let (sender, mut pieces) = mpsc::channel::<String>(LIVE_PIECES);
+    let task = tokio::spawn(execute::run(cell, command, sender, stop));
+    // The sender goes when the output has ended.
+    while let Some(piece) = pieces.recv().await {
+        output(&piece);
+    }
+    task.await
+        .map_err(|error| Error::internal("the command was lost", error))?
+}
+
+impl fmt::Debug for Sandboxes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandboxes").finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Sandbox {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sandbox")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One line of programs, one of Python's modules.
+const PROGRAMS_SCRIPT: &str = r#"
+found=
+for name in bash sh awk sed grep sort jq sqlite3 git curl make gcc node perl ruby R gnuplot pdftotext convert ffmpeg unzip; do
+    command -v "$name" >/dev/null && found="$found $name"
+done
+echo "programs:$found"
+if command -v python3 >/dev/null; then
+    python3 - <<'END'
+import importlib.util, platform
+names = ["numpy", "pandas", "matplotlib", "scipy", "sklearn", "openpyxl", "PIL", "requests", "yaml", "lxml"]
+found = [name for name in names if importlib.util.find_spec(name)]
+print(f"python3 {platform.python_version()} with", ", ".join(found) if found else "its standard library only")
+END
+else
+    echo "no python3"
+fi
+"#;
 
 impl Ending {
     /// Whether the command ended by itself with status 0.

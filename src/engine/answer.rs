@@ -160,11 +160,8 @@ impl Listener<'_> {
     async fn follow(&self, llm: &dyn Llm, request: ModelRequest, answer: &mut Answer) -> Ended {
         let mut stream = llm.stream(request).await;
         while let Some(item) = stream.next().await {
-            // A stream that is always ready must not keep the cancel token from being looked at.
+            // A stream that is always ready must not keep the cancel token and the deadline from being looked at.
             tokio::task::coop::consume_budget().await;
-            if self.cancel.is_cancelled() {
-                return Ended::Stopped;
-            }
             match item {
                 Ok(ModelEvent::End(reason)) => return Ended::Done(reason),
                 Ok(event) => {

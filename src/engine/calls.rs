@@ -4,6 +4,9 @@
 //! something one after another, in order. The invariant: every call gets exactly one recorded result, whatever happens to
 //! it, and no tool starts after the run was stopped or tool use has ended.
 
+mod failures;
+mod plan;
+
 use std::{
     collections::VecDeque,
     panic::AssertUnwindSafe,
@@ -21,44 +24,26 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Outcome, Recorded, Sink,
-    answer::HeardCall,
     record::{self, clean},
 };
 use crate::{
     error::Error,
     llm::{ChatMessage, ToolRequest},
     sandbox::Sandbox,
-    tools::{Effect, OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, excerpt::excerpt},
+    tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, excerpt::excerpt},
     v1::{NoticeKind, ToolOutput, run_event::Event},
 };
+
+pub(super) use failures::Failures;
+pub use failures::MAX_MISTAKES;
+pub(super) use plan::{Plan, Planned};
 
 /// What the model is told of one call at most; tools have lower limits of their own.
 pub const MAX_RESULT_BYTES: usize = 256 << 10;
 /// Output of one call that is shown while it runs; the result has what the model is told.
 pub const MAX_SHOWN_BYTES: usize = 512 << 10;
-/// Calls in a row with arguments that do not fit, or to tools that do not exist, before tool use ends.
-pub const MAX_MISTAKES: u32 = 5;
 /// How long tools get to end when the run is stopped, before they are dropped.
 const GRACE: Duration = Duration::from_secs(5);
-
-/// A call and what is to be done with it.
-#[derive(Debug)]
-pub(super) struct Planned {
-    pub(super) request: ToolRequest,
-    pub(super) arguments: Value,
-    pub(super) plan: Plan,
-}
-
-/// What is to be done with a call.
-#[derive(Debug)]
-pub(super) enum Plan {
-    /// Run it.
-    Run,
-    /// Tell the model what is wrong with it.
-    Mistaken(String),
-    /// Tell the model why we do not run it.
-    Refused(String),
-}
 
 /// A call that has ended.
 struct Done {
@@ -90,38 +75,6 @@ pub(super) struct Worked {
     pub(super) end: Option<WorkEnd>,
 }
 
-/// Failures in a row, over all answers of the run.
-#[derive(Debug, Default)]
-pub(super) struct Failures {
-    last: Option<(String, Value)>,
-    mistakes: u32,
-}
-
-impl Failures {
-    /// Takes note of a result; says why tool use has to end, if it has.
-    fn note(&mut self, done: &Done) -> Option<String> {
-        let name = &done.call.request.name;
-        match done.call.plan {
-            Plan::Refused(_) => return None,
-            Plan::Mistaken(_) => self.mistakes += 1,
-            Plan::Run => self.mistakes = 0,
-        }
-        if !done.answer.is_error {
-            self.last = None;
-            return None;
-        }
-        let this = (name.clone(), done.call.arguments.clone());
-        let is_same = self.last.as_ref() == Some(&this);
-        self.last = Some(this);
-        if is_same {
-            return Some(format!(
-                "the call of {name} failed twice in a row with the same arguments"
-            ));
-        }
-        (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row could not be run"))
-    }
-}
-
 /// Where the calls of a run are worked on.
 pub(super) struct Bench<'a> {
     pub(super) tools: Arc<Toolbox>,
@@ -133,64 +86,12 @@ pub(super) struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Decides what is to be done with a call.
-    pub(super) fn plan(&self, heard: HeardCall) -> Planned {
-        let HeardCall { request, refusal } = heard;
-        let (arguments, checked) = match read_arguments(&request.arguments) {
-            Ok(arguments) => {
-                let checked = self.check(&request.name, &arguments);
-                (arguments, checked)
-            }
-            Err(told) => {
-                let checked = self.check_name(&request.name).and(Err(told));
-                (Value::String(request.arguments.clone()), checked)
-            }
-        };
-        let plan = match (refusal, checked) {
-            (Some(told), _) => Plan::Refused(told),
-            (None, Ok(())) => Plan::Run,
-            (None, Err(told)) => Plan::Mistaken(told),
-        };
-        Planned {
-            request,
-            arguments,
-            plan,
-        }
-    }
-
-    fn check_name(&self, name: &str) -> Result<(), String> {
-        if self.tools.find(name).is_some() {
-            return Ok(());
-        }
-        let names: Vec<&str> = self.tools.names().collect();
-        Err(format!(
-            "there is no tool named {name:?}; the tools are {}",
-            names.join(", ")
-        ))
-    }
-
-    fn check(&self, name: &str, arguments: &Value) -> Result<(), String> {
-        self.check_name(name)?;
-        match self.tools.find(name).map(|slot| slot.check(arguments)) {
-            Some(Err(mistakes)) => Err(format!("the arguments do not fit the schema of {name}: {mistakes}")),
-            _ => Ok(()),
-        }
-    }
-
-    /// Whether running a call may change something.
-    pub(super) fn may_change(&self, call: &Planned) -> bool {
-        matches!(call.plan, Plan::Run)
-            && self
-                .tools
-                .find(&call.request.name)
-                .is_some_and(|slot| slot.effect() == Effect::Changes)
-    }
-
     /// Runs the calls; gives their results in order.
     ///
     /// # Errors
     /// [`Outcome::Abandoned`] when the sink refuses.
     pub(super) async fn run(&self, calls: Vec<Planned>, failures: &mut Failures) -> Result<Worked, Outcome> {
+        failures.next_answer();
         let mut rest = VecDeque::from(calls);
         let mut worked = Worked::default();
         while worked.end.is_none() && !rest.is_empty() {
@@ -247,7 +148,7 @@ impl Bench<'_> {
             };
             let Some(chunk) = chunk else { break };
             waiting.drain(..chunk.len());
-            let ends: Vec<_> = chunk.iter().filter_map(|done| failures.note(done)).collect();
+            let ends: Vec<_> = chunk.iter().filter_map(|done| self.note(failures, done)).collect();
             let fatal = self.record(chunk, None, worked).await?;
             if worked.end.is_none() {
                 worked.end = fatal
@@ -268,6 +169,18 @@ impl Bench<'_> {
         });
         self.record(lost.collect(), None, worked).await?;
         Ok(())
+    }
+
+    fn note(&self, failures: &mut Failures, done: &Done) -> Option<String> {
+        if done.answer.is_error {
+            return failures.failed(&done.call);
+        }
+        if self.may_change(&done.call) {
+            failures.changed();
+        } else {
+            failures.looked();
+        }
+        None
     }
 
     async fn interruption(&self) -> WorkEnd {
@@ -404,23 +317,5 @@ fn bounded(answer: &ToolAnswer) -> ToolAnswer {
         text: clean(&text),
         is_error: answer.is_error,
         truncated,
-    }
-}
-
-/// Reads what a model gave as arguments: a JSON object, the same inside a JSON string, or nothing.
-fn read_arguments(text: &str) -> Result<Value, String> {
-    if text.trim().is_empty() {
-        return Ok(Value::Object(serde_json::Map::new()));
-    }
-    let value: Value =
-        serde_json::from_str(text).map_err(|error| format!("the arguments are not valid JSON: {error}"))?;
-    let value = match value {
-        Value::String(inner) => serde_json::from_str(&inner).unwrap_or(Value::String(inner)),
-        value => value,
-    };
-    if value.is_object() {
-        Ok(value)
-    } else {
-        Err("the arguments must be a JSON object".to_owned())
     }
 }

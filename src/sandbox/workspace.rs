@@ -313,6 +313,11 @@ impl Workspace {
         tree::measure(&self.root()?, limit).map_err(|errno| Error::internal("the workspace cannot be measured", errno))
     }
 
+    /// The folder on the host.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
     pub(super) fn root(&self) -> Result<Root> {
         Root::open(&self.folder)
     }

@@ -1,17 +1,17 @@
 //! bash: runs a command in the sandbox.
 
-use std::fmt::Write as _;
-use std::{sync::Arc, time::Duration};
+use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, files};
-use crate::{llm::ToolSpec, sandbox::Command};
+use crate::{
+    llm::ToolSpec,
+    sandbox::{Command, Ending},
+};
 
-/// How long a command may take when the model does not say.
-pub const DEFAULT_TIMEOUT_SECONDS: u64 = 120;
 /// The longest script that can be passed to bash.
 pub const MAX_COMMAND_BYTES: usize = 128 << 10;
 
@@ -32,8 +32,9 @@ impl Tool for Bash {
             description: format!(
                 "Runs a command with bash in the sandbox, in /workspace. Nothing is kept between calls but files: no \
                  variables, no working folder, no background processes. There is no terminal and nobody to answer prompts. \
-                 A command may take {DEFAULT_TIMEOUT_SECONDS} seconds; set timeout_seconds for longer ones. Of long output you \
-                 see the head and the tail; write it to a file when you need all of it. The answer ends with the exit status."
+                 A command's time is limited; set timeout_seconds when it takes minutes. It may have {MAX_COMMAND_BYTES} bytes. Of \
+                 long output you see the head and the tail; write it to a file when you need all of it. The answer ends with \
+                 the exit status."
             ),
             parameters: json!({
                 "type": "object",
@@ -65,7 +66,10 @@ impl Tool for Bash {
                 command.len()
             )));
         }
-        let timeout = Duration::from_secs(timeout_seconds.unwrap_or(DEFAULT_TIMEOUT_SECONDS));
+        let most = context.sandbox.max_timeout();
+        let timeout = timeout_seconds
+            .map_or(context.sandbox.default_timeout(), Duration::from_secs)
+            .min(most);
         let output = Arc::clone(&context.output);
         let execution = context
             .sandbox
@@ -78,11 +82,18 @@ impl Tool for Bash {
                 &context.cancel,
             )
             .await
-            .map_err(|error| ToolFailure::Told(error.message().to_owned()))?;
-        let ending = execution
-            .ending
-            .describe()
-            .unwrap_or_else(|| "exit status 0".to_owned());
+            .map_err(|error| files::told("bash", &error))?;
+        let ending = match execution.ending.describe() {
+            None => "exit status 0".to_owned(),
+            Some(ending) if execution.ending == Ending::TimedOut => {
+                format!(
+                    "{ending}; it had {} seconds, timeout_seconds can be up to {}",
+                    timeout.as_secs(),
+                    most.as_secs()
+                )
+            }
+            Some(ending) => ending,
+        };
         let mut text = execution.text;
         if text.is_empty() {
             text.push_str("(no output)");

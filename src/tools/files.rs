@@ -4,6 +4,7 @@
 //! answers at once; work that is still going on ends at its next look at [`Files::is_over`].
 
 use std::{
+    borrow::Cow,
     path::{Component, Path},
     time::{Duration, Instant},
 };
@@ -67,10 +68,15 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// What the model is told when a file cannot be reached.
+/// What the model is told when a file, or the sandbox, cannot be reached. What is our fault is logged here, because the
+/// cause goes no further.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Told(match error.kind() {
         Kind::Missing => format!("there is no file {path}"),
+        Kind::Internal => {
+            tracing::warn!(%error, "a tool could not reach the sandbox");
+            format!("{path}: {}", error.message())
+        }
         _ => format!("{path}: {}", error.message()),
     })
 }
@@ -78,6 +84,15 @@ pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
 /// What the model is told when a file cannot be read to its end.
 pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
     ToolFailure::Told(format!("{path} cannot be read: {error}"))
+}
+
+/// A path as it stands on a line of an answer: a name with a line feed in it must not look like two lines.
+pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
+    if path.chars().any(char::is_control) {
+        Cow::Owned(path.escape_debug().to_string())
+    } else {
+        Cow::Borrowed(path)
+    }
 }
 
 /// The path beneath the workspace, for comparing with what a walk gives; the workspace itself is the empty path.

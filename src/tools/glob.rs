@@ -1,7 +1,6 @@
 //! glob: finds files by their path, newest first.
 
-use std::fmt::Write as _;
-use std::{cmp::Reverse, time::SystemTime};
+use std::{cmp::Reverse, fmt::Write as _, time::SystemTime};
 
 use async_trait::async_trait;
 use globset::{GlobBuilder, GlobMatcher};
@@ -94,7 +93,7 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
     found.truncate(MAX_FILES);
     let mut text = String::new();
     for (_, path) in &found {
-        let _ = writeln!(text, "{path}");
+        let _ = writeln!(text, "{}", files::on_one_line(path));
     }
     if count == 0 {
         text.push_str("no file matches\n");

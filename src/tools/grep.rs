@@ -3,8 +3,8 @@
 //! The expression is of the `regex` crate, which takes linear time whatever the pattern; files, bytes, lines and time are
 //! bounded, and the answer says which bound cut it. Links are never followed.
 
-use std::fmt::Write as _;
 use std::{
+    fmt::Write as _,
     fs::File,
     io::{self, BufReader},
 };
@@ -146,7 +146,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
                 && filter.as_ref().is_none_or(|filter| filter.accepts(&found.path));
             // A file that is gone or cannot be opened any more is passed over, as grep -s does.
             if is_wanted && let Ok(file) = walk.open(&found) {
-                search.skipped += usize::from(search.file(&found.path, file).is_err());
+                search.skipped += usize::from(search.file(&files::on_one_line(&found.path), file).is_err());
             }
             if search.is_over() {
                 break;
@@ -231,8 +231,7 @@ impl Search<'_> {
                 return Ok(());
             }
             if read > MAX_FILE_BYTES {
-                self.text
-                    .push_str(&format!("[{path} was searched up to line {number}; it is too large]\n"));
+                let _ = writeln!(self.text, "[{path} was searched up to line {number}; it is too large]");
                 return Ok(());
             }
             if number.is_multiple_of(256) && files.is_over() {

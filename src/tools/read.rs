@@ -1,7 +1,6 @@
 //! read: shows lines of a text file, with their numbers.
 
-use std::fmt::Write as _;
-use std::io::BufReader;
+use std::{fmt::Write as _, io::BufReader};
 
 use async_trait::async_trait;
 use serde::Deserialize;

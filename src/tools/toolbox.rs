@@ -17,6 +17,7 @@ const MAX_MISTAKES: usize = 5;
 /// A set of tools.
 pub struct Toolbox {
     slots: Vec<Slot>,
+    spec_bytes: usize,
 }
 
 /// One tool of a set.
@@ -42,12 +43,21 @@ impl Toolbox {
                 });
             }
         }
-        Self { slots }
+        let spec_bytes = slots
+            .iter()
+            .map(|Slot { spec, .. }| spec.name.len() + spec.description.len() + spec.parameters.to_string().len())
+            .sum();
+        Self { slots, spec_bytes }
     }
 
     /// What the model is told of the tools.
     pub fn specs(&self) -> Vec<ToolSpec> {
         self.slots.iter().map(|slot| slot.spec.clone()).collect()
+    }
+
+    /// How long the specs are together, for an estimate of their tokens.
+    pub fn spec_bytes(&self) -> usize {
+        self.spec_bytes
     }
 
     /// The names, in order.

@@ -1,1 +1,9 @@
-//! To come.
+//! The engine, with a scripted model, scripted tools and a recording sink: what it records, in which order, and what it
+//! sends to the model.
+
+mod answers;
+mod budgets;
+mod calls;
+mod history;
+mod real_tools;
+mod script;

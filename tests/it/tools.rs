@@ -1,1 +1,150 @@
-//! To come.
+//! The six core tools, in a real sandbox: what they answer, where they stop, and that nothing leads out of the workspace.
+
+mod bash;
+mod escape;
+mod files;
+mod search;
+
+use std::{
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
+
+use runyard::{
+    config::Config,
+    sandbox::{Place, Sandbox, Sandboxes},
+    tools::{self, Effect, ToolAnswer, ToolContext, ToolFailure},
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+/// Each test has a project, and so a uid, of its own.
+static NEXT_PROJECT: AtomicU32 = AtomicU32::new(5_000);
+
+/// A project's sandbox with an empty workspace, and the tools.
+pub struct Shop {
+    pub sandbox: Arc<Sandbox>,
+    pub workspace: PathBuf,
+    cancel: CancellationToken,
+    output: Arc<Mutex<String>>,
+    _data: tempfile::TempDir,
+}
+
+impl Shop {
+    pub fn new() -> Self {
+        Self::with("")
+    }
+
+    fn with(configuration: &str) -> Self {
+        let data = tempfile::tempdir().unwrap();
+        // The projects' uids have to reach their workspaces.
+        std::fs::set_permissions(data.path(), PermissionsExt::from_mode(0o755)).unwrap();
+        let config = Config::parse("test", configuration).unwrap().sandbox;
+        let sandboxes = Sandboxes::detect(&config, data.path()).unwrap();
+        let workspace = data.path().join("workspace");
+        let place = Place {
+            folder: workspace.clone(),
+            number: NEXT_PROJECT.fetch_add(1, Ordering::Relaxed),
+        };
+        sandboxes.make(&place).unwrap();
+        Self {
+            sandbox: Arc::new(sandboxes.open(place)),
+            workspace,
+            cancel: CancellationToken::new(),
+            output: Arc::default(),
+            _data: data,
+        }
+    }
+
+    /// Calls a tool as the engine does: arguments that do not fit the schema are a failure.
+    async fn call(&self, tool: &str, arguments: Value) -> Result<ToolAnswer, String> {
+        let core = tools::core();
+        let slot = core.find(tool).expect("no such tool");
+        slot.check(&arguments)?;
+        let output = Arc::clone(&self.output);
+        let context = ToolContext {
+            sandbox: Arc::clone(&self.sandbox),
+            output: Arc::new(move |piece| output.lock().unwrap().push_str(&piece)),
+            cancel: self.cancel.clone(),
+        };
+        let call = slot.tool.call(arguments, &context);
+        match tokio::time::timeout(Duration::from_mins(1), call)
+            .await
+            .expect("the tool did not end")
+        {
+            Ok(answer) => Ok(answer),
+            Err(ToolFailure::Told(text)) => Err(text),
+            Err(ToolFailure::Fatal(error)) => panic!("fatal: {error}"),
+        }
+    }
+
+    /// The text of a call that must succeed.
+    #[track_caller]
+    fn text(&self, tool: &str, arguments: Value) -> impl Future<Output = String> {
+        let caller = std::panic::Location::caller();
+        async move {
+            match self.call(tool, arguments).await {
+                Ok(answer) if !answer.is_error => answer.text,
+                other => panic!("at {caller}: {other:?}"),
+            }
+        }
+    }
+
+    /// What the model is told of a call that must fail.
+    async fn error(&self, tool: &str, arguments: Value) -> String {
+        match self.call(tool, arguments).await {
+            Err(text) => text,
+            Ok(answer) if answer.is_error => answer.text,
+            Ok(answer) => panic!("it did not fail: {answer:?}"),
+        }
+    }
+
+    async fn bash(&self, command: &str) -> String {
+        self.text("bash", json!({"command": command})).await
+    }
+
+    /// Puts a file into the workspace from outside.
+    pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.workspace.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+
+    pub fn content(&self, path: &str) -> String {
+        std::fs::read_to_string(self.workspace.join(path)).unwrap()
+    }
+}
+
+#[test]
+fn the_core_tools_are_the_six_and_say_their_limits() {
+    let core = tools::core();
+    let names: Vec<&str> = core.names().collect();
+    assert_eq!(names, ["bash", "read", "write", "edit", "glob", "grep"]);
+    let looks: Vec<bool> = names
+        .iter()
+        .map(|name| core.find(name).unwrap().effect() == Effect::ReadOnly)
+        .collect();
+    assert_eq!(looks, [false, true, false, false, true, true]);
+    for spec in core.specs() {
+        assert!(spec.description.len() < 800, "{}", spec.name);
+        assert_eq!(spec.parameters["type"], "object");
+        assert_eq!(spec.parameters["additionalProperties"], false, "{}", spec.name);
+        // The schema itself compiles: something that fits no schema of ours is refused by each.
+        assert!(
+            core.find(&spec.name).unwrap().check(&json!({"nonsense": 1})).is_err(),
+            "{}",
+            spec.name
+        );
+    }
+    assert!(core.specs()[1].description.contains("2000 lines"));
+    assert_eq!(
+        tools::named(&["grep", "read", "lost"]).names().collect::<Vec<_>>(),
+        ["read", "grep"]
+    );
+    assert!(tools::none().is_empty());
+}

@@ -1,0 +1,98 @@
+//! Deciding what is to be done with a call: run it, or tell the model what is wrong with it.
+
+use serde_json::Value;
+
+use super::Bench;
+use crate::{engine::answer::HeardCall, llm::ToolRequest, tools::Effect};
+
+/// A call and what is to be done with it.
+#[derive(Debug)]
+pub(in crate::engine) struct Planned {
+    pub(in crate::engine) request: ToolRequest,
+    pub(in crate::engine) arguments: Value,
+    pub(in crate::engine) plan: Plan,
+}
+
+/// What is to be done with a call.
+#[derive(Debug)]
+pub(in crate::engine) enum Plan {
+    /// Run it.
+    Run,
+    /// Tell the model what is wrong with it.
+    Mistaken(String),
+    /// Tell the model why we do not run it.
+    Refused(String),
+}
+
+impl Bench<'_> {
+    /// Decides what is to be done with a call.
+    pub(in crate::engine) fn plan(&self, heard: HeardCall) -> Planned {
+        let HeardCall { request, refusal } = heard;
+        let (arguments, checked) = match read_arguments(&request.arguments) {
+            Ok(arguments) => {
+                let checked = self.check(&request.name, &arguments);
+                (arguments, checked)
+            }
+            Err(told) => {
+                let checked = self.check_name(&request.name).and(Err(told));
+                (Value::String(request.arguments.clone()), checked)
+            }
+        };
+        let plan = match (refusal, checked) {
+            (Some(told), _) => Plan::Refused(told),
+            (None, Ok(())) => Plan::Run,
+            (None, Err(told)) => Plan::Mistaken(told),
+        };
+        Planned {
+            request,
+            arguments,
+            plan,
+        }
+    }
+
+    fn check_name(&self, name: &str) -> Result<(), String> {
+        if self.tools.find(name).is_some() {
+            return Ok(());
+        }
+        let names: Vec<&str> = self.tools.names().collect();
+        Err(format!(
+            "there is no tool named {name:?}; the tools are {}",
+            names.join(", ")
+        ))
+    }
+
+    fn check(&self, name: &str, arguments: &Value) -> Result<(), String> {
+        self.check_name(name)?;
+        match self.tools.find(name).map(|slot| slot.check(arguments)) {
+            Some(Err(mistakes)) => Err(format!("the arguments do not fit the schema of {name}: {mistakes}")),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether running a call may change something.
+    pub(in crate::engine) fn may_change(&self, call: &Planned) -> bool {
+        matches!(call.plan, Plan::Run)
+            && self
+                .tools
+                .find(&call.request.name)
+                .is_some_and(|slot| slot.effect() == Effect::Changes)
+    }
+}
+
+/// Reads what a model gave as arguments: a JSON object, the same inside a JSON string, or nothing.
+fn read_arguments(text: &str) -> Result<Value, String> {
+    if text.trim().is_empty() {
+        return Ok(Value::Object(serde_json::Map::new()));
+    }
+    let value: Value =
+        serde_json::from_str(text).map_err(|error| format!("the arguments are not valid JSON: {error}"))?;
+    let value = match value {
+        Value::String(inner) => serde_json::from_str(&inner).unwrap_or(Value::String(inner)),
+        value => value,
+    };
+    if value.is_object() {
+        Ok(value)
+    } else {
+        Err("the arguments must be a JSON object".to_owned())
+    }
+}

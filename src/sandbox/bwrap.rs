@@ -1,0 +1,276 @@
+//! The command line of bubblewrap: what a command sees of the world.
+//!
+//! Used by `execute` and by the probe of `host`. The arguments go through a descriptor, because `/proc/1/cmdline` is there
+//! for the guest to read; so would be the environment, which therefore holds nothing but what is listed here.
+
+use std::{
+    ffi::{CString, OsStr},
+    fs::File,
+    io::{self, Seek, Write},
+    os::{
+        fd::{AsRawFd, OwnedFd, RawFd},
+        unix::ffi::OsStrExt,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use rustix::fs::{MemfdFlags, Mode, OFlags};
+
+use super::{
+    beneath::GUEST_FOLDER,
+    confine::{Carry, Confinement},
+    seccomp::Filters,
+};
+
+/// The uid and gid that a command believes to have.
+const GUEST_ID: &str = "1000";
+/// The folders of a root that hold programs. Where one is a link (merged /usr), so it is inside.
+const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+/// What programs need of /etc: without the first, half of the commands are dangling links.
+const SETTINGS: &[&str] = &[
+    "alternatives",
+    "ld.so.cache",
+    "ld.so.conf",
+    "fonts",
+    "matplotlibrc",
+    "mime.types",
+];
+/// The first process: it waits for the script's shell and for orphans. bubblewrap's own would do the same, but outside
+/// the seccomp filter, and a command can write to the memory of any process of its uid.
+const FIRST_PROCESS: &str = "\"$0\" -c \"$1\"; exit $?";
+
+/// The world of one command.
+pub struct Layout<'a> {
+    /// The program.
+    pub bwrap: &'a Path,
+    /// The root whose programs are bound read-only.
+    pub root: &'a Path,
+    /// The workspace on the host; a private, empty one when absent.
+    pub workspace: Option<&'a Path>,
+    /// A folder that everybody can walk to, to carry the workspace over when its own uid cannot walk to it.
+    pub carry_over: Option<&'a Path>,
+    /// The size of /tmp, /dev/shm, and a private workspace, in bytes.
+    pub tmp_bytes: u64,
+    /// The filters.
+    pub filters: &'a Filters,
+}
+
+/// A command that is ready to be spawned, with everything that must stay open until then.
+pub struct Prepared {
+    /// bubblewrap.
+    pub command: Command,
+    /// Where bubblewrap reports the first process and the exit status.
+    pub status: OwnedFd,
+    /// Kept open until the spawn.
+    _files: Vec<OwnedFd>,
+}
+
+impl Layout<'_> {
+    /// Makes the command line for a script.
+    pub fn prepare(
+        &self,
+        script: &str,
+        mut confinement: Confinement,
+        output: Stdio,
+        errors: Stdio,
+    ) -> io::Result<Prepared> {
+        let mut files = Files::default();
+        let (status, report) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let report = files.keep(report);
+
+        let mut line = Line::default();
+        self.namespaces(&mut line, report);
+        self.programs(&mut line, &mut files)?;
+        self.devices(&mut line);
+        let source = match self.workspace {
+            Some(folder) => Some(self.workspace_source(folder, &mut confinement, &mut files)?),
+            None => None,
+        };
+        match source {
+            Some(source) => line.add(["--bind".as_ref(), source.as_os_str(), GUEST_FOLDER.as_ref()]),
+            None => line.tmpfs(GUEST_FOLDER, self.tmp_bytes),
+        }
+        line.add(["--remount-ro", "/", "--chdir", GUEST_FOLDER]);
+        for filter in [&self.filters.forbidden, &self.filters.missing] {
+            let filter = files.add(filter)?;
+            line.add(["--add-seccomp-fd", &filter.to_string()]);
+        }
+
+        let arguments = files.add(&line.0)?;
+        let mut command = Command::new(self.bwrap);
+        command.arg("--args").arg(arguments.to_string()).arg("--");
+        command.args(["/bin/sh", "-c", FIRST_PROCESS, self.shell(), script]);
+        command.env_clear().envs(ENVIRONMENT.iter().copied());
+        command
+            .current_dir("/")
+            .stdin(Stdio::null())
+            .stdout(output)
+            .stderr(errors);
+        confinement.keep.extend(files.kept.iter().copied());
+        confinement.apply_to(&mut command);
+        Ok(Prepared {
+            command,
+            status,
+            _files: files.open,
+        })
+    }
+
+    fn shell(&self) -> &'static str {
+        if self.root.join("usr/bin/bash").exists() || self.root.join("bin/bash").exists() {
+            "bash"
+        } else {
+            "sh"
+        }
+    }
+
+    #[expect(clippy::unused_self, reason = "one of the parts of a layout, called like the others")]
+    fn namespaces(&self, line: &mut Line, report: RawFd) {
+        line.add(["--unshare-user", "--unshare-all", "--disable-userns"]);
+        line.add([
+            "--uid",
+            GUEST_ID,
+            "--gid",
+            GUEST_ID,
+            "--cap-drop",
+            "ALL",
+            "--hostname",
+            "runyard",
+        ]);
+        line.add(["--die-with-parent", "--new-session", "--as-pid-1"]);
+        line.add(["--json-status-fd", &report.to_string()]);
+    }
+
+    fn programs(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
+        for name in PROGRAMS {
+            let folder = self.root.join(name);
+            let inside = format!("/{name}");
+            match std::fs::read_link(&folder) {
+                Ok(target) => line.add(["--symlink".as_ref(), target.as_os_str(), inside.as_ref()]),
+                Err(_) => line.add(["--ro-bind-try".as_ref(), folder.as_os_str(), inside.as_ref()]),
+            }
+        }
+        line.add(["--dir", "/etc", "--chmod", "0755", "/etc"]);
+        for name in SETTINGS {
+            let settings = self.root.join("etc").join(name);
+            line.add([
+                "--ro-bind-try".as_ref(),
+                settings.as_os_str(),
+                format!("/etc/{name}").as_ref(),
+            ]);
+        }
+        let passwd =
+            format!("agent:x:{GUEST_ID}:{GUEST_ID}::{GUEST_FOLDER}:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n");
+        let group = format!("agent:x:{GUEST_ID}:\nnogroup:x:65534:\n");
+        let made = [
+            ("/etc/passwd", passwd.as_str()),
+            ("/etc/group", group.as_str()),
+            ("/etc/hosts", "127.0.0.1 localhost runyard\n::1 localhost\n"),
+            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+        ];
+        for (path, content) in made {
+            let file = files.add(content.as_bytes())?;
+            line.add(["--perms", "0444", "--ro-bind-data", &file.to_string(), path]);
+        }
+        Ok(())
+    }
+
+    fn devices(&self, line: &mut Line) {
+        line.add([
+            "--proc",
+            "/proc",
+            "--ro-bind",
+            "/proc/sys",
+            "/proc/sys",
+            "--dev",
+            "/dev",
+        ]);
+        line.tmpfs("/dev/shm", self.tmp_bytes);
+        line.add(["--remount-ro", "/dev"]);
+        line.tmpfs("/tmp", self.tmp_bytes);
+        line.add([
+            "--dir",
+            "/var",
+            "--chmod",
+            "0755",
+            "/var",
+            "--symlink",
+            "/tmp",
+            "/var/tmp",
+        ]);
+    }
+
+    fn workspace_source(&self, folder: &Path, confinement: &mut Confinement, files: &mut Files) -> io::Result<PathBuf> {
+        let Some(target) = self.carry_over else {
+            return Ok(folder.to_owned());
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let open = rustix::fs::openat(rustix::fs::CWD, folder, flags, Mode::empty())?;
+        confinement.carry = Some(Carry {
+            source: CString::new(format!("/proc/self/fd/{}", open.as_raw_fd()))?,
+            target: CString::new(target.as_os_str().as_bytes())?,
+        });
+        files.open.push(open);
+        Ok(target.to_owned())
+    }
+}
+
+/// All that a command finds in its environment. HOME is the workspace, so that what a program saves in `~` is not lost;
+/// caches and settings go to /tmp, so that they do not show up among the project's files.
+const ENVIRONMENT: &[(&str, &str)] = &[
+    ("PATH", "/usr/local/bin:/usr/bin:/bin"),
+    ("HOME", GUEST_FOLDER),
+    ("USER", "agent"),
+    ("LOGNAME", "agent"),
+    ("SHELL", "/bin/sh"),
+    ("LANG", "C.UTF-8"),
+    ("TERM", "dumb"),
+    ("TMPDIR", "/tmp"),
+    ("XDG_CACHE_HOME", "/tmp/.cache"),
+    ("XDG_CONFIG_HOME", "/tmp/.config"),
+    ("MPLCONFIGDIR", "/tmp/.matplotlib"),
+    ("MPLBACKEND", "Agg"),
+    ("PYTHONDONTWRITEBYTECODE", "1"),
+    ("PYTHONUNBUFFERED", "1"),
+];
+
+/// Arguments, each ended by NUL.
+#[derive(Default)]
+struct Line(Vec<u8>);
+
+impl Line {
+    fn add<const N: usize, A: AsRef<OsStr>>(&mut self, arguments: [A; N]) {
+        for argument in arguments {
+            self.0.extend(argument.as_ref().as_bytes());
+            self.0.push(0);
+        }
+    }
+
+    fn tmpfs(&mut self, path: &str, bytes: u64) {
+        self.add(["--perms", "1777", "--size", &bytes.to_string(), "--tmpfs", path]);
+    }
+}
+
+/// Descriptors for bubblewrap: made close-on-exec, so that no other child of the service gets them, and let through by
+/// the confinement.
+#[derive(Default)]
+struct Files {
+    open: Vec<OwnedFd>,
+    kept: Vec<RawFd>,
+}
+
+impl Files {
+    fn add(&mut self, content: &[u8]) -> io::Result<RawFd> {
+        let mut file = File::from(rustix::fs::memfd_create("runyard", MemfdFlags::CLOEXEC)?);
+        file.write_all(content)?;
+        file.rewind()?;
+        Ok(self.keep(file.into()))
+    }
+
+    fn keep(&mut self, descriptor: OwnedFd) -> RawFd {
+        let number = descriptor.as_raw_fd();
+        self.open.push(descriptor);
+        self.kept.push(number);
+        number
+    }
+}

@@ -1,0 +1,93 @@
+//! A child process that can be waited for without a thread.
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    process::{Child, ExitStatus},
+};
+
+use rustix::process::{Pid, PidfdFlags};
+use tokio::io::{Interest, unix::AsyncFd};
+
+/// A child; killed and reaped when it is dropped before its end was seen.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    exit: AsyncFd<OwnedFd>,
+    ended: bool,
+}
+
+/// A process that is not our child, watched for its end.
+#[derive(Debug)]
+pub struct Watched {
+    exit: AsyncFd<OwnedFd>,
+}
+
+impl Process {
+    /// Takes a child over; to be called within the runtime.
+    pub fn new(mut child: Child) -> io::Result<Self> {
+        let watched = i32::try_from(child.id())
+            .map_err(io::Error::other)
+            .and_then(Watched::open);
+        match watched {
+            Ok(Watched { exit }) => Ok(Self {
+                child,
+                exit,
+                ended: false,
+            }),
+            Err(error) => {
+                child.kill()?;
+                child.wait()?;
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits for the end. Dropping the future loses nothing.
+    pub async fn wait(&mut self) -> io::Result<ExitStatus> {
+        loop {
+            if let Some(status) = self.child.try_wait()? {
+                self.ended = true;
+                return Ok(status);
+            }
+            self.exit.readable().await?.retain_ready();
+        }
+    }
+
+    /// Sends SIGKILL.
+    pub fn kill(&mut self) {
+        // Fails when it has ended, which is what is wanted.
+        let _ = self.child.kill();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+impl Watched {
+    /// Opens a process by its number; to be called within the runtime.
+    pub fn open(number: i32) -> io::Result<Self> {
+        let pid = Pid::from_raw(number).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
+        let descriptor = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
+        // SAFETY: an `OwnedFd` keeps its number until it is dropped, which is after the registration has ended.
+        let exit = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
+        Ok(Self { exit })
+    }
+
+    /// Sends SIGKILL.
+    pub fn kill(&self) {
+        let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
+    }
+
+    /// Waits for the end; for the first process of a pid namespace, that is the end of all.
+    pub async fn wait(&self) -> io::Result<()> {
+        self.exit.readable().await?.retain_ready();
+        Ok(())
+    }
+}

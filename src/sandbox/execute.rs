@@ -1,0 +1,312 @@
+//! One command, from its start to the last of its processes.
+//!
+//! Called by `Sandbox::execute`, in a task of its own: a caller that goes away cancels the command and leaves the clearing
+//! away to the task. Nothing of the command lives on when `run` has returned.
+
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
+
+use serde_json::Value;
+use tokio::{
+    io::AsyncReadExt,
+    net::unix::pipe,
+    sync::{mpsc, watch},
+    task::{JoinHandle, spawn_blocking},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Command, Ending, Execution,
+    cgroup::Group,
+    child::{Process, Watched},
+    meter::Meter,
+    output::{Cleaner, Clip, Live},
+    processes::Scope,
+    start::{Cell, Started},
+    workspace::Usage,
+};
+use crate::error::{Code, Error, Result};
+
+/// From SIGTERM to SIGKILL when the time is over, and when somebody waits for the end.
+const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
+const CANCEL_GRACE: Duration = Duration::from_millis(500);
+/// How long killed processes may take to be gone.
+const DEATH: Duration = Duration::from_secs(10);
+/// How long the last output may take to come through once everything is dead.
+const DRAIN: Duration = Duration::from_secs(2);
+/// The pause between pieces of live output.
+const LIVE_PERIOD: Duration = Duration::from_millis(100);
+/// How much of the output is shown live, in times of what is kept.
+const LIVE_FACTOR: usize = 4;
+/// What bubblewrap reports is a few hundred bytes.
+const MAX_REPORT_BYTES: u64 = 8192;
+/// Shells report a death by signal N as 128 + N; there are so many signals with names.
+const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
+
+/// Runs a command; `live` gets pieces of its output for as long as there is room.
+pub async fn run(
+    cell: Cell,
+    command: Command,
+    live: mpsc::Sender<String>,
+    cancel: CancellationToken,
+) -> Result<Execution> {
+    if cancel.is_cancelled() {
+        return Ok(Execution {
+            text: String::new(),
+            truncated: false,
+            ending: Ending::Cancelled,
+        });
+    }
+    let longest = Duration::from_secs(cell.host.config.max_timeout_seconds);
+    let until = Instant::now() + command.timeout.min(longest);
+    let (starting, script) = (cell.clone(), command.script);
+    let started = spawn_blocking(move || starting.start(&script)).await;
+    let started = started.map_err(|error| Error::internal("the command was not started", error))??;
+    Running::new(cell, started, live)?.finish(until, &cancel).await
+}
+
+/// A started command and those who look after it.
+struct Running {
+    cell: Cell,
+    process: Process,
+    group: Option<Group>,
+    at_start: Usage,
+    /// What bubblewrap has reported so far.
+    report: watch::Receiver<String>,
+    pump: JoinHandle<Clip>,
+    /// Tells the pump not to wait for the end of the output.
+    enough: CancellationToken,
+}
+
+impl Running {
+    fn new(cell: Cell, started: Started, live: mpsc::Sender<String>) -> Result<Self> {
+        let failed = |error| Error::internal("the command's output cannot be read", error);
+        let output = pipe::Receiver::from_owned_fd(started.output).map_err(failed)?;
+        let status = pipe::Receiver::from_owned_fd(started.status).map_err(failed)?;
+        let (reported, report) = watch::channel(String::new());
+        tokio::spawn(read_report(status, reported));
+        let enough = CancellationToken::new();
+        let max_bytes = cell.host.config.max_output_bytes;
+        Ok(Self {
+            pump: tokio::spawn(pump(output, max_bytes, live, enough.clone())),
+            cell,
+            process: started.process,
+            group: started.group,
+            at_start: started.at_start,
+            report,
+            enough,
+        })
+    }
+
+    async fn finish(mut self, until: Instant, cancel: &CancellationToken) -> Result<Execution> {
+        let watched = watch_limits(
+            self.meter(),
+            self.report.clone(),
+            self.group.as_ref().map(|group| group.list().into()),
+        );
+        let stopped = tokio::select! {
+            status = self.process.wait() => Err(status),
+            () = cancel.cancelled() => Ok(Ending::Cancelled),
+            () = sleep_until(until) => Ok(Ending::TimedOut),
+            ending = watched => Ok(ending),
+        };
+        let (ended, status) = match stopped {
+            Ok(ending) => (Some(ending), self.end(ending).await),
+            Err(status) => (
+                None,
+                status.map_err(|error| Error::internal("the command was lost", error)),
+            ),
+        };
+        let exit_code = self.exit_code().await;
+        // bubblewrap itself was killed, by the kernel or by somebody on the host: the sandbox dies a moment after it.
+        let status = match status {
+            Ok(status) if status.signal().is_some() && ended.is_none() => {
+                self.end(Ending::OutOfMemory).await.or(Ok(status))
+            }
+            status => status,
+        };
+        let (text, truncated) = self.collect().await?;
+        let out_of_memory = self.clear_away().await;
+        let ending = match (ended, status?, exit_code) {
+            (Some(ending), _, _) => ending,
+            (None, status, code) if out_of_memory && code != Some(0) => {
+                tracing::debug!(?status, "a command ran out of memory");
+                Ending::OutOfMemory
+            }
+            (None, _, Some(code)) if SIGNALS.contains(&(code - 128)) => Ending::Signalled(code - 128),
+            (None, _, Some(code)) => Ending::Exited(code),
+            (None, status, None) => lost(status, &text)?,
+        };
+        Ok(Execution {
+            text,
+            truncated,
+            ending,
+        })
+    }
+
+    fn meter(&self) -> Meter {
+        let host = &self.cell.host;
+        Meter {
+            workspace: self.cell.workspace.clone(),
+            at_start: self.at_start,
+            limit: host.workspace_limit(),
+            max_memory_bytes: (!host.cgroups.bounds_memory()).then_some(host.config.max_memory_bytes),
+        }
+    }
+
+    /// Ends every process: first asks, where there is time for that, then kills.
+    async fn end(&mut self, why: Ending) -> Result<ExitStatus> {
+        let list = self.group.as_ref().map(|group| group.list().into());
+        let scope = parse_scope(&self.report.borrow(), list);
+        let first = scope.as_ref().and_then(|scope| Watched::open(scope.first).ok());
+        // The number belongs to the sandbox even now that it is open, so the descriptor does.
+        let first = first.filter(|_| scope.as_ref().is_some_and(Scope::holds_first));
+        let grace = match why {
+            Ending::TimedOut => TIMEOUT_GRACE,
+            Ending::Cancelled => CANCEL_GRACE,
+            _ => Duration::ZERO,
+        };
+        if let Some(scope) = scope.filter(|_| !grace.is_zero()) {
+            // Nothing depends on it; what is not asked is killed.
+            let _ = spawn_blocking(move || scope.terminate()).await;
+            let _ = timeout(grace, self.process.wait()).await;
+        }
+        self.process.kill();
+        let gone = async {
+            if let Some(first) = &first {
+                first.kill();
+                first.wait().await?;
+            }
+            self.process.wait().await
+        };
+        match timeout(DEATH, gone).await {
+            Ok(status) => status.map_err(|error| Error::internal("the command was lost", error)),
+            Err(_) => Err(Error::new(Code::Internal, "the command's processes cannot be ended")),
+        }
+    }
+
+    /// The exit status that bubblewrap has reported: there is one only when it had executed the command.
+    async fn exit_code(&mut self) -> Option<i32> {
+        let reported = self.report.wait_for(|report| field(report, "exit-code").is_some());
+        let report = timeout(DRAIN, reported).await.ok()?.ok()?;
+        field(&report, "exit-code")?.try_into().ok()
+    }
+
+    async fn collect(&mut self) -> Result<(String, bool)> {
+        let clip = match timeout(DRAIN, &mut self.pump).await {
+            Ok(clip) => clip,
+            Err(_) => {
+                self.enough.cancel();
+                (&mut self.pump).await
+            }
+        };
+        clip.map(Clip::finish)
+            .map_err(|error| Error::internal("the command's output was lost", error))
+    }
+
+    /// Removes the control group and says whether it had run out of memory.
+    async fn clear_away(&mut self) -> bool {
+        let Some(group) = self.group.take() else { return false };
+        let removed = spawn_blocking(move || {
+            let kills = group.kills();
+            group.remove();
+            kills > 0
+        });
+        removed.await.unwrap_or(false)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.enough.cancel();
+    }
+}
+
+/// A bubblewrap that ended without having executed the command, or that somebody has killed.
+fn lost(status: ExitStatus, said: &str) -> Result<Ending> {
+    match status.signal() {
+        Some(signal) => Ok(Ending::Signalled(signal)),
+        // What it said names paths of the host: for the log.
+        None => Err(Error::new(Code::Unavailable, "the sandbox could not be set up").caused_by(said.trim().to_owned())),
+    }
+}
+
+async fn watch_limits(meter: Meter, mut report: watch::Receiver<String>, list: Option<std::path::PathBuf>) -> Ending {
+    let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
+    let scope = reported.ok().and_then(|report| parse_scope(&report, list));
+    match scope {
+        Some(scope) => meter.watch(scope).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Keeps what bubblewrap reports until it closes its end.
+async fn read_report(mut status: pipe::Receiver, reported: watch::Sender<String>) {
+    let mut chunk = [0; 1024];
+    let mut left = MAX_REPORT_BYTES;
+    while let Ok(count @ 1..) = status.read(&mut chunk).await {
+        left = left.saturating_sub(count as u64);
+        if left > 0 {
+            let text = String::from_utf8_lossy(&chunk[..count]);
+            reported.send_modify(|report| report.push_str(&text));
+        }
+    }
+}
+
+/// A number in the complete lines of a report, each a JSON object.
+fn field(report: &str, name: &str) -> Option<i64> {
+    let complete = &report[..=report.rfind('\n')?];
+    let mut lines = complete
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.find_map(|line| line.get(name)?.as_i64())
+}
+
+fn parse_scope(report: &str, list: Option<std::path::PathBuf>) -> Option<Scope> {
+    Some(Scope {
+        namespace: field(report, "pid-namespace")?.try_into().ok()?,
+        first: field(report, "child-pid")?.try_into().ok()?,
+        list,
+    })
+}
+
+/// Drains the output to its end: a command must never wait for us, however slow those who watch are.
+async fn pump(
+    mut output: pipe::Receiver,
+    max_bytes: usize,
+    sink: mpsc::Sender<String>,
+    enough: CancellationToken,
+) -> Clip {
+    let (mut cleaner, mut clip) = (Cleaner::default(), Clip::new(max_bytes));
+    let mut live = Live::new(max_bytes.saturating_mul(LIVE_FACTOR));
+    let mut ticks = interval(LIVE_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        tokio::select! {
+            read = output.read(&mut chunk) => match read {
+                Ok(count @ 1..) => {
+                    let text = cleaner.push(&chunk[..count]);
+                    clip.push(&text);
+                    live.push(&text);
+                }
+                Ok(0) | Err(_) => break,
+            },
+            _ = ticks.tick(), if live.is_waiting() => {
+                // Kept for the next tick when the watcher has not taken the last ones.
+                if let Ok(room) = sink.try_reserve() {
+                    room.send(live.take());
+                }
+            }
+            () = enough.cancelled() => break,
+        }
+    }
+    let rest = cleaner.finish();
+    clip.push(&rest);
+    live.push(&rest);
+    if live.is_waiting() {
+        // Nobody to take it, or nobody who keeps up.
+        let _ = sink.try_send(live.take());
+    }
+    clip
+}

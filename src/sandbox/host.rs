@@ -1,0 +1,343 @@
+//! What this host offers to sandboxes, found out once.
+//!
+//! `Sandboxes` holds it. A missing or powerless bubblewrap is remembered as the sentence that commands then answer; only
+//! what would make the service unsafe or its data unreachable stops the start.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::OnceLock,
+    thread,
+    time::{Duration, Instant},
+};
+
+use super::{
+    bwrap::Layout,
+    cgroup::Cgroups,
+    confine::{Carry, Confinement},
+    seccomp::Filters,
+    spawner::Spawner,
+    workspace::Usage,
+};
+use crate::{
+    config,
+    error::{Code, Error, Result},
+};
+
+/// The oldest bubblewrap whose options are used.
+const OLDEST: (u32, u32) = (0, 8);
+/// Uids below belong to people and services of the host.
+const LOWEST_UID_BASE: u32 = 1000;
+/// How long bubblewrap may take to do nothing.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Folders that every host has and every uid can walk to; a workspace is laid over one of them for bubblewrap alone.
+const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
+
+/// The host.
+pub struct Host {
+    /// The limits.
+    pub config: config::Sandbox,
+    /// The control groups.
+    pub cgroups: Cgroups,
+    /// The thread that starts commands.
+    pub spawner: Spawner,
+    /// The first uid of the projects; none when the service is not root and all share its own.
+    uid_base: Option<u32>,
+    /// Where workspaces are laid over, when the service may mount.
+    carry_over: Option<PathBuf>,
+    filters: Filters,
+    /// The program and its version, or what is wrong.
+    bwrap: Result<(PathBuf, String), String>,
+    /// Whether it can make a sandbox here.
+    works: OnceLock<Result<(), String>>,
+}
+
+impl Host {
+    /// Looks around.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST for what must stop the start.
+    pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
+        let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
+        if uid_base.is_some_and(|base| base < LOWEST_UID_BASE || base > u32::MAX / 2) {
+            let range = format!(
+                "sandbox.uid_base must be between {LOWEST_UID_BASE} and {}",
+                u32::MAX / 2
+            );
+            return Err(Error::invalid_field("sandbox.uid_base", range));
+        }
+        let mut host = Self {
+            config: config.clone(),
+            cgroups: Cgroups::detect(),
+            spawner: Spawner::start()?,
+            uid_base,
+            carry_over: None,
+            filters: Filters::compile()?,
+            bwrap: Err(String::new()),
+            works: OnceLock::new(),
+        };
+        host.find_bwrap();
+        host.check_reach(data_dir)?;
+        Ok(host)
+    }
+
+    /// The uid of a project's commands and files; none when the service is not root.
+    pub fn owner(&self, number: u32) -> Option<u32> {
+        self.uid_base.map(|base| base.saturating_add(number).min(u32::MAX - 2))
+    }
+
+    /// Whether a project with this number has a uid of its own.
+    pub fn check_number(&self, number: u32) -> Result<()> {
+        match self
+            .uid_base
+            .map(|base| base.checked_add(number).filter(|uid| *uid < u32::MAX - 2))
+        {
+            Some(None) => Err(Error::new(Code::Conflict, "there are no uids left for another project")),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a workspace may hold.
+    pub fn workspace_limit(&self) -> Usage {
+        Usage {
+            bytes: self.config.max_workspace_bytes,
+            files: self.config.max_workspace_files,
+        }
+    }
+
+    /// The world of a command, if bubblewrap works. Blocks for the probe when it is the first to ask.
+    ///
+    /// # Errors
+    /// UNAVAILABLE with what is wrong and what to do.
+    pub fn layout<'a>(&'a self, workspace: Option<&'a Path>) -> Result<Layout<'a>> {
+        let broken = |why: &String| Error::new(Code::Unavailable, format!("commands cannot be run: {why}"));
+        self.works.get_or_init(|| self.probe()).as_ref().map_err(broken)?;
+        self.untried_layout(workspace).map_err(broken)
+    }
+
+    fn untried_layout<'a>(&'a self, workspace: Option<&'a Path>) -> Result<Layout<'a>, &'a String> {
+        let (bwrap, _) = self.bwrap.as_ref()?;
+        Ok(Layout {
+            bwrap,
+            root: self.config.rootfs.as_deref().unwrap_or(Path::new("/")),
+            workspace,
+            carry_over: self.carry_over.as_deref(),
+            tmp_bytes: self.config.tmp_bytes,
+            filters: &self.filters,
+        })
+    }
+
+    /// Sentences for the start log and `doctor`.
+    pub fn facts(&self) -> Vec<String> {
+        let config = &self.config;
+        let mut facts = Vec::new();
+        match (self.layout(None), &self.bwrap) {
+            (Ok(_), Ok((path, version))) => facts.push(format!("{version} at {} makes the sandboxes", path.display())),
+            (Err(error), _) => facts.push(error.message().to_owned()),
+            (Ok(_), Err(_)) => {}
+        }
+        facts.push(match self.uid_base {
+            Some(base) => format!("each project has a uid of its own, from {base}"),
+            None => "weak: the service is not root, so all projects share its uid and only namespaces keep them apart"
+                .into(),
+        });
+        facts.push(self.cgroups.describe());
+        facts.push(format!(
+            "a command has {} of memory, {} processes, {} s; a workspace {} and {} files, measured once a second, so that \
+             a command can write over the limit for about that long",
+            mebibytes(config.max_memory_bytes),
+            config.max_processes,
+            config.max_timeout_seconds,
+            mebibytes(config.max_workspace_bytes),
+            config.max_workspace_files,
+        ));
+        facts.push(match &config.rootfs {
+            Some(root) => format!("programs come from {}", root.display()),
+            None => "programs come from the host's /usr, read-only".into(),
+        });
+        facts
+    }
+
+    fn find_bwrap(&mut self) {
+        let Some(path) = find_program(&self.config.bwrap) else {
+            self.bwrap = Err(format!(
+                "there is no {}; install bubblewrap {}.{} or newer (Debian, Ubuntu: apt-get install bubblewrap) and restart",
+                self.config.bwrap.display(),
+                OLDEST.0,
+                OLDEST.1
+            ));
+            return;
+        };
+        // Asked as a project would ask, which also shows whether folders can be carried over.
+        let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
+        let target = target.filter(|_| self.uid_base.is_some());
+        let with_carry = target
+            .as_ref()
+            .and_then(|target| self.version(&path, Some(target)).ok());
+        if with_carry.is_some() {
+            self.carry_over = target;
+        }
+        let version = with_carry.map_or_else(|| self.version(&path, None), Ok);
+        self.bwrap = match version {
+            Ok(version) if parse_version(&version).is_some_and(|version| version >= OLDEST) => Ok((path, version)),
+            Ok(version) => Err(format!(
+                "{version} is too old; {}.{} or newer is needed",
+                OLDEST.0, OLDEST.1
+            )),
+            Err(error) => Err(format!("{} cannot be run: {error}", path.display())),
+        };
+    }
+
+    fn version(&self, bwrap: &Path, carry_over: Option<&PathBuf>) -> io::Result<String> {
+        let mut confinement = Confinement {
+            become_user: self.owner(0),
+            ..Confinement::default()
+        };
+        if let Some(target) = carry_over {
+            use std::os::unix::ffi::OsStrExt as _;
+            let target = std::ffi::CString::new(target.as_os_str().as_bytes())?;
+            confinement.carry = Some(Carry {
+                source: c"/usr".into(),
+                target,
+            });
+        }
+        let mut command = Command::new(bwrap);
+        command
+            .arg("--version")
+            .env_clear()
+            .current_dir("/")
+            .stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        confinement.apply_to(&mut command);
+        let (success, text) = finish(self.spawner.spawn(command)?)?;
+        if success { Ok(text) } else { Err(io::Error::other(text)) }
+    }
+
+    fn probe(&self) -> Result<(), String> {
+        let layout = self.untried_layout(None).map_err(Clone::clone)?;
+        let confinement = Confinement {
+            become_user: self.owner(0),
+            ..Confinement::default()
+        };
+        let tried = layout
+            .prepare("exit 0", confinement, Stdio::piped(), Stdio::piped())
+            .and_then(|prepared| {
+                let (child, _files) = (self.spawner.spawn(prepared.command)?, prepared.status);
+                finish(child)
+            });
+        match tried {
+            Ok((true, _)) => Ok(()),
+            Ok((false, text)) => Err(explain(&text)),
+            Err(error) => Err(format!("bubblewrap does not start: {error}")),
+        }
+    }
+
+    /// Whether the projects' uids get to their workspaces and programs.
+    fn check_reach(&self, data_dir: &Path) -> Result<()> {
+        let Some(base) = self.uid_base else { return Ok(()) };
+        if self.bwrap.is_err() {
+            return Ok(());
+        }
+        if self.carry_over.is_none()
+            && let Some(closed) = closed_folder(data_dir)
+        {
+            return Err(Error::invalid_field(
+                "data_dir",
+                format!(
+                    "the service is root, so commands run as uids from {base}, which cannot walk through {closed} to the \
+                     data folder {data}: run chmod o+x {closed}, or set RUNYARD_DATA_DIR to a folder such as /var/lib/runyard",
+                    closed = closed.display(),
+                    data = data_dir.display(),
+                ),
+            ));
+        }
+        match self.config.rootfs.as_deref().and_then(closed_folder) {
+            None => Ok(()),
+            Some(closed) => Err(Error::invalid_field(
+                "sandbox.rootfs",
+                format!(
+                    "uids from {base} cannot walk through {}: run chmod o+x on it",
+                    closed.display()
+                ),
+            )),
+        }
+    }
+}
+
+/// The program's full path, by the service's PATH when it is a bare name.
+fn find_program(name: &Path) -> Option<PathBuf> {
+    if name.components().count() > 1 {
+        return name.is_file().then(|| name.to_owned());
+    }
+    let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());
+    std::env::split_paths(&path)
+        .map(|folder| folder.join(name))
+        .find(|program| program.is_file())
+}
+
+/// Waits for a short-lived program and returns whether it was content, and what it said.
+fn finish(mut child: Child) -> io::Result<(bool, String)> {
+    let until = Instant::now() + PROBE_TIMEOUT;
+    while child.try_wait()?.is_none() {
+        if Instant::now() > until {
+            child.kill()?;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    let output = child.wait_with_output()?;
+    let text = [output.stdout, output.stderr].concat();
+    Ok((
+        output.status.success(),
+        String::from_utf8_lossy(&text).trim().to_owned(),
+    ))
+}
+
+/// The first folder on the way, or at the end of it, that not everybody may walk through.
+fn closed_folder(path: &Path) -> Option<PathBuf> {
+    let path = std::path::absolute(path).ok()?;
+    let path = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;
+    let mut folders: Vec<&Path> = path.ancestors().collect();
+    folders.reverse();
+    let closed = |folder: &&&Path| fs::metadata(folder).is_ok_and(|metadata| metadata.mode() & 0o001 == 0);
+    folders.iter().find(closed).map(|folder| folder.to_path_buf())
+}
+
+fn parse_version(text: &str) -> Option<(u32, u32)> {
+    let mut numbers = text.rsplit(' ').next()?.split('.');
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+fn mebibytes(bytes: u64) -> String {
+    format!("{} MiB", bytes / (1024 * 1024))
+}
+
+/// What to do about a bubblewrap that cannot make a sandbox.
+fn explain(said: &str) -> String {
+    let setting = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).map(|text| text.trim().to_owned());
+    if setting("kernel/apparmor_restrict_unprivileged_userns").is_ok_and(|value| value != "0") {
+        return format!(
+            "AppArmor does not let bubblewrap make user namespaces ({said}). Write this to /etc/apparmor.d/bwrap, run \
+             apparmor_parser -r /etc/apparmor.d/bwrap, and restart:\n{APPARMOR_PROFILE}"
+        );
+    }
+    if setting("kernel/unprivileged_userns_clone").is_ok_and(|value| value == "0") {
+        return format!(
+            "user namespaces are switched off ({said}): run sysctl -w kernel.unprivileged_userns_clone=1 and restart"
+        );
+    }
+    if setting("user/max_user_namespaces").is_ok_and(|value| value == "0") {
+        return format!(
+            "user namespaces are switched off ({said}): run sysctl -w user.max_user_namespaces=10000 and restart"
+        );
+    }
+    format!("bubblewrap cannot make a sandbox here: {said}")
+}
+
+const APPARMOR_PROFILE: &str = "abi <abi/4.0>,
+include <tunables/global>
+profile bwrap /usr/bin/bwrap flags=(unconfined) {
+  userns,
+  include if exists <local/bwrap>
+}";

@@ -1,0 +1,210 @@
+//! The system calls that a command does not get.
+//!
+//! Compiled once by `host`, handed to bubblewrap for each command. Two filters, because a filter has one answer: EPERM for
+//! what is forbidden, ENOSYS for what programs must believe to be missing, so that they take an older way (`clone3`, whose
+//! flags no filter can see, and io_uring, whose operations none can).
+
+use std::collections::BTreeMap;
+
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    sock_filter,
+};
+
+use crate::error::{Error, Result};
+
+/// The filters as bubblewrap reads them.
+#[derive(Debug)]
+pub struct Filters {
+    /// Answers EPERM.
+    pub forbidden: Vec<u8>,
+    /// Answers ENOSYS.
+    pub missing: Vec<u8>,
+}
+
+type Rules = BTreeMap<i64, Vec<SeccompRule>>;
+
+impl Filters {
+    /// Compiles the filters for this machine's architecture.
+    ///
+    /// # Errors
+    /// INTERNAL on an architecture without filters.
+    pub fn compile() -> Result<Self> {
+        let failed = |error| Error::internal("the seccomp filter cannot be compiled", error);
+        let forbidden = forbidden()
+            .and_then(|rules| program(rules, libc::EPERM))
+            .map_err(failed)?;
+        let mut absent = no_x32();
+        absent.extend(program(missing(), libc::ENOSYS).map_err(failed)?);
+        Ok(Self {
+            forbidden: encoded(&forbidden),
+            missing: encoded(&absent),
+        })
+    }
+}
+
+fn program(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendError> {
+    let arch = std::env::consts::ARCH.try_into()?;
+    let action = SeccompAction::Errno(errno.unsigned_abs());
+    SeccompFilter::new(rules, SeccompAction::Allow, action, arch)?.try_into()
+}
+
+/// Calls by the x32 numbers would pass by every rule: they are the same calls under other numbers.
+fn no_x32() -> BpfProgram {
+    const X32_BIT: u32 = 0x4000_0000;
+    let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
+    if std::env::consts::ARCH != "x86_64" {
+        return BpfProgram::new();
+    }
+    let answer = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
+    vec![
+        instruction((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
+        instruction((libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16, 0, 1, X32_BIT),
+        instruction((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, answer),
+    ]
+}
+
+fn missing() -> Rules {
+    let calls = [
+        libc::SYS_clone3,
+        libc::SYS_io_uring_setup,
+        libc::SYS_io_uring_enter,
+        libc::SYS_io_uring_register,
+    ];
+    calls.into_iter().map(|call| (call, Vec::new())).collect()
+}
+
+/// Calls that nobody in the sandbox needs and that have been ways out of one.
+const FORBIDDEN: &[i64] = &[
+    // Namespaces and mounts.
+    libc::SYS_unshare,
+    libc::SYS_setns,
+    libc::SYS_mount,
+    libc::SYS_umount2,
+    libc::SYS_pivot_root,
+    libc::SYS_chroot,
+    libc::SYS_open_tree,
+    libc::SYS_move_mount,
+    libc::SYS_fsopen,
+    libc::SYS_fsconfig,
+    libc::SYS_fsmount,
+    libc::SYS_fspick,
+    libc::SYS_mount_setattr,
+    // Other processes.
+    libc::SYS_ptrace,
+    libc::SYS_process_vm_readv,
+    libc::SYS_process_vm_writev,
+    libc::SYS_process_madvise,
+    libc::SYS_pidfd_getfd,
+    libc::SYS_kcmp,
+    libc::SYS_move_pages,
+    libc::SYS_migrate_pages,
+    // Kernel machinery with a history.
+    libc::SYS_keyctl,
+    libc::SYS_add_key,
+    libc::SYS_request_key,
+    libc::SYS_bpf,
+    libc::SYS_perf_event_open,
+    libc::SYS_userfaultfd,
+    libc::SYS_fanotify_init,
+    libc::SYS_name_to_handle_at,
+    libc::SYS_open_by_handle_at,
+    libc::SYS_lookup_dcookie,
+    // The machine.
+    libc::SYS_init_module,
+    libc::SYS_finit_module,
+    libc::SYS_delete_module,
+    libc::SYS_kexec_load,
+    libc::SYS_kexec_file_load,
+    libc::SYS_reboot,
+    libc::SYS_swapon,
+    libc::SYS_swapoff,
+    libc::SYS_syslog,
+    libc::SYS_acct,
+    libc::SYS_quotactl,
+    libc::SYS_quotactl_fd,
+    libc::SYS_settimeofday,
+    libc::SYS_clock_settime,
+    libc::SYS_clock_adjtime,
+    libc::SYS_adjtimex,
+    libc::SYS_sethostname,
+    libc::SYS_setdomainname,
+    libc::SYS_vhangup,
+    libc::SYS_nfsservctl,
+];
+
+#[cfg(target_arch = "x86_64")]
+const FORBIDDEN_HERE: &[i64] = &[
+    libc::SYS_iopl,
+    libc::SYS_ioperm,
+    libc::SYS_modify_ldt,
+    libc::SYS_uselib,
+    libc::SYS_ustat,
+    libc::SYS_sysfs,
+    libc::SYS__sysctl,
+];
+#[cfg(not(target_arch = "x86_64"))]
+const FORBIDDEN_HERE: &[i64] = &[];
+
+fn forbidden() -> Result<Rules, seccompiler::BackendError> {
+    let all = FORBIDDEN.iter().chain(FORBIDDEN_HERE);
+    let mut rules: Rules = all.map(|call| (*call, Vec::new())).collect();
+
+    let namespaces = [
+        libc::CLONE_NEWUSER,
+        libc::CLONE_NEWNS,
+        libc::CLONE_NEWPID,
+        libc::CLONE_NEWNET,
+        libc::CLONE_NEWIPC,
+        libc::CLONE_NEWUTS,
+        libc::CLONE_NEWCGROUP,
+    ];
+    for flag in namespaces {
+        let flag = u64::from(flag.unsigned_abs());
+        rules
+            .entry(libc::SYS_clone)
+            .or_default()
+            .push(when(&[(0, SeccompCmpOp::MaskedEq(flag), flag)])?);
+    }
+
+    // Only the low half is compared, as the kernel reads it: a filter of the whole register is passed by with a high bit.
+    for request in [libc::TIOCSTI, libc::TIOCLINUX] {
+        rules
+            .entry(libc::SYS_ioctl)
+            .or_default()
+            .push(when(&[(1, SeccompCmpOp::Eq, request)])?);
+    }
+
+    // Families beside these three reach past the network namespace (vsock) or into the kernel (netlink, packet, alg).
+    let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
+    let others = families.map(|family| (0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())));
+    rules.insert(libc::SYS_socket, vec![when(&others)?]);
+
+    // The personalities of ordinary programs; others switch off protections.
+    let usual = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff].map(|persona| (0, SeccompCmpOp::Ne, persona));
+    rules.insert(libc::SYS_personality, vec![when(&usual)?]);
+
+    // The first process must not outlive bubblewrap, and nobody may hide open files from the meter.
+    let undying = when(&[(0, SeccompCmpOp::Eq, 1)])?;
+    let hiding = when(&[(0, SeccompCmpOp::Eq, 4), (1, SeccompCmpOp::Eq, 0)])?;
+    rules.insert(libc::SYS_prctl, vec![undying, hiding]);
+    Ok(rules)
+}
+
+/// A rule that fits when all conditions do: argument, operator, value.
+fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompiler::BackendError> {
+    let conditions = conditions.iter().map(|(argument, operator, value)| {
+        SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, operator.clone(), *value)
+    });
+    SeccompRule::new(conditions.collect::<Result<_, _>>()?)
+}
+
+fn encoded(program: &BpfProgram) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(program.len() * 8);
+    for instruction in program {
+        bytes.extend(instruction.code.to_ne_bytes());
+        bytes.extend([instruction.jt, instruction.jf]);
+        bytes.extend(instruction.k.to_ne_bytes());
+    }
+    bytes
+}

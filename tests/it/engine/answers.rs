@@ -1,0 +1,242 @@
+//! Hearing the model: deltas, finished messages, usage, broken streams, empty answers, bounds.
+
+use std::sync::Arc;
+
+use runyard::{
+    engine::{self, Outcome, answer::MAX_TEXT_BYTES},
+    llm::{ChatMessage, EndReason, LlmError},
+    v1::run_event::Event,
+};
+
+use super::script::{Say, Stage, answer, assistant, text, user};
+
+#[tokio::test]
+async fn an_answer_is_said_as_it_comes_and_recorded_with_its_usage() {
+    let played = Stage::new(vec![answer(vec![Say::Reason("hm"), Say::Text("Hel"), Say::Text("lo")])])
+        .usual_tools()
+        .run()
+        .await;
+    played.assert_completed();
+    assert_eq!(
+        played.lines(),
+        [
+            "say reasoning \"hm\"",
+            "say delta \"Hel\"",
+            "say delta \"lo\"",
+            "record message \"Hello\" + usage 10/5"
+        ]
+    );
+    let request = &played.sent[0];
+    assert_eq!(
+        (request.model.as_str(), request.system.as_str()),
+        ("test/model", "Be brief.")
+    );
+    assert_eq!(request.messages, [user("Do it.")]);
+    assert_eq!(request.max_output_tokens, 4_000);
+    let names: Vec<&str> = request.tools.iter().map(|tool| tool.name.as_str()).collect();
+    assert_eq!(names, ["look", "change"]);
+    let stored = played.log.stored.lock().unwrap().clone();
+    assert_eq!(stored.len(), 1);
+    assert_eq!(stored[0].message, assistant("Hello", &[]));
+    assert!(!stored[0].partial);
+    // All pieces name the message that is stored.
+    let id = stored[0].message_id.to_string();
+    for event in played.log.events.lock().unwrap().iter() {
+        match event {
+            Event::MessageDelta(delta) => assert_eq!(delta.message_id, id),
+            Event::ReasoningDelta(delta) => assert_eq!(delta.message_id, id),
+            Event::Message(message) => assert_eq!(message.message_id, id),
+            Event::Usage(usage) => assert_eq!(usage.model_name, "test/model"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_retry_of_the_provider_is_visible() {
+    let played = Stage::new(vec![answer(vec![Say::Retried("busy"), Say::Text("Hi")])])
+        .run()
+        .await;
+    played.assert_completed();
+    assert_eq!(played.lines()[0], "say notice NOTICE_KIND_PROVIDER_RETRIED");
+}
+
+#[tokio::test]
+async fn a_stream_that_breaks_keeps_its_text_marked_partial() {
+    let broken = vec![Say::Text("Half"), Say::Fail(LlmError::Broken("reset".to_owned()))];
+    let played = Stage::new(vec![broken]).usual_tools().run().await;
+    played.assert_failed(engine::MODEL_STREAM_BROKEN);
+    let lines = played.lines();
+    assert_eq!(lines.len(), 2, "{lines:#?}");
+    assert!(
+        lines[1].starts_with("record message \"Half\" partial + usage "),
+        "{lines:#?}"
+    );
+    assert!(lines[1].ends_with("estimated"), "{lines:#?}");
+    assert!(played.log.stored.lock().unwrap()[0].partial);
+}
+
+#[tokio::test]
+async fn a_stream_without_an_end_is_broken_and_its_calls_do_not_run() {
+    let cut = vec![Say::Text("I call"), Say::Call("a", "change", "{}".to_owned())];
+    let played = Stage::new(vec![cut]).usual_tools().run().await;
+    played.assert_failed(engine::MODEL_STREAM_BROKEN);
+    assert!(!played.log.has("tool change"));
+    assert_eq!(played.log.stored.lock().unwrap()[0].message, assistant("I call", &[]));
+}
+
+#[tokio::test]
+async fn a_provider_that_never_answers_fails_the_run_with_its_reason() {
+    let cases = [
+        (
+            LlmError::Credentials("401".to_owned()),
+            engine::MODEL_CREDENTIALS_REFUSED,
+        ),
+        (LlmError::Refused("400".to_owned()), engine::MODEL_REFUSED),
+        (LlmError::Unavailable("503".to_owned()), engine::MODEL_UNAVAILABLE),
+        (LlmError::Broken("eof".to_owned()), engine::MODEL_STREAM_BROKEN),
+    ];
+    for (error, code) in cases {
+        let played = Stage::new(vec![vec![Say::Fail(error)]]).run().await;
+        played.assert_failed(code);
+        assert_eq!(played.lines(), Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn missing_and_implausible_usage_is_estimated() {
+    let silent = vec![Say::Text("Hello"), Say::End(EndReason::Done)];
+    let zero = vec![Say::Text("Hello"), Say::Usage(0, 0), Say::End(EndReason::Done)];
+    let absurd = vec![Say::Text("Hello"), Say::Usage(1 << 63, 5), Say::End(EndReason::Done)];
+    for turn in [silent, zero, absurd] {
+        let played = Stage::new(vec![turn]).run().await;
+        played.assert_completed();
+        // "Be brief." is 3 tokens, "Do it." 2 and 8 for the message; "Hello" is 2.
+        assert_eq!(played.lines()[1], "record message \"Hello\" + usage 13/2 estimated");
+    }
+}
+
+#[tokio::test]
+async fn an_empty_answer_is_asked_for_once_more() {
+    let played = Stage::new(vec![answer(vec![Say::Text(" \n")]), text("Here.")])
+        .run()
+        .await;
+    played.assert_completed();
+    assert_eq!(
+        played.lines(),
+        [
+            "say delta \" \\n\"",
+            "record usage 10/5",
+            "say delta \"Here.\"",
+            "record message \"Here.\" + usage 10/5"
+        ]
+    );
+    let ChatMessage::User { text } = &played.last_sent()[1] else {
+        panic!("no note")
+    };
+    assert!(text.contains("empty"), "{text}");
+}
+
+#[tokio::test]
+async fn two_empty_answers_fail_the_run() {
+    let played = Stage::new(vec![answer(vec![]), answer(vec![Say::Reason("…")])])
+        .run()
+        .await;
+    played.assert_failed(engine::MODEL_EMPTY_ANSWER);
+    assert!(played.log.stored.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_answer_at_its_length_limit_is_kept_with_a_notice() {
+    let long = vec![Say::Text("Once upon"), Say::Usage(10, 5), Say::End(EndReason::Length)];
+    let played = Stage::new(vec![long]).run().await;
+    played.assert_completed();
+    assert_eq!(
+        played.lines()[1],
+        "record message \"Once upon\" + usage 10/5 + notice NOTICE_KIND_OTHER"
+    );
+}
+
+#[tokio::test]
+async fn a_refusal_without_a_word_fails_the_run() {
+    let played = Stage::new(vec![vec![Say::Usage(10, 0), Say::End(EndReason::Refused)]])
+        .run()
+        .await;
+    played.assert_failed(engine::MODEL_REFUSED);
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut() {
+    let megabytes = (0..40).map(|_| Say::LongText("é".repeat(50_001)));
+    let played = Stage::new(vec![megabytes.chain([Say::Hang]).collect()]).run().await;
+    played.assert_completed();
+    let stored = played.log.stored.lock().unwrap().clone();
+    let ChatMessage::Assistant { text, .. } = &stored[0].message else {
+        panic!("no message")
+    };
+    assert!(
+        text.len() <= MAX_TEXT_BYTES && text.len() > MAX_TEXT_BYTES - 8,
+        "{}",
+        text.len()
+    );
+    assert!(played.log.has("notice NOTICE_KIND_OTHER"));
+}
+
+#[tokio::test]
+async fn text_never_holds_a_nul() {
+    let played = Stage::new(vec![text("a\0b")]).run().await;
+    played.assert_completed();
+    assert_eq!(
+        played.log.stored.lock().unwrap()[0].message,
+        assistant("a\u{fffd}b", &[])
+    );
+}
+
+#[tokio::test]
+async fn stop_ends_a_stream_at_once_and_keeps_its_text() {
+    let stage = Stage::new(vec![vec![Say::Text("Half"), Say::Hang]]);
+    let (log, cancel) = (stage.log.clone(), stage.cancel.clone());
+    let (played, ()) = tokio::join!(stage.run(), async {
+        log.wait_for("delta \"Half\"").await;
+        cancel.cancel();
+    });
+    assert!(matches!(played.outcome, Outcome::Stopped), "{:?}", played.outcome);
+    assert!(
+        played.lines()[1].starts_with("record message \"Half\" partial"),
+        "{:?}",
+        played.lines()
+    );
+}
+
+#[tokio::test]
+async fn stop_reaches_into_a_stream_that_never_waits() {
+    let stage = Stage::new(vec![vec![Say::Text("x")]]);
+    let flood = Flood {
+        cancel: stage.cancel.clone(),
+    };
+    let sink: Arc<dyn engine::Sink> = Arc::new(stage.log.clone());
+    let running = engine::run(&flood, stage.job, sink, &stage.cancel);
+    let outcome = tokio::time::timeout(std::time::Duration::from_secs(5), running)
+        .await
+        .unwrap();
+    assert!(matches!(outcome, Outcome::Stopped), "{outcome:?}");
+}
+
+/// A model whose stream is always ready; the run is stopped at its hundredth piece.
+struct Flood {
+    cancel: tokio_util::sync::CancellationToken,
+}
+
+#[async_trait::async_trait]
+impl runyard::llm::Llm for Flood {
+    async fn stream(&self, _: runyard::llm::ModelRequest) -> runyard::llm::ModelStream {
+        let cancel = self.cancel.clone();
+        let pieces = (0_u64..).map(move |number| {
+            if number == 100 {
+                cancel.cancel();
+            }
+            Ok(runyard::llm::ModelEvent::Reasoning(String::new()))
+        });
+        Box::pin(futures::stream::iter(pieces))
+    }
+}

@@ -1,0 +1,244 @@
+//! The conversation: compaction, mending, taking a run up again, the system prompt.
+
+use chrono::NaiveDate;
+use proptest::prelude::*;
+use runyard::{
+    engine::{
+        self,
+        compact::{compact, estimate_all},
+        history::NOTE,
+        prompt::{DEFAULT_SYSTEM_PROMPT, Prompt},
+    },
+    llm::{ChatMessage, LlmError},
+};
+use serde_json::json;
+
+use super::script::{Say, Stage, answer, assistant, call, result, text, user};
+
+fn long_history() -> Vec<ChatMessage> {
+    let mut history = vec![user("The first wish.")];
+    for n in 0..40 {
+        let id = format!("c{n}");
+        history.push(assistant(&format!("Step {n}."), &[(&id, "look", "{\"n\":1}")]));
+        history.push(result(&id, "look", &"data ".repeat(400)));
+    }
+    history.push(user("The newest wish."));
+    history
+}
+
+#[tokio::test]
+async fn a_conversation_over_the_window_is_compacted_visibly() {
+    let mut stage = Stage::new(vec![text("Done.")]).usual_tools();
+    stage.job.history = long_history();
+    stage.job.model.context_window = 6_000;
+    stage.job.model.max_output_tokens = 1_000;
+    let before = estimate_all(&stage.job.history);
+    assert!(before > 20_000);
+    let played = stage.run().await;
+    played.assert_completed();
+    assert_eq!(played.lines()[0], "record notice NOTICE_KIND_HISTORY_COMPACTED");
+    let sent = played.last_sent();
+    assert!(estimate_all(sent) <= 5_000, "{}", estimate_all(sent));
+    assert_eq!(sent[0], user("The first wish."));
+    assert_eq!(sent.last(), Some(&user("The newest wish.")));
+    assert_paired(sent);
+    assert!(
+        sent.iter()
+            .any(|message| matches!(message, ChatMessage::User { text } if text.starts_with(NOTE)))
+    );
+    assert_eq!(played.sent[0].system, "Be brief.");
+}
+
+#[tokio::test]
+async fn a_conversation_that_fits_is_sent_as_it_is() {
+    let mut stage = Stage::new(vec![text("Done.")]).usual_tools();
+    stage.job.history = long_history();
+    let played = stage.run().await;
+    played.assert_completed();
+    assert_eq!(played.last_sent(), long_history());
+    assert!(!played.log.has("NOTICE_KIND_HISTORY_COMPACTED"));
+}
+
+#[test]
+fn old_results_are_shortened_before_turns_are_dropped() {
+    let history = long_history();
+    let compacted = compact(history.clone(), estimate_all(&history) / 2);
+    assert_eq!((compacted.dropped, compacted.messages.len()), (0, history.len()));
+    assert!(compacted.shortened > 0);
+    // The newest stay whole.
+    assert_eq!(compacted.messages[history.len() - 3..], history[history.len() - 3..]);
+}
+
+#[tokio::test]
+async fn a_provider_that_finds_it_too_long_is_asked_once_more_with_less() {
+    let too_long = || vec![Say::Fail(LlmError::TooLong("8192 tokens".to_owned()))];
+    let mut stage = Stage::new(vec![too_long(), text("Done.")]).usual_tools();
+    stage.job.history = long_history();
+    let played = stage.run().await;
+    played.assert_completed();
+    assert!(played.log.has("record notice NOTICE_KIND_HISTORY_COMPACTED"));
+    let sizes: Vec<u64> = played
+        .sent
+        .iter()
+        .map(|request| estimate_all(&request.messages))
+        .collect();
+    assert!(sizes[1] <= sizes[0] / 2, "{sizes:?}");
+
+    let mut stage = Stage::new(vec![too_long(), too_long()]).usual_tools();
+    stage.job.history = long_history();
+    stage.run().await.assert_failed(engine::MODEL_CONTEXT_EXCEEDED);
+}
+
+#[tokio::test]
+async fn a_conversation_that_grows_is_compacted_between_steps() {
+    let big = "x".repeat(30_000);
+    let turn = |n: u32| answer(vec![call("a", "big", &json!({"n": n}))]);
+    let mut stage = Stage::new(vec![turn(1), turn(2), turn(3), text("Done.")]).tool(
+        "big",
+        runyard::tools::Effect::ReadOnly,
+        move |_, _| {
+            let text = big.clone();
+            Box::pin(async move { Ok(super::script::fine(&text)) })
+        },
+    );
+    stage.job.model.context_window = 20_000;
+    let played = stage.run().await;
+    played.assert_completed();
+    for request in &played.sent {
+        assert!(estimate_all(&request.messages) <= 16_000);
+        assert_paired(&request.messages);
+    }
+    assert!(played.log.has("NOTICE_KIND_HISTORY_COMPACTED"));
+}
+
+#[tokio::test]
+async fn calls_without_results_of_earlier_runs_are_mended() {
+    let mut stage = Stage::new(vec![text("Done.")]).usual_tools();
+    stage.job.history = vec![
+        result("zz", "look", "an orphan"),
+        user("Before."),
+        assistant("", &[("a", "look", "{}"), ("b", "change", "{}")]),
+        result("b", "change", "ok"),
+        assistant("", &[]),
+        user("Do it."),
+    ];
+    let played = stage.run().await;
+    played.assert_completed();
+    let sent = played.last_sent();
+    assert_eq!(sent.len(), 5, "{sent:#?}");
+    assert_paired(sent);
+    let ChatMessage::Tool {
+        tool_call_id,
+        text,
+        is_error,
+        ..
+    } = &sent[2]
+    else {
+        panic!("{sent:#?}")
+    };
+    assert!(tool_call_id == "a" && *is_error && text.contains("outcome unknown"));
+}
+
+#[tokio::test]
+async fn a_run_whose_last_answer_was_recorded_is_complete() {
+    let mut stage = Stage::new(vec![]).usual_tools();
+    stage.job.history = vec![user("Do it."), assistant("Done.", &[])];
+    stage.job.steps_done = 1;
+    let played = stage.run().await;
+    played.assert_completed();
+    assert!(played.lines().is_empty() && played.sent.is_empty());
+}
+
+#[tokio::test]
+async fn a_new_run_without_a_new_prompt_goes_on() {
+    let mut stage = Stage::new(vec![text("And so on.")]);
+    stage.job.history = vec![user("Tell."), assistant("Once.", &[])];
+    let played = stage.run().await;
+    played.assert_completed();
+    assert_eq!(played.last_sent()[2], user(&format!("{NOTE}Go on.")));
+}
+
+#[test]
+fn the_system_prompt_has_its_parts() {
+    let today = NaiveDate::from_ymd_opt(2026, 11, 21).unwrap();
+    let own = Prompt {
+        agent: Some(" You count. "),
+        sandbox: Some("Python 3.13"),
+        today,
+    }
+    .assemble();
+    assert!(own.starts_with("You count.\n\nFiles:"), "{own}");
+    assert!(own.contains("Python 3.13") && own.contains("/workspace/output") && own.ends_with("Today is 2026-11-21."));
+    let default = Prompt {
+        agent: Some("  "),
+        sandbox: None,
+        today,
+    }
+    .assemble();
+    assert!(default.starts_with(DEFAULT_SYSTEM_PROMPT));
+    assert!(
+        !default.contains("/workspace") && default.contains("no tools"),
+        "{default}"
+    );
+}
+
+/// Every call has exactly one result right behind it, and every result a call.
+#[track_caller]
+fn assert_paired(messages: &[ChatMessage]) {
+    let mut open: Vec<String> = Vec::new();
+    for message in messages {
+        match message {
+            ChatMessage::Tool { tool_call_id, .. } => {
+                let place = open.iter().position(|id| id == tool_call_id);
+                open.remove(place.unwrap_or_else(|| panic!("a result without a call: {tool_call_id}")));
+            }
+            ChatMessage::Assistant { tool_calls, .. } => {
+                assert!(open.is_empty(), "calls without results: {open:?}");
+                open = tool_calls.iter().map(|call| call.id.clone()).collect();
+            }
+            ChatMessage::User { .. } => assert!(open.is_empty(), "calls without results: {open:?}"),
+        }
+    }
+    assert!(open.is_empty(), "calls without results: {open:?}");
+}
+
+/// A conversation of turns: a user's message, or an answer with so many calls; each with a size.
+fn conversation() -> impl Strategy<Value = Vec<ChatMessage>> {
+    let turn = (0_usize..4, 0_usize..6_000);
+    proptest::collection::vec(turn, 1..30).prop_map(|turns| {
+        let mut messages = vec![user("The first wish.")];
+        for (number, (calls, size)) in turns.into_iter().enumerate() {
+            if calls == 0 {
+                messages.push(user(&"ü".repeat(size / 2)));
+                continue;
+            }
+            let ids: Vec<String> = (0..calls).map(|call| format!("c{number}_{call}")).collect();
+            let arguments = json!({"n": 1, "content": "y".repeat(size)}).to_string();
+            let made: Vec<(&str, &str, &str)> =
+                ids.iter().map(|id| (id.as_str(), "look", arguments.as_str())).collect();
+            messages.push(assistant("", &made));
+            messages.extend(ids.iter().map(|id| result(id, "look", &"é".repeat(size))));
+        }
+        messages
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn compaction_fits_and_never_tears_a_pair(messages in conversation(), share in 1_u64..100) {
+        let limit = (estimate_all(&messages) * share / 100).max(2_500);
+        let compacted = compact(messages, limit);
+        prop_assert!(estimate_all(&compacted.messages) <= limit, "{} > {limit}", estimate_all(&compacted.messages));
+        prop_assert_eq!(&compacted.messages[0], &user("The first wish."));
+        assert_paired(&compacted.messages);
+        for message in &compacted.messages {
+            if let ChatMessage::Assistant { tool_calls, .. } = message {
+                for call in tool_calls {
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(&call.arguments).is_ok());
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,449 @@
+//! The script of a test: what the model will say, what the tools do, and the log of what happened.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt, future::BoxFuture, stream};
+use runyard::{
+    Error, Result,
+    config::Config,
+    engine::{self, Budget, Job, ModelLimits, Outcome, Recorded, Sink, StoredMessage},
+    llm::{
+        ChatMessage, EndReason, Llm, LlmError, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest, ToolSpec,
+    },
+    sandbox::{Place, Sandboxes},
+    tools::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, Toolbox},
+    v1::{NoticeKind, run_event::Event},
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// One piece of an answer.
+pub enum Say {
+    Text(&'static str),
+    LongText(String),
+    Reason(&'static str),
+    Call(&'static str, &'static str, String),
+    Usage(u64, u64),
+    Retried(&'static str),
+    Fail(LlmError),
+    End(EndReason),
+    /// Nothing more comes, and the stream stays open.
+    Hang,
+}
+
+pub fn call(id: &'static str, name: &'static str, arguments: &Value) -> Say {
+    Say::Call(id, name, arguments.to_string())
+}
+
+/// An answer that ends as it should: with usage and its end.
+pub fn answer(pieces: Vec<Say>) -> Vec<Say> {
+    pieces
+        .into_iter()
+        .chain([Say::Usage(10, 5), Say::End(EndReason::Done)])
+        .collect()
+}
+
+pub fn text(text: &'static str) -> Vec<Say> {
+    answer(vec![Say::Text(text)])
+}
+
+pub fn user(text: &str) -> ChatMessage {
+    ChatMessage::User { text: text.to_owned() }
+}
+
+pub fn assistant(text: &str, calls: &[(&str, &str, &str)]) -> ChatMessage {
+    let tool_calls = calls
+        .iter()
+        .map(|(id, name, arguments)| request(id, name, arguments))
+        .collect();
+    ChatMessage::Assistant {
+        text: text.to_owned(),
+        tool_calls,
+    }
+}
+
+pub fn request(id: &str, name: &str, arguments: &str) -> ToolRequest {
+    ToolRequest {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        arguments: arguments.to_owned(),
+    }
+}
+
+pub fn result(id: &str, name: &str, text: &str) -> ChatMessage {
+    ChatMessage::Tool {
+        tool_call_id: id.to_owned(),
+        name: name.to_owned(),
+        text: text.to_owned(),
+        is_error: false,
+    }
+}
+
+/// A model that says what it was given, turn by turn, and keeps what it was sent.
+pub struct Script {
+    turns: Mutex<VecDeque<Vec<Say>>>,
+    pub sent: Mutex<Vec<ModelRequest>>,
+}
+
+#[async_trait]
+impl Llm for Script {
+    async fn stream(&self, request: ModelRequest) -> ModelStream {
+        self.sent.lock().unwrap().push(request);
+        let turn = self
+            .turns
+            .lock()
+            .unwrap()
+            .pop_front()
+            .expect("the model was asked once too often");
+        let hangs = turn.iter().any(|piece| matches!(piece, Say::Hang));
+        let pieces = turn.into_iter().filter_map(|piece| {
+            Some(Ok(match piece {
+                Say::Text(text) => ModelEvent::Text(text.to_owned()),
+                Say::LongText(text) => ModelEvent::Text(text),
+                Say::Reason(text) => ModelEvent::Reasoning(text.to_owned()),
+                Say::Call(id, name, arguments) => ModelEvent::ToolCall(request_of(id, name, arguments)),
+                Say::Usage(input, output) => ModelEvent::Usage(TokenUsage {
+                    input,
+                    output,
+                    cached_input: 0,
+                }),
+                Say::Retried(message) => ModelEvent::Retried {
+                    message: message.to_owned(),
+                },
+                Say::Fail(error) => return Some(Err(error)),
+                Say::End(reason) => ModelEvent::End(reason),
+                Say::Hang => return None,
+            }))
+        });
+        let pieces = stream::iter(pieces.collect::<Vec<_>>());
+        if hangs {
+            pieces.chain(stream::pending()).boxed()
+        } else {
+            pieces.boxed()
+        }
+    }
+}
+
+fn request_of(id: &str, name: &str, arguments: String) -> ToolRequest {
+    ToolRequest {
+        id: id.to_owned(),
+        name: name.to_owned(),
+        arguments,
+    }
+}
+
+/// What happened, in order: a line for what was said, what was recorded at once, and what tools did.
+#[derive(Clone, Default)]
+pub struct Log {
+    lines: Arc<Mutex<Vec<String>>>,
+    pub stored: Arc<Mutex<Vec<StoredMessage>>>,
+    pub events: Arc<Mutex<Vec<Event>>>,
+    /// The number of the record call from which on the sink refuses.
+    pub refuse_from: Arc<Mutex<Option<usize>>>,
+    records: Arc<Mutex<usize>>,
+    changed: Arc<tokio::sync::Notify>,
+}
+
+impl Log {
+    pub fn lines(&self) -> Vec<String> {
+        self.lines.lock().unwrap().clone()
+    }
+
+    pub fn add(&self, line: impl Into<String>) {
+        self.lines.lock().unwrap().push(line.into());
+        self.changed.notify_waiters();
+    }
+
+    pub fn has(&self, part: &str) -> bool {
+        self.lines().iter().any(|line| line.contains(part))
+    }
+
+    /// Waits until a line with this part is there.
+    pub async fn wait_for(&self, part: &str) {
+        let waiting = async {
+            loop {
+                let changed = self.changed.notified();
+                if self.has(part) {
+                    return;
+                }
+                let _ = tokio::time::timeout(Duration::from_millis(50), changed).await;
+            }
+        };
+        let waited = tokio::time::timeout(Duration::from_secs(5), waiting).await;
+        assert!(waited.is_ok(), "never happened: {part}; what did: {:#?}", self.lines());
+    }
+}
+
+#[async_trait]
+impl Sink for Log {
+    fn say(&self, event: Event) {
+        self.add(format!("say {}", show(&event)));
+        self.events.lock().unwrap().push(event);
+    }
+
+    async fn record(&self, events: Vec<Recorded>) -> Result<()> {
+        let number = {
+            let mut records = self.records.lock().unwrap();
+            *records += 1;
+            *records
+        };
+        // A commit takes a moment; what must wait for it has to wait.
+        tokio::task::yield_now().await;
+        if self.refuse_from.lock().unwrap().is_some_and(|from| number >= from) {
+            self.add("refused");
+            return Err(Error::internal("the lease is lost", "test"));
+        }
+        let shown: Vec<String> = events.iter().map(|recorded| show(&recorded.event)).collect();
+        for recorded in events {
+            self.events.lock().unwrap().push(recorded.event);
+            self.stored.lock().unwrap().extend(recorded.message);
+        }
+        self.add(format!("record {}", shown.join(" + ")));
+        Ok(())
+    }
+}
+
+/// An event on one line, without ids that differ from run to run.
+fn show(event: &Event) -> String {
+    match event {
+        Event::Status(_) => "status".to_owned(),
+        Event::MessageDelta(delta) => format!("delta {:?}", short(&delta.text)),
+        Event::ReasoningDelta(delta) => format!("reasoning {:?}", short(&delta.text)),
+        Event::Message(message) => {
+            format!(
+                "message {:?}{}",
+                short(&message.text),
+                if message.partial { " partial" } else { "" }
+            )
+        }
+        Event::ToolCall(call) => match &call.invalid_arguments {
+            Some(text) => format!("call {} {} invalid {:?}", call.tool_call_id, call.name, short(text)),
+            None => format!("call {} {}", call.tool_call_id, call.name),
+        },
+        Event::ToolOutput(output) => format!("output {} {:?}", output.tool_call_id, short(&output.text)),
+        Event::ToolResult(result) => {
+            let mark = if result.is_error { " error" } else { "" };
+            format!("result {}{mark} {:?}", result.tool_call_id, short(&result.text))
+        }
+        Event::Usage(usage) => {
+            let mark = if usage.estimated { " estimated" } else { "" };
+            format!("usage {}/{}{mark}", usage.input_tokens, usage.output_tokens)
+        }
+        Event::Notice(notice) => format!("notice {}", NoticeKind::try_from(notice.kind).unwrap().as_str_name()),
+    }
+}
+
+fn short(text: &str) -> String {
+    text.chars().take(60).collect()
+}
+
+type Act = Arc<dyn Fn(Value, &ToolContext) -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> + Send + Sync>;
+
+/// A tool that does what the test says; its one argument `n` is a number.
+pub struct Probe {
+    name: &'static str,
+    effect: Effect,
+    log: Log,
+    act: Act,
+}
+
+#[async_trait]
+impl Tool for Probe {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: self.name.to_owned(),
+            description: "A tool of a test.".to_owned(),
+            parameters: json!({
+                "type": "object",
+                "properties": {"n": {"type": "integer"}},
+                "additionalProperties": false
+            }),
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        self.effect
+    }
+
+    async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure> {
+        self.log.add(format!("tool {} {} starts", self.name, arguments["n"]));
+        let answer = (self.act)(arguments.clone(), context).await;
+        self.log.add(format!("tool {} {} ends", self.name, arguments["n"]));
+        answer
+    }
+}
+
+pub fn fine(text: &str) -> ToolAnswer {
+    ToolAnswer {
+        text: text.to_owned(),
+        is_error: false,
+        truncated: false,
+    }
+}
+
+pub fn failing(text: &str) -> ToolAnswer {
+    ToolAnswer {
+        is_error: true,
+        ..fine(text)
+    }
+}
+
+/// A run that is about to happen.
+pub struct Stage {
+    pub log: Log,
+    pub script: Arc<Script>,
+    pub cancel: CancellationToken,
+    pub job: Job,
+    tools: Vec<Arc<dyn Tool>>,
+}
+
+impl Stage {
+    pub fn new(turns: Vec<Vec<Say>>) -> Self {
+        let folder = std::env::temp_dir().join("runyard-engine-tests");
+        let config = Config::parse("test", "").unwrap().sandbox;
+        let sandboxes = Sandboxes::detect(&config, std::path::Path::new("/tmp")).unwrap();
+        Self {
+            log: Log::default(),
+            script: Arc::new(Script {
+                turns: Mutex::new(turns.into()),
+                sent: Mutex::default(),
+            }),
+            cancel: CancellationToken::new(),
+            tools: Vec::new(),
+            job: Job {
+                run_id: Uuid::now_v7(),
+                model: ModelLimits {
+                    name: "test/model".to_owned(),
+                    context_window: 100_000,
+                    max_output_tokens: 4_000,
+                },
+                system_prompt: "Be brief.".to_owned(),
+                history: vec![user("Do it.")],
+                tools: runyard::tools::none(),
+                sandbox: Arc::new(sandboxes.open(Place { folder, number: 0 })),
+                budget: Budget {
+                    max_steps: 20,
+                    max_duration: Duration::from_mins(1),
+                    max_tokens: 1_000_000,
+                    max_parallel_calls: 4,
+                },
+                interrupted: Vec::new(),
+                steps_done: 0,
+                tokens_used: 0,
+            },
+        }
+    }
+
+    /// Adds a tool that does something asynchronous.
+    pub fn tool<F>(mut self, name: &'static str, effect: Effect, act: F) -> Self
+    where
+        F: Fn(Value, &ToolContext) -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> + Send + Sync + 'static,
+    {
+        self.tools.push(Arc::new(Probe {
+            name,
+            effect,
+            log: self.log.clone(),
+            act: Arc::new(act),
+        }));
+        self
+    }
+
+    /// Adds `look`, which only looks, and `change`, which changes something; both say "ok N".
+    pub fn usual_tools(self) -> Self {
+        let ok = |arguments: Value, _: &ToolContext| -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> {
+            Box::pin(async move { Ok(fine(&format!("ok {}", arguments["n"]))) })
+        };
+        self.tool("look", Effect::ReadOnly, ok)
+            .tool("change", Effect::Changes, ok)
+    }
+
+    /// Adds `fail`, which always fails.
+    pub fn failing_tool(self) -> Self {
+        self.tool("fail", Effect::Changes, |_, _| Box::pin(async { Ok(failing("no")) }))
+    }
+
+    pub async fn run(mut self) -> Played {
+        if !self.tools.is_empty() {
+            self.job.tools = Arc::new(Toolbox::new(self.tools));
+        }
+        let sink: Arc<dyn Sink> = Arc::new(self.log.clone());
+        let running = engine::run(&*self.script, self.job, sink, &self.cancel);
+        let outcome = tokio::time::timeout(Duration::from_secs(20), running)
+            .await
+            .expect("the run did not end");
+        let left = self.script.turns.lock().unwrap().len();
+        Played {
+            outcome,
+            log: self.log,
+            sent: std::mem::take(&mut self.script.sent.lock().unwrap()),
+            left,
+        }
+    }
+}
+
+/// A run that has happened.
+pub struct Played {
+    pub outcome: Outcome,
+    pub log: Log,
+    pub sent: Vec<ModelRequest>,
+    /// Turns that the model was not asked for.
+    pub left: usize,
+}
+
+impl Played {
+    pub fn lines(&self) -> Vec<String> {
+        self.log.lines()
+    }
+
+    #[track_caller]
+    pub fn assert_completed(&self) {
+        assert!(
+            matches!(self.outcome, Outcome::Completed),
+            "{:?} {:#?}",
+            self.outcome,
+            self.lines()
+        );
+        assert_eq!(
+            self.left,
+            0,
+            "the model was not asked often enough: {:#?}",
+            self.lines()
+        );
+    }
+
+    #[track_caller]
+    pub fn assert_failed(&self, wanted: &str) {
+        let Outcome::Failed { code, message } = &self.outcome else {
+            panic!("{:?}", self.outcome)
+        };
+        assert_eq!(code, wanted, "{message}");
+        assert!(!message.is_empty());
+        assert_eq!(
+            self.left,
+            0,
+            "the model was not asked often enough: {:#?}",
+            self.lines()
+        );
+    }
+
+    /// The messages of the last request.
+    pub fn last_sent(&self) -> &[ChatMessage] {
+        &self.sent.last().expect("the model was never asked").messages
+    }
+
+    /// The text of the last tool result that was sent.
+    pub fn last_result(&self) -> (&str, bool) {
+        let results = self.last_sent().iter().rev();
+        let mut results = results.filter_map(|message| match message {
+            ChatMessage::Tool { text, is_error, .. } => Some((text.as_str(), *is_error)),
+            ChatMessage::User { .. } | ChatMessage::Assistant { .. } => None,
+        });
+        results.next().expect("no result was sent")
+    }
+}

@@ -1,0 +1,149 @@
+//! bash.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use super::Shop;
+
+#[tokio::test]
+async fn bash_answers_with_output_and_status() {
+    let shop = Shop::new();
+    assert_eq!(
+        shop.bash("echo one; echo two >&2; pwd").await,
+        "one\ntwo\n/workspace\n[exit status 0]"
+    );
+    assert_eq!(shop.bash("true").await, "(no output)\n[exit status 0]");
+    let answer = shop
+        .call("bash", json!({"command": "printf oops; exit 3"}))
+        .await
+        .unwrap();
+    assert!(answer.is_error);
+    assert_eq!(answer.text, "oops\n[exit status 3]");
+    assert!(shop.output.lock().unwrap().contains("oops"));
+}
+
+#[tokio::test]
+async fn bash_streams_while_it_runs() {
+    let shop = Shop::new();
+    let watching = async {
+        let started = Instant::now();
+        while !shop.output.lock().unwrap().contains("first") {
+            assert!(started.elapsed() < Duration::from_secs(5), "nothing was streamed");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        // The command waits for this file, so it is still running.
+        shop.put("go", "");
+    };
+    let command = "echo first; while [ ! -e go ]; do sleep 0.05; done; echo second";
+    let (text, ()) = tokio::join!(
+        shop.text("bash", json!({"command": command, "timeout_seconds": 20})),
+        watching
+    );
+    assert_eq!(text, "first\nsecond\n[exit status 0]");
+}
+
+#[tokio::test]
+async fn bash_ends_at_its_time() {
+    let shop = Shop::new();
+    let started = Instant::now();
+    let answer = shop
+        .call(
+            "bash",
+            json!({"command": "echo before; sleep 60", "timeout_seconds": 1}),
+        )
+        .await
+        .unwrap();
+    assert!(
+        answer.is_error && answer.text.starts_with("before\n"),
+        "{}",
+        answer.text
+    );
+    assert!(answer.text.contains("time was over"), "{}", answer.text);
+    assert!(started.elapsed() < Duration::from_secs(10));
+    assert!(
+        shop.error("bash", json!({"command": "true", "timeout_seconds": 0}))
+            .await
+            .contains("/timeout_seconds")
+    );
+}
+
+#[tokio::test]
+async fn a_timeout_is_clamped_to_the_configured_maximum() {
+    let shop = Shop::with("[sandbox]\nmax_timeout_seconds = 1\ndefault_timeout_seconds = 1\n");
+    let started = Instant::now();
+    let answer = shop
+        .call("bash", json!({"command": "sleep 60", "timeout_seconds": 3000}))
+        .await
+        .unwrap();
+    assert!(
+        answer.is_error && answer.text.contains("time was over"),
+        "{}",
+        answer.text
+    );
+    assert!(started.elapsed() < Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn bash_is_cancelled_at_once() {
+    let shop = Shop::new();
+    let stopping = async {
+        let started = Instant::now();
+        while !shop.output.lock().unwrap().contains("running") {
+            assert!(started.elapsed() < Duration::from_secs(5), "it never ran");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        shop.cancel.cancel();
+        Instant::now()
+    };
+    let (answer, stopped) = tokio::join!(
+        shop.call("bash", json!({"command": "echo running; sleep 60"})),
+        stopping
+    );
+    assert!(answer.unwrap().is_error);
+    assert!(stopped.elapsed() < Duration::from_secs(3), "{:?}", stopped.elapsed());
+}
+
+#[tokio::test]
+async fn a_flood_is_cut_to_head_and_tail() {
+    let shop = Shop::new();
+    let answer = shop
+        .call("bash", json!({"command": "echo HEAD; seq 1 200000; echo TAIL"}))
+        .await
+        .unwrap();
+    assert!(answer.truncated && !answer.is_error);
+    assert!(answer.text.starts_with("HEAD\n1\n") && answer.text.ends_with("TAIL\n[exit status 0]"));
+    assert!(answer.text.len() < 40_000, "{}", answer.text.len());
+}
+
+#[tokio::test]
+async fn bash_says_that_memory_is_out() {
+    let shop = Shop::with("[sandbox]\nmax_memory_bytes = 67108864\n");
+    let hog = "head -c 400000000 /dev/zero | tail";
+    let told = shop.error("bash", json!({"command": hog, "timeout_seconds": 60})).await;
+    // With a cgroup the kernel ends it; with rlimits alone the program says it itself.
+    assert!(told.to_lowercase().contains("memory"), "{told}");
+    // The control: the same command with less.
+    shop.text("bash", json!({"command": "head -c 4000 /dev/zero | tail >/dev/null"}))
+        .await;
+}
+
+#[tokio::test]
+async fn bash_says_that_the_disk_is_full() {
+    let shop = Shop::with("[sandbox]\nmax_workspace_bytes = 20000000\n");
+    let fill = "while true; do head -c 4000000 /dev/zero > f$RANDOM$RANDOM; sleep 0.05; done";
+    let told = shop
+        .error("bash", json!({"command": fill, "timeout_seconds": 60}))
+        .await;
+    assert!(told.contains("disk full"), "{told}");
+}
+
+#[tokio::test]
+async fn a_script_that_is_too_long_is_refused() {
+    let shop = Shop::new();
+    let told = shop
+        .error("bash", json!({"command": format!("true {}", "x".repeat(200_000))}))
+        .await;
+    assert!(told.contains("Write it to a file"), "{told}");
+    assert!(!shop.error("bash", json!({"command": "echo a\u{0}b"})).await.is_empty());
+}

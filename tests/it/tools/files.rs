@@ -1,0 +1,244 @@
+//! read, write and edit.
+
+use serde_json::json;
+
+use super::Shop;
+
+#[tokio::test]
+async fn read_numbers_lines_and_goes_on_at_an_offset() {
+    let shop = Shop::new();
+    shop.put("data.csv", "a,b\r\n1,2\n\n3,4");
+    for path in ["data.csv", "./data.csv", "/workspace/data.csv"] {
+        let text = shop.text("read", json!({"path": path})).await;
+        assert_eq!(text, "     1\ta,b\n     2\t1,2\n     3\t\n     4\t3,4\n");
+    }
+    let answer = shop
+        .call("read", json!({"path": "data.csv", "offset": 2, "limit": 1}))
+        .await
+        .unwrap();
+    assert_eq!(
+        answer.text,
+        "     2\t1,2\n[more lines follow; continue with offset 3. The file has 13 bytes]"
+    );
+    assert!(answer.truncated);
+    let told = shop.error("read", json!({"path": "data.csv", "offset": 9})).await;
+    assert_eq!(told, "data.csv has 4 lines; there is no line 9");
+    shop.put("empty", "");
+    assert_eq!(shop.text("read", json!({"path": "empty"})).await, "(the file is empty)");
+}
+
+#[tokio::test]
+async fn read_bounds_lines_and_bytes() {
+    let shop = Shop::new();
+    let long = format!("{}\nshort\n", "ä".repeat(500_000));
+    shop.put("long", &long);
+    let text = shop.text("read", json!({"path": "long"})).await;
+    assert!(
+        text.contains("[… line of 1000000 bytes]\n     2\tshort\n"),
+        "{}",
+        &text[text.len() - 80..]
+    );
+    assert!(text.len() < 2_200, "{}", text.len());
+    assert!(!text.contains('\u{fffd}'), "a character is not cut in two");
+
+    shop.put("many", "x\n".repeat(5_000));
+    let answer = shop
+        .call("read", json!({"path": "many", "limit": 100_000}))
+        .await
+        .unwrap();
+    assert!(answer.truncated && answer.text.contains("continue with offset 2001"));
+
+    shop.put("wide", format!("{}\n", "y".repeat(1_000)).repeat(200));
+    let answer = shop.call("read", json!({"path": "wide"})).await.unwrap();
+    assert!(answer.truncated && answer.text.len() < 68_000, "{}", answer.text.len());
+}
+
+#[tokio::test]
+async fn read_refuses_what_is_no_text() {
+    let shop = Shop::new();
+    shop.put("image.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
+    let told = shop.error("read", json!({"path": "image.png"})).await;
+    assert!(told.contains("binary file of 16 bytes"), "{told}");
+    shop.put("latin1", b"caf\xe9\n");
+    assert_eq!(
+        shop.text("read", json!({"path": "latin1"})).await,
+        "     1\tcaf\u{fffd}\n"
+    );
+    assert_eq!(
+        shop.error("read", json!({"path": "lost"})).await,
+        "there is no file lost"
+    );
+    let told = shop.error("read", json!({"path": "output"})).await;
+    assert!(told.contains("folder") || told.contains("regular file"), "{told}");
+}
+
+#[tokio::test]
+async fn write_makes_and_replaces() {
+    let shop = Shop::new();
+    let text = shop
+        .text(
+            "write",
+            json!({"path": "/workspace/output/a/b.md", "content": "# Hi\nyou\n"}),
+        )
+        .await;
+    assert_eq!(text, "made /workspace/output/a/b.md: 9 bytes, 2 lines");
+    assert_eq!(shop.content("output/a/b.md"), "# Hi\nyou\n");
+    let text = shop
+        .text("write", json!({"path": "output/a/b.md", "content": ""}))
+        .await;
+    assert_eq!(text, "replaced output/a/b.md: 0 bytes, 0 lines");
+    let told = shop
+        .error("write", json!({"path": "big", "content": "x".repeat((1 << 20) + 1)}))
+        .await;
+    assert!(told.contains("a call may write 1048576"), "{told}");
+    assert!(!shop.workspace.join("big").exists());
+    let told = shop.error("write", json!({"path": "output", "content": "x"})).await;
+    assert!(told.contains("output"), "{told}");
+}
+
+#[tokio::test]
+async fn edit_replaces_one_place_and_shows_the_difference() {
+    let shop = Shop::new();
+    shop.put("a.py", "one\ntwo\nthree\nfour\nfive\nsix\nseven\n");
+    let edit = json!({"path": "a.py", "old_string": "four\nfive\n", "new_string": "4\n5\n5b\n"});
+    let text = shop.text("edit", edit).await;
+    assert_eq!(
+        text,
+        "changed a.py\n@@ -1,7 +1,8 @@\n one\n two\n three\n-four\n-five\n+4\n+5\n+5b\n six\n seven\n"
+    );
+    assert_eq!(shop.content("a.py"), "one\ntwo\nthree\n4\n5\n5b\nsix\nseven\n");
+    let text = shop
+        .text(
+            "edit",
+            json!({"path": "a.py", "old_string": "hre", "new_string": "HRE"}),
+        )
+        .await;
+    assert_eq!(
+        text,
+        "changed a.py\n@@ -1,6 +1,6 @@\n one\n two\n-three\n+tHREe\n 4\n 5\n 5b\n"
+    );
+    let text = shop
+        .text("edit", json!({"path": "a.py", "old_string": "5b\n", "new_string": ""}))
+        .await;
+    assert_eq!(
+        text,
+        "changed a.py\n@@ -3,6 +3,5 @@\n tHREe\n 4\n 5\n-5b\n six\n seven\n"
+    );
+}
+
+#[tokio::test]
+async fn edit_replaces_everywhere_only_when_asked() {
+    let shop = Shop::new();
+    shop.put("a", "x=1\ny=2\nx=1\n");
+    let told = shop
+        .error("edit", json!({"path": "a", "old_string": "x=1", "new_string": "x=3"}))
+        .await;
+    assert!(told.contains("occurs 2 times in a (lines 1, 3)"), "{told}");
+    assert_eq!(shop.content("a"), "x=1\ny=2\nx=1\n");
+    let all = json!({"path": "a", "old_string": "x=1", "new_string": "x=3\nz=4", "replace_all": true});
+    let text = shop.text("edit", all).await;
+    assert!(
+        text.starts_with("changed a in 2 places\n@@ -1,3 +1,4 @@\n-x=1\n+x=3\n+z=4\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("@@ -1,3 +2,4 @@\n x=1\n y=2\n-x=1\n+x=3\n+z=4\n"),
+        "{text}"
+    );
+    assert_eq!(shop.content("a"), "x=3\nz=4\ny=2\nx=3\nz=4\n");
+}
+
+#[tokio::test]
+async fn edit_says_what_does_not_fit() {
+    let shop = Shop::new();
+    shop.put("a.py", "def f():\n    return 1\n");
+    let told = shop
+        .error(
+            "edit",
+            json!({"path": "a.py", "old_string": "\treturn 1", "new_string": "x"}),
+        )
+        .await;
+    assert_eq!(
+        told,
+        "old_string was not found in a.py; the same words stand at line 2 with other white space"
+    );
+    let told = shop
+        .error(
+            "edit",
+            json!({"path": "a.py", "old_string": "return 2", "new_string": "x"}),
+        )
+        .await;
+    assert!(told.contains("read the file"), "{told}");
+    let told = shop
+        .error("edit", json!({"path": "a.py", "old_string": "f", "new_string": "f"}))
+        .await;
+    assert!(told.contains("the same"), "{told}");
+    let told = shop
+        .error("edit", json!({"path": "a.py", "old_string": "", "new_string": "f"}))
+        .await;
+    assert!(told.contains("/old_string"), "{told}");
+    shop.put("b", b"caf\xe9");
+    let told = shop
+        .error("edit", json!({"path": "b", "old_string": "caf", "new_string": "x"}))
+        .await;
+    assert!(told.contains("not UTF-8"), "{told}");
+    let told = shop
+        .error("edit", json!({"path": "lost", "old_string": "a", "new_string": "b"}))
+        .await;
+    assert_eq!(told, "there is no file lost");
+}
+
+#[tokio::test]
+async fn edit_keeps_dos_line_ends_and_bounds_the_result() {
+    let shop = Shop::new();
+    shop.put("dos", "one\r\ntwo\r\nthree\r\n");
+    shop.text(
+        "edit",
+        json!({"path": "dos", "old_string": "one\ntwo\n", "new_string": "1\n2\n"}),
+    )
+    .await;
+    assert_eq!(shop.content("dos"), "1\r\n2\r\nthree\r\n");
+    shop.put("a", "a".repeat(1 << 20));
+    let told = shop
+        .error(
+            "edit",
+            json!({"path": "a", "old_string": "a", "new_string": "b".repeat(64), "replace_all": true}),
+        )
+        .await;
+    assert!(told.contains("edit writes at most"), "{told}");
+    assert_eq!(shop.content("a").len(), 1 << 20);
+}
+
+#[tokio::test]
+async fn arguments_never_reach_a_shell() {
+    let shop = Shop::new();
+    // S21: each is an ordinary, if strange, file name.
+    for name in [
+        "; touch pwned",
+        "$(touch pwned)",
+        "`touch pwned`",
+        "-rf",
+        "a b'c\"d",
+        "*",
+        "&& touch pwned",
+    ] {
+        shop.text("write", json!({"path": name, "content": "fine"})).await;
+        assert_eq!(shop.content(name), "fine");
+        assert_eq!(shop.text("read", json!({"path": name})).await, "     1\tfine\n");
+        shop.text(
+            "edit",
+            json!({"path": name, "old_string": "fine", "new_string": "$(touch pwned)"}),
+        )
+        .await;
+        assert_eq!(shop.content(name), "$(touch pwned)");
+    }
+    assert!(!shop.workspace.join("pwned").exists());
+    for name in ["a\0b", ""] {
+        assert!(
+            !shop
+                .error("write", json!({"path": name, "content": "x"}))
+                .await
+                .is_empty()
+        );
+    }
+}
