@@ -1,5 +1,6 @@
 //! Models: providers behind genai, the registry, and the built-in model.
 
+mod demo;
 mod models;
 mod upstream;
 
