@@ -45,11 +45,17 @@ struct Reply {
 
 impl Reply {
     fn say(text: impl Into<String>) -> Self {
-        Self { text: text.into(), calls: Vec::new() }
+        Self {
+            text: text.into(),
+            calls: Vec::new(),
+        }
     }
 
     fn call(text: impl Into<String>, call: ToolRequest) -> Self {
-        Self { text: text.into(), calls: vec![call] }
+        Self {
+            text: text.into(),
+            calls: vec![call],
+        }
     }
 }
 
@@ -57,7 +63,11 @@ impl Reply {
 impl Llm for Demo {
     async fn stream(&self, request: ModelRequest) -> ModelStream {
         let reply = next(&View::of(&request));
-        let usage = TokenUsage { input: input_tokens(&request), output: output_tokens(&reply), cached_input: 0 };
+        let usage = TokenUsage {
+            input: input_tokens(&request),
+            output: output_tokens(&reply),
+            cached_input: 0,
+        };
         let events: Vec<ModelEvent> = pieces(&reply.text)
             .into_iter()
             .map(ModelEvent::Text)
@@ -77,7 +87,10 @@ fn next(view: &View<'_>) -> Reply {
         files if files.is_empty() && view.is_about_files() => match view.answer("list") {
             None => return Reply::call("Let me see which files there are.", view.bash("list", LIST)),
             Some(answer) => match answer.section("files") {
-                Some(list) => list.lines().map(|line| line.trim().trim_start_matches("./").to_owned()).collect(),
+                Some(list) => list
+                    .lines()
+                    .map(|line| line.trim().trim_start_matches("./").to_owned())
+                    .collect(),
                 None => return Reply::say(format!("I could not list the files: {}", answer.excerpt())),
             },
         },
@@ -87,9 +100,7 @@ fn next(view: &View<'_>) -> Reply {
     match pick(view.task(), &found) {
         Some(name) if is_table(name) => table::next(view, name),
         Some(name) => words::next(view, name),
-        None if view.is_about_files() => Reply::say(format!(
-            "I found no file in the workspace to work on.\n\n{ABOUT}"
-        )),
+        None if view.is_about_files() => Reply::say(format!("I found no file in the workspace to work on.\n\n{ABOUT}")),
         None => Reply::say(ABOUT),
     }
 }
@@ -104,7 +115,10 @@ fn pick<'a>(task: &str, files: &'a [String]) -> Option<&'a str> {
         let short = name.rsplit('/').next().unwrap_or(name);
         task.contains(short)
     });
-    named.or_else(|| files.iter().find(|name| is_table(name))).or_else(|| files.first()).map(String::as_str)
+    named
+        .or_else(|| files.iter().find(|name| is_table(name)))
+        .or_else(|| files.first())
+        .map(String::as_str)
 }
 
 fn is_table(name: &str) -> bool {
@@ -116,7 +130,10 @@ fn without_tools(view: &View<'_>) -> String {
     if files.is_empty() {
         return ABOUT.to_owned();
     }
-    format!("I see that you speak of {}, but I have no tools in this run, so I cannot open it.\n\n{ABOUT}", files.join(", "))
+    format!(
+        "I see that you speak of {}, but I have no tools in this run, so I cannot open it.\n\n{ABOUT}",
+        files.join(", ")
+    )
 }
 
 /// Cuts a text into small pieces at spaces, so that a reader sees it grow.
@@ -137,12 +154,22 @@ fn tokens(bytes: usize) -> u64 {
 }
 
 fn input_tokens(request: &ModelRequest) -> u64 {
-    let tools = request.tools.iter().map(|tool| tool.name.len() + tool.description.len() + schema_bytes(&tool.parameters));
+    let tools = request
+        .tools
+        .iter()
+        .map(|tool| tool.name.len() + tool.description.len() + schema_bytes(&tool.parameters));
     tokens(request.system.len() + view::bytes(&request.messages) + tools.sum::<usize>())
 }
 
 fn output_tokens(reply: &Reply) -> u64 {
-    tokens(reply.text.len() + reply.calls.iter().map(|call| call.name.len() + call.arguments.len()).sum::<usize>())
+    tokens(
+        reply.text.len()
+            + reply
+                .calls
+                .iter()
+                .map(|call| call.name.len() + call.arguments.len())
+                .sum::<usize>(),
+    )
 }
 
 fn schema_bytes(schema: &Value) -> usize {
@@ -155,7 +182,13 @@ mod tests {
 
     #[test]
     fn pieces_lose_nothing() {
-        for text in ["", "a", "one two three, four\nfive  six\n", "averyveryverylongwordwithoutaspace yes", "ä ö ü "] {
+        for text in [
+            "",
+            "a",
+            "one two three, four\nfive  six\n",
+            "averyveryverylongwordwithoutaspace yes",
+            "ä ö ü ",
+        ] {
             assert_eq!(pieces(text).concat(), text);
         }
         assert!(pieces(ABOUT).len() > 20);

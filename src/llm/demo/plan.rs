@@ -8,8 +8,22 @@ const PYTHON: &str = include_str!("analyze.py");
 const SHELL: &str = include_str!("analyze.sh");
 
 /// Names of columns that say which thing a row is about, not how much of it.
-const NO_MEASURES: &[&str] =
-    &["id", "key", "zip", "postcode", "plz", "phone", "lat", "latitude", "lon", "lng", "longitude", "year", "index", "no"];
+const NO_MEASURES: &[&str] = &[
+    "id",
+    "key",
+    "zip",
+    "postcode",
+    "plz",
+    "phone",
+    "lat",
+    "latitude",
+    "lon",
+    "lng",
+    "longitude",
+    "year",
+    "index",
+    "no",
+];
 
 /// Names of columns that are worth drawing, the best first.
 const MEASURES: &[&str] = &[
@@ -19,13 +33,33 @@ const MEASURES: &[&str] = &[
 
 /// Names of columns whose sum says nothing.
 const AVERAGED: &[&str] = &[
-    "price", "rate", "ratio", "percent", "pct", "avg", "average", "mean", "temp", "temperature", "score", "rating", "age",
-    "height", "weight", "speed", "humidity", "pressure", "latency", "duration", "length", "width",
+    "price",
+    "rate",
+    "ratio",
+    "percent",
+    "pct",
+    "avg",
+    "average",
+    "mean",
+    "temp",
+    "temperature",
+    "score",
+    "rating",
+    "age",
+    "height",
+    "weight",
+    "speed",
+    "humidity",
+    "pressure",
+    "latency",
+    "duration",
+    "length",
+    "width",
 ];
 
 const MONTHS: &[&str] = &[
-    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mon", "tue", "wed", "thu", "fri",
-    "sat", "sun",
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec", "mon", "tue", "wed", "thu",
+    "fri", "sat", "sun",
 ];
 
 /// The two languages that a script may be in.
@@ -86,7 +120,13 @@ impl<'a> Plan<'a> {
             (None, 0) => ("none", "count"),
             (None, _) => ("histogram", "count"),
             (Some(by), _) => {
-                let how = if value == 0 { "count" } else if is_averaged { "mean" } else { "sum" };
+                let how = if value == 0 {
+                    "count"
+                } else if is_averaged {
+                    "mean"
+                } else {
+                    "sum"
+                };
                 (if by.kind == Kind::Date { "line" } else { "bars" }, how)
             }
         };
@@ -103,7 +143,18 @@ impl<'a> Plan<'a> {
         };
         let across = if shape == "histogram" { name(value) } else { name(group) }.to_owned();
         let order = if is_calendar { "seen" } else { "value" };
-        Self { file, sample, group, value, shape, how, order, title, axis, across }
+        Self {
+            file,
+            sample,
+            group,
+            value,
+            shape,
+            how,
+            order,
+            title,
+            axis,
+            across,
+        }
     }
 
     /// What is drawn, as a phrase.
@@ -125,14 +176,22 @@ impl<'a> Plan<'a> {
             .map(|column| format!("{} ({})", column.name, column.kind.as_str()))
             .collect();
         let more = self.sample.columns.len().saturating_sub(12);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        let more = if more > 0 {
+            format!(" and {more} more")
+        } else {
+            String::new()
+        };
         let separator = match self.sample.delimiter {
             '\t' => "tabs",
             ';' => "semicolons",
             '|' => "bars",
             _ => "commas",
         };
-        format!("{} columns separated by {separator}: {}{more}", self.sample.columns.len(), columns.join(", "))
+        format!(
+            "{} columns separated by {separator}: {}{more}",
+            self.sample.columns.len(),
+            columns.join(", ")
+        )
     }
 
     /// Whether the average is drawn, not the sum.
@@ -154,8 +213,12 @@ impl<'a> Plan<'a> {
 
     /// The decision as a Python literal: JSON without true, false and null is one.
     fn python(&self) -> String {
-        let columns: Vec<_> =
-            self.sample.columns.iter().map(|column| json!([column.name, column.kind.as_str()])).collect();
+        let columns: Vec<_> = self
+            .sample
+            .columns
+            .iter()
+            .map(|column| json!([column.name, column.kind.as_str()]))
+            .collect();
         let plan = json!({
             "file": self.file, "delimiter": self.sample.delimiter, "header": i32::from(self.sample.has_header),
             "decimal": self.sample.decimal, "columns": columns, "group": self.group, "value": self.value,
@@ -199,9 +262,15 @@ pub(super) fn quoted(text: &str) -> String {
 
 /// The number of the column with the highest score, from 1; 0 when none has one.
 fn best(sample: &Sample, score: impl Fn(&Column) -> Option<usize>) -> usize {
-    let scores = sample.columns.iter().enumerate().filter_map(|(at, column)| Some((score(column)?, at + 1)));
+    let scores = sample
+        .columns
+        .iter()
+        .enumerate()
+        .filter_map(|(at, column)| Some((score(column)?, at + 1)));
     // The first of equals: a table's makers put what matters first.
-    scores.fold((0, 0), |best, next| if next.0 > best.0 { next } else { best }).1
+    scores
+        .fold((0, 0), |best, next| if next.0 > best.0 { next } else { best })
+        .1
 }
 
 fn measure(column: &Column, task: &str) -> Option<usize> {
@@ -214,7 +283,9 @@ fn measure(column: &Column, task: &str) -> Option<usize> {
     if words(&column.name).any(|word| NO_MEASURES.contains(&word)) {
         return None;
     }
-    let known = MEASURES.iter().position(|known| words(&column.name).any(|word| word == *known));
+    let known = MEASURES
+        .iter()
+        .position(|known| words(&column.name).any(|word| word == *known));
     Some(1 + known.map_or(0, |position| 100 - position))
 }
 
@@ -235,7 +306,8 @@ fn category(column: &Column, task: &str) -> Option<usize> {
 
 fn is_named(column: &Column, task: &str) -> bool {
     let name = column.name.to_lowercase();
-    name.chars().count() >= 3 && words_of(task).any(|word| word == name || word.strip_suffix('s') == Some(name.as_str()))
+    name.chars().count() >= 3
+        && words_of(task).any(|word| word == name || word.strip_suffix('s') == Some(name.as_str()))
 }
 
 fn words(name: &str) -> impl Iterator<Item = &'static str> {
@@ -262,5 +334,8 @@ fn is_month(value: &str) -> bool {
 
 fn capital(text: &str) -> String {
     let mut characters = text.chars();
-    characters.next().map(|first| first.to_uppercase().chain(characters).collect()).unwrap_or_default()
+    characters
+        .next()
+        .map(|first| first.to_uppercase().chain(characters).collect())
+        .unwrap_or_default()
 }

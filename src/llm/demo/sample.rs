@@ -38,7 +38,6 @@ pub(super) struct Sample {
     pub(super) delimiter: char,
     pub(super) has_header: bool,
     pub(super) decimal: char,
-    pub(super) rows: usize,
     pub(super) columns: Vec<Column>,
 }
 
@@ -54,17 +53,32 @@ impl Sample {
         let width = records.iter().map(Vec::len).max()?;
         let decimal = decimal(&records, delimiter);
         let has_header = has_header(&records, decimal);
-        let first = if has_header { records.first().cloned().unwrap_or_default() } else { Vec::new() };
+        let first = if has_header {
+            records.first().cloned().unwrap_or_default()
+        } else {
+            Vec::new()
+        };
         let rows = &records[usize::from(has_header)..];
         let columns = (0..width).map(|at| column(at, first.get(at), rows, decimal)).collect();
-        Some(Self { delimiter, has_header, decimal, rows: rows.len(), columns })
+        Some(Self {
+            delimiter,
+            has_header,
+            decimal,
+            columns,
+        })
     }
 }
 
 fn column(at: usize, name: Option<&String>, rows: &[Vec<String>], decimal: char) -> Column {
-    let name = name.map(|name| name.split_whitespace().collect::<Vec<_>>().join(" ")).filter(|name| !name.is_empty());
-    let values: Vec<String> =
-        rows.iter().filter_map(|row| row.get(at)).filter(|value| !is_missing(value)).cloned().collect();
+    let name = name
+        .map(|name| name.split_whitespace().collect::<Vec<_>>().join(" "))
+        .filter(|name| !name.is_empty());
+    let values: Vec<String> = rows
+        .iter()
+        .filter_map(|row| row.get(at))
+        .filter(|value| !is_missing(value))
+        .cloned()
+        .collect();
     let enough = |fits: &dyn Fn(&str) -> bool| {
         !values.is_empty() && values.iter().filter(|value| fits(value)).count() * 100 >= values.len() * ENOUGH
     };
@@ -79,7 +93,12 @@ fn column(at: usize, name: Option<&String>, rows: &[Vec<String>], decimal: char)
     distinct.sort_unstable();
     distinct.dedup();
     let distinct = distinct.len();
-    Column { name: name.unwrap_or_else(|| format!("column {}", at + 1)), kind, values, distinct }
+    Column {
+        name: name.unwrap_or_else(|| format!("column {}", at + 1)),
+        kind,
+        values,
+        distinct,
+    }
 }
 
 fn is_missing(value: &str) -> bool {
@@ -92,7 +111,11 @@ fn delimiter(text: &str) -> char {
         let widths: Vec<usize> = records(text, delimiter).iter().map(Vec::len).take(50).collect();
         let common = widths.first().copied().unwrap_or(1);
         let same = widths.iter().filter(|width| **width == common).count();
-        if common < 2 { 0 } else { same * 1000 / widths.len() + common.min(20) }
+        if common < 2 {
+            0
+        } else {
+            same * 1000 / widths.len() + common.min(20)
+        }
     };
     let mut best = (',', score(','));
     for other in [';', '\t', '|'] {
@@ -108,12 +131,24 @@ fn decimal(records: &[Vec<String>], delimiter: char) -> char {
     if delimiter == ',' {
         return '.';
     }
-    let values = || records.iter().flatten().map(|value| value.trim()).filter(|value| value.contains(['.', ',']));
-    let by_comma = values().filter(|value| is_number(value, ',')).filter(|value| !is_number(value, '.') || {
-        let after = value.rsplit(',').next().unwrap_or_default();
-        after.len() != 3 && value.contains(',')
+    let values = || {
+        records
+            .iter()
+            .flatten()
+            .map(|value| value.trim())
+            .filter(|value| value.contains(['.', ',']))
+    };
+    let by_comma = values().filter(|value| is_number(value, ',')).filter(|value| {
+        !is_number(value, '.') || {
+            let after = value.rsplit(',').next().unwrap_or_default();
+            after.len() != 3 && value.contains(',')
+        }
     });
-    if by_comma.count() * 2 > values().filter(|value| is_number(value, ',') || is_number(value, '.')).count() {
+    if by_comma.count() * 2
+        > values()
+            .filter(|value| is_number(value, ',') || is_number(value, '.'))
+            .count()
+    {
         ','
     } else {
         '.'
@@ -123,32 +158,50 @@ fn decimal(records: &[Vec<String>], delimiter: char) -> char {
 fn has_header(records: &[Vec<String>], decimal: char) -> bool {
     let Some(first) = records.first() else { return false };
     let filled = first.iter().filter(|cell| !cell.trim().is_empty()).count();
-    let values = first.iter().filter(|cell| is_number(cell, decimal) || is_date(cell)).count();
+    let values = first
+        .iter()
+        .filter(|cell| is_number(cell, decimal) || is_date(cell))
+        .count();
     filled > 0 && values * 2 < first.len().max(2)
 }
 
 /// Whether a value is a number once signs of currency, percent and thousands are taken away.
 pub(super) fn is_number(value: &str, decimal: char) -> bool {
-    let value = value.trim().trim_matches(|character: char| "$€£¥% \u{a0}".contains(character));
-    let value: String = value.chars().filter(|character| !matches!(character, ' ' | '\u{a0}' | '\'')).collect();
+    let value = value
+        .trim()
+        .trim_matches(|character: char| "$€£¥% \u{a0}".contains(character));
+    let value: String = value
+        .chars()
+        .filter(|character| !matches!(character, ' ' | '\u{a0}' | '\''))
+        .collect();
     let thousands = if decimal == ',' { '.' } else { ',' };
     let plain = value.replace(thousands, "").replace(decimal, ".");
     let is_grouped_well = value.split(thousands).skip(1).all(|group| {
-        group.split(decimal).next().is_some_and(|digits| digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()))
+        group
+            .split(decimal)
+            .next()
+            .is_some_and(|digits| digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit()))
     });
     is_grouped_well
         && plain.bytes().any(|byte| byte.is_ascii_digit())
-        && plain.bytes().all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
+        && plain
+            .bytes()
+            .all(|byte| byte.is_ascii_digit() || b"+-.eE".contains(&byte))
         && plain.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
 /// Whether a value begins like 2026-11 or 2026/11/21; other orders of day and month cannot be told apart.
 fn is_date(value: &str) -> bool {
     let bytes = value.trim().as_bytes();
-    let digits = |from: usize, to: usize| bytes.get(from..to).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
+    let digits = |from: usize, to: usize| {
+        bytes
+            .get(from..to)
+            .is_some_and(|part| part.iter().all(u8::is_ascii_digit))
+    };
     let sign = |at: usize| bytes.get(at).is_some_and(|byte| matches!(byte, b'-' | b'/'));
     let is_month = digits(0, 4) && sign(4) && digits(5, 7);
-    is_month && (bytes.len() == 7 || (sign(7) && digits(8, 10) && bytes.get(10).is_none_or(|byte| b" T".contains(byte))))
+    is_month
+        && (bytes.len() == 7 || (sign(7) && digits(8, 10) && bytes.get(10).is_none_or(|byte| b" T".contains(byte))))
 }
 
 /// The records of a text, quoted fields understood; empty lines are left out.
@@ -199,12 +252,18 @@ mod tests {
         use Kind::{Date, Number, Text};
         let table = [
             ("a,b\nx,1\ny,2\n", (',', true, '.', vec![Text, Number])),
-            ("day;x\n2026-01-02;1,5\n2026-01-03;1.200,5\n", (';', true, ',', vec![Date, Number])),
+            (
+                "day;x\n2026-01-02;1,5\n2026-01-03;1.200,5\n",
+                (';', true, ',', vec![Date, Number]),
+            ),
             ("a\tb\nx, y\t\"1,000\"\nz\t2\n", ('\t', true, '.', vec![Text, Number])),
             ("x,1\ny,2\n", (',', false, '.', vec![Text, Number])),
             ("1,2\n3,4\n", (',', false, '.', vec![Number, Number])),
             ("a|b\n$1.50|12 %\n$2.00|3%\n", ('|', true, '.', vec![Number, Number])),
-            ("a,b\n\"x\ny, \"\"z\"\"\",1\n,n/a\nw,3\n", (',', true, '.', vec![Text, Number])),
+            (
+                "a,b\n\"x\ny, \"\"z\"\"\",1\n,n/a\nw,3\n",
+                (',', true, '.', vec![Text, Number]),
+            ),
             ("name\nx\n", (',', true, '.', vec![Text])),
             ("a,b\n", (',', true, '.', vec![Text, Text])),
         ];
@@ -216,7 +275,13 @@ mod tests {
 
     #[test]
     fn a_cut_last_row_is_left_out() {
-        assert_eq!(Sample::of("a,b\nx,1\ny,2\nz,", false).unwrap().rows, 2);
-        assert_eq!(Sample::of("a,b\nx,1\ny,2\nz,", true).unwrap().rows, 3);
+        assert_eq!(
+            Sample::of("a,b\nx,1\ny,2\nz,", false).unwrap().columns[0].values.len(),
+            2
+        );
+        assert_eq!(
+            Sample::of("a,b\nx,1\ny,2\nz,", true).unwrap().columns[0].values.len(),
+            3
+        );
     }
 }

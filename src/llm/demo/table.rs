@@ -16,24 +16,39 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
         return Reply::call(format!("I'll look at {file} first."), view.bash("look", &look_at(file)));
     };
     if look.section("missing").is_some() {
-        return Reply::say(format!("There is no file {file} in the workspace, so there is nothing to analyze."));
+        return Reply::say(format!(
+            "There is no file {file} in the workspace, so there is nothing to analyze."
+        ));
     }
     let Some(text) = look.section("sample") else {
         return Reply::say(format!("I could not look at {file}: {}", look.excerpt()));
     };
-    let size: u64 = look.section("size").and_then(|size| size.trim().parse().ok()).unwrap_or(u64::MAX);
+    let size: u64 = look
+        .section("size")
+        .and_then(|size| size.trim().parse().ok())
+        .unwrap_or(u64::MAX);
     if size == 0 {
-        return Reply::say(format!("{file} is empty: it has no bytes at all, so there is nothing to analyze or to draw."));
+        return Reply::say(format!(
+            "{file} is empty: it has no bytes at all, so there is nothing to analyze or to draw."
+        ));
     }
     if text.contains('\0') || text.matches('\u{fffd}').count() * 10 > text.len() {
-        return Reply::say(format!("{file} does not look like text ({size} bytes), so I did not treat it as a table."));
+        return Reply::say(format!(
+            "{file} does not look like text ({size} bytes), so I did not treat it as a table."
+        ));
     }
     let Some(sample) = Sample::of(text, size <= SAMPLE_BYTES) else {
-        return Reply::say(format!("{file} has {size} bytes but only blank lines, so there is nothing to analyze."));
+        return Reply::say(format!(
+            "{file} has {size} bytes but only blank lines, so there is nothing to analyze."
+        ));
     };
     let plan = Plan::of(file, &sample, view.task());
     let has_python = look.section("python").is_some_and(|path| path.trim().starts_with('/'));
-    let languages: &[Language] = if has_python { &[Language::Python, Language::Shell] } else { &[Language::Shell] };
+    let languages: &[Language] = if has_python {
+        &[Language::Python, Language::Shell]
+    } else {
+        &[Language::Shell]
+    };
     let mut trouble = String::new();
     for language in languages {
         match work(view, &plan, *language, &trouble) {
@@ -63,7 +78,10 @@ fn work<'a>(view: &View<'a>, plan: &Plan<'_>, language: Language, trouble: &str)
     let is_written = view.written(path).is_some_and(|answer| !answer.is_error);
     if !is_written {
         if view.has("write") && view.written(path).is_none() {
-            return Work::Ongoing(Reply::call(introduce(plan, language, trouble), view.write(path, &script)));
+            return Work::Ongoing(Reply::call(
+                introduce(plan, language, trouble),
+                view.write(path, &script),
+            ));
         }
         match view.answer(&save) {
             None => {
@@ -105,9 +123,14 @@ fn introduce(plan: &Plan<'_>, language: Language, trouble: &str) -> String {
 /// Reads the report back, and tells.
 fn finish(view: &View<'_>, plan: &Plan<'_>, file: &str, language: Language, facts: &str) -> Reply {
     if view.has("read") && view.read(report::PATH).is_none() {
-        return Reply::call("It went through. Let me read the report that it made.", view.read_call(report::PATH));
+        return Reply::call(
+            "It went through. Let me read the report that it made.",
+            view.read_call(report::PATH),
+        );
     }
-    let is_read = view.read(report::PATH).is_some_and(|answer| !answer.is_error && !answer.text.trim().is_empty());
+    let is_read = view
+        .read(report::PATH)
+        .is_some_and(|answer| !answer.is_error && !answer.text.trim().is_empty());
     Reply::say(report::tell(plan, file, language, facts, is_read))
 }
 
@@ -122,7 +145,11 @@ fn look_at(file: &str) -> String {
 
 /// A path that no program takes for an option.
 fn dashed(file: &str) -> String {
-    if file.starts_with('-') { format!("./{file}") } else { file.to_owned() }
+    if file.starts_with('-') {
+        format!("./{file}")
+    } else {
+        file.to_owned()
+    }
 }
 
 fn heredoc(path: &str, script: &str) -> String {

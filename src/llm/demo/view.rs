@@ -12,13 +12,33 @@ const MAX_EXCERPT: usize = 300;
 
 /// Words that mean that the user speaks of files.
 const FILE_WORDS: &[&str] = &[
-    "analy", "chart", "column", "csv", "data", "diagram", "file", "folder", "graph", "log", "plot", "report", "row",
-    "spreadsheet", "statistic", "summar", "table", "tsv", "upload", "visual", "workspace",
+    "analy",
+    "chart",
+    "column",
+    "csv",
+    "data",
+    "diagram",
+    "file",
+    "folder",
+    "graph",
+    "log",
+    "plot",
+    "report",
+    "row",
+    "spreadsheet",
+    "statistic",
+    "summar",
+    "table",
+    "tsv",
+    "upload",
+    "visual",
+    "workspace",
 ];
 
 /// Endings that make a word a file's name.
-const ENDINGS: &[&str] =
-    &["csv", "html", "json", "log", "md", "py", "rs", "sh", "sql", "tab", "toml", "tsv", "txt", "xml", "yaml", "yml"];
+const ENDINGS: &[&str] = &[
+    "csv", "html", "json", "log", "md", "py", "rs", "sh", "sql", "tab", "toml", "tsv", "txt", "xml", "yaml", "yml",
+];
 
 /// A request, as the demo model understands it.
 pub(super) struct View<'a> {
@@ -57,13 +77,20 @@ impl<'a> Answer<'a> {
         let text = self.text.trim();
         let skip = text.chars().count().saturating_sub(MAX_EXCERPT);
         let tail: String = text.chars().skip(skip).collect();
-        if tail.is_empty() { "the tool said nothing".to_owned() } else { tail }
+        if tail.is_empty() {
+            "the tool said nothing".to_owned()
+        } else {
+            tail
+        }
     }
 }
 
 impl<'a> View<'a> {
     pub(super) fn of(request: &'a ModelRequest) -> Self {
-        let start = request.messages.iter().rposition(|message| matches!(message, ChatMessage::User { .. }));
+        let start = request
+            .messages
+            .iter()
+            .rposition(|message| matches!(message, ChatMessage::User { .. }));
         let since = start.map_or(&request.messages[..], |start| &request.messages[start..]);
         let task = match since.first() {
             Some(ChatMessage::User { text }) => text.as_str(),
@@ -75,10 +102,20 @@ impl<'a> View<'a> {
                 ChatMessage::Assistant { tool_calls, .. } => {
                     past.extend(tool_calls.iter().map(|call| Past { call, answer: None }));
                 }
-                ChatMessage::Tool { tool_call_id, text, is_error, .. } => {
-                    let open = past.iter_mut().find(|past| past.answer.is_none() && past.call.id == *tool_call_id);
+                ChatMessage::Tool {
+                    tool_call_id,
+                    text,
+                    is_error,
+                    ..
+                } => {
+                    let open = past
+                        .iter_mut()
+                        .find(|past| past.answer.is_none() && past.call.id == *tool_call_id);
                     if let Some(open) = open {
-                        open.answer = Some(Answer { text, is_error: *is_error });
+                        open.answer = Some(Answer {
+                            text,
+                            is_error: *is_error,
+                        });
                     }
                 }
                 ChatMessage::User { .. } => {}
@@ -140,11 +177,15 @@ impl<'a> View<'a> {
 
     fn find(&self, tool: &str, is_it: impl Fn(&str) -> bool) -> Option<Answer<'a>> {
         let key = self.key(tool);
-        self.past.iter().rev().filter(|past| past.call.name == tool).find_map(|past| {
-            let arguments: Value = serde_json::from_str(&past.call.arguments).ok()?;
-            arguments[key].as_str().filter(|argument| is_it(argument))?;
-            past.answer
-        })
+        self.past
+            .iter()
+            .rev()
+            .filter(|past| past.call.name == tool)
+            .find_map(|past| {
+                let arguments: Value = serde_json::from_str(&past.call.arguments).ok()?;
+                arguments[key].as_str().filter(|argument| is_it(argument))?;
+                past.answer
+            })
     }
 
     /// A command, marked with the step's name.
@@ -166,14 +207,24 @@ impl<'a> View<'a> {
     #[expect(clippy::needless_pass_by_value, reason = "the arguments are made for this call")]
     fn call(&self, tool: &str, arguments: Value) -> ToolRequest {
         let id = format!("demo_{}_{}", self.request.messages.len(), self.past.len() + 1);
-        ToolRequest { id, name: tool.to_owned(), arguments: arguments.to_string() }
+        ToolRequest {
+            id,
+            name: tool.to_owned(),
+            arguments: arguments.to_string(),
+        }
     }
 
     /// The name of a tool's first argument, taken from its schema as any model would.
     fn key(&self, tool: &str) -> &'static str {
-        let names: &[&'static str] = if tool == "bash" { &["command", "cmd"] } else { &["path", "file_path", "file"] };
+        let names: &[&'static str] = if tool == "bash" {
+            &["command", "cmd"]
+        } else {
+            &["path", "file_path", "file"]
+        };
         let properties = self.spec(tool).map(|spec| &spec.parameters["properties"]);
-        let known = names.iter().find(|name| properties.is_some_and(|known| known.get(**name).is_some()));
+        let known = names
+            .iter()
+            .find(|name| properties.is_some_and(|known| known.get(**name).is_some()));
         known.or(names.first()).copied().unwrap_or_default()
     }
 
@@ -194,7 +245,11 @@ pub(super) fn bytes(messages: &[ChatMessage]) -> usize {
         .map(|message| match message {
             ChatMessage::User { text } => text.len(),
             ChatMessage::Assistant { text, tool_calls } => {
-                text.len() + tool_calls.iter().map(|call| call.name.len() + call.arguments.len()).sum::<usize>()
+                text.len()
+                    + tool_calls
+                        .iter()
+                        .map(|call| call.name.len() + call.arguments.len())
+                        .sum::<usize>()
             }
             ChatMessage::Tool { text, name, .. } => text.len() + name.len(),
         })
@@ -203,7 +258,9 @@ pub(super) fn bytes(messages: &[ChatMessage]) -> usize {
 
 /// The ending of a file's name, in lower case.
 pub(super) fn extension(name: &str) -> String {
-    name.rsplit_once('.').map(|(_, ending)| ending.to_lowercase()).unwrap_or_default()
+    name.rsplit_once('.')
+        .map(|(_, ending)| ending.to_lowercase())
+        .unwrap_or_default()
 }
 
 /// The files of a message: those of the line that lists uploads, and words that look like names.
@@ -240,14 +297,26 @@ mod tests {
     #[test]
     fn files_are_found_in_the_upload_line_and_in_words() {
         assert_eq!(named_files("Analyze data.csv and create visualizations"), ["data.csv"]);
-        assert_eq!(named_files("go\n\nFiles in /workspace: my data.csv, b.txt"), ["my data.csv", "b.txt"]);
-        assert_eq!(named_files("see `/workspace/a.csv`, \"b.tsv\". And c.csv's rows!"), ["a.csv", "b.tsv", "c.csv"]);
-        assert_eq!(named_files("version 1.5, e.g. https://x.org/a.csv or ../../etc/a.csv"), Vec::<String>::new());
+        assert_eq!(
+            named_files("go\n\nFiles in /workspace: my data.csv, b.txt"),
+            ["my data.csv", "b.txt"]
+        );
+        assert_eq!(
+            named_files("see `/workspace/a.csv`, \"b.tsv\". And c.csv's rows!"),
+            ["a.csv", "b.tsv", "c.csv"]
+        );
+        assert_eq!(
+            named_files("version 1.5, e.g. https://x.org/a.csv or ../../etc/a.csv"),
+            Vec::<String>::new()
+        );
     }
 
     #[test]
     fn sections_end_at_the_next_mark() {
-        let answer = Answer { text: "exit status 0\n@@ a\none\ntwo\n@@ b\n@@ c\nx\n@@ end\n", is_error: false };
+        let answer = Answer {
+            text: "exit status 0\n@@ a\none\ntwo\n@@ b\n@@ c\nx\n@@ end\n",
+            is_error: false,
+        };
         assert_eq!(answer.section("a"), Some("one\ntwo"));
         assert_eq!(answer.section("b"), Some(""));
         assert_eq!(answer.section("c"), Some("x"));

@@ -28,9 +28,16 @@ echo '@@ begin'; head -c 300 "$f" | head -n 3; echo; echo '@@ end'
 
 pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
     let Some(count) = view.answer("count") else {
-        let path = if file.starts_with('-') { format!("./{file}") } else { file.to_owned() };
+        let path = if file.starts_with('-') {
+            format!("./{file}")
+        } else {
+            file.to_owned()
+        };
         let command = format!("f={}\n{COUNT}", quoted(&path));
-        return Reply::call(format!("{file} is no table that I know. I'll count what is in it."), view.bash("count", &command));
+        return Reply::call(
+            format!("{file} is no table that I know. I'll count what is in it."),
+            view.bash("count", &command),
+        );
     };
     if count.section("missing").is_some() {
         return Reply::say(format!("There is no file {file} in the workspace."));
@@ -45,7 +52,9 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
         return Reply::say(format!("I could not count what is in {file}: {}", count.excerpt()));
     };
     let of = |name: &str| {
-        let found = facts.lines().find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix('\t'));
+        let found = facts
+            .lines()
+            .find_map(|line| line.trim_end().strip_prefix(name)?.strip_prefix('\t'));
         found.unwrap_or("?").to_owned()
     };
     let top: Vec<String> = facts
@@ -61,7 +70,10 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
         of("bytes")
     );
     if !top.is_empty() {
-        text.push_str(&format!(" The most frequent words of four letters or more: {}.", top.join(", ")));
+        text.push_str(&format!(
+            " The most frequent words of four letters or more: {}.",
+            top.join(", ")
+        ));
     }
     Reply::say(format!(
         "{text}\n\nThe counts are in `{}`. This was the built-in demo model: it counts by fixed rules and does not \

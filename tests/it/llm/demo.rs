@@ -69,8 +69,15 @@ impl Desk {
             let usage = heard.usage.expect("an estimate");
             assert!(usage.input > 0 && usage.output > 0);
             let again = ask(&Demo, request).await;
-            assert_eq!((&heard.text, &heard.calls), (&again.text, &again.calls), "the same for the same");
-            self.messages.push(ChatMessage::Assistant { text: heard.text.clone(), tool_calls: heard.calls.clone() });
+            assert_eq!(
+                (&heard.text, &heard.calls),
+                (&again.text, &again.calls),
+                "the same for the same"
+            );
+            self.messages.push(ChatMessage::Assistant {
+                text: heard.text.clone(),
+                tool_calls: heard.calls.clone(),
+            });
             if heard.calls.is_empty() {
                 assert!(heard.deltas > 3, "in small pieces");
                 return heard.text;
@@ -84,7 +91,11 @@ impl Desk {
 
     fn execute(&mut self, call: &ToolRequest) {
         let arguments: Value = serde_json::from_str(&call.arguments).expect("arguments are JSON");
-        assert!(self.offered.contains(&call.name.as_str()), "{} was not offered", call.name);
+        assert!(
+            self.offered.contains(&call.name.as_str()),
+            "{} was not offered",
+            call.name
+        );
         self.calls.push((call.name.clone(), arguments.clone()));
         let answer = if self.broken.contains(call.name.as_str()) {
             Err("the tool is out of order".to_owned())
@@ -93,7 +104,12 @@ impl Desk {
         };
         let (text, is_error) = answer.map_or_else(|text| (text, true), |text| (text, false));
         let (tool_call_id, name) = (call.id.clone(), call.name.clone());
-        self.messages.push(ChatMessage::Tool { tool_call_id, name, text, is_error });
+        self.messages.push(ChatMessage::Tool {
+            tool_call_id,
+            name,
+            text,
+            is_error,
+        });
     }
 
     fn run(&self, tool: &str, arguments: &Value) -> Result<String, String> {
@@ -109,7 +125,11 @@ impl Desk {
                     .unwrap();
                 let all = [output.stdout, output.stderr].concat();
                 let text = String::from_utf8_lossy(&all).into_owned();
-                if output.status.success() { Ok(text) } else { Err(format!("{text}\n{}", output.status)) }
+                if output.status.success() {
+                    Ok(text)
+                } else {
+                    Err(format!("{text}\n{}", output.status))
+                }
             }
             "write" => {
                 fs::create_dir_all(path().parent().unwrap()).unwrap();
@@ -141,7 +161,11 @@ impl Desk {
 
 fn find_program(name: &str) -> PathBuf {
     let places = ["/usr/bin", "/bin", "/usr/local/bin"];
-    places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists()).expect(name)
+    places
+        .iter()
+        .map(|place| Path::new(place).join(name))
+        .find(|path| path.exists())
+        .expect(name)
 }
 
 fn spec(name: &str) -> ToolSpec {
@@ -162,7 +186,12 @@ fn assert_well_formed(svg: &str) {
         let (tag, text) = part.split_once('>').expect("a tag ends");
         assert!(!text.contains('>'), "a bare >: {part}");
         for entity in text.split('&').skip(1) {
-            assert!(["amp;", "lt;", "gt;", "quot;"].iter().any(|known| entity.starts_with(known)), "{text}");
+            assert!(
+                ["amp;", "lt;", "gt;", "quot;"]
+                    .iter()
+                    .any(|known| entity.starts_with(known)),
+                "{text}"
+            );
         }
         assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
         if let Some(name) = tag.strip_prefix('/') {
@@ -183,15 +212,29 @@ const SALES: &str = "date,region,product,units,revenue\n\
 async fn both_ways(files: &[(&str, &str)], prompt: &str) -> (String, Desk, Desk) {
     let (mut python, mut awk) = (Desk::new(files), Desk::new(files).without_python());
     let (said, said_awk) = (python.say(prompt).await, awk.say(prompt).await);
-    let ran = |desk: &Desk, what: &str| desk.calls.iter().any(|(_, call)| call["command"].as_str().is_some_and(|c| c.contains(what)));
+    let ran = |desk: &Desk, what: &str| {
+        desk.calls
+            .iter()
+            .any(|(_, call)| call["command"].as_str().is_some_and(|c| c.contains(what)))
+    };
     assert!(ran(&python, "python3 output/analyze.py"), "{said}");
-    assert!(ran(&awk, "sh output/analyze.sh") && !ran(&awk, "python3 output"), "{said_awk}");
+    assert!(
+        ran(&awk, "sh output/analyze.sh") && !ran(&awk, "python3 output"),
+        "{said_awk}"
+    );
     assert_eq!(said.replace("analyze.py", "analyze.sh"), said_awk);
     let report = python.file("output/report.md").replace("analyze.py", "analyze.sh");
     assert_eq!(report, awk.file("output/report.md"));
     let labels = |desk: &Desk| -> Vec<String> {
-        let svg = if desk.has("output/chart.svg") { desk.chart() } else { return Vec::new() };
-        svg.split("<text").skip(1).map(|part| part.split('>').nth(1).unwrap().replace("</text", "")).collect()
+        let svg = if desk.has("output/chart.svg") {
+            desk.chart()
+        } else {
+            return Vec::new();
+        };
+        svg.split("<text")
+            .skip(1)
+            .map(|part| part.split('>').nth(1).unwrap().replace("</text", ""))
+            .collect()
     };
     assert_eq!(labels(&python), labels(&awk), "the same words in both charts");
     (said, python, awk)
@@ -201,15 +244,33 @@ async fn both_ways(files: &[(&str, &str)], prompt: &str) -> (String, Desk, Desk)
 async fn a_table_with_dates_becomes_a_report_and_a_line_chart() {
     let prompt = "Analyze data.csv and create visualizations\n\nFiles in /workspace: data.csv";
     let (said, desk, _) = both_ways(&[("data.csv", SALES)], prompt).await;
-    for expected in ["9 rows", "5 columns", "2,861.5", "2026-03-15 with 900", "output/report.md", "output/chart.svg"] {
+    for expected in [
+        "9 rows",
+        "5 columns",
+        "2,861.5",
+        "2026-03-15 with 900",
+        "output/report.md",
+        "output/chart.svg",
+    ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
     let report = desk.file("output/report.md");
-    for expected in ["# data.csv", "9 rows, 5 columns", "![Revenue by date](chart.svg)", "| 2026-01-09 | 300 |"] {
+    for expected in [
+        "# data.csv",
+        "9 rows, 5 columns",
+        "![Revenue by date](chart.svg)",
+        "| 2026-01-09 | 300 |",
+    ] {
         assert!(report.contains(expected), "{expected}: {report}");
     }
     let chart = desk.chart();
-    for expected in ["<polyline", ">Revenue by date<", ">sum of revenue<", ">2026-01-03<", ">800<"] {
+    for expected in [
+        "<polyline",
+        ">Revenue by date<",
+        ">sum of revenue<",
+        ">2026-01-03<",
+        ">800<",
+    ] {
         assert!(chart.contains(expected), "{expected}: {chart}");
     }
     let tools: Vec<&str> = desk.calls.iter().map(|(name, _)| name.as_str()).collect();
@@ -219,9 +280,15 @@ async fn a_table_with_dates_becomes_a_report_and_a_line_chart() {
 #[tokio::test]
 async fn the_users_words_choose_the_columns() {
     let (said, desk, _) = both_ways(&[("data.csv", SALES)], "Chart the units by region of data.csv").await;
-    assert!(said.contains("**Units by region**") && said.contains("Highest: South with 12"), "{said}");
+    assert!(
+        said.contains("**Units by region**") && said.contains("Highest: South with 12"),
+        "{said}"
+    );
     let chart = desk.chart();
-    assert!(chart.contains(">North<") && chart.contains("<title>South: 12</title>"), "{chart}");
+    assert!(
+        chart.contains(">North<") && chart.contains("<title>South: 12</title>"),
+        "{chart}"
+    );
 }
 
 #[tokio::test]
@@ -231,19 +298,68 @@ async fn other_tables_in_other_spellings_are_understood() {
     let semicolons = "Stadt;Umsatz\nBerlin;1.200,50\nKöln;800,25\nBerlin;99,25\n";
     let tabs = "country\tpopulation\nChad\t17000000\nPeru\t34000000\nFiji\t900000\n";
     let table: Vec<(&str, &str, Vec<&str>)> = vec![
-        ("quoted.csv", quoted, vec!["Müller, Anna with 1,150.5", "O'Neil with 300", "4 rows", "In all: 1,450.5"]),
-        ("umsatz.csv", semicolons, vec!["Berlin with 1,299.75", "Köln with 800.25", "separated by semicolons"]),
-        ("countries.tsv", tabs, vec!["Peru with 34,000,000", "In all: 51,900,000", "separated by tabs"]),
-        ("months.csv", "month,visits\nJan,5\nFeb,9\nMar,2\n", vec!["Feb with 9, then Jan with 5 and Mar with 2"]),
-        ("pipes.csv", "who|price\na|$10.00\nb|$20.00\na|$30.00\nb|$2\na|$3\n", vec!["Highest: a with 14.33", "Average price"]),
-        ("plain.csv", "1,5\n2,6\n3,7\n", vec!["3 rows", "column 1", "Distribution of column 1"]),
-        ("words.csv", "color,size\nred,L\nblue,M\nred,S\nred,L\n", vec!["red with 3", "Rows by color"]),
-        ("lines.csv", "city,n\r\nRome,1\r\n\r\nOslo,2\r\nRome,4\r\n", vec!["Rome with 5", "3 rows"]),
-        ("bom.csv", "\u{feff}city,n\nRome,1\nOslo,2\n", vec!["Oslo with 2", "city (text)"]),
+        (
+            "quoted.csv",
+            quoted,
+            vec![
+                "Müller, Anna with 1,150.5",
+                "O'Neil with 300",
+                "4 rows",
+                "In all: 1,450.5",
+            ],
+        ),
+        (
+            "umsatz.csv",
+            semicolons,
+            vec!["Berlin with 1,299.75", "Köln with 800.25", "separated by semicolons"],
+        ),
+        (
+            "countries.tsv",
+            tabs,
+            vec!["Peru with 34,000,000", "In all: 51,900,000", "separated by tabs"],
+        ),
+        (
+            "months.csv",
+            "month,visits\nJan,5\nFeb,9\nMar,2\n",
+            vec!["Feb with 9, then Jan with 5 and Mar with 2"],
+        ),
+        (
+            "pipes.csv",
+            "who|price\na|$10.00\nb|$20.00\na|$30.00\nb|$2\na|$3\n",
+            vec!["Highest: a with 14.33", "Average price"],
+        ),
+        (
+            "plain.csv",
+            "1,5\n2,6\n3,7\n",
+            vec!["3 rows", "column 1", "Distribution of column 1"],
+        ),
+        (
+            "words.csv",
+            "color,size\nred,L\nblue,M\nred,S\nred,L\n",
+            vec!["red with 3", "Rows by color"],
+        ),
+        (
+            "lines.csv",
+            "city,n\r\nRome,1\r\n\r\nOslo,2\r\nRome,4\r\n",
+            vec!["Rome with 5", "3 rows"],
+        ),
+        (
+            "bom.csv",
+            "\u{feff}city,n\nRome,1\nOslo,2\n",
+            vec!["Oslo with 2", "city (text)"],
+        ),
         ("zero.csv", "city,n\nRome,0\nOslo,0\n", vec!["Oslo with 0"]),
-        ("minus.csv", "city,n\nRome,-5\nOslo,-2.5\n", vec!["Oslo with -2.5", "In all: -7.5"]),
+        (
+            "minus.csv",
+            "city,n\nRome,-5\nOslo,-2.5\n",
+            vec!["Oslo with -2.5", "In all: -7.5"],
+        ),
         ("odd names.csv", "city,n\nRome,1\n", vec!["Rome with 1"]),
-        ("it's.csv", "a|b,\"$(touch x) `id` \\ 'q'\"\nRome,1\nOslo,2\n", vec!["Oslo with 2"]),
+        (
+            "it's.csv",
+            "a|b,\"$(touch x) `ls` \\ 'q'\"\nRome,1\nOslo,2\n",
+            vec!["Oslo with 2"],
+        ),
         ("-n.csv", "city,n\nRome,1\nOslo,2\n", vec!["Oslo with 2"]),
         ("ragged.csv", "a,b,c\nx,1\ny,2,3,4\nz\n", vec!["3 rows", "y with 2"]),
     ];
@@ -279,7 +395,14 @@ async fn tables_without_rows_are_said_to_be_empty() {
 async fn a_large_table_is_read_by_the_script_and_not_by_the_model() {
     let mut text = String::from("day,sensor,value\n");
     for n in 0..60_000_u32 {
-        text.push_str(&format!("{}-{:02}-{:02},s{},{}\n", 2001 + n % 20, 1 + n % 12, 1 + n % 28, n % 500, n % 97));
+        text.push_str(&format!(
+            "{}-{:02}-{:02},s{},{}\n",
+            2001 + n % 20,
+            1 + n % 12,
+            1 + n % 28,
+            n % 500,
+            n % 97
+        ));
     }
     let (said, desk, awk) = both_ways(&[("big.csv", &text)], "Analyze big.csv").await;
     assert!(said.contains("60000 rows"), "{said}");
@@ -287,7 +410,13 @@ async fn a_large_table_is_read_by_the_script_and_not_by_the_model() {
         let read: usize = desk
             .messages
             .iter()
-            .map(|message| if let ChatMessage::Tool { text, .. } = message { text.len() } else { 0 })
+            .map(|message| {
+                if let ChatMessage::Tool { text, .. } = message {
+                    text.len()
+                } else {
+                    0
+                }
+            })
             .sum();
         assert!(read < 20_000, "{read} bytes of {} were shown to the model", text.len());
         assert!(desk.chart().len() < 60_000);
@@ -300,22 +429,34 @@ async fn a_failing_tool_leads_to_another_way_or_an_explanation() {
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.broken.insert("write");
     let said = desk.say(prompt).await;
-    assert!(said.contains("2,861.5") && desk.has("output/chart.svg"), "the shell saves the script: {said}");
+    assert!(
+        said.contains("2,861.5") && desk.has("output/chart.svg"),
+        "the shell saves the script: {said}"
+    );
 
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.broken.insert("read");
     let said = desk.say(prompt).await;
-    assert!(said.contains("2,861.5") && said.contains("could not read the report back"), "{said}");
+    assert!(
+        said.contains("2,861.5") && said.contains("could not read the report back"),
+        "{said}"
+    );
 
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.broken.insert("bash");
     let said = desk.say(prompt).await;
-    assert!(said.contains("could not look at data.csv") && said.contains("out of order"), "{said}");
+    assert!(
+        said.contains("could not look at data.csv") && said.contains("out of order"),
+        "{said}"
+    );
 
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.offered = vec!["bash"];
     let said = desk.say(prompt).await;
-    assert!(said.contains("2,861.5") && desk.has("output/chart.svg"), "bash alone is enough: {said}");
+    assert!(
+        said.contains("2,861.5") && desk.has("output/chart.svg"),
+        "bash alone is enough: {said}"
+    );
 }
 
 #[tokio::test]
@@ -332,7 +473,11 @@ async fn a_python_that_does_not_work_is_replaced_by_awk() {
     assert!(told, "the change of mind is explained");
 
     fs::remove_file(desk.folder.path().join(".programs/awk")).unwrap();
-    let mut desk = Desk { messages: Vec::new(), calls: Vec::new(), ..desk };
+    let mut desk = Desk {
+        messages: Vec::new(),
+        calls: Vec::new(),
+        ..desk
+    };
     let said = desk.say("Analyze data.csv").await;
     assert!(said.contains("did not get through") && said.contains("awk"), "{said}");
 }
@@ -345,13 +490,20 @@ async fn other_files_are_counted_and_found() {
     for expected in ["4 lines (1 of them blank)", "11 words", "52 bytes", "output/report.md"] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
-    assert!(desk.file("output/report.md").contains("| seagulls | 1 |"), "{}", desk.file("output/report.md"));
+    assert!(
+        desk.file("output/report.md").contains("| seagulls | 1 |"),
+        "{}",
+        desk.file("output/report.md")
+    );
 
     let mut desk = Desk::new(&[("deep/er/sales.csv", SALES), ("note.txt", "hi")]);
     let said = desk.say("Please make a chart of my data").await;
     assert!(said.contains("deep/er/sales.csv") && said.contains("2,861.5"), "{said}");
     let said = desk.say("And the units by product?").await;
-    assert!(said.contains("built-in demo model"), "a question without a file is not guessed at: {said}");
+    assert!(
+        said.contains("built-in demo model"),
+        "a question without a file is not guessed at: {said}"
+    );
     let said = desk.say("Make a chart of the units by product in that file").await;
     assert!(said.contains("**Units by product**"), "{said}");
 
@@ -363,10 +515,18 @@ async fn other_files_are_counted_and_found() {
 
 #[tokio::test]
 async fn without_files_or_tools_it_says_honestly_what_it_is() {
-    for prompt in ["What is the capital of France?", "Write a Python function that sorts a list", "", "hi 🦀"] {
+    for prompt in [
+        "What is the capital of France?",
+        "Write a Python function that sorts a list",
+        "",
+        "hi 🦀",
+    ] {
         let mut desk = Desk::new(&[]);
         let said = desk.say(prompt).await;
-        assert!(said.contains("built-in demo model") && said.contains("RUNYARD_OPENAI_BASE_URL"), "{prompt}: {said}");
+        assert!(
+            said.contains("built-in demo model") && said.contains("RUNYARD_OPENAI_BASE_URL"),
+            "{prompt}: {said}"
+        );
         assert!(!said.contains("Paris") && desk.calls.is_empty(), "{prompt}");
     }
     let mut desk = Desk::new(&[]);
