@@ -51,14 +51,20 @@ impl Models {
         let demo: Arc<dyn Llm> = Arc::new(Demo);
         let mut routes = BTreeMap::new();
         for model in &config.models {
-            let provider = (model.provider != DEMO_PROVIDER).then(|| providers.get(model.provider.as_str())).flatten();
+            let provider = (model.provider != DEMO_PROVIDER)
+                .then(|| providers.get(model.provider.as_str()))
+                .flatten();
             let route = match provider {
                 Some((provider, llm)) => Route {
                     llm: Arc::clone(llm),
                     upstream: provider.model.as_ref().unwrap_or(&model.upstream).clone(),
                     server: Server::Provider,
                 },
-                None => Route { llm: Arc::clone(&demo), upstream: model.upstream.clone(), server: Server::BuiltIn },
+                None => Route {
+                    llm: Arc::clone(&demo),
+                    upstream: model.upstream.clone(),
+                    server: Server::BuiltIn,
+                },
             };
             for name in std::iter::once(&model.name).chain(&model.aliases) {
                 routes.insert(name.clone(), route.clone());
@@ -69,8 +75,14 @@ impl Models {
 
     /// Models that are all served by one `Llm`, such as a test's.
     pub fn with_one(names: impl IntoIterator<Item = String>, llm: &Arc<dyn Llm>) -> Self {
-        let route = |name: &String| Route { llm: Arc::clone(llm), upstream: name.clone(), server: Server::Provider };
-        Self { routes: names.into_iter().map(|name| (name.clone(), route(&name))).collect() }
+        let route = |name: &String| Route {
+            llm: Arc::clone(llm),
+            upstream: name.clone(),
+            server: Server::Provider,
+        };
+        Self {
+            routes: names.into_iter().map(|name| (name.clone(), route(&name))).collect(),
+        }
     }
 
     /// Whether the name is one of the table's.
@@ -80,12 +92,17 @@ impl Models {
 
     /// Whether the built-in model answers for this name.
     pub fn is_demo(&self, name: &str) -> bool {
-        self.routes.get(name).is_some_and(|route| route.server == Server::BuiltIn)
+        self.routes
+            .get(name)
+            .is_some_and(|route| route.server == Server::BuiltIn)
     }
 
     /// The names for which the built-in model answers, in the order of the alphabet.
     pub fn demo_names(&self) -> impl Iterator<Item = &str> {
-        self.routes.iter().filter(|(_, route)| route.server == Server::BuiltIn).map(|(name, _)| name.as_str())
+        self.routes
+            .iter()
+            .filter(|(_, route)| route.server == Server::BuiltIn)
+            .map(|(name, _)| name.as_str())
     }
 }
 

@@ -100,7 +100,17 @@ impl Upstream {
         let scrubber = Scrubber::new(provider.api_key.as_ref());
         let kind = provider.kind;
         let api_key = provider.api_key.clone();
-        Ok(Self { inner: Arc::new(Inner { client, kind, base_url, api_key, timeouts, retries, scrubber }) })
+        Ok(Self {
+            inner: Arc::new(Inner {
+                client,
+                kind,
+                base_url,
+                api_key,
+                timeouts,
+                retries,
+                scrubber,
+            }),
+        })
     }
 }
 
@@ -199,7 +209,13 @@ impl Inner {
             .exec_chat_stream(self.target(&request.model), request::chat(request), Some(&options))
             .await
             .map_err(|error| fault::classify(&error, &self.scrubber))?;
-        Ok(Attempt::new(opened.stream, tap, self.timeouts, self.scrubber.clone(), request::answer_limit(request)))
+        Ok(Attempt::new(
+            opened.stream,
+            tap,
+            self.timeouts,
+            self.scrubber.clone(),
+            request::answer_limit(request),
+        ))
     }
 
     fn target(&self, model: &str) -> ServiceTarget {
@@ -213,7 +229,11 @@ impl Inner {
             None => AuthData::from_single(""),
         };
         // genai reads what stands before `::` as its own namespace and drops it; a name of ours may contain it.
-        let name = if model.contains("::") { format!("upstream::{model}") } else { model.to_owned() };
+        let name = if model.contains("::") {
+            format!("upstream::{model}")
+        } else {
+            model.to_owned()
+        };
         ServiceTarget {
             endpoint: Endpoint::from_owned(self.base_url.as_str()),
             auth,
@@ -241,10 +261,14 @@ fn base_url(provider: &Provider) -> Result<String> {
     let url = reqwest::Url::parse(text)
         .map_err(|error| Error::invalid(format!("the model provider's base URL {text} is not a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(Error::invalid(format!("the model provider's base URL {text} must begin with http:// or https://")));
+        return Err(Error::invalid(format!(
+            "the model provider's base URL {text} must begin with http:// or https://"
+        )));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(Error::invalid("the model provider's base URL must not contain a password; use the API key"));
+        return Err(Error::invalid(
+            "the model provider's base URL must not contain a password; use the API key",
+        ));
     }
     Ok(format!("{}/", text.trim_end_matches('/')))
 }

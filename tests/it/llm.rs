@@ -1,6 +1,8 @@
 //! Models: providers behind genai, the registry, and the built-in model.
 
+mod demo;
 mod models;
+mod other_providers;
 mod upstream;
 
 use std::time::Duration;
@@ -30,7 +32,10 @@ pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Heard {
         let mut heard = Heard::default();
         let mut stream = llm.stream(request).await;
         while let Some(event) = stream.next().await {
-            assert!(heard.end.is_none() && heard.error.is_none(), "something came after the end: {event:?}");
+            assert!(
+                heard.end.is_none() && heard.error.is_none(),
+                "something came after the end: {event:?}"
+            );
             match event {
                 Ok(ModelEvent::Text(text)) => {
                     heard.deltas += 1;
@@ -46,7 +51,9 @@ pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Heard {
         }
         heard
     };
-    tokio::time::timeout(Duration::from_secs(20), listening).await.expect("an answer within 20 s")
+    tokio::time::timeout(Duration::from_secs(20), listening)
+        .await
+        .expect("an answer within 20 s")
 }
 
 /// A request of one sentence, without tools.

@@ -100,7 +100,10 @@ impl Attempt {
     /// Sets the alarm again when frames came in the meantime; it is not moved with each of them, which would cost more.
     fn check_silence(&mut self) -> Option<Fault> {
         let (deadline, what) = match self.tap.last_frame() {
-            None => (self.opened_at + self.timeouts.first_byte, "the provider said nothing for"),
+            None => (
+                self.opened_at + self.timeouts.first_byte,
+                "the provider said nothing for",
+            ),
             Some(at) => (at + self.timeouts.gap, "the provider went silent for"),
         };
         if Instant::now() < deadline {
@@ -110,7 +113,11 @@ impl Attempt {
         if self.tap.is_finished() {
             return self.finish().err();
         }
-        let limit = if self.tap.last_frame().is_none() { self.timeouts.first_byte } else { self.timeouts.gap };
+        let limit = if self.tap.last_frame().is_none() {
+            self.timeouts.first_byte
+        } else {
+            self.timeouts.gap
+        };
         Some(Fault::passing(format!("{what} {:.0} s", limit.as_secs_f64())))
     }
 
@@ -164,13 +171,20 @@ impl Attempt {
             return Err(Fault::passing("the stream ended before the answer did"));
         };
         let usage = end.captured_usage.as_ref().and_then(usage);
-        let calls = end.captured_content.map(|content| content.into_tool_calls()).unwrap_or_default();
+        let calls = end
+            .captured_content
+            .map(|content| content.into_tool_calls())
+            .unwrap_or_default();
         self.ready.extend(calls.into_iter().map(|call| {
             let arguments = match call.fn_arguments {
                 Value::String(text) => text,
                 other => other.to_string(),
             };
-            ModelEvent::ToolCall(ToolRequest { id: call.call_id, name: call.fn_name, arguments })
+            ModelEvent::ToolCall(ToolRequest {
+                id: call.call_id,
+                name: call.fn_name,
+                arguments,
+            })
         }));
         self.ready.extend(usage.map(ModelEvent::Usage));
         self.ready.push_back(ModelEvent::End(match reason {
@@ -219,6 +233,10 @@ fn usage(usage: &Usage) -> Option<TokenUsage> {
     (input.is_some() || output.is_some()).then(|| TokenUsage {
         input: input.unwrap_or(0),
         output: output.unwrap_or(0),
-        cached_input: usage.prompt_tokens_details.as_ref().and_then(|details| count(details.cached_tokens)).unwrap_or(0),
+        cached_input: usage
+            .prompt_tokens_details
+            .as_ref()
+            .and_then(|details| count(details.cached_tokens))
+            .unwrap_or(0),
     })
 }

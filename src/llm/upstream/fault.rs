@@ -49,7 +49,10 @@ pub(super) enum Fault {
 impl Fault {
     /// A failure that may go away, about which the provider said nothing.
     pub(super) fn passing(message: impl Into<String>) -> Self {
-        Self::Passing { message: message.into(), retry_after: None }
+        Self::Passing {
+            message: message.into(),
+            retry_after: None,
+        }
     }
 
     /// The sentence, without the verdict.
@@ -75,7 +78,9 @@ pub(super) struct Scrubber {
 
 impl Scrubber {
     pub(super) fn new(key: Option<&SecretString>) -> Self {
-        Self { key: key.filter(|key| !key.expose_secret().trim().is_empty()).cloned() }
+        Self {
+            key: key.filter(|key| !key.expose_secret().trim().is_empty()).cloned(),
+        }
     }
 
     /// A provider's words: the key taken out, then shortened, in this order so that no part of the key is left at the cut.
@@ -96,7 +101,9 @@ impl Scrubber {
 /// Says what an error of genai means.
 pub(super) fn classify(error: &GenaiError, scrubber: &Scrubber) -> Fault {
     match error {
-        GenaiError::HttpError { status, body, headers, .. } => by_status(*status, body, headers, scrubber),
+        GenaiError::HttpError {
+            status, body, headers, ..
+        } => by_status(*status, body, headers, scrubber),
         GenaiError::WebStream { error, .. } => {
             if let Some(inner) = error.downcast_ref::<GenaiError>() {
                 return classify(inner, scrubber);
@@ -115,8 +122,14 @@ fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scr
     let said = said(body);
     let mut message = format!("HTTP {status}");
     if status.is_redirection() {
-        let target = headers.get(LOCATION).and_then(|value| value.to_str().ok()).unwrap_or("nowhere");
-        message = format!("{message}: redirected to {}; the base URL should name it", scrubber.quote(target));
+        let target = headers
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or("nowhere");
+        message = format!(
+            "{message}: redirected to {}; the base URL should name it",
+            scrubber.quote(target)
+        );
     } else if !said.is_empty() {
         message = format!("{message}: {}", scrubber.quote(&said));
     }
@@ -124,9 +137,10 @@ fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scr
         401 | 403 => Fault::Final(LlmError::Credentials(message)),
         // A used-up balance comes as 429, too, and does not fill up while we wait.
         429 if body.contains("insufficient_quota") => Fault::Final(LlmError::Unavailable(message)),
-        408 | 409 | 425 | 429 | 500..=599 => {
-            Fault::Passing { message, retry_after: retry::retry_after(headers) }
-        }
+        408 | 409 | 425 | 429 | 500..=599 => Fault::Passing {
+            message,
+            retry_after: retry::retry_after(headers),
+        },
         400 | 413 | 422 if is_too_long(body) => Fault::Final(LlmError::TooLong(message)),
         _ => Fault::Final(LlmError::Refused(message)),
     }
@@ -139,7 +153,9 @@ fn by_event(body: &Value, scrubber: &Scrubber) -> Fault {
     let error = body.get("error").filter(|inner| inner.is_object()).unwrap_or(body);
     let words = error["message"].as_str().or_else(|| error.as_str()).unwrap_or(&text);
     let message = format!("the provider reports: {}", scrubber.quote(words));
-    let status = error["code"].as_u64().or_else(|| error["code"].as_str().and_then(|code| code.parse().ok()));
+    let status = error["code"]
+        .as_u64()
+        .or_else(|| error["code"].as_str().and_then(|code| code.parse().ok()));
     let kind = error["type"].as_str().unwrap_or_default();
     match (status, kind) {
         (Some(401 | 403), _) | (_, "authentication_error" | "permission_error") => {
@@ -161,7 +177,10 @@ fn by_transport(error: &(dyn StdError + Send + Sync + 'static), scrubber: &Scrub
     if http.is_builder() {
         return Fault::Final(LlmError::Refused(format!("the request cannot be made: {cause}")));
     }
-    let place = http.url().map(|url| format!(" to {}", url.origin().ascii_serialization())).unwrap_or_default();
+    let place = http
+        .url()
+        .map(|url| format!(" to {}", url.origin().ascii_serialization()))
+        .unwrap_or_default();
     if http.is_connect() && retry::is_timeout(error) {
         Fault::passing(format!("no connection{place} in time"))
     } else if http.is_connect() {
@@ -191,7 +210,11 @@ fn said(body: &str) -> String {
             }
         }
     }
-    if body.starts_with('<') { "an HTML page instead of an answer".to_owned() } else { body.to_owned() }
+    if body.starts_with('<') {
+        "an HTML page instead of an answer".to_owned()
+    } else {
+        body.to_owned()
+    }
 }
 
 fn is_too_long(body: &str) -> bool {

@@ -47,12 +47,22 @@ pub(super) fn answer_limit(request: &ModelRequest) -> usize {
 /// The conversation and the tools.
 pub(super) fn chat(request: &ModelRequest) -> ChatRequest {
     let chat = ChatRequest::from_messages(messages(&request.messages));
-    let chat = if request.system.is_empty() { chat } else { chat.with_system(request.system.as_str()) };
-    if request.tools.is_empty() { chat } else { chat.with_tools(request.tools.iter().map(tool)) }
+    let chat = if request.system.is_empty() {
+        chat
+    } else {
+        chat.with_system(request.system.as_str())
+    };
+    if request.tools.is_empty() {
+        chat
+    } else {
+        chat.with_tools(request.tools.iter().map(tool))
+    }
 }
 
 fn tool(spec: &ToolSpec) -> Tool {
-    Tool::new(spec.name.as_str()).with_description(spec.description.as_str()).with_schema(spec.parameters.clone())
+    Tool::new(spec.name.as_str())
+        .with_description(spec.description.as_str())
+        .with_schema(spec.parameters.clone())
 }
 
 fn messages(history: &[ChatMessage]) -> Vec<Said> {
@@ -61,13 +71,24 @@ fn messages(history: &[ChatMessage]) -> Vec<Said> {
     for message in history {
         // Some providers want the answers of one turn's calls together in one message.
         if !matches!(message, ChatMessage::Tool { .. }) && !answers.is_empty() {
-            said.push(Said::tool(MessageContent::from_tool_responses(std::mem::take(&mut answers))));
+            said.push(Said::tool(MessageContent::from_tool_responses(std::mem::take(
+                &mut answers,
+            ))));
         }
         match message {
             ChatMessage::User { text } => said.push(Said::user(text.as_str())),
             ChatMessage::Assistant { text, tool_calls } => said.extend(assistant(text, tool_calls)),
-            ChatMessage::Tool { tool_call_id, name, text, is_error } => {
-                let text = if *is_error { format!("The call failed.\n{text}") } else { text.clone() };
+            ChatMessage::Tool {
+                tool_call_id,
+                name,
+                text,
+                is_error,
+            } => {
+                let text = if *is_error {
+                    format!("The call failed.\n{text}")
+                } else {
+                    text.clone()
+                };
                 answers.push(ToolResponse::new(tool_call_id.as_str(), text).with_fn_name(name.as_str()));
             }
         }

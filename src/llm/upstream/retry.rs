@@ -73,7 +73,10 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 
 /// Whether genai's own transport timeouts fired; ours come first, so this is only said in words.
 pub(super) fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.is::<webc::StreamTimeout>() || error.downcast_ref::<reqwest::Error>().is_some_and(reqwest::Error::is_timeout)
+    error.is::<webc::StreamTimeout>()
+        || error
+            .downcast_ref::<reqwest::Error>()
+            .is_some_and(reqwest::Error::is_timeout)
 }
 
 #[cfg(test)]
@@ -91,10 +94,16 @@ mod tests {
     fn retry_after_is_read_as_seconds_or_date() {
         assert_eq!(retry_after(&headers("7")), Some(Duration::from_secs(7)));
         assert_eq!(retry_after(&headers("0.5")), Some(Duration::from_millis(500)));
-        assert_eq!(retry_after(&headers("Wed, 21 Oct 2015 07:28:00 GMT")), Some(Duration::ZERO));
+        assert_eq!(
+            retry_after(&headers("Wed, 21 Oct 2015 07:28:00 GMT")),
+            Some(Duration::ZERO)
+        );
         let soon = (Clock::default().now() + chrono::TimeDelta::seconds(100)).to_rfc2822();
         let wait = retry_after(&headers(&soon)).unwrap();
-        assert!(wait > Duration::from_secs(90) && wait <= Duration::from_secs(100), "{wait:?}");
+        assert!(
+            wait > Duration::from_secs(90) && wait <= Duration::from_secs(100),
+            "{wait:?}"
+        );
         assert_eq!(retry_after(&headers("soon")), None);
         assert_eq!(retry_after(&headers("1e400")), None);
     }

@@ -59,7 +59,10 @@ pub(super) struct Ending {
 
 impl Tap {
     pub(super) fn new(kind: ProviderKind) -> Arc<Self> {
-        Arc::new(Self { kind, seen: Mutex::default() })
+        Arc::new(Self {
+            kind,
+            seen: Mutex::default(),
+        })
     }
 
     /// The protocol of the answer.
@@ -91,8 +94,16 @@ impl Tap {
             seen.finish = Some("refusal".to_owned());
         }
         events.extend(seen.calls.into_iter().enumerate().map(|(position, call)| {
-            let id = if call.id.is_empty() { format!("call_{position}") } else { call.id };
-            ModelEvent::ToolCall(ToolRequest { id, name: call.name, arguments: call.arguments })
+            let id = if call.id.is_empty() {
+                format!("call_{position}")
+            } else {
+                call.id
+            };
+            ModelEvent::ToolCall(ToolRequest {
+                id,
+                name: call.name,
+                arguments: call.arguments,
+            })
         }));
         events.extend(seen.usage.map(ModelEvent::Usage));
         let reason = match seen.finish.as_deref() {
@@ -101,7 +112,10 @@ impl Tap {
             _ => EndReason::Done,
         };
         events.push_back(ModelEvent::End(reason));
-        Ending { events, is_finished: seen.finish.is_some() }
+        Ending {
+            events,
+            is_finished: seen.finish.is_some(),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -151,7 +165,9 @@ impl Seen {
         if let Some(usage) = chunk.usage.as_ref().and_then(usage) {
             self.usage = Some(usage);
         }
-        let Some(choice) = chunk.choices.and_then(|choices| choices.into_iter().next()) else { return };
+        let Some(choice) = chunk.choices.and_then(|choices| choices.into_iter().next()) else {
+            return;
+        };
         if let Some(delta) = choice.delta {
             if let Some(Value::Array(calls)) = delta.tool_calls {
                 calls.iter().for_each(|call| self.take_call(call));
@@ -184,7 +200,9 @@ impl Seen {
             return;
         }
         let position = self.position(index, id, name);
-        let Some(call) = self.calls.get_mut(position) else { return };
+        let Some(call) = self.calls.get_mut(position) else {
+            return;
+        };
         if call.id.is_empty() {
             id.clone_into(&mut call.id);
         }
@@ -210,7 +228,10 @@ impl Seen {
                 return known;
             }
         }
-        self.calls.push(Call { index, ..Call::default() });
+        self.calls.push(Call {
+            index,
+            ..Call::default()
+        });
         self.calls.len() - 1
     }
 }
@@ -219,7 +240,11 @@ impl Seen {
 fn usage(value: &Value) -> Option<TokenUsage> {
     let count = |value: &Value| {
         let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0)?;
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be finite and positive")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked to be finite and positive"
+        )]
         Some(value.as_u64().unwrap_or(number as u64))
     };
     let input = count(&value["prompt_tokens"]);

@@ -18,17 +18,28 @@ fn provider(server: &Upstream, model: Option<&str>) -> Provider {
 }
 
 async fn echo() -> Upstream {
-    Upstream::start(Script::function(|request| Turn::text(request.body["model"].as_str().unwrap()))).await
+    Upstream::start(Script::function(|request| {
+        Turn::text(request.body["model"].as_str().unwrap())
+    }))
+    .await
 }
 
 fn named(model: &str) -> runyard::llm::ModelRequest {
-    runyard::llm::ModelRequest { model: model.to_owned(), ..question("who are you?") }
+    runyard::llm::ModelRequest {
+        model: model.to_owned(),
+        ..question("who are you?")
+    }
 }
 
 #[tokio::test]
 async fn without_a_provider_the_built_in_model_serves_every_name() {
     let models = Models::new(&Config::parse("test", "").unwrap(), None).unwrap();
-    for name in ["kortix/minimax", "kortix/basic", "openai/gpt-5-nano-2025-08-07", "runyard/demo"] {
+    for name in [
+        "kortix/minimax",
+        "kortix/basic",
+        "openai/gpt-5-nano-2025-08-07",
+        "runyard/demo",
+    ] {
         assert!(models.serves(name) && models.is_demo(name), "{name}");
     }
     assert!(!models.serves("nobody/nothing") && !models.is_demo("nobody/nothing"));
@@ -49,7 +60,11 @@ async fn the_provider_of_the_environment_serves_every_name_but_the_demo() {
     assert_eq!(server.count(), 3);
 
     let models = Models::new(&config, Some(&provider(&server, None))).unwrap();
-    assert_eq!(ask(&models, named("kortix/minimax")).await.text, "MiniMax-M2", "the table's name when none is given");
+    assert_eq!(
+        ask(&models, named("kortix/minimax")).await.text,
+        "MiniMax-M2",
+        "the table's name when none is given"
+    );
 }
 
 #[tokio::test]
@@ -80,7 +95,9 @@ fn a_base_url_that_is_none_is_refused_with_the_providers_name() {
             api_key: None,
             model: None,
         };
-        let error = Models::new(&Config::parse("test", "").unwrap(), Some(&provider)).err().expect("a refusal");
+        let error = Models::new(&Config::parse("test", "").unwrap(), Some(&provider))
+            .err()
+            .expect("a refusal");
         assert!(error.message().starts_with("providers.default: "), "{url}: {error}");
         assert!(!error.message().contains("secret"), "{error}");
     }

@@ -65,9 +65,22 @@ fn stop() -> Value {
 async fn an_answer_arrives_piece_by_piece_with_reasoning_and_usage() {
     let turn = Turn::deltas(["Hel", "lo ", "wörld"]).reasoning("hm").usage(12, 34);
     let (heard, server) = hear(turn).await;
-    assert_eq!((heard.text.as_str(), heard.reasoning.as_str(), heard.deltas), ("Hello wörld", "hm", 3));
-    assert_eq!(heard.usage, Some(TokenUsage { input: 12, output: 34, cached_input: 0 }));
-    assert_eq!((heard.end, heard.error.is_none(), heard.notices.len()), (Some(EndReason::Done), true, 0));
+    assert_eq!(
+        (heard.text.as_str(), heard.reasoning.as_str(), heard.deltas),
+        ("Hello wörld", "hm", 3)
+    );
+    assert_eq!(
+        heard.usage,
+        Some(TokenUsage {
+            input: 12,
+            output: 34,
+            cached_input: 0
+        })
+    );
+    assert_eq!(
+        (heard.end, heard.error.is_none(), heard.notices.len()),
+        (Some(EndReason::Done), true, 0)
+    );
 
     let request = &server.requests()[0];
     assert_eq!(request.authorization.as_deref(), Some(format!("Bearer {KEY}").as_str()));
@@ -78,7 +91,10 @@ async fn an_answer_arrives_piece_by_piece_with_reasoning_and_usage() {
     assert_eq!(request.body.get("reasoning_effort"), None);
     assert_eq!(
         request.messages(),
-        [json!({"role": "system", "content": "Be brief."}), json!({"role": "user", "content": "hello"})]
+        [
+            json!({"role": "system", "content": "Be brief."}),
+            json!({"role": "user", "content": "hello"})
+        ]
     );
 }
 
@@ -87,10 +103,15 @@ async fn the_first_delta_is_passed_on_before_the_second_exists() {
     let gate = Gate::new();
     let server = Upstream::start(Turn::deltas(["one", "two"]).gate_after(1, &gate)).await;
     let mut stream = adapter(&server).stream(question("hello")).await;
-    let first = timeout(Duration::from_millis(250), stream.next()).await.expect("the first delta at once");
+    let first = timeout(Duration::from_millis(250), stream.next())
+        .await
+        .expect("the first delta at once");
     assert_eq!(first.unwrap().unwrap(), ModelEvent::Text("one".to_owned()));
     gate.open();
-    assert_eq!(stream.next().await.unwrap().unwrap(), ModelEvent::Text("two".to_owned()));
+    assert_eq!(
+        stream.next().await.unwrap().unwrap(),
+        ModelEvent::Text("two".to_owned())
+    );
 }
 
 #[tokio::test]
@@ -133,8 +154,13 @@ async fn the_whole_history_and_the_tools_are_sent() {
             },
             answer("c1", "data.csv", false),
             answer("c2", "the arguments are not JSON", true),
-            ChatMessage::Assistant { text: String::new(), tool_calls: Vec::new() },
-            ChatMessage::User { text: "and?".to_owned() },
+            ChatMessage::Assistant {
+                text: String::new(),
+                tool_calls: Vec::new(),
+            },
+            ChatMessage::User {
+                text: "and?".to_owned(),
+            },
         ],
         tools: vec![bash_tool()],
         ..question("")
@@ -142,35 +168,69 @@ async fn the_whole_history_and_the_tools_are_sent() {
     assert_eq!(ask(&adapter(&server), request).await.text, "done");
     let received = &server.requests()[0];
     assert_eq!(received.tool_names(), ["bash"]);
-    assert_eq!(received.body["tools"][0]["function"]["parameters"], bash_tool().parameters);
+    assert_eq!(
+        received.body["tools"][0]["function"]["parameters"],
+        bash_tool().parameters
+    );
     let messages = received.messages();
-    let roles: Vec<&str> = messages.iter().map(|message| message["role"].as_str().unwrap()).collect();
+    let roles: Vec<&str> = messages
+        .iter()
+        .map(|message| message["role"].as_str().unwrap())
+        .collect();
     assert_eq!(roles, ["system", "user", "assistant", "tool", "tool", "user"]);
-    assert_eq!(messages[2]["tool_calls"][0]["function"]["arguments"], r#"{"command":"ls"}"#);
-    assert_eq!(messages[2]["tool_calls"][1]["function"]["arguments"], r#"{"invalid_arguments":"not json"}"#);
-    assert_eq!((&messages[3]["tool_call_id"], &messages[3]["content"]), (&json!("c1"), &json!("data.csv")));
+    assert_eq!(
+        messages[2]["tool_calls"][0]["function"]["arguments"],
+        r#"{"command":"ls"}"#
+    );
+    assert_eq!(
+        messages[2]["tool_calls"][1]["function"]["arguments"],
+        r#"{"invalid_arguments":"not json"}"#
+    );
+    assert_eq!(
+        (&messages[3]["tool_call_id"], &messages[3]["content"]),
+        (&json!("c1"), &json!("data.csv"))
+    );
     assert_eq!(messages[4]["content"], "The call failed.\nthe arguments are not JSON");
 }
 
 #[tokio::test]
 async fn model_names_reach_the_provider_as_they_are() {
     let server = Upstream::start(Script::function(|_| Turn::text("ok"))).await;
-    let names = ["some-model-low", "qwen-max", "vendor/model:free", "ns::model", "a::b-none"];
+    let names = [
+        "some-model-low",
+        "qwen-max",
+        "vendor/model:free",
+        "ns::model",
+        "a::b-none",
+    ];
     for name in names {
-        let request = ModelRequest { model: name.to_owned(), ..question("hello") };
+        let request = ModelRequest {
+            model: name.to_owned(),
+            ..question("hello")
+        };
         assert_eq!(ask(&adapter(&server), request).await.text, "ok");
     }
     let sent = server.requests();
-    let sent: Vec<&str> = sent.iter().map(|request| request.body["model"].as_str().unwrap()).collect();
+    let sent: Vec<&str> = sent
+        .iter()
+        .map(|request| request.body["model"].as_str().unwrap())
+        .collect();
     assert_eq!(sent, names);
 }
 
 #[tokio::test]
 async fn a_local_server_without_a_key_gets_no_authorization() {
     let server = Upstream::start(Turn::text("ok")).await;
-    let provider =
-        Provider { kind: ProviderKind::OpenAi, base_url: Some(server.base_url()), api_key: None, model: None };
-    assert_eq!(ask(&Adapter::new(&provider).unwrap(), question("hello")).await.text, "ok");
+    let provider = Provider {
+        kind: ProviderKind::OpenAi,
+        base_url: Some(server.base_url()),
+        api_key: None,
+        model: None,
+    };
+    assert_eq!(
+        ask(&Adapter::new(&provider).unwrap(), question("hello")).await.text,
+        "ok"
+    );
     assert_eq!(server.requests()[0].authorization, None);
 }
 
@@ -182,7 +242,10 @@ async fn tool_calls_come_whole_however_they_are_cut_and_mixed() {
     ];
     let (heard, _server) = hear(Turn::text("Both.").and_calls(calls).argument_pieces(5)).await;
     assert_eq!(heard.text, "Both.");
-    let expected = [("one", "read", json!({"path": "a.txt"})), ("two", "bash", json!({"command": "echo 'ü'"}))];
+    let expected = [
+        ("one", "read", json!({"path": "a.txt"})),
+        ("two", "bash", json!({"command": "echo 'ü'"})),
+    ];
     assert_eq!(heard.calls.len(), 2);
     for (call, (id, name, arguments)) in heard.calls.iter().zip(expected) {
         assert_eq!((call.id.as_str(), call.name.as_str()), (id, name));
@@ -203,7 +266,11 @@ async fn odd_tool_calls_are_passed_on_as_they_are() {
     let table: Vec<(&str, Vec<Step>, Vec<ToolRequest>)> = vec![
         (
             "no index, no id",
-            vec![call(json!({"function": {"name": "bash", "arguments": "{}"}})), Step::Event(stop()), end()],
+            vec![
+                call(json!({"function": {"name": "bash", "arguments": "{}"}})),
+                Step::Event(stop()),
+                end(),
+            ],
             vec![one("call_0", "bash", "{}")],
         ),
         (
@@ -271,30 +338,61 @@ async fn failures_before_the_first_token_are_tried_again_and_visible() {
         ("409", Turn::status(409)),
         ("429", Turn::status(429).body(r#"{"error":{"message":"slow down"}}"#)),
         ("429 with seconds", Turn::status(429).header("retry-after", "0.01")),
-        ("429 with a past date", Turn::status(429).header("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT")),
+        (
+            "429 with a past date",
+            Turn::status(429).header("retry-after", "Wed, 21 Oct 2015 07:28:00 GMT"),
+        ),
         ("500", Turn::status(500)),
-        ("502 with HTML", Turn::status(502).header("content-type", "text/html").body("<html>bad gateway</html>")),
+        (
+            "502 with HTML",
+            Turn::status(502)
+                .header("content-type", "text/html")
+                .body("<html>bad gateway</html>"),
+        ),
         ("503", Turn::status(503)),
-        ("529", Turn::status(529).body(r#"{"type":"error","error":{"type":"overloaded_error"}}"#)),
+        (
+            "529",
+            Turn::status(529).body(r#"{"type":"error","error":{"type":"overloaded_error"}}"#),
+        ),
         ("silence before the headers", Turn::text("late").silent()),
         ("silence after the headers", Turn::raw([Step::Hang])),
         ("cut before the first token", Turn::raw([Step::Cut])),
         ("an empty body", Turn::stream("")),
-        ("an error event", Turn::stream(sse(&json!({"error": {"message": "overloaded", "code": 503}})))),
+        (
+            "an error event",
+            Turn::stream(sse(&json!({"error": {"message": "overloaded", "code": 503}}))),
+        ),
         ("garbage", Turn::stream("data: {not json\n\n")),
-        ("HTML with status 200", Turn::stream("<html><body>Welcome</body></html>")),
+        (
+            "HTML with status 200",
+            Turn::stream("<html><body>Welcome</body></html>"),
+        ),
         ("nothing but [DONE]", Turn::stream("data: [DONE]\n\n")),
-        ("empty choices", Turn::stream("data: {\"choices\":[]}\n\ndata: [DONE]\n\n")),
+        (
+            "empty choices",
+            Turn::stream("data: {\"choices\":[]}\n\ndata: [DONE]\n\n"),
+        ),
     ];
     for (name, bad) in table {
         let (heard, server) = hear([bad.clone(), Turn::text("fine")]).await;
-        assert_eq!((heard.text.as_str(), heard.end), ("fine", Some(EndReason::Done)), "{name}: {heard:?}");
+        assert_eq!(
+            (heard.text.as_str(), heard.end),
+            ("fine", Some(EndReason::Done)),
+            "{name}: {heard:?}"
+        );
         assert_eq!((heard.notices.len(), server.count()), (1, 2), "{name}: {heard:?}");
         assert!(heard.notices[0].contains("asking again in"), "{name}: {heard:?}");
 
         let (heard, server) = hear(Script::function(move |_| bad.clone())).await;
-        assert!(matches!(heard.error, Some(LlmError::Unavailable(_))), "{name}: {heard:?}");
-        assert_eq!((heard.notices.len(), server.count()), (2, 3), "{name}: three attempts in all");
+        assert!(
+            matches!(heard.error, Some(LlmError::Unavailable(_))),
+            "{name}: {heard:?}"
+        );
+        assert_eq!(
+            (heard.notices.len(), server.count()),
+            (2, 3),
+            "{name}: three attempts in all"
+        );
     }
 }
 
@@ -306,22 +404,61 @@ async fn refusals_are_final() {
     let too_long: Is = |error| matches!(error, LlmError::TooLong(_));
     let unavailable: Is = |error| matches!(error, LlmError::Unavailable(_));
     let error = |message: &str, code: &str| json!({"error": {"message": message, "code": code}}).to_string();
-    let context = error("This model's maximum context length is 8192 tokens.", "context_length_exceeded");
+    let context = error(
+        "This model's maximum context length is 8192 tokens.",
+        "context_length_exceeded",
+    );
     let table: Vec<(&str, Turn, Is)> = vec![
         ("400", Turn::status(400).body(&error("bad tool", "invalid")), refused),
-        ("401", Turn::status(401).body(&error("bad key", "invalid_api_key")), credentials),
+        (
+            "401",
+            Turn::status(401).body(&error("bad key", "invalid_api_key")),
+            credentials,
+        ),
         ("403", Turn::status(403), credentials),
-        ("404", Turn::status(404).body(&error("no such model", "model_not_found")), refused),
+        (
+            "404",
+            Turn::status(404).body(&error("no such model", "model_not_found")),
+            refused,
+        ),
         ("413", Turn::status(413), refused),
         ("422", Turn::status(422), refused),
-        ("302", Turn::status(302).header("location", "http://127.0.0.1:1/elsewhere"), refused),
+        (
+            "302",
+            Turn::status(302).header("location", "http://127.0.0.1:1/elsewhere"),
+            refused,
+        ),
         ("context length", Turn::status(400).body(&context), too_long),
-        ("llama.cpp's context", Turn::status(400).body(&error("exceeds the available context size", "x")), too_long),
-        ("context as an event", Turn::stream(sse(&serde_json::from_str(&context).unwrap())), too_long),
-        ("401 as an event", Turn::stream(sse(&json!({"error": {"message": "no", "code": 401}}))), credentials),
-        ("a used-up balance", Turn::status(429).body(&error("no money", "insufficient_quota")), unavailable),
-        ("a wait beyond the limit", Turn::status(429).header("retry-after", "3600"), unavailable),
-        ("a wait of an age", Turn::status(503).header("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT"), unavailable),
+        (
+            "llama.cpp's context",
+            Turn::status(400).body(&error("exceeds the available context size", "x")),
+            too_long,
+        ),
+        (
+            "context as an event",
+            Turn::stream(sse(&serde_json::from_str(&context).unwrap())),
+            too_long,
+        ),
+        (
+            "401 as an event",
+            Turn::stream(sse(&json!({"error": {"message": "no", "code": 401}}))),
+            credentials,
+        ),
+        (
+            "a used-up balance",
+            Turn::status(429).body(&error("no money", "insufficient_quota")),
+            unavailable,
+        ),
+        (
+            "a wait beyond the limit",
+            Turn::status(429).header("retry-after", "3600"),
+            unavailable,
+        ),
+        (
+            "a wait of an age",
+            Turn::status(503).header("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT"),
+            unavailable,
+        ),
     ];
     for (name, turn, is_expected) in table {
         let (heard, server) = hear(turn).await;
@@ -345,15 +482,23 @@ async fn a_provider_that_is_not_there_is_named() {
     assert!(matches!(heard.error, Some(LlmError::Unavailable(_))), "{heard:?}");
 
     let server = Upstream::start(Turn::text("plain")).await;
-    let heard = ask(&adapter_for(&server.base_url().replace("http:", "https:")), question("hello")).await;
-    assert!(matches!(heard.error, Some(LlmError::Unavailable(_))), "TLS to a plain server: {heard:?}");
+    let heard = ask(
+        &adapter_for(&server.base_url().replace("http:", "https:")),
+        question("hello"),
+    )
+    .await;
+    assert!(
+        matches!(heard.error, Some(LlmError::Unavailable(_))),
+        "TLS to a plain server: {heard:?}"
+    );
 }
 
 #[tokio::test]
 async fn the_key_is_never_repeated_even_when_the_provider_does() {
     let long = format!("{}{KEY}", "x".repeat(495));
     let echoing = [
-        Turn::status(401).body(&json!({"error": {"message": format!("Incorrect API key provided: {KEY}")}}).to_string()),
+        Turn::status(401)
+            .body(&json!({"error": {"message": format!("Incorrect API key provided: {KEY}")}}).to_string()),
         Turn::status(400).body(&format!("your header was Bearer {KEY}")),
         Turn::status(400).body(&long),
         Turn::stream(sse(&json!({"error": {"message": KEY, "code": 400}}))),
@@ -373,14 +518,32 @@ async fn an_answer_that_breaks_keeps_what_was_said_and_is_not_repeated() {
     let half = |bytes: &'static [u8]| Step::Bytes(bytes::Bytes::from_static(bytes));
     let table: Vec<(&str, Turn)> = vec![
         ("cut", Turn::deltas(["a", "b", "c"]).cut_after(2)),
-        ("cut in a chunk", Turn::raw([text("a"), text("b"), half(b"data: {\"choices\":[{\"del"), Step::Cut])),
-        ("ended in a chunk", Turn::raw([text("a"), text("b"), half(b"data: {\"choices\":[{\"del")])),
-        ("cut in a character", Turn::raw([text("a"), text("b"), half(b"data: {\"x\":\"\xc3"), Step::Cut])),
-        ("ended in a character", Turn::raw([text("a"), text("b"), half(b"data: {\"x\":\"\xc3")])),
-        ("not UTF-8", Turn::raw([text("a"), text("b"), half(b"data: \xff\xff\n\n")])),
+        (
+            "cut in a chunk",
+            Turn::raw([text("a"), text("b"), half(b"data: {\"choices\":[{\"del"), Step::Cut]),
+        ),
+        (
+            "ended in a chunk",
+            Turn::raw([text("a"), text("b"), half(b"data: {\"choices\":[{\"del")]),
+        ),
+        (
+            "cut in a character",
+            Turn::raw([text("a"), text("b"), half(b"data: {\"x\":\"\xc3"), Step::Cut]),
+        ),
+        (
+            "ended in a character",
+            Turn::raw([text("a"), text("b"), half(b"data: {\"x\":\"\xc3")]),
+        ),
+        (
+            "not UTF-8",
+            Turn::raw([text("a"), text("b"), half(b"data: \xff\xff\n\n")]),
+        ),
         ("ended without a reason", Turn::raw([text("a"), text("b")])),
         ("silence", Turn::deltas(["a", "b"]).hang_after(2)),
-        ("an error event", Turn::raw([text("a"), text("b"), Step::Event(json!({"error": {"message": "gone"}}))])),
+        (
+            "an error event",
+            Turn::raw([text("a"), text("b"), Step::Event(json!({"error": {"message": "gone"}}))]),
+        ),
         ("garbage", Turn::raw([text("a"), text("b"), half(b"data: oops\n\n")])),
         (
             "cut in the arguments",
@@ -396,7 +559,11 @@ async fn an_answer_that_breaks_keeps_what_was_said_and_is_not_repeated() {
         let (heard, server) = hear([turn, Turn::text("never")]).await;
         assert_eq!(heard.text, "ab", "{name}: {heard:?}");
         assert!(matches!(heard.error, Some(LlmError::Broken(_))), "{name}: {heard:?}");
-        assert_eq!((heard.calls.len(), heard.notices.len(), server.count()), (0, 0, 1), "{name}: {heard:?}");
+        assert_eq!(
+            (heard.calls.len(), heard.notices.len(), server.count()),
+            (0, 0, 1),
+            "{name}: {heard:?}"
+        );
     }
 }
 
@@ -407,15 +574,26 @@ async fn ends_are_understood() {
         ("length", Turn::text("x").finish("length"), EndReason::Length),
         ("a filter", Turn::text("x").finish("content_filter"), EndReason::Refused),
         ("an unknown reason", Turn::text("x").finish("the_moon"), EndReason::Done),
-        ("no [DONE] after the reason", Turn::text("x").without_done(), EndReason::Done),
+        (
+            "no [DONE] after the reason",
+            Turn::text("x").without_done(),
+            EndReason::Done,
+        ),
         (
             "silence after the reason",
-            Turn::raw([Step::Event(delta(&json!({"content": "x"}))), Step::Event(stop()), Step::Hang]),
+            Turn::raw([
+                Step::Event(delta(&json!({"content": "x"}))),
+                Step::Event(stop()),
+                Step::Hang,
+            ]),
             EndReason::Done,
         ),
         (
             "[DONE] without a reason",
-            Turn::raw([Step::Event(delta(&json!({"content": "x"}))), Step::Bytes("data: [DONE]\n\n".into())]),
+            Turn::raw([
+                Step::Event(delta(&json!({"content": "x"}))),
+                Step::Bytes("data: [DONE]\n\n".into()),
+            ]),
             EndReason::Done,
         ),
         (
@@ -434,12 +612,20 @@ async fn ends_are_understood() {
         assert_eq!(server.count(), 1, "{name}");
     }
     let (heard, _server) = hear(Turn::deltas([])).await;
-    assert_eq!((heard.text.as_str(), heard.end), ("", Some(EndReason::Done)), "an empty answer is one: {heard:?}");
+    assert_eq!(
+        (heard.text.as_str(), heard.end),
+        ("", Some(EndReason::Done)),
+        "an empty answer is one: {heard:?}"
+    );
 }
 
 #[tokio::test]
 async fn event_streams_in_every_spelling_are_read() {
-    let (one, two, end) = (delta(&json!({"content": "one "})), delta(&json!({"content": "twö"})), stop());
+    let (one, two, end) = (
+        delta(&json!({"content": "one "})),
+        delta(&json!({"content": "twö"})),
+        stop(),
+    );
     let lf = format!(": hi\n\ndata: {one}\n\n: keep-alive\n\ndata:{two}\n\nevent: x\ndata: {end}\n\ndata: [DONE]\n\n");
     let role = delta(&json!({"role": "assistant"}));
     let pretty = serde_json::to_string_pretty(&one).unwrap().replace('\n', "\ndata: ");
@@ -448,16 +634,30 @@ async fn event_streams_in_every_spelling_are_read() {
         ("CRLF", lf.replace('\n', "\r\n")),
         ("CR", lf.replace('\n', "\r")),
         ("a byte order mark", format!("\u{feff}data: {role}\n\n{lf}")),
-        ("data in many lines", format!("data: {pretty}\n\ndata: {two}\n\ndata: {end}\n\ndata: [DONE]\n\n")),
+        (
+            "data in many lines",
+            format!("data: {pretty}\n\ndata: {two}\n\ndata: {end}\n\ndata: [DONE]\n\n"),
+        ),
         ("no blank line at the end", lf.trim_end().to_owned()),
     ];
     for (name, text) in table {
         let (heard, _server) = hear(Turn::stream(text.clone())).await;
-        assert_eq!((heard.text.as_str(), heard.end), ("one twö", Some(EndReason::Done)), "{name}: {heard:?}");
+        assert_eq!(
+            (heard.text.as_str(), heard.end),
+            ("one twö", Some(EndReason::Done)),
+            "{name}: {heard:?}"
+        );
         // The same, one byte at a time: no border between chunks may matter.
-        let bytes: Vec<Step> = text.bytes().map(|byte| Step::Bytes(bytes::Bytes::from(vec![byte]))).collect();
+        let bytes: Vec<Step> = text
+            .bytes()
+            .map(|byte| Step::Bytes(bytes::Bytes::from(vec![byte])))
+            .collect();
         let (heard, _server) = hear(Turn::raw(bytes)).await;
-        assert_eq!((heard.text.as_str(), heard.end), ("one twö", Some(EndReason::Done)), "{name}, in bytes: {heard:?}");
+        assert_eq!(
+            (heard.text.as_str(), heard.end),
+            ("one twö", Some(EndReason::Done)),
+            "{name}, in bytes: {heard:?}"
+        );
     }
 }
 
@@ -465,16 +665,29 @@ async fn event_streams_in_every_spelling_are_read() {
 async fn keep_alives_hold_the_line_while_a_model_thinks() {
     let mut steps: Vec<Step> = Vec::new();
     for _ in 0..8 {
-        steps.extend([Step::Bytes(": still here\n\n".into()), Step::Pause(Duration::from_millis(120))]);
+        steps.extend([
+            Step::Bytes(": still here\n\n".into()),
+            Step::Pause(Duration::from_millis(120)),
+        ]);
     }
     steps.extend([Step::Event(delta(&json!({"content": "done"}))), Step::Event(stop())]);
     let (heard, server) = hear(Turn::raw(steps)).await;
-    assert_eq!((heard.text.as_str(), server.count()), ("done", 1), "longer than every timeout together: {heard:?}");
+    assert_eq!(
+        (heard.text.as_str(), server.count()),
+        ("done", 1),
+        "longer than every timeout together: {heard:?}"
+    );
 }
 
 #[tokio::test]
 async fn usage_may_be_anything() {
-    let usage = |input, output, cached_input| Some(TokenUsage { input, output, cached_input });
+    let usage = |input, output, cached_input| {
+        Some(TokenUsage {
+            input,
+            output,
+            cached_input,
+        })
+    };
     let table = [
         (json!({"prompt_tokens": 5, "completion_tokens": 7}), usage(5, 7, 0)),
         (
@@ -482,7 +695,10 @@ async fn usage_may_be_anything() {
             usage(5, 7, 3),
         ),
         (json!({"prompt_tokens": 5}), usage(5, 0, 0)),
-        (json!({"prompt_tokens": 5.0, "completion_tokens": 9_000_000_000_u64}), usage(5, 9_000_000_000, 0)),
+        (
+            json!({"prompt_tokens": 5.0, "completion_tokens": 9_000_000_000_u64}),
+            usage(5, 9_000_000_000, 0),
+        ),
         (json!({"prompt_tokens": -5, "completion_tokens": "7"}), None),
         (json!({}), None),
         (json!("many"), None),
@@ -499,15 +715,26 @@ async fn usage_may_be_anything() {
 #[tokio::test]
 async fn endless_answers_are_cut() {
     let piece = "endless ".repeat(512);
-    let steps: Vec<Step> = (0..200).map(|_| Step::Event(delta(&json!({"content": piece})))).collect();
+    let steps: Vec<Step> = (0..200)
+        .map(|_| Step::Event(delta(&json!({"content": piece}))))
+        .collect();
     let (heard, _server) = hear(Turn::raw(steps)).await;
     assert_eq!(heard.end, Some(EndReason::Length));
-    assert!(heard.text.len() >= 64 * 1024 && heard.text.len() < 100 * 1024, "{} bytes", heard.text.len());
+    assert!(
+        heard.text.len() >= 64 * 1024 && heard.text.len() < 100 * 1024,
+        "{} bytes",
+        heard.text.len()
+    );
 
     let argument = "x".repeat(64 * 1024);
-    let call = delta(&json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "w", "arguments": argument}}]}));
+    let call =
+        delta(&json!({"tool_calls": [{"index": 0, "id": "a", "function": {"name": "w", "arguments": argument}}]}));
     let steps: Vec<Step> = (0..160).map(|_| Step::Event(call.clone())).collect();
     let (heard, server) = hear(Turn::raw(steps)).await;
-    assert!(matches!(heard.error, Some(LlmError::Broken(_))), "10 MB of arguments: {:?}", heard.error);
+    assert!(
+        matches!(heard.error, Some(LlmError::Broken(_))),
+        "10 MB of arguments: {:?}",
+        heard.error
+    );
     assert_eq!(server.count(), 1);
 }

@@ -1,4 +1,4 @@
-//! A scripted OpenAI-compatible model server on loopback.
+//! A scripted OpenAI-compatible model server on loopback; with raw turns it can play any other provider, too.
 //!
 //! Tests start one with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on what the model was
 //! sent. The benchmark starts one that always says the same. Dropping the handle ends the server and every open answer.
@@ -45,12 +45,18 @@ impl Script {
 
     /// An answer of `tokens` words, one delta each, to every request.
     pub fn fixed(tokens: usize) -> Self {
-        Self::Fixed(Fixed { frames: turn::fixed_frames(tokens), pace: None })
+        Self::Fixed(Fixed {
+            frames: turn::fixed_frames(tokens),
+            pace: None,
+        })
     }
 
     /// As [`Script::fixed`], with a pause before each delta.
     pub fn paced(tokens: usize, pace: Duration) -> Self {
-        Self::Fixed(Fixed { frames: turn::fixed_frames(tokens), pace: Some(pace) })
+        Self::Fixed(Fixed {
+            frames: turn::fixed_frames(tokens),
+            pace: Some(pace),
+        })
     }
 }
 
@@ -84,6 +90,10 @@ pub struct Fixed {
 pub struct Received {
     /// The request's number, from 0.
     pub number: usize,
+    /// The path.
+    pub path: String,
+    /// The key of a provider that does not use Authorization.
+    pub api_key: Option<String>,
     /// The value of the Authorization header.
     pub authorization: Option<String>,
     /// The body; a string when it was not JSON.
@@ -99,12 +109,18 @@ impl Received {
     /// The names of the offered tools.
     pub fn tool_names(&self) -> Vec<&str> {
         let tools = self.body["tools"].as_array().map_or(&[][..], Vec::as_slice);
-        tools.iter().filter_map(|tool| tool["function"]["name"].as_str()).collect()
+        tools
+            .iter()
+            .filter_map(|tool| tool["function"]["name"].as_str())
+            .collect()
     }
 
     /// The text of the last message.
     pub fn last_text(&self) -> &str {
-        self.messages().last().and_then(|message| message["content"].as_str()).unwrap_or_default()
+        self.messages()
+            .last()
+            .and_then(|message| message["content"].as_str())
+            .unwrap_or_default()
     }
 }
 
@@ -132,7 +148,11 @@ impl Upstream {
     /// When no port can be had.
     pub async fn start(script: impl Into<Script>) -> Self {
         let script = script.into();
-        let fixed = if let Script::Fixed(fixed) = &script { Some(fixed.clone()) } else { None };
+        let fixed = if let Script::Fixed(fixed) = &script {
+            Some(fixed.clone())
+        } else {
+            None
+        };
         let (closing, closed) = watch::channel(false);
         let shared = Arc::new(Shared {
             script: Mutex::new(script),
@@ -144,7 +164,11 @@ impl Upstream {
             closing: closed,
         });
         let address = serve::start(Arc::clone(&shared)).await;
-        Self { address, shared, closing }
+        Self {
+            address,
+            shared,
+            closing,
+        }
     }
 
     /// The base URL for a provider, with `/v1/` at its end.
@@ -203,9 +227,8 @@ impl Drop for Upstream {
 }
 
 impl Shared {
-    fn record(&self, authorization: Option<String>, body: Value) -> Received {
-        let number = self.count.fetch_add(1, Ordering::AcqRel);
-        let received = Received { number, authorization, body };
+    fn record(&self, mut received: Received) -> Received {
+        received.number = self.count.fetch_add(1, Ordering::AcqRel);
         lock(&self.received).push(received.clone());
         self.arrived.notify_waiters();
         received

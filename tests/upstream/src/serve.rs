@@ -10,7 +10,7 @@ use axum::{
     Router,
     body::Body as HttpBody,
     extract::State,
-    http::{HeaderMap, Response, StatusCode, header},
+    http::{HeaderMap, Response, StatusCode, Uri, header},
     routing::{get, post},
 };
 use bytes::Bytes;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use crate::{
-    Fixed, Shared,
+    Fixed, Received, Shared,
     turn::{Body, Step, Turn, frame},
 };
 
@@ -32,11 +32,15 @@ pub(crate) async fn start(shared: Arc<Shared>) -> SocketAddr {
     let routes = Router::new()
         .route("/v1/chat/completions", post(complete))
         .route("/v1/models", get(list_models))
+        .fallback(post(complete))
         .with_state(shared);
-    let server = axum::serve(axum::serve::ListenerExt::tap_io(listener, |socket| {
-        // A delta is a small write; without this it waits for the acknowledgement of the one before.
-        let _ = socket.set_nodelay(true);
-    }), routes);
+    let server = axum::serve(
+        axum::serve::ListenerExt::tap_io(listener, |socket| {
+            // A delta is a small write; without this it waits for the acknowledgement of the one before.
+            let _ = socket.set_nodelay(true);
+        }),
+        routes,
+    );
     tokio::spawn(async move {
         let closed = async move {
             let _ = closing.wait_for(|closed| *closed).await;
@@ -51,17 +55,38 @@ async fn list_models() -> Response<HttpBody> {
     respond(200, &[], "application/json", HttpBody::from(models.to_string()))
 }
 
-async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: Bytes) -> Response<HttpBody> {
+async fn complete(State(shared): State<Arc<Shared>>, uri: Uri, headers: HeaderMap, body: Bytes) -> Response<HttpBody> {
     if let Some(fixed) = &shared.fixed {
         shared.count.fetch_add(1, Ordering::AcqRel);
-        return respond(200, &[], "text/event-stream", HttpBody::from_stream(frames(fixed.clone())));
+        return respond(
+            200,
+            &[],
+            "text/event-stream",
+            HttpBody::from_stream(frames(fixed.clone())),
+        );
     }
-    let body = serde_json::from_slice(&body)
-        .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
-    let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let body =
+        serde_json::from_slice(&body).unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
+    let text = |name: &str| {
+        headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .map(str::to_owned)
+    };
     let streamed = body["stream"].as_bool().unwrap_or(false);
-    let received = shared.record(authorization, body);
-    let Turn { before, status, headers, body } = shared.next_turn(&received);
+    let received = shared.record(Received {
+        number: 0,
+        path: uri.path().to_owned(),
+        api_key: text("x-api-key").or_else(|| text("x-goog-api-key")),
+        authorization: text("authorization"),
+        body,
+    });
+    let Turn {
+        before,
+        status,
+        headers,
+        body,
+    } = shared.next_turn(&received);
     let guard = Unfinished(Some(Arc::clone(&shared)));
     for step in before {
         if play(step, &shared).await.is_err() {
@@ -77,7 +102,10 @@ async fn complete(State(shared): State<Arc<Shared>>, headers: HeaderMap, body: B
             guard.finished();
             ("application/json", HttpBody::from(answer.whole().to_string()))
         }
-        Body::Answer(answer) => ("text/event-stream", HttpBody::from_stream(steps(answer.steps(), shared, guard))),
+        Body::Answer(answer) => (
+            "text/event-stream",
+            HttpBody::from_stream(steps(answer.steps(), shared, guard)),
+        ),
         Body::Raw(raw) => ("text/event-stream", HttpBody::from_stream(steps(raw, shared, guard))),
     };
     respond(status, &headers, kind, body)
@@ -94,21 +122,24 @@ fn frames(fixed: Fixed) -> impl Stream<Item = io::Result<Bytes>> {
 }
 
 fn steps(steps: Vec<Step>, shared: Arc<Shared>, guard: Unfinished) -> impl Stream<Item = io::Result<Bytes>> {
-    stream::unfold((steps.into_iter(), shared, Some(guard)), |(mut left, shared, mut guard)| async move {
-        let Some(step) = left.next() else {
-            if let Some(guard) = guard.take() {
+    stream::unfold(
+        (steps.into_iter(), shared, Some(guard)),
+        |(mut left, shared, mut guard)| async move {
+            let Some(step) = left.next() else {
+                if let Some(guard) = guard.take() {
+                    guard.finished();
+                }
+                return None;
+            };
+            let played = play(step, &shared).await;
+            if played.is_err()
+                && let Some(guard) = guard.take()
+            {
                 guard.finished();
             }
-            return None;
-        };
-        let played = play(step, &shared).await;
-        if played.is_err()
-            && let Some(guard) = guard.take()
-        {
-            guard.finished();
-        }
-        Some((played, (left, shared, guard)))
-    })
+            Some((played, (left, shared, guard)))
+        },
+    )
     .filter(|played| std::future::ready(!matches!(played, Ok(bytes) if bytes.is_empty())))
 }
 
@@ -144,7 +175,10 @@ async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
 #[expect(clippy::expect_used, reason = "a script with an impossible header is wrong")]
 fn respond(status: u16, headers: &[(String, String)], kind: &str, body: HttpBody) -> Response<HttpBody> {
     let mut response = Response::builder().status(StatusCode::from_u16(status).expect("a status"));
-    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+    if !headers
+        .iter()
+        .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+    {
         response = response.header(header::CONTENT_TYPE, kind);
     }
     for (name, value) in headers {

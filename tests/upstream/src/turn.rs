@@ -82,7 +82,11 @@ impl Call {
 
     /// A call with any text as arguments.
     pub fn raw(name: &str, arguments: &str) -> Self {
-        Self { id: format!("call_{name}"), name: name.to_owned(), arguments: arguments.to_owned() }
+        Self {
+            id: format!("call_{name}"),
+            name: name.to_owned(),
+            arguments: arguments.to_owned(),
+        }
     }
 
     /// The same call with another id.
@@ -117,27 +121,46 @@ impl Turn {
 
     /// An answer of these deltas.
     pub fn deltas<'a>(deltas: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::answer(Answer { text: deltas.into_iter().map(str::to_owned).collect(), ..Answer::empty() })
+        Self::answer(Answer {
+            text: deltas.into_iter().map(str::to_owned).collect(),
+            ..Answer::empty()
+        })
     }
 
     /// An answer of so many words, one delta each.
     pub fn words(count: usize) -> Self {
-        Self::answer(Answer { text: (0..count).map(|n| format!("w{n} ")).collect(), ..Answer::empty() })
+        Self::answer(Answer {
+            text: (0..count).map(|n| format!("w{n} ")).collect(),
+            ..Answer::empty()
+        })
     }
 
     /// An answer that calls these tools and says nothing.
     pub fn calls(calls: impl IntoIterator<Item = Call>) -> Self {
-        Self::answer(Answer { calls: calls.into_iter().collect(), ..Answer::empty() })
+        Self::answer(Answer {
+            calls: calls.into_iter().collect(),
+            ..Answer::empty()
+        })
     }
 
     /// An answer with this status, an empty body and no model.
     pub fn status(status: u16) -> Self {
-        Self { before: Vec::new(), status, headers: Vec::new(), body: Body::Plain(String::new()) }
+        Self {
+            before: Vec::new(),
+            status,
+            headers: Vec::new(),
+            body: Body::Plain(String::new()),
+        }
     }
 
     /// A body made of these steps, as an event stream.
     pub fn raw(steps: impl IntoIterator<Item = Step>) -> Self {
-        Self { before: Vec::new(), status: 200, headers: Vec::new(), body: Body::Raw(steps.into_iter().collect()) }
+        Self {
+            before: Vec::new(),
+            status: 200,
+            headers: Vec::new(),
+            body: Body::Raw(steps.into_iter().collect()),
+        }
     }
 
     /// A body of these bytes, in one piece, as an event stream.
@@ -146,7 +169,12 @@ impl Turn {
     }
 
     fn answer(answer: Answer) -> Self {
-        Self { before: Vec::new(), status: 200, headers: Vec::new(), body: Body::Answer(Box::new(answer)) }
+        Self {
+            before: Vec::new(),
+            status: 200,
+            headers: Vec::new(),
+            body: Body::Answer(Box::new(answer)),
+        }
     }
 
     /// Adds a header.
@@ -290,12 +318,20 @@ impl Answer {
 
     /// The answer as the steps of an event stream.
     pub(crate) fn steps(&self) -> Vec<Step> {
-        let mut steps = vec![Step::Event(chunk(&json!({"role": "assistant", "content": ""}), &Value::Null))];
+        let mut steps = vec![Step::Event(chunk(
+            &json!({"role": "assistant", "content": ""}),
+            &Value::Null,
+        ))];
         for text in &self.reasoning {
             steps.push(Step::Event(chunk(&json!({"reasoning_content": text}), &Value::Null)));
         }
         for said in 0..=self.text.len() {
-            steps.extend(self.gates.iter().filter(|(at, _)| *at == said).map(|(_, gate)| Step::Wait(gate.clone())));
+            steps.extend(
+                self.gates
+                    .iter()
+                    .filter(|(at, _)| *at == said)
+                    .map(|(_, gate)| Step::Wait(gate.clone())),
+            );
             if self.cut_after == Some(said) {
                 steps.push(Step::Cut);
                 return steps;
@@ -329,8 +365,11 @@ impl Answer {
                 "index": index, "id": call.id, "type": "function", "function": {"name": call.name, "arguments": ""},
             })));
         }
-        let pieces: Vec<Vec<String>> =
-            self.calls.iter().map(|call| cut(&call.arguments, self.argument_pieces)).collect();
+        let pieces: Vec<Vec<String>> = self
+            .calls
+            .iter()
+            .map(|call| cut(&call.arguments, self.argument_pieces))
+            .collect();
         for round in 0..self.argument_pieces {
             for (index, call) in pieces.iter().enumerate() {
                 if let Some(piece) = call.get(round) {
@@ -368,7 +407,9 @@ pub(crate) fn frame(event: &Value) -> Bytes {
 
 /// The frames of an answer of so many words.
 pub(crate) fn fixed_frames(tokens: usize) -> Arc<[Bytes]> {
-    let Body::Answer(answer) = Turn::words(tokens).usage(100, tokens as u64).body else { return Arc::new([]) };
+    let Body::Answer(answer) = Turn::words(tokens).usage(100, tokens as u64).body else {
+        return Arc::new([]);
+    };
     answer
         .steps()
         .into_iter()

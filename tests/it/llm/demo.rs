@@ -1,0 +1,541 @@
+//! The built-in model at work: its tool calls are executed for real, in a folder of their own, by a plain shell.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use runyard::llm::{ChatMessage, Demo, EndReason, ModelRequest, ToolRequest, ToolSpec};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::{ask, bash_tool};
+
+/// A workspace with the three tools that the model uses.
+struct Desk {
+    folder: TempDir,
+    path: String,
+    broken: BTreeSet<&'static str>,
+    offered: Vec<&'static str>,
+    calls: Vec<(String, Value)>,
+    messages: Vec<ChatMessage>,
+}
+
+impl Desk {
+    fn new(files: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, content) in files {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        Self {
+            folder,
+            path: std::env::var("PATH").unwrap(),
+            broken: BTreeSet::new(),
+            offered: vec!["bash", "write", "read"],
+            calls: Vec::new(),
+            messages: Vec::new(),
+        }
+    }
+
+    /// A PATH with the usual small programs and no Python.
+    fn without_python(mut self) -> Self {
+        let programs = self.folder.path().join(".programs");
+        fs::create_dir(&programs).unwrap();
+        let names = ["sh", "awk", "head", "wc", "tr", "cat", "mkdir", "sort", "find", "ls"];
+        for (name, found) in names.map(|name| (name, find_program(name))) {
+            std::os::unix::fs::symlink(found, programs.join(name)).unwrap();
+        }
+        self.path = programs.to_str().unwrap().to_owned();
+        self
+    }
+
+    /// Says something and works until the model has nothing more to do; gives its last words.
+    async fn say(&mut self, text: &str) -> String {
+        self.messages.push(ChatMessage::User { text: text.to_owned() });
+        for _ in 0..15 {
+            let request = ModelRequest {
+                model: "demo".to_owned(),
+                system: "You are an agent.".to_owned(),
+                messages: self.messages.clone(),
+                tools: self.offered.iter().map(|name| spec(name)).collect(),
+                max_output_tokens: 8192,
+            };
+            let heard = ask(&Demo, request.clone()).await;
+            assert_eq!(heard.end, Some(EndReason::Done));
+            let usage = heard.usage.expect("an estimate");
+            assert!(usage.input > 0 && usage.output > 0);
+            let again = ask(&Demo, request).await;
+            assert_eq!(
+                (&heard.text, &heard.calls),
+                (&again.text, &again.calls),
+                "the same for the same"
+            );
+            self.messages.push(ChatMessage::Assistant {
+                text: heard.text.clone(),
+                tool_calls: heard.calls.clone(),
+            });
+            if heard.calls.is_empty() {
+                assert!(heard.deltas > 3, "in small pieces");
+                return heard.text;
+            }
+            for call in heard.calls {
+                self.execute(&call);
+            }
+        }
+        panic!("the model does not come to an end: {:?}", self.calls);
+    }
+
+    fn execute(&mut self, call: &ToolRequest) {
+        let arguments: Value = serde_json::from_str(&call.arguments).expect("arguments are JSON");
+        assert!(
+            self.offered.contains(&call.name.as_str()),
+            "{} was not offered",
+            call.name
+        );
+        self.calls.push((call.name.clone(), arguments.clone()));
+        let answer = if self.broken.contains(call.name.as_str()) {
+            Err("the tool is out of order".to_owned())
+        } else {
+            self.run(&call.name, &arguments)
+        };
+        let (text, is_error) = answer.map_or_else(|text| (text, true), |text| (text, false));
+        let (tool_call_id, name) = (call.id.clone(), call.name.clone());
+        self.messages.push(ChatMessage::Tool {
+            tool_call_id,
+            name,
+            text,
+            is_error,
+        });
+    }
+
+    fn run(&self, tool: &str, arguments: &Value) -> Result<String, String> {
+        let path = || self.folder.path().join(arguments["path"].as_str().expect("a path"));
+        match tool {
+            "bash" => {
+                let output = Command::new("/bin/sh")
+                    .args(["-c", arguments["command"].as_str().expect("a command")])
+                    .current_dir(self.folder.path())
+                    .env_clear()
+                    .env("PATH", &self.path)
+                    .output()
+                    .unwrap();
+                let all = [output.stdout, output.stderr].concat();
+                let text = String::from_utf8_lossy(&all).into_owned();
+                if output.status.success() {
+                    Ok(text)
+                } else {
+                    Err(format!("{text}\n{}", output.status))
+                }
+            }
+            "write" => {
+                fs::create_dir_all(path().parent().unwrap()).unwrap();
+                fs::write(path(), arguments["content"].as_str().unwrap()).unwrap();
+                Ok("written".to_owned())
+            }
+            "read" => fs::read_to_string(path()).map_err(|error| error.to_string()),
+            other => panic!("unknown tool {other}"),
+        }
+    }
+
+    fn file(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    fn has(&self, name: &str) -> bool {
+        self.folder.path().join(name).exists()
+    }
+
+    /// The chart, after a check that it is a drawing that stays in its frame.
+    fn chart(&self) -> String {
+        let svg = self.file("output/chart.svg");
+        assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.trim_end().ends_with("</svg>"));
+        assert_well_formed(&svg);
+        assert!(!svg.contains("nan") && !svg.contains("inf"), "{svg}");
+        svg
+    }
+}
+
+fn find_program(name: &str) -> PathBuf {
+    let places = ["/usr/bin", "/bin", "/usr/local/bin"];
+    places
+        .iter()
+        .map(|place| Path::new(place).join(name))
+        .find(|path| path.exists())
+        .expect(name)
+}
+
+fn spec(name: &str) -> ToolSpec {
+    if name == "bash" {
+        return bash_tool();
+    }
+    ToolSpec {
+        name: name.to_owned(),
+        description: format!("The tool {name}."),
+        parameters: json!({"type": "object", "properties": {"path": {"type": "string"}, "content": {"type": "string"}}}),
+    }
+}
+
+/// Every tag is closed in order and every `&` begins a known entity.
+fn assert_well_formed(svg: &str) {
+    let mut open: Vec<&str> = Vec::new();
+    for part in svg.split('<').skip(1) {
+        let (tag, text) = part.split_once('>').expect("a tag ends");
+        assert!(!text.contains('>'), "a bare >: {part}");
+        for entity in text.split('&').skip(1) {
+            assert!(
+                ["amp;", "lt;", "gt;", "quot;"]
+                    .iter()
+                    .any(|known| entity.starts_with(known)),
+                "{text}"
+            );
+        }
+        assert_eq!(tag.matches('"').count() % 2, 0, "{tag}");
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop(), Some(name));
+        } else if !tag.ends_with('/') {
+            open.push(tag.split_whitespace().next().unwrap());
+        }
+    }
+    assert!(open.is_empty(), "{open:?}");
+}
+
+const SALES: &str = "date,region,product,units,revenue\n\
+    2026-01-03,North,Lamp,3,120.50\n2026-01-09,South,Desk,1,300\n2026-01-20,North,Chair,4,240.00\n\
+    2026-02-02,East,Lamp,2,80.25\n2026-02-11,South,Lamp,5,200.75\n2026-02-25,North,Desk,2,600\n\
+    2026-03-01,East,Chair,1,60\n2026-03-15,West,Desk,3,900\n2026-03-28,South,Chair,6,360\n";
+
+/// The same table through both languages: the same numbers, in all that is made.
+async fn both_ways(files: &[(&str, &str)], prompt: &str) -> (String, Desk, Desk) {
+    let (mut python, mut awk) = (Desk::new(files), Desk::new(files).without_python());
+    let (said, said_awk) = (python.say(prompt).await, awk.say(prompt).await);
+    let ran = |desk: &Desk, what: &str| {
+        desk.calls
+            .iter()
+            .any(|(_, call)| call["command"].as_str().is_some_and(|c| c.contains(what)))
+    };
+    assert!(ran(&python, "python3 output/analyze.py"), "{said}");
+    assert!(
+        ran(&awk, "sh output/analyze.sh") && !ran(&awk, "python3 output"),
+        "{said_awk}"
+    );
+    assert_eq!(said.replace("analyze.py", "analyze.sh"), said_awk);
+    let report = python.file("output/report.md").replace("analyze.py", "analyze.sh");
+    assert_eq!(report, awk.file("output/report.md"));
+    let labels = |desk: &Desk| -> Vec<String> {
+        let svg = if desk.has("output/chart.svg") {
+            desk.chart()
+        } else {
+            return Vec::new();
+        };
+        svg.split("<text")
+            .skip(1)
+            .map(|part| part.split('>').nth(1).unwrap().replace("</text", ""))
+            .collect()
+    };
+    assert_eq!(labels(&python), labels(&awk), "the same words in both charts");
+    (said, python, awk)
+}
+
+#[tokio::test]
+async fn a_table_with_dates_becomes_a_report_and_a_line_chart() {
+    let prompt = "Analyze data.csv and create visualizations\n\nFiles in /workspace: data.csv";
+    let (said, desk, _) = both_ways(&[("data.csv", SALES)], prompt).await;
+    for expected in [
+        "9 rows",
+        "5 columns",
+        "2,861.5",
+        "2026-03-15 with 900",
+        "output/report.md",
+        "output/chart.svg",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    let report = desk.file("output/report.md");
+    for expected in [
+        "# data.csv",
+        "9 rows, 5 columns",
+        "![Revenue by date](chart.svg)",
+        "| 2026-01-09 | 300 |",
+    ] {
+        assert!(report.contains(expected), "{expected}: {report}");
+    }
+    let chart = desk.chart();
+    for expected in [
+        "<polyline",
+        ">Revenue by date<",
+        ">sum of revenue<",
+        ">2026-01-03<",
+        ">800<",
+    ] {
+        assert!(chart.contains(expected), "{expected}: {chart}");
+    }
+    let tools: Vec<&str> = desk.calls.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(tools, ["bash", "write", "bash", "read"], "looks, writes, runs, reads");
+}
+
+#[tokio::test]
+async fn the_users_words_choose_the_columns() {
+    let (said, desk, _) = both_ways(&[("data.csv", SALES)], "Chart the units by region of data.csv").await;
+    assert!(
+        said.contains("**Units by region**") && said.contains("Highest: South with 12"),
+        "{said}"
+    );
+    let chart = desk.chart();
+    assert!(
+        chart.contains(">North<") && chart.contains("<title>South: 12</title>"),
+        "{chart}"
+    );
+}
+
+#[tokio::test]
+async fn other_tables_in_other_spellings_are_understood() {
+    let quoted = "name,note,amount\n\"Müller, Anna\",\"said \"\"hi\"\" & left <b>\",\"1,200.50\"\n\
+        \"O'Neil\",\"two\nlines\",300\n\"Müller, Anna\",,-50\nLee,n/a,\n";
+    let semicolons = "Stadt;Umsatz\nBerlin;1.200,50\nKöln;800,25\nBerlin;99,25\n";
+    let tabs = "country\tpopulation\nChad\t17000000\nPeru\t34000000\nFiji\t900000\n";
+    let table: Vec<(&str, &str, Vec<&str>)> = vec![
+        (
+            "quoted.csv",
+            quoted,
+            vec![
+                "Müller, Anna with 1,150.5",
+                "O'Neil with 300",
+                "4 rows",
+                "In all: 1,450.5",
+            ],
+        ),
+        (
+            "umsatz.csv",
+            semicolons,
+            vec!["Berlin with 1,299.75", "Köln with 800.25", "separated by semicolons"],
+        ),
+        (
+            "countries.tsv",
+            tabs,
+            vec!["Peru with 34,000,000", "In all: 51,900,000", "separated by tabs"],
+        ),
+        (
+            "months.csv",
+            "month,visits\nJan,5\nFeb,9\nMar,2\n",
+            vec!["Feb with 9, then Jan with 5 and Mar with 2"],
+        ),
+        (
+            "pipes.csv",
+            "who|price\na|$10.00\nb|$20.00\na|$30.00\nb|$2\na|$3\n",
+            vec!["Highest: a with 14.33", "Average price"],
+        ),
+        (
+            "plain.csv",
+            "1,5\n2,6\n3,7\n",
+            vec!["3 rows", "column 1", "Distribution of column 1"],
+        ),
+        (
+            "words.csv",
+            "color,size\nred,L\nblue,M\nred,S\nred,L\n",
+            vec!["red with 3", "Rows by color"],
+        ),
+        (
+            "lines.csv",
+            "city,n\r\nRome,1\r\n\r\nOslo,2\r\nRome,4\r\n",
+            vec!["Rome with 5", "3 rows"],
+        ),
+        (
+            "bom.csv",
+            "\u{feff}city,n\nRome,1\nOslo,2\n",
+            vec!["Oslo with 2", "city (text)"],
+        ),
+        ("zero.csv", "city,n\nRome,0\nOslo,0\n", vec!["Oslo with 0"]),
+        (
+            "minus.csv",
+            "city,n\nRome,-5\nOslo,-2.5\n",
+            vec!["Oslo with -2.5", "In all: -7.5"],
+        ),
+        ("odd names.csv", "city,n\nRome,1\n", vec!["Rome with 1"]),
+        (
+            "it's.csv",
+            "a|b,\"$(touch x) `ls` \\ 'q'\"\nRome,1\nOslo,2\n",
+            vec!["Oslo with 2"],
+        ),
+        ("-n.csv", "city,n\nRome,1\nOslo,2\n", vec!["Oslo with 2"]),
+        ("ragged.csv", "a,b,c\nx,1\ny,2,3,4\nz\n", vec!["3 rows", "y with 2"]),
+    ];
+    for (name, content, expected) in table {
+        let prompt = format!("What is in it?\n\nFiles in /workspace: {name}");
+        let (said, desk, _) = both_ways(&[(name, content)], &prompt).await;
+        for expected in expected {
+            assert!(said.contains(expected), "{name}: {expected}: {said}");
+        }
+        desk.chart();
+        assert!(!desk.has("x"), "{name}: a name was executed");
+    }
+}
+
+#[tokio::test]
+async fn tables_without_rows_are_said_to_be_empty() {
+    let (said, desk, _) = both_ways(&[("head.csv", "name,amount\n")], "Analyze head.csv").await;
+    assert!(said.contains("0 rows") && said.contains("not a single row"), "{said}");
+    assert!(!desk.has("output/chart.svg") && desk.file("output/report.md").contains("0 rows, 2 columns"));
+
+    for (content, expected) in [("", "is empty"), ("\n\n  \n", "only blank lines")] {
+        let mut desk = Desk::new(&[("nothing.csv", content)]);
+        let said = desk.say("Analyze nothing.csv").await;
+        assert!(said.contains(expected), "{said}");
+        assert!(!desk.has("output"));
+    }
+    let mut desk = Desk::new(&[]);
+    let said = desk.say("Analyze missing.csv").await;
+    assert!(said.contains("There is no file missing.csv"), "{said}");
+}
+
+#[tokio::test]
+async fn a_large_table_is_read_by_the_script_and_not_by_the_model() {
+    let mut text = String::from("day,sensor,value\n");
+    for n in 0..60_000_u32 {
+        text.push_str(&format!(
+            "{}-{:02}-{:02},s{},{}\n",
+            2001 + n % 20,
+            1 + n % 12,
+            1 + n % 28,
+            n % 500,
+            n % 97
+        ));
+    }
+    let (said, desk, awk) = both_ways(&[("big.csv", &text)], "Analyze big.csv").await;
+    assert!(said.contains("60000 rows"), "{said}");
+    for desk in [&desk, &awk] {
+        let read: usize = desk
+            .messages
+            .iter()
+            .map(|message| {
+                if let ChatMessage::Tool { text, .. } = message {
+                    text.len()
+                } else {
+                    0
+                }
+            })
+            .sum();
+        assert!(read < 20_000, "{read} bytes of {} were shown to the model", text.len());
+        assert!(desk.chart().len() < 60_000);
+    }
+}
+
+#[tokio::test]
+async fn a_failing_tool_leads_to_another_way_or_an_explanation() {
+    let prompt = "Analyze data.csv";
+    let mut desk = Desk::new(&[("data.csv", SALES)]);
+    desk.broken.insert("write");
+    let said = desk.say(prompt).await;
+    assert!(
+        said.contains("2,861.5") && desk.has("output/chart.svg"),
+        "the shell saves the script: {said}"
+    );
+
+    let mut desk = Desk::new(&[("data.csv", SALES)]);
+    desk.broken.insert("read");
+    let said = desk.say(prompt).await;
+    assert!(
+        said.contains("2,861.5") && said.contains("could not read the report back"),
+        "{said}"
+    );
+
+    let mut desk = Desk::new(&[("data.csv", SALES)]);
+    desk.broken.insert("bash");
+    let said = desk.say(prompt).await;
+    assert!(
+        said.contains("could not look at data.csv") && said.contains("out of order"),
+        "{said}"
+    );
+
+    let mut desk = Desk::new(&[("data.csv", SALES)]);
+    desk.offered = vec!["bash"];
+    let said = desk.say(prompt).await;
+    assert!(
+        said.contains("2,861.5") && desk.has("output/chart.svg"),
+        "bash alone is enough: {said}"
+    );
+}
+
+#[tokio::test]
+async fn a_python_that_does_not_work_is_replaced_by_awk() {
+    let mut desk = Desk::new(&[("data.csv", SALES)]).without_python();
+    let python = desk.folder.path().join(".programs/python3");
+    fs::write(&python, "#!/bin/sh\necho 'ImportError: no csv' >&2\nexit 1\n").unwrap();
+    fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let said = desk.say("Analyze data.csv").await;
+    assert!(said.contains("2,861.5") && said.contains("output/analyze.sh"), "{said}");
+    let told = desk.messages.iter().any(|message| {
+        matches!(message, ChatMessage::Assistant { text, .. } if text.contains("ImportError") && text.contains("awk"))
+    });
+    assert!(told, "the change of mind is explained");
+
+    fs::remove_file(desk.folder.path().join(".programs/awk")).unwrap();
+    let mut desk = Desk {
+        messages: Vec::new(),
+        calls: Vec::new(),
+        ..desk
+    };
+    let said = desk.say("Analyze data.csv").await;
+    assert!(said.contains("did not get through") && said.contains("awk"), "{said}");
+}
+
+#[tokio::test]
+async fn other_files_are_counted_and_found() {
+    let poem = "The sea is wide\nthe sea is deep\n\nthe SEAGULLS sleep\n";
+    let mut desk = Desk::new(&[("poem.txt", poem)]).without_python();
+    let said = desk.say("Summarize this\n\nFiles in /workspace: poem.txt").await;
+    for expected in ["4 lines (1 of them blank)", "11 words", "52 bytes", "output/report.md"] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(
+        desk.file("output/report.md").contains("| seagulls | 1 |"),
+        "{}",
+        desk.file("output/report.md")
+    );
+
+    let mut desk = Desk::new(&[("deep/er/sales.csv", SALES), ("note.txt", "hi")]);
+    let said = desk.say("Please make a chart of my data").await;
+    assert!(said.contains("deep/er/sales.csv") && said.contains("2,861.5"), "{said}");
+    let said = desk.say("And the units by product?").await;
+    assert!(
+        said.contains("built-in demo model"),
+        "a question without a file is not guessed at: {said}"
+    );
+    let said = desk.say("Make a chart of the units by product in that file").await;
+    assert!(said.contains("**Units by product**"), "{said}");
+
+    let mut desk = Desk::new(&[]);
+    fs::write(desk.folder.path().join("photo.bin"), [0_u8, 159, 146, 150, 0, 1]).unwrap();
+    let said = desk.say("What is this?\n\nFiles in /workspace: photo.bin").await;
+    assert!(said.contains("not text") && said.contains("6 bytes"), "{said}");
+}
+
+#[tokio::test]
+async fn without_files_or_tools_it_says_honestly_what_it_is() {
+    for prompt in [
+        "What is the capital of France?",
+        "Write a Python function that sorts a list",
+        "",
+        "hi 🦀",
+    ] {
+        let mut desk = Desk::new(&[]);
+        let said = desk.say(prompt).await;
+        assert!(
+            said.contains("built-in demo model") && said.contains("RUNYARD_OPENAI_BASE_URL"),
+            "{prompt}: {said}"
+        );
+        assert!(!said.contains("Paris") && desk.calls.is_empty(), "{prompt}");
+    }
+    let mut desk = Desk::new(&[]);
+    let said = desk.say("Analyze my data and draw a chart").await;
+    assert!(said.contains("no file in the workspace"), "{said}");
+    assert_eq!(desk.calls.len(), 1, "it looked");
+
+    let mut desk = Desk::new(&[("data.csv", SALES)]);
+    desk.offered.clear();
+    let said = desk.say("Analyze data.csv").await;
+    assert!(said.contains("no tools in this run") && desk.calls.is_empty(), "{said}");
+}
