@@ -1,1 +1,23 @@
-//! To come.
+//! Agents and their versions. A version is what runs; a run is pinned to the one it started with.
+
+pub mod create;
+pub mod default;
+pub mod list;
+pub mod mcp;
+pub mod table;
+pub mod tools;
+pub mod version;
+
+pub use create::{NewAgent, create};
+pub use list::{Listing, Order, list, load};
+
+use table::{agent, version as version_table};
+
+/// An agent with its current version.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Agent {
+    /// The agent's row.
+    pub row: agent::Model,
+    /// Its current version's row.
+    pub version: version_table::Model,
+}

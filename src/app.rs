@@ -1,1 +1,82 @@
-//! To come.
+//! The few handles that everything works with, made once at start.
+
+use std::{ops::Deref, sync::Arc};
+
+use crate::{
+    accounts::Accounts,
+    clock::Clock,
+    config::{Config, ModelTable, TierTable},
+    db::Db,
+    error::Result,
+    events::Hub,
+    llm::Models,
+    runs::{Journal, Wake},
+    sandbox::Sandboxes,
+};
+
+/// The handles; cheap to clone.
+#[derive(Clone)]
+pub struct App {
+    handles: Arc<Handles>,
+}
+
+/// What an [`App`] holds.
+pub struct Handles {
+    /// The configuration.
+    pub config: Config,
+    /// The time.
+    pub clock: Clock,
+    /// The database.
+    pub db: Db,
+    /// The tiers.
+    pub tiers: TierTable,
+    /// The public models.
+    pub models: ModelTable,
+    /// The memory of known subjects.
+    pub accounts: Accounts,
+    /// The newest events of live runs.
+    pub hub: Hub,
+    /// The one writer of running runs.
+    pub journal: Journal,
+    /// Tells the worker of new work and of stops.
+    pub wake: Wake,
+    /// Where tools run.
+    pub sandboxes: Sandboxes,
+    /// The models that answer.
+    pub llm: Models,
+}
+
+impl Deref for App {
+    type Target = Handles;
+
+    fn deref(&self) -> &Handles {
+        &self.handles
+    }
+}
+
+impl App {
+    /// Opens the database, finds out about the sandbox and the models, and starts the journal.
+    ///
+    /// # Errors
+    /// What stops a start, in words that say what to do.
+    pub async fn open(config: Config) -> Result<Self> {
+        let clock = Clock::default();
+        let db = Db::open(&config).await?;
+        let hub = Hub::default();
+        let journal = Journal::start(db.clone(), hub.clone(), clock.clone());
+        let handles = Handles {
+            tiers: config.tier_table(),
+            models: config.model_table(),
+            accounts: Accounts::default(),
+            sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
+            llm: Models::new(&config)?,
+            wake: Wake::default(),
+            journal,
+            hub,
+            db,
+            clock,
+            config,
+        };
+        Ok(Self { handles: Arc::new(handles) })
+    }
+}

@@ -1,9 +1,278 @@
-//! To come.
+//! The database: SQLite by default, PostgreSQL when told; one set of rules for both.
+//!
+//! Reading uses a pool. Writing always goes through [`Db::begin`], a named unit of work: on PostgreSQL an ordinary
+//! transaction, on SQLite a savepoint in a batch that the writer lane (`db/lane.rs`) commits once for all who wait.
+//! Nothing awaits a model, a sandbox, the network or a file between `begin` and `commit`.
 
-use crate::{config::Config, error::Result};
+mod lane;
 
-/// Migrates.
-#[expect(clippy::unused_async, reason = "to come")]
-pub async fn migrate(_config: &Config) -> Result<()> {
-    Ok(())
+use std::{fs::File, path::Path, time::Duration};
+
+use runyard_migrations::{Migrator, MigratorTrait};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
+    QueryResult, SqlErr, Statement, TransactionTrait,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+use secrecy::ExposeSecret;
+use tracing::warn;
+
+use crate::{
+    config::Config,
+    error::{Code, Error, Result},
+};
+use lane::{Lane, Seat};
+
+/// Connections that read at the same time, on SQLite.
+const SQLITE_READERS: u32 = 4;
+/// Connections to PostgreSQL.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long a unit of work waits for a connection before it is refused.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A handle to the database; cheap to clone.
+#[derive(Clone)]
+pub struct Db {
+    readers: DatabaseConnection,
+    writer: Writer,
+}
+
+#[derive(Clone)]
+enum Writer {
+    Lane(Lane),
+    Pool,
+}
+
+impl Db {
+    /// Connects and applies the migrations.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, saying which database and what to do.
+    pub async fn open(config: &Config) -> Result<Self> {
+        match &config.database_url {
+            Some(url) => Self::open_postgres(url.expose_secret()).await,
+            None => Self::open_sqlite(&config.data_dir).await,
+        }
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(Error::invalid(
+                "the database URL must start with postgres:// (leave it out to use SQLite in the data folder)",
+            ));
+        }
+        let mut options = ConnectOptions::new(url.to_owned());
+        options.max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+        let pool = Database::connect(options).await.map_err(|error| {
+            Error::new(Code::Unavailable, "cannot reach PostgreSQL; check RUNYARD_DATABASE_URL and that the server runs")
+                .caused_by(error)
+        })?;
+        Migrator::up(&pool, None).await.map_err(migration_failed)?;
+        Ok(Self { readers: pool, writer: Writer::Pool })
+    }
+
+    async fn open_sqlite(data_dir: &Path) -> Result<Self> {
+        let lock = lock_folder(data_dir)?;
+        let file = data_dir.join("runyard.db");
+        let writer = connect_sqlite(&file, 1).await?;
+        Migrator::up(&writer, None).await.map_err(migration_failed)?;
+        let readers = connect_sqlite(&file, SQLITE_READERS).await?;
+        Ok(Self { readers, writer: Writer::Lane(Lane::start(writer, lock)) })
+    }
+
+    /// For reading outside a unit of work: sees what is committed.
+    pub fn read(&self) -> &DatabaseConnection {
+        &self.readers
+    }
+
+    /// Whether only this process can use the database, so that leases of an earlier process are void.
+    pub fn is_private(&self) -> bool {
+        matches!(self.writer, Writer::Lane(_))
+    }
+
+    /// The database's name for people: `sqlite` or `postgres`.
+    pub fn name(&self) -> &'static str {
+        match self.writer {
+            Writer::Lane(_) => "sqlite",
+            Writer::Pool => "postgres",
+        }
+    }
+
+    /// Begins a named unit of work. Dropped without [`Tx::commit`] it leaves no trace.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, when the database is.
+    pub async fn begin(&self, name: &'static str) -> Result<Tx> {
+        let (tx, seat) = match &self.writer {
+            Writer::Lane(lane) => {
+                let (tx, seat) = lane.unit().await?;
+                (tx, Some(seat))
+            }
+            Writer::Pool => (self.readers.begin().await.map_err(from_db)?, None),
+        };
+        Ok(Tx { name, tx: Some(tx), seat })
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        self.readers.ping().await.map_err(from_db)
+    }
+}
+
+/// Applies the migrations and returns.
+///
+/// # Errors
+/// As [`Db::open`].
+pub async fn migrate(config: &Config) -> Result<()> {
+    Db::open(config).await.map(drop)
+}
+
+/// A unit of work in progress.
+pub struct Tx {
+    name: &'static str,
+    tx: Option<DatabaseTransaction>,
+    seat: Option<Seat>,
+}
+
+impl Tx {
+    /// Makes the unit durable; returns after the commit that holds it.
+    ///
+    /// # Errors
+    /// CONTENDED when the database asks to try again, else INTERNAL. The unit has left no trace then, except that a
+    /// connection lost in mid-commit leaves it unknown.
+    pub async fn commit(mut self) -> Result<()> {
+        let Some(tx) = self.tx.take() else { return Err(Error::internal("database", "a unit of work was used twice")) };
+        tx.commit().await.map_err(|error| self.explain(error))?;
+        match self.seat.take() {
+            Some(seat) => seat.committed().await.map_err(|error| {
+                Error::internal("the database could not commit", format!("{}: {error}", self.name))
+            }),
+            None => Ok(()),
+        }
+    }
+
+    fn explain(&self, error: DbErr) -> Error {
+        let error = from_db(error);
+        warn!(unit = self.name, %error, "a unit of work failed to commit");
+        error
+    }
+
+    fn inner(&self) -> Result<&DatabaseTransaction, DbErr> {
+        self.tx.as_ref().ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
+    }
+
+    /// Executes statements that need no answer; in one round trip on SQLite, where a round trip is a change of threads.
+    ///
+    /// # Errors
+    /// As every statement; those before the failing one have been executed.
+    pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
+        if self.get_database_backend() != DbBackend::Sqlite {
+            for statement in statements {
+                self.execute_raw(statement).await?;
+            }
+            return Ok(());
+        }
+        let mut sql = String::new();
+        let mut values = Vec::new();
+        for statement in statements {
+            sql.push_str(&statement.sql);
+            sql.push(';');
+            values.extend(statement.values.into_iter().flat_map(|values| values.0));
+        }
+        if sql.is_empty() {
+            return Ok(());
+        }
+        self.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await.map(drop)
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Tx {
+    fn get_database_backend(&self) -> DbBackend {
+        if self.seat.is_some() { DbBackend::Sqlite } else { DbBackend::Postgres }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        self.inner()?.execute_raw(statement).await
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        self.inner()?.execute_unprepared(sql).await
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        self.inner()?.query_one_raw(statement).await
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        self.inner()?.query_all_raw(statement).await
+    }
+}
+
+/// What a database error means: a broken connection is UNAVAILABLE, a lost race CONTENDED, the rest our fault.
+pub fn from_db(error: DbErr) -> Error {
+    let text = error.to_string();
+    match &error {
+        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
+            Error::new(Code::Unavailable, "the database is not available").caused_by(text)
+        }
+        _ if text.contains("deadlock detected") || text.contains("could not serialize") => {
+            Error::new(Code::Contended, "somebody else was faster; try again").caused_by(text)
+        }
+        _ => Error::internal("the database refused", text),
+    }
+}
+
+/// Whether an error says that a unique key exists already.
+pub fn is_duplicate(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}
+
+impl From<DbErr> for Error {
+    fn from(error: DbErr) -> Self {
+        from_db(error)
+    }
+}
+
+async fn connect_sqlite(file: &Path, connections: u32) -> Result<DatabaseConnection> {
+    let url = format!("sqlite://{}?mode=rwc", file.display());
+    let mut options = ConnectOptions::new(url);
+    options
+        .min_connections(1)
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(ACQUIRE_TIMEOUT)
+                .statement_cache_capacity(256)
+                .pragma("wal_autocheckpoint", "4000")
+        });
+    Database::connect(options).await.map_err(|error| {
+        Error::new(Code::Unavailable, format!("cannot open the database {}; check that the data folder is writable", file.display()))
+            .caused_by(error)
+    })
+}
+
+/// Keeps a second process away from the data folder: its leases and its writer lane assume that there is none.
+fn lock_folder(data_dir: &Path) -> Result<File> {
+    let fault = |error: std::io::Error| {
+        Error::new(Code::Unavailable, format!("cannot use the data folder {}: {error}", data_dir.display()))
+    };
+    std::fs::create_dir_all(data_dir).map_err(fault)?;
+    let lock = File::options().create(true).truncate(false).write(true).open(data_dir.join("lock")).map_err(fault)?;
+    lock.try_lock().map_err(|_| {
+        Error::new(
+            Code::Unavailable,
+            format!("another runyard uses the data folder {}; stop it or name another with RUNYARD_DATA_DIR", data_dir.display()),
+        )
+    })?;
+    Ok(lock)
+}
+
+fn migration_failed(error: DbErr) -> Error {
+    Error::new(Code::Unavailable, "the database schema could not be brought up to date").caused_by(error)
 }

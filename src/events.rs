@@ -1,5 +1,62 @@
 //! The events of runs: the journal that is also the stream.
+//!
+//! An event is durable before anybody sees it. `events/table.rs` holds the rows, `events/hub.rs` keeps a bounded ring of
+//! each live run's newest events, `events/follow.rs` reads from any cursor. Memory is only a cache of what is committed.
 
 pub mod encoded;
+pub mod follow;
+pub mod hub;
+pub mod table;
 
 pub use encoded::EncodedEvent;
+pub use follow::follow;
+pub use hub::{Hub, Ring};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use prost::Message;
+use uuid::Uuid;
+
+use crate::v1::{RunEvent, RunStatus, StatusChanged, run_event::Event};
+
+/// An event as it is stored and sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stored {
+    /// Its position in the run, from 1.
+    pub sequence: i64,
+    /// Whether it is the run's last.
+    pub terminal: bool,
+    /// The encoded `RunEvent`.
+    pub bytes: Bytes,
+}
+
+impl Stored {
+    /// Encodes an event at its position.
+    pub fn new(run_id: Uuid, sequence: i64, at: DateTime<Utc>, event: Event) -> Self {
+        let terminal = matches!(&event, Event::Status(status) if status.status() != RunStatus::Running);
+        let event = RunEvent {
+            agent_run_id: run_id.to_string(),
+            sequence,
+            created_at: Some(timestamp(at)),
+            event: Some(event),
+        };
+        Self { sequence, terminal, bytes: event.encode_to_vec().into() }
+    }
+}
+
+/// The event that a run has a new state.
+pub fn status(status: RunStatus, error: Option<(&str, &str)>) -> Event {
+    Event::Status(StatusChanged {
+        status: status.into(),
+        error_code: error.map(|(code, _)| code.to_owned()),
+        message: error.map(|(_, message)| message.to_owned()),
+    })
+}
+
+/// A time of the core as one of the contract.
+pub fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
+    prost_types::Timestamp {
+        seconds: at.timestamp(),
+        nanos: i32::try_from(at.timestamp_subsec_nanos()).unwrap_or_default(),
+    }
+}

@@ -1,1 +1,203 @@
-//! To come.
+//! What a plan allows. Pure: facts in, an admission or a refusal in the seeds' words out.
+//!
+//! Called inside the writing transaction, under the account's lock, so that what is counted is what is there.
+
+use uuid::Uuid;
+
+use crate::{
+    config::{Limits, ModelTable, Tier},
+    error::{Code, Error, Facts, Result},
+};
+
+/// The caller's plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan<'a> {
+    /// The tier.
+    pub tier: &'a Tier,
+    /// Whether plans are enforced at all.
+    pub limits: Limits,
+}
+
+/// What a start asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct Ask<'a> {
+    /// The model that was asked for, or the agent's.
+    pub model: Option<&'a str>,
+    /// Whether a thread is made.
+    pub makes_thread: bool,
+    /// Whether a project is made.
+    pub makes_project: bool,
+}
+
+/// What the account has now.
+#[derive(Clone, Debug, Default)]
+pub struct Load {
+    /// The threads of its unfinished runs, one entry a run.
+    pub running_threads: Vec<Uuid>,
+    /// Its threads.
+    pub threads: i64,
+    /// Its projects.
+    pub projects: i64,
+}
+
+/// The permission to make a run; only [`admit`] gives it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admission {
+    model: String,
+    downgraded_from: Option<String>,
+}
+
+impl Admission {
+    /// The public name of the model that runs.
+    pub fn model(&self) -> &str {
+        &self.model
+    }
+
+    /// The model that was asked for, when the plan gives another.
+    pub fn downgraded_from(&self) -> Option<&str> {
+        self.downgraded_from.as_deref()
+    }
+}
+
+impl Plan<'_> {
+    fn limit(&self, limit: Option<i32>) -> Option<i32> {
+        match self.limits {
+            Limits::On => limit,
+            Limits::Off => None,
+        }
+    }
+
+    /// The model that a run gets: the one asked for, the one that the plan gives instead, or the plan's default.
+    ///
+    /// # Errors
+    /// `UNKNOWN_MODEL`, or `MODEL_ACCESS_DENIED` in the seed's words.
+    pub fn model(&self, asked: Option<&str>, models: &ModelTable) -> Result<Admission> {
+        let name = asked.unwrap_or(&self.tier.default_model);
+        let model = models.load(name)?;
+        let admitted = |model: &str, from: Option<&str>| Admission {
+            model: model.to_owned(),
+            downgraded_from: from.map(str::to_owned),
+        };
+        if self.limits == Limits::Off || self.tier.includes(&model.name) {
+            return Ok(admitted(&model.name, None));
+        }
+        if let Some(instead) = self.tier.downgrades.get(&model.name) {
+            return Ok(admitted(instead, Some(name)));
+        }
+        let facts = Facts { tier_name: Some(self.tier.name.clone()), ..Facts::default() };
+        let message =
+            format!("Your current subscription plan does not include access to {name}. Please upgrade your subscription.");
+        Err(Error::new(Code::ModelAccessDenied, message).with_facts(facts))
+    }
+}
+
+/// Decides about a start. The order is the contract's: model, threads, projects, slots.
+///
+/// # Errors
+/// The refusals of the seed, with their facts.
+pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &Ask<'_>, load: &Load) -> Result<Admission> {
+    let admission = plan.model(ask.model, models)?;
+    if ask.makes_thread {
+        count(Code::ThreadLimitExceeded, "threads", load.threads, plan.limit(plan.tier.threads))?;
+    }
+    if ask.makes_project {
+        count(Code::ProjectLimitExceeded, "projects", load.projects, plan.limit(plan.tier.projects))?;
+    }
+    slots(&load.running_threads, plan.limit(plan.tier.concurrent_runs))?;
+    Ok(admission)
+}
+
+/// Decides about a new thread in a project that may be new, too.
+///
+/// # Errors
+/// `THREAD_LIMIT_EXCEEDED`, `PROJECT_LIMIT_EXCEEDED`.
+pub fn admit_thread(plan: &Plan<'_>, load: &Load, makes_project: bool) -> Result<()> {
+    count(Code::ThreadLimitExceeded, "threads", load.threads, plan.limit(plan.tier.threads))?;
+    let projects = if makes_project { plan.limit(plan.tier.projects) } else { None };
+    count(Code::ProjectLimitExceeded, "projects", load.projects, projects)
+}
+
+/// Decides about a new agent.
+///
+/// # Errors
+/// `AGENT_LIMIT_EXCEEDED` in the seed's words.
+pub fn admit_agent(plan: &Plan<'_>, agents: i64) -> Result<()> {
+    let Some(limit) = plan.limit(plan.tier.agents).filter(|limit| agents >= i64::from(*limit)) else { return Ok(()) };
+    let message = format!("Maximum of {limit} agents allowed for your current plan. You have {agents} agents.");
+    let facts = Facts {
+        current_count: Some(shown(agents)),
+        limit: Some(limit),
+        tier_name: Some(plan.tier.name.clone()),
+        ..Facts::default()
+    };
+    Err(Error::new(Code::AgentLimitExceeded, message).with_facts(facts))
+}
+
+fn count(code: Code, what: &str, current: i64, limit: Option<i32>) -> Result<()> {
+    let Some(limit) = limit.filter(|limit| current >= i64::from(*limit)) else { return Ok(()) };
+    let facts = Facts { current_count: Some(shown(current)), limit: Some(limit), ..Facts::default() };
+    Err(Error::new(code, format!("Maximum of {limit} {what} allowed.")).with_facts(facts))
+}
+
+fn slots(running: &[Uuid], limit: Option<i32>) -> Result<()> {
+    let count = i32::try_from(running.len()).unwrap_or(i32::MAX);
+    let Some(limit) = limit.filter(|limit| count >= *limit) else { return Ok(()) };
+    let mut running_thread_ids: Vec<String> = running.iter().map(Uuid::to_string).collect();
+    running_thread_ids.dedup();
+    let facts = Facts { running_thread_ids, running_count: Some(count), limit: Some(limit), ..Facts::default() };
+    let message = format!("Maximum of {limit} concurrent runs. You have {count} running.");
+    Err(Error::new(Code::AgentRunLimitExceeded, message).with_facts(facts))
+}
+
+fn shown(count: i64) -> i32 {
+    i32::try_from(count).unwrap_or(i32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+    use super::*;
+    use crate::config::Config;
+
+    fn decide(tier: &str, limits: Limits, model: Option<&str>, load: &Load) -> Result<Admission> {
+        let config = Config::parse("test", "").unwrap();
+        let tiers = config.tier_table();
+        let plan = Plan { tier: tiers.load(tier), limits };
+        admit(&plan, &config.model_table(), &Ask { model, makes_thread: true, makes_project: true }, load)
+    }
+
+    #[test]
+    fn the_last_free_slot_is_given_and_the_next_refused() {
+        let one = Load { running_threads: vec![Uuid::from_u128(7)], ..Load::default() };
+        assert!(decide("free", Limits::On, None, &Load::default()).is_ok());
+        let refused = decide("free", Limits::On, None, &one).unwrap_err();
+        assert_eq!(refused.code(), Code::AgentRunLimitExceeded);
+        assert_eq!(refused.message(), "Maximum of 1 concurrent runs. You have 1 running.");
+        assert!(decide("pro", Limits::On, None, &one).is_ok());
+        assert!(decide("free", Limits::Off, None, &one).is_ok());
+    }
+
+    #[test]
+    fn a_model_outside_the_plan_is_downgraded_or_refused() {
+        let free = |model| decide("free", Limits::On, Some(model), &Load::default());
+        let downgraded = free("kortix/basic").unwrap();
+        assert_eq!((downgraded.model(), downgraded.downgraded_from()), ("kortix/minimax", Some("kortix/basic")));
+        let refused = free("openai/gpt-5-nano-2025-08-07").unwrap_err();
+        assert_eq!(refused.code(), Code::ModelAccessDenied);
+        assert_eq!(
+            refused.message(),
+            "Your current subscription plan does not include access to openai/gpt-5-nano-2025-08-07. Please upgrade your subscription."
+        );
+        assert_eq!(free("nobody/knows").unwrap_err().code(), Code::UnknownModel);
+        assert!(decide("enterprise", Limits::On, Some("openai/gpt-5-nano"), &Load::default()).is_ok());
+    }
+
+    #[test]
+    fn threads_and_projects_are_counted_before_slots() {
+        let full = Load { running_threads: vec![Uuid::from_u128(7)], threads: 10, projects: 20 };
+        assert_eq!(decide("free", Limits::On, None, &full).unwrap_err().code(), Code::ThreadLimitExceeded);
+        let threads = Load { threads: 9, ..full };
+        assert_eq!(decide("free", Limits::On, None, &threads).unwrap_err().code(), Code::ProjectLimitExceeded);
+    }
+}

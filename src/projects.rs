@@ -1,1 +1,7 @@
-//! To come.
+//! Projects: a workspace and the threads around it. A project has one sandbox, made when it is first needed.
+
+pub mod list;
+pub mod sandbox;
+pub mod table;
+
+pub use list::{Project, find, list, load};

@@ -1,4 +1,19 @@
 //! What an agent can do: one file per tool, each with its JSON schema and limits.
+//!
+//! `worker` takes a [`Toolbox`] from [`core`] or [`none`] and gives it to the engine, which checks arguments against the
+//! schema before it calls a tool. Arguments never pass through a shell, except the one that bash is asked to run.
+
+pub mod bash;
+mod diff;
+pub mod edit;
+pub mod excerpt;
+mod files;
+pub mod glob;
+pub mod grep;
+mod lines;
+pub mod read;
+mod toolbox;
+pub mod write;
 
 use std::sync::Arc;
 
@@ -7,6 +22,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{error::Error, llm::ToolSpec, sandbox::Sandbox};
+
+pub use toolbox::{Toolbox, core, named, none};
 
 /// Whether a call changes anything; an interrupted call that may have is never silently repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

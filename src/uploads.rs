@@ -1,1 +1,40 @@
-//! To come.
+//! Uploads: files on their way into a workspace.
+//!
+//! The bytes lie in the staging folder under the upload's id until a run takes them; then they are renamed into the
+//! workspace. Where names come from is `uploads/name.rs`.
+
+pub mod name;
+pub mod place;
+pub mod receive;
+pub mod table;
+pub mod take;
+
+use std::path::PathBuf;
+
+use uuid::Uuid;
+
+use crate::{app::App, error::Result};
+
+/// How long an upload that nothing used is kept.
+pub const KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+
+/// The file of an upload that was not placed yet.
+pub fn staged(app: &App, upload_id: Uuid) -> PathBuf {
+    folder(app).join(upload_id.to_string())
+}
+
+/// The staging folder; on the file system of the workspaces, so that a file is placed by a rename.
+pub fn folder(app: &App) -> PathBuf {
+    app.config.data_dir.join("uploads")
+}
+
+/// The largest file that an account may upload, in bytes.
+///
+/// # Errors
+/// Those of the database.
+pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
+    use crate::accounts::{Scope, of, table};
+    let account = of::<table::Entity>(Scope::account(account_id)).one(app.db.read()).await?;
+    let tier = account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier));
+    Ok(tier.max_upload_bytes)
+}

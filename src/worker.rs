@@ -1,1 +1,143 @@
-//! To come.
+//! The worker: claims runs and drives them.
+//!
+//! One per process. It holds each run under a lease that it renews for all of them at once; a run that is not among the
+//! renewed ones is another worker's, and is dropped without a word. `worker/drive.rs` takes one run from claim to end.
+
+mod drive;
+mod history;
+mod sink;
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Semaphore, time::{MissedTickBehavior, interval, timeout}};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{error, info, warn};
+use uuid::Uuid;
+
+use crate::{app::App, error::Result, id, runs::claim};
+
+/// How long the worker waits for a hint before it looks for work by itself.
+const POLL: Duration = Duration::from_secs(1);
+/// Runs that are claimed in one transaction at most.
+const CLAIM_AT_ONCE: usize = 64;
+
+/// The tokens of the runs that a worker holds.
+#[derive(Clone, Default)]
+pub(crate) struct Held {
+    runs: Arc<Mutex<HashMap<Uuid, Tokens>>>,
+}
+
+/// The two ways in which a run is ended from outside.
+#[derive(Clone, Default)]
+pub(crate) struct Tokens {
+    /// Somebody asked the run to stop.
+    pub(crate) stop: CancellationToken,
+    /// The run is another worker's now, or this process ends: nothing more may be written.
+    pub(crate) lost: CancellationToken,
+}
+
+impl Held {
+    fn with<T>(&self, look: impl FnOnce(&mut HashMap<Uuid, Tokens>) -> T) -> T {
+        look(&mut self.runs.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Claims and drives runs until `shutdown`; then lets the running ones finish for the grace, and hands the others over.
+///
+/// # Errors
+/// Those of the database, when what an earlier process held cannot be let go at the start.
+pub async fn work(app: App, shutdown: CancellationToken) -> Result<()> {
+    let worker_id = id::new();
+    if app.db.is_private() {
+        claim::release_all(&app).await?;
+    }
+    let (held, tasks) = (Held::default(), TaskTracker::new());
+    let ended = CancellationToken::new();
+    let renewing = tokio::spawn(renew(app.clone(), worker_id, held.clone(), ended.clone()));
+    let slots = Arc::new(Semaphore::new(app.config.worker.max_runs));
+    let lease = Duration::from_secs(app.config.worker.lease_seconds);
+    while !shutdown.is_cancelled() {
+        let free = slots.available_permits().min(CLAIM_AT_ONCE);
+        let claimed = if free == 0 { Vec::new() } else {
+            claim::claim(&app, worker_id, free, lease).await.unwrap_or_else(|fault| {
+                warn!(error = %fault, "could not claim runs");
+                Vec::new()
+            })
+        };
+        let more = free > 0 && claimed.len() == free;
+        for run in claimed {
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { break };
+            let tokens = Tokens::default();
+            held.with(|runs| runs.insert(run.id, tokens.clone()));
+            let (app, held) = (app.clone(), held.clone());
+            tasks.spawn(async move {
+                let run_id = run.id;
+                drive::drive(&app, worker_id, run, tokens).await;
+                held.with(|runs| runs.remove(&run_id));
+                drop(slot);
+                app.wake.run_queued();
+            });
+        }
+        if !more {
+            tokio::select! {
+                () = shutdown.cancelled() => {}
+                _ = timeout(POLL, app.wake.work()) => {}
+            }
+        }
+    }
+    finish(&app, &held, &tasks).await;
+    ended.cancel();
+    renewing.await.unwrap_or_else(|fault| error!(error = %fault, "renewing leases ended badly"));
+    Ok(())
+}
+
+// Running steps finish within the grace; what is left is handed over to whoever claims it next.
+async fn finish(app: &App, held: &Held, tasks: &TaskTracker) {
+    tasks.close();
+    let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
+    if timeout(grace, tasks.wait()).await.is_ok() {
+        return;
+    }
+    let left = held.with(|runs| {
+        runs.values().for_each(|tokens| tokens.lost.cancel());
+        runs.len()
+    });
+    info!(runs = left, "handing over running runs");
+    if timeout(grace, tasks.wait()).await.is_err() {
+        warn!("some runs did not let go in time; their leases will expire");
+    }
+}
+
+async fn renew(app: App, worker_id: Uuid, held: Held, ended: CancellationToken) {
+    let lease = Duration::from_secs(app.config.worker.lease_seconds);
+    let mut ticks = interval(lease / 3);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = ended.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        let before: Vec<Uuid> = held.with(|runs| runs.keys().copied().collect());
+        if before.is_empty() {
+            continue;
+        }
+        match claim::renew(&app, worker_id, lease).await {
+            Ok(renewed) => held.with(|runs| {
+                for run_id in before {
+                    let Some(tokens) = runs.get(&run_id) else { continue };
+                    match renewed.iter().find(|run| run.run_id == run_id) {
+                        Some(run) if run.stop_requested => tokens.stop.cancel(),
+                        Some(_) => {}
+                        // Finished a moment ago, or another worker's: the journal knows which.
+                        None => tokens.lost.cancel(),
+                    }
+                }
+            }),
+            Err(fault) => warn!(error = %fault, "could not renew leases"),
+        }
+    }
+}

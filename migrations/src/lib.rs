@@ -1,1 +1,18 @@
-//! The schema.
+//! The one set of schema migrations of Runyard, for SQLite and PostgreSQL.
+//!
+//! Applied at start and by `runyard migrate`. A migration that has been released is never changed; a new one is added.
+
+mod m0001_first;
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::MigrationTrait;
+
+/// Applies the migrations in order.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m0001_first::Migration)]
+    }
+}

@@ -1,1 +1,327 @@
-//! To come.
+//! A core error as `google.rpc.Status`, and back.
+//!
+//! Every wire method's `?` ends in the one conversion here; `wire/http/fault.rs` and the command line read the Status with
+//! `Fault::of`. What is not in the Status does not travel: the cause of an error is logged here, once, and never sent.
+
+use std::{borrow::Cow, collections::HashMap, time::Duration};
+
+use http::HeaderMap;
+use prost::Message;
+use prost_types::Any;
+use tonic::{Code as GrpcCode, Status};
+use tonic_types::pb;
+
+use crate::{
+    error::{Code, Error, Facts, Kind},
+    v1::Refusal,
+};
+
+/// The `ErrorInfo.domain` of every error of ours.
+pub const DOMAIN: &str = "runyard";
+
+const DETAILS_HEADER: &str = "grpc-status-details-bin";
+const STATUS_HEADER: &str = "grpc-status";
+const MESSAGE_HEADER: &str = "grpc-message";
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        log(&error);
+        let details = details(&error);
+        Self::with_details(grpc_code(error.kind()), error.message(), details.into())
+    }
+}
+
+/// What a Status says, whoever made it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Fault {
+    /// What it means for the caller.
+    pub kind: Kind,
+    /// The stable code, such as `AGENT_NOT_FOUND`.
+    pub reason: Cow<'static, str>,
+    /// The sentence for people.
+    pub message: String,
+    /// The typed facts, when a plan refused.
+    pub refusal: Option<Refusal>,
+    /// When trying again makes sense.
+    pub retry_after: Option<Duration>,
+}
+
+impl Fault {
+    /// Reads a Status; one without `ErrorInfo` (tonic makes such, and other people's services) gets a kind and a reason too.
+    pub fn of(status: &Status) -> Self {
+        let mut info = None;
+        let mut refusal = None;
+        let mut retry_after = None;
+        for detail in pb::Status::decode(status.details()).unwrap_or_default().details {
+            match detail.type_url.rsplit('/').next() {
+                Some("google.rpc.ErrorInfo") => info = pb::ErrorInfo::decode(&*detail.value).ok(),
+                Some("google.rpc.RetryInfo") => retry_after = delay(&detail.value),
+                Some("runyard.v1.Refusal") => refusal = Refusal::decode(&*detail.value).ok(),
+                _ => {}
+            }
+        }
+        let (kind, reason) = match info {
+            Some(info) => (
+                kind_of_reason(&info).unwrap_or_else(|| bare_kind(status).0),
+                Cow::Owned(info.reason),
+            ),
+            None => {
+                let (kind, reason) = bare_kind(status);
+                (kind, Cow::Borrowed(reason))
+            }
+        };
+        let message = match status.message() {
+            "" => status.code().description().to_owned(),
+            text => text.to_owned(),
+        };
+        Self {
+            kind,
+            reason,
+            message,
+            refusal,
+            retry_after,
+        }
+    }
+}
+
+/// Gives a Status that tonic made by itself the code and the details that our own have, in the headers of a
+/// trailers-only response.
+///
+/// For the gRPC door: a message that cannot be decoded leaves tonic as INTERNAL, which says that it was our fault.
+pub fn complete(headers: &mut HeaderMap) {
+    let failed = headers.get(STATUS_HEADER).is_some_and(|status| status != "0");
+    if !failed || headers.contains_key(DETAILS_HEADER) {
+        return;
+    }
+    let Some(status) = Status::from_header_map(headers) else {
+        return;
+    };
+    let fault = Fault::of(&status);
+    let details = pack(
+        &status,
+        grpc_code(fault.kind),
+        vec![any(&error_info(&fault.reason, HashMap::new()))],
+    );
+    let full = Status::with_details(grpc_code(fault.kind), fault.message, details.into());
+    for name in [STATUS_HEADER, MESSAGE_HEADER] {
+        headers.remove(name);
+    }
+    if full.add_header(headers).is_err() {
+        // The sentence cannot be a header; the code alone still says what happened.
+        headers.insert(STATUS_HEADER, http::HeaderValue::from(full.code() as i32));
+    }
+}
+
+/// The gRPC code of a kind.
+pub const fn grpc_code(kind: Kind) -> GrpcCode {
+    match kind {
+        Kind::Invalid => GrpcCode::InvalidArgument,
+        Kind::Unauthenticated => GrpcCode::Unauthenticated,
+        Kind::Forbidden | Kind::NotInPlan => GrpcCode::PermissionDenied,
+        Kind::Missing => GrpcCode::NotFound,
+        Kind::Existing => GrpcCode::AlreadyExists,
+        Kind::Conflicting => GrpcCode::FailedPrecondition,
+        Kind::Contended => GrpcCode::Aborted,
+        Kind::OverPlan | Kind::Throttled | Kind::TooLarge => GrpcCode::ResourceExhausted,
+        Kind::Unavailable => GrpcCode::Unavailable,
+        Kind::Expired => GrpcCode::DeadlineExceeded,
+        Kind::Cancelled => GrpcCode::Cancelled,
+        Kind::Unimplemented => GrpcCode::Unimplemented,
+        Kind::Internal => GrpcCode::Internal,
+    }
+}
+
+fn log(error: &Error) {
+    let code = error.code().as_str();
+    let message = error.message();
+    match (error.kind(), error.cause()) {
+        (Kind::Internal, Some(cause)) => tracing::error!(code, message, cause = %chain(cause), "call failed"),
+        (Kind::Internal, None) => tracing::error!(code, message, "call failed"),
+        (_, Some(cause)) => tracing::warn!(code, message, cause = %chain(cause), "call refused"),
+        (_, None) => tracing::debug!(code, message, "call refused"),
+    }
+}
+
+/// The cause and what caused it in turn, in one line.
+fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
+    let mut text = cause.to_string();
+    let mut next = cause.source();
+    while let Some(deeper) = next {
+        let deeper_text = deeper.to_string();
+        // Many errors print their source themselves.
+        if !text.contains(&deeper_text) {
+            text.push_str(": ");
+            text.push_str(&deeper_text);
+        }
+        next = deeper.source();
+    }
+    text
+}
+
+fn details(error: &Error) -> Vec<u8> {
+    let mut all = vec![any(&error_info(error.code().as_str(), metadata(error.facts())))];
+    if let Some(field) = error.field() {
+        all.push(any(&pb::BadRequest {
+            field_violations: vec![pb::bad_request::FieldViolation {
+                field: field.to_owned(),
+                description: error.message().to_owned(),
+                ..Default::default()
+            }],
+        }));
+    }
+    if let Some(wait) = error.retry_after_hint() {
+        all.push(any(&pb::RetryInfo {
+            retry_delay: prost_types::Duration::try_from(wait).ok(),
+        }));
+    }
+    if error.kind() == Kind::OverPlan {
+        all.push(any(&pb::QuotaFailure {
+            violations: vec![pb::quota_failure::Violation {
+                subject: "account".to_owned(),
+                description: error.message().to_owned(),
+                ..Default::default()
+            }],
+        }));
+    }
+    if matches!(error.kind(), Kind::OverPlan | Kind::NotInPlan) {
+        all.push(any(&refusal(error)));
+    }
+    let plain = Status::new(grpc_code(error.kind()), error.message());
+    pack(&plain, plain.code(), all)
+}
+
+fn pack(status: &Status, code: GrpcCode, details: Vec<Any>) -> Vec<u8> {
+    pb::Status {
+        code: code as i32,
+        message: status.message().to_owned(),
+        details,
+    }
+    .encode_to_vec()
+}
+
+fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo {
+    pb::ErrorInfo {
+        reason: reason.to_owned(),
+        domain: DOMAIN.to_owned(),
+        metadata,
+    }
+}
+
+/// The facts as text, for clients that know google.rpc but not our own detail.
+fn metadata(facts: Option<&Facts>) -> HashMap<String, String> {
+    let Some(facts) = facts else {
+        return HashMap::new();
+    };
+    let numbers = [
+        ("running_count", facts.running_count),
+        ("current_count", facts.current_count),
+        ("limit", facts.limit),
+    ];
+    numbers
+        .into_iter()
+        .filter_map(|(name, number)| Some((name.to_owned(), number?.to_string())))
+        .chain(
+            facts
+                .tier_name
+                .iter()
+                .map(|tier| ("tier_name".to_owned(), tier.clone())),
+        )
+        .collect()
+}
+
+fn refusal(error: &Error) -> Refusal {
+    let facts = error.facts().cloned().unwrap_or_default();
+    Refusal {
+        message: error.message().to_owned(),
+        running_thread_ids: facts.running_thread_ids,
+        running_count: facts.running_count,
+        current_count: facts.current_count,
+        limit: facts.limit,
+        tier_name: facts.tier_name,
+        error_code: error.code().as_str().to_owned(),
+    }
+}
+
+/// Packs a message of google.rpc or ours.
+fn any<M: Detail>(message: &M) -> Any {
+    Any {
+        type_url: format!("type.googleapis.com/{}", M::FULL_NAME),
+        value: message.encode_to_vec(),
+    }
+}
+
+trait Detail: Message {
+    const FULL_NAME: &'static str;
+}
+
+impl Detail for pb::ErrorInfo {
+    const FULL_NAME: &'static str = "google.rpc.ErrorInfo";
+}
+
+impl Detail for pb::BadRequest {
+    const FULL_NAME: &'static str = "google.rpc.BadRequest";
+}
+
+impl Detail for pb::RetryInfo {
+    const FULL_NAME: &'static str = "google.rpc.RetryInfo";
+}
+
+impl Detail for pb::QuotaFailure {
+    const FULL_NAME: &'static str = "google.rpc.QuotaFailure";
+}
+
+impl Detail for Refusal {
+    const FULL_NAME: &'static str = "runyard.v1.Refusal";
+}
+
+fn delay(encoded: &[u8]) -> Option<Duration> {
+    let info = pb::RetryInfo::decode(encoded).ok()?;
+    Duration::try_from(info.retry_delay?).ok()
+}
+
+fn kind_of_reason(info: &pb::ErrorInfo) -> Option<Kind> {
+    if info.domain != DOMAIN {
+        return None;
+    }
+    Code::ALL
+        .iter()
+        .find(|code| code.as_str() == info.reason)
+        .map(|code| code.kind())
+}
+
+/// The kind and the reason of a Status that has no `ErrorInfo`.
+fn bare_kind(status: &Status) -> (Kind, &'static str) {
+    let message = status.message();
+    match status.code() {
+        GrpcCode::OutOfRange if message.contains("message length too large") => (Kind::TooLarge, "TOO_LARGE"),
+        GrpcCode::ResourceExhausted if message.starts_with("Error decompressing: size limit") => {
+            (Kind::TooLarge, "TOO_LARGE")
+        }
+        GrpcCode::InvalidArgument | GrpcCode::OutOfRange => (Kind::Invalid, "INVALID_REQUEST"),
+        GrpcCode::Internal if is_undecodable(message) => (Kind::Invalid, "INVALID_REQUEST"),
+        GrpcCode::Unauthenticated => (Kind::Unauthenticated, "NOT_AUTHENTICATED"),
+        GrpcCode::PermissionDenied => (Kind::Forbidden, "PERMISSION_DENIED"),
+        GrpcCode::NotFound => (Kind::Missing, "NOT_FOUND"),
+        GrpcCode::AlreadyExists => (Kind::Existing, "ALREADY_EXISTS"),
+        GrpcCode::FailedPrecondition => (Kind::Conflicting, "CONFLICT"),
+        GrpcCode::Aborted => (Kind::Contended, "CONTENDED"),
+        GrpcCode::ResourceExhausted => (Kind::Throttled, "THROTTLED"),
+        GrpcCode::Unavailable => (Kind::Unavailable, "UNAVAILABLE"),
+        GrpcCode::DeadlineExceeded => (Kind::Expired, "DEADLINE_EXCEEDED"),
+        GrpcCode::Cancelled => (Kind::Cancelled, "CANCELLED"),
+        GrpcCode::Unimplemented => (Kind::Unimplemented, "UNIMPLEMENTED"),
+        GrpcCode::Ok | GrpcCode::Unknown | GrpcCode::Internal | GrpcCode::DataLoss => (Kind::Internal, "INTERNAL"),
+    }
+}
+
+/// Whether the sentence is one of those with which tonic 0.14 refuses a request that it cannot read.
+fn is_undecodable(message: &str) -> bool {
+    const SENTENCES: &[&str] = &[
+        "failed to decode Protobuf message",
+        "Missing request message",
+        "Unexpected EOF decoding stream",
+        "protocol error: received message with",
+        "Error decompressing",
+    ];
+    SENTENCES.iter().any(|sentence| message.starts_with(sentence))
+}

@@ -1,24 +1,319 @@
 //! JSON text to wire bytes.
+//!
+//! The text is read once, and each value is written as its field's type wants it the moment it is met. Defaults are written,
+//! too: over HTTP a key that is there is a field that is set.
 
-use super::{CodecError, Dialect, MessageId, tables::Tables};
+use std::{borrow::Cow, collections::HashSet};
 
-pub(super) struct Decoder<'c> {
-    tables: &'c Tables,
-    dialect: Dialect,
+use super::{
+    CodecError, Dialect, MessageId,
+    parse::{Parser, Quoted, Token},
+    tables::{Field, Kind, Known, Message, Shape, Tables},
+    text::{put_base64, put_enum, put_number},
+    wire::{MAX_DEPTH, WireType, close, open, put_tag, put_varint},
+};
+
+/// One decoding.
+#[derive(Debug)]
+pub(super) struct Decoder<'c, 'j> {
+    pub tables: &'c Tables,
+    pub dialect: Dialect,
+    pub json: Parser<'j>,
+    depth: u32,
 }
 
-impl<'c> Decoder<'c> {
-    pub fn new(tables: &'c Tables, dialect: Dialect, _json: &[u8]) -> Result<Self, CodecError> {
-        Ok(Self { tables, dialect })
+/// Which fields and oneofs of a message have been met.
+#[derive(Debug, Default)]
+struct Seen {
+    first: [u128; 2],
+    others: HashSet<usize>,
+}
+
+impl Seen {
+    const FIELDS: usize = 0;
+    const ONEOFS: usize = 1;
+
+    /// Notes an index; false when it was there.
+    fn insert(&mut self, group: usize, index: usize) -> bool {
+        if index >= 128 {
+            return self.others.insert(index * 2 + group);
+        }
+        let bit = 1 << index;
+        let new = self.first[group] & bit == 0;
+        self.first[group] |= bit;
+        new
     }
-    pub fn whole(&mut self, _message: MessageId, _wire: &mut Vec<u8>) -> Result<(), CodecError> {
-        let _ = (self.tables, self.dialect);
-        Err(CodecError::text("to come"))
+}
+
+impl<'c, 'j> Decoder<'c, 'j> {
+    /// Begins with a text.
+    pub fn new(tables: &'c Tables, dialect: Dialect, json: &'j [u8]) -> Result<Self, CodecError> {
+        Ok(Self {
+            tables,
+            dialect,
+            json: Parser::new(json)?,
+            depth: 0,
+        })
     }
-    pub fn whole_with_keys(&mut self, _m: MessageId, _wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
-        Err(CodecError::text("to come"))
+
+    /// Reads the text as one message and nothing else.
+    pub fn whole(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+        self.message(id, wire)?;
+        self.json.end()
     }
-    pub fn whole_field(&mut self, _m: MessageId, _i: usize, _wire: &mut Vec<u8>) -> Result<(), CodecError> {
-        Err(CodecError::text("to come"))
+
+    /// Reads the text as one message, and says which fields its outermost object names.
+    pub fn whole_with_keys(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
+        let mut keys = Vec::new();
+        let table = self.tables.message(id);
+        if table.known.is_some() {
+            self.message(id, wire)?;
+        } else {
+            self.object(table, wire, |field| keys.push(&*field.name))?;
+        }
+        self.json.end()?;
+        Ok(keys)
     }
+
+    /// Reads the text as the value of one field and nothing else.
+    pub fn whole_field(&mut self, id: MessageId, index: usize, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+        let field = &self.tables.message(id).fields[index];
+        self.whole_value(field, wire).map_err(|error| error.within(&field.name))
+    }
+
+    /// Reads the text as the value of a field, without naming the field in errors.
+    pub fn whole_value(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+        self.field(field, wire)?;
+        self.json.end()
+    }
+
+    /// Reads a message, without tag and length.
+    pub fn message(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+        let table = self.tables.message(id);
+        match table.known {
+            Some(known) => self.known(known, table, wire),
+            None => self.object(table, wire, |_| ()),
+        }
+    }
+
+    /// Goes one message or map entry down.
+    pub fn descend(&mut self) -> Result<(), CodecError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            Err(CodecError::text("nested too deeply"))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Comes back up.
+    pub fn ascend(&mut self) {
+        self.depth -= 1;
+    }
+
+    /// Reads the fields of an object; `met` is told each field that a key names.
+    pub fn object(
+        &mut self,
+        table: &'c Message,
+        wire: &mut Vec<u8>,
+        met: impl FnMut(&'c Field),
+    ) -> Result<(), CodecError> {
+        self.object_besides("", table, wire, met)
+    }
+
+    /// Like `object`, but passes over one key that is not a field.
+    pub fn object_besides(
+        &mut self,
+        besides: &str,
+        table: &'c Message,
+        wire: &mut Vec<u8>,
+        mut met: impl FnMut(&'c Field),
+    ) -> Result<(), CodecError> {
+        self.expect(Token::Object, "must be an object")?;
+        self.json.enter()?;
+        let (mut seen, mut first, mut guess) = (Seen::default(), true, 0);
+        while let Some(key) = self.json.key(&mut first)? {
+            let name = key.text();
+            let Some(index) = table.find(&name, guess) else {
+                if !besides.is_empty() && name == besides {
+                    self.json.skip()?;
+                    continue;
+                }
+                return Err(CodecError::text("unknown field").within(&name));
+            };
+            guess = index + 1;
+            let field = &table.fields[index];
+            if !seen.insert(Seen::FIELDS, index) {
+                return Err(CodecError::text("must not be there twice").within(&field.name));
+            }
+            met(field);
+            let set = self.field(field, wire).map_err(|error| error.within(&field.name))?;
+            if let Some(oneof) = field.presence.oneof()
+                && set
+                && !seen.insert(Seen::ONEOFS, oneof.into())
+            {
+                return Err(CodecError::text("excludes another field that is there").within(&field.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads a field's value with its tags; false when it was null and the field stays unset.
+    fn field(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<bool, CodecError> {
+        if self.json.peek()? == Token::Null && !(field.shape == Shape::Single && self.takes_null(field.kind)) {
+            self.json.null()?;
+            return Ok(false);
+        }
+        match field.shape {
+            Shape::Single => self.single(field, wire)?,
+            Shape::List => self.list(field, wire)?,
+            Shape::Map(entry) => self.map(field.number, entry, wire)?,
+        }
+        Ok(true)
+    }
+
+    /// Reads one value of a field with its tag.
+    pub fn single(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+        put_tag(wire, field.number, field.kind.wire_type());
+        self.value(field.kind, wire)
+    }
+
+    /// Whether null is a value of this kind, and not the absence of one.
+    fn takes_null(&self, kind: Kind) -> bool {
+        self.tables.known(kind) == Some(Known::Value) || self.tables.is_null_enum(kind)
+    }
+
+    /// Reads a list.
+    pub fn list(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+        self.expect(Token::Array, "must be a list")?;
+        self.json.enter()?;
+        let before = wire.len();
+        let packed = field.packed && field.kind.wire_type() != WireType::Length;
+        let start = packed.then(|| {
+            put_tag(wire, field.number, WireType::Length);
+            open(wire)
+        });
+        let (mut first, mut count) = (true, 0);
+        while self.json.element(&mut first)? {
+            if !packed {
+                put_tag(wire, field.number, field.kind.wire_type());
+            }
+            self.value(field.kind, wire).map_err(|error| error.at_index(count))?;
+            count += 1;
+        }
+        match start {
+            Some(_) if count == 0 => wire.truncate(before),
+            Some(start) => close(wire, start),
+            None => {}
+        }
+        Ok(())
+    }
+
+    /// Reads an object as a map with entries of this message.
+    pub fn map(&mut self, number: u32, entry: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+        self.expect(Token::Object, "must be an object")?;
+        let [key_field, value_field, ..] = self.tables.message(entry).fields.as_slice() else {
+            return Err(CodecError::wire("this is not the entry of a map"));
+        };
+        self.json.enter()?;
+        self.descend()?;
+        let mut keys: HashSet<Cow<'j, str>> = HashSet::new();
+        let mut first = true;
+        while let Some(key) = self.json.key(&mut first)? {
+            let name = key.text();
+            put_tag(wire, number, WireType::Length);
+            let start = open(wire);
+            put_tag(wire, key_field.number, key_field.kind.wire_type());
+            put_key(key_field.kind, key, wire).map_err(|error| error.at_key(&name))?;
+            put_tag(wire, value_field.number, value_field.kind.wire_type());
+            self.value(value_field.kind, wire)
+                .map_err(|error| error.at_key(&name))?;
+            close(wire, start);
+            if keys.contains(&name) {
+                return Err(CodecError::text("must not be there twice").at_key(&name));
+            }
+            keys.insert(name);
+        }
+        self.ascend();
+        Ok(())
+    }
+
+    /// Reads one value, with its length where it has one.
+    fn value(&mut self, kind: Kind, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+        match kind {
+            Kind::Message(id) => {
+                self.descend()?;
+                let start = open(wire);
+                self.message(id, wire)?;
+                close(wire, start);
+                self.ascend();
+                Ok(())
+            }
+            Kind::String => {
+                self.string("must be a string")?.put(wire);
+                Ok(())
+            }
+            Kind::Bytes => {
+                put_base64(&self.string("must be a string of base64")?.text(), wire).map_err(CodecError::text)
+            }
+            Kind::Bool => {
+                self.expect(Token::Bool, "must be true or false")?;
+                put_varint(wire, self.json.boolean()?.into());
+                Ok(())
+            }
+            Kind::Enum(id) => self.enumeration(id, wire),
+            kind => match self.json.peek()? {
+                Token::Number => put_number(kind, self.json.number()?, wire).map_err(CodecError::text),
+                Token::String => put_number(kind, &self.json.string()?.text(), wire).map_err(CodecError::text),
+                _ => Err(CodecError::text("must be a number")),
+            },
+        }
+    }
+
+    fn enumeration(&mut self, id: u32, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+        let table = self.tables.enumeration(id);
+        match self.json.peek()? {
+            // Our dialect prints null for what is unspecified, in lists and maps, too.
+            Token::Null if table.is_null || self.dialect == Dialect::Runyard => {
+                self.json.null()?;
+                put_varint(wire, 0);
+                Ok(())
+            }
+            Token::String => put_enum(table, &self.json.string()?.text(), self.dialect, wire),
+            Token::Number => put_number(Kind::Enum(id), self.json.number()?, wire).map_err(CodecError::text),
+            _ => Err(CodecError::text("must be a name")),
+        }
+    }
+
+    /// Reads a string.
+    pub fn string(&mut self, refusal: &'static str) -> Result<Quoted<'j>, CodecError> {
+        self.expect(Token::String, refusal)?;
+        self.json.string()
+    }
+
+    /// Makes sure of what comes next.
+    pub fn expect(&mut self, token: Token, refusal: &'static str) -> Result<(), CodecError> {
+        if self.json.peek()? == token {
+            Ok(())
+        } else {
+            Err(CodecError::text(refusal))
+        }
+    }
+}
+
+/// Appends a map's key, which is a string in JSON whatever its type is.
+fn put_key(kind: Kind, key: Quoted<'_>, wire: &mut Vec<u8>) -> Result<(), CodecError> {
+    let text = key.text();
+    match kind {
+        Kind::String => key.put(wire),
+        Kind::Bool if text == "true" => put_varint(wire, 1),
+        Kind::Bool if text == "false" => put_varint(wire, 0),
+        Kind::Bool => return Err(CodecError::text("the key must be true or false")),
+        // One spelling for each number, so that keys that differ are keys that differ.
+        _ if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) && text != "-0" => {
+            put_number(kind, &text, wire).map_err(|_| CodecError::text("the key must be a whole number in range"))?;
+        }
+        _ => return Err(CodecError::text("the key must be a whole number")),
+    }
+    Ok(())
 }

@@ -12,6 +12,9 @@ use super::{Dialect, MessageId};
 /// The option that leaves a key out when the field is unset.
 const OMIT_UNSET: &str = "runyard.v1.omit_unset";
 
+/// How many names of an enum an error's sentence tells.
+const MAX_NAMES: usize = 12;
+
 /// Field numbers up to here are found by one array access.
 const DENSE: u32 = 256;
 
@@ -343,6 +346,16 @@ impl Field {
     }
 }
 
+impl Presence {
+    /// The oneof that a field belongs to.
+    pub fn oneof(self) -> Option<u16> {
+        match self {
+            Self::Oneof(oneof) => Some(oneof),
+            Self::Implicit | Self::Explicit => None,
+        }
+    }
+}
+
 impl Enum {
     fn compile(descriptor: &EnumDescriptor) -> Self {
         let prefix = screaming(descriptor.name());
@@ -383,6 +396,20 @@ impl Enum {
             Dialect::Canonical => full.copied(),
             Dialect::Runyard => full.or_else(|| self.short_names.get(name)).copied(),
         }
+    }
+
+    /// The names that this dialect prints, in the order of their numbers, for an error's sentence.
+    pub fn names(&self, dialect: Dialect) -> String {
+        let mut numbers: Vec<i32> = self.values.keys().copied().collect();
+        numbers.sort_unstable();
+        let names = numbers
+            .iter()
+            .filter_map(|number| self.name(*number, dialect).flatten());
+        names
+            .take(MAX_NAMES)
+            .map(|name| format!("\"{name}\""))
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 

@@ -1,1 +1,264 @@
-//! To come.
+//! The protobuf wire format, both ways: records out of bytes, and values into a buffer.
+//!
+//! Used by the codec only. It accepts what prost accepts: unpacked and packed lists, records in any order, groups of unknown
+//! fields; anything truncated or malformed is an error that says so.
+
+use super::{
+    CodecError,
+    tables::{Field, Kind, Shape},
+};
+
+/// How deep messages and map entries may nest below the outermost message: prost reads no deeper.
+pub(super) const MAX_DEPTH: u32 = 100;
+
+/// How a value lies on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WireType {
+    Varint = 0,
+    Fixed64 = 1,
+    Length = 2,
+    Fixed32 = 5,
+}
+
+/// One tag and its value.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Record {
+    pub number: u32,
+    pub wire_type: WireType,
+    /// Where the tag begins.
+    pub tag_at: usize,
+    /// The value of a number; 0 for bytes.
+    pub value: u64,
+    /// Where the payload lies, without its length.
+    pub start: usize,
+    pub end: usize,
+}
+
+/// The records of a message, in order.
+#[derive(Debug)]
+pub(super) struct Records<'w> {
+    bytes: &'w [u8],
+    at: usize,
+}
+
+impl<'w> Records<'w> {
+    /// All records.
+    pub fn new(bytes: &'w [u8]) -> Self {
+        Self { bytes, at: 0 }
+    }
+
+    /// The records from a tag on.
+    pub fn starting_at(bytes: &'w [u8], at: usize) -> Self {
+        Self { bytes, at }
+    }
+
+    /// The next record; groups are passed over.
+    pub fn next(&mut self) -> Result<Option<Record>, CodecError> {
+        let mut open_groups: Vec<u32> = Vec::new();
+        loop {
+            let tag_at = self.at;
+            if tag_at >= self.bytes.len() {
+                return if open_groups.is_empty() {
+                    Ok(None)
+                } else {
+                    Err(truncated())
+                };
+            }
+            let tag = read_varint(self.bytes, &mut self.at)?;
+            let number = u32::try_from(tag >> 3)
+                .ok()
+                .filter(|number| (1..1 << 29).contains(number));
+            let number = number.ok_or_else(|| CodecError::wire("a tag is not one of a field"))?;
+            let wire_type = match tag & 7 {
+                0 => WireType::Varint,
+                1 => WireType::Fixed64,
+                2 => WireType::Length,
+                5 => WireType::Fixed32,
+                3 if open_groups.len() < MAX_DEPTH as usize => {
+                    open_groups.push(number);
+                    continue;
+                }
+                3 => return Err(too_deep()),
+                4 if open_groups.pop() == Some(number) => continue,
+                _ => return Err(CodecError::wire("a tag has a wrong wire type")),
+            };
+            let record = self.value(number, wire_type, tag_at)?;
+            if open_groups.is_empty() {
+                return Ok(Some(record));
+            }
+        }
+    }
+
+    fn value(&mut self, number: u32, wire_type: WireType, tag_at: usize) -> Result<Record, CodecError> {
+        let (start, value) = match wire_type {
+            WireType::Varint => (self.at, read_varint(self.bytes, &mut self.at)?),
+            WireType::Fixed64 => (self.at, u64::from_le_bytes(take(self.bytes, &mut self.at)?)),
+            WireType::Fixed32 => (self.at, u32::from_le_bytes(take(self.bytes, &mut self.at)?).into()),
+            WireType::Length => {
+                let length = read_varint(self.bytes, &mut self.at)?;
+                let rest = self.bytes.len() - self.at;
+                let length = usize::try_from(length)
+                    .ok()
+                    .filter(|length| *length <= rest)
+                    .ok_or_else(truncated)?;
+                let start = self.at;
+                self.at += length;
+                (start, 0)
+            }
+        };
+        Ok(Record {
+            number,
+            wire_type,
+            tag_at,
+            value,
+            start,
+            end: self.at,
+        })
+    }
+}
+
+/// The next value of a packed list.
+pub(super) fn read_packed(wire_type: WireType, bytes: &[u8], at: &mut usize) -> Result<Option<u64>, CodecError> {
+    if *at >= bytes.len() {
+        return Ok(None);
+    }
+    Ok(Some(match wire_type {
+        WireType::Fixed64 => u64::from_le_bytes(take(bytes, at)?),
+        WireType::Fixed32 => u32::from_le_bytes(take(bytes, at)?).into(),
+        WireType::Varint | WireType::Length => read_varint(bytes, at)?,
+    }))
+}
+
+fn read_varint(bytes: &[u8], at: &mut usize) -> Result<u64, CodecError> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = *bytes.get(*at).ok_or_else(truncated)?;
+        *at += 1;
+        if shift == 63 && byte > 1 {
+            break;
+        }
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Ok(value);
+        }
+    }
+    Err(CodecError::wire("a number is longer than 64 bits"))
+}
+
+fn take<const N: usize>(bytes: &[u8], at: &mut usize) -> Result<[u8; N], CodecError> {
+    let taken = bytes
+        .get(*at..)
+        .and_then(|rest| rest.first_chunk::<N>())
+        .ok_or_else(truncated)?;
+    *at += N;
+    Ok(*taken)
+}
+
+fn truncated() -> CodecError {
+    CodecError::wire("the bytes end in the middle of a field")
+}
+
+/// The bytes nest deeper than a reader may follow.
+pub(super) fn too_deep() -> CodecError {
+    CodecError::wire("nested too deeply")
+}
+
+impl Kind {
+    /// How one value of this kind lies on the wire.
+    pub fn wire_type(self) -> WireType {
+        match self {
+            Self::Double | Self::Fixed64 | Self::Sfixed64 => WireType::Fixed64,
+            Self::Float | Self::Fixed32 | Self::Sfixed32 => WireType::Fixed32,
+            Self::String | Self::Bytes | Self::Message(_) => WireType::Length,
+            _ => WireType::Varint,
+        }
+    }
+
+    /// Whether a value is a signed or unsigned number of 32 bits, whatever bits above those the wire carries.
+    fn is_narrow(self) -> bool {
+        matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
+    }
+
+    /// Whether a number is the default of its kind.
+    pub fn is_zero(self, value: u64) -> bool {
+        if self.is_narrow() {
+            low_half(value) == 0
+        } else {
+            value == 0
+        }
+    }
+}
+
+impl Field {
+    /// Whether a record can belong to this field: one value, or a packed list of them.
+    pub fn accepts(&self, wire_type: WireType) -> bool {
+        let own = match self.shape {
+            Shape::Map(_) => WireType::Length,
+            Shape::Single | Shape::List => self.kind.wire_type(),
+        };
+        wire_type == own || (self.shape == Shape::List && wire_type == WireType::Length)
+    }
+}
+
+/// The lower 32 bits, which are all that a 32-bit field has.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the upper bits of a 32-bit field are to be ignored"
+)]
+pub(super) fn low_half(value: u64) -> u32 {
+    value as u32
+}
+
+/// Undoes zigzag coding.
+pub(super) fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
+}
+
+/// Does zigzag coding.
+pub(super) fn zigzag(value: i64) -> u64 {
+    (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned()
+}
+
+/// Appends a varint.
+#[expect(clippy::cast_possible_truncation, reason = "seven bits at a time")]
+pub(super) fn put_varint(wire: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        wire.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    wire.push(value as u8);
+}
+
+/// Appends a tag.
+pub(super) fn put_tag(wire: &mut Vec<u8>, number: u32, wire_type: WireType) {
+    put_varint(wire, u64::from(number) << 3 | wire_type as u64);
+}
+
+/// Appends bytes with their length before them.
+pub(super) fn put_bytes(wire: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(wire, bytes.len() as u64);
+    wire.extend_from_slice(bytes);
+}
+
+/// Begins a payload whose length is not known yet.
+pub(super) fn open(wire: &mut Vec<u8>) -> usize {
+    // One byte is enough for most messages; `close` makes room for the others.
+    wire.push(0);
+    wire.len()
+}
+
+/// Ends a payload that `open` began, by writing its length before it.
+pub(super) fn close(wire: &mut Vec<u8>, start: usize) {
+    let end = wire.len();
+    put_varint(wire, (end - start) as u64);
+    let length_bytes = wire.len() - end;
+    if length_bytes == 1 {
+        if let Some(length) = wire.pop() {
+            wire[start - 1] = length;
+        }
+        return;
+    }
+    // The length stands behind the payload now; bring it to the front, over the placeholder.
+    wire[start - 1..].rotate_right(length_bytes);
+    wire.remove(start - 1 + length_bytes);
+}

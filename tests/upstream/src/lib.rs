@@ -1,1 +1,227 @@
-//! A scripted OpenAI-compatible model server.
+//! A scripted OpenAI-compatible model server on loopback.
+//!
+//! Tests start one with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on what the model was
+//! sent. The benchmark starts one that always says the same. Dropping the handle ends the server and every open answer.
+
+mod serve;
+mod turn;
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio::sync::{Notify, watch};
+
+pub use turn::{Answer, Call, Gate, Step, Turn};
+
+/// What the model will say.
+pub enum Script {
+    /// One turn for each request; a request after the last one is refused with status 400.
+    Turns(VecDeque<Turn>),
+    /// A function of the request.
+    Function(Box<dyn Fn(&Received) -> Turn + Send + Sync>),
+    /// The same frames for every request, which is not recorded: for benchmarks.
+    Fixed(Fixed),
+}
+
+impl Script {
+    /// One turn for each request, in this order.
+    pub fn turns(turns: impl IntoIterator<Item = Turn>) -> Self {
+        Self::Turns(turns.into_iter().collect())
+    }
+
+    /// A turn made from each request.
+    pub fn function(function: impl Fn(&Received) -> Turn + Send + Sync + 'static) -> Self {
+        Self::Function(Box::new(function))
+    }
+
+    /// An answer of `tokens` words, one delta each, to every request.
+    pub fn fixed(tokens: usize) -> Self {
+        Self::Fixed(Fixed { frames: turn::fixed_frames(tokens), pace: None })
+    }
+
+    /// As [`Script::fixed`], with a pause before each delta.
+    pub fn paced(tokens: usize, pace: Duration) -> Self {
+        Self::Fixed(Fixed { frames: turn::fixed_frames(tokens), pace: Some(pace) })
+    }
+}
+
+impl From<Turn> for Script {
+    fn from(turn: Turn) -> Self {
+        Self::turns([turn])
+    }
+}
+
+impl<const N: usize> From<[Turn; N]> for Script {
+    fn from(turns: [Turn; N]) -> Self {
+        Self::turns(turns)
+    }
+}
+
+impl From<Vec<Turn>> for Script {
+    fn from(turns: Vec<Turn>) -> Self {
+        Self::turns(turns)
+    }
+}
+
+/// Frames that are made once and sent to everybody.
+#[derive(Clone)]
+pub struct Fixed {
+    frames: Arc<[Bytes]>,
+    pace: Option<Duration>,
+}
+
+/// A request as it arrived.
+#[derive(Clone, Debug)]
+pub struct Received {
+    /// The request's number, from 0.
+    pub number: usize,
+    /// The value of the Authorization header.
+    pub authorization: Option<String>,
+    /// The body; a string when it was not JSON.
+    pub body: Value,
+}
+
+impl Received {
+    /// The messages of the request.
+    pub fn messages(&self) -> &[Value] {
+        self.body["messages"].as_array().map_or(&[], Vec::as_slice)
+    }
+
+    /// The names of the offered tools.
+    pub fn tool_names(&self) -> Vec<&str> {
+        let tools = self.body["tools"].as_array().map_or(&[][..], Vec::as_slice);
+        tools.iter().filter_map(|tool| tool["function"]["name"].as_str()).collect()
+    }
+
+    /// The text of the last message.
+    pub fn last_text(&self) -> &str {
+        self.messages().last().and_then(|message| message["content"].as_str()).unwrap_or_default()
+    }
+}
+
+/// A running server.
+pub struct Upstream {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+    closing: watch::Sender<bool>,
+}
+
+struct Shared {
+    script: Mutex<Script>,
+    fixed: Option<Fixed>,
+    received: Mutex<Vec<Received>>,
+    count: AtomicUsize,
+    arrived: Notify,
+    dropped: AtomicUsize,
+    closing: watch::Receiver<bool>,
+}
+
+impl Upstream {
+    /// Starts a server on a free port of 127.0.0.1.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    pub async fn start(script: impl Into<Script>) -> Self {
+        let script = script.into();
+        let fixed = if let Script::Fixed(fixed) = &script { Some(fixed.clone()) } else { None };
+        let (closing, closed) = watch::channel(false);
+        let shared = Arc::new(Shared {
+            script: Mutex::new(script),
+            fixed,
+            received: Mutex::default(),
+            count: AtomicUsize::new(0),
+            arrived: Notify::new(),
+            dropped: AtomicUsize::new(0),
+            closing: closed,
+        });
+        let address = serve::start(Arc::clone(&shared)).await;
+        Self { address, shared, closing }
+    }
+
+    /// The base URL for a provider, with `/v1/` at its end.
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1/", self.address)
+    }
+
+    /// The address.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Every recorded request, oldest first; a fixed script records none.
+    pub fn requests(&self) -> Vec<Received> {
+        lock(&self.shared.received).clone()
+    }
+
+    /// How many completions were asked for.
+    pub fn count(&self) -> usize {
+        self.shared.count.load(Ordering::Acquire)
+    }
+
+    /// How many answers were given up by the client before their end.
+    pub fn dropped(&self) -> usize {
+        self.shared.dropped.load(Ordering::Acquire)
+    }
+
+    /// Waits until so many completions were asked for.
+    pub async fn wait_for(&self, count: usize) {
+        loop {
+            let arrived = self.shared.arrived.notified();
+            if self.count() >= count {
+                return;
+            }
+            arrived.await;
+        }
+    }
+
+    /// Adds turns to the end of a script of turns.
+    ///
+    /// # Panics
+    /// When the script is not one of turns.
+    #[expect(clippy::panic, reason = "a test that scripts two ways at once is wrong")]
+    pub fn push(&self, more: impl IntoIterator<Item = Turn>) {
+        match &mut *lock(&self.shared.script) {
+            Script::Turns(turns) => turns.extend(more),
+            Script::Function(_) | Script::Fixed(_) => panic!("only a script of turns takes more turns"),
+        }
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.closing.send_replace(true);
+    }
+}
+
+impl Shared {
+    fn record(&self, authorization: Option<String>, body: Value) -> Received {
+        let number = self.count.fetch_add(1, Ordering::AcqRel);
+        let received = Received { number, authorization, body };
+        lock(&self.received).push(received.clone());
+        self.arrived.notify_waiters();
+        received
+    }
+
+    fn next_turn(&self, received: &Received) -> Turn {
+        match &mut *lock(&self.script) {
+            Script::Turns(turns) => turns
+                .pop_front()
+                .unwrap_or_else(|| Turn::status(400).body("the script has no more turns")),
+            Script::Function(function) => function(received),
+            Script::Fixed(_) => Turn::text("fixed"),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,34 @@
+//! The account's default agent: the one that runs which name no agent use. The database allows one at most.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+
+use super::table::agent;
+use crate::{
+    accounts::{Owned, Scope, of},
+    db::Tx,
+    error::Result,
+};
+
+/// Unsets the default agent of a scope's account, if there is one.
+pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<()> {
+    let Some(row) = of::<agent::Entity>(scope).filter(agent::Column::IsDefault.eq(true)).one(tx).await? else {
+        return Ok(());
+    };
+    agent::Entity::update_many()
+        .col_expr(agent::Column::IsDefault, Expr::value(false))
+        .col_expr(agent::Column::UpdatedAt, Expr::value(now))
+        .filter(agent::Entity::owner().eq(row.account_id))
+        .filter(agent::Column::Id.eq(row.id))
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+/// The account's default agent.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<agent::Model>> {
+    Ok(of::<agent::Entity>(scope).filter(agent::Column::IsDefault.eq(true)).one(db).await?)
+}

@@ -1,0 +1,107 @@
+//! Reading agents.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, Func},
+};
+use uuid::Uuid;
+
+use super::{
+    Agent,
+    table::{agent, version},
+    version as versions,
+};
+use crate::{
+    accounts::{Scope, of},
+    error::{Code, Error, Result},
+};
+
+/// What a list is sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Order {
+    /// Newest first.
+    #[default]
+    NewestFirst,
+    /// Oldest first.
+    OldestFirst,
+    /// Latest change first.
+    ChangedFirst,
+    /// By name.
+    Name,
+    /// By name, backwards.
+    NameBackwards,
+}
+
+/// Which agents to list.
+#[derive(Clone, Debug, Default)]
+pub struct Listing {
+    /// Text in name or description, in any letter case.
+    pub search: String,
+    /// Only default agents, or only others.
+    pub is_default: Option<bool>,
+    /// The order.
+    pub order: Order,
+    /// Rows to pass over.
+    pub offset: u64,
+    /// Rows to return at most.
+    pub limit: u64,
+}
+
+/// Lists agents with their current versions.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Agent>> {
+    let mut query = of::<agent::Entity>(scope);
+    if !listing.search.is_empty() {
+        let escaped = listing.search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let contains = |column: agent::Column| {
+            Expr::expr(Func::lower(Expr::col(column)))
+                .like(sea_orm::sea_query::LikeExpr::new(format!("%{escaped}%")).escape('\\'))
+        };
+        query = query.filter(
+            Condition::any().add(contains(agent::Column::Name)).add(contains(agent::Column::Description)),
+        );
+    }
+    if let Some(is_default) = listing.is_default {
+        query = query.filter(agent::Column::IsDefault.eq(is_default));
+    }
+    query = match listing.order {
+        Order::NewestFirst => query.order_by_desc(agent::Column::CreatedAt),
+        Order::OldestFirst => query.order_by_asc(agent::Column::CreatedAt),
+        Order::ChangedFirst => query.order_by_desc(agent::Column::UpdatedAt),
+        Order::Name => query.order_by_asc(agent::Column::Name),
+        Order::NameBackwards => query.order_by_desc(agent::Column::Name),
+    };
+    let rows = query.order_by_desc(agent::Column::Id).offset(listing.offset).limit(listing.limit).all(db).await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.current_version_id).collect();
+    let mut found: BTreeMap<Uuid, version::Model> = of::<version::Entity>(scope)
+        .filter(version::Column::Id.is_in(ids))
+        .all(db)
+        .await?
+        .into_iter()
+        .map(|version| (version.id, version))
+        .collect();
+    Ok(rows
+        .into_iter()
+        .filter_map(|row| found.remove(&row.current_version_id).map(|version| Agent { row, version }))
+        .collect())
+}
+
+/// Loads one agent with its current version.
+///
+/// # Errors
+/// `AGENT_NOT_FOUND`.
+pub async fn load(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<Agent> {
+    let row = load_row(db, scope, agent_id).await?;
+    let version = versions::current(db, scope, &row).await?;
+    Ok(Agent { row, version })
+}
+
+/// Loads one agent's row.
+pub(super) async fn load_row(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<agent::Model> {
+    let found = of::<agent::Entity>(scope).filter(agent::Column::Id.eq(agent_id)).one(db).await?;
+    found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))
+}

@@ -1,0 +1,105 @@
+//! The rows of agents and of their versions.
+
+/// Agents.
+pub mod agent {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::accounts::Owned;
+
+    /// An agent.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "agents")]
+    pub struct Model {
+        /// The agent's UUID.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// The owner.
+        pub account_id: Uuid,
+        /// The name.
+        pub name: String,
+        /// What it is for.
+        pub description: Option<String>,
+        /// The icon's name.
+        pub icon_name: String,
+        /// The icon's colour.
+        pub icon_color: String,
+        /// The icon's background colour.
+        pub icon_background: String,
+        /// Whether runs that name no agent use it.
+        pub is_default: bool,
+        /// Whether the owner calls it public.
+        pub is_public: bool,
+        /// Free labels: a JSON list of strings.
+        pub tags: Json,
+        /// The current version.
+        pub current_version_id: Uuid,
+        /// How many versions there are.
+        pub version_count: i32,
+        /// When it was made.
+        pub created_at: DateTime<Utc>,
+        /// When it was last changed.
+        pub updated_at: DateTime<Utc>,
+    }
+
+    /// Agents are joined by hand.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Owned for Entity {
+        fn owner() -> Column {
+            Column::AccountId
+        }
+    }
+}
+
+/// Versions.
+pub mod version {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::accounts::Owned;
+
+    /// A version of an agent.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "agent_versions")]
+    pub struct Model {
+        /// The version's UUID.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// The agent.
+        pub agent_id: Uuid,
+        /// The owner.
+        pub account_id: Uuid,
+        /// 1 for the first, without gaps.
+        pub number: i32,
+        /// The system prompt.
+        pub system_prompt: String,
+        /// The public name of the model.
+        pub model: String,
+        /// The configured MCP integrations.
+        pub configured_mcps: Json,
+        /// The custom MCP servers.
+        pub custom_mcps: Json,
+        /// The tool settings.
+        pub tools: Json,
+        /// When it was made.
+        pub created_at: DateTime<Utc>,
+        /// When it was made or last activated.
+        pub updated_at: DateTime<Utc>,
+    }
+
+    /// Versions are joined by hand.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Owned for Entity {
+        fn owner() -> Column {
+            Column::AccountId
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Making a conversation fit the model's window.
+//!
+//! `turn` calls [`compact`] when [`estimate_all`] says that the conversation is too long, and tells the reader. Kept are the
+//! first message of the user, the newest one, and the newest messages; old tool results and arguments are shortened first,
+//! then old turns are dropped behind a line that says so. A call and its results are kept or dropped together.
+
+use std::{collections::BTreeMap, fmt::Write as _};
+
+use serde_json::Value;
+
+use super::history::{is_note, note};
+use crate::{
+    llm::ChatMessage,
+    tools::excerpt::{excerpt, opening},
+};
+
+/// How many bytes count as one token.
+const BYTES_PER_TOKEN: u64 = 4;
+/// What a message costs besides its text.
+const MESSAGE_TOKENS: u64 = 8;
+/// Messages at the end that are shortened last.
+const NEWEST: usize = 6;
+/// What is left of an old tool result or argument.
+const SHORTENED_BYTES: usize = 600;
+/// What a message of any age is cut to when nothing else helps: from the first to the last of these.
+const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
+/// User messages that the line in place of dropped turns quotes, and how much of each.
+const QUOTED: usize = 5;
+const QUOTED_BYTES: usize = 160;
+
+/// A conversation that was made to fit, and what it took.
+#[derive(Debug)]
+pub struct Compacted {
+    /// The conversation.
+    pub messages: Vec<ChatMessage>,
+    /// Messages that were shortened.
+    pub shortened: usize,
+    /// Messages that were dropped.
+    pub dropped: usize,
+}
+
+/// About how many tokens so many bytes are.
+pub fn estimate_bytes(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(BYTES_PER_TOKEN)
+}
+
+/// About how many tokens the messages are.
+pub fn estimate_all(messages: &[ChatMessage]) -> u64 {
+    messages.iter().map(estimate).sum()
+}
+
+fn estimate(message: &ChatMessage) -> u64 {
+    let bytes = match message {
+        ChatMessage::User { text } | ChatMessage::Tool { text, .. } => text.len(),
+        ChatMessage::Assistant { text, tool_calls } => {
+            text.len()
+                + tool_calls
+                    .iter()
+                    .map(|call| call.name.len() + call.arguments.len() + 16)
+                    .sum::<usize>()
+        }
+    };
+    MESSAGE_TOKENS + estimate_bytes(bytes)
+}
+
+/// Shortens and drops until the messages are at most so many tokens, or nothing more can go.
+pub fn compact(mut messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
+    let mut total = estimate_all(&messages);
+    let old = messages.len().saturating_sub(NEWEST);
+    let mut shortened = 0;
+    for message in &mut messages[..old] {
+        if total <= max_tokens {
+            break;
+        }
+        if matches!(message, ChatMessage::User { .. }) {
+            continue;
+        }
+        let before = estimate(message);
+        shortened += usize::from(shorten(message, SHORTENED_BYTES));
+        total = total.saturating_sub(before).saturating_add(estimate(message));
+    }
+    let mut dropped = 0;
+    if total > max_tokens {
+        (messages, dropped) = drop_turns(messages, max_tokens);
+    }
+    for max_bytes in LAST_RESORT_BYTES {
+        if estimate_all(&messages) <= max_tokens {
+            break;
+        }
+        shortened += messages
+            .iter_mut()
+            .map(|message| usize::from(shorten(message, max_bytes)))
+            .sum::<usize>();
+    }
+    Compacted {
+        messages,
+        shortened,
+        dropped,
+    }
+}
+
+/// Shortens what a tool said or was given, or any text; says whether it did.
+fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
+    match message {
+        ChatMessage::User { text } | ChatMessage::Tool { text, .. } => shorten_text(text, max_bytes),
+        ChatMessage::Assistant { text, tool_calls } => {
+            let mut changed = shorten_text(text, max_bytes);
+            for call in tool_calls.iter_mut().filter(|call| call.arguments.len() > max_bytes) {
+                // Providers want the arguments to stay JSON, so strings inside are cut, not the whole.
+                let mut arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::Null);
+                shorten_strings(&mut arguments, max_bytes);
+                let shorter = arguments.to_string();
+                if shorter.len() < call.arguments.len() {
+                    call.arguments = shorter;
+                    changed = true;
+                }
+            }
+            changed
+        }
+    }
+}
+
+fn shorten_text(text: &mut String, max_bytes: usize) -> bool {
+    if text.len() <= max_bytes {
+        return false;
+    }
+    *text = excerpt(text, max_bytes).into_owned();
+    true
+}
+
+fn shorten_strings(value: &mut Value, max_bytes: usize) {
+    match value {
+        Value::String(text) => {
+            shorten_text(text, max_bytes);
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| shorten_strings(item, max_bytes)),
+        Value::Object(fields) => fields.values_mut().for_each(|item| shorten_strings(item, max_bytes)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+/// Drops the oldest turns that are not pinned. A turn is a message with the tool results behind it.
+fn drop_turns(messages: Vec<ChatMessage>, max_tokens: u64) -> (Vec<ChatMessage>, usize) {
+    let mut turns = split(messages);
+    let is_users =
+        |turn: &&Vec<ChatMessage>| matches!(turn.first(), Some(first @ ChatMessage::User { .. }) if !is_note(first));
+    let first_user = turns.iter().position(|turn| is_users(&turn));
+    let last_user = turns.iter().rposition(|turn| is_users(&turn));
+    let last = turns.len().saturating_sub(1);
+    let mut total: u64 = turns.iter().map(|turn| estimate_all(turn)).sum();
+    let mut gone = Vec::new();
+    let mut place = None;
+    for (index, turn) in turns.iter_mut().enumerate().take(last) {
+        if total <= max_tokens {
+            break;
+        }
+        if Some(index) == first_user || Some(index) == last_user {
+            continue;
+        }
+        total = total.saturating_sub(estimate_all(turn));
+        gone.append(turn);
+        place.get_or_insert(index);
+    }
+    if let Some(place) = place {
+        turns[place] = vec![note(&summary(&gone))];
+    }
+    (turns.into_iter().flatten().collect(), gone.len())
+}
+
+fn split(messages: Vec<ChatMessage>) -> Vec<Vec<ChatMessage>> {
+    let mut turns: Vec<Vec<ChatMessage>> = Vec::new();
+    for message in messages {
+        match turns.last_mut() {
+            Some(turn) if matches!(message, ChatMessage::Tool { .. }) => turn.push(message),
+            _ => turns.push(vec![message]),
+        }
+    }
+    turns
+}
+
+/// The line in place of dropped turns.
+fn summary(gone: &[ChatMessage]) -> String {
+    let mut tools: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut asked = Vec::new();
+    for message in gone {
+        match message {
+            ChatMessage::Tool { name, .. } => *tools.entry(name).or_default() += 1,
+            ChatMessage::User { text } if !is_note(message) => asked.push(opening(text, QUOTED_BYTES)),
+            ChatMessage::User { .. } | ChatMessage::Assistant { .. } => {}
+        }
+    }
+    let mut line = format!(
+        "{} earlier messages were left out here to fit your context window.",
+        gone.len()
+    );
+    if !tools.is_empty() {
+        let counts: Vec<String> = tools.iter().map(|(name, count)| format!("{name} ({count})")).collect();
+        let _ = write!(line, " Tools called in them: {}.", counts.join(", "));
+    }
+    for text in asked.iter().rev().take(QUOTED).rev() {
+        let _ = write!(line, "\nThe user said: {text}");
+    }
+    line
+}

@@ -1,0 +1,94 @@
+//! Following a run: its events after any cursor, live, until the terminal one.
+//!
+//! Called by `wire/runs.rs`. A follower holds a cursor into the run's ring and reads the table when it has fallen behind, so
+//! a slow reader costs a page of memory and slows nobody. Wake-ups are hints: a slow poll of the table backs them up.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use futures::{Stream, stream};
+use tokio::{sync::watch, time::timeout};
+use uuid::Uuid;
+
+use super::{
+    Stored,
+    hub::{Rest, Ring},
+    table,
+};
+use crate::{app::App, error::Result};
+
+/// Events that are read from the table at once.
+const PAGE: u64 = 256;
+/// How often the table is asked although nothing was heard, when another process may be writing.
+const POLL_SHARED: Duration = Duration::from_secs(2);
+/// The same, when only this process writes.
+const POLL_PRIVATE: Duration = Duration::from_secs(30);
+
+struct Follower {
+    app: App,
+    run_id: Uuid,
+    cursor: i64,
+    ring: Arc<Ring>,
+    newest: watch::Receiver<i64>,
+    ready: VecDeque<Stored>,
+    look_in_table: bool,
+    ended: bool,
+}
+
+/// The events of a run after a cursor; ends after the terminal event. The caller has shown that the run may be read.
+pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<Stored>> + Send + use<> {
+    let ring = app.hub.ring(run_id);
+    let follower = Follower {
+        app: app.clone(),
+        run_id,
+        cursor: after,
+        newest: ring.newest(),
+        ring,
+        ready: VecDeque::new(),
+        look_in_table: true,
+        ended: false,
+    };
+    stream::try_unfold(follower, |mut follower| async move {
+        let next = follower.next().await?;
+        Ok(next.map(|event| (event, follower)))
+    })
+}
+
+impl Follower {
+    async fn next(&mut self) -> Result<Option<Stored>> {
+        while !self.ended {
+            if let Some(event) = self.ready.pop_front() {
+                self.cursor = event.sequence;
+                self.ended = event.terminal;
+                return Ok(Some(event));
+            }
+            self.fill().await?;
+        }
+        Ok(None)
+    }
+
+    async fn fill(&mut self) -> Result<()> {
+        // Marked as seen before looking, so that what is pushed in between wakes us.
+        self.newest.borrow_and_update();
+        match self.ring.after(self.cursor) {
+            Rest::Here(events) => {
+                self.ready = events.into();
+                return Ok(());
+            }
+            Rest::Nothing if !self.look_in_table => {}
+            Rest::Nothing | Rest::Elsewhere => {
+                let page = table::list(self.app.db.read(), self.run_id, self.cursor, PAGE).await?;
+                self.look_in_table = false;
+                if !page.is_empty() {
+                    self.look_in_table = true;
+                    self.ready = page.into();
+                    return Ok(());
+                }
+            }
+        }
+        let poll = if self.app.db.is_private() { POLL_PRIVATE } else { POLL_SHARED };
+        if timeout(poll, self.newest.changed()).await.is_err() {
+            self.look_in_table = true;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,131 @@
+//! The hub: for each run that somebody works on or watches, a bounded ring of its newest committed events.
+//!
+//! A ring lives as long as its worker or a reader holds it, then its memory goes. Pushing never waits for a reader.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError, Weak},
+};
+
+use dashmap::DashMap;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+use super::Stored;
+
+/// Events that a ring keeps.
+const RING_EVENTS: usize = 1024;
+/// Bytes of events that a ring keeps.
+const RING_BYTES: usize = 512 * 1024;
+
+/// The rings of the runs that are worked on or watched in this process.
+#[derive(Clone, Default)]
+pub struct Hub {
+    rings: Arc<DashMap<Uuid, Weak<Ring>>>,
+}
+
+/// The newest committed events of one run.
+pub struct Ring {
+    run_id: Uuid,
+    hub: Hub,
+    events: Mutex<Kept>,
+    newest: watch::Sender<i64>,
+}
+
+#[derive(Default)]
+struct Kept {
+    events: VecDeque<Stored>,
+    bytes: usize,
+}
+
+/// What a ring knows about the events after a cursor.
+pub enum Rest {
+    /// They are here.
+    Here(Vec<Stored>),
+    /// There is nothing newer than the cursor.
+    Nothing,
+    /// The ring does not reach back so far; the table does.
+    Elsewhere,
+}
+
+impl Hub {
+    /// The ring of a run, made when nobody holds one.
+    pub fn ring(&self, run_id: Uuid) -> Arc<Ring> {
+        let mut entry = self.rings.entry(run_id).or_default();
+        if let Some(ring) = entry.upgrade() {
+            return ring;
+        }
+        let ring = Arc::new(Ring {
+            run_id,
+            hub: self.clone(),
+            events: Mutex::default(),
+            newest: watch::Sender::new(0),
+        });
+        *entry = Arc::downgrade(&ring);
+        ring
+    }
+
+    /// Hands committed events to whoever holds the run's ring; nobody may.
+    pub fn publish(&self, run_id: Uuid, events: &[Stored]) {
+        let ring = self.rings.get(&run_id).and_then(|ring| ring.upgrade());
+        if let Some(ring) = ring {
+            ring.push(events);
+        }
+    }
+
+    /// Runs that are held right now.
+    pub fn len(&self) -> usize {
+        self.rings.len()
+    }
+
+    /// Whether no run is held.
+    pub fn is_empty(&self) -> bool {
+        self.rings.is_empty()
+    }
+}
+
+impl Ring {
+    /// Adds committed events, in order, and wakes the readers.
+    pub fn push(&self, events: &[Stored]) {
+        let Some(last) = events.last() else { return };
+        {
+            let mut kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            // A gap would make the ring lie about what came before; the table knows.
+            if kept.events.back().is_some_and(|newest| newest.sequence + 1 != events[0].sequence) {
+                kept.events.clear();
+                kept.bytes = 0;
+            }
+            for event in events {
+                kept.bytes += event.bytes.len();
+                kept.events.push_back(event.clone());
+            }
+            while kept.events.len() > RING_EVENTS || kept.bytes > RING_BYTES {
+                let Some(oldest) = kept.events.pop_front() else { break };
+                kept.bytes -= oldest.bytes.len();
+            }
+        }
+        self.newest.send_replace(last.sequence);
+    }
+
+    /// Tells when something newer was pushed.
+    pub fn newest(&self) -> watch::Receiver<i64> {
+        self.newest.subscribe()
+    }
+
+    /// What the ring knows about the events after a cursor.
+    pub fn after(&self, cursor: i64) -> Rest {
+        let kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+        let (Some(oldest), Some(newest)) = (kept.events.front(), kept.events.back()) else { return Rest::Elsewhere };
+        if cursor >= newest.sequence {
+            return Rest::Nothing;
+        }
+        let Ok(skip) = usize::try_from(cursor + 1 - oldest.sequence) else { return Rest::Elsewhere };
+        Rest::Here(kept.events.iter().skip(skip).cloned().collect())
+    }
+}
+
+impl Drop for Ring {
+    fn drop(&mut self) {
+        self.hub.rings.remove_if(&self.run_id, |_, ring| ring.strong_count() == 0);
+    }
+}

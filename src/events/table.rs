@@ -1,0 +1,126 @@
+//! The rows of events: (run, sequence) and the encoded event. Written by `runs` alone, which holds the lease.
+
+use std::sync::OnceLock;
+
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, Statement, Value, entity::prelude::*};
+
+use super::Stored;
+use crate::{
+    accounts::{Owned, Scope, of},
+    error::Result,
+};
+
+/// An event.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "run_events")]
+pub struct Model {
+    /// The run.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub run_id: Uuid,
+    /// The position in the run, from 1.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub sequence: i64,
+    /// Whether it is the run's last.
+    pub terminal: bool,
+    /// The encoded `RunEvent`.
+    pub payload: Vec<u8>,
+}
+
+/// Events are joined by hand.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Owned for Entity {
+    // An event belongs to its run; who may read the run is decided before.
+    fn owner() -> Column {
+        Column::RunId
+    }
+}
+
+/// Rows in one INSERT, from the largest: few texts, so that the database keeps them prepared.
+const CHUNKS: [usize; 6] = [128, 64, 16, 4, 2, 1];
+
+/// Writes events of any runs. An event that is there already is the same one, written by a commit whose answer was lost.
+///
+/// # Errors
+/// Those of the database.
+pub async fn insert(db: &impl ConnectionTrait, events: &[(Uuid, Stored)]) -> Result<(), DbErr> {
+    let mut rest = events;
+    while !rest.is_empty() {
+        let (position, size) =
+            CHUNKS.iter().copied().enumerate().find(|(_, size)| *size <= rest.len()).unwrap_or((CHUNKS.len() - 1, 1));
+        let (chunk, left) = rest.split_at(size);
+        db.execute_raw(insert_statement(db.get_database_backend(), position, chunk)).await?;
+        rest = left;
+    }
+    Ok(())
+}
+
+/// The statement that writes one event, for those who batch statements themselves.
+pub fn insert_one(backend: DbBackend, run_id: Uuid, event: Stored) -> Statement {
+    insert_statement(backend, CHUNKS.len() - 1, &[(run_id, event)])
+}
+
+fn insert_statement(backend: DbBackend, position: usize, chunk: &[(Uuid, Stored)]) -> Statement {
+    let mut values = Vec::with_capacity(chunk.len() * 4);
+    for (run_id, event) in chunk {
+        values.push(Value::from(*run_id));
+        values.push(Value::from(event.sequence));
+        values.push(Value::from(event.terminal));
+        values.push(Value::from(event.bytes.to_vec()));
+    }
+    Statement::from_sql_and_values(backend, insert_text(backend, position), values)
+}
+
+fn insert_text(backend: DbBackend, position: usize) -> &'static str {
+    static TEXTS: [[OnceLock<String>; CHUNKS.len()]; 2] = [const { [const { OnceLock::new() }; CHUNKS.len()] }; 2];
+    let numbered = backend == DbBackend::Postgres;
+    TEXTS[usize::from(numbered)][position].get_or_init(|| {
+        let place = |index: usize| if numbered { format!("${}", index + 1) } else { "?".to_owned() };
+        let rows: Vec<String> = (0..CHUNKS[position])
+            .map(|row| {
+                let places: Vec<String> = (0..4).map(|column| place(row * 4 + column)).collect();
+                format!("({})", places.join(","))
+            })
+            .collect();
+        format!(
+            "INSERT INTO run_events (run_id, sequence, terminal, payload) VALUES {} ON CONFLICT DO NOTHING",
+            rows.join(",")
+        )
+    })
+}
+
+/// The events of a run after a cursor, oldest first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u64) -> Result<Vec<Stored>> {
+    let rows = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
+        .filter(Column::RunId.eq(run_id))
+        .filter(Column::Sequence.gt(after))
+        .order_by_asc(Column::Sequence)
+        .limit(limit)
+        .all(db)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| Stored { sequence: row.sequence, terminal: row.terminal, bytes: row.payload.into() })
+        .collect())
+}
+
+/// The sequence of a run's newest event; 0 when there is none.
+///
+/// # Errors
+/// Those of the database.
+pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i64> {
+    let last: Option<Option<i64>> = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
+        .select_only()
+        .column_as(Column::Sequence.max(), "last")
+        .filter(Column::RunId.eq(run_id))
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(last.flatten().unwrap_or_default())
+}

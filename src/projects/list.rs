@@ -1,0 +1,64 @@
+//! Reading projects.
+
+use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::table::{project, sandbox};
+use crate::{
+    accounts::{Scope, of},
+    error::{Code, Error, Result},
+};
+
+/// A project with its sandbox, when there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Project {
+    /// The project's row.
+    pub row: project::Model,
+    /// The sandbox's UUID.
+    pub sandbox_id: Option<Uuid>,
+}
+
+/// The project of an id, if the scope sees it.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<project::Model>> {
+    Ok(of::<project::Entity>(scope).filter(project::Column::Id.eq(project_id)).one(db).await?)
+}
+
+/// Loads one project.
+///
+/// # Errors
+/// `PROJECT_NOT_FOUND`.
+pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Project> {
+    let found = find(db, scope, project_id).await?;
+    let row = found.ok_or_else(|| Error::new(Code::ProjectNotFound, "Project not found"))?;
+    let sandbox = super::sandbox::find(db, scope, project_id).await?;
+    Ok(Project { row, sandbox_id: sandbox.map(|sandbox| sandbox.id) })
+}
+
+/// Lists projects before a cursor, newest first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    before: Option<Uuid>,
+    limit: u64,
+) -> Result<Vec<Project>> {
+    let mut query = of::<project::Entity>(scope);
+    if let Some(before) = before {
+        query = query.filter(project::Column::Id.lt(before));
+    }
+    let rows = query.order_by_desc(project::Column::Id).limit(limit).all(db).await?;
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let sandboxes = of::<sandbox::Entity>(scope).filter(sandbox::Column::ProjectId.is_in(ids)).all(db).await?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let sandbox = sandboxes.iter().find(|sandbox| sandbox.project_id == row.id);
+            Project { sandbox_id: sandbox.map(|sandbox| sandbox.id), row }
+        })
+        .collect())
+}

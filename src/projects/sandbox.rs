@@ -1,0 +1,90 @@
+//! The sandbox of a project: its row is made on demand, its folder after that.
+
+use sea_orm::{ActiveValue::{NotSet, Set}, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use uuid::Uuid;
+
+use super::table::sandbox::{ActiveModel, Column, Entity, Model};
+use crate::{
+    accounts::{Scope, of},
+    app::App,
+    db::{Tx, is_duplicate},
+    error::{Code, Error, Result},
+    id,
+    sandbox::{Place, Sandbox},
+};
+
+/// The sandbox of a project, if it was made.
+///
+/// # Errors
+/// Those of the database.
+pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<Model>> {
+    Ok(of::<Entity>(scope).filter(Column::ProjectId.eq(project_id)).one(db).await?)
+}
+
+/// The sandbox of an id.
+///
+/// # Errors
+/// `SANDBOX_NOT_FOUND`.
+pub async fn load(db: &impl ConnectionTrait, scope: Scope, sandbox_id: Uuid) -> Result<Model> {
+    let found = of::<Entity>(scope).filter(Column::Id.eq(sandbox_id)).one(db).await?;
+    found.ok_or_else(|| Error::new(Code::SandboxNotFound, "Sandbox not found"))
+}
+
+/// Writes the row of a project's sandbox.
+///
+/// # Errors
+/// Those of the database; a duplicate when somebody else was faster.
+pub async fn insert(app: &App, tx: &Tx, account_id: Uuid, project_id: Uuid) -> Result<Model, sea_orm::DbErr> {
+    let row = ActiveModel {
+        number: NotSet,
+        id: Set(id::new()),
+        project_id: Set(project_id),
+        account_id: Set(account_id),
+        created_at: Set(app.clock.now()),
+    };
+    Entity::insert(row).exec_with_returning(tx).await
+}
+
+/// The sandbox of a project, made now when there is none.
+///
+/// # Errors
+/// Those of the database and of the file system.
+pub async fn ensure(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Sandbox> {
+    let scope = Scope::account(account_id);
+    let row = match find(app.db.read(), scope, project_id).await? {
+        Some(row) => row,
+        None => create(app, account_id, project_id).await?,
+    };
+    open(app, &row).await
+}
+
+async fn create(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Model> {
+    let tx = app.db.begin("projects.sandbox").await?;
+    match insert(app, &tx, account_id, project_id).await {
+        Ok(row) => {
+            tx.commit().await?;
+            Ok(row)
+        }
+        Err(error) if is_duplicate(&error) => {
+            drop(tx);
+            let found = find(app.db.read(), Scope::account(account_id), project_id).await?;
+            found.ok_or_else(|| Error::internal("sandbox", error))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Opens a sandbox; its folder is made when it is not there.
+///
+/// # Errors
+/// Those of the file system.
+pub async fn open(app: &App, row: &Model) -> Result<Sandbox> {
+    let number = u32::try_from(row.number).map_err(|error| Error::internal("sandbox", error))?;
+    let place = Place { folder: app.config.data_dir.join("workspaces").join(row.project_id.to_string()), number };
+    let sandboxes = app.sandboxes.clone();
+    let sandbox = tokio::task::spawn_blocking(move || {
+        sandboxes.make(&place)?;
+        Ok::<_, Error>(sandboxes.open(place))
+    });
+    sandbox.await.map_err(|error| Error::internal("sandbox", error))?
+}

@@ -1,0 +1,75 @@
+//! The rows of projects and of their sandboxes.
+
+/// Projects.
+pub mod project {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::accounts::Owned;
+
+    /// A project.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "projects")]
+    pub struct Model {
+        /// The project's UUID.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// The owner.
+        pub account_id: Uuid,
+        /// The name.
+        pub name: String,
+        /// When it was made.
+        pub created_at: DateTime<Utc>,
+        /// When it last changed.
+        pub updated_at: DateTime<Utc>,
+    }
+
+    /// Projects are joined by hand.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Owned for Entity {
+        fn owner() -> Column {
+            Column::AccountId
+        }
+    }
+}
+
+/// Sandboxes.
+pub mod sandbox {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::accounts::Owned;
+
+    /// A sandbox.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "sandboxes")]
+    pub struct Model {
+        /// What the uid is made from; never used again.
+        #[sea_orm(primary_key)]
+        pub number: i32,
+        /// The sandbox's UUID.
+        pub id: Uuid,
+        /// The project.
+        pub project_id: Uuid,
+        /// The owner.
+        pub account_id: Uuid,
+        /// When it was made.
+        pub created_at: DateTime<Utc>,
+    }
+
+    /// Sandboxes are joined by hand.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Owned for Entity {
+        fn owner() -> Column {
+            Column::AccountId
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Claiming runs: a lease with an epoch.
+//!
+//! Called by `worker`. The oldest unfinished run of a thread may be claimed when nobody holds it, or when its lease has
+//! expired; the next one waits for its turn. Whoever claims moves the epoch on, so that an earlier worker can change nothing.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
+    sea_query::Expr};
+use uuid::Uuid;
+
+use super::{
+    Run, Status,
+    table::{Column, Entity},
+};
+use crate::{
+    accounts::{Scope, of},
+    app::App,
+    error::Result,
+};
+
+// A run that was ended from outside keeps its thread until its worker has let go of it.
+const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
+    started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
+    AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) AND NOT EXISTS (SELECT 1 FROM runs e \
+    WHERE e.thread_id = r.thread_id AND e.id < r.id AND (e.status = 1 OR e.lease_expires_at > $3)) \
+    ORDER BY r.id LIMIT $4{lock}) RETURNING *";
+
+/// Claims up to `limit` runs for a worker.
+///
+/// # Errors
+/// Those of the database.
+pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) -> Result<Vec<Run>> {
+    let now = app.clock.now();
+    let tx = app.db.begin("runs.claim").await?;
+    let backend = tx.get_database_backend();
+    let text = match backend {
+        DbBackend::Postgres => CLAIM.replace("{lock}", " FOR UPDATE OF r SKIP LOCKED"),
+        // The writer lane has one writer.
+        _ => CLAIM.replace("{lock}", ""),
+    };
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let values = [worker_id.into(), (now + lease).into(), now.into(), limit.into()];
+    let mut rows = tx.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    tx.commit().await?;
+    let mut runs = Vec::with_capacity(rows.len());
+    for row in rows.drain(..) {
+        runs.push(Run::from_query_result(&row, "")?);
+    }
+    runs.sort_by_key(|run| run.id);
+    Ok(runs)
+}
+
+/// What a worker learns when it renews its leases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Renewed {
+    /// The run.
+    pub run_id: Uuid,
+    /// Whether somebody asked it to stop.
+    pub stop_requested: bool,
+}
+
+/// Renews all leases of a worker; a run that is not among the answers is not its any more.
+///
+/// # Errors
+/// Those of the database.
+pub async fn renew(app: &App, worker_id: Uuid, lease: Duration) -> Result<Vec<Renewed>> {
+    let until: DateTime<Utc> = app.clock.now() + lease;
+    let tx = app.db.begin("runs.renew").await?;
+    Entity::update_many()
+        .col_expr(Column::LeaseExpiresAt, Expr::value(until))
+        .filter(Column::LeaseOwner.eq(worker_id))
+        .exec(&tx)
+        .await?;
+    let rows: Vec<(Uuid, bool)> = of::<Entity>(Scope::system("a worker renews what it holds"))
+        .select_only()
+        .columns([Column::Id, Column::StopRequested])
+        .filter(Column::LeaseOwner.eq(worker_id))
+        .filter(Column::Status.eq(Status::Running))
+        .into_tuple()
+        .all(&tx)
+        .await?;
+    tx.commit().await?;
+    Ok(rows.into_iter().map(|(run_id, stop_requested)| Renewed { run_id, stop_requested }).collect())
+}
+
+/// Lets go of a run without ending it, or of one that was ended from outside, so that the next claim need not wait.
+///
+/// # Errors
+/// Those of the database.
+pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
+    let tx = app.db.begin("runs.release").await?;
+    Entity::update_many()
+        .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
+        .col_expr(Column::LeaseExpiresAt, Expr::value(None::<DateTime<Utc>>))
+        .filter(Column::LeaseOwner.eq(worker_id))
+        .filter(Column::Id.eq(run_id))
+        .exec(&tx)
+        .await?;
+    tx.commit().await?;
+    app.wake.run_queued();
+    Ok(())
+}
+
+/// Lets go of everything that an earlier process held; only for a database that no other process can use.
+///
+/// # Errors
+/// Those of the database.
+pub async fn release_all(app: &App) -> Result<()> {
+    let tx = app.db.begin("runs.release_all").await?;
+    Entity::update_many()
+        .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
+        .col_expr(Column::LeaseExpiresAt, Expr::value(None::<DateTime<Utc>>))
+        .filter(Column::LeaseExpiresAt.is_not_null())
+        .exec(&tx)
+        .await?;
+    tx.commit().await
+}

@@ -1,0 +1,47 @@
+//! Ending a run from outside of its worker: a run that nobody works on yet, or one whose worker shall lose it.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::{Expr, ExprTrait}};
+
+use super::{
+    Run, Status,
+    table::{Column, Entity},
+};
+use crate::{
+    db::Tx,
+    error::Result,
+    events::{self, Stored, table as event_table},
+};
+
+/// Ends an unfinished run inside a transaction that holds its account's lock. A worker that has it loses it: the epoch
+/// moves on, but the lease stays until that worker's processes are gone or it expires. Returns the terminal event, to be
+/// published after the commit; nothing when the run has ended by itself meanwhile.
+///
+/// # Errors
+/// Those of the database.
+pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc>) -> Result<Option<Stored>> {
+    // The row is taken first: the journal takes it, too, before it numbers anything.
+    let moved = Entity::update_many()
+        .col_expr(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1))
+        .filter(Column::AccountId.eq(run.account_id))
+        .filter(Column::Id.eq(run.id))
+        .filter(Column::Status.eq(Status::Running))
+        .exec(tx)
+        .await?;
+    if moved.rows_affected == 0 {
+        return Ok(None);
+    }
+    let sequence = event_table::last_sequence(tx, run.id).await? + 1;
+    let event = Stored::new(run.id, sequence, now, events::status(status.into(), None));
+    event_table::insert(tx, &[(run.id, event.clone())]).await?;
+    Entity::update_many()
+        .col_expr(Column::Status, Expr::value(status))
+        .col_expr(Column::StopRequested, Expr::value(true))
+        .col_expr(Column::LastSequence, Expr::value(sequence))
+        .col_expr(Column::FinishedAt, Expr::value(now))
+        .filter(Column::AccountId.eq(run.account_id))
+        .filter(Column::Id.eq(run.id))
+        .exec(tx)
+        .await?;
+    Ok(Some(event))
+}

@@ -1,0 +1,282 @@
+//! Starting a run.
+//!
+//! Called by `wire::runs` only. One transaction decides everything: the thread is ours, the plan allows one more run, the
+//! row exists, its first event exists. A worker can see the run only after the commit. Files are renamed into the
+//! workspace before the answer; a crash in between is finished by the worker.
+
+mod decide;
+mod target;
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryTrait, sea_query::Expr};
+use uuid::Uuid;
+
+use super::{
+    Run, Status, finish,
+    table::{Column, Entity},
+};
+use crate::{
+    accounts::{Caller, ensure, of},
+    agents::version::pin,
+    app::App,
+    db::Tx,
+    error::{Code, Error, Result},
+    events::{self, Stored, table as event_table},
+    id,
+    limits::{Admission, Plan},
+    projects, threads::{messages::{self, Belongs}, NewMessage},
+    uploads,
+    v1::{MessageRole, Notice, NoticeKind, RunStatus, run_event::Event},
+};
+use target::Target;
+
+/// Bytes of a prompt at most.
+pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
+/// Characters of a request key at most.
+pub const MAX_KEY: usize = 255;
+/// How long a request key finds its run.
+const KEY_LIVES: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What happens when the thread already has a running run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum IfBusy {
+    /// The new run waits for its turn.
+    #[default]
+    Enqueue,
+    /// The new run is refused.
+    Reject,
+    /// The running one is ended first.
+    Interrupt,
+}
+
+/// Which tools a run has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// All of them.
+    #[default]
+    Code,
+    /// None that need a sandbox.
+    Chat,
+}
+
+impl Mode {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Code => "code",
+            Self::Chat => "chat",
+        }
+    }
+}
+
+/// What a start asks for.
+#[derive(Clone, Debug, Default)]
+pub struct NewRun {
+    /// The task.
+    pub prompt: Option<String>,
+    /// The thread to continue, or a new one in optimistic mode.
+    pub thread_id: Option<Uuid>,
+    /// The project.
+    pub project_id: Option<Uuid>,
+    /// Whether the client made the ids.
+    pub optimistic: bool,
+    /// The agent; the account's default when absent.
+    pub agent_id: Option<Uuid>,
+    /// The model, instead of the agent's.
+    pub model: Option<String>,
+    /// Which tools it has.
+    pub mode: Mode,
+    /// Whether it may use memory.
+    pub memory_enabled: Option<bool>,
+    /// Uploads to place in the workspace.
+    pub files: Vec<Uuid>,
+    /// The key under which a retry finds this run.
+    pub request_key: Option<String>,
+    /// What happens when the thread already has a running run.
+    pub if_busy: IfBusy,
+}
+
+/// A run that was started, now or by an earlier call with the same key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Started {
+    /// The run.
+    pub run: Run,
+    /// The sandbox, when its row exists.
+    pub sandbox_id: Option<Uuid>,
+    /// Where the time went.
+    pub timing: Timing,
+}
+
+/// Where the time of a start went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Timing {
+    /// Waiting for the writer and reading what decides.
+    pub load: Duration,
+    /// Deciding and writing.
+    pub write: Duration,
+    /// Until the commit was durable.
+    pub commit: Duration,
+    /// Placing the files.
+    pub files: Duration,
+}
+
+/// Starts a run.
+///
+/// # Errors
+/// INVALID_REQUEST in the seed's words, the not-founds, `REQUEST_KEY_REUSED`, `THREAD_BUSY`, and the refusals of the plan.
+pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
+    decide::check(&new)?;
+    let began = Instant::now();
+    let files = uploads::take::load(app.db.read(), caller.scope(), &new.files).await?;
+    let key = decide::key(&new, &files);
+    let taken = target::names_in_workspace(app, caller.scope(), &new, &files).await?;
+
+    let tx = app.db.begin("runs.start").await?;
+    // The account is locked first, so that two starts cannot both see the last free slot; the key is looked up before
+    // the limits, so that a retry of an accepted start is answered, not refused.
+    let account = ensure::lock(&tx, caller.account_id).await?;
+    if let Some(earlier) = find_by_key(app, &tx, caller, key.as_ref()).await? {
+        return answer(app, caller, earlier, Timing::default()).await;
+    }
+    let target = Target::find(&tx, caller.scope(), &new).await?;
+    let pinned = pin(&tx, caller.scope(), new.agent_id).await?;
+    let plan = Plan { tier: app.tiers.load(&account.tier), limits: app.config.limits };
+    let asked = new.model.as_deref().or(pinned.as_ref().map(|pinned| pinned.model.as_str()));
+    let busy = target.busy(&tx, caller.scope()).await?;
+    let ended = decide::make_room(app, &tx, &busy, new.if_busy).await?;
+    let admission = decide::admit(app, &tx, caller.scope(), &plan, asked, &target).await?;
+    let loaded = began.elapsed();
+
+    let now = app.clock.now();
+    let run = Run {
+        agent_id: pinned.as_ref().map(|pinned| pinned.agent_id),
+        agent_version_id: pinned.as_ref().map(|pinned| pinned.version_id),
+        ..admitted(caller, &admission, &target, &new, key, now)
+    };
+    let first = first_events(&run, &admission, now);
+    insert(&tx, &target, &run, &new, &first).await?;
+    let sandbox = target.sandbox_for(&tx, app, caller, !files.is_empty()).await?;
+    let names = uploads::take::bind(&tx, &files, run.id, taken).await?;
+    if let Some(prompt) = new.prompt.filter(|prompt| !prompt.is_empty() || !names.is_empty()) {
+        let mut message = NewMessage::text(id::new(), MessageRole::User, prompt);
+        message.files = names;
+        let belongs = Belongs { account_id: caller.account_id, thread_id: run.thread_id, run_id: Some(run.id) };
+        tx.execute_raw(messages::insert(tx.get_database_backend(), messages::row(belongs, message, now)?)).await?;
+    }
+    let written = began.elapsed();
+    tx.commit().await?;
+    let committed = began.elapsed();
+
+    for (run_id, event) in ended {
+        app.hub.publish(run_id, &[event]);
+        app.wake.stop(run_id);
+    }
+    app.hub.publish(run.id, &first);
+    if !files.is_empty() {
+        place(app, caller, &run).await;
+    }
+    app.wake.run_queued();
+    let timing = Timing {
+        load: loaded,
+        write: written.saturating_sub(loaded),
+        commit: committed.saturating_sub(written),
+        files: began.elapsed().saturating_sub(committed),
+    };
+    Ok(Started { sandbox_id: sandbox.map(|sandbox| sandbox.id), run, timing })
+}
+
+fn admitted(
+    caller: &Caller,
+    admission: &Admission,
+    target: &Target,
+    new: &NewRun,
+    key: Option<decide::Key>,
+    now: chrono::DateTime<chrono::Utc>,
+) -> Run {
+    let (request_key, request_hash) = key.map(|key| (key.name, key.hash)).unzip();
+    Run {
+        id: id::new(),
+        account_id: caller.account_id,
+        thread_id: target.thread_id,
+        project_id: target.project_id,
+        agent_id: None,
+        agent_version_id: None,
+        status: Status::Running,
+        mode: new.mode.as_str().to_owned(),
+        model_requested: new.model.clone(),
+        model_used: admission.model().to_owned(),
+        memory_enabled: new.memory_enabled,
+        request_key,
+        request_hash,
+        lease_owner: None,
+        lease_epoch: 0,
+        lease_expires_at: None,
+        stop_requested: false,
+        error_code: None,
+        error_message: None,
+        steps: 0,
+        input_tokens: 0,
+        output_tokens: 0,
+        microcredits: 0,
+        last_sequence: None,
+        created_at: now,
+        started_at: None,
+        finished_at: None,
+    }
+}
+
+fn first_events(run: &Run, admission: &Admission, now: chrono::DateTime<chrono::Utc>) -> Vec<Stored> {
+    let mut first = vec![Stored::new(run.id, 1, now, events::status(RunStatus::Running, None))];
+    if let Some(asked) = admission.downgraded_from() {
+        let message = format!("Your plan runs {asked} as {}.", admission.model());
+        let notice = Notice { kind: NoticeKind::ModelDowngraded.into(), message };
+        first.push(Stored::new(run.id, 2, now, Event::Notice(notice)));
+    }
+    first
+}
+
+async fn insert(tx: &Tx, target: &Target, run: &Run, new: &NewRun, first: &[Stored]) -> Result<()> {
+    let backend = tx.get_database_backend();
+    let mut statements = target.inserts(backend, run, new);
+    statements.push(Entity::insert(run.clone().into_active_model().reset_all()).build(backend));
+    statements.extend(first.iter().map(|event| event_table::insert_one(backend, run.id, event.clone())));
+    tx.execute_all(statements).await.map_err(target::lost_race)
+}
+
+async fn find_by_key(app: &App, tx: &Tx, caller: &Caller, key: Option<&decide::Key>) -> Result<Option<Run>> {
+    let Some(key) = key else { return Ok(None) };
+    let found = of::<Entity>(caller.scope()).filter(Column::RequestKey.eq(key.name.as_str())).one(tx).await?;
+    let Some(run) = found else { return Ok(None) };
+    if run.created_at + KEY_LIVES <= app.clock.now() {
+        Entity::update_many()
+            .col_expr(Column::RequestKey, Expr::value(None::<String>))
+            .filter(Column::AccountId.eq(caller.account_id))
+            .filter(Column::Id.eq(run.id))
+            .exec(tx)
+            .await?;
+        return Ok(None);
+    }
+    if run.request_hash.as_deref() != Some(key.hash.as_str()) {
+        let message = "This request key was used for another start";
+        return Err(Error::new(Code::RequestKeyReused, message));
+    }
+    Ok(Some(run))
+}
+
+async fn answer(app: &App, caller: &Caller, run: Run, timing: Timing) -> Result<Started> {
+    let sandbox = projects::sandbox::find(app.db.read(), caller.scope(), run.project_id).await?;
+    Ok(Started { run, sandbox_id: sandbox.map(|sandbox| sandbox.id), timing })
+}
+
+// The start is durable, so a failure here is not the caller's: the worker places the files before the first step.
+async fn place(app: &App, caller: &Caller, run: &Run) {
+    let placed = async {
+        let sandbox = projects::sandbox::ensure(app, caller.account_id, run.project_id).await?;
+        let waiting = uploads::place::waiting(app, caller.scope(), run.id).await?;
+        uploads::place::place(app, &sandbox, waiting).await
+    };
+    if let Err(fault) = placed.await {
+        tracing::warn!(error = %fault, run = %run.id, "the files of a start are left to its worker");
+    }
+}

@@ -1,0 +1,137 @@
+//! The decisions of a start: is it well formed, was it made before, is there room, does the plan allow it.
+
+use std::fmt::Write;
+
+use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use uuid::Uuid;
+
+use super::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun, finish, target::Target};
+use crate::{
+    accounts::{Scope, of},
+    app::App,
+    config::Limits,
+    db::Tx,
+    error::{Code, Error, Result},
+    events::Stored,
+    limits::{self, Admission, Ask, Load, Plan},
+    projects, runs::{Run, Status, table::{Column, Entity}},
+    threads, uploads,
+};
+
+/// What finds an earlier start again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Key {
+    pub(super) name: String,
+    pub(super) hash: String,
+}
+
+/// The shape of a start, in the seed's words.
+pub(super) fn check(new: &NewRun) -> Result<()> {
+    if new.optimistic && (new.thread_id.is_none() || new.project_id.is_none()) {
+        return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
+    }
+    let prompt = new.prompt.as_deref().unwrap_or_default();
+    if prompt.trim().is_empty() && (new.thread_id.is_none() || new.optimistic) {
+        return Err(Error::invalid_field("prompt", "prompt required when creating new thread"));
+    }
+    if prompt.len() > MAX_PROMPT_BYTES {
+        return Err(Error::invalid_field("prompt", format!("prompt must have at most {MAX_PROMPT_BYTES} bytes")));
+    }
+    if prompt.contains('\0') {
+        return Err(Error::invalid_field("prompt", "prompt must not contain the character NUL"));
+    }
+    let key = new.request_key.as_deref().unwrap_or_default();
+    if key.chars().count() > MAX_KEY || key.contains('\0') {
+        return Err(Error::invalid_field("request_id", format!("request_id must have at most {MAX_KEY} characters")));
+    }
+    Ok(())
+}
+
+/// The key of a start: the one that the client gave, or in optimistic mode the thread and the body.
+pub(super) fn key(new: &NewRun, files: &[uploads::table::Model]) -> Option<Key> {
+    let given = new.request_key.as_ref().filter(|key| !key.is_empty());
+    if given.is_none() && !new.optimistic {
+        return None;
+    }
+    let hash = hash(new, files);
+    let name = match (given, new.thread_id) {
+        (Some(key), _) => format!("key:{key}"),
+        (None, thread_id) => format!("optimistic:{}:{}", thread_id.unwrap_or_default(), &hash[..32]),
+    };
+    Some(Key { name, hash })
+}
+
+// Length before each part, so that no two bodies look alike.
+fn hash(new: &NewRun, files: &[uploads::table::Model]) -> String {
+    let mut body = String::new();
+    let mut part = |text: &str| {
+        let _ = write!(body, "{}:{text};", text.len());
+    };
+    let id = |id: Option<Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    part(new.prompt.as_deref().unwrap_or_default());
+    part(&id(new.thread_id));
+    part(&id(new.project_id));
+    part(&id(new.agent_id));
+    part(new.model.as_deref().unwrap_or_default());
+    part(new.mode.as_str());
+    part(&format!("{:?} {:?} {}", new.memory_enabled, new.if_busy, new.optimistic));
+    for file in files {
+        part(&file.name);
+        part(file.digest.as_deref().unwrap_or_default());
+    }
+    blake3::hash(body.as_bytes()).to_hex().to_string()
+}
+
+/// Makes room in a thread that has unfinished runs, as the caller wishes; returns the runs that were ended.
+pub(super) async fn make_room(app: &App, tx: &Tx, busy: &[Run], if_busy: IfBusy) -> Result<Vec<(Uuid, Stored)>> {
+    match if_busy {
+        IfBusy::Enqueue => Ok(Vec::new()),
+        IfBusy::Reject if busy.is_empty() => Ok(Vec::new()),
+        IfBusy::Reject => Err(Error::new(Code::ThreadBusy, "The thread has a running run")),
+        IfBusy::Interrupt => {
+            let now = app.clock.now();
+            let mut ended = Vec::with_capacity(busy.len());
+            for run in busy {
+                let event = finish::finish(tx, run, Status::Stopped, now).await?;
+                ended.extend(event.map(|event| (run.id, event)));
+            }
+            Ok(ended)
+        }
+    }
+}
+
+/// Counts what the account has and asks the plan. Only what the plan limits is counted.
+pub(super) async fn admit(
+    app: &App,
+    tx: &Tx,
+    scope: Scope,
+    plan: &Plan<'_>,
+    asked: Option<&str>,
+    target: &Target,
+) -> Result<Admission> {
+    let ask = Ask { model: asked, makes_thread: target.makes_thread, makes_project: target.makes_project };
+    let mut load = Load::default();
+    if plan.limits == Limits::On {
+        if ask.makes_thread && plan.tier.threads.is_some() {
+            load.threads = counted(of::<threads::table::thread::Entity>(scope).count(tx).await?);
+        }
+        if ask.makes_project && plan.tier.projects.is_some() {
+            load.projects = counted(of::<projects::table::project::Entity>(scope).count(tx).await?);
+        }
+        if plan.tier.concurrent_runs.is_some() {
+            load.running_threads = of::<Entity>(scope)
+                .select_only()
+                .column(Column::ThreadId)
+                .filter(Column::Status.eq(Status::Running))
+                .order_by_asc(Column::Id)
+                .into_tuple()
+                .all(tx)
+                .await?;
+        }
+    }
+    limits::admit(plan, &app.models, &ask, &load)
+}
+
+fn counted(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

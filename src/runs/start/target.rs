@@ -1,0 +1,170 @@
+//! Where a start goes: the thread and project that it continues, or those that it makes.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QueryTrait, Statement};
+use uuid::Uuid;
+
+use super::NewRun;
+use crate::{
+    accounts::{Caller, Scope, of},
+    app::App,
+    db::{Tx, is_duplicate},
+    error::{Code, Error, Result},
+    id,
+    projects::{self, table::{project, sandbox}},
+    runs::{Run, Status, table::{Column, Entity}},
+    sandbox::Depth,
+    threads::{self, table::thread},
+    uploads,
+};
+
+/// Characters of the prompt that become the name of what is made.
+const NAME_CHARS: usize = 80;
+/// Names in the workspace that are looked at, so that an upload does not take one of them.
+const MAX_NAMES: usize = 10_000;
+
+/// Where a start goes.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) thread_id: Uuid,
+    pub(super) project_id: Uuid,
+    pub(super) makes_thread: bool,
+    pub(super) makes_project: bool,
+}
+
+impl Target {
+    /// Finds the thread and the project among the caller's own.
+    pub(super) async fn find(tx: &Tx, scope: Scope, new: &NewRun) -> Result<Self> {
+        let thread = match new.thread_id {
+            Some(thread_id) => threads::find(tx, scope, thread_id).await?,
+            None => None,
+        };
+        match (thread, new.thread_id) {
+            (Some(thread), _) => {
+                // A thread stays in its project.
+                if new.project_id.is_some_and(|project_id| project_id != thread.project_id) {
+                    return Err(project_not_found());
+                }
+                let project_id = thread.project_id;
+                Ok(Self { thread_id: thread.id, project_id, makes_thread: false, makes_project: false })
+            }
+            (None, Some(_)) if !new.optimistic => Err(threads::list::not_found()),
+            (None, asked) => {
+                let project = match new.project_id {
+                    Some(project_id) => projects::find(tx, scope, project_id).await?,
+                    None => None,
+                };
+                if project.is_none() && new.project_id.is_some() && !new.optimistic {
+                    return Err(project_not_found());
+                }
+                Ok(Self {
+                    thread_id: asked.unwrap_or_else(id::new),
+                    project_id: new.project_id.unwrap_or_else(id::new),
+                    makes_thread: true,
+                    makes_project: project.is_none(),
+                })
+            }
+        }
+    }
+
+    /// The unfinished runs of the thread, oldest first, locked on PostgreSQL.
+    pub(super) async fn busy(&self, tx: &Tx, scope: Scope) -> Result<Vec<Run>> {
+        use sea_orm::QuerySelect;
+        if self.makes_thread {
+            return Ok(Vec::new());
+        }
+        let mut query = of::<Entity>(scope)
+            .filter(Column::ThreadId.eq(self.thread_id))
+            .filter(Column::Status.eq(Status::Running))
+            .order_by_asc(Column::Id);
+        if tx.get_database_backend() == DbBackend::Postgres {
+            query = query.lock_exclusive();
+        }
+        Ok(query.all(tx).await?)
+    }
+
+    /// The sandbox of the project: the one that is there, or a new row when files need it.
+    pub(super) async fn sandbox_for(
+        &self,
+        tx: &Tx,
+        app: &App,
+        caller: &Caller,
+        needed: bool,
+    ) -> Result<Option<sandbox::Model>> {
+        if !self.makes_project
+            && let Some(found) = projects::sandbox::find(tx, caller.scope(), self.project_id).await?
+        {
+            return Ok(Some(found));
+        }
+        if !needed {
+            return Ok(None);
+        }
+        Ok(Some(projects::sandbox::insert(app, tx, caller.account_id, self.project_id).await?))
+    }
+
+    /// The statements that make what is missing.
+    pub(super) fn inserts(&self, backend: DbBackend, run: &Run, new: &NewRun) -> Vec<Statement> {
+        let name: String = new.prompt.as_deref().unwrap_or_default().trim().chars().take(NAME_CHARS).collect();
+        let mut statements = Vec::new();
+        if self.makes_project {
+            let row = project::Model {
+                id: self.project_id,
+                account_id: run.account_id,
+                name: name.clone(),
+                created_at: run.created_at,
+                updated_at: run.created_at,
+            };
+            statements.push(project::Entity::insert(row.into_active_model().reset_all()).build(backend));
+        }
+        if self.makes_thread {
+            let row = thread::Model {
+                id: self.thread_id,
+                account_id: run.account_id,
+                project_id: self.project_id,
+                name,
+                created_at: run.created_at,
+                updated_at: run.created_at,
+            };
+            statements.push(thread::Entity::insert(row.into_active_model().reset_all()).build(backend));
+        }
+        statements
+    }
+}
+
+/// An id that a client made and that is there already is another account's: the caller's own were found before.
+pub(super) fn lost_race(error: DbErr) -> Error {
+    if is_duplicate(&error) { threads::list::not_found().caused_by(error) } else { error.into() }
+}
+
+fn project_not_found() -> Error {
+    Error::new(Code::ProjectNotFound, "Project not found")
+}
+
+/// The names in the workspace of an existing project, so that uploads get others.
+pub(super) async fn names_in_workspace(
+    app: &App,
+    scope: Scope,
+    new: &NewRun,
+    files: &[uploads::table::Model],
+) -> Result<BTreeSet<String>> {
+    if files.is_empty() || (new.thread_id.is_none() && new.project_id.is_none()) {
+        return Ok(BTreeSet::new());
+    }
+    let thread = match new.thread_id {
+        Some(thread_id) => threads::find(app.db.read(), scope, thread_id).await?,
+        None => None,
+    };
+    let Some(project_id) = thread.map(|thread| thread.project_id).or(new.project_id) else {
+        return Ok(BTreeSet::new());
+    };
+    let Some(row) = projects::sandbox::find(app.db.read(), scope, project_id).await? else {
+        return Ok(BTreeSet::new());
+    };
+    let sandbox = projects::sandbox::open(app, &row).await?;
+    let workspace = sandbox.workspace().clone();
+    let listed = tokio::task::spawn_blocking(move || workspace.list("", Depth::One, MAX_NAMES));
+    let listed = listed.await.map_err(|error| Error::internal("workspace", error))??;
+    Ok(listed.entries.into_iter().map(|entry| entry.path).collect())
+}

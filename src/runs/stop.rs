@@ -1,0 +1,49 @@
+//! Stopping a run. A run that nobody works on ends at once; another one is asked to, and its worker ends it.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use uuid::Uuid;
+
+use super::{
+    Run, Status, finish,
+    list::load,
+    table::{Column, Entity},
+};
+use crate::{
+    accounts::{Caller, ensure},
+    app::App,
+    error::Result,
+};
+
+/// Asks a run to stop; a run that has ended stays as it is.
+///
+/// # Errors
+/// `RUN_NOT_FOUND`.
+pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
+    // A run that is not the caller's is refused before anything is locked.
+    load(app.db.read(), caller.scope(), run_id).await?;
+    let tx = app.db.begin("runs.stop").await?;
+    ensure::lock(&tx, caller.account_id).await?;
+    let run = load(&tx, caller.scope(), run_id).await?;
+    if run.status != Status::Running {
+        return Ok(run);
+    }
+    let now = app.clock.now();
+    if run.lease_owner.is_none() {
+        let event = finish::finish(&tx, &run, Status::Stopped, now).await?;
+        tx.commit().await?;
+        if let Some(event) = event {
+            app.hub.publish(run_id, &[event]);
+        }
+        app.wake.run_queued();
+    } else {
+        Entity::update_many()
+            .col_expr(Column::StopRequested, Expr::value(true))
+            .filter(Column::AccountId.eq(caller.account_id))
+            .filter(Column::Id.eq(run_id))
+            .exec(&tx)
+            .await?;
+        tx.commit().await?;
+        app.wake.stop(run_id);
+    }
+    load(app.db.read(), caller.scope(), run_id).await
+}

@@ -1,0 +1,53 @@
+//! Hints for the worker of this process: there is work, and that run shall stop. A lost hint costs only time: the worker
+//! polls for work and reads stop requests whenever it renews its leases.
+
+use std::sync::Arc;
+
+use dashmap::DashMap;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+/// The hints; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Wake {
+    work: Arc<Notify>,
+    stops: Arc<DashMap<Uuid, CancellationToken>>,
+}
+
+impl Wake {
+    /// A run waits to be claimed.
+    pub fn run_queued(&self) {
+        self.work.notify_one();
+    }
+
+    /// Waits for [`Wake::run_queued`]; one call before this one counts.
+    pub async fn work(&self) {
+        self.work.notified().await;
+    }
+
+    /// Asks the worker of a run to stop it, when it is one of this process.
+    pub fn stop(&self, run_id: Uuid) {
+        if let Some(token) = self.stops.get(&run_id) {
+            token.cancel();
+        }
+    }
+
+    /// Notes that a run is worked on here, until the guard is dropped.
+    pub fn working(&self, run_id: Uuid, stop: CancellationToken) -> Working {
+        self.stops.insert(run_id, stop);
+        Working { run_id, stops: Arc::clone(&self.stops) }
+    }
+}
+
+/// A run is worked on in this process.
+pub struct Working {
+    run_id: Uuid,
+    stops: Arc<DashMap<Uuid, CancellationToken>>,
+}
+
+impl Drop for Working {
+    fn drop(&mut self) {
+        self.stops.remove(&self.run_id);
+    }
+}

@@ -1,0 +1,231 @@
+//! Opening beneath a workspace and nowhere else.
+//!
+//! Used by `workspace` and `walk`. The kernel resolves every path with RESOLVE_BENEATH, NO_SYMLINKS and NO_MAGICLINKS:
+//! checking a path first and opening it afterwards loses against a command that swaps a folder for a link in between.
+
+use std::{
+    fs::File,
+    os::{
+        fd::{AsFd, AsRawFd, OwnedFd},
+        unix::ffi::OsStrExt,
+    },
+    path::Path,
+    time::{Duration, SystemTime},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, FileType, Mode, OFlags, ResolveFlags, Stat},
+    io::Errno,
+};
+
+use super::workspace::{FileKind, Metadata};
+use crate::error::{Code, Error, Result};
+
+/// Where the workspace is inside the sandbox.
+pub const GUEST_FOLDER: &str = "/workspace";
+/// The longest path that the kernel resolves, with room for its end.
+pub const MAX_PATH_BYTES: usize = 4000;
+/// RESOLVE_BENEATH answers EAGAIN when anything was renamed on the system meanwhile; a few tries are enough.
+const TRIES: usize = 64;
+
+/// A path beneath the workspace, without leading or doubled slashes; empty for the workspace itself.
+///
+/// # Errors
+/// INVALID_REQUEST for a path that cannot be one.
+pub fn relative(path: &str) -> Result<String> {
+    if path.contains('\0') {
+        return Err(Error::invalid_field("path", "a path must not contain NUL"));
+    }
+    let beneath = match path.strip_prefix(GUEST_FOLDER) {
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => rest,
+        _ if path.starts_with('/') => {
+            return Err(Error::invalid_field(
+                "path",
+                format!("{path:?} is not beneath {GUEST_FOLDER}; only files there can be reached"),
+            ));
+        }
+        _ => path,
+    };
+    let mut parts = Vec::new();
+    for part in beneath.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => return Err(Error::invalid_field("path", "a path must not contain \"..\"")),
+            part if part.len() > 255 => return Err(Error::invalid_field("path", "a name has at most 255 bytes")),
+            part => parts.push(part),
+        }
+    }
+    let joined = parts.join("/");
+    if joined.len() > MAX_PATH_BYTES {
+        return Err(Error::invalid_field(
+            "path",
+            format!("a path has at most {MAX_PATH_BYTES} bytes"),
+        ));
+    }
+    Ok(joined)
+}
+
+/// The open folder of a workspace.
+#[derive(Debug)]
+pub struct Root {
+    folder: OwnedFd,
+}
+
+impl Root {
+    /// Opens the folder of a workspace; the host's own path to it is trusted, its last part must not be a link.
+    pub fn open(folder: &Path) -> Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
+            Ok(folder) => Ok(Self { folder }),
+            Err(Errno::NOENT) => Err(Error::new(Code::FileNotFound, "the workspace does not exist")),
+            Err(errno) => Err(Error::internal("the workspace cannot be opened", errno)),
+        }
+    }
+
+    /// The folder itself.
+    pub fn folder(&self) -> &OwnedFd {
+        &self.folder
+    }
+
+    /// Opens what lies beneath, whatever it is; the flags decide.
+    pub fn open_at(&self, path: impl AsRef<[u8]>, flags: OFlags) -> rustix::io::Result<OwnedFd> {
+        open_beneath(&self.folder, path.as_ref(), flags)
+    }
+
+    /// Opens a folder beneath, for reading its entries and for working in it.
+    pub fn open_folder(&self, path: impl AsRef<[u8]>) -> rustix::io::Result<OwnedFd> {
+        open_folder(&self.folder, path.as_ref())
+    }
+
+    /// Opens a regular file for reading, without ever waiting for the other end of a pipe or for a lease.
+    pub fn open_regular(&self, path: impl AsRef<[u8]>) -> Result<File> {
+        let path = path.as_ref();
+        let file = self
+            .open_at(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)
+            .map_err(|errno| refusal(path, errno))?;
+        let stat = rustix::fs::fstat(&file).map_err(|errno| refusal(path, errno))?;
+        match metadata(&stat).kind {
+            FileKind::File => Ok(File::from(file)),
+            FileKind::Folder => Err(Error::invalid_field("path", format!("{} is a folder", shown(path)))),
+            FileKind::Link | FileKind::Other => Err(irregular(path)),
+        }
+    }
+}
+
+/// Opens beneath a folder.
+pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
+    let path = if path.is_empty() { b".".as_slice() } else { path };
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let mut tries = TRIES;
+    loop {
+        match rustix::fs::openat2(&folder, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+            Err(Errno::AGAIN | Errno::INTR) if tries > 0 => tries -= 1,
+            answer => return answer,
+        }
+    }
+}
+
+/// Opens a folder beneath a folder. One that its owner has closed to itself is opened up first: a command must not be able
+/// to hide files from the meter, or to make a workspace that cannot be removed, by `chmod 000`.
+pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
+    match open_beneath(&folder, path, flags) {
+        Err(Errno::ACCESS) => {
+            open_up(&folder, path)?;
+            open_beneath(&folder, path, flags)
+        }
+        answer => answer,
+    }
+}
+
+/// Gives the owner back its rights on a folder. Through the descriptor, so that no link can be put in the way.
+pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
+    let closed = open_beneath(&folder, path, OFlags::PATH | OFlags::DIRECTORY)?;
+    rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
+}
+
+/// What is known of an entry of an open folder; a link is described, not followed.
+pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
+    rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+}
+
+/// The names in an open folder, without `.` and `..`, at most `limit`.
+pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(folder)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            if names.len() == limit {
+                break;
+            }
+            names.push(name.to_vec());
+        }
+    }
+    Ok(names)
+}
+
+/// Our words for the kernel's.
+#[expect(
+    clippy::cast_sign_loss,
+    clippy::unnecessary_cast,
+    reason = "the types differ between architectures; sizes are not negative"
+)]
+pub fn metadata(stat: &Stat) -> Metadata {
+    let kind = match FileType::from_raw_mode(stat.st_mode) {
+        FileType::RegularFile => FileKind::File,
+        FileType::Directory => FileKind::Folder,
+        FileType::Symlink => FileKind::Link,
+        _ => FileKind::Other,
+    };
+    let seconds = stat.st_mtime as i64;
+    let modified = u64::try_from(seconds)
+        .ok()
+        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, stat.st_mtime_nsec as u32)))
+        .unwrap_or(SystemTime::UNIX_EPOCH);
+    Metadata {
+        kind,
+        size: stat.st_size as u64,
+        modified,
+        mode: stat.st_mode & 0o7777,
+    }
+}
+
+/// A path as people see it.
+pub fn shown(path: &[u8]) -> String {
+    let text = std::ffi::OsStr::from_bytes(path).to_string_lossy();
+    if text.is_empty() {
+        GUEST_FOLDER.to_owned()
+    } else {
+        format!("{text:?}")
+    }
+}
+
+fn irregular(path: &[u8]) -> Error {
+    Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
+}
+
+/// The error for what the kernel refused.
+pub fn refusal(path: &[u8], errno: Errno) -> Error {
+    let name = shown(path);
+    match errno {
+        Errno::NOENT => Error::new(Code::FileNotFound, format!("there is no file {name}")),
+        Errno::NOTDIR => Error::new(
+            Code::FileNotFound,
+            format!("there is no file {name}: a part of its path is not a folder"),
+        ),
+        Errno::LOOP | Errno::XDEV => Error::invalid_field(
+            "path",
+            format!("{name} is a symbolic link or leads through one; links are not followed"),
+        ),
+        Errno::ISDIR => Error::invalid_field("path", format!("{name} is a folder")),
+        Errno::NXIO | Errno::NODEV => irregular(path),
+        Errno::ACCESS | Errno::PERM => {
+            Error::invalid_field("path", format!("the permissions of {name} do not allow that"))
+        }
+        Errno::NAMETOOLONG => Error::invalid_field("path", format!("the path {name} is too long")),
+        Errno::AGAIN | Errno::BUSY => Error::new(Code::Contended, format!("{name} is busy; try again")),
+        Errno::NOSPC | Errno::DQUOT => Error::new(Code::Unavailable, "the disk is full"),
+        errno => Error::internal(format!("{name} cannot be reached"), errno),
+    }
+}

@@ -1,0 +1,406 @@
+//! A project's files, from the host's side.
+//!
+//! Used by the file tools, the file service and uploads. Every open goes through `openat2` with RESOLVE_BENEATH,
+//! NO_SYMLINKS and NO_MAGICLINKS, so no link and no race of the sandbox leads out of the workspace; everything made here is
+//! handed to the project's uid. All of it blocks: call it through `spawn_blocking`.
+
+use std::{
+    fs::File,
+    io::{Read, Write},
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::{Path, PathBuf},
+    time::{Duration, SystemTime},
+};
+
+use rustix::{
+    fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid},
+    io::Errno,
+};
+
+use super::{
+    beneath::{Root, look, metadata, open_beneath, open_folder, refusal, relative, shown},
+    name::{clean_name, numbered},
+    tree,
+    walk::{Walk, WalkLimits},
+};
+use crate::error::{Code, Error, Result};
+
+/// Files that are being written have such names; lists and walks leave them out.
+const TEMPORARY: &str = ".runyard-tmp-";
+/// How many numbers are tried for the name of an upload.
+const MAX_SAME_NAMES: u32 = 10_000;
+
+/// A project's files. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Workspace {
+    folder: PathBuf,
+    owner: Option<u32>,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link; never followed.
+    Link,
+    /// A pipe, a socket or a device.
+    Other,
+}
+
+/// What is known of a file without opening it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// What it is.
+    pub kind: FileKind,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its content changed last.
+    pub modified: SystemTime,
+    /// The permission bits.
+    pub mode: u32,
+}
+
+/// A file or folder of a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The path beneath the workspace, such as `output/report.md`.
+    pub path: String,
+    /// Whether it is a folder.
+    pub is_dir: bool,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its content changed last.
+    pub modified: SystemTime,
+}
+
+/// A list of files, by path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Listing {
+    /// The files and folders.
+    pub entries: Vec<Entry>,
+    /// Whether there are more than were asked for.
+    pub truncated: bool,
+}
+
+/// How deep a list goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Depth {
+    /// The folder's own entries.
+    One,
+    /// Everything beneath it.
+    All,
+}
+
+/// What a workspace holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Bytes on disk.
+    pub bytes: u64,
+    /// Files and folders.
+    pub files: u64,
+}
+
+impl Workspace {
+    /// The workspace in a folder; what is made there is handed to the owner, when there is one.
+    pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
+        Self { folder, owner }
+    }
+
+    /// Makes the folder, 0700 and the project's own, with `output/`. What is there already stays.
+    pub(super) fn make(&self) -> Result<()> {
+        let made = std::fs::create_dir_all(&self.folder);
+        made.map_err(|error| Error::internal("the workspace cannot be made", error))?;
+        let root = self.root()?;
+        let failed = |errno| Error::internal("the workspace cannot be handed to its project", errno);
+        rustix::fs::fchmod(root.folder(), Mode::RWXU).map_err(failed)?;
+        self.hand_over(root.folder()).map_err(failed)?;
+        self.make_folders(&root, "output").map(drop)
+    }
+
+    /// Removes the folder with everything in it.
+    pub(super) fn discard(&self) -> Result<()> {
+        let root = match self.root() {
+            Err(error) if error.code() == Code::FileNotFound => return Ok(()),
+            root => root?,
+        };
+        let failed = |errno| Error::internal("the workspace cannot be removed", errno);
+        tree::empty(&root).map_err(failed)?;
+        rustix::fs::unlinkat(CWD, &self.folder, AtFlags::REMOVEDIR).map_err(failed)
+    }
+
+    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same.
+    ///
+    /// # Errors
+    /// FILE_NOT_FOUND; INVALID_REQUEST for a path out of the workspace, a link, or something that is no regular file.
+    pub fn open_file(&self, path: &str) -> Result<File> {
+        let path = relative(path)?;
+        self.root()?.open_regular(&path)
+    }
+
+    /// Reads a whole file.
+    ///
+    /// # Errors
+    /// As `open_file`; TOO_LARGE when it has more than `max_bytes`.
+    pub fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
+        let mut content = Vec::new();
+        let read = self
+            .open_file(path)?
+            .take(max_bytes.saturating_add(1))
+            .read_to_end(&mut content);
+        read.map_err(|error| Error::internal(format!("{path:?} cannot be read"), error))?;
+        if content.len() as u64 > max_bytes {
+            return Err(Error::new(
+                Code::TooLarge,
+                format!("{path:?} has more than {max_bytes} bytes"),
+            ));
+        }
+        Ok(content)
+    }
+
+    /// Writes a file as a whole: readers see the old content or the new. Makes parent folders, keeps the mode; a link in
+    /// its place is replaced, never followed.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST for a path that cannot be a file; UNAVAILABLE when the disk is full.
+    pub fn write(&self, path: &str, content: &[u8]) -> Result<()> {
+        let path = relative(path)?;
+        let (parent, name) = split(&path)?;
+        let root = self.root()?;
+        let folder = self.make_folders(&root, parent)?;
+        let mode = match look(&folder, name.as_bytes()).map(|stat| metadata(&stat)) {
+            Ok(found) if found.kind == FileKind::Folder => return Err(refusal(path.as_bytes(), Errno::ISDIR)),
+            Ok(found) if found.kind == FileKind::File => Mode::from_raw_mode(found.mode & 0o777),
+            _ => Mode::from_raw_mode(0o644),
+        };
+        let temporary = format!("{TEMPORARY}{:016x}", rand::random::<u64>());
+        let written = self.write_new(&folder, &temporary, content, mode).and_then(|()| {
+            rustix::fs::renameat(&folder, temporary.as_str(), &folder, name)?;
+            Ok(())
+        });
+        written.map_err(|error| {
+            // Best effort: what cannot be removed either is left to the next removal of the workspace.
+            let _ = rustix::fs::unlinkat(&folder, temporary.as_str(), AtFlags::empty());
+            match Errno::from_io_error(&error) {
+                Some(errno) => refusal(path.as_bytes(), errno),
+                None => Error::internal(format!("{path:?} cannot be written"), error),
+            }
+        })
+    }
+
+    /// What is known of a file; a link is described, not followed.
+    ///
+    /// # Errors
+    /// FILE_NOT_FOUND; INVALID_REQUEST for a path out of the workspace or through a link.
+    pub fn metadata(&self, path: &str) -> Result<Metadata> {
+        let path = relative(path)?;
+        let opened = self.root()?.open_at(&path, OFlags::PATH | OFlags::NOFOLLOW);
+        let stat = opened.and_then(rustix::fs::fstat);
+        stat.map(|stat| metadata(&stat))
+            .map_err(|errno| refusal(path.as_bytes(), errno))
+    }
+
+    /// Lists a folder, by path, at most `max_entries`.
+    ///
+    /// # Errors
+    /// FILE_NOT_FOUND when there is no such folder.
+    pub fn list(&self, path: &str, depth: Depth, max_entries: usize) -> Result<Listing> {
+        let limits = WalkLimits {
+            entries: max_entries,
+            depth: match depth {
+                Depth::One => 1,
+                Depth::All => WalkLimits::default().depth,
+            },
+            time: Duration::from_secs(10),
+        };
+        let mut walk = self.walk(path, limits)?;
+        let entries = walk.by_ref().map(|found| Entry {
+            path: found.path,
+            is_dir: found.metadata.kind == FileKind::Folder,
+            size: found.metadata.size,
+            modified: found.metadata.modified,
+        });
+        let entries = entries.collect();
+        Ok(Listing {
+            entries,
+            truncated: walk.cut().is_some(),
+        })
+    }
+
+    /// Walks over everything beneath a folder, for glob and grep.
+    ///
+    /// # Errors
+    /// FILE_NOT_FOUND when there is no such folder.
+    pub fn walk(&self, path: &str, limits: WalkLimits) -> Result<Walk> {
+        Walk::new(self.root()?, &relative(path)?, limits)
+    }
+
+    /// Removes a file, a link, or a folder with everything in it.
+    ///
+    /// # Errors
+    /// FILE_NOT_FOUND; INVALID_REQUEST for the workspace itself.
+    pub fn remove(&self, path: &str) -> Result<()> {
+        let path = relative(path)?;
+        let (parent, name) = split(&path)?;
+        let root = self.root()?;
+        let removed = root
+            .open_folder(parent)
+            .and_then(|folder| tree::remove(&root, &folder, name.as_bytes()));
+        removed.map_err(|errno| refusal(path.as_bytes(), errno))
+    }
+
+    /// A name at the top of the workspace that is free now, made of the name that was asked for by `clean_name`.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST when too many files have that name.
+    pub fn free_name(&self, name: &str) -> Result<String> {
+        let root = self.root()?;
+        candidates(name)
+            .find(|name| look(root.folder(), name.as_bytes()).err() == Some(Errno::NOENT))
+            .ok_or_else(|| Error::invalid(format!("too many files are called {name:?}")))
+    }
+
+    /// Moves a finished upload to the top of the workspace under a free name made of `name`, which is returned.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST when too many files have that name; INTERNAL when the file cannot be moved.
+    pub fn place(&self, host_file: &Path, name: &str) -> Result<String> {
+        let root = self.root()?;
+        for name in candidates(name) {
+            if self.move_in(&root, host_file, &name)? {
+                return Ok(name);
+            }
+        }
+        Err(Error::invalid(format!("too many files are called {name:?}")))
+    }
+
+    /// Moves a finished upload to exactly this name, and succeeds when that has happened before: for crash recovery, with
+    /// the name taken from `free_name` and recorded first.
+    ///
+    /// # Errors
+    /// CONFLICT when something else has the name; FILE_NOT_FOUND when there is neither the upload nor the file.
+    pub fn place_as(&self, host_file: &Path, final_name: &str) -> Result<()> {
+        let name = relative(final_name)?;
+        if name.is_empty() || name.contains('/') {
+            return Err(Error::invalid(format!("{final_name:?} is not the name of a file")));
+        }
+        let root = self.root()?;
+        if !host_file.exists() {
+            let found = look(root.folder(), name.as_bytes());
+            return found.map(drop).map_err(|errno| refusal(name.as_bytes(), errno));
+        }
+        if self.move_in(&root, host_file, &name)? {
+            return Ok(());
+        }
+        Err(Error::new(Code::Conflict, format!("there is a file {name:?} already")))
+    }
+
+    /// What the workspace holds.
+    ///
+    /// # Errors
+    /// FILE_NOT_FOUND when there is no workspace.
+    pub fn usage(&self) -> Result<Usage> {
+        self.usage_until(Usage {
+            bytes: u64::MAX,
+            files: u64::MAX,
+        })
+    }
+
+    /// What the workspace holds, counted until one of the limits is passed.
+    pub(super) fn usage_until(&self, limit: Usage) -> Result<Usage> {
+        tree::measure(&self.root()?, limit).map_err(|errno| Error::internal("the workspace cannot be measured", errno))
+    }
+
+    pub(super) fn root(&self) -> Result<Root> {
+        Root::open(&self.folder)
+    }
+
+    /// Moves a file in unless the name is taken. It is handed over while it is still out of the project's reach.
+    fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> Result<bool> {
+        let failed = |errno| Error::internal("the upload cannot be moved into the workspace", errno);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(CWD, host_file, flags, Mode::empty()).map_err(failed)?;
+        let stat = rustix::fs::fstat(&file).map_err(failed)?;
+        if metadata(&stat).kind != FileKind::File {
+            return Err(Error::invalid(format!(
+                "the upload {} is not a regular file",
+                shown(host_file.as_os_str().as_bytes())
+            )));
+        }
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644)).map_err(failed)?;
+        self.hand_over(&file).map_err(failed)?;
+        match rustix::fs::renameat_with(CWD, host_file, root.folder(), name, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+
+    fn write_new(&self, folder: &OwnedFd, name: &str, content: &[u8], mode: Mode) -> std::io::Result<()> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut file = File::from(rustix::fs::openat(folder, name, flags, Mode::RUSR | Mode::WUSR)?);
+        file.write_all(content)?;
+        self.hand_over(&file)?;
+        rustix::fs::fchmod(&file, mode)?;
+        Ok(())
+    }
+
+    /// Opens a folder and makes the parts of its path that are missing, each the project's own.
+    fn make_folders(&self, root: &Root, path: &str) -> Result<OwnedFd> {
+        let refused = |errno| match errno {
+            Errno::NOTDIR => Error::invalid_field("path", format!("a part of {path:?} is a file, not a folder")),
+            errno => refusal(path.as_bytes(), errno),
+        };
+        let mut folder = open_folder(root.folder(), b"").map_err(refused)?;
+        for part in path.split('/').filter(|part| !part.is_empty()) {
+            let opened = match open_folder(&folder, part.as_bytes()) {
+                Err(Errno::NOENT) => self.make_folder(&folder, part),
+                opened => opened,
+            };
+            folder = opened.map_err(refused)?;
+        }
+        Ok(folder)
+    }
+
+    fn make_folder(&self, parent: &OwnedFd, name: &str) -> rustix::io::Result<OwnedFd> {
+        match rustix::fs::mkdirat(parent, name, Mode::from_raw_mode(0o755)) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
+        let folder = open_beneath(parent, name.as_bytes(), flags)?;
+        self.hand_over(&folder)?;
+        Ok(folder)
+    }
+
+    fn hand_over(&self, file: impl std::os::fd::AsFd) -> rustix::io::Result<()> {
+        match self.owner {
+            Some(id) => rustix::fs::fchown(file, Some(Uid::from_raw(id)), Some(Gid::from_raw(id))),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Whether a name is that of a file that is being written.
+pub(super) fn is_temporary(name: &[u8]) -> bool {
+    name.starts_with(TEMPORARY.as_bytes())
+}
+
+fn split(path: &str) -> Result<(&str, &str)> {
+    match path.rsplit_once('/') {
+        Some(parts) => Ok(parts),
+        None if path.is_empty() => Err(Error::invalid_field(
+            "path",
+            "the path must name a file in the workspace",
+        )),
+        None => Ok(("", path)),
+    }
+}
+
+fn candidates(name: &str) -> impl Iterator<Item = String> {
+    let name = clean_name(name);
+    let more = name.clone();
+    std::iter::once(name).chain((2..MAX_SAME_NAMES).map(move |number| numbered(&more, number)))
+}

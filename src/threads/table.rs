@@ -1,0 +1,93 @@
+//! The rows of threads and messages.
+
+/// Threads.
+pub mod thread {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::accounts::Owned;
+
+    /// A thread.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "threads")]
+    pub struct Model {
+        /// The thread's UUID.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// The owner.
+        pub account_id: Uuid,
+        /// The project.
+        pub project_id: Uuid,
+        /// The name.
+        pub name: String,
+        /// When it was made.
+        pub created_at: DateTime<Utc>,
+        /// When it last changed.
+        pub updated_at: DateTime<Utc>,
+    }
+
+    /// Threads are joined by hand.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Owned for Entity {
+        fn owner() -> Column {
+            Column::AccountId
+        }
+    }
+}
+
+/// Messages.
+pub mod message {
+    use chrono::{DateTime, Utc};
+    use sea_orm::entity::prelude::*;
+
+    use crate::accounts::Owned;
+
+    /// A message.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "messages")]
+    pub struct Model {
+        /// The message's UUID.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: Uuid,
+        /// The owner.
+        pub account_id: Uuid,
+        /// The thread.
+        pub thread_id: Uuid,
+        /// The run that it belongs to.
+        pub run_id: Option<Uuid>,
+        /// The run's id, or the message's own: what the thread is sorted by.
+        pub turn: Uuid,
+        /// Who said it: a number of the contract's `MessageRole`.
+        pub role: i16,
+        /// The text.
+        pub content: String,
+        /// The tools that the model called: a JSON list of id, name and arguments.
+        pub tool_calls: Option<Json>,
+        /// The call that a tool message answers.
+        pub tool_call_id: Option<String>,
+        /// The names of files in the workspace: a JSON list.
+        pub files: Option<Json>,
+        /// Whether a tool message says that the tool failed.
+        pub is_error: bool,
+        /// Whether the model's stream broke before the end.
+        pub partial: bool,
+        /// When it was made.
+        pub created_at: DateTime<Utc>,
+    }
+
+    /// Messages are joined by hand.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+
+    impl Owned for Entity {
+        fn owner() -> Column {
+            Column::AccountId
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! A small unified diff of replacements whose places are known.
+//!
+//! Called by edit. Changes must be in order and must not overlap.
+
+use std::fmt::Write as _;
+
+/// Lines shown around a change.
+const CONTEXT_LINES: usize = 3;
+/// Changes that are shown.
+const MAX_HUNKS: usize = 5;
+/// Lines shown of one side of a change.
+const MAX_SIDE_LINES: usize = 40;
+/// What is shown of a line.
+const MAX_LINE_BYTES: usize = 400;
+
+/// A replacement.
+pub(super) struct Change<'a> {
+    /// Where it starts in the old text.
+    pub(super) start: usize,
+    /// How many bytes of the old text it takes.
+    pub(super) old_bytes: usize,
+    /// What stands there now.
+    pub(super) new: &'a str,
+}
+
+/// The hunks of the first changes, and how many more there are.
+pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
+    let mut text = String::new();
+    let mut shift: isize = 0;
+    for change in changes.iter().take(MAX_HUNKS) {
+        hunk(&mut text, old, change, &mut shift);
+    }
+    if changes.len() > MAX_HUNKS {
+        let _ = writeln!(text, "[… {} more changes]", changes.len() - MAX_HUNKS);
+    }
+    text
+}
+
+fn hunk(text: &mut String, old: &str, change: &Change<'_>, shift: &mut isize) {
+    let end = change.start + change.old_bytes;
+    let from = old[..change.start].rfind('\n').map_or(0, |place| place + 1);
+    // A change that ends with a line's end does not touch the next line, unless it starts inside a line of its own.
+    let ends_line =
+        end > from && old.as_bytes()[end - 1] == b'\n' && (change.new.is_empty() || change.new.ends_with('\n'));
+    let ends_line = ends_line && (change.start == from || !change.new.is_empty());
+    let to = if ends_line {
+        end
+    } else {
+        old[end..].find('\n').map_or(old.len(), |place| end + place + 1)
+    };
+    let removed = &old[from..to];
+    let added = format!("{}{}{}", &old[from..change.start], change.new, &old[end..to]);
+    let before: Vec<&str> = last_lines(&old[..from]);
+    let after: Vec<&str> = old[to..].lines().take(CONTEXT_LINES).collect();
+    let line = old[..from].matches('\n').count() + 1 - before.len();
+    let around = before.len() + after.len();
+    let (minus, plus) = (removed.lines().count(), added.lines().count());
+    let new_line = line.saturating_add_signed(*shift);
+    let _ = writeln!(text, "@@ -{line},{} +{new_line},{} @@", minus + around, plus + around);
+    side(text, ' ', before.into_iter());
+    side(text, '-', removed.lines());
+    side(text, '+', added.lines());
+    side(text, ' ', after.into_iter());
+    *shift += plus.cast_signed() - minus.cast_signed();
+}
+
+fn last_lines(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().rev().take(CONTEXT_LINES).collect();
+    lines.reverse();
+    lines
+}
+
+fn side<'a>(text: &mut String, sign: char, lines: impl Iterator<Item = &'a str>) {
+    let mut left_out = 0;
+    for (index, line) in lines.enumerate() {
+        if index < MAX_SIDE_LINES {
+            let line = &line[..line.floor_char_boundary(MAX_LINE_BYTES)];
+            let _ = writeln!(text, "{sign}{line}");
+        } else {
+            left_out += 1;
+        }
+    }
+    if left_out > 0 {
+        let _ = writeln!(text, "{sign}[… {left_out} more lines]");
+    }
+}

@@ -1,0 +1,169 @@
+//! edit: replaces an exact piece of a file.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Effect, Tool, ToolAnswer, ToolContext, ToolFailure,
+    diff::{Change, unified},
+    files::{self, Files},
+};
+use crate::llm::ToolSpec;
+
+/// The largest file that can be edited, before and after.
+pub const MAX_FILE_BYTES: u64 = 8 << 20;
+/// Places that an error names.
+const NAMED_PLACES: usize = 10;
+
+/// The tool.
+pub struct Edit;
+
+#[derive(Deserialize)]
+struct Arguments {
+    path: String,
+    old_string: String,
+    new_string: String,
+    #[serde(default)]
+    replace_all: bool,
+}
+
+#[async_trait]
+impl Tool for Edit {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "edit".to_owned(),
+            description: format!(
+                "Replaces an exact piece of a text file of /workspace and answers with the difference. old_string must occur \
+                 exactly once, white space and all, unless replace_all is true: give enough of the lines around it. Do not \
+                 include the line numbers that read shows. The file may have {MAX_FILE_BYTES} bytes."
+            ),
+            parameters: json!({
+                "type": "object",
+                "properties": {
+                    "path": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The file."},
+                    "old_string": {"type": "string", "minLength": 1, "description": "The text to replace, exactly."},
+                    "new_string": {"type": "string", "description": "The text to put there."},
+                    "replace_all": {"type": "boolean", "description": "Whether to replace every occurrence."}
+                },
+                "required": ["path", "old_string", "new_string"],
+                "additionalProperties": false
+            }),
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Changes
+    }
+
+    async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure> {
+        let arguments: Arguments = files::arguments(arguments)?;
+        files::blocking(context, move |files| edit(files, arguments)).await
+    }
+}
+
+fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailure> {
+    let told = |text: String| Err(ToolFailure::Told(text));
+    let path = arguments.path.clone();
+    if arguments.old_string == arguments.new_string {
+        return told("old_string and new_string are the same; nothing would change".to_owned());
+    }
+    let bytes = files
+        .workspace
+        .read(&path, MAX_FILE_BYTES)
+        .map_err(|error| files::told(&path, &error))?;
+    let Ok(text) = String::from_utf8(bytes) else {
+        return told(format!("{path} is not UTF-8 text; change it with a script"));
+    };
+    if !text.contains(&arguments.old_string) && text.contains("\r\n") {
+        // Models write line feeds; a file of the DOS kind keeps its line ends.
+        arguments.old_string = to_dos(&arguments.old_string);
+        arguments.new_string = to_dos(&arguments.new_string);
+    }
+    let places: Vec<usize> = text
+        .match_indices(&arguments.old_string)
+        .map(|(place, _)| place)
+        .collect();
+    if places.is_empty() {
+        return told(format!(
+            "old_string was not found in {path}{}",
+            near_miss(&text, &arguments.old_string)
+        ));
+    }
+    if places.len() > 1 && !arguments.replace_all {
+        return told(format!(
+            "old_string occurs {} times in {path} ({}); give more of the lines around it, or set replace_all",
+            places.len(),
+            line_list(&text, &places)
+        ));
+    }
+    let size = text.len() - places.len() * arguments.old_string.len() + places.len() * arguments.new_string.len();
+    if size as u64 > MAX_FILE_BYTES {
+        return told(format!(
+            "{path} would have {size} bytes; edit writes at most {MAX_FILE_BYTES}"
+        ));
+    }
+    let edited = text.replace(&arguments.old_string, &arguments.new_string);
+    files
+        .workspace
+        .write(&path, edited.as_bytes())
+        .map_err(|error| files::told(&path, &error))?;
+    let changes: Vec<Change> = places
+        .iter()
+        .map(|start| Change {
+            start: *start,
+            old_bytes: arguments.old_string.len(),
+            new: &arguments.new_string,
+        })
+        .collect();
+    let count = if places.len() == 1 {
+        String::new()
+    } else {
+        format!(" in {} places", places.len())
+    };
+    Ok(files::whole(format!(
+        "changed {path}{count}\n{}",
+        unified(&text, &changes)
+    )))
+}
+
+fn to_dos(text: &str) -> String {
+    text.replace("\r\n", "\n").replace('\n', "\r\n")
+}
+
+fn line_of(text: &str, place: usize) -> usize {
+    text[..place].matches('\n').count() + 1
+}
+
+fn line_list(text: &str, places: &[usize]) -> String {
+    let named: Vec<String> = places
+        .iter()
+        .take(NAMED_PLACES)
+        .map(|place| line_of(text, *place).to_string())
+        .collect();
+    let more = if places.len() > NAMED_PLACES { ", …" } else { "" };
+    format!("lines {}{more}", named.join(", "))
+}
+
+/// Where the same lines stand with other white space, when they do.
+fn near_miss(text: &str, wanted: &str) -> String {
+    let wanted: Vec<&str> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<(usize, &str)> = text
+        .lines()
+        .enumerate()
+        .map(|(index, line)| (index + 1, line.trim()))
+        .filter(|(_, line)| !line.is_empty())
+        .collect();
+    let found = (!wanted.is_empty())
+        .then(|| {
+            lines
+                .windows(wanted.len())
+                .find(|window| window.iter().map(|(_, line)| *line).eq(wanted.iter().copied()))
+        })
+        .flatten()
+        .and_then(|window| window.first());
+    match found {
+        Some((line, _)) => format!("; the same words stand at line {line} with other white space"),
+        None => "; read the file and copy the text exactly".to_owned(),
+    }
+}

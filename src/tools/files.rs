@@ -1,0 +1,95 @@
+//! What the file tools share: work on the workspace off the async threads, and paths as the model writes them.
+//!
+//! Called by read, write, edit, glob and grep. The invariant: arguments never pass through a shell, and a cancelled call
+//! answers at once; work that is still going on ends at its next look at [`Files::is_over`].
+
+use std::{
+    path::{Component, Path},
+    time::{Duration, Instant},
+};
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+use super::{ToolAnswer, ToolContext, ToolFailure};
+use crate::{
+    error::{Error, Kind},
+    sandbox::Workspace,
+};
+
+/// How long one call of a file tool may take.
+pub(super) const MAX_TIME: Duration = Duration::from_secs(20);
+
+/// The workspace, for one call.
+pub(super) struct Files {
+    pub(super) workspace: Workspace,
+    cancel: CancellationToken,
+    deadline: Instant,
+}
+
+impl Files {
+    /// Whether the call was cancelled or took too long.
+    pub(super) fn is_over(&self) -> bool {
+        self.cancel.is_cancelled() || Instant::now() >= self.deadline
+    }
+}
+
+/// Runs work that blocks. Dropping the future or cancelling leaves the work to its own bounds.
+pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
+where
+    F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
+{
+    let files = Files {
+        workspace: context.sandbox.workspace().clone(),
+        cancel: context.cancel.clone(),
+        deadline: Instant::now() + MAX_TIME,
+    };
+    let work = tokio::task::spawn_blocking(move || work(&files));
+    tokio::select! {
+        biased;
+        () = context.cancel.cancelled() => Err(ToolFailure::Told("stopped".to_owned())),
+        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Told("the tool itself failed".to_owned()))),
+    }
+}
+
+/// Reads arguments that the schema has accepted.
+pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFailure> {
+    serde_json::from_value(value).map_err(|error| ToolFailure::Told(format!("the arguments cannot be read: {error}")))
+}
+
+/// An answer that nothing was left out of.
+pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
+    ToolAnswer {
+        text: text.into(),
+        is_error: false,
+        truncated: false,
+    }
+}
+
+/// What the model is told when a file cannot be reached.
+pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
+    ToolFailure::Told(match error.kind() {
+        Kind::Missing => format!("there is no file {path}"),
+        _ => format!("{path}: {}", error.message()),
+    })
+}
+
+/// What the model is told when a file cannot be read to its end.
+pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
+    ToolFailure::Told(format!("{path} cannot be read: {error}"))
+}
+
+/// The path beneath the workspace, for comparing with what a walk gives; the workspace itself is the empty path.
+pub(super) fn beneath(path: &str) -> String {
+    let inside = path
+        .strip_prefix("/workspace")
+        .filter(|rest| rest.is_empty() || rest.starts_with('/'))
+        .unwrap_or(path);
+    let parts = Path::new(inside).components().filter_map(|part| match part {
+        Component::Normal(name) => name.to_str(),
+        Component::ParentDir => Some(".."),
+        Component::CurDir | Component::RootDir | Component::Prefix(_) => None,
+    });
+    parts.collect::<Vec<_>>().join("/")
+}

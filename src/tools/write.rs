@@ -1,0 +1,77 @@
+//! write: makes or replaces a file as a whole.
+
+use async_trait::async_trait;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Effect, Tool, ToolAnswer, ToolContext, ToolFailure,
+    files::{self, Files},
+};
+use crate::llm::ToolSpec;
+
+/// Content of one call.
+pub const MAX_CONTENT_BYTES: usize = 1 << 20;
+
+/// The tool.
+pub struct Write;
+
+#[derive(Deserialize)]
+struct Arguments {
+    path: String,
+    content: String,
+}
+
+#[async_trait]
+impl Tool for Write {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: "write".to_owned(),
+            description: format!(
+                "Writes a text file of /workspace as a whole and makes its folders. A file that is there is replaced; use edit \
+                 to change a part of it. The content may have {MAX_CONTENT_BYTES} bytes."
+            ),
+            parameters: json!({
+                "type": "object",
+                "properties": {
+                    "path": {
+                        "type": "string", "minLength": 1, "maxLength": 4096,
+                        "description": "The file, such as output/report.md or /workspace/output/report.md."
+                    },
+                    "content": {"type": "string", "description": "The whole content."}
+                },
+                "required": ["path", "content"],
+                "additionalProperties": false
+            }),
+        }
+    }
+
+    fn effect(&self) -> Effect {
+        Effect::Changes
+    }
+
+    async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure> {
+        let arguments: Arguments = files::arguments(arguments)?;
+        files::blocking(context, move |files| write(files, &arguments)).await
+    }
+}
+
+fn write(files: &Files, Arguments { path, content }: &Arguments) -> Result<ToolAnswer, ToolFailure> {
+    if content.len() > MAX_CONTENT_BYTES {
+        return Err(ToolFailure::Told(format!(
+            "the content has {} bytes, a call may write {MAX_CONTENT_BYTES}; write it in parts or make it with a script",
+            content.len()
+        )));
+    }
+    let was_there = files.workspace.metadata(path).is_ok();
+    files
+        .workspace
+        .write(path, content.as_bytes())
+        .map_err(|error| files::told(path, &error))?;
+    let what = if was_there { "replaced" } else { "made" };
+    Ok(files::whole(format!(
+        "{what} {path}: {} bytes, {} lines",
+        content.len(),
+        content.lines().count()
+    )))
+}

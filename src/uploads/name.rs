@@ -1,0 +1,107 @@
+//! The name that an upload gets in the workspace: always one plain file name, whatever the client sent.
+
+use std::collections::BTreeSet;
+
+/// Bytes of a name at most; leaves room for a suffix within the file system's 255.
+const MAX_BYTES: usize = 200;
+
+/// Makes a plain file name of what a client sent: the last part of the path, without control characters and characters
+/// that other systems refuse, never hidden, never an option, never empty.
+pub fn sanitise(given: &str) -> String {
+    let last = given.rsplit(['/', '\\']).find(|part| !part.trim_matches(['.', ' ']).is_empty()).unwrap_or("");
+    let mut name: String = last
+        .chars()
+        .filter(|letter| !letter.is_control() && !is_direction(*letter))
+        .map(|letter| if "<>:\"|?*".contains(letter) { '_' } else { letter })
+        .collect();
+    while name.ends_with(['.', ' ']) {
+        name.pop();
+    }
+    let plain = name.trim_start_matches([' ', '.', '-']);
+    let mut plain = if plain.len() == name.len() { name.clone() } else { format!("_{plain}") };
+    if plain.is_empty() || plain == "_" {
+        plain = "file".to_owned();
+    }
+    cut(&plain)
+}
+
+/// A name that is not among those taken: `data.csv`, then `data-2.csv`.
+pub fn free(name: &str, taken: &BTreeSet<String>) -> String {
+    if !taken.contains(name) {
+        return name.to_owned();
+    }
+    let (stem, ending) = split(name);
+    let mut number = 2_usize;
+    loop {
+        let candidate = format!("{stem}-{number}{ending}");
+        if !taken.contains(&candidate) {
+            return candidate;
+        }
+        number += 1;
+    }
+}
+
+// Marks that turn the direction of text make `exe.csv` out of `vsc.exe`.
+fn is_direction(letter: char) -> bool {
+    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+}
+
+fn cut(name: &str) -> String {
+    if name.len() <= MAX_BYTES {
+        return name.to_owned();
+    }
+    let (stem, ending) = split(name);
+    let ending = if ending.len() < 20 { ending } else { "" };
+    let mut end = MAX_BYTES - ending.len();
+    while !stem.is_char_boundary(end.min(stem.len())) {
+        end -= 1;
+    }
+    format!("{}{ending}", &stem[..end.min(stem.len())])
+}
+
+fn split(name: &str) -> (&str, &str) {
+    match name.rfind('.') {
+        Some(dot) if dot > 0 => name.split_at(dot),
+        _ => (name, ""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hostile_names_become_plain_ones() {
+        for (given, plain) in [
+            ("data.csv", "data.csv"),
+            ("../../etc/passwd", "passwd"),
+            ("..\\..\\x.txt", "x.txt"),
+            ("/abs/olute", "olute"),
+            ("C:\\boot.ini", "boot.ini"),
+            ("a\0b\nc", "abc"),
+            ("..", "file"),
+            (".", "file"),
+            ("", "file"),
+            ("   ", "file"),
+            ("-rf", "_rf"),
+            (".bashrc", "_bashrc"),
+            (".git/hooks/pre-commit", "pre-commit"),
+            ("trailing. .", "trailing"),
+            ("x\u{202e}vsc.exe", "xvsc.exe"),
+            ("a:b?.txt", "a_b_.txt"),
+            ("dir/", "dir"),
+        ] {
+            assert_eq!(sanitise(given), plain, "{given:?}");
+        }
+        let long = format!("{}.csv", "ä".repeat(400));
+        assert!(sanitise(&long).len() <= MAX_BYTES && sanitise(&long).ends_with(".csv"));
+    }
+
+    #[test]
+    fn a_taken_name_is_suffixed() {
+        let taken: BTreeSet<String> = ["data.csv", "data-2.csv", "plain"].map(str::to_owned).into();
+        assert_eq!(free("data.csv", &taken), "data-3.csv");
+        assert_eq!(free("plain", &taken), "plain-2");
+        assert_eq!(free("other.csv", &taken), "other.csv");
+    }
+}

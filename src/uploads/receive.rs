@@ -1,0 +1,231 @@
+//! Taking bytes in: announced and in chunks (`FileService`), or as one stream (a part of a form).
+
+use std::{io::SeekFrom, path::Path};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
+use tokio::{
+    fs::{self, File, OpenOptions},
+    io::{AsyncSeekExt, AsyncWriteExt},
+};
+use uuid::Uuid;
+
+use super::{largest, staged, table::{ActiveModel, Column, Entity, Model}};
+use crate::{
+    accounts::{Caller, Scope, of},
+    app::App,
+    error::{Code, Error, Result},
+    id,
+};
+
+/// Bytes of one chunk at most.
+pub const MAX_CHUNK: usize = 1024 * 1024;
+/// Bytes of a name at most, as it was given.
+const MAX_NAME: usize = 4096;
+
+/// Announces a file.
+///
+/// # Errors
+/// INVALID_REQUEST, `TOO_LARGE`.
+pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Result<Model> {
+    check_name(&name)?;
+    if size < 0 {
+        return Err(Error::invalid_field("size", "size must not be negative"));
+    }
+    let largest = largest(app, caller.account_id).await?;
+    if size.unsigned_abs() > largest {
+        return Err(too_large(largest));
+    }
+    let row = Model {
+        id: id::new(),
+        account_id: caller.account_id,
+        name,
+        size,
+        received: 0,
+        digest: None,
+        run_id: None,
+        placed_as: None,
+        placed: false,
+        created_at: app.clock.now(),
+    };
+    let file = create(&staged(app, row.id)).await?;
+    drop(file);
+    insert(app, &row).await?;
+    if size == 0 { finish(app, row).await } else { Ok(row) }
+}
+
+/// Adds a chunk. Bytes that are there already are passed over, so that a chunk may be sent again.
+///
+/// # Errors
+/// `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE` for a gap, `TOO_LARGE` beyond the announced size.
+pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, data: Bytes) -> Result<Model> {
+    if data.len() > MAX_CHUNK {
+        return Err(Error::new(Code::TooLarge, "a chunk has at most 1 MiB"));
+    }
+    let row = load(app.db.read(), caller.scope(), upload_id).await?;
+    if row.run_id.is_some() {
+        return Err(not_found());
+    }
+    let length = i64::try_from(data.len()).unwrap_or(i64::MAX);
+    if offset < 0 || offset > row.received {
+        let message = format!("the upload has {} bytes; the chunk must start there or before", row.received);
+        return Err(Error::new(Code::UploadIncomplete, message));
+    }
+    let end = offset.saturating_add(length);
+    if end > row.size {
+        return Err(Error::new(Code::TooLarge, format!("the upload was announced with {} bytes", row.size)));
+    }
+    if end <= row.received {
+        return Ok(row);
+    }
+    let fault = |error| Error::internal("upload", error);
+    let mut file = OpenOptions::new().write(true).open(staged(app, upload_id)).await.map_err(fault)?;
+    file.seek(SeekFrom::Start(offset.unsigned_abs())).await.map_err(fault)?;
+    file.write_all(&data).await.map_err(fault)?;
+    // What is reported as received survives a crash.
+    file.sync_data().await.map_err(fault)?;
+    let tx = app.db.begin("uploads.chunk").await?;
+    Entity::update_many()
+        .col_expr(Column::Received, Expr::value(end))
+        .filter(Column::AccountId.eq(caller.account_id))
+        .filter(Column::Id.eq(upload_id))
+        .filter(Column::Received.lt(end))
+        .exec(&tx)
+        .await?;
+    tx.commit().await?;
+    let row = load(app.db.read(), caller.scope(), upload_id).await?;
+    if row.received == row.size && !row.is_complete() { finish(app, row).await } else { Ok(row) }
+}
+
+/// Takes a whole file as a stream; nothing stays when it is too large or breaks off.
+///
+/// # Errors
+/// `TOO_LARGE` as soon as the limit is passed, and the stream's own.
+pub async fn stream(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    content: impl Stream<Item = Result<Bytes>> + Send,
+) -> Result<Model> {
+    check_name(name)?;
+    let largest = largest(app, caller.account_id).await?;
+    let upload_id = id::new();
+    let path = staged(app, upload_id);
+    match copy(&path, content, largest).await {
+        Ok((size, digest)) => {
+            let row = Model {
+                id: upload_id,
+                account_id: caller.account_id,
+                name: name.to_owned(),
+                size,
+                received: size,
+                digest: Some(digest),
+                run_id: None,
+                placed_as: None,
+                placed: false,
+                created_at: app.clock.now(),
+            };
+            insert(app, &row).await?;
+            Ok(row)
+        }
+        Err(error) => {
+            drop(fs::remove_file(&path).await);
+            Err(error)
+        }
+    }
+}
+
+async fn copy(path: &Path, content: impl Stream<Item = Result<Bytes>> + Send, largest: u64) -> Result<(i64, String)> {
+    let fault = |error| Error::internal("upload", error);
+    let mut content = std::pin::pin!(content);
+    let mut file = create(path).await?;
+    let (mut size, mut digest) = (0_u64, blake3::Hasher::new());
+    while let Some(piece) = content.next().await {
+        let piece = piece?;
+        size += piece.len() as u64;
+        if size > largest {
+            return Err(too_large(largest));
+        }
+        digest.update(&piece);
+        file.write_all(&piece).await.map_err(fault)?;
+    }
+    file.sync_data().await.map_err(fault)?;
+    Ok((i64::try_from(size).unwrap_or(i64::MAX), digest.finalize().to_hex().to_string()))
+}
+
+/// Removes uploads that nothing took.
+///
+/// # Errors
+/// Those of the database.
+pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()> {
+    let rows = of::<Entity>(scope)
+        .filter(Column::Id.is_in(upload_ids.iter().copied()))
+        .filter(Column::RunId.is_null())
+        .all(app.db.read())
+        .await?;
+    let tx = app.db.begin("uploads.discard").await?;
+    for row in &rows {
+        Entity::delete_many().filter(Column::Id.eq(row.id)).filter(Column::RunId.is_null()).exec(&tx).await?;
+    }
+    tx.commit().await?;
+    for row in rows {
+        drop(fs::remove_file(staged(app, row.id)).await);
+    }
+    Ok(())
+}
+
+/// Loads one upload.
+///
+/// # Errors
+/// `UPLOAD_NOT_FOUND`.
+pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_id: Uuid) -> Result<Model> {
+    of::<Entity>(scope).filter(Column::Id.eq(upload_id)).one(db).await?.ok_or_else(not_found)
+}
+
+/// What is answered for an upload that is not there, was used, or is another account's.
+pub fn not_found() -> Error {
+    Error::new(Code::UploadNotFound, "Upload not found")
+}
+
+async fn finish(app: &App, row: Model) -> Result<Model> {
+    let path = staged(app, row.id);
+    let digest = tokio::task::spawn_blocking(move || {
+        let mut digest = blake3::Hasher::new();
+        std::io::copy(&mut std::fs::File::open(path)?, &mut digest)?;
+        Ok::<_, std::io::Error>(digest.finalize().to_hex().to_string())
+    });
+    let digest = digest.await.map_err(|error| Error::internal("upload", error))?;
+    let digest = digest.map_err(|error| Error::internal("upload", error))?;
+    let tx = app.db.begin("uploads.finish").await?;
+    let mut active: ActiveModel = row.clone().into_active_model();
+    active.digest = Set(Some(digest.clone()));
+    Entity::update(active).exec(&tx).await?;
+    tx.commit().await?;
+    Ok(Model { digest: Some(digest), ..row })
+}
+
+async fn insert(app: &App, row: &Model) -> Result<()> {
+    let tx = app.db.begin("uploads.create").await?;
+    Entity::insert(row.clone().into_active_model().reset_all()).exec_without_returning(&tx).await?;
+    tx.commit().await
+}
+
+async fn create(path: &Path) -> Result<File> {
+    let fault = |error| Error::internal("upload", error);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).await.map_err(fault)?;
+    }
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await.map_err(fault)
+}
+
+fn check_name(name: &str) -> Result<()> {
+    if name.trim().is_empty() || name.len() > MAX_NAME {
+        return Err(Error::invalid_field("name", format!("a file needs a name of at most {MAX_NAME} bytes")));
+    }
+    Ok(())
+}
+
+fn too_large(largest: u64) -> Error {
+    Error::new(Code::TooLarge, format!("a file has at most {largest} bytes in your plan"))
+}

@@ -1,0 +1,70 @@
+//! A run takes its uploads: inside the transaction that starts it, they get their names and are bound to the run.
+
+use std::collections::BTreeSet;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use uuid::Uuid;
+
+use super::{
+    name,
+    receive::not_found,
+    table::{Column, Entity, Model},
+};
+use crate::{
+    accounts::{Scope, of},
+    db::Tx,
+    error::{Code, Error, Result},
+};
+
+/// Files of one start at most.
+pub const MAX_FILES: usize = 100;
+
+/// Loads the uploads of a start, in the order in which they were named.
+///
+/// # Errors
+/// `UPLOAD_NOT_FOUND` for one that is not the caller's or was used, `UPLOAD_INCOMPLETE`.
+pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) -> Result<Vec<Model>> {
+    if upload_ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let distinct: BTreeSet<_> = upload_ids.iter().collect();
+    if distinct.len() != upload_ids.len() || upload_ids.len() > MAX_FILES {
+        return Err(Error::invalid_field("files", format!("files must be at most {MAX_FILES} different uploads")));
+    }
+    let rows = of::<Entity>(scope).filter(Column::Id.is_in(upload_ids.iter().copied())).all(db).await?;
+    let mut ordered = Vec::with_capacity(rows.len());
+    for upload_id in upload_ids {
+        let row = rows.iter().find(|row| row.id == *upload_id).ok_or_else(not_found)?;
+        if !row.is_complete() {
+            let message = format!("the upload {upload_id} has {} of {} bytes", row.received, row.size);
+            return Err(Error::new(Code::UploadIncomplete, message));
+        }
+        ordered.push(row.clone());
+    }
+    Ok(ordered)
+}
+
+/// Binds uploads to a run and names them; returns the names.
+///
+/// # Errors
+/// `UPLOAD_NOT_FOUND`, when another run was faster.
+pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<String>) -> Result<Vec<String>> {
+    let mut names = Vec::with_capacity(uploads.len());
+    for upload in uploads {
+        let name = name::free(&name::sanitise(&upload.name), &taken);
+        taken.insert(name.clone());
+        let bound = Entity::update_many()
+            .col_expr(Column::RunId, Expr::value(run_id))
+            .col_expr(Column::PlacedAs, Expr::value(name.clone()))
+            .filter(Column::AccountId.eq(upload.account_id))
+            .filter(Column::Id.eq(upload.id))
+            .filter(Column::RunId.is_null())
+            .exec(tx)
+            .await?;
+        if bound.rows_affected != 1 {
+            return Err(not_found());
+        }
+        names.push(name);
+    }
+    Ok(names)
+}

@@ -1,0 +1,173 @@
+//! A Status as an HTTP answer: the only place that renders errors over HTTP.
+//!
+//! Called by the transcoder, its streams, and by the layers of the server that refuse a request by themselves. The body is
+//! exactly `{"detail": …}`: a sentence, or for a refusal by the plan the object of the seeds. The code travels as `X-Error-Code`.
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use tonic::Status;
+
+use crate::{
+    error::{Error, Kind},
+    v1::Refusal,
+    wire::status::Fault,
+};
+
+/// The header that carries the stable code of an error.
+pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
+
+/// The answer for a Status that is not OK.
+pub fn respond(status: &Status) -> Response<Body> {
+    render(&Fault::of(status))
+}
+
+/// The answer for an error of the door itself, on the same way as an error of a service.
+pub fn refuse(error: Error) -> Response<Body> {
+    respond(&Status::from(error))
+}
+
+/// The body for a Status that ends a stream which has already begun.
+pub fn body_of(status: &Status) -> Bytes {
+    body(&Fault::of(status))
+}
+
+/// 404: no method answers at this path.
+pub fn no_such_path() -> Response<Body> {
+    plain(StatusCode::NOT_FOUND, "NO_SUCH_PATH", "Not Found")
+}
+
+/// 405: methods answer at this path, but not this one; `allow` lists them.
+pub fn method_not_allowed(allow: &str) -> Response<Body> {
+    let mut response = plain(
+        StatusCode::METHOD_NOT_ALLOWED,
+        "METHOD_NOT_ALLOWED",
+        "Method Not Allowed",
+    );
+    if let Ok(value) = HeaderValue::from_str(allow) {
+        response.headers_mut().insert(header::ALLOW, value);
+    }
+    response
+}
+
+/// 415: the body is of a type that the method does not take; the sentence says which it takes.
+pub fn unsupported_media(detail: &str) -> Response<Body> {
+    plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
+}
+
+/// The HTTP status of a kind.
+pub fn http_status(kind: Kind) -> StatusCode {
+    match kind {
+        Kind::Invalid => StatusCode::BAD_REQUEST,
+        Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::OverPlan | Kind::NotInPlan => StatusCode::PAYMENT_REQUIRED,
+        Kind::Forbidden => StatusCode::FORBIDDEN,
+        Kind::Missing => StatusCode::NOT_FOUND,
+        Kind::Existing | Kind::Conflicting | Kind::Contended => StatusCode::CONFLICT,
+        Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        Kind::Throttled => StatusCode::TOO_MANY_REQUESTS,
+        // nginx's "client closed request"; there is no registered status for it.
+        Kind::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Kind::Expired => StatusCode::GATEWAY_TIMEOUT,
+        Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn render(fault: &Fault) -> Response<Body> {
+    let mut response = answer(http_status(fault.kind), &fault.reason, body(fault));
+    let headers = response.headers_mut();
+    match fault.kind {
+        Kind::Unauthenticated => {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        Kind::Throttled | Kind::Unavailable => {
+            // Whole seconds, rounded up: a client that comes back a moment too early is refused again.
+            let hint = fault.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1));
+            let seconds = hint.or((fault.kind == Kind::Throttled).then_some(1));
+            if let Some(value) = seconds.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
+                headers.insert(header::RETRY_AFTER, value);
+            }
+        }
+        _ => {}
+    }
+    response
+}
+
+fn body(fault: &Fault) -> Bytes {
+    let detail = match &fault.refusal {
+        Some(refusal) => Detail::Refusal(refusal),
+        // One sentence for every way of not being known: which one it was helps only an attacker.
+        None if fault.kind == Kind::Unauthenticated => Detail::Sentence("Not authenticated"),
+        None => Detail::Sentence(&fault.message),
+    };
+    encode(&detail)
+}
+
+fn plain(status: StatusCode, code: &str, detail: &str) -> Response<Body> {
+    answer(status, code, encode(&Detail::Sentence(detail)))
+}
+
+fn answer(status: StatusCode, code: &str, body: Bytes) -> Response<Body> {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Ok(value) = HeaderValue::from_str(code) {
+        headers.insert(ERROR_CODE, value);
+    }
+    response
+}
+
+fn encode(detail: &Detail<'_>) -> Bytes {
+    // Writing strings and numbers into memory cannot fail.
+    serde_json::to_vec(&Wrapped { detail }).unwrap_or_default().into()
+}
+
+#[derive(serde::Serialize)]
+struct Wrapped<'a> {
+    detail: &'a Detail<'a>,
+}
+
+enum Detail<'a> {
+    Sentence(&'a str),
+    Refusal(&'a Refusal),
+}
+
+impl Serialize for Detail<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Sentence(sentence) => serializer.serialize_str(sentence),
+            Self::Refusal(refusal) => object(refusal, serializer),
+        }
+    }
+}
+
+/// The facts that the seeds print for a code, between `message` and `error_code`, in their order.
+fn keys(error_code: &str) -> &'static [&'static str] {
+    match error_code {
+        "AGENT_RUN_LIMIT_EXCEEDED" => &["running_thread_ids", "running_count", "limit"],
+        "AGENT_LIMIT_EXCEEDED" => &["current_count", "limit", "tier_name"],
+        "THREAD_LIMIT_EXCEEDED" | "PROJECT_LIMIT_EXCEEDED" => &["current_count", "limit"],
+        "MODEL_ACCESS_DENIED" => &["tier_name"],
+        _ => &[],
+    }
+}
+
+fn object<S: Serializer>(refusal: &Refusal, serializer: S) -> Result<S::Ok, S::Error> {
+    let mut map = serializer.serialize_map(None)?;
+    map.serialize_entry("message", &refusal.message)?;
+    for &key in keys(&refusal.error_code) {
+        match key {
+            "running_thread_ids" => map.serialize_entry(key, &refusal.running_thread_ids)?,
+            "running_count" => map.serialize_entry(key, &refusal.running_count.unwrap_or_default())?,
+            "current_count" => map.serialize_entry(key, &refusal.current_count.unwrap_or_default())?,
+            "limit" => map.serialize_entry(key, &refusal.limit.unwrap_or_default())?,
+            _ => map.serialize_entry(key, &refusal.tier_name.as_deref().unwrap_or_default())?,
+        }
+    }
+    map.serialize_entry("error_code", &refusal.error_code)?;
+    map.end()
+}

@@ -1,0 +1,295 @@
+//! multipart/form-data as a request: text parts fill fields, parts with a file name stream into the upload store.
+//!
+//! Called by the transcoder for methods whose contract names a field for files. Memory stays flat whatever the form holds:
+//! one piece of the body at a time, bounded text, bounded headers, bounded count. What was stored for a request that is
+//! refused, cut off or abandoned is discarded.
+
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use async_trait::async_trait;
+use axum::body::{Body, BodyDataStream};
+use bytes::Bytes;
+use futures::{Stream, StreamExt, stream::BoxStream};
+use http::{Extensions, header, request::Parts};
+use multer::{Constraints, Field, Multipart, SizeLimit};
+
+use super::request::{Draft, Refused, check_encoding};
+use crate::error::{Code, Error, Result};
+
+/// The most parts of a form.
+pub const MAX_PARTS: usize = 256;
+/// The most bytes of the headers of a part, and of what stands before the first.
+const MAX_PART_HEADER_BYTES: usize = 64 * 1024;
+/// The longest boundary (RFC 2046).
+const MAX_BOUNDARY_BYTES: usize = 70;
+
+/// Where the files of a form go.
+///
+/// `receive` is dropped in the middle when the client goes away: a store must then leave nothing behind by itself.
+#[async_trait]
+pub trait FormFiles: Send + Sync + 'static {
+    /// Streams one file into the store; returns the upload's id. The name is the client's own word and may be hostile.
+    ///
+    /// # Errors
+    /// What the content ended with, or why the store refuses the file.
+    async fn receive(
+        &self,
+        extensions: &Extensions,
+        name: &str,
+        content: BoxStream<'_, Result<Bytes, Error>>,
+    ) -> Result<String, Error>;
+
+    /// Removes uploads of a request that was refused.
+    async fn discard(&self, extensions: &Extensions, ids: Vec<String>);
+}
+
+/// The uploads of one request. Dropped without a word, they are discarded.
+pub struct Uploads {
+    store: Arc<dyn FormFiles>,
+    extensions: Extensions,
+    ids: Vec<String>,
+}
+
+impl Uploads {
+    fn new(store: Arc<dyn FormFiles>, extensions: Extensions) -> Self {
+        let ids = Vec::new();
+        Self { store, extensions, ids }
+    }
+
+    /// The request was accepted: the uploads are the service's.
+    pub fn keep(mut self) {
+        self.ids.clear();
+    }
+
+    /// The request was refused: the uploads are removed before the answer says so.
+    pub async fn discard(mut self) {
+        let ids = std::mem::take(&mut self.ids);
+        if !ids.is_empty() {
+            self.store.discard(&self.extensions, ids).await;
+        }
+    }
+}
+
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        let ids = std::mem::take(&mut self.ids);
+        if ids.is_empty() {
+            return;
+        }
+        // The client went away, so nobody waits any more: the removal needs a task of its own.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            let (store, extensions) = (Arc::clone(&self.store), self.extensions.clone());
+            runtime.spawn(async move { store.discard(&extensions, ids).await });
+        }
+    }
+}
+
+/// How much a form may hold.
+#[derive(Clone, Copy, Debug)]
+pub struct FormLimits {
+    /// The whole body, in bytes.
+    pub form_bytes: u64,
+    /// All text parts together, in bytes.
+    pub text_bytes: usize,
+}
+
+/// Reads a form into a draft; its files into the store. The uploads of a form that is refused are gone when this returns.
+///
+/// # Errors
+/// 413 over a limit, 400 for what is wrong inside, what the store says.
+pub async fn read(
+    draft: &mut Draft<'_>,
+    files_field: &str,
+    parts: &Parts,
+    body: Body,
+    store: &Arc<dyn FormFiles>,
+    limits: FormLimits,
+) -> Result<Uploads, Refused> {
+    check_encoding(&parts.headers)?;
+    let mut uploads = Uploads::new(Arc::clone(store), parts.extensions.clone());
+    match Form::open(parts, body, limits)?
+        .read(draft, files_field, &mut uploads)
+        .await
+    {
+        Ok(()) => Ok(uploads),
+        Err(error) => {
+            uploads.discard().await;
+            Err(error.into())
+        }
+    }
+}
+
+struct Form {
+    multipart: Multipart<'static>,
+    allowance: Arc<AtomicUsize>,
+    limits: FormLimits,
+    text_left: usize,
+}
+
+impl Form {
+    fn open(parts: &Parts, body: Body, limits: FormLimits) -> Result<Self> {
+        let content_type = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok());
+        let boundary = multer::parse_boundary(content_type.unwrap_or_default())
+            .ok()
+            .filter(|boundary| !boundary.is_empty() && boundary.len() <= MAX_BOUNDARY_BYTES)
+            .ok_or_else(|| Error::invalid("the form's Content-Type has no usable boundary"))?;
+        let length = parts
+            .headers
+            .get(header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok());
+        if length
+            .and_then(|length| length.parse::<u64>().ok())
+            .is_some_and(|length| length > limits.form_bytes)
+        {
+            return Err(too_large(limits.form_bytes));
+        }
+        let allowance = Arc::new(AtomicUsize::new(0));
+        let paced = Paced {
+            inner: body.into_data_stream(),
+            rests: false,
+            allowance: Arc::clone(&allowance),
+        };
+        let size = SizeLimit::new().whole_stream(limits.form_bytes);
+        Ok(Self {
+            multipart: Multipart::with_constraints(paced, boundary, Constraints::new().size_limit(size)),
+            allowance,
+            text_left: limits.text_bytes,
+            limits,
+        })
+    }
+
+    async fn read(mut self, draft: &mut Draft<'_>, files_field: &str, uploads: &mut Uploads) -> Result<()> {
+        let mut count = 0;
+        loop {
+            self.allowance.store(MAX_PART_HEADER_BYTES, Ordering::Relaxed);
+            let next = self.multipart.next_field().await;
+            self.allowance.store(usize::MAX, Ordering::Relaxed);
+            let Some(part) = next.map_err(|error| form_error(error, self.limits))? else {
+                return Ok(());
+            };
+            count += 1;
+            if count > MAX_PARTS {
+                return Err(Error::new(
+                    Code::TooLarge,
+                    format!("the form has more than {MAX_PARTS} parts"),
+                ));
+            }
+            let name = part
+                .name()
+                .ok_or_else(|| Error::invalid("a part of the form has no name"))?
+                .to_owned();
+            match part.file_name().map(str::to_owned) {
+                Some(file) if name == files_field && !file.is_empty() => {
+                    let limits = self.limits;
+                    let content = part
+                        .map(move |piece| piece.map_err(|error| form_error(error, limits)))
+                        .boxed();
+                    let id = uploads.store.receive(&uploads.extensions, &file, content).await?;
+                    uploads.ids.push(id.clone());
+                    draft.form_file(files_field, &id)?;
+                }
+                file => self.text(draft, files_field, (&name, file.is_some()), part).await?,
+            }
+        }
+    }
+
+    async fn text(
+        &mut self,
+        draft: &mut Draft<'_>,
+        files_field: &str,
+        (name, is_file): (&str, bool),
+        mut part: Field<'static>,
+    ) -> Result<()> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = part.chunk().await.map_err(|error| form_error(error, self.limits))? {
+            self.text_left = self.text_left.checked_sub(piece.len()).ok_or_else(|| {
+                let limit = self.limits.text_bytes;
+                Error::new(Code::TooLarge, format!("the form's text is larger than {limit} bytes"))
+            })?;
+            bytes.extend_from_slice(&piece);
+        }
+        // An empty part is what a browser sends for an input that nobody filled, a file input included.
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let wrong = |what: &str| Err(Error::invalid_field(name.to_owned(), format!("{name}: {what}")));
+        if name == files_field {
+            return wrong("a file needs a file name");
+        }
+        if is_file {
+            return wrong("takes text, not a file");
+        }
+        match std::str::from_utf8(&bytes) {
+            Ok(text) => draft.form_text(name, text),
+            Err(_) => wrong("the text is not UTF-8"),
+        }
+    }
+}
+
+/// The body, one piece at a time. multer takes whatever is ready into its buffer before it looks at any of it; this stream
+/// lets it look after every piece, and ends when a part's headers do not.
+struct Paced {
+    inner: BodyDataStream,
+    /// Whether a piece was given out since the last look.
+    rests: bool,
+    /// How many bytes may still come before the headers of a part must be over.
+    allowance: Arc<AtomicUsize>,
+}
+
+/// The headers of a part never end.
+#[derive(Debug, thiserror::Error)]
+#[error("the headers of a part are larger than {MAX_PART_HEADER_BYTES} bytes")]
+struct EndlessHeaders;
+
+impl Stream for Paced {
+    type Item = Result<Bytes, Box<dyn std::error::Error + Send + Sync>>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if std::mem::take(&mut self.rests) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let allowance = self.allowance.load(Ordering::Relaxed);
+        if allowance == 0 {
+            return Poll::Ready(Some(Err(EndlessHeaders.into())));
+        }
+        Poll::Ready(match ready!(Pin::new(&mut self.inner).poll_next(cx)) {
+            Some(Ok(piece)) => {
+                self.rests = true;
+                if allowance != usize::MAX {
+                    self.allowance
+                        .store(allowance.saturating_sub(piece.len()), Ordering::Relaxed);
+                }
+                Some(Ok(piece))
+            }
+            Some(Err(error)) => Some(Err(error.into())),
+            None => None,
+        })
+    }
+}
+
+fn form_error(error: multer::Error, limits: FormLimits) -> Error {
+    match error {
+        multer::Error::StreamSizeExceeded { .. } => too_large(limits.form_bytes),
+        multer::Error::StreamReadFailed(cause) if cause.is::<EndlessHeaders>() => Error::invalid(cause.to_string()),
+        multer::Error::StreamReadFailed(cause) => Error::invalid("the form was cut").caused_by(cause),
+        multer::Error::IncompleteStream
+        | multer::Error::IncompleteFieldData { .. }
+        | multer::Error::IncompleteHeaders => Error::invalid("the form is cut: its final boundary is missing"),
+        other => Error::invalid(format!("the form cannot be read: {other}")),
+    }
+}
+
+fn too_large(limit: u64) -> Error {
+    Error::new(Code::TooLarge, format!("the form is larger than {limit} bytes"))
+}

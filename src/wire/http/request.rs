@@ -1,0 +1,476 @@
+//! An HTTP request as a gRPC request: path, query, body, headers, form.
+//!
+//! Called by the transcoder for every request that has a rule. The message is written as wire bytes, piece by piece, as
+//! protobuf allows: fields of the path come last, so that nothing can overwrite what was routed by. A field is given in one
+//! place only.
+
+use std::borrow::Cow;
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Response, Uri, Version, header, request::Parts,
+};
+use http_body::Body as _;
+use http_body_util::{BodyExt, Full};
+use percent_encoding::percent_decode;
+use prost::encoding::{WireType, encode_key, encode_varint};
+
+use super::{
+    fault, frames,
+    route::{BodyRule, Method, Rule},
+};
+use crate::{
+    error::{Code, Error, Result},
+    wire::json::{Cardinality, Codec, CodecError, FieldInfo, FieldKind, MessageId},
+};
+
+/// Why a request is not passed on.
+#[derive(Debug)]
+pub enum Refused {
+    /// An error with a code.
+    Error(Error),
+    /// The body's type; the sentence says which is taken.
+    Media(&'static str),
+}
+
+impl Refused {
+    /// The HTTP answer.
+    pub fn respond(self) -> Response<Body> {
+        match self {
+            Self::Error(error) => fault::refuse(error),
+            Self::Media(sentence) => fault::unsupported_media(sentence),
+        }
+    }
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<CodecError> for Refused {
+    fn from(error: CodecError) -> Self {
+        Self::Error(error.into())
+    }
+}
+
+/// The message of a request while it is put together.
+pub struct Draft<'r> {
+    codec: &'r Codec,
+    rule: &'r Rule,
+    captures: &'r [(&'r str, Cow<'r, str>)],
+    wire: Vec<u8>,
+    /// The fields that were given by their own name, as paths of proto names.
+    given: Vec<Cow<'r, str>>,
+    /// The keys of the body that an update mask consists of.
+    mask: Option<Vec<Cow<'r, str>>>,
+}
+
+impl<'r> Draft<'r> {
+    /// An empty message.
+    pub fn new(codec: &'r Codec, rule: &'r Rule, captures: &'r [(&'r str, Cow<'r, str>)]) -> Self {
+        Self {
+            codec,
+            rule,
+            captures,
+            wire: frames::begin(),
+            given: Vec::new(),
+            mask: None,
+        }
+    }
+
+    /// Reads the body as the rule says.
+    ///
+    /// # Errors
+    /// 413 over `max_bytes`, 415 for a type that the rule does not take, 400 for what is wrong inside.
+    pub async fn body(&mut self, parts: &Parts, body: Body, max_bytes: usize) -> Result<(), Refused> {
+        if self.rule.body == BodyRule::None && (body.is_end_stream() || is_reading(&parts.method)) {
+            return Ok(());
+        }
+        check_encoding(&parts.headers)?;
+        let bytes = collect(body, max_bytes).await?;
+        if bytes.is_empty() && !matches!(self.rule.body, BodyRule::Raw(_)) {
+            self.mask = self.rule.infers_mask.then(Vec::new);
+            return Ok(());
+        }
+        if !matches!(self.rule.body, BodyRule::Raw(_)) && !is_json(&parts.headers) {
+            return Err(Refused::Media(match self.method().form_files {
+                Some(_) => "Content-Type must be multipart/form-data or application/json",
+                None => "Content-Type must be application/json",
+            }));
+        }
+        match self.rule.body {
+            BodyRule::None => match bytes.trim_ascii() {
+                b"" | b"{}" | b"null" => Ok(()),
+                _ => Err(Error::invalid("this method takes no body").into()),
+            },
+            BodyRule::Whole => self.whole(&bytes),
+            BodyRule::Field(number) => self.field(number, &bytes),
+            BodyRule::Raw(number) => {
+                let content_type = parts.headers.get(header::CONTENT_TYPE);
+                self.raw(number, content_type.map_or(&[], HeaderValue::as_bytes), &bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Fills a field from a form's text part.
+    ///
+    /// # Errors
+    /// 400 when there is no such field, it was given already, or the text is not a value of it.
+    pub fn form_text(&mut self, name: &str, text: &str) -> Result<()> {
+        let (path, _) = self.resolve(name, "form field")?;
+        self.codec.decode_text(
+            (self.method().input, &path),
+            self.method().dialect,
+            text,
+            &mut self.wire,
+        )?;
+        if self.rule.infers_mask {
+            self.mask.get_or_insert_default().push(path.clone());
+        }
+        self.given.push(path);
+        Ok(())
+    }
+
+    /// Adds the id of an uploaded file to the field of the form's files.
+    ///
+    /// # Errors
+    /// The id is not a string that the field takes; does not happen with a store of ours.
+    pub fn form_file(&mut self, field: &str, id: &str) -> Result<()> {
+        Ok(self
+            .codec
+            .decode_text((self.method().input, field), self.method().dialect, id, &mut self.wire)?)
+    }
+
+    /// Fills fields from the query, then those that headers and parameters fill under other names, then those of the path.
+    ///
+    /// # Errors
+    /// 400 when a parameter is unknown, is given in two places, or is not a value of its field.
+    pub fn rest(&mut self, parts: &Parts) -> Result<()> {
+        let renamed = match parts.uri.query() {
+            Some(query) => self.query(query)?,
+            None => Vec::new(),
+        };
+        self.aliases(&parts.headers, &renamed)?;
+        self.update_mask();
+        let method = self.method();
+        for (field, value) in self.captures {
+            self.codec
+                .decode_text((method.input, field), method.dialect, value, &mut self.wire)?;
+        }
+        Ok(())
+    }
+
+    /// The finished message in its frame.
+    ///
+    /// # Errors
+    /// 413 when it is longer than a frame can say.
+    pub fn finish(self) -> Result<Bytes> {
+        frames::finish(self.wire).ok_or_else(|| Error::new(Code::TooLarge, "the request is too large"))
+    }
+
+    fn method(&self) -> &'r Method {
+        &self.rule.method
+    }
+
+    fn whole(&mut self, json: &[u8]) -> Result<(), Refused> {
+        let method = self.method();
+        if self.captures.is_empty() && method.aliases.is_empty() && !self.rule.infers_mask {
+            self.codec.decode(method.input, method.dialect, json, &mut self.wire)?;
+            return Ok(());
+        }
+        let keys = self
+            .codec
+            .decode_keys(method.input, method.dialect, json, &mut self.wire)?;
+        if let Some(bound) = keys.iter().find(|key| self.is_bound(key)) {
+            return Err(given_by_path(bound).into());
+        }
+        if self.rule.infers_mask {
+            self.mask = Some(keys.iter().map(|key| Cow::Borrowed(*key)).collect());
+        }
+        self.given.extend(keys.into_iter().map(Cow::Borrowed));
+        Ok(())
+    }
+
+    fn field(&mut self, number: u32, json: &[u8]) -> Result<(), Refused> {
+        let method = self.method();
+        let descriptor = method.descriptor.input().get_field(number);
+        let inner = descriptor
+            .filter(|field| !field.is_list() && !field.is_map())
+            .and_then(|field| self.codec.message(field.kind().as_message()?.full_name()));
+        match inner {
+            Some(inner) if self.rule.infers_mask => {
+                let mut wire = Vec::with_capacity(json.len());
+                let keys = self.codec.decode_keys(inner, method.dialect, json, &mut wire)?;
+                self.mask = Some(keys.into_iter().map(Cow::Borrowed).collect());
+                put_bytes(number, &wire, &mut self.wire);
+            }
+            _ => self
+                .codec
+                .decode_field((method.input, number), method.dialect, json, &mut self.wire)?,
+        }
+        Ok(())
+    }
+
+    fn raw(&mut self, number: Option<u32>, content_type: &[u8], data: &[u8]) {
+        let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
+        // google.api.HttpBody: content_type = 1, data = 2. A header that is not UTF-8 cannot be a protobuf string.
+        if let Ok(text) = std::str::from_utf8(content_type)
+            && !text.is_empty()
+        {
+            put_bytes(1, text.as_bytes(), &mut body);
+        }
+        if !data.is_empty() {
+            put_bytes(2, data, &mut body);
+        }
+        match number {
+            Some(number) => put_bytes(number, &body, &mut self.wire),
+            None => self.wire.extend_from_slice(&body),
+        }
+    }
+
+    /// Fills fields from the query; what goes to a field under another name is returned.
+    fn query(&mut self, query: &str) -> Result<Vec<(&'r str, String)>> {
+        let mut renamed: Vec<(&str, String)> = Vec::new();
+        let method = self.method();
+        for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let key = unescape(key)?;
+            let value = unescape(value)?;
+            let alias = method
+                .aliases
+                .iter()
+                .find(|alias| alias.query.as_deref() == Some(&*key));
+            if let Some(alias) = alias {
+                if renamed.iter().any(|(field, _)| *field == &*alias.field) {
+                    return Err(given_twice(&key));
+                }
+                renamed.push((&alias.field, value.into_owned()));
+                continue;
+            }
+            if matches!(self.rule.body, BodyRule::Whole | BodyRule::Raw(None)) {
+                return Err(unknown(&key, "query parameter"));
+            }
+            let (path, field) = self.resolve(&key, "query parameter")?;
+            if field.cardinality == Cardinality::Map || matches!(field.kind, FieldKind::Message(_)) {
+                return Err(unknown(&key, "query parameter"));
+            }
+            self.codec
+                .decode_text((method.input, &path), method.dialect, &value, &mut self.wire)?;
+            self.given.push(path);
+        }
+        Ok(renamed)
+    }
+
+    fn aliases(&mut self, headers: &HeaderMap, renamed: &[(&str, String)]) -> Result<()> {
+        let method = self.method();
+        for alias in &method.aliases {
+            let field = &*alias.field;
+            if self.given.iter().any(|given| top(given) == Some(field)) || self.is_bound(field) {
+                continue;
+            }
+            // The header comes first: an EventSource that reconnects repeats the query of its first request.
+            let header = alias.header.as_ref().and_then(|name| headers.get(name));
+            let text = match header {
+                Some(value) => value
+                    .to_str()
+                    .map_err(|_| Error::invalid_field(field.to_owned(), format!("{field}: the header is not text")))?,
+                None => renamed
+                    .iter()
+                    .find(|(name, _)| *name == field)
+                    .map_or("", |(_, text)| text),
+            };
+            if !text.is_empty() {
+                self.codec
+                    .decode_text((method.input, field), method.dialect, text, &mut self.wire)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the keys of the body as the update mask, unless the request has one.
+    fn update_mask(&mut self) {
+        let (Some(keys), Some(number)) = (self.mask.take(), self.method().update_mask) else {
+            return;
+        };
+        if self.given.iter().any(|given| top(given) == Some("update_mask")) {
+            return;
+        }
+        let mut mask = Vec::new();
+        for key in keys {
+            put_bytes(1, key.as_bytes(), &mut mask);
+        }
+        put_bytes(number, &mask, &mut self.wire);
+    }
+
+    /// The field that a name from outside means, with its path in proto names.
+    fn resolve(&self, name: &str, what: &str) -> Result<(Cow<'r, str>, FieldInfo<'r>)> {
+        let (path, field, first) = resolve(self.codec, self.method().input, name).ok_or_else(|| unknown(name, what))?;
+        if self.is_bound(&path) {
+            return Err(given_by_path(&path));
+        }
+        match self.rule.body {
+            BodyRule::Field(number) | BodyRule::Raw(Some(number)) if number == first => {
+                return Err(Error::invalid_field(
+                    path.clone().into_owned(),
+                    format!("{path}: the body gives this field"),
+                ));
+            }
+            _ => {}
+        }
+        if field.cardinality == Cardinality::Single && self.given.contains(&path) {
+            return Err(given_twice(&path));
+        }
+        Ok((path, field))
+    }
+
+    fn is_bound(&self, path: &str) -> bool {
+        self.captures.iter().any(|(field, _)| *field == path)
+    }
+}
+
+/// The gRPC request that carries a message: the caller's headers and extensions travel along.
+pub fn wrap(method: &Method, parts: Parts, message: Bytes) -> Request<tonic::body::Body> {
+    let mut request = Request::new(tonic::body::Body::new(Full::new(message)));
+    *request.method_mut() = HttpMethod::POST;
+    *request.version_mut() = Version::HTTP_2;
+    *request.uri_mut() = Uri::from(method.path.clone());
+    *request.extensions_mut() = parts.extensions;
+    let mut headers = parts.headers;
+    for name in &NOT_CARRIED {
+        headers.remove(name);
+    }
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+    headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    *request.headers_mut() = headers;
+    request
+}
+
+/// Headers of the HTTP message itself, which mean nothing or something else to a gRPC service.
+static NOT_CARRIED: [HeaderName; 12] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::UPGRADE,
+    header::TRAILER,
+    header::EXPECT,
+    header::HOST,
+    header::ACCEPT_ENCODING,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("grpc-encoding"),
+    HeaderName::from_static("grpc-accept-encoding"),
+];
+
+/// Refuses a body that is compressed.
+///
+/// # Errors
+/// 415.
+pub fn check_encoding(headers: &HeaderMap) -> Result<(), Refused> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Refused::Media("Content-Encoding is not supported"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The type and subtype of the body, without parameters.
+pub fn essence(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim())
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        // Nothing was said about the body, so it is read as the only thing that it can be.
+        return true;
+    }
+    essence(headers).is_some_and(|essence| {
+        let essence = essence.to_ascii_lowercase();
+        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+    })
+}
+
+/// Whether a method has no body by its nature.
+fn is_reading(method: &HttpMethod) -> bool {
+    *method == HttpMethod::GET || *method == HttpMethod::HEAD
+}
+
+async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
+    let too_large = || Error::new(Code::TooLarge, format!("the body is larger than {max_bytes} bytes"));
+    if body.size_hint().lower() > max_bytes as u64 {
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Error::invalid("the body was cut").caused_by(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len().max(joined.len()) + data.len() > max_bytes {
+            return Err(too_large());
+        }
+        match (first.is_empty(), joined.is_empty()) {
+            (true, true) => first = data,
+            (false, true) => {
+                joined.extend_from_slice(&first);
+                joined.extend_from_slice(&data);
+            }
+            _ => joined.extend_from_slice(&data),
+        }
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+fn resolve<'c>(codec: &'c Codec, message: MessageId, name: &str) -> Option<(Cow<'c, str>, FieldInfo<'c>, u32)> {
+    let Some((head, rest)) = name.split_once('.') else {
+        let field = codec.field(message, name)?;
+        return Some((Cow::Borrowed(field.name), field, field.number));
+    };
+    let outer = codec.field(message, head)?;
+    let (Cardinality::Single, FieldKind::Message(inner) | FieldKind::TextMessage(inner)) =
+        (outer.cardinality, outer.kind)
+    else {
+        return None;
+    };
+    let (path, field, _) = resolve(codec, inner, rest)?;
+    Some((Cow::Owned(format!("{}.{path}", outer.name)), field, outer.number))
+}
+
+fn unescape(text: &str) -> Result<Cow<'_, str>> {
+    if !text.contains(['%', '+']) {
+        return Ok(Cow::Borrowed(text));
+    }
+    let spaced = text.replace('+', " ");
+    match percent_decode(spaced.as_bytes()).decode_utf8() {
+        Ok(decoded) => Ok(Cow::Owned(decoded.into_owned())),
+        Err(_) => Err(Error::invalid("the query is not UTF-8")),
+    }
+}
+
+/// The first step of a path.
+fn top(path: &str) -> Option<&str> {
+    path.split('.').next()
+}
+
+fn unknown(name: &str, what: &str) -> Error {
+    let short: String = name.chars().take(64).collect();
+    Error::invalid_field(short.clone(), format!("unknown {what} {short:?}"))
+}
+
+fn given_twice(name: &str) -> Error {
+    Error::invalid_field(name.to_owned(), format!("{name}: given more than once"))
+}
+
+fn given_by_path(name: &str) -> Error {
+    Error::invalid_field(name.to_owned(), format!("{name}: the path gives this field"))
+}
+
+fn put_bytes(number: u32, bytes: &[u8], wire: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, wire);
+    encode_varint(bytes.len() as u64, wire);
+    wire.extend_from_slice(bytes);
+}

@@ -1,0 +1,191 @@
+//! A gRPC answer as an HTTP answer, when it is one message or raw bytes.
+//!
+//! Called by the transcoder. A service says about HTTP what gRPC has no words for by initial metadata from the fixed list
+//! below, and by nothing else: other metadata stays inside.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body::Frame;
+use prost::Message;
+use tonic::Status;
+
+use super::{
+    fault,
+    frames::{Frames, failure},
+    route::Rule,
+};
+use crate::{contract::google::api::HttpBody, error::Error, wire::json::Codec};
+
+/// Metadata that sets the HTTP status of a good answer: 200, 201, 202, 204, 206, 304 or 416.
+pub const HTTP_STATUS: &str = "x-http-status";
+/// Metadata that becomes `Content-Type`, instead of `HttpBody.content_type`. gRPC keeps `content-type` for itself.
+pub const HTTP_CONTENT_TYPE: &str = "x-http-content-type";
+/// Metadata that becomes `Content-Length`: how many bytes the stream of `HttpBody` will have in all. Under its own name it
+/// would break the gRPC answer, whose frames are longer.
+pub const HTTP_CONTENT_LENGTH: &str = "x-http-content-length";
+
+/// Metadata that becomes the HTTP header of the same name.
+pub static CARRIED: [HeaderName; 7] = [
+    header::ETAG,
+    header::LAST_MODIFIED,
+    header::ACCEPT_RANGES,
+    header::CONTENT_RANGE,
+    header::CONTENT_DISPOSITION,
+    header::X_CONTENT_TYPE_OPTIONS,
+    header::CACHE_CONTROL,
+];
+
+/// Renders the answer of a method that does not stream.
+pub async fn unary(codec: &Codec, rule: &Rule, answer: Response<tonic::body::Body>) -> Response<Body> {
+    let (parts, body) = answer.into_parts();
+    if let Some(status) = failure(&parts.headers) {
+        return fault::respond(&status);
+    }
+    let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
+    let message = match frames.next().await {
+        Some(Ok(message)) => message,
+        Some(Err(status)) => return fault::respond(&status),
+        None => return fault::respond(&Status::internal("the service sent no answer")),
+    };
+    // The status comes behind the message, and only it says whether the message is the answer.
+    match frames.next().await {
+        None => {}
+        Some(Ok(_)) => return fault::respond(&Status::internal("the service sent more than one answer")),
+        Some(Err(status)) => return fault::respond(&status),
+    }
+    if rule.method.answers_raw && rule.response_body.is_none() {
+        return match HttpBody::decode(message) {
+            Ok(body) => whole(&parts.headers, &body.content_type, Body::from(body.data)),
+            Err(error) => fault::refuse(Error::internal("the answer cannot be read", error)),
+        };
+    }
+    let mut json = Vec::with_capacity(message.len() * 2 + 64);
+    match encode(codec, rule, &message, &mut json) {
+        Ok(()) => whole(&parts.headers, "application/json", Body::from(json)),
+        Err(error) => fault::refuse(error),
+    }
+}
+
+/// Renders the answer of a method that streams `HttpBody`: the bytes of all messages, one behind the other.
+pub async fn raw(answer: Response<tonic::body::Body>) -> Response<Body> {
+    let (parts, body) = answer.into_parts();
+    if let Some(status) = failure(&parts.headers) {
+        return fault::respond(&status);
+    }
+    let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
+    // The first message has the content type; and a failure in its place is still an ordinary one.
+    let first = match frames.next().await.transpose() {
+        Ok(first) => first.unwrap_or_default(),
+        Err(status) => return fault::respond(&status),
+    };
+    match HttpBody::decode(first) {
+        Ok(HttpBody { content_type, data, .. }) => {
+            let first = Some(data).filter(|data| !data.is_empty());
+            whole(&parts.headers, &content_type, Body::new(RawBody { first, frames }))
+        }
+        Err(error) => fault::refuse(Error::internal("the answer cannot be read", error)),
+    }
+}
+
+/// Writes the JSON of one message, or of the field that is the whole answer.
+///
+/// # Errors
+/// INTERNAL when the service's bytes are not a message of its type.
+pub fn encode(codec: &Codec, rule: &Rule, message: &[u8], json: &mut Vec<u8>) -> Result<(), Error> {
+    let method = &rule.method;
+    let written = match rule.response_body {
+        Some(number) => codec.encode_field((method.output, number), method.dialect, message, json),
+        None => codec.encode(method.output, method.dialect, message, json),
+    };
+    written.map_err(Error::from)
+}
+
+/// The status that the metadata asks for.
+pub fn status_of(metadata: &HeaderMap) -> StatusCode {
+    let asked = metadata.get(HTTP_STATUS).map(HeaderValue::as_bytes);
+    match asked {
+        Some(b"201") => StatusCode::CREATED,
+        Some(b"202") => StatusCode::ACCEPTED,
+        Some(b"204") => StatusCode::NO_CONTENT,
+        Some(b"206") => StatusCode::PARTIAL_CONTENT,
+        Some(b"304") => StatusCode::NOT_MODIFIED,
+        Some(b"416") => StatusCode::RANGE_NOT_SATISFIABLE,
+        _ => StatusCode::OK,
+    }
+}
+
+/// An answer with the headers that the metadata carries.
+fn whole(metadata: &HeaderMap, content_type: &str, body: Body) -> Response<Body> {
+    let status = status_of(metadata);
+    let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    let mut response = Response::new(if bodiless { Body::empty() } else { body });
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    carry(metadata, headers);
+    if bodiless {
+        return response;
+    }
+    let content_type = match metadata.get(HTTP_CONTENT_TYPE) {
+        Some(value) => Some(value.clone()),
+        None if content_type == "application/json" => Some(HeaderValue::from_static("application/json")),
+        None => HeaderValue::from_str(content_type)
+            .ok()
+            .filter(|value| !value.is_empty()),
+    };
+    headers.insert(
+        header::CONTENT_TYPE,
+        content_type.unwrap_or(HeaderValue::from_static("application/octet-stream")),
+    );
+    if let Some(length) = metadata.get(HTTP_CONTENT_LENGTH) {
+        headers.insert(header::CONTENT_LENGTH, length.clone());
+    }
+    response
+}
+
+/// Copies the metadata that has an HTTP header of the same name.
+fn carry(metadata: &HeaderMap, headers: &mut HeaderMap) {
+    for name in &CARRIED {
+        if let Some(value) = metadata.get(name) {
+            headers.insert(name.clone(), value.clone());
+        }
+    }
+}
+
+/// The bytes of a stream of `HttpBody`. A failure in the middle breaks the connection off: the reader must not take a
+/// part for the whole.
+struct RawBody {
+    first: Option<Bytes>,
+    frames: Frames,
+}
+
+impl http_body::Body for RawBody {
+    type Data = Bytes;
+    type Error = tonic::Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if let Some(data) = self.first.take() {
+            return Poll::Ready(Some(Ok(Frame::data(data))));
+        }
+        loop {
+            let message = match ready!(self.frames.poll_next(cx)) {
+                Some(Ok(message)) => message,
+                Some(Err(status)) => return Poll::Ready(Some(Err(status))),
+                None => return Poll::Ready(None),
+            };
+            match HttpBody::decode(message) {
+                Ok(body) if body.data.is_empty() => {}
+                Ok(body) => return Poll::Ready(Some(Ok(Frame::data(body.data)))),
+                Err(error) => return Poll::Ready(Some(Err(Status::internal(error.to_string())))),
+            }
+        }
+    }
+}

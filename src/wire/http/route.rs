@@ -1,0 +1,124 @@
+//! From an HTTP method and path to the gRPC method that answers.
+//!
+//! Built once from a descriptor set; asked by the transcoder for every request. Two rules that no path can tell apart are
+//! refused when the router is built, so a request never depends on the order of the files.
+
+pub mod rules;
+pub mod template;
+pub mod tree;
+
+use std::borrow::Cow;
+
+use http::Method as HttpMethod;
+use prost_reflect::DescriptorPool;
+
+pub use self::rules::{Alias, BodyRule, Method, Rule};
+use self::{
+    template::Capture,
+    tree::{Conflict, Found, Tree},
+};
+use crate::{
+    error::{Error, Result},
+    wire::json::Codec,
+};
+
+/// The routes of a contract.
+#[derive(Debug)]
+pub struct Router {
+    rules: Vec<Rule>,
+    targets: Vec<Target>,
+    tree: Tree,
+}
+
+/// One place where a rule answers: its own path, or that path below its service's second root.
+#[derive(Debug)]
+struct Target {
+    rule: usize,
+    captures: Vec<Capture>,
+}
+
+/// Where a request goes.
+#[derive(Debug)]
+pub enum Routed<'r> {
+    /// To the rule with this number, with these fields from the path.
+    To(usize, Vec<(&'r str, Cow<'r, str>)>),
+    /// Nowhere, but these methods are answered at this path.
+    OtherMethods(Vec<HttpMethod>),
+    /// Nowhere.
+    Nowhere,
+    /// The path cannot be read.
+    Malformed,
+}
+
+impl Router {
+    /// Reads the rules of a descriptor set and builds the matcher.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST with the method's name when a rule is wrong, with both names when two rules are in conflict.
+    pub fn new(pool: &DescriptorPool, codec: &Codec) -> Result<Self> {
+        let mut router = Self {
+            rules: rules::read(pool, codec)?,
+            targets: Vec::new(),
+            tree: Tree::default(),
+        };
+        for rule in 0..router.rules.len() {
+            router.add(rule, "")?;
+        }
+        for rule in 0..router.rules.len() {
+            let prefix = router.rules[rule].method.prefix.clone();
+            if !prefix.is_empty() {
+                router.add(rule, &prefix)?;
+            }
+        }
+        Ok(router)
+    }
+
+    /// The rules, in the order of the contract.
+    pub fn rules(&self) -> &[Rule] {
+        &self.rules
+    }
+
+    /// Finds where a request goes; `path` is the path of the URI as it came.
+    pub fn find<'r>(&'r self, method: &HttpMethod, path: &'r str) -> Routed<'r> {
+        match self.tree.find(method, path) {
+            Found::Rule(target, path) => {
+                let target = &self.targets[target];
+                let values = target
+                    .captures
+                    .iter()
+                    .map(|capture| (&*capture.field, path.value(capture)));
+                Routed::To(target.rule, values.collect())
+            }
+            Found::OtherMethods(methods) => Routed::OtherMethods(methods),
+            Found::Nothing => Routed::Nowhere,
+            Found::Malformed => Routed::Malformed,
+        }
+    }
+
+    fn add(&mut self, number: usize, prefix: &str) -> Result<()> {
+        let rule = &self.rules[number];
+        let name = rule.method.descriptor.full_name();
+        let template = match prefix {
+            "" => rule.template.clone(),
+            prefix => rule
+                .template
+                .below(prefix)
+                .map_err(|error| Error::invalid(format!("{name}: the prefix {prefix}: {error}")))?,
+        };
+        let target = self.targets.len();
+        if let Err(Conflict(earlier)) = self.tree.add(&template, rule.verb.clone(), target) {
+            let other = &self.rules[self.targets[earlier].rule];
+            return Err(Error::invalid(format!(
+                "{name} at {prefix}{} and {} at {} answer the same requests",
+                rule.path,
+                other.method.descriptor.full_name(),
+                other.path,
+            )));
+        }
+        self.targets.push(Target {
+            rule: number,
+            captures: template.captures,
+        });
+        Ok(())
+    }
+}

@@ -1,0 +1,323 @@
+//! The rules of a contract: what `google.api.http` and our own options say about every method, checked and compiled.
+//!
+//! Read once when the router is built, from the descriptors alone; the OpenAPI document reads the same rules. A rule that
+//! names a field that does not exist, or one that cannot stand where it stands, is refused at start with the method's name.
+
+use std::sync::Arc;
+
+use http::{HeaderName, Method as HttpMethod, uri::PathAndQuery};
+use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
+
+use super::{template::Template, tree::Verb};
+use crate::{
+    contract::google::api::{HttpRule, http_rule::Pattern},
+    error::{Error, Result},
+    v1,
+    wire::json::{Cardinality, Codec, Dialect, FieldInfo, FieldKind, MessageId},
+};
+
+const HTTP_BODY: &str = "google.api.HttpBody";
+
+/// A gRPC method as the transcoder calls it.
+#[derive(Debug)]
+pub struct Method {
+    /// Its descriptor.
+    pub descriptor: MethodDescriptor,
+    /// Where the gRPC service answers, such as `/runyard.v1.RunService/StartRun`.
+    pub path: PathAndQuery,
+    /// The request.
+    pub input: MessageId,
+    /// The response.
+    pub output: MessageId,
+    /// The JSON that its service speaks.
+    pub dialect: Dialect,
+    /// Whether it answers with a stream.
+    pub streams: bool,
+    /// Whether it answers with raw bytes instead of JSON.
+    pub answers_raw: bool,
+    /// Fields that headers and query parameters fill under other names.
+    pub aliases: Vec<Alias>,
+    /// The number of the field that is the id of a streamed event.
+    pub event_id: Option<u32>,
+    /// The field that gets the ids of uploaded files.
+    pub form_files: Option<Box<str>>,
+    /// The number of the request's `update_mask`.
+    pub update_mask: Option<u32>,
+    /// The second root of its service, such as `/v1`; empty when there is none.
+    pub prefix: String,
+}
+
+/// Another way to fill a field.
+#[derive(Debug)]
+pub struct Alias {
+    /// The field.
+    pub field: Box<str>,
+    /// The header that fills it.
+    pub header: Option<HeaderName>,
+    /// The query parameter that fills it.
+    pub query: Option<Box<str>>,
+}
+
+/// What the HTTP body fills.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyRule {
+    /// There is no body; the fields come from the path and the query.
+    None,
+    /// All fields that the path does not fill.
+    Whole,
+    /// One field, by its number.
+    Field(u32),
+    /// Bytes of any type: the request is an `HttpBody`, or the field with this number is.
+    Raw(Option<u32>),
+}
+
+/// One binding of a method to HTTP.
+#[derive(Debug)]
+pub struct Rule {
+    /// The method that is called.
+    pub method: Arc<Method>,
+    /// The HTTP method.
+    pub verb: Verb,
+    /// The path, as it stands in the contract.
+    pub path: String,
+    /// The path, parsed.
+    pub template: Template,
+    /// What the body fills.
+    pub body: BodyRule,
+    /// The number of the field that is the whole answer.
+    pub response_body: Option<u32>,
+    /// Whether the keys of the body become the update mask when the body names none.
+    pub infers_mask: bool,
+}
+
+/// Reads the rules of every method of every service.
+///
+/// # Errors
+/// INVALID_REQUEST with the method's name and what is wrong with its rule.
+pub fn read(pool: &DescriptorPool, codec: &Codec) -> Result<Vec<Rule>> {
+    let mut rules = Vec::new();
+    for service in pool.services() {
+        let options: v1::HttpService = option(pool, "runyard.v1.http_service", &service.options())?.unwrap_or_default();
+        for descriptor in service.methods() {
+            let name = descriptor.full_name().to_owned();
+            let Some(first) = option::<HttpRule>(pool, "google.api.http", &descriptor.options())? else {
+                continue;
+            };
+            let refused = |what: String| Error::invalid(format!("{name}: {what}"));
+            let method = Arc::new(method(pool, codec, descriptor, &options).map_err(refused)?);
+            let (more, first) = split(first);
+            for bound in std::iter::once(first).chain(more) {
+                if !bound.additional_bindings.is_empty() {
+                    return Err(refused("additional_bindings do not nest".to_owned()));
+                }
+                rules.push(rule(codec, &method, &bound).map_err(refused)?);
+            }
+        }
+    }
+    Ok(rules)
+}
+
+fn split(mut rule: HttpRule) -> (Vec<HttpRule>, HttpRule) {
+    (std::mem::take(&mut rule.additional_bindings), rule)
+}
+
+fn option<M: prost::Message + Default>(
+    pool: &DescriptorPool,
+    name: &str,
+    options: &DynamicMessage,
+) -> Result<Option<M>> {
+    let Some(extension) = pool.get_extension_by_name(name) else {
+        return Ok(None);
+    };
+    if !options.has_extension(&extension) {
+        return Ok(None);
+    }
+    let value = options.get_extension(&extension);
+    let message = value.as_message().map(DynamicMessage::transcode_to::<M>).transpose();
+    message.map_err(|error| Error::internal(format!("the option {name} cannot be read"), error))
+}
+
+fn method(
+    pool: &DescriptorPool,
+    codec: &Codec,
+    descriptor: MethodDescriptor,
+    service: &v1::HttpService,
+) -> Result<Method, String> {
+    if descriptor.is_client_streaming() {
+        return Err("a method that takes a stream cannot be bound to HTTP".to_owned());
+    }
+    let options: v1::HttpMethod = option(pool, "runyard.v1.http", &descriptor.options())
+        .map_err(|error| error.to_string())?
+        .unwrap_or_default();
+    let path = format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name());
+    let known = |name: &str| codec.message(name).ok_or_else(|| format!("{name} is not in the set"));
+    let input = known(descriptor.input().full_name())?;
+    let output = known(descriptor.output().full_name())?;
+    let aliases = options.aliases.iter().map(|alias| check_alias(codec, input, alias));
+    let event_id = Some(options.event_id).filter(|name| !name.is_empty());
+    let form_files = Some(options.multipart_files).filter(|name| !name.is_empty());
+    if let Some(name) = &form_files {
+        match codec.field(input, name) {
+            Some(FieldInfo {
+                cardinality: Cardinality::List,
+                kind: FieldKind::String,
+                ..
+            }) => {}
+            _ => {
+                return Err(format!(
+                    "multipart_files: {name} is not a repeated string of the request"
+                ));
+            }
+        }
+    }
+    let update_mask = match codec.field(input, "update_mask") {
+        Some(FieldInfo {
+            cardinality: Cardinality::Single,
+            kind: FieldKind::FieldMask,
+            number,
+            ..
+        }) => Some(number),
+        _ => None,
+    };
+    Ok(Method {
+        path: path.parse().map_err(|error| format!("{path}: {error}"))?,
+        input,
+        output,
+        dialect: match service.json() {
+            v1::JsonDialect::Unspecified => Dialect::Canonical,
+            v1::JsonDialect::Runyard => Dialect::Runyard,
+        },
+        streams: descriptor.is_server_streaming(),
+        answers_raw: descriptor.output().full_name() == HTTP_BODY,
+        aliases: aliases.collect::<Result<_, _>>()?,
+        event_id: event_id.map(|name| check_event_id(codec, output, &name)).transpose()?,
+        form_files: form_files.map(Into::into),
+        update_mask,
+        prefix: service.prefix.clone(),
+        descriptor,
+    })
+}
+
+fn check_alias(codec: &Codec, input: MessageId, alias: &v1::HttpAlias) -> Result<Alias, String> {
+    let field = &alias.field;
+    if codec.field(input, field).is_none() {
+        return Err(format!("an alias fills {field}, which the request does not have"));
+    }
+    let header = match alias.header.as_str() {
+        "" => None,
+        name => Some(
+            name.parse()
+                .map_err(|_| format!("the alias of {field}: {name:?} is no header name"))?,
+        ),
+    };
+    let query = Some(&*alias.query).filter(|name| !name.is_empty());
+    Ok(Alias {
+        field: field.as_str().into(),
+        header,
+        query: query.map(Into::into),
+    })
+}
+
+fn check_event_id(codec: &Codec, output: MessageId, name: &str) -> Result<u32, String> {
+    match codec.field(output, name) {
+        Some(FieldInfo {
+            cardinality: Cardinality::Single,
+            kind: FieldKind::Number | FieldKind::String,
+            number,
+            ..
+        }) => Ok(number),
+        _ => Err(format!("event_id: {name} is not a number or a string of the answer")),
+    }
+}
+
+fn rule(codec: &Codec, method: &Arc<Method>, bound: &HttpRule) -> Result<Rule, String> {
+    let (verb, path) = match bound.pattern.as_ref().ok_or("the rule has no path")? {
+        Pattern::Get(path) => (Verb::Only(HttpMethod::GET), path),
+        Pattern::Put(path) => (Verb::Only(HttpMethod::PUT), path),
+        Pattern::Post(path) => (Verb::Only(HttpMethod::POST), path),
+        Pattern::Delete(path) => (Verb::Only(HttpMethod::DELETE), path),
+        Pattern::Patch(path) => (Verb::Only(HttpMethod::PATCH), path),
+        Pattern::Custom(custom) if custom.kind == "*" => (Verb::Any, &custom.path),
+        Pattern::Custom(custom) => match HttpMethod::from_bytes(custom.kind.as_bytes()) {
+            Ok(method) => (Verb::Only(method), &custom.path),
+            Err(_) => return Err(format!("{:?} is no HTTP method", custom.kind)),
+        },
+    };
+    let template = Template::parse(path).map_err(|error| format!("the path {path}: {error}"))?;
+    let body = body_rule(codec, method, &bound.body)?;
+    for capture in &template.captures {
+        check_capture(codec, method.input, &capture.field)?;
+        let top = capture.field.split('.').next().unwrap_or_default();
+        let in_body = match body {
+            BodyRule::Field(number) | BodyRule::Raw(Some(number)) => codec
+                .field(method.input, top)
+                .is_some_and(|field| field.number == number),
+            BodyRule::None | BodyRule::Whole | BodyRule::Raw(None) => false,
+        };
+        if in_body && *capture.field == *top {
+            return Err(format!("{} is filled by the path and by the body", capture.field));
+        }
+    }
+    let response_body = match bound.response_body.as_str() {
+        "" => None,
+        name => {
+            let field = codec.field(method.output, name);
+            Some(
+                field
+                    .ok_or_else(|| format!("response_body: the answer has no field {name}"))?
+                    .number,
+            )
+        }
+    };
+    let changes = matches!(&verb, Verb::Only(verb) if *verb == HttpMethod::PUT || *verb == HttpMethod::PATCH);
+    Ok(Rule {
+        infers_mask: changes && method.update_mask.is_some() && matches!(body, BodyRule::Whole | BodyRule::Field(_)),
+        method: Arc::clone(method),
+        verb,
+        path: path.clone(),
+        template,
+        body,
+        response_body,
+    })
+}
+
+fn body_rule(codec: &Codec, method: &Method, body: &str) -> Result<BodyRule, String> {
+    match body {
+        "" => Ok(BodyRule::None),
+        "*" if method.descriptor.input().full_name() == HTTP_BODY => Ok(BodyRule::Raw(None)),
+        "*" => Ok(BodyRule::Whole),
+        name => {
+            let field = codec.field(method.input, name);
+            let number = field
+                .ok_or_else(|| format!("body: the request has no field {name}"))?
+                .number;
+            let descriptor = method.descriptor.input().get_field(number);
+            let raw = descriptor.is_some_and(|field| {
+                !field.is_list()
+                    && field
+                        .kind()
+                        .as_message()
+                        .is_some_and(|message| message.full_name() == HTTP_BODY)
+            });
+            Ok(if raw {
+                BodyRule::Raw(Some(number))
+            } else {
+                BodyRule::Field(number)
+            })
+        }
+    }
+}
+
+fn check_capture(codec: &Codec, input: MessageId, path: &str) -> Result<(), String> {
+    match codec.field_at(input, path) {
+        None => Err(format!("the path fills {path}, which the request does not have")),
+        Some(field) if field.cardinality != Cardinality::Single => {
+            Err(format!("the path fills {path}, which is repeated"))
+        }
+        Some(FieldInfo {
+            kind: FieldKind::Message(_),
+            ..
+        }) => Err(format!("the path fills {path}, which is a message")),
+        Some(_) => Ok(()),
+    }
+}

@@ -1,0 +1,234 @@
+//! A streamed gRPC answer as server-sent events or as newline-delimited JSON.
+//!
+//! Called by the transcoder. Headers go out at once, so that a reader knows that it is connected; a failure that is already
+//! there becomes an ordinary HTTP error, a later one an event `fault` (`error` is EventSource's own). The reader that goes
+//! away drops this body, and with it the service's stream.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http_body::Frame;
+use tokio::time::{Instant, Sleep};
+use tonic::Status;
+
+use super::{
+    Shared, fault,
+    frames::{Frames, failure},
+    response,
+};
+
+/// How a stream is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Server-sent events.
+    Events,
+    /// One JSON text on each line.
+    Lines,
+}
+
+impl Format {
+    /// What the reader asks for: server-sent events, unless it names newline-delimited JSON.
+    pub fn asked_by(headers: &HeaderMap) -> Self {
+        let lines = headers.get_all(header::ACCEPT).iter().any(|accept| {
+            let accept = accept.to_str().unwrap_or_default();
+            let mut types = accept
+                .split(',')
+                .map(|one| one.split(';').next().unwrap_or_default().trim());
+            types.any(|one| one.eq_ignore_ascii_case("application/x-ndjson"))
+        });
+        if lines { Self::Lines } else { Self::Events }
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Events => "text/event-stream",
+            Self::Lines => "application/x-ndjson",
+        })
+    }
+}
+
+/// Renders the answer of a method that streams messages; `rule` is the number of its rule.
+pub(super) async fn begin(
+    shared: Arc<Shared>,
+    rule: usize,
+    format: Format,
+    answer: Response<tonic::body::Body>,
+) -> Response<Body> {
+    let (parts, body) = answer.into_parts();
+    if let Some(status) = failure(&parts.headers) {
+        return fault::respond(&status);
+    }
+    let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = response::status_of(&parts.headers);
+    if response.status() == StatusCode::NO_CONTENT {
+        return response;
+    }
+    // Looked at once, without waiting: what is wrong with the call itself shows before its first event.
+    let now = poll_fn(|cx| Poll::Ready(frames.poll_next(cx))).await;
+    let first = match now {
+        Poll::Ready(Some(Err(status))) => return fault::respond(&status),
+        Poll::Ready(Some(Ok(message))) => Some(message),
+        Poll::Ready(None) | Poll::Pending => None,
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, format.content_type());
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+    // nginx would otherwise gather events before it passes them on.
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    let heartbeat = shared.options.heartbeat;
+    *response.body_mut() = Body::new(StreamBody {
+        first,
+        frames,
+        format,
+        rule,
+        sent: Instant::now(),
+        timer: (format == Format::Events).then(|| Box::pin(tokio::time::sleep(heartbeat))),
+        heartbeat,
+        ended: false,
+        shared,
+    });
+    response
+}
+
+struct StreamBody {
+    shared: Arc<Shared>,
+    rule: usize,
+    first: Option<Bytes>,
+    frames: Frames,
+    format: Format,
+    heartbeat: Duration,
+    /// When something was last written.
+    sent: Instant,
+    timer: Option<Pin<Box<Sleep>>>,
+    ended: bool,
+}
+
+impl StreamBody {
+    /// Writes one message, and those that have arrived with it.
+    fn write(&mut self, first: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(first.len() * 2 + 128);
+        let mut result = self.write_one(first, &mut out);
+        while result.is_ok()
+            && let Some(next) = self.frames.arrived()
+        {
+            result = next.and_then(|message| self.write_one(&message, &mut out));
+        }
+        if let Err(status) = result {
+            self.write_fault(&status, &mut out);
+        }
+        out.into()
+    }
+
+    fn write_one(&self, message: &[u8], out: &mut Vec<u8>) -> Result<(), Status> {
+        let codec = &self.shared.codec;
+        let rule = &self.shared.router.rules()[self.rule];
+        let method = &rule.method;
+        let before = out.len();
+        if self.format == Format::Events {
+            let internal = |error| Status::from(crate::Error::from(error));
+            if let Some(number) = method.event_id
+                && let Some(id) = codec
+                    .read_text((method.output, number), method.dialect, message)
+                    .map_err(internal)?
+            {
+                write_field("id", &id, out);
+            }
+            if let Some(name) = codec.set_member(method.output, message).map_err(internal)? {
+                write_field("event", name, out);
+            }
+            out.extend_from_slice(b"data: ");
+        }
+        if let Err(error) = response::encode(codec, rule, message, out) {
+            out.truncate(before);
+            return Err(error.into());
+        }
+        out.extend_from_slice(match self.format {
+            Format::Events => b"\n\n",
+            Format::Lines => b"\n",
+        });
+        Ok(())
+    }
+
+    fn write_fault(&mut self, status: &Status, out: &mut Vec<u8>) {
+        let body = fault::body_of(status);
+        let (before, after): (&[u8], &[u8]) = match self.format {
+            Format::Events => (b"event: fault\ndata: ", b"\n\n"),
+            // A line is told from a message by its one key.
+            Format::Lines => (b"{\"fault\":", b"}\n"),
+        };
+        out.extend_from_slice(before);
+        out.extend_from_slice(&body);
+        out.extend_from_slice(after);
+        self.ended = true;
+    }
+
+    /// A comment, when nothing was written for as long as a reader may be left without a sign of life.
+    fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        let Some(timer) = &mut self.timer else {
+            return Poll::Pending;
+        };
+        while timer.as_mut().poll(cx).is_ready() {
+            // Events do not touch the timer; it looks only when it fires whether it was needed.
+            let due = self.sent + self.heartbeat;
+            if due <= Instant::now() {
+                self.sent = Instant::now();
+                timer.as_mut().reset(self.sent + self.heartbeat);
+                return Poll::Ready(Bytes::from_static(b":\n\n"));
+            }
+            timer.as_mut().reset(due);
+        }
+        Poll::Pending
+    }
+}
+
+fn write_field(name: &str, value: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    // A line break would end the field, and a NUL would void an id.
+    out.extend(value.bytes().filter(|byte| !b"\r\n\0".contains(byte)));
+    out.push(b'\n');
+}
+
+impl http_body::Body for StreamBody {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let next = match self.first.take() {
+            Some(message) => Poll::Ready(Some(Ok(message))),
+            None => self.frames.poll_next(cx),
+        };
+        let data = match next {
+            Poll::Ready(Some(Ok(message))) => self.write(&message),
+            Poll::Ready(Some(Err(status))) => {
+                let mut out = Vec::new();
+                self.write_fault(&status, &mut out);
+                out.into()
+            }
+            Poll::Ready(None) => {
+                self.ended = true;
+                return Poll::Ready(None);
+            }
+            Poll::Pending => {
+                return self.poll_heartbeat(cx).map(|comment| Some(Ok(Frame::data(comment))));
+            }
+        };
+        self.sent = Instant::now();
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+}

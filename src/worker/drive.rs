@@ -1,0 +1,158 @@
+//! One run from claim to end.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures::FutureExt;
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, error, info_span, warn};
+use uuid::Uuid;
+
+use super::{Tokens, history, sink::JournalSink};
+use crate::{
+    accounts::Scope,
+    agents,
+    app::App,
+    engine::{self, Budget, Job, ModelLimits, Outcome, prompt::Prompt},
+    error::{Code, Error, Result},
+    events::table as event_table,
+    projects,
+    runs::{Run, RunLog, Status, claim, journal::{Ending, Spent}, start::Mode},
+    tools, uploads,
+    v1::{Notice, NoticeKind, run_event::Event},
+};
+
+/// Drives a claimed run until it has its terminal event, or until it is another worker's.
+pub(super) async fn drive(app: &App, worker_id: Uuid, run: Run, tokens: Tokens) {
+    let run_id = run.id;
+    let span = info_span!("run", %run_id, epoch = run.lease_epoch);
+    let outcome = attempt(app, &run, &tokens).instrument(span).await;
+    if let Err(fault) = outcome {
+        warn!(error = %fault, run = %run_id, "a run was let go");
+    }
+    // A run that ended has no lease any more; one that did not is given to whoever claims it next.
+    if tokens.lost.is_cancelled() {
+        if let Err(fault) = claim::release(app, worker_id, run_id).await {
+            warn!(error = %fault, run = %run_id, "could not let go of a run; its lease will expire");
+        }
+    }
+}
+
+async fn attempt(app: &App, run: &Run, tokens: &Tokens) -> Result<()> {
+    let _working = app.wake.working(run.id, tokens.stop.clone());
+    let ring = app.hub.ring(run.id);
+    let last_sequence = event_table::last_sequence(app.db.read(), run.id).await?;
+    let log = RunLog::open(&app.journal, run, ring, last_sequence, tokens.lost.clone());
+    if run.stop_requested {
+        return log.finish(Ending { status: Status::Stopped, error: None }).await;
+    }
+    let work = AssertUnwindSafe(execute(app, run, &log, tokens)).catch_unwind();
+    let outcome = work.await.unwrap_or_else(|_| {
+        error!(run = %run.id, "a run panicked");
+        Err(Error::new(Code::Internal, "the run met an internal error"))
+    });
+    if tokens.lost.is_cancelled() {
+        return Err(Error::new(Code::Contended, "the run is another worker's"));
+    }
+    let ending = match outcome {
+        Ok(Outcome::Completed) => Ending { status: Status::Completed, error: None },
+        Ok(Outcome::Stopped) => Ending { status: Status::Stopped, error: None },
+        Ok(Outcome::Failed { code, message }) => Ending { status: Status::Failed, error: Some((code, message)) },
+        Ok(Outcome::Abandoned(fault)) => {
+            tokens.lost.cancel();
+            return Err(fault);
+        }
+        Err(fault) => {
+            error!(error = %fault, run = %run.id, "a run could not be worked on");
+            let error = (fault.code().as_str().to_owned(), fault.message().to_owned());
+            Ending { status: Status::Failed, error: Some(error) }
+        }
+    };
+    let finished = log.finish(ending).await;
+    if finished.is_err() {
+        tokens.lost.cancel();
+    }
+    finished
+}
+
+async fn execute(app: &App, run: &Run, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
+    let scope = Scope::account(run.account_id);
+    let model = app.models.load(&run.model_used)?;
+    announce(app, run, log).await?;
+    let waiting = uploads::place::waiting(app, scope, run.id).await?;
+    let sandbox = projects::sandbox::ensure(app, run.account_id, run.project_id).await?;
+    uploads::place::place(app, &sandbox, waiting).await?;
+    let version = match run.agent_version_id {
+        Some(version_id) => Some(agents::version::load(app.db.read(), scope, version_id).await?),
+        None => None,
+    };
+    let has_tools = run.mode == Mode::Code.as_str();
+    let offers = if has_tools { Some(app.sandboxes.programs().await) } else { None };
+    let prompt = Prompt {
+        agent: version.as_ref().map(|version| version.system_prompt.as_str()),
+        sandbox: offers,
+        today: app.clock.now().date_naive(),
+    };
+    let past = history::load(app, run).await?;
+    let job = Job {
+        run_id: run.id,
+        model: ModelLimits {
+            name: model.name.clone(),
+            context_window: model.context_window,
+            max_output_tokens: model.max_output_tokens,
+        },
+        system_prompt: prompt.assemble(),
+        history: past.messages,
+        tools: if has_tools { tools::core() } else { tools::none() },
+        sandbox: Arc::new(sandbox),
+        budget: budget(app, run),
+        interrupted: past.interrupted,
+        steps_done: u32::try_from(run.steps).unwrap_or_default(),
+        tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
+    };
+    let sink = JournalSink::new(Arc::clone(log), model);
+    let cancel = either(&tokens.stop, &tokens.lost);
+    Ok(engine::run(&app.llm, job, &sink, &cancel).await)
+}
+
+// What the reader of the run should know before anything else.
+async fn announce(app: &App, run: &Run, log: &Arc<RunLog>) -> Result<()> {
+    let mut notices = Vec::new();
+    let mut notice = |kind: NoticeKind, message: &str| {
+        notices.push(Event::Notice(Notice { kind: kind.into(), message: message.to_owned() }));
+    };
+    if run.lease_epoch > 1 {
+        notice(NoticeKind::Resumed, "The run was taken up again after its worker went away.");
+    } else if app.llm.is_demo(&run.model_used) {
+        notice(
+            NoticeKind::DemoModel,
+            "No model provider is configured for this model: the built-in runyard/demo answers. It follows fixed rules.",
+        );
+    }
+    if notices.is_empty() { Ok(()) } else { log.record(notices, Vec::new(), Spent::default()).await }
+}
+
+fn budget(app: &App, run: &Run) -> Budget {
+    let worked = run.started_at.map_or(Duration::ZERO, |started| {
+        (app.clock.now() - started).to_std().unwrap_or_default()
+    });
+    let limits = &app.config.worker;
+    Budget {
+        max_steps: limits.max_steps,
+        max_duration: app.config.run_timeout().saturating_sub(worked),
+        max_tokens: limits.max_tokens,
+        max_parallel_calls: limits.max_parallel_calls,
+    }
+}
+
+// A token that is cancelled with either of two.
+fn either(stop: &CancellationToken, lost: &CancellationToken) -> CancellationToken {
+    let both = stop.child_token();
+    let (lost, done) = (lost.clone(), both.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = lost.cancelled() => done.cancel(),
+            () = done.cancelled() => {}
+        }
+    });
+    both
+}

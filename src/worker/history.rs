@@ -1,0 +1,70 @@
+//! The history that a run starts from, folded from the rows of its thread.
+
+use std::collections::HashMap;
+
+use crate::{
+    accounts::Scope,
+    app::App,
+    error::{Error, Result},
+    llm::{ChatMessage, ToolRequest},
+    runs::Run,
+    threads::{messages::{self, StoredCall}, table::message},
+    v1::MessageRole,
+};
+
+/// Messages that a run looks back at; the engine shortens further when the model's window is small.
+const MAX_MESSAGES: u64 = 2_000;
+
+/// What happened in the thread before.
+pub(super) struct Past {
+    /// The conversation, oldest first.
+    pub(super) messages: Vec<ChatMessage>,
+    /// Calls of the last message whose results are missing, because a worker went away.
+    pub(super) interrupted: Vec<ToolRequest>,
+}
+
+/// Loads the history of a run.
+pub(super) async fn load(app: &App, run: &Run) -> Result<Past> {
+    let scope = Scope::account(run.account_id);
+    let rows = messages::history(app.db.read(), scope, run.thread_id, run.id, MAX_MESSAGES).await?;
+    let mut names: HashMap<String, String> = HashMap::new();
+    let mut conversation = Vec::with_capacity(rows.len());
+    let mut open: Vec<ToolRequest> = Vec::new();
+    for row in rows {
+        let role = MessageRole::try_from(i32::from(row.role)).unwrap_or(MessageRole::User);
+        match role {
+            MessageRole::Assistant => {
+                let tool_calls = calls(&row)?;
+                names.extend(tool_calls.iter().map(|call| (call.id.clone(), call.name.clone())));
+                open = if row.run_id == Some(run.id) { tool_calls.clone() } else { Vec::new() };
+                conversation.push(ChatMessage::Assistant { text: row.content, tool_calls });
+            }
+            MessageRole::Tool => {
+                let tool_call_id = row.tool_call_id.unwrap_or_default();
+                open.retain(|call| call.id != tool_call_id);
+                let name = names.get(&tool_call_id).cloned().unwrap_or_default();
+                conversation.push(ChatMessage::Tool { tool_call_id, name, text: row.content, is_error: row.is_error });
+            }
+            MessageRole::User | MessageRole::Unspecified => {
+                conversation.push(ChatMessage::User { text: with_files(row)? });
+            }
+        }
+    }
+    Ok(Past { messages: conversation, interrupted: open })
+}
+
+fn calls(row: &message::Model) -> Result<Vec<ToolRequest>> {
+    let Some(stored) = &row.tool_calls else { return Ok(Vec::new()) };
+    let stored: Vec<StoredCall> =
+        serde_json::from_value(stored.clone()).map_err(|error| Error::internal("message", error))?;
+    Ok(stored
+        .into_iter()
+        .map(|call| ToolRequest { id: call.id, name: call.name, arguments: call.arguments })
+        .collect())
+}
+
+fn with_files(row: message::Model) -> Result<String> {
+    let Some(files) = row.files else { return Ok(row.content) };
+    let names: Vec<String> = serde_json::from_value(files).map_err(|error| Error::internal("message", error))?;
+    Ok(format!("{}\n\nFiles in /workspace: {}", row.content, names.join(", ")))
+}
