@@ -8,9 +8,11 @@
 
 mod auth;
 mod command_line;
+mod docs;
 mod engine;
 mod json;
 mod llm;
 mod sandbox;
+mod tidy;
 mod tools;
 mod transcoding;
