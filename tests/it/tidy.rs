@@ -29,7 +29,7 @@ const EMPTY_NAMES: &[&str] = &[
 /// The rings, from the ground up; a module may use the rings below its own.
 const RINGS: &[&[&str]] = &[
     &["clock", "config", "contract", "db", "error", "id", "telemetry", "v1"],
-    &["sandbox", "tools", "llm", "engine"],
+    &["sandbox", "llm", "tools", "engine"],
     // `app` is the bag of handles that every verb is given.
     &["accounts", "limits", "events", "agents", "projects", "threads", "uploads", "runs", "app"],
     &["wire"],
