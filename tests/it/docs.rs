@@ -5,6 +5,7 @@ use std::{fmt::Write, fs, path::Path};
 use prost_reflect::{DescriptorPool, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
 use runyard::{
     contract::DESCRIPTORS,
+    engine::CODES,
     error::Code,
     wire::{http::fault::http_status, status::grpc_code},
 };
@@ -33,6 +34,13 @@ fn errors() {
         let grpc = format!("{:?}", grpc_code(code.kind()));
         let http = http_status(code.kind()).as_u16();
         writeln!(page, "| `{}` | {} | {http} | {} |", code.as_str(), screaming(&grpc), code.describe().trim()).unwrap();
+    }
+    page.push_str(
+        "\n## Failed runs\n\nA run that fails ends with a `status` event whose `error_code` is one of the above or of these:\n\n\
+         | code | meaning |\n|---|---|\n",
+    );
+    for (code, meaning) in CODES {
+        writeln!(page, "| `{code}` | {meaning} |").unwrap();
     }
     check("errors.md", &page);
 }
