@@ -36,7 +36,11 @@ class Server:
         }
         self.log = open(os.path.join(self.data, "server.log"), "wb")
         self.process = None
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
 
     def start(self):
         self.process = subprocess.Popen([PROGRAM, "serve"], env=self.environment, stdout=self.log, stderr=self.log)
