@@ -1,9 +1,11 @@
 //! What a `Status` means for a client: the server's own code and sentence, when it sent them.
 
 use tonic::{Code as Grpc, Status};
-use tonic_types::StatusExt;
 
-use crate::error::{Code, Error};
+use crate::{
+    error::{Code, Error},
+    wire::status::Fault,
+};
 
 /// Whether the same call may succeed a moment later, because the server or the way to it was away.
 pub(super) fn is_passing(status: &Status) -> bool {
@@ -15,27 +17,10 @@ pub(super) fn is_passing(status: &Status) -> bool {
     }
 }
 
-/// The error that the server meant.
+/// The error that the server meant. A newer server may have codes that this client does not know.
 pub(super) fn from_status(status: Status) -> Error {
-    let reason = status.get_details_error_info().map(|info| info.reason);
-    let code = reason.and_then(|reason| Code::ALL.iter().copied().find(|code| code.as_str() == reason));
-    let code = code.unwrap_or(match status.code() {
-        Grpc::InvalidArgument | Grpc::OutOfRange => Code::InvalidRequest,
-        Grpc::Unauthenticated => Code::NotAuthenticated,
-        Grpc::PermissionDenied => Code::PermissionDenied,
-        Grpc::NotFound => Code::NoSuchPath,
-        Grpc::FailedPrecondition | Grpc::AlreadyExists => Code::Conflict,
-        Grpc::Aborted => Code::Contended,
-        Grpc::ResourceExhausted => Code::Throttled,
-        Grpc::Unimplemented => Code::Unimplemented,
-        Grpc::Unavailable => Code::Unavailable,
-        Grpc::DeadlineExceeded => Code::DeadlineExceeded,
-        Grpc::Cancelled => Code::Cancelled,
-        Grpc::Ok | Grpc::Unknown | Grpc::Internal | Grpc::DataLoss => Code::Internal,
-    });
-    let message = match status.message() {
-        "" => code.describe().trim().to_owned(),
-        message => message.to_owned(),
-    };
-    Error::new(code, message).caused_by(status)
+    let fault = Fault::of(&status);
+    let code = Code::ALL.iter().copied().find(|code| code.as_str() == fault.reason);
+    let code = code.or_else(|| Code::ALL.iter().copied().find(|code| code.kind() == fault.kind));
+    Error::new(code.unwrap_or(Code::Internal), fault.message).caused_by(status)
 }

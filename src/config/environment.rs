@@ -35,9 +35,16 @@ const PROVIDER_KEYS: &[(&str, &str)] = &[
 ];
 
 /// The value of a variable, when it is set, not empty and UTF-8.
-#[expect(clippy::disallowed_methods, reason = "the one home of environment variables")]
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The variables that set one key each, with the key as the file spells it.
+pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
+    KEYS.iter().map(|(variable, section, key)| {
+        let key = section.map_or_else(|| (*key).to_owned(), |section| format!("{section}.{key}"));
+        (*variable, key)
+    })
 }
 
 impl Config {

@@ -175,7 +175,7 @@ impl Workspace {
             Ok(found) if found.kind == FileKind::File => Mode::from_raw_mode(found.mode & 0o777),
             _ => Mode::from_raw_mode(0o644),
         };
-        let temporary = format!("{TEMPORARY}{:016x}", rand::random::<u64>());
+        let temporary = format!("{TEMPORARY}{:016x}", u64::from_ne_bytes(crate::id::random_bytes()));
         let written = self.write_new(&folder, &temporary, content, mode).and_then(|()| {
             rustix::fs::renameat(&folder, temporary.as_str(), &folder, name)?;
             Ok(())

@@ -8,10 +8,12 @@
 
 mod auth;
 mod command_line;
+mod docs;
 mod engine;
 mod json;
 mod llm;
 mod openapi;
 mod sandbox;
+mod tidy;
 mod tools;
 mod transcoding;

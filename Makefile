@@ -1,0 +1,44 @@
+# Everything that is done with this repository more than once. `make` alone lists it.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+
+.PHONY: help demo serve test unit clients lint fmt docs bench release clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Build, start a server, do the example run and list what it made
+	@scripts/demo.sh
+
+serve: ## Build and start a server with the defaults
+	@scripts/install.sh cc build-essential && scripts/install.sh bwrap bubblewrap
+	cargo run --locked --quiet -- serve
+
+test: ## Run everything: lints, tests on SQLite and PostgreSQL, clients in other languages
+	@scripts/test.sh
+
+unit: ## Run the Rust tests on SQLite only
+	cargo test --locked --workspace
+
+clients: ## Run the tests with clients in other languages
+	cargo build --locked --bin runyard
+	tests/clients/run.sh
+
+lint: ## Check format, lints and the contract
+	@scripts/lint.sh
+
+fmt: ## Format the code
+	cargo fmt --all
+
+docs: ## Write docs/ anew from the code
+	RUNYARD_WRITE_DOCS=1 cargo test --locked --test it -- docs::
+
+bench: ## Measure (a release build; about ten minutes)
+	cargo run --locked --release --package runyard-bench
+
+release: ## Build the program for use
+	cargo build --locked --release --bin runyard
+
+clean: ## Remove what was built, and nothing else
+	cargo clean

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# A temporary PostgreSQL cluster for tests, on loopback, with a password.
+#
+#   postgres.sh start FOLDER    makes a cluster in FOLDER (which must not exist), starts it and prints its URL
+#   postgres.sh stop FOLDER     stops it and removes FOLDER
+#   postgres.sh version         prints the version of the server that would be used
+#
+# PostgreSQL refuses to run as root; root becomes the user postgres, which Debian's package brings.
+set -euo pipefail
+
+find_bin() {
+    local folder
+    for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -Vr) ${PATH//:/ }; do
+        if [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ] && [ -x "$folder/postgres" ]; then
+            echo "$folder"
+            return 0
+        fi
+    done
+    return 1
+}
+
+as_postgres() {
+    if [ "$(id -u)" = 0 ]; then
+        runuser -u postgres -- "$@"
+    else
+        "$@"
+    fi
+}
+
+is_free() {
+    ! (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+start() {
+    local folder=$1 bin password port
+    bin=$(find_bin)
+    mkdir -m 700 "$folder"
+    password=$(od -An -N16 -tx1 /dev/urandom | tr -d ' \n')
+    printf '%s' "$password" >"$folder/password"
+    if [ "$(id -u)" = 0 ]; then
+        chown -R postgres "$folder"
+    fi
+    # A test that wants to know what a crash leaves behind does not ask this cluster.
+    as_postgres "$bin/initdb" --pgdata "$folder/data" --username runyard --pwfile "$folder/password" \
+        --auth scram-sha-256 --encoding UTF8 --locale C --no-sync >"$folder/initdb.log" 2>&1 || {
+        cat "$folder/initdb.log" >&2
+        return 1
+    }
+    for _ in $(seq 20); do
+        port=$((20000 + RANDOM % 12000))
+        is_free "$port" || continue
+        # cd: the server's working folder must be one that its user can enter.
+        if (cd / && as_postgres "$bin/pg_ctl" start --wait --silent --pgdata "$folder/data" --log "$folder/data/log" \
+            --options "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder -c fsync=off \
+                -c max_connections=500 -c shared_buffers=128MB") </dev/null >/dev/null 2>&1; then
+            echo "postgres://runyard:$password@127.0.0.1:$port/postgres"
+            return 0
+        fi
+    done
+    tail -n 20 "$folder/data/log" >&2 || true
+    echo "PostgreSQL does not start; see above" >&2
+    return 1
+}
+
+stop() {
+    local folder=$1 bin
+    bin=$(find_bin)
+    if [ -f "$folder/data/postmaster.pid" ]; then
+        (cd / && as_postgres "$bin/pg_ctl" stop --wait --silent --mode immediate --pgdata "$folder/data") >/dev/null 2>&1 || true
+    fi
+    rm -rf "$folder"
+}
+
+case "${1:-}" in
+start) start "$2" ;;
+stop) stop "$2" ;;
+version) "$(find_bin)/postgres" --version ;;
+*)
+    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+    exit 2
+    ;;
+esac

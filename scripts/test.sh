@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# make test: lints, the tests on SQLite and PostgreSQL, and clients in other languages. It leaves nothing behind.
+#
+# RUNYARD_TEST_POSTGRES_URL names a PostgreSQL to use instead of a temporary one; the tests make databases of their own in it.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+started=$SECONDS
+
+scripts/install.sh cc build-essential
+scripts/install.sh bwrap bubblewrap
+
+cluster=
+cleanup() {
+    local code=$?
+    if [ -n "$cluster" ]; then
+        scripts/postgres.sh stop "$cluster"
+    fi
+    exit "$code"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+scripts/lint.sh
+
+if [ -z "${RUNYARD_TEST_POSTGRES_URL:-}" ]; then
+    if ! scripts/postgres.sh version >/dev/null 2>&1; then
+        scripts/install.sh initdb postgresql
+    fi
+    cluster=$(mktemp -du "${TMPDIR:-/tmp}/runyard-postgres.XXXXXX")
+    RUNYARD_TEST_POSTGRES_URL=$(scripts/postgres.sh start "$cluster")
+    export RUNYARD_TEST_POSTGRES_URL
+    postgres="$(scripts/postgres.sh version | sed 's/^postgres (PostgreSQL) /PostgreSQL /'), a temporary cluster"
+else
+    postgres="PostgreSQL, the one of RUNYARD_TEST_POSTGRES_URL"
+fi
+
+echo "── tests on two databases: SQLite (built in) and $postgres"
+cargo test --locked --workspace
+
+echo "── clients in other languages"
+cargo build --locked --bin runyard
+tests/clients/run.sh
+
+echo
+echo "All tests passed on SQLite and on $postgres, in $((SECONDS - started)) s."

@@ -1,0 +1,86 @@
+"""Starts the real program for a test, in a data folder of its own, and stops it."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.request
+import uuid
+
+PROGRAM = os.environ["RUNYARD_BIN"]
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+CSV = os.path.join(ROOT, "examples", "data.csv")
+DEADLINE = 60
+
+
+class Server:
+    """A running server on a free port of loopback."""
+
+    def __init__(self):
+        self.data = tempfile.mkdtemp(prefix="runyard-clients-")
+        # The users that the sandbox becomes must be able to reach their folders below it.
+        os.chmod(self.data, 0o755)
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.address = f"127.0.0.1:{self.port}"
+        # Nothing of the caller's environment decides what the test sees.
+        self.environment = {
+            "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
+            "RUNYARD_DATA_DIR": self.data,
+            "RUNYARD_LISTEN": self.address,
+        }
+        self.log = open(os.path.join(self.data, "server.log"), "wb")
+        self.process = None
+        try:
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def start(self):
+        self.process = subprocess.Popen([PROGRAM, "serve"], env=self.environment, stdout=self.log, stderr=self.log)
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://{self.address}/readyz", timeout=2):
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                if self.process.poll() is not None or time.monotonic() > until:
+                    with open(self.log.name, encoding="utf-8", errors="replace") as log:
+                        raise RuntimeError("the server does not start:\n" + log.read()[-4000:]) from None
+                time.sleep(0.05)
+
+    def kill(self):
+        """As a crash would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        """As an operator would; returns the exit code."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(timeout=DEADLINE)
+
+    def close(self):
+        try:
+            self.stop()
+        finally:
+            self.log.close()
+            shutil.rmtree(self.data, ignore_errors=True)
+
+    def token(self, subject=None, *options):
+        command = [PROGRAM, "token", "--sub", subject or str(uuid.uuid4()), *options]
+        made = subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True)
+        return made.stdout.strip()
+
+    def call(self, *arguments, token=None):
+        """Calls the program as a client of this server."""
+        environment = dict(self.environment, RUNYARD_SERVER=f"http://{self.address}", RUNYARD_TOKEN=token or self.token())
+        return subprocess.run(
+            [PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
+        )
