@@ -77,6 +77,8 @@ impl App {
             clock,
             config,
         };
-        Ok(Self { handles: Arc::new(handles) })
+        Ok(Self {
+            handles: Arc::new(handles),
+        })
     }
 }

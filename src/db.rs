@@ -62,13 +62,22 @@ impl Db {
             ));
         }
         let mut options = ConnectOptions::new(url.to_owned());
-        options.max_connections(POSTGRES_CONNECTIONS).acquire_timeout(ACQUIRE_TIMEOUT).sqlx_logging(false);
+        options
+            .max_connections(POSTGRES_CONNECTIONS)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .sqlx_logging(false);
         let pool = Database::connect(options).await.map_err(|error| {
-            Error::new(Code::Unavailable, "cannot reach PostgreSQL; check RUNYARD_DATABASE_URL and that the server runs")
-                .caused_by(error)
+            Error::new(
+                Code::Unavailable,
+                "cannot reach PostgreSQL; check RUNYARD_DATABASE_URL and that the server runs",
+            )
+            .caused_by(error)
         })?;
         Migrator::up(&pool, None).await.map_err(migration_failed)?;
-        Ok(Self { readers: pool, writer: Writer::Pool })
+        Ok(Self {
+            readers: pool,
+            writer: Writer::Pool,
+        })
     }
 
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
@@ -77,7 +86,10 @@ impl Db {
         let writer = connect_sqlite(&file, 1).await?;
         Migrator::up(&writer, None).await.map_err(migration_failed)?;
         let readers = connect_sqlite(&file, SQLITE_READERS).await?;
-        Ok(Self { readers, writer: Writer::Lane(Lane::start(writer, lock)) })
+        Ok(Self {
+            readers,
+            writer: Writer::Lane(Lane::start(writer, lock)),
+        })
     }
 
     /// For reading outside a unit of work: sees what is committed.
@@ -110,7 +122,11 @@ impl Db {
             }
             Writer::Pool => (self.readers.begin().await.map_err(from_db)?, None),
         };
-        Ok(Tx { name, tx: Some(tx), seat })
+        Ok(Tx {
+            name,
+            tx: Some(tx),
+            seat,
+        })
     }
 
     /// Whether the database answers.
@@ -141,12 +157,15 @@ impl Tx {
     /// CONTENDED when the database asks to try again, else INTERNAL. The unit has left no trace then, except that a
     /// connection lost in mid-commit leaves it unknown.
     pub async fn commit(mut self) -> Result<()> {
-        let Some(tx) = self.tx.take() else { return Err(Error::internal("database", "a unit of work was used twice")) };
+        let Some(tx) = self.tx.take() else {
+            return Err(Error::internal("database", "a unit of work was used twice"));
+        };
         tx.commit().await.map_err(|error| self.explain(error))?;
         match self.seat.take() {
-            Some(seat) => seat.committed().await.map_err(|error| {
-                Error::internal("the database could not commit", format!("{}: {error}", self.name))
-            }),
+            Some(seat) => seat
+                .committed()
+                .await
+                .map_err(|error| Error::internal("the database could not commit", format!("{}: {error}", self.name))),
             None => Ok(()),
         }
     }
@@ -158,7 +177,9 @@ impl Tx {
     }
 
     fn inner(&self) -> Result<&DatabaseTransaction, DbErr> {
-        self.tx.as_ref().ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
+        self.tx
+            .as_ref()
+            .ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
     }
 
     /// Executes statements that need no answer; in one round trip on SQLite, where a round trip is a change of threads.
@@ -182,14 +203,20 @@ impl Tx {
         if sql.is_empty() {
             return Ok(());
         }
-        self.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values)).await.map(drop)
+        self.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
+            .await
+            .map(drop)
     }
 }
 
 #[async_trait::async_trait]
 impl ConnectionTrait for Tx {
     fn get_database_backend(&self) -> DbBackend {
-        if self.seat.is_some() { DbBackend::Sqlite } else { DbBackend::Postgres }
+        if self.seat.is_some() {
+            DbBackend::Sqlite
+        } else {
+            DbBackend::Postgres
+        }
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
@@ -252,22 +279,39 @@ async fn connect_sqlite(file: &Path, connections: u32) -> Result<DatabaseConnect
                 .pragma("wal_autocheckpoint", "4000")
         });
     Database::connect(options).await.map_err(|error| {
-        Error::new(Code::Unavailable, format!("cannot open the database {}; check that the data folder is writable", file.display()))
-            .caused_by(error)
+        Error::new(
+            Code::Unavailable,
+            format!(
+                "cannot open the database {}; check that the data folder is writable",
+                file.display()
+            ),
+        )
+        .caused_by(error)
     })
 }
 
 /// Keeps a second process away from the data folder: its leases and its writer lane assume that there is none.
 fn lock_folder(data_dir: &Path) -> Result<File> {
     let fault = |error: std::io::Error| {
-        Error::new(Code::Unavailable, format!("cannot use the data folder {}: {error}", data_dir.display()))
+        Error::new(
+            Code::Unavailable,
+            format!("cannot use the data folder {}: {error}", data_dir.display()),
+        )
     };
     std::fs::create_dir_all(data_dir).map_err(fault)?;
-    let lock = File::options().create(true).truncate(false).write(true).open(data_dir.join("lock")).map_err(fault)?;
+    let lock = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(data_dir.join("lock"))
+        .map_err(fault)?;
     lock.try_lock().map_err(|_| {
         Error::new(
             Code::Unavailable,
-            format!("another runyard uses the data folder {}; stop it or name another with RUNYARD_DATA_DIR", data_dir.display()),
+            format!(
+                "another runyard uses the data folder {}; stop it or name another with RUNYARD_DATA_DIR",
+                data_dir.display()
+            ),
         )
     })?;
     Ok(lock)

@@ -40,7 +40,11 @@ impl Stored {
             created_at: Some(timestamp(at)),
             event: Some(event),
         };
-        Self { sequence, terminal, bytes: event.encode_to_vec().into() }
+        Self {
+            sequence,
+            terminal,
+            bytes: event.encode_to_vec().into(),
+        }
     }
 }
 

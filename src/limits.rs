@@ -84,9 +84,13 @@ impl Plan<'_> {
         if let Some(instead) = self.tier.downgrades.get(&model.name) {
             return Ok(admitted(instead, Some(name)));
         }
-        let facts = Facts { tier_name: Some(self.tier.name.clone()), ..Facts::default() };
-        let message =
-            format!("Your current subscription plan does not include access to {name}. Please upgrade your subscription.");
+        let facts = Facts {
+            tier_name: Some(self.tier.name.clone()),
+            ..Facts::default()
+        };
+        let message = format!(
+            "Your current subscription plan does not include access to {name}. Please upgrade your subscription."
+        );
         Err(Error::new(Code::ModelAccessDenied, message).with_facts(facts))
     }
 }
@@ -98,10 +102,20 @@ impl Plan<'_> {
 pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &Ask<'_>, load: &Load) -> Result<Admission> {
     let admission = plan.model(ask.model, models)?;
     if ask.makes_thread {
-        count(Code::ThreadLimitExceeded, "threads", load.threads, plan.limit(plan.tier.threads))?;
+        count(
+            Code::ThreadLimitExceeded,
+            "threads",
+            load.threads,
+            plan.limit(plan.tier.threads),
+        )?;
     }
     if ask.makes_project {
-        count(Code::ProjectLimitExceeded, "projects", load.projects, plan.limit(plan.tier.projects))?;
+        count(
+            Code::ProjectLimitExceeded,
+            "projects",
+            load.projects,
+            plan.limit(plan.tier.projects),
+        )?;
     }
     slots(&load.running_threads, plan.limit(plan.tier.concurrent_runs))?;
     Ok(admission)
@@ -112,8 +126,17 @@ pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &Ask<'_>, load: &Load) -
 /// # Errors
 /// `THREAD_LIMIT_EXCEEDED`, `PROJECT_LIMIT_EXCEEDED`.
 pub fn admit_thread(plan: &Plan<'_>, load: &Load, makes_project: bool) -> Result<()> {
-    count(Code::ThreadLimitExceeded, "threads", load.threads, plan.limit(plan.tier.threads))?;
-    let projects = if makes_project { plan.limit(plan.tier.projects) } else { None };
+    count(
+        Code::ThreadLimitExceeded,
+        "threads",
+        load.threads,
+        plan.limit(plan.tier.threads),
+    )?;
+    let projects = if makes_project {
+        plan.limit(plan.tier.projects)
+    } else {
+        None
+    };
     count(Code::ProjectLimitExceeded, "projects", load.projects, projects)
 }
 
@@ -122,7 +145,9 @@ pub fn admit_thread(plan: &Plan<'_>, load: &Load, makes_project: bool) -> Result
 /// # Errors
 /// `AGENT_LIMIT_EXCEEDED` in the seed's words.
 pub fn admit_agent(plan: &Plan<'_>, agents: i64) -> Result<()> {
-    let Some(limit) = plan.limit(plan.tier.agents).filter(|limit| agents >= i64::from(*limit)) else { return Ok(()) };
+    let Some(limit) = plan.limit(plan.tier.agents).filter(|limit| agents >= i64::from(*limit)) else {
+        return Ok(());
+    };
     let message = format!("Maximum of {limit} agents allowed for your current plan. You have {agents} agents.");
     let facts = Facts {
         current_count: Some(shown(agents)),
@@ -134,17 +159,30 @@ pub fn admit_agent(plan: &Plan<'_>, agents: i64) -> Result<()> {
 }
 
 fn count(code: Code, what: &str, current: i64, limit: Option<i32>) -> Result<()> {
-    let Some(limit) = limit.filter(|limit| current >= i64::from(*limit)) else { return Ok(()) };
-    let facts = Facts { current_count: Some(shown(current)), limit: Some(limit), ..Facts::default() };
+    let Some(limit) = limit.filter(|limit| current >= i64::from(*limit)) else {
+        return Ok(());
+    };
+    let facts = Facts {
+        current_count: Some(shown(current)),
+        limit: Some(limit),
+        ..Facts::default()
+    };
     Err(Error::new(code, format!("Maximum of {limit} {what} allowed.")).with_facts(facts))
 }
 
 fn slots(running: &[Uuid], limit: Option<i32>) -> Result<()> {
     let count = i32::try_from(running.len()).unwrap_or(i32::MAX);
-    let Some(limit) = limit.filter(|limit| count >= *limit) else { return Ok(()) };
+    let Some(limit) = limit.filter(|limit| count >= *limit) else {
+        return Ok(());
+    };
     let mut running_thread_ids: Vec<String> = running.iter().map(Uuid::to_string).collect();
     running_thread_ids.dedup();
-    let facts = Facts { running_thread_ids, running_count: Some(count), limit: Some(limit), ..Facts::default() };
+    let facts = Facts {
+        running_thread_ids,
+        running_count: Some(count),
+        limit: Some(limit),
+        ..Facts::default()
+    };
     let message = format!("Maximum of {limit} concurrent runs. You have {count} running.");
     Err(Error::new(Code::AgentRunLimitExceeded, message).with_facts(facts))
 }
@@ -163,13 +201,28 @@ mod tests {
     fn decide(tier: &str, limits: Limits, model: Option<&str>, load: &Load) -> Result<Admission> {
         let config = Config::parse("test", "").unwrap();
         let tiers = config.tier_table();
-        let plan = Plan { tier: tiers.load(tier), limits };
-        admit(&plan, &config.model_table(), &Ask { model, makes_thread: true, makes_project: true }, load)
+        let plan = Plan {
+            tier: tiers.load(tier),
+            limits,
+        };
+        admit(
+            &plan,
+            &config.model_table(),
+            &Ask {
+                model,
+                makes_thread: true,
+                makes_project: true,
+            },
+            load,
+        )
     }
 
     #[test]
     fn the_last_free_slot_is_given_and_the_next_refused() {
-        let one = Load { running_threads: vec![Uuid::from_u128(7)], ..Load::default() };
+        let one = Load {
+            running_threads: vec![Uuid::from_u128(7)],
+            ..Load::default()
+        };
         assert!(decide("free", Limits::On, None, &Load::default()).is_ok());
         let refused = decide("free", Limits::On, None, &one).unwrap_err();
         assert_eq!(refused.code(), Code::AgentRunLimitExceeded);
@@ -182,7 +235,10 @@ mod tests {
     fn a_model_outside_the_plan_is_downgraded_or_refused() {
         let free = |model| decide("free", Limits::On, Some(model), &Load::default());
         let downgraded = free("kortix/basic").unwrap();
-        assert_eq!((downgraded.model(), downgraded.downgraded_from()), ("kortix/minimax", Some("kortix/basic")));
+        assert_eq!(
+            (downgraded.model(), downgraded.downgraded_from()),
+            ("kortix/minimax", Some("kortix/basic"))
+        );
         let refused = free("openai/gpt-5-nano-2025-08-07").unwrap_err();
         assert_eq!(refused.code(), Code::ModelAccessDenied);
         assert_eq!(
@@ -195,9 +251,19 @@ mod tests {
 
     #[test]
     fn threads_and_projects_are_counted_before_slots() {
-        let full = Load { running_threads: vec![Uuid::from_u128(7)], threads: 10, projects: 20 };
-        assert_eq!(decide("free", Limits::On, None, &full).unwrap_err().code(), Code::ThreadLimitExceeded);
+        let full = Load {
+            running_threads: vec![Uuid::from_u128(7)],
+            threads: 10,
+            projects: 20,
+        };
+        assert_eq!(
+            decide("free", Limits::On, None, &full).unwrap_err().code(),
+            Code::ThreadLimitExceeded
+        );
         let threads = Load { threads: 9, ..full };
-        assert_eq!(decide("free", Limits::On, None, &threads).unwrap_err().code(), Code::ProjectLimitExceeded);
+        assert_eq!(
+            decide("free", Limits::On, None, &threads).unwrap_err().code(),
+            Code::ProjectLimitExceeded
+        );
     }
 }

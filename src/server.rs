@@ -25,7 +25,11 @@ use crate::{
     contract::DESCRIPTORS,
     error::{Code, Error, Result},
     sweeper,
-    wire::{self, jwt::{self, Verifier}, stack},
+    wire::{
+        self,
+        jwt::{self, Verifier},
+        stack,
+    },
     worker,
 };
 
@@ -68,13 +72,20 @@ impl Server {
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
         std::fs::create_dir_all(&config.data_dir).map_err(|error| {
-            Error::new(Code::Unavailable, format!("cannot make the data folder {}: {error}", config.data_dir.display()))
+            Error::new(
+                Code::Unavailable,
+                format!("cannot make the data folder {}: {error}", config.data_dir.display()),
+            )
         })?;
         let secret = jwt::load_or_create_secret(&config)?;
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen)?;
         let app = App::open(config).await?;
-        Ok(Self { app, verifier, listener })
+        Ok(Self {
+            app,
+            verifier,
+            listener,
+        })
     }
 
     /// The handles, for tests.
@@ -87,7 +98,9 @@ impl Server {
     /// # Errors
     /// UNAVAILABLE, when the system does not say.
     pub fn address(&self) -> Result<SocketAddr> {
-        self.listener.local_addr().map_err(|error| Error::new(Code::Unavailable, "the port is gone").caused_by(error))
+        self.listener
+            .local_addr()
+            .map_err(|error| Error::new(Code::Unavailable, "the port is gone").caused_by(error))
     }
 
     /// Serves until `stopping`: then it is not ready, claims nothing, and gives open requests and running runs their grace.
@@ -96,9 +109,15 @@ impl Server {
     /// A contract whose rules are in conflict.
     pub async fn run(self, stopping: CancellationToken) -> Result<()> {
         let address = self.address()?;
-        let Self { app, verifier, listener } = self;
+        let Self {
+            app,
+            verifier,
+            listener,
+        } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
-        reporter.set_service_status("", tonic_health::ServingStatus::Serving).await;
+        reporter
+            .set_service_status("", tonic_health::ServingStatus::Serving)
+            .await;
         let reflection = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
             .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
@@ -114,7 +133,9 @@ impl Server {
         let connections = accept(&listener, &stack, &stopping).await;
         drop(listener);
         info!("stopping: no new connections, no new claims");
-        reporter.set_service_status("", tonic_health::ServingStatus::NotServing).await;
+        reporter
+            .set_service_status("", tonic_health::ServingStatus::NotServing)
+            .await;
         if timeout(grace, connections.shutdown()).await.is_err() {
             warn!("some requests did not end in time");
         }
@@ -135,7 +156,10 @@ fn say_hello(app: &App, address: SocketAddr) {
     }
     let demo: Vec<&str> = app.llm.demo_names().collect();
     if !demo.is_empty() {
-        info!(models = demo.join(", "), "no provider is configured for these models: the built-in runyard/demo answers");
+        info!(
+            models = demo.join(", "),
+            "no provider is configured for these models: the built-in runyard/demo answers"
+        );
     }
 }
 
@@ -157,7 +181,11 @@ fn bind(listen: SocketAddr) -> Result<TcpListener> {
 async fn accept(listener: &TcpListener, stack: &stack::Stack, stopping: &CancellationToken) -> GracefulShutdown {
     let connections = GracefulShutdown::new();
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT).max_buf_size(MAX_HEADERS as usize * 2);
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADERS as usize * 2);
     builder
         .http2()
         .timer(TokioTimer::new())

@@ -12,7 +12,10 @@ use crate::{
     accounts::{Scope, of},
     app::App,
     error::Result,
-    uploads::{self, table::{Column, Entity}},
+    uploads::{
+        self,
+        table::{Column, Entity},
+    },
 };
 
 /// How often it looks.
@@ -55,13 +58,23 @@ pub async fn sweep_once(app: &App) -> Result<()> {
         info!(uploads = forgotten.len(), "removed uploads that nothing took");
     }
     // A crash between a file and its row leaves the file.
-    let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else { return Ok(()) };
+    let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
+        return Ok(());
+    };
     while let Ok(Some(file)) = files.next_entry().await {
         let modified = file.metadata().await.and_then(|facts| facts.modified());
-        let age = modified.ok().and_then(|modified| SystemTime::now().duration_since(modified).ok());
+        let age = modified
+            .ok()
+            .and_then(|modified| SystemTime::now().duration_since(modified).ok());
         let is_old = age.is_some_and(|age| age > uploads::KEPT);
-        let Some(upload_id) = file.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok()) else { continue };
-        let known = of::<Entity>(scope).filter(Column::Id.eq(upload_id)).one(app.db.read()).await?.is_some();
+        let Some(upload_id) = file.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok()) else {
+            continue;
+        };
+        let known = of::<Entity>(scope)
+            .filter(Column::Id.eq(upload_id))
+            .one(app.db.read())
+            .await?
+            .is_some();
         if is_old && !known {
             drop(fs::remove_file(file.path()).await);
         }

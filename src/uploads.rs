@@ -34,7 +34,9 @@ pub fn folder(app: &App) -> PathBuf {
 /// Those of the database.
 pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     use crate::accounts::{Scope, of, table};
-    let account = of::<table::Entity>(Scope::account(account_id)).one(app.db.read()).await?;
+    let account = of::<table::Entity>(Scope::account(account_id))
+        .one(app.db.read())
+        .await?;
     let tier = account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier));
     Ok(tier.max_upload_bytes)
 }

@@ -69,7 +69,9 @@ fn later<T, R>(request: &tonic::Request<T>) -> Result<R, tonic::Status> {
 
 /// Runs a write verb in its own task: a client that hangs up drops its waiting, not the verb in the middle.
 async fn finish<T: Send + 'static>(verb: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(verb).await.unwrap_or_else(|fault| Err(Error::internal("an internal error", fault)))
+    tokio::spawn(verb)
+        .await
+        .unwrap_or_else(|fault| Err(Error::internal("an internal error", fault)))
 }
 
 /// Runs what blocks on files away from the reactor.

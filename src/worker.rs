@@ -13,7 +13,10 @@ use std::{
     time::Duration,
 };
 
-use tokio::{sync::Semaphore, time::{MissedTickBehavior, interval, timeout}};
+use tokio::{
+    sync::Semaphore,
+    time::{MissedTickBehavior, interval, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 use uuid::Uuid;
@@ -62,15 +65,21 @@ pub async fn work(app: App, shutdown: CancellationToken) -> Result<()> {
     let lease = Duration::from_secs(app.config.worker.lease_seconds);
     while !shutdown.is_cancelled() {
         let free = slots.available_permits().min(CLAIM_AT_ONCE);
-        let claimed = if free == 0 { Vec::new() } else {
-            claim::claim(&app, worker_id, free, lease).await.unwrap_or_else(|fault| {
-                warn!(error = %fault, "could not claim runs");
-                Vec::new()
-            })
+        let claimed = if free == 0 {
+            Vec::new()
+        } else {
+            claim::claim(&app, worker_id, free, lease)
+                .await
+                .unwrap_or_else(|fault| {
+                    warn!(error = %fault, "could not claim runs");
+                    Vec::new()
+                })
         };
         let more = free > 0 && claimed.len() == free;
         for run in claimed {
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else { break };
+            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
+                break;
+            };
             let tokens = Tokens::default();
             held.with(|runs| runs.insert(run.id, tokens.clone()));
             let (app, held) = (app.clone(), held.clone());
@@ -91,7 +100,9 @@ pub async fn work(app: App, shutdown: CancellationToken) -> Result<()> {
     }
     finish(&app, &held, &tasks).await;
     ended.cancel();
-    renewing.await.unwrap_or_else(|fault| error!(error = %fault, "renewing leases ended badly"));
+    renewing
+        .await
+        .unwrap_or_else(|fault| error!(error = %fault, "renewing leases ended badly"));
     Ok(())
 }
 

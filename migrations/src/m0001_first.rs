@@ -6,8 +6,10 @@
 
 use sea_orm_migration::{
     prelude::*,
-    schema::{big_integer, boolean, integer, json_binary, json_binary_null, string, string_null, text, text_null,
-        timestamp_with_time_zone, timestamp_with_time_zone_null, uuid, uuid_null , small_integer, big_integer_null, boolean_null},
+    schema::{
+        big_integer, big_integer_null, boolean, boolean_null, integer, json_binary, json_binary_null, small_integer,
+        string, string_null, text, text_null, timestamp_with_time_zone, timestamp_with_time_zone_null, uuid, uuid_null,
+    },
     sea_orm::DbBackend,
 };
 
@@ -38,9 +40,17 @@ fn table(name: &'static str) -> TableCreateStatement {
     table
 }
 
-fn child(name: &'static str, column: &'static str, parent: &'static str, gone: ForeignKeyAction) -> ForeignKeyCreateStatement {
+fn child(
+    name: &'static str,
+    column: &'static str,
+    parent: &'static str,
+    gone: ForeignKeyAction,
+) -> ForeignKeyCreateStatement {
     let mut key = ForeignKey::create();
-    key.name(format!("fk_{name}_{column}")).from(name, column).to(parent, "id").on_delete(gone);
+    key.name(format!("fk_{name}_{column}"))
+        .from(name, column)
+        .to(parent, "id")
+        .on_delete(gone);
     key
 }
 
@@ -65,7 +75,13 @@ async fn accounts(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .take(),
         )
         .await?;
-    manager.create_index(index("accounts_by_subject", "accounts", &["issuer", "subject"]).unique().take()).await
+    manager
+        .create_index(
+            index("accounts_by_subject", "accounts", &["issuer", "subject"])
+                .unique()
+                .take(),
+        )
+        .await
 }
 
 async fn agents(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -86,11 +102,18 @@ async fn agents(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(integer("version_count"))
                 .col(timestamp_with_time_zone("created_at"))
                 .col(timestamp_with_time_zone("updated_at"))
-                .foreign_key(&mut child("agents", "account_id", "accounts", ForeignKeyAction::Restrict))
+                .foreign_key(&mut child(
+                    "agents",
+                    "account_id",
+                    "accounts",
+                    ForeignKeyAction::Restrict,
+                ))
                 .take(),
         )
         .await?;
-    manager.create_index(index("agents_by_account", "agents", &["account_id", "created_at"]).take()).await?;
+    manager
+        .create_index(index("agents_by_account", "agents", &["account_id", "created_at"]).take())
+        .await?;
     // At most one default agent per account, whoever races.
     manager
         .create_index(
@@ -114,12 +137,21 @@ async fn agents(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(json_binary("tools"))
                 .col(timestamp_with_time_zone("created_at"))
                 .col(timestamp_with_time_zone("updated_at"))
-                .foreign_key(&mut child("agent_versions", "agent_id", "agents", ForeignKeyAction::Cascade))
+                .foreign_key(&mut child(
+                    "agent_versions",
+                    "agent_id",
+                    "agents",
+                    ForeignKeyAction::Cascade,
+                ))
                 .take(),
         )
         .await?;
     manager
-        .create_index(index("agent_versions_by_number", "agent_versions", &["agent_id", "number"]).unique().take())
+        .create_index(
+            index("agent_versions_by_number", "agent_versions", &["agent_id", "number"])
+                .unique()
+                .take(),
+        )
         .await
 }
 
@@ -132,11 +164,18 @@ async fn projects(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text("name"))
                 .col(timestamp_with_time_zone("created_at"))
                 .col(timestamp_with_time_zone("updated_at"))
-                .foreign_key(&mut child("projects", "account_id", "accounts", ForeignKeyAction::Restrict))
+                .foreign_key(&mut child(
+                    "projects",
+                    "account_id",
+                    "accounts",
+                    ForeignKeyAction::Restrict,
+                ))
                 .take(),
         )
         .await?;
-    manager.create_index(index("projects_by_account", "projects", &["account_id", "id"]).take()).await?;
+    manager
+        .create_index(index("projects_by_account", "projects", &["account_id", "id"]).take())
+        .await?;
     // The number is what a project's uid is made from, so it is never used again.
     let mut number = ColumnDef::new("number");
     number.integer().not_null().auto_increment().primary_key();
@@ -148,7 +187,12 @@ async fn projects(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(uuid("project_id").unique_key().take())
                 .col(uuid("account_id"))
                 .col(timestamp_with_time_zone("created_at"))
-                .foreign_key(&mut child("sandboxes", "project_id", "projects", ForeignKeyAction::Cascade))
+                .foreign_key(&mut child(
+                    "sandboxes",
+                    "project_id",
+                    "projects",
+                    ForeignKeyAction::Cascade,
+                ))
                 .take(),
         )
         .await
@@ -164,13 +208,27 @@ async fn threads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text("name"))
                 .col(timestamp_with_time_zone("created_at"))
                 .col(timestamp_with_time_zone("updated_at"))
-                .foreign_key(&mut child("threads", "account_id", "accounts", ForeignKeyAction::Restrict))
-                .foreign_key(&mut child("threads", "project_id", "projects", ForeignKeyAction::Cascade))
+                .foreign_key(&mut child(
+                    "threads",
+                    "account_id",
+                    "accounts",
+                    ForeignKeyAction::Restrict,
+                ))
+                .foreign_key(&mut child(
+                    "threads",
+                    "project_id",
+                    "projects",
+                    ForeignKeyAction::Cascade,
+                ))
                 .take(),
         )
         .await?;
-    manager.create_index(index("threads_by_account", "threads", &["account_id", "id"]).take()).await?;
-    manager.create_index(index("threads_by_project", "threads", &["project_id"]).take()).await?;
+    manager
+        .create_index(index("threads_by_account", "threads", &["account_id", "id"]).take())
+        .await?;
+    manager
+        .create_index(index("threads_by_project", "threads", &["project_id"]).take())
+        .await?;
     manager
         .create_table(
             table("messages")
@@ -188,11 +246,18 @@ async fn threads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(boolean("is_error"))
                 .col(boolean("partial"))
                 .col(timestamp_with_time_zone("created_at"))
-                .foreign_key(&mut child("messages", "thread_id", "threads", ForeignKeyAction::Cascade))
+                .foreign_key(&mut child(
+                    "messages",
+                    "thread_id",
+                    "threads",
+                    ForeignKeyAction::Cascade,
+                ))
                 .take(),
         )
         .await?;
-    manager.create_index(index("messages_by_thread", "messages", &["thread_id", "turn", "id"]).take()).await
+    manager
+        .create_index(index("messages_by_thread", "messages", &["thread_id", "turn", "id"]).take())
+        .await
 }
 
 async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
@@ -232,17 +297,25 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .take(),
         )
         .await?;
-    manager.create_index(index("runs_by_account", "runs", &["account_id", "id"]).take()).await?;
-    manager.create_index(index("runs_by_thread", "runs", &["thread_id", "id"]).take()).await?;
+    manager
+        .create_index(index("runs_by_account", "runs", &["account_id", "id"]).take())
+        .await?;
+    manager
+        .create_index(index("runs_by_thread", "runs", &["thread_id", "id"]).take())
+        .await?;
     // The slots: an account's unfinished runs. The status 1 is `running`.
     manager
         .create_index(
-            index("runs_unfinished", "runs", &["account_id"]).and_where(Expr::col("status").eq(1)).take(),
+            index("runs_unfinished", "runs", &["account_id"])
+                .and_where(Expr::col("status").eq(1))
+                .take(),
         )
         .await?;
     manager
         .create_index(
-            index("runs_claimable", "runs", &["lease_expires_at", "id"]).and_where(Expr::col("status").eq(1)).take(),
+            index("runs_claimable", "runs", &["lease_expires_at", "id"])
+                .and_where(Expr::col("status").eq(1))
+                .take(),
         )
         .await?;
     manager
@@ -296,11 +369,20 @@ async fn uploads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text_null("placed_as"))
                 .col(boolean("placed"))
                 .col(timestamp_with_time_zone("created_at"))
-                .foreign_key(&mut child("uploads", "account_id", "accounts", ForeignKeyAction::Restrict))
+                .foreign_key(&mut child(
+                    "uploads",
+                    "account_id",
+                    "accounts",
+                    ForeignKeyAction::Restrict,
+                ))
                 .foreign_key(&mut child("uploads", "run_id", "runs", ForeignKeyAction::Cascade))
                 .take(),
         )
         .await?;
-    manager.create_index(index("uploads_by_run", "uploads", &["run_id"]).take()).await?;
-    manager.create_index(index("uploads_by_age", "uploads", &["created_at"]).take()).await
+    manager
+        .create_index(index("uploads_by_run", "uploads", &["run_id"]).take())
+        .await?;
+    manager
+        .create_index(index("uploads_by_age", "uploads", &["created_at"]).take())
+        .await
 }

@@ -26,7 +26,9 @@ pub struct Accounts {
 
 impl Default for Accounts {
     fn default() -> Self {
-        Self { known: Cache::new(REMEMBERED) }
+        Self {
+            known: Cache::new(REMEMBERED),
+        }
     }
 }
 
@@ -74,7 +76,9 @@ async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
         // Two first requests of one subject: the other one was faster.
         Err(error) if is_duplicate(&error) => {
             drop(tx);
-            find(app.db.read(), issuer, subject).await?.ok_or_else(|| Error::internal("account", error))
+            find(app.db.read(), issuer, subject)
+                .await?
+                .ok_or_else(|| Error::internal("account", error))
         }
         Err(error) => Err(error.into()),
     }
@@ -90,5 +94,8 @@ pub async fn lock(tx: &Tx, account_id: Uuid) -> Result<table::Model> {
     if tx.get_database_backend() == sea_orm::DbBackend::Postgres {
         query = query.lock_exclusive();
     }
-    query.one(tx).await?.ok_or_else(|| Error::internal("account", format!("the account {account_id} is gone")))
+    query
+        .one(tx)
+        .await?
+        .ok_or_else(|| Error::internal("account", format!("the account {account_id} is gone")))
 }

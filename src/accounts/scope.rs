@@ -12,7 +12,9 @@ pub struct Scope {
 impl Scope {
     /// The things of one account.
     pub fn account(account_id: Uuid) -> Self {
-        Self { account_id: Some(account_id) }
+        Self {
+            account_id: Some(account_id),
+        }
     }
 
     /// Everybody's things, for work that the service does of its own accord: claiming, sweeping, recovering. The reason

@@ -66,7 +66,10 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
     let tx = app.db.begin("agents.create").await?;
     // The account is locked first, so that two creates cannot both see the last free place.
     let account = ensure::lock(&tx, caller.account_id).await?;
-    let plan = Plan { tier: app.tiers.load(&account.tier), limits: app.config.limits };
+    let plan = Plan {
+        tier: app.tiers.load(&account.tier),
+        limits: app.config.limits,
+    };
     let count = of::<agent::Entity>(caller.scope()).count(&tx).await?;
     limits::admit_agent(&plan, i64::try_from(count).unwrap_or(i64::MAX))?;
     if new.is_default {
@@ -94,7 +97,9 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         agent_id,
         account_id: caller.account_id,
         number: 1,
-        system_prompt: new.system_prompt.unwrap_or_else(|| crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned()),
+        system_prompt: new
+            .system_prompt
+            .unwrap_or_else(|| crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned()),
         model: new.model.unwrap_or_else(|| plan.tier.default_model.clone()),
         configured_mcps: json(&new.configured_mcps)?,
         custom_mcps: json(&new.custom_mcps)?,
@@ -102,8 +107,12 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         created_at: now,
         updated_at: now,
     };
-    agent::Entity::insert(row.clone().into_active_model()).exec_without_returning(&tx).await?;
-    version::Entity::insert(first.clone().into_active_model()).exec_without_returning(&tx).await?;
+    agent::Entity::insert(row.clone().into_active_model())
+        .exec_without_returning(&tx)
+        .await?;
+    version::Entity::insert(first.clone().into_active_model())
+        .exec_without_returning(&tx)
+        .await?;
     tx.commit().await?;
     Ok(Agent { row, version: first })
 }
@@ -119,7 +128,10 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
     at_most("system_prompt", new.system_prompt.as_deref(), MAX_PROMPT)?;
     let icon = new.icon_name.as_deref().unwrap_or("bot");
     if !(1..=64).contains(&icon.len()) || !icon.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(Error::invalid_field("icon_name", "icon_name must be a name of the icon library, such as \"bot\""));
+        return Err(Error::invalid_field(
+            "icon_name",
+            "icon_name must be a name of the icon library, such as \"bot\"",
+        ));
     }
     colour("icon_color", new.icon_color.as_deref())?;
     colour("icon_background", new.icon_background.as_deref())?;
@@ -127,8 +139,16 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
         app.models.load(model)?;
     }
     let (most, longest) = MAX_TAGS;
-    if new.tags.len() > most || new.tags.iter().any(|tag| tag.is_empty() || tag.chars().count() > longest || tag.contains('\0')) {
-        return Err(Error::invalid_field("tags", format!("tags must be at most {most} labels of 1 to {longest} characters")));
+    if new.tags.len() > most
+        || new
+            .tags
+            .iter()
+            .any(|tag| tag.is_empty() || tag.chars().count() > longest || tag.contains('\0'))
+    {
+        return Err(Error::invalid_field(
+            "tags",
+            format!("tags must be at most {most} labels of 1 to {longest} characters"),
+        ));
     }
     mcp::check("configured_mcps", &new.configured_mcps)?;
     mcp::check("custom_mcps", &new.custom_mcps)?;
@@ -137,7 +157,10 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
 
 fn at_most(field: &'static str, text: Option<&str>, most: usize) -> Result<()> {
     if text.is_some_and(|text| text.chars().count() > most || text.contains('\0')) {
-        return Err(Error::invalid_field(field, format!("{field} must have at most {most} characters")));
+        return Err(Error::invalid_field(
+            field,
+            format!("{field} must have at most {most} characters"),
+        ));
     }
     Ok(())
 }
@@ -147,7 +170,10 @@ fn colour(field: &'static str, value: Option<&str>) -> Result<()> {
         value.len() == 7 && value.starts_with('#') && value[1..].bytes().all(|byte| byte.is_ascii_hexdigit())
     };
     if value.is_some_and(|value| !fits(value)) {
-        return Err(Error::invalid_field(field, format!("{field} must be a colour like #6366F1")));
+        return Err(Error::invalid_field(
+            field,
+            format!("{field} must be a colour like #6366F1"),
+        ));
     }
     Ok(())
 }

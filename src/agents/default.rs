@@ -12,7 +12,11 @@ use crate::{
 
 /// Unsets the default agent of a scope's account, if there is one.
 pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<()> {
-    let Some(row) = of::<agent::Entity>(scope).filter(agent::Column::IsDefault.eq(true)).one(tx).await? else {
+    let Some(row) = of::<agent::Entity>(scope)
+        .filter(agent::Column::IsDefault.eq(true))
+        .one(tx)
+        .await?
+    else {
         return Ok(());
     };
     agent::Entity::update_many()
@@ -30,5 +34,8 @@ pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<(
 /// # Errors
 /// Those of the database.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<agent::Model>> {
-    Ok(of::<agent::Entity>(scope).filter(agent::Column::IsDefault.eq(true)).one(db).await?)
+    Ok(of::<agent::Entity>(scope)
+        .filter(agent::Column::IsDefault.eq(true))
+        .one(db)
+        .await?)
 }

@@ -58,13 +58,20 @@ pub struct Listing {
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Agent>> {
     let mut query = of::<agent::Entity>(scope);
     if !listing.search.is_empty() {
-        let escaped = listing.search.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+        let escaped = listing
+            .search
+            .to_lowercase()
+            .replace('\\', "\\\\")
+            .replace('%', "\\%")
+            .replace('_', "\\_");
         let contains = |column: agent::Column| {
             Expr::expr(Func::lower(Expr::col(column)))
                 .like(sea_orm::sea_query::LikeExpr::new(format!("%{escaped}%")).escape('\\'))
         };
         query = query.filter(
-            Condition::any().add(contains(agent::Column::Name)).add(contains(agent::Column::Description)),
+            Condition::any()
+                .add(contains(agent::Column::Name))
+                .add(contains(agent::Column::Description)),
         );
     }
     if let Some(is_default) = listing.is_default {
@@ -80,7 +87,12 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         Order::Name => query.order_by_asc(agent::Column::Name),
         Order::NameBackwards => query.order_by_desc(agent::Column::Name),
     };
-    let rows = query.order_by_desc(agent::Column::Id).offset(listing.offset).limit(listing.limit).all(db).await?;
+    let rows = query
+        .order_by_desc(agent::Column::Id)
+        .offset(listing.offset)
+        .limit(listing.limit)
+        .all(db)
+        .await?;
     let ids: Vec<Uuid> = rows.iter().map(|row| row.current_version_id).collect();
     let mut found: BTreeMap<Uuid, version::Model> = of::<version::Entity>(scope)
         .filter(version::Column::Id.is_in(ids))
@@ -91,7 +103,11 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .collect();
     Ok(rows
         .into_iter()
-        .filter_map(|row| found.remove(&row.current_version_id).map(|version| Agent { row, version }))
+        .filter_map(|row| {
+            found
+                .remove(&row.current_version_id)
+                .map(|version| Agent { row, version })
+        })
         .collect())
 }
 
@@ -115,6 +131,9 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Re
 
 /// Loads one agent's row.
 pub(super) async fn load_row(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<agent::Model> {
-    let found = of::<agent::Entity>(scope).filter(agent::Column::Id.eq(agent_id)).one(db).await?;
+    let found = of::<agent::Entity>(scope)
+        .filter(agent::Column::Id.eq(agent_id))
+        .one(db)
+        .await?;
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))
 }

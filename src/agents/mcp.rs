@@ -52,7 +52,10 @@ pub struct Server {
 /// INVALID_REQUEST naming the entry and the rule.
 pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     if servers.len() > MAX_SERVERS {
-        return Err(Error::invalid_field(field, format!("{field} has more than {MAX_SERVERS} entries")));
+        return Err(Error::invalid_field(
+            field,
+            format!("{field} has more than {MAX_SERVERS} entries"),
+        ));
     }
     let mut names = BTreeSet::new();
     for (position, server) in servers.iter().enumerate() {
@@ -67,12 +70,23 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
         if let Some(what) = reach(server) {
             return wrong(what.to_owned());
         }
-        let texts = server.args.iter().chain(&server.enabled_tools).chain(server.headers.values());
+        let texts = server
+            .args
+            .iter()
+            .chain(&server.enabled_tools)
+            .chain(server.headers.values());
         let texts = texts.chain(server.headers.keys()).chain([&server.url, &server.command]);
-        if texts.clone().count() > MAX_ENTRIES || texts.clone().any(|text| text.len() > MAX_TEXT || text.contains('\0')) {
-            return wrong(format!("at most {MAX_ENTRIES} arguments, headers and tools of at most {MAX_TEXT} bytes"));
+        if texts.clone().count() > MAX_ENTRIES || texts.clone().any(|text| text.len() > MAX_TEXT || text.contains('\0'))
+        {
+            return wrong(format!(
+                "at most {MAX_ENTRIES} arguments, headers and tools of at most {MAX_TEXT} bytes"
+            ));
         }
-        if server.headers.iter().any(|(name, value)| !is_header(name) || value.chars().any(char::is_control)) {
+        if server
+            .headers
+            .iter()
+            .any(|(name, value)| !is_header(name) || value.chars().any(char::is_control))
+        {
             return wrong("headers must be valid HTTP header names and values".to_owned());
         }
     }
@@ -82,8 +96,13 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
 fn reach(server: &Server) -> Option<&'static str> {
     match server.transport {
         Transport::Http | Transport::Sse => {
-            let address = server.url.strip_prefix("https://").or_else(|| server.url.strip_prefix("http://"));
-            if !address.is_some_and(|address| !address.is_empty() && !address.starts_with('/') && !address.contains(' ')) {
+            let address = server
+                .url
+                .strip_prefix("https://")
+                .or_else(|| server.url.strip_prefix("http://"));
+            if !address
+                .is_some_and(|address| !address.is_empty() && !address.starts_with('/') && !address.contains(' '))
+            {
                 return Some("an http or sse server needs a url that starts with http:// or https://");
             }
             (!server.command.is_empty()).then_some("an http or sse server has no command")
@@ -94,5 +113,8 @@ fn reach(server: &Server) -> Option<&'static str> {
 }
 
 fn is_header(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }

@@ -30,11 +30,16 @@ pub type Settings = BTreeMap<String, Setting>;
 pub fn merged(asked: Settings) -> Result<Settings> {
     const FIELD: &str = "agentpress_tools";
     if asked.len() > MAX_TOOLS {
-        return Err(Error::invalid_field(FIELD, format!("agentpress_tools has more than {MAX_TOOLS} entries")));
+        return Err(Error::invalid_field(
+            FIELD,
+            format!("agentpress_tools has more than {MAX_TOOLS} entries"),
+        ));
     }
     for name in asked.keys() {
         let fits = (1..=MAX_NAME).contains(&name.len())
-            && name.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.:".contains(letter));
+            && name
+                .chars()
+                .all(|letter| letter.is_ascii_alphanumeric() || "_-.:".contains(letter));
         if !fits {
             return Err(Error::invalid_field(
                 FIELD,

@@ -31,12 +31,19 @@ pub async fn pin(db: &impl ConnectionTrait, scope: Scope, agent_id: Option<Uuid>
     };
     let Some(row) = row else { return Ok(None) };
     let version = current(db, scope, &row).await?;
-    Ok(Some(Pinned { agent_id: row.id, version_id: version.id, model: version.model }))
+    Ok(Some(Pinned {
+        agent_id: row.id,
+        version_id: version.id,
+        model: version.model,
+    }))
 }
 
 /// The current version of an agent.
 pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent::Model) -> Result<version::Model> {
-    let found = of::<version::Entity>(scope).filter(version::Column::Id.eq(row.current_version_id)).one(db).await?;
+    let found = of::<version::Entity>(scope)
+        .filter(version::Column::Id.eq(row.current_version_id))
+        .one(db)
+        .await?;
     found.ok_or_else(|| Error::internal("agent", format!("the agent {} has lost its version", row.id)))
 }
 
@@ -45,6 +52,9 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
 /// # Errors
 /// `AGENT_NOT_FOUND`, when the agent was deleted meanwhile.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, version_id: Uuid) -> Result<version::Model> {
-    let found = of::<version::Entity>(scope).filter(version::Column::Id.eq(version_id)).one(db).await?;
+    let found = of::<version::Entity>(scope)
+        .filter(version::Column::Id.eq(version_id))
+        .one(db)
+        .await?;
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))
 }

@@ -67,8 +67,10 @@ impl Lane {
 
 async fn drive(writer: DatabaseConnection, mut queue: mpsc::Receiver<oneshot::Sender<Result<Unit>>>) {
     while let Some(first) = queue.recv().await {
-        let options =
-            TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() };
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..Default::default()
+        };
         let batch = match writer.begin_with_options(options).await {
             Ok(batch) => batch,
             Err(fault) => {

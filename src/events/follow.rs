@@ -85,7 +85,11 @@ impl Follower {
                 }
             }
         }
-        let poll = if self.app.db.is_private() { POLL_PRIVATE } else { POLL_SHARED };
+        let poll = if self.app.db.is_private() {
+            POLL_PRIVATE
+        } else {
+            POLL_SHARED
+        };
         if timeout(poll, self.newest.changed()).await.is_err() {
             self.look_in_table = true;
         }

@@ -91,7 +91,11 @@ impl Ring {
         {
             let mut kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
             // A gap would make the ring lie about what came before; the table knows.
-            if kept.events.back().is_some_and(|newest| newest.sequence + 1 != events[0].sequence) {
+            if kept
+                .events
+                .back()
+                .is_some_and(|newest| newest.sequence + 1 != events[0].sequence)
+            {
                 kept.events.clear();
                 kept.bytes = 0;
             }
@@ -115,17 +119,23 @@ impl Ring {
     /// What the ring knows about the events after a cursor.
     pub fn after(&self, cursor: i64) -> Rest {
         let kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
-        let (Some(oldest), Some(newest)) = (kept.events.front(), kept.events.back()) else { return Rest::Elsewhere };
+        let (Some(oldest), Some(newest)) = (kept.events.front(), kept.events.back()) else {
+            return Rest::Elsewhere;
+        };
         if cursor >= newest.sequence {
             return Rest::Nothing;
         }
-        let Ok(skip) = usize::try_from(cursor + 1 - oldest.sequence) else { return Rest::Elsewhere };
+        let Ok(skip) = usize::try_from(cursor + 1 - oldest.sequence) else {
+            return Rest::Elsewhere;
+        };
         Rest::Here(kept.events.iter().skip(skip).cloned().collect())
     }
 }
 
 impl Drop for Ring {
     fn drop(&mut self) {
-        self.hub.rings.remove_if(&self.run_id, |_, ring| ring.strong_count() == 0);
+        self.hub
+            .rings
+            .remove_if(&self.run_id, |_, ring| ring.strong_count() == 0);
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::OnceLock;
 
-use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, Statement, Value, entity::prelude::*};
+use sea_orm::{
+    ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, Statement, Value, entity::prelude::*,
+};
 
 use super::Stored;
 use crate::{
@@ -49,10 +51,15 @@ const CHUNKS: [usize; 6] = [128, 64, 16, 4, 2, 1];
 pub async fn insert(db: &impl ConnectionTrait, events: &[(Uuid, Stored)]) -> Result<(), DbErr> {
     let mut rest = events;
     while !rest.is_empty() {
-        let (position, size) =
-            CHUNKS.iter().copied().enumerate().find(|(_, size)| *size <= rest.len()).unwrap_or((CHUNKS.len() - 1, 1));
+        let (position, size) = CHUNKS
+            .iter()
+            .copied()
+            .enumerate()
+            .find(|(_, size)| *size <= rest.len())
+            .unwrap_or((CHUNKS.len() - 1, 1));
         let (chunk, left) = rest.split_at(size);
-        db.execute_raw(insert_statement(db.get_database_backend(), position, chunk)).await?;
+        db.execute_raw(insert_statement(db.get_database_backend(), position, chunk))
+            .await?;
         rest = left;
     }
     Ok(())
@@ -78,7 +85,13 @@ fn insert_text(backend: DbBackend, position: usize) -> &'static str {
     static TEXTS: [[OnceLock<String>; CHUNKS.len()]; 2] = [const { [const { OnceLock::new() }; CHUNKS.len()] }; 2];
     let numbered = backend == DbBackend::Postgres;
     TEXTS[usize::from(numbered)][position].get_or_init(|| {
-        let place = |index: usize| if numbered { format!("${}", index + 1) } else { "?".to_owned() };
+        let place = |index: usize| {
+            if numbered {
+                format!("${}", index + 1)
+            } else {
+                "?".to_owned()
+            }
+        };
         let rows: Vec<String> = (0..CHUNKS[position])
             .map(|row| {
                 let places: Vec<String> = (0..4).map(|column| place(row * 4 + column)).collect();
@@ -106,7 +119,11 @@ pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u6
         .await?;
     Ok(rows
         .into_iter()
-        .map(|row| Stored { sequence: row.sequence, terminal: row.terminal, bytes: row.payload.into() })
+        .map(|row| Stored {
+            sequence: row.sequence,
+            terminal: row.terminal,
+            bytes: row.payload.into(),
+        })
         .collect())
 }
 

@@ -23,7 +23,10 @@ pub struct Project {
 /// # Errors
 /// Those of the database.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<project::Model>> {
-    Ok(of::<project::Entity>(scope).filter(project::Column::Id.eq(project_id)).one(db).await?)
+    Ok(of::<project::Entity>(scope)
+        .filter(project::Column::Id.eq(project_id))
+        .one(db)
+        .await?)
 }
 
 /// Loads one project.
@@ -34,19 +37,17 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
     let found = find(db, scope, project_id).await?;
     let row = found.ok_or_else(|| Error::new(Code::ProjectNotFound, "Project not found"))?;
     let sandbox = super::sandbox::find(db, scope, project_id).await?;
-    Ok(Project { row, sandbox_id: sandbox.map(|sandbox| sandbox.id) })
+    Ok(Project {
+        row,
+        sandbox_id: sandbox.map(|sandbox| sandbox.id),
+    })
 }
 
 /// Lists projects before a cursor, newest first.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn list(
-    db: &impl ConnectionTrait,
-    scope: Scope,
-    before: Option<Uuid>,
-    limit: u64,
-) -> Result<Vec<Project>> {
+pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>, limit: u64) -> Result<Vec<Project>> {
     let mut query = of::<project::Entity>(scope);
     if let Some(before) = before {
         query = query.filter(project::Column::Id.lt(before));
@@ -54,5 +55,11 @@ pub async fn list(
     let rows = query.order_by_desc(project::Column::Id).limit(limit).all(db).await?;
     let ids = rows.iter().map(|row| row.id).collect();
     let sandboxes = super::sandbox::of_projects(db, scope, ids).await?;
-    Ok(rows.into_iter().map(|row| Project { sandbox_id: sandboxes.get(&row.id).copied(), row }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|row| Project {
+            sandbox_id: sandboxes.get(&row.id).copied(),
+            row,
+        })
+        .collect())
 }

@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sea_orm::{ActiveValue::{NotSet, Set}, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{
+    ActiveValue::{NotSet, Set},
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+};
 use uuid::Uuid;
 
 use super::table::sandbox::{ActiveModel, Column, Entity, Model};
@@ -20,7 +23,10 @@ use crate::{
 /// # Errors
 /// Those of the database.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<Model>> {
-    Ok(of::<Entity>(scope).filter(Column::ProjectId.eq(project_id)).one(db).await?)
+    Ok(of::<Entity>(scope)
+        .filter(Column::ProjectId.eq(project_id))
+        .one(db)
+        .await?)
 }
 
 /// The sandboxes of projects, by project.
@@ -32,7 +38,10 @@ pub async fn of_projects(
     scope: Scope,
     projects: BTreeSet<Uuid>,
 ) -> Result<BTreeMap<Uuid, Uuid>> {
-    let rows = of::<Entity>(scope).filter(Column::ProjectId.is_in(projects)).all(db).await?;
+    let rows = of::<Entity>(scope)
+        .filter(Column::ProjectId.is_in(projects))
+        .all(db)
+        .await?;
     Ok(rows.into_iter().map(|row| (row.project_id, row.id)).collect())
 }
 
@@ -95,7 +104,10 @@ async fn create(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Model> 
 /// Those of the file system.
 pub async fn open(app: &App, row: &Model) -> Result<Sandbox> {
     let number = u32::try_from(row.number).map_err(|error| Error::internal("sandbox", error))?;
-    let place = Place { folder: app.config.data_dir.join("workspaces").join(row.project_id.to_string()), number };
+    let place = Place {
+        folder: app.config.data_dir.join("workspaces").join(row.project_id.to_string()),
+        number,
+    };
     let sandboxes = app.sandboxes.clone();
     let sandbox = tokio::task::spawn_blocking(move || {
         sandboxes.make(&place)?;

@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
-    sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
+    sea_query::Expr,
+};
 use uuid::Uuid;
 
 use super::{
@@ -42,7 +44,9 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
     };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let values = [worker_id.into(), (now + lease).into(), now.into(), limit.into()];
-    let mut rows = tx.query_all_raw(Statement::from_sql_and_values(backend, text, values)).await?;
+    let mut rows = tx
+        .query_all_raw(Statement::from_sql_and_values(backend, text, values))
+        .await?;
     tx.commit().await?;
     let mut runs = Vec::with_capacity(rows.len());
     for row in rows.drain(..) {
@@ -82,7 +86,10 @@ pub async fn renew(app: &App, worker_id: Uuid, lease: Duration) -> Result<Vec<Re
         .all(&tx)
         .await?;
     tx.commit().await?;
-    Ok(rows.into_iter().map(|(run_id, stop_requested)| Renewed { run_id, stop_requested }).collect())
+    Ok(rows
+        .into_iter()
+        .map(|(run_id, stop_requested)| Renewed { run_id, stop_requested })
+        .collect())
 }
 
 /// Lets go of a run without ending it, or of one that was ended from outside, so that the next claim need not wait.

@@ -1,7 +1,10 @@
 //! Ending a run from outside of its worker: a run that nobody works on yet, or one whose worker shall lose it.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::{Expr, ExprTrait}};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter,
+    sea_query::{Expr, ExprTrait},
+};
 
 use super::{
     Run, Status,

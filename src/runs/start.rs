@@ -25,7 +25,11 @@ use crate::{
     events::{self, Stored, table as event_table},
     id,
     limits::{Admission, Plan},
-    projects, threads::{messages::{self, Belongs}, NewMessage},
+    projects,
+    threads::{
+        NewMessage,
+        messages::{self, Belongs},
+    },
     uploads,
     v1::{MessageRole, Notice, NoticeKind, RunStatus, run_event::Event},
 };
@@ -141,8 +145,14 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     }
     let target = Target::find(&tx, caller.scope(), &new).await?;
     let pinned = pin(&tx, caller.scope(), new.agent_id).await?;
-    let plan = Plan { tier: app.tiers.load(&account.tier), limits: app.config.limits };
-    let asked = new.model.as_deref().or(pinned.as_ref().map(|pinned| pinned.model.as_str()));
+    let plan = Plan {
+        tier: app.tiers.load(&account.tier),
+        limits: app.config.limits,
+    };
+    let asked = new
+        .model
+        .as_deref()
+        .or(pinned.as_ref().map(|pinned| pinned.model.as_str()));
     let busy = target.busy(&tx, caller.scope()).await?;
     let ended = decide::make_room(app, &tx, &busy, new.if_busy).await?;
     let admission = decide::admit(app, &tx, caller.scope(), &plan, asked, &target).await?;
@@ -161,8 +171,16 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     if let Some(prompt) = new.prompt.filter(|prompt| !prompt.is_empty() || !names.is_empty()) {
         let mut message = NewMessage::text(id::new(), MessageRole::User, prompt);
         message.files = names;
-        let belongs = Belongs { account_id: caller.account_id, thread_id: run.thread_id, run_id: Some(run.id) };
-        tx.execute_raw(messages::insert(tx.get_database_backend(), messages::row(belongs, message, now)?)).await?;
+        let belongs = Belongs {
+            account_id: caller.account_id,
+            thread_id: run.thread_id,
+            run_id: Some(run.id),
+        };
+        tx.execute_raw(messages::insert(
+            tx.get_database_backend(),
+            messages::row(belongs, message, now)?,
+        ))
+        .await?;
     }
     let written = began.elapsed();
     tx.commit().await?;
@@ -183,7 +201,11 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         commit: committed.saturating_sub(written),
         files: began.elapsed().saturating_sub(committed),
     };
-    Ok(Started { sandbox_id: sandbox.map(|sandbox| sandbox.id), run, timing })
+    Ok(Started {
+        sandbox_id: sandbox.map(|sandbox| sandbox.id),
+        run,
+        timing,
+    })
 }
 
 fn admitted(
@@ -230,7 +252,10 @@ fn first_events(run: &Run, admission: &Admission, now: chrono::DateTime<chrono::
     let mut first = vec![Stored::new(run.id, 1, now, events::status(RunStatus::Running, None))];
     if let Some(asked) = admission.downgraded_from() {
         let message = format!("Your plan runs {asked} as {}.", admission.model());
-        let notice = Notice { kind: NoticeKind::ModelDowngraded.into(), message };
+        let notice = Notice {
+            kind: NoticeKind::ModelDowngraded.into(),
+            message,
+        };
         first.push(Stored::new(run.id, 2, now, Event::Notice(notice)));
     }
     first
@@ -240,13 +265,20 @@ async fn insert(tx: &Tx, target: &Target, run: &Run, new: &NewRun, first: &[Stor
     let backend = tx.get_database_backend();
     let mut statements = target.inserts(backend, run, new);
     statements.push(Entity::insert(run.clone().into_active_model()).build(backend));
-    statements.extend(first.iter().map(|event| event_table::insert_one(backend, run.id, event.clone())));
+    statements.extend(
+        first
+            .iter()
+            .map(|event| event_table::insert_one(backend, run.id, event.clone())),
+    );
     tx.execute_all(statements).await.map_err(target::lost_race)
 }
 
 async fn find_by_key(app: &App, tx: &Tx, caller: &Caller, key: Option<&decide::Key>) -> Result<Option<Run>> {
     let Some(key) = key else { return Ok(None) };
-    let found = of::<Entity>(caller.scope()).filter(Column::RequestKey.eq(key.name.as_str())).one(tx).await?;
+    let found = of::<Entity>(caller.scope())
+        .filter(Column::RequestKey.eq(key.name.as_str()))
+        .one(tx)
+        .await?;
     let Some(run) = found else { return Ok(None) };
     if run.created_at + KEY_LIVES <= app.clock.now() {
         Entity::update_many()
@@ -266,7 +298,11 @@ async fn find_by_key(app: &App, tx: &Tx, caller: &Caller, key: Option<&decide::K
 
 async fn answer(app: &App, caller: &Caller, run: Run, timing: Timing) -> Result<Started> {
     let sandbox = projects::sandbox::find(app.db.read(), caller.scope(), run.project_id).await?;
-    Ok(Started { run, sandbox_id: sandbox.map(|sandbox| sandbox.id), timing })
+    Ok(Started {
+        run,
+        sandbox_id: sandbox.map(|sandbox| sandbox.id),
+        timing,
+    })
 }
 
 // The start is durable, so a failure here is not the caller's: the worker places the files before the first step.

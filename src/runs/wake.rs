@@ -36,7 +36,10 @@ impl Wake {
     /// Notes that a run is worked on here, until the guard is dropped.
     pub fn working(&self, run_id: Uuid, stop: CancellationToken) -> Working {
         self.stops.insert(run_id, stop);
-        Working { run_id, stops: Arc::clone(&self.stops) }
+        Working {
+            run_id,
+            stops: Arc::clone(&self.stops),
+        }
     }
 }
 

@@ -1,8 +1,10 @@
 //! Messages of a thread: writing one, and reading them in the order in which a model shall see them.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, QueryTrait, Statement};
+use sea_orm::{
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Statement,
+};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -78,8 +80,16 @@ pub struct Belongs {
 /// INTERNAL, when a list cannot be written as JSON.
 pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model> {
     let list = |value: serde_json::Result<serde_json::Value>| value.map_err(|error| Error::internal("message", error));
-    let files = if new.files.is_empty() { None } else { Some(list(serde_json::to_value(&new.files))?) };
-    let calls = if new.tool_calls.is_empty() { None } else { Some(list(serde_json::to_value(&new.tool_calls))?) };
+    let files = if new.files.is_empty() {
+        None
+    } else {
+        Some(list(serde_json::to_value(&new.files))?)
+    };
+    let calls = if new.tool_calls.is_empty() {
+        None
+    } else {
+        Some(list(serde_json::to_value(&new.tool_calls))?)
+    };
     Ok(Model {
         id: new.id,
         account_id: belongs.account_id,
@@ -133,7 +143,12 @@ pub async fn list(
         let same_turn = Condition::all().add(Column::Turn.eq(turn)).add(Column::Id.gt(id));
         query = query.filter(Condition::any().add(Column::Turn.gt(turn)).add(same_turn));
     }
-    Ok(query.order_by_asc(Column::Turn).order_by_asc(Column::Id).limit(limit).all(db).await?)
+    Ok(query
+        .order_by_asc(Column::Turn)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?)
 }
 
 /// The newest messages that a run may see, oldest first: those of earlier turns and its own.

@@ -8,7 +8,10 @@ const MAX_BYTES: usize = 200;
 /// Makes a plain file name of what a client sent: the last part of the path, without control characters and characters
 /// that other systems refuse, never hidden, never an option, never empty.
 pub fn sanitise(given: &str) -> String {
-    let last = given.rsplit(['/', '\\']).find(|part| !part.trim_matches(['.', ' ']).is_empty()).unwrap_or("");
+    let last = given
+        .rsplit(['/', '\\'])
+        .find(|part| !part.trim_matches(['.', ' ']).is_empty())
+        .unwrap_or("");
     let mut name: String = last
         .chars()
         .filter(|letter| !letter.is_control() && !is_direction(*letter))
@@ -18,7 +21,11 @@ pub fn sanitise(given: &str) -> String {
         name.pop();
     }
     let plain = name.trim_start_matches([' ', '.', '-']);
-    let mut plain = if plain.len() == name.len() { name.clone() } else { format!("_{plain}") };
+    let mut plain = if plain.len() == name.len() {
+        name.clone()
+    } else {
+        format!("_{plain}")
+    };
     if plain.is_empty() || plain == "_" {
         plain = "file".to_owned();
     }

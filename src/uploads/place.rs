@@ -20,7 +20,9 @@ use crate::{
 /// # Errors
 /// Those of the database.
 pub async fn waiting(app: &App, scope: Scope, run_id: Uuid) -> Result<Vec<Model>> {
-    let query = of::<Entity>(scope).filter(Column::RunId.eq(run_id)).filter(Column::Placed.eq(false));
+    let query = of::<Entity>(scope)
+        .filter(Column::RunId.eq(run_id))
+        .filter(Column::Placed.eq(false));
     Ok(query.all(app.db.read()).await?)
 }
 
@@ -38,9 +40,8 @@ pub async fn place(app: &App, sandbox: &Sandbox, uploads: Vec<Model>) -> Result<
         .filter_map(|upload| upload.placed_as.map(|name| (staged(app, upload.id), name)))
         .collect();
     let workspace = sandbox.workspace().clone();
-    let renamed = tokio::task::spawn_blocking(move || {
-        files.iter().try_for_each(|(file, name)| workspace.place_as(file, name))
-    });
+    let renamed =
+        tokio::task::spawn_blocking(move || files.iter().try_for_each(|(file, name)| workspace.place_as(file, name)));
     renamed.await.map_err(|error| Error::internal("upload", error))??;
     let tx = app.db.begin("uploads.placed").await?;
     Entity::update_many()

@@ -4,14 +4,19 @@ use std::{io::SeekFrom, path::Path};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr,
+};
 use tokio::{
     fs::{self, File, OpenOptions},
     io::{AsyncSeekExt, AsyncWriteExt},
 };
 use uuid::Uuid;
 
-use super::{largest, staged, table::{ActiveModel, Column, Entity, Model}};
+use super::{
+    largest, staged,
+    table::{ActiveModel, Column, Entity, Model},
+};
 use crate::{
     accounts::{Caller, Scope, of},
     app::App,
@@ -69,18 +74,28 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
     }
     let length = i64::try_from(data.len()).unwrap_or(i64::MAX);
     if offset < 0 || offset > row.received {
-        let message = format!("the upload has {} bytes; the chunk must start there or before", row.received);
+        let message = format!(
+            "the upload has {} bytes; the chunk must start there or before",
+            row.received
+        );
         return Err(Error::new(Code::UploadIncomplete, message));
     }
     let end = offset.saturating_add(length);
     if end > row.size {
-        return Err(Error::new(Code::TooLarge, format!("the upload was announced with {} bytes", row.size)));
+        return Err(Error::new(
+            Code::TooLarge,
+            format!("the upload was announced with {} bytes", row.size),
+        ));
     }
     if end <= row.received {
         return Ok(row);
     }
     let fault = |error| Error::internal("upload", error);
-    let mut file = OpenOptions::new().write(true).open(staged(app, upload_id)).await.map_err(fault)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .open(staged(app, upload_id))
+        .await
+        .map_err(fault)?;
     file.seek(SeekFrom::Start(offset.unsigned_abs())).await.map_err(fault)?;
     file.write_all(&data).await.map_err(fault)?;
     // What is reported as received survives a crash.
@@ -95,7 +110,11 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
         .await?;
     tx.commit().await?;
     let row = load(app.db.read(), caller.scope(), upload_id).await?;
-    if row.received == row.size && !row.is_complete() { finish(app, row).await } else { Ok(row) }
+    if row.received == row.size && !row.is_complete() {
+        finish(app, row).await
+    } else {
+        Ok(row)
+    }
 }
 
 /// Takes a whole file as a stream; nothing stays when it is too large or breaks off.
@@ -151,7 +170,10 @@ async fn copy(path: &Path, content: impl Stream<Item = Result<Bytes>> + Send, la
         file.write_all(&piece).await.map_err(fault)?;
     }
     file.sync_data().await.map_err(fault)?;
-    Ok((i64::try_from(size).unwrap_or(i64::MAX), digest.finalize().to_hex().to_string()))
+    Ok((
+        i64::try_from(size).unwrap_or(i64::MAX),
+        digest.finalize().to_hex().to_string(),
+    ))
 }
 
 /// Removes uploads that nothing took.
@@ -166,7 +188,11 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
         .await?;
     let tx = app.db.begin("uploads.discard").await?;
     for row in &rows {
-        Entity::delete_many().filter(Column::Id.eq(row.id)).filter(Column::RunId.is_null()).exec(&tx).await?;
+        Entity::delete_many()
+            .filter(Column::Id.eq(row.id))
+            .filter(Column::RunId.is_null())
+            .exec(&tx)
+            .await?;
     }
     tx.commit().await?;
     for row in rows {
@@ -180,7 +206,11 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
 /// # Errors
 /// `UPLOAD_NOT_FOUND`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_id: Uuid) -> Result<Model> {
-    of::<Entity>(scope).filter(Column::Id.eq(upload_id)).one(db).await?.ok_or_else(not_found)
+    of::<Entity>(scope)
+        .filter(Column::Id.eq(upload_id))
+        .one(db)
+        .await?
+        .ok_or_else(not_found)
 }
 
 /// What is answered for an upload that is not there, was used, or is another account's.
@@ -202,12 +232,17 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
     active.digest = Set(Some(digest.clone()));
     Entity::update(active).exec(&tx).await?;
     tx.commit().await?;
-    Ok(Model { digest: Some(digest), ..row })
+    Ok(Model {
+        digest: Some(digest),
+        ..row
+    })
 }
 
 async fn insert(app: &App, row: &Model) -> Result<()> {
     let tx = app.db.begin("uploads.create").await?;
-    Entity::insert(row.clone().into_active_model()).exec_without_returning(&tx).await?;
+    Entity::insert(row.clone().into_active_model())
+        .exec_without_returning(&tx)
+        .await?;
     tx.commit().await
 }
 
@@ -216,16 +251,28 @@ async fn create(path: &Path) -> Result<File> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).await.map_err(fault)?;
     }
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).await.map_err(fault)
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .await
+        .map_err(fault)
 }
 
 fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() || name.len() > MAX_NAME {
-        return Err(Error::invalid_field("name", format!("a file needs a name of at most {MAX_NAME} bytes")));
+        return Err(Error::invalid_field(
+            "name",
+            format!("a file needs a name of at most {MAX_NAME} bytes"),
+        ));
     }
     Ok(())
 }
 
 fn too_large(largest: u64) -> Error {
-    Error::new(Code::TooLarge, format!("a file has at most {largest} bytes in your plan"))
+    Error::new(
+        Code::TooLarge,
+        format!("a file has at most {largest} bytes in your plan"),
+    )
 }

@@ -29,9 +29,15 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
     }
     let distinct: BTreeSet<_> = upload_ids.iter().collect();
     if distinct.len() != upload_ids.len() || upload_ids.len() > MAX_FILES {
-        return Err(Error::invalid_field("files", format!("files must be at most {MAX_FILES} different uploads")));
+        return Err(Error::invalid_field(
+            "files",
+            format!("files must be at most {MAX_FILES} different uploads"),
+        ));
     }
-    let rows = of::<Entity>(scope).filter(Column::Id.is_in(upload_ids.iter().copied())).all(db).await?;
+    let rows = of::<Entity>(scope)
+        .filter(Column::Id.is_in(upload_ids.iter().copied()))
+        .all(db)
+        .await?;
     let mut ordered = Vec::with_capacity(rows.len());
     for upload_id in upload_ids {
         let row = rows.iter().find(|row| row.id == *upload_id).ok_or_else(not_found)?;

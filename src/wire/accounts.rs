@@ -18,7 +18,10 @@ impl AccountService for Accounts {
         later(&request)
     }
 
-    async fn list_usage(&self, request: Request<v1::ListUsageRequest>) -> Result<Response<v1::ListUsageResponse>, Status> {
+    async fn list_usage(
+        &self,
+        request: Request<v1::ListUsageRequest>,
+    ) -> Result<Response<v1::ListUsageResponse>, Status> {
         later(&request)
     }
 

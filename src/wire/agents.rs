@@ -36,7 +36,10 @@ impl AgentService for Agents {
     ) -> Result<Response<v1::ListAgentsResponse>, Status> {
         let caller = caller::of(&request)?;
         let asked = request.into_inner();
-        let query = format!("agents {:?} {:?} {:?} {:?}", asked.search, asked.order_by, asked.is_default, asked.tag);
+        let query = format!(
+            "agents {:?} {:?} {:?} {:?}",
+            asked.search, asked.order_by, asked.is_default, asked.tag
+        );
         let page = Page::read(&caller, &query, asked.page_size, &asked.page_token)?;
         let offset = page.offset()?;
         let listing = Listing {
@@ -51,7 +54,10 @@ impl AgentService for Agents {
         let next = offset + page.size as u64;
         let next_page_token = page.cut(&mut rows, |_| next.to_be_bytes().to_vec());
         let agents = rows.into_iter().map(shown).collect::<Result<_>>()?;
-        Ok(Response::new(v1::ListAgentsResponse { agents, next_page_token }))
+        Ok(Response::new(v1::ListAgentsResponse {
+            agents,
+            next_page_token,
+        }))
     }
 
     async fn get_agent(&self, request: Request<v1::GetAgentRequest>) -> Result<Response<v1::Agent>, Status> {
@@ -129,11 +135,18 @@ impl AgentService for Agents {
 fn order(text: &str) -> Result<Order> {
     match text.trim() {
         "" | "created_at desc" => Ok(Order::NewestFirst),
-        "created_at" => Ok(if text.is_empty() { Order::NewestFirst } else { Order::OldestFirst }),
+        "created_at" => Ok(if text.is_empty() {
+            Order::NewestFirst
+        } else {
+            Order::OldestFirst
+        }),
         "updated_at desc" | "updated_at" => Ok(Order::ChangedFirst),
         "name" => Ok(Order::Name),
         "name desc" => Ok(Order::NameBackwards),
-        _ => Err(Error::invalid_field("order_by", "order_by must be created_at, updated_at or name, with desc after it or not")),
+        _ => Err(Error::invalid_field(
+            "order_by",
+            "order_by must be created_at, updated_at or name, with desc after it or not",
+        )),
     }
 }
 
@@ -153,7 +166,14 @@ fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
         tools: asked
             .agentpress_tools
             .into_iter()
-            .map(|(name, setting)| (name, tools::Setting { enabled: setting.enabled }))
+            .map(|(name, setting)| {
+                (
+                    name,
+                    tools::Setting {
+                        enabled: setting.enabled,
+                    },
+                )
+            })
             .collect(),
         tags: asked.tags,
     })
@@ -166,7 +186,10 @@ fn servers(field: &'static str, asked: Vec<v1::McpServer>) -> Result<Vec<mcp::Se
             v1::McpTransport::Sse => mcp::Transport::Sse,
             v1::McpTransport::Stdio => mcp::Transport::Stdio,
             v1::McpTransport::Unspecified => {
-                return Err(Error::invalid_field(field, format!("{field}: type must be http, sse or stdio")));
+                return Err(Error::invalid_field(
+                    field,
+                    format!("{field}: type must be http, sse or stdio"),
+                ));
             }
         };
         Ok(mcp::Server {
@@ -206,7 +229,14 @@ fn shown(agent: Agent) -> Result<v1::Agent> {
     let settings: tools::Settings = read(&version.tools)?;
     let agentpress_tools: BTreeMap<_, _> = settings
         .into_iter()
-        .map(|(name, setting)| (name, v1::ToolSetting { enabled: setting.enabled }))
+        .map(|(name, setting)| {
+            (
+                name,
+                v1::ToolSetting {
+                    enabled: setting.enabled,
+                },
+            )
+        })
         .collect();
     let configured_mcps = shown_servers(&version.configured_mcps)?;
     let custom_mcps = shown_servers(&version.custom_mcps)?;

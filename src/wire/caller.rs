@@ -46,7 +46,11 @@ pub const METRICS: &str = "/metrics";
 /// # Errors
 /// NOT_AUTHENTICATED, when the request did not pass [`Authenticate`].
 pub fn of<T>(request: &tonic::Request<T>) -> Result<Caller> {
-    request.extensions().get::<Caller>().cloned().ok_or_else(not_authenticated)
+    request
+        .extensions()
+        .get::<Caller>()
+        .cloned()
+        .ok_or_else(not_authenticated)
 }
 
 /// The layer.
@@ -111,7 +115,11 @@ fn claims(app: &App, verifier: &Verifier, request: &Request<Body>) -> Result<Cla
 
 async fn known(app: &App, claims: &Claims) -> Result<Caller> {
     let account_id = ensure::ensure(app, &claims.issuer, &claims.subject).await?;
-    let role = if claims.role.as_deref() == Some(SUPER_ADMIN) { Role::SuperAdmin } else { Role::User };
+    let role = if claims.role.as_deref() == Some(SUPER_ADMIN) {
+        Role::SuperAdmin
+    } else {
+        Role::User
+    };
     Ok(Caller { account_id, role })
 }
 
@@ -120,16 +128,25 @@ fn is_open(request: &Request<Body>) -> bool {
     let is_preflight =
         request.method() == Method::OPTIONS && request.headers().contains_key("access-control-request-method");
     is_preflight
-        || OPEN.iter().any(|open| path == *open || (open.len() > 1 && open.ends_with('/') && path.starts_with(open)))
+        || OPEN
+            .iter()
+            .any(|open| path == *open || (open.len() > 1 && open.ends_with('/') && path.starts_with(open)))
 }
 
 // Compared in constant time: the token is a secret of the deployment.
 fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     use secrecy::ExposeSecret;
     use subtle::ConstantTimeEq;
-    let Some(token) = &app.config.auth.metrics_token else { return false };
-    let given = request.headers().get(http::header::AUTHORIZATION).map(http::HeaderValue::as_bytes);
-    let given = given.and_then(|value| value.strip_prefix(b"Bearer ")).unwrap_or_default();
+    let Some(token) = &app.config.auth.metrics_token else {
+        return false;
+    };
+    let given = request
+        .headers()
+        .get(http::header::AUTHORIZATION)
+        .map(http::HeaderValue::as_bytes);
+    let given = given
+        .and_then(|value| value.strip_prefix(b"Bearer "))
+        .unwrap_or_default();
     request.uri().path() == METRICS && bool::from(token.expose_secret().as_bytes().ct_eq(given))
 }
 

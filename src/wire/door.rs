@@ -16,7 +16,10 @@ pub enum Door {
 impl Door {
     /// The door that a request came to.
     pub fn of(headers: &HeaderMap) -> Self {
-        let kind = headers.get(CONTENT_TYPE).map(http::HeaderValue::as_bytes).unwrap_or_default();
+        let kind = headers
+            .get(CONTENT_TYPE)
+            .map(http::HeaderValue::as_bytes)
+            .unwrap_or_default();
         if kind.starts_with(b"application/grpc-web") {
             Self::GrpcWeb
         } else if kind.starts_with(b"application/grpc") {

@@ -28,7 +28,8 @@ impl FileService for Files {
         let caller = caller::of(&request)?;
         let asked = request.into_inner();
         let app = self.app.clone();
-        let upload = super::finish(async move { receive::announce(&app, &caller, asked.name, asked.size).await }).await?;
+        let upload =
+            super::finish(async move { receive::announce(&app, &caller, asked.name, asked.size).await }).await?;
         Ok(Response::new(shown(upload)))
     }
 
@@ -80,5 +81,7 @@ impl FormFiles for Forms {
 }
 
 fn caller_in(extensions: &http::Extensions) -> Result<&Caller> {
-    extensions.get().ok_or_else(|| Error::new(Code::NotAuthenticated, "Not authenticated"))
+    extensions
+        .get()
+        .ok_or_else(|| Error::new(Code::NotAuthenticated, "Not authenticated"))
 }

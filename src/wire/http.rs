@@ -5,7 +5,6 @@
 //! before the door sees a request, and travels in the request's extensions.
 
 pub mod fault;
-pub mod openapi;
 mod frames;
 mod multipart;
 pub mod openapi;

@@ -41,8 +41,16 @@ impl Page {
         let hash = blake3::hash(format!("{}\n{query}", caller.account_id).as_bytes());
         let mut mark = [0; MARK];
         mark.copy_from_slice(&hash.as_bytes()[..MARK]);
-        let cursor = if token.is_empty() { Vec::new() } else { open(token, mark)? };
-        Ok(Self { size: usize::try_from(size).unwrap_or_default(), cursor, mark })
+        let cursor = if token.is_empty() {
+            Vec::new()
+        } else {
+            open(token, mark)?
+        };
+        Ok(Self {
+            size: usize::try_from(size).unwrap_or_default(),
+            cursor,
+            mark,
+        })
     }
 
     /// Rows to ask the database for: one more than the page has, to see whether there is a next one.
@@ -103,5 +111,8 @@ fn open(token: &str, mark: [u8; MARK]) -> Result<Vec<u8>> {
 }
 
 fn invalid() -> Error {
-    Error::new(Code::InvalidPageToken, "page_token is not one that this query has given you")
+    Error::new(
+        Code::InvalidPageToken,
+        "page_token is not one that this query has given you",
+    )
 }

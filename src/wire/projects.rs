@@ -29,7 +29,10 @@ impl ProjectService for Projects {
         let page = Page::read(&caller, "projects", asked.page_size, &asked.page_token)?;
         let mut rows = projects::list(self.app.db.read(), caller.scope(), page.after()?, page.limit()).await?;
         let next_page_token = page.cut(&mut rows, |project| project.row.id.as_bytes().to_vec());
-        Ok(Response::new(v1::ListProjectsResponse { projects: rows.into_iter().map(shown).collect(), next_page_token }))
+        Ok(Response::new(v1::ListProjectsResponse {
+            projects: rows.into_iter().map(shown).collect(),
+            next_page_token,
+        }))
     }
 
     async fn get_project(&self, request: Request<v1::GetProjectRequest>) -> Result<Response<v1::Project>, Status> {

@@ -26,7 +26,10 @@ pub(super) enum Part {
 impl Asked<'_> {
     /// Decides what is sent of a file of this size.
     pub(super) fn resolve(&self, size: u64, etag: &str) -> Part {
-        let known = self.if_none_match.split(',').map(|tag| tag.trim().trim_start_matches("W/"));
+        let known = self
+            .if_none_match
+            .split(',')
+            .map(|tag| tag.trim().trim_start_matches("W/"));
         if known.into_iter().any(|tag| tag == etag || tag == "*") {
             return Part::Unchanged;
         }
@@ -69,7 +72,11 @@ impl Part {
 
 // A range that cannot be read, or several of them, is ignored, as the RFC allows.
 fn range(text: &str, size: u64) -> Part {
-    let Some((first, last)) = text.trim().strip_prefix("bytes=").and_then(|range| range.split_once('-')) else {
+    let Some((first, last)) = text
+        .trim()
+        .strip_prefix("bytes=")
+        .and_then(|range| range.split_once('-'))
+    else {
         return Part::Whole;
     };
     let number = |text: &str| text.trim().parse::<u64>().ok();
@@ -88,7 +95,11 @@ fn range(text: &str, size: u64) -> Part {
             _ => return Part::Whole,
         },
     };
-    if first >= size { Part::Unsatisfiable } else { Part::Range(first, last) }
+    if first >= size {
+        Part::Unsatisfiable
+    } else {
+        Part::Range(first, last)
+    }
 }
 
 #[cfg(test)]
@@ -96,7 +107,12 @@ mod tests {
     use super::*;
 
     fn resolve(range: &str, if_range: &str, if_none_match: &str) -> Part {
-        Asked { range, if_range, if_none_match }.resolve(10, "\"a\"")
+        Asked {
+            range,
+            if_range,
+            if_none_match,
+        }
+        .resolve(10, "\"a\"")
     }
 
     #[test]

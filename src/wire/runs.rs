@@ -69,7 +69,9 @@ impl RunService for Runs {
         let mut response = Response::new(self.follow(run.id, after));
         if ended {
             // An EventSource that comes back with the cursor of the terminal event stops at this.
-            response.metadata_mut().insert(HTTP_STATUS, tonic::metadata::MetadataValue::from_static("204"));
+            response
+                .metadata_mut()
+                .insert(HTTP_STATUS, tonic::metadata::MetadataValue::from_static("204"));
         }
         Ok(response)
     }
@@ -84,7 +86,9 @@ impl RunService for Runs {
         }
         let mut followed = Vec::with_capacity(asked.len());
         for cursor in &asked {
-            let (run, after) = self.cursor(&caller, &cursor.agent_run_id, cursor.after_sequence).await?;
+            let (run, after) = self
+                .cursor(&caller, &cursor.agent_run_id, cursor.after_sequence)
+                .await?;
             followed.push(self.follow(run.id, after));
         }
         Ok(Response::new(Box::pin(stream::select_all(followed))))
@@ -97,9 +101,15 @@ impl RunService for Runs {
         let caller = caller::of(&request)?;
         let asked = request.into_inner();
         let page = Page::read(&caller, "active runs", asked.page_size, &asked.page_token)?;
-        let listing = Listing { status: Some(table::Status::Running), ..Listing::default() };
+        let listing = Listing {
+            status: Some(table::Status::Running),
+            ..Listing::default()
+        };
         let (active_runs, next_page_token) = self.page(&caller, &page, listing).await?;
-        Ok(Response::new(v1::ListActiveRunsResponse { active_runs, next_page_token }))
+        Ok(Response::new(v1::ListActiveRunsResponse {
+            active_runs,
+            next_page_token,
+        }))
     }
 
     async fn list_runs(&self, request: Request<v1::ListRunsRequest>) -> Result<Response<v1::ListRunsResponse>, Status> {
@@ -122,7 +132,10 @@ impl RunService for Runs {
             ..Listing::default()
         };
         let (agent_runs, next_page_token) = self.page(&caller, &page, listing).await?;
-        Ok(Response::new(v1::ListRunsResponse { agent_runs, next_page_token }))
+        Ok(Response::new(v1::ListRunsResponse {
+            agent_runs,
+            next_page_token,
+        }))
     }
 }
 
@@ -131,7 +144,10 @@ impl Runs {
     async fn cursor(&self, caller: &Caller, run_id: &str, after: i64) -> Result<(Run, i64)> {
         let run_id = id::parse("agent_run_id", run_id)?;
         if after < 0 {
-            return Err(Error::invalid_field("after_sequence", "after_sequence must not be negative"));
+            return Err(Error::invalid_field(
+                "after_sequence",
+                "after_sequence must not be negative",
+            ));
         }
         let run = runs::list::load(self.app.db.read(), caller.scope(), run_id).await?;
         let last = match run.last_sequence {
@@ -148,11 +164,20 @@ impl Runs {
 
     fn follow(&self, run_id: Uuid, after: i64) -> Events {
         let events = events::follow(&self.app, run_id, after);
-        Box::pin(events.map_ok(|event| EncodedEvent::from_stored(event.bytes)).map_err(Status::from).boxed())
+        Box::pin(
+            events
+                .map_ok(|event| EncodedEvent::from_stored(event.bytes))
+                .map_err(Status::from)
+                .boxed(),
+        )
     }
 
     async fn page(&self, caller: &Caller, page: &Page, listing: Listing) -> Result<(Vec<v1::Run>, String)> {
-        let listing = Listing { before: page.after()?, limit: page.limit(), ..listing };
+        let listing = Listing {
+            before: page.after()?,
+            limit: page.limit(),
+            ..listing
+        };
         let mut rows = runs::list::list(self.app.db.read(), caller.scope(), &listing).await?;
         let next = page.cut(&mut rows, |run| run.id.as_bytes().to_vec());
         let projects = rows.iter().map(|run| run.project_id).collect();
@@ -195,7 +220,11 @@ fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
         model: present(asked.model_name),
         mode,
         memory_enabled: asked.memory_enabled,
-        files: asked.files.iter().map(|file| id::parse("files", file)).collect::<Result<_>>()?,
+        files: asked
+            .files
+            .iter()
+            .map(|file| id::parse("files", file))
+            .collect::<Result<_>>()?,
         request_key: present(asked.request_id),
         if_busy,
     })
@@ -237,9 +266,10 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
         mode: run.mode,
         memory_enabled: run.memory_enabled,
         stop_requested: run.stop_requested,
-        error: run
-            .error_code
-            .map(|error_code| v1::RunError { error_code, message: run.error_message.unwrap_or_default() }),
+        error: run.error_code.map(|error_code| v1::RunError {
+            error_code,
+            message: run.error_message.unwrap_or_default(),
+        }),
         usage: Some(v1::RunUsage {
             steps: run.steps,
             input_tokens: run.input_tokens,
@@ -266,5 +296,6 @@ fn time(field: &'static str, asked: Option<prost_types::Timestamp>) -> Result<Op
     let Some(asked) = asked else { return Ok(None) };
     let nanos = u32::try_from(asked.nanos).ok();
     let time = nanos.and_then(|nanos| DateTime::from_timestamp(asked.seconds, nanos));
-    time.map(Some).ok_or_else(|| Error::invalid_field(field, format!("{field} is not a time")))
+    time.map(Some)
+        .ok_or_else(|| Error::invalid_field(field, format!("{field} is not a time")))
 }

@@ -84,7 +84,10 @@ impl SandboxService for Sandboxes {
         let mut entries: Vec<Entry> = listed.entries.into_iter().skip(skip).take(page.size + 1).collect();
         let next = offset + page.size as u64;
         let next_page_token = page.cut(&mut entries, |_| next.to_be_bytes().to_vec());
-        Ok(Response::new(v1::ListFilesResponse { files: entries.into_iter().map(shown).collect(), next_page_token }))
+        Ok(Response::new(v1::ListFilesResponse {
+            files: entries.into_iter().map(shown).collect(),
+            next_page_token,
+        }))
     }
 
     async fn read_file(&self, request: Request<v1::ReadFileRequest>) -> Result<Response<Pieces>, Status> {
@@ -120,7 +123,11 @@ fn send(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>>
     let size = facts.len();
     let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let etag = format!("\"{:x}-{size:x}\"", since.as_nanos());
-    let ranges = Asked { range: &asked.range, if_range: &asked.if_range, if_none_match: &asked.if_none_match };
+    let ranges = Asked {
+        range: &asked.range,
+        if_range: &asked.if_range,
+        if_none_match: &asked.if_none_match,
+    };
     let part = ranges.resolve(size, &etag);
     let content_type = content_type(&asked.path);
 
@@ -134,7 +141,10 @@ fn send(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>>
     set("etag", etag);
     set("accept-ranges", "bytes".to_owned());
     set("x-content-type-options", "nosniff".to_owned());
-    set("content-disposition", disposition(&asked.path, &content_type, asked.download));
+    set(
+        "content-disposition",
+        disposition(&asked.path, &content_type, asked.download),
+    );
     if let Some(range) = part.content_range(size) {
         set("content-range", range);
     }
@@ -145,13 +155,19 @@ fn send(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>>
     set(HTTP_CONTENT_LENGTH, length.to_string());
 
     file.seek(SeekFrom::Start(start)).map_err(fault)?;
-    let first = HttpBody { content_type, ..HttpBody::default() };
+    let first = HttpBody {
+        content_type,
+        ..HttpBody::default()
+    };
     let pieces: Pieces = if matches!(part, Part::Unchanged | Part::Unsatisfiable) {
         Box::pin(stream::iter([Ok(first)]))
     } else {
         let reader = tokio::fs::File::from_std(file).take(length);
         let rest = ReaderStream::with_capacity(reader, PIECE).map(|piece| match piece {
-            Ok(data) => Ok(HttpBody { data, ..HttpBody::default() }),
+            Ok(data) => Ok(HttpBody {
+                data,
+                ..HttpBody::default()
+            }),
             Err(error) => Err(Status::from(Error::internal("file", error))),
         });
         Box::pin(stream::iter([Ok(first)]).chain(rest))
@@ -162,14 +178,23 @@ fn send(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>>
 }
 
 fn content_type(path: &str) -> String {
-    mime_guess::from_path(path).first_or_octet_stream().essence_str().to_owned()
+    mime_guess::from_path(path)
+        .first_or_octet_stream()
+        .essence_str()
+        .to_owned()
 }
 
 // Only what cannot run script in our origin is shown by a browser; the rest is saved.
 fn disposition(path: &str, content_type: &str, download: bool) -> String {
-    let is_harmless =
-        matches!(content_type, "text/plain" | "text/csv" | "image/png" | "image/jpeg" | "image/gif" | "image/webp");
-    let kind = if is_harmless && !download { "inline" } else { "attachment" };
+    let is_harmless = matches!(
+        content_type,
+        "text/plain" | "text/csv" | "image/png" | "image/jpeg" | "image/gif" | "image/webp"
+    );
+    let kind = if is_harmless && !download {
+        "inline"
+    } else {
+        "attachment"
+    };
     let name = path.rsplit('/').next().unwrap_or_default();
     let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
     format!("{kind}; filename*=UTF-8''{encoded}")
@@ -178,10 +203,18 @@ fn disposition(path: &str, content_type: &str, download: bool) -> String {
 fn shown(entry: Entry) -> v1::File {
     let name = entry.path.rsplit('/').next().unwrap_or_default().to_owned();
     v1::File {
-        content_type: if entry.is_dir { String::new() } else { content_type(&name) },
+        content_type: if entry.is_dir {
+            String::new()
+        } else {
+            content_type(&name)
+        },
         name,
         is_dir: entry.is_dir,
-        size: if entry.is_dir { 0 } else { i64::try_from(entry.size).unwrap_or(i64::MAX) },
+        size: if entry.is_dir {
+            0
+        } else {
+            i64::try_from(entry.size).unwrap_or(i64::MAX)
+        },
         modified_at: Some(timestamp(entry.modified.into())),
         path: entry.path,
     }

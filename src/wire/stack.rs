@@ -24,7 +24,7 @@ use super::{
     caller::{Authenticate, METRICS, refuse},
     door::Door,
     files::Forms,
-    http::{Options, Transcoder, fault, openapi},
+    http::{Options, Transcoder, fault, openapi, route::Rule},
     json::Codec,
     jwt::Verifier,
 };
@@ -61,13 +61,19 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes, stopping: Cancell
     let transcoder = Transcoder::new(&pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
     let grpc = grpc.prepare();
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
-    let pages = pages(app, &pool, stopping)?.fallback_service(transcoder.over(grpc.clone()));
+    let pages = pages(app, transcoder.router().rules(), stopping)?.fallback_service(transcoder.over(grpc.clone()));
     let doors = service_fn(move |request: Request<Body>| {
         let (grpc, web, pages) = (grpc.clone(), web.clone(), pages.clone());
         async move {
             let response = match Door::of(request.headers()) {
-                Door::Grpc => grpc.oneshot(request.map(tonic::body::Body::new)).await.map(|answer| answer.map(Body::new)),
-                Door::GrpcWeb => web.oneshot(request.map(tonic::body::Body::new)).await.map(|answer| answer.map(Body::new)),
+                Door::Grpc => grpc
+                    .oneshot(request.map(tonic::body::Body::new))
+                    .await
+                    .map(|answer| answer.map(Body::new)),
+                Door::GrpcWeb => web
+                    .oneshot(request.map(tonic::body::Body::new))
+                    .await
+                    .map(|answer| answer.map(Body::new)),
                 Door::Http => pages.oneshot(request).await,
             };
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
@@ -76,11 +82,15 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes, stopping: Cancell
     let timed = Deadline { inner: doors };
     let known = Authenticate::new(timed, app.clone(), verifier);
     let stack = ServiceBuilder::new()
-        .layer(CatchPanicLayer::custom(|_| fault::refuse(Error::new(Code::Internal, "an internal error"))))
+        .layer(CatchPanicLayer::custom(|_| {
+            fault::refuse(Error::new(Code::Internal, "an internal error"))
+        }))
         .layer_fn(|inner| Identify { inner })
         .layer(cors(&app.config.http.cors_origins)?)
         .service(known);
-    Ok(BoxCloneSyncService::new(stack.map_response(|response| response.map(Body::new))))
+    Ok(BoxCloneSyncService::new(
+        stack.map_response(|response| response.map(Body::new)),
+    ))
 }
 
 fn cors(origins: &[String]) -> Result<CorsLayer> {
@@ -90,20 +100,45 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
             HeaderValue::from_str(origin)
                 .ok()
                 .filter(|_| origin.contains("://") && !origin.ends_with('/') && !origin.contains('*'))
-                .ok_or_else(|| Error::invalid(format!("http.cors_origins: {origin:?} is not an origin like https://app.example.com")))
+                .ok_or_else(|| {
+                    Error::invalid(format!(
+                        "http.cors_origins: {origin:?} is not an origin like https://app.example.com"
+                    ))
+                })
         })
         .collect::<Result<Vec<_>>>()?;
-    let names = |names: &[&'static str]| names.iter().map(|name| HeaderName::from_static(name)).collect::<Vec<_>>();
+    let names = |names: &[&'static str]| {
+        names
+            .iter()
+            .map(|name| HeaderName::from_static(name))
+            .collect::<Vec<_>>()
+    };
     Ok(CorsLayer::new()
         .allow_origin(AllowOrigin::list(listed))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
         .allow_headers(names(&[
-            "authorization", "content-type", "idempotency-key", "last-event-id", "x-api-key", "x-request-id", "x-grpc-web",
-            "grpc-timeout", "x-user-agent", "range", "x-emit-timing",
+            "authorization",
+            "content-type",
+            "idempotency-key",
+            "last-event-id",
+            "x-api-key",
+            "x-request-id",
+            "x-grpc-web",
+            "grpc-timeout",
+            "x-user-agent",
+            "range",
+            "x-emit-timing",
         ]))
         .expose_headers(names(&[
-            "x-error-code", "x-request-id", "retry-after", "grpc-status", "grpc-message", "grpc-status-details-bin",
-            "content-range", "etag", "content-disposition",
+            "x-error-code",
+            "x-request-id",
+            "retry-after",
+            "grpc-status",
+            "grpc-message",
+            "grpc-status-details-bin",
+            "content-range",
+            "etag",
+            "content-disposition",
         ]))
         .max_age(Duration::from_secs(600)))
 }
@@ -115,9 +150,14 @@ struct Pages {
     stopping: CancellationToken,
 }
 
-fn pages(app: &App, pool: &DescriptorPool, stopping: CancellationToken) -> Result<Router> {
-    let openapi = serde_json::to_string(&openapi::document(pool)).map_err(|error| Error::internal("openapi", error))?;
-    let state = Pages { app: app.clone(), openapi: openapi.into(), stopping };
+fn pages(app: &App, rules: &[Rule], stopping: CancellationToken) -> Result<Router> {
+    let openapi =
+        serde_json::to_string(&openapi::document(rules)).map_err(|error| Error::internal("openapi", error))?;
+    let state = Pages {
+        app: app.clone(),
+        openapi: openapi.into(),
+        stopping,
+    };
     let wrong_method = |request: Request<Body>| async move {
         let _ = request;
         fault::method_not_allowed("GET, HEAD")
@@ -133,7 +173,9 @@ fn pages(app: &App, pool: &DescriptorPool, stopping: CancellationToken) -> Resul
 
 async fn home() -> impl IntoResponse {
     concat!(
-        "Runyard ", env!("CARGO_PKG_VERSION"), " runs AI agents for other programs.\n\n",
+        "Runyard ",
+        env!("CARGO_PKG_VERSION"),
+        " runs AI agents for other programs.\n\n",
         "The contract over HTTP: /openapi.json\nThe same services answer gRPC and gRPC-Web on this port.\n",
     )
 }
@@ -151,11 +193,22 @@ async fn ready(State(pages): State<Pages>) -> Response<Body> {
 
 async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response<Body> {
     // Who comes with the metrics token has no caller.
-    if request.extensions().get::<Caller>().is_some_and(|caller| caller.role != Role::SuperAdmin) {
-        return fault::refuse(Error::new(Code::PermissionDenied, "metrics want a super admin or the metrics token"));
+    if request
+        .extensions()
+        .get::<Caller>()
+        .is_some_and(|caller| caller.role != Role::SuperAdmin)
+    {
+        return fault::refuse(Error::new(
+            Code::PermissionDenied,
+            "metrics want a super admin or the metrics token",
+        ));
     }
     metrics::gauge!("runyard_runs_held").set(u32::try_from(pages.app.hub.len()).unwrap_or(u32::MAX));
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], telemetry::render()).into_response()
+    (
+        [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
+        telemetry::render(),
+    )
+        .into_response()
 }
 
 async fn document(State(pages): State<Pages>) -> Response<Body> {
@@ -184,9 +237,15 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let given = request.headers().get(&REQUEST_ID).filter(|id| {
-            id.len() <= MAX_REQUEST_ID && id.as_bytes().iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+            id.len() <= MAX_REQUEST_ID
+                && id
+                    .as_bytes()
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
         });
-        let request_id = given.cloned().or_else(|| HeaderValue::from_str(&id::new().to_string()).ok());
+        let request_id = given
+            .cloned()
+            .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok());
         if let Some(request_id) = &request_id {
             request.headers_mut().insert(REQUEST_ID, request_id.clone());
         }
@@ -224,16 +283,24 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let Some(text) = request.headers().get("grpc-timeout") else { return Box::pin(inner.call(request)) };
+        let Some(text) = request.headers().get("grpc-timeout") else {
+            return Box::pin(inner.call(request));
+        };
         let timeout = text.to_str().ok().and_then(read_timeout);
         let shell = shell_of(&request);
         Box::pin(async move {
             let Some(timeout) = timeout else {
-                return Ok(refuse(&shell, Error::invalid("grpc-timeout is not a timeout like 5S or 100m")));
+                return Ok(refuse(
+                    &shell,
+                    Error::invalid("grpc-timeout is not a timeout like 5S or 100m"),
+                ));
             };
             match tokio::time::timeout(timeout.min(MAX_TIMEOUT), inner.call(request)).await {
                 Ok(response) => response,
-                Err(_) => Ok(refuse(&shell, Error::new(Code::DeadlineExceeded, "the deadline of the call has passed"))),
+                Err(_) => Ok(refuse(
+                    &shell,
+                    Error::new(Code::DeadlineExceeded, "the deadline of the call has passed"),
+                )),
             }
         })
     }

@@ -11,7 +11,9 @@ pub(super) fn object(text: &str) -> Option<Struct> {
 }
 
 fn convert(object: serde_json::Map<String, serde_json::Value>) -> Struct {
-    Struct { fields: object.into_iter().map(|(name, json)| (name, value(json))).collect() }
+    Struct {
+        fields: object.into_iter().map(|(name, json)| (name, value(json))).collect(),
+    }
 }
 
 fn value(json: serde_json::Value) -> Value {
@@ -20,9 +22,9 @@ fn value(json: serde_json::Value) -> Value {
         serde_json::Value::Bool(truth) => Kind::BoolValue(truth),
         serde_json::Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
         serde_json::Value::String(text) => Kind::StringValue(text),
-        serde_json::Value::Array(values) => {
-            Kind::ListValue(ListValue { values: values.into_iter().map(value).collect() })
-        }
+        serde_json::Value::Array(values) => Kind::ListValue(ListValue {
+            values: values.into_iter().map(value).collect(),
+        }),
         serde_json::Value::Object(object) => Kind::StructValue(convert(object)),
     };
     Value { kind: Some(kind) }

@@ -34,15 +34,29 @@ impl ThreadService for Threads {
     ) -> Result<Response<v1::ListThreadsResponse>, Status> {
         let caller = caller::of(&request)?;
         let asked = request.into_inner();
-        let page = Page::read(&caller, &format!("threads {}", asked.project_id), asked.page_size, &asked.page_token)?;
+        let page = Page::read(
+            &caller,
+            &format!("threads {}", asked.project_id),
+            asked.page_size,
+            &asked.page_token,
+        )?;
         let project_id = id::parse_optional("project_id", &asked.project_id)?;
         if let Some(project_id) = project_id {
             crate::projects::load(self.app.db.read(), caller.scope(), project_id).await?;
         }
-        let mut rows =
-            threads::list(self.app.db.read(), caller.scope(), project_id, page.after()?, page.limit()).await?;
+        let mut rows = threads::list(
+            self.app.db.read(),
+            caller.scope(),
+            project_id,
+            page.after()?,
+            page.limit(),
+        )
+        .await?;
         let next_page_token = page.cut(&mut rows, |row| row.id.as_bytes().to_vec());
-        Ok(Response::new(v1::ListThreadsResponse { threads: rows.into_iter().map(shown).collect(), next_page_token }))
+        Ok(Response::new(v1::ListThreadsResponse {
+            threads: rows.into_iter().map(shown).collect(),
+            next_page_token,
+        }))
     }
 
     async fn get_thread(&self, request: Request<v1::GetThreadRequest>) -> Result<Response<v1::Thread>, Status> {
@@ -67,13 +81,21 @@ impl ThreadService for Threads {
         let caller = caller::of(&request)?;
         let asked = request.into_inner();
         let thread_id = id::parse("thread_id", &asked.thread_id)?;
-        let page = Page::read(&caller, &format!("messages {thread_id}"), asked.page_size, &asked.page_token)?;
+        let page = Page::read(
+            &caller,
+            &format!("messages {thread_id}"),
+            asked.page_size,
+            &asked.page_token,
+        )?;
         let db = self.app.db.read();
         threads::load(db, caller.scope(), thread_id).await?;
         let mut rows = messages::list(db, caller.scope(), thread_id, page.after_pair()?, page.limit()).await?;
         let next_page_token = page.cut(&mut rows, |row| [*row.turn.as_bytes(), *row.id.as_bytes()].concat());
         let messages = rows.into_iter().map(shown_message).collect::<Result<_>>()?;
-        Ok(Response::new(v1::ListMessagesResponse { messages, next_page_token }))
+        Ok(Response::new(v1::ListMessagesResponse {
+            messages,
+            next_page_token,
+        }))
     }
 
     async fn add_message(&self, request: Request<v1::AddMessageRequest>) -> Result<Response<v1::Message>, Status> {

@@ -16,7 +16,11 @@ use crate::{
     error::{Code, Error, Result},
     events::table as event_table,
     projects,
-    runs::{Run, RunLog, Status, claim, journal::{Ending, Spent}, start::Mode},
+    runs::{
+        Run, RunLog, Status, claim,
+        journal::{Ending, Spent},
+        start::Mode,
+    },
     tools, uploads,
     v1::{Notice, NoticeKind, run_event::Event},
 };
@@ -43,7 +47,12 @@ async fn attempt(app: &App, run: &Run, tokens: &Tokens) -> Result<()> {
     let last_sequence = event_table::last_sequence(app.db.read(), run.id).await?;
     let log = RunLog::open(&app.journal, run, ring, last_sequence, tokens.lost.clone());
     if run.stop_requested {
-        return log.finish(Ending { status: Status::Stopped, error: None }).await;
+        return log
+            .finish(Ending {
+                status: Status::Stopped,
+                error: None,
+            })
+            .await;
     }
     let work = AssertUnwindSafe(execute(app, run, &log, tokens)).catch_unwind();
     let outcome = work.await.unwrap_or_else(|_| {
@@ -54,9 +63,18 @@ async fn attempt(app: &App, run: &Run, tokens: &Tokens) -> Result<()> {
         return Err(Error::new(Code::Contended, "the run is another worker's"));
     }
     let ending = match outcome {
-        Ok(Outcome::Completed) => Ending { status: Status::Completed, error: None },
-        Ok(Outcome::Stopped) => Ending { status: Status::Stopped, error: None },
-        Ok(Outcome::Failed { code, message }) => Ending { status: Status::Failed, error: Some((code, message)) },
+        Ok(Outcome::Completed) => Ending {
+            status: Status::Completed,
+            error: None,
+        },
+        Ok(Outcome::Stopped) => Ending {
+            status: Status::Stopped,
+            error: None,
+        },
+        Ok(Outcome::Failed { code, message }) => Ending {
+            status: Status::Failed,
+            error: Some((code, message)),
+        },
         Ok(Outcome::Abandoned(fault)) => {
             tokens.lost.cancel();
             return Err(fault);
@@ -64,7 +82,10 @@ async fn attempt(app: &App, run: &Run, tokens: &Tokens) -> Result<()> {
         Err(fault) => {
             error!(error = %fault, run = %run.id, "a run could not be worked on");
             let error = (fault.code().as_str().to_owned(), fault.message().to_owned());
-            Ending { status: Status::Failed, error: Some(error) }
+            Ending {
+                status: Status::Failed,
+                error: Some(error),
+            }
         }
     };
     let finished = log.finish(ending).await;
@@ -86,7 +107,11 @@ async fn execute(app: &App, run: &Run, log: &Arc<RunLog>, tokens: &Tokens) -> Re
         None => None,
     };
     let has_tools = run.mode == Mode::Code.as_str();
-    let offers = if has_tools { Some(app.sandboxes.programs().await) } else { None };
+    let offers = if has_tools {
+        Some(app.sandboxes.programs().await)
+    } else {
+        None
+    };
     let prompt = Prompt {
         agent: version.as_ref().map(|version| version.system_prompt.as_str()),
         sandbox: offers,
@@ -118,17 +143,27 @@ async fn execute(app: &App, run: &Run, log: &Arc<RunLog>, tokens: &Tokens) -> Re
 async fn announce(app: &App, run: &Run, log: &Arc<RunLog>) -> Result<()> {
     let mut notices = Vec::new();
     let mut notice = |kind: NoticeKind, message: &str| {
-        notices.push(Event::Notice(Notice { kind: kind.into(), message: message.to_owned() }));
+        notices.push(Event::Notice(Notice {
+            kind: kind.into(),
+            message: message.to_owned(),
+        }));
     };
     if run.lease_epoch > 1 {
-        notice(NoticeKind::Resumed, "The run was taken up again after its worker went away.");
+        notice(
+            NoticeKind::Resumed,
+            "The run was taken up again after its worker went away.",
+        );
     } else if app.llm.is_demo(&run.model_used) {
         notice(
             NoticeKind::DemoModel,
             "No model provider is configured for this model: the built-in runyard/demo answers. It follows fixed rules.",
         );
     }
-    if notices.is_empty() { Ok(()) } else { log.record(notices, Vec::new(), Spent::default()).await }
+    if notices.is_empty() {
+        Ok(())
+    } else {
+        log.record(notices, Vec::new(), Spent::default()).await
+    }
 }
 
 fn budget(app: &App, run: &Run) -> Budget {

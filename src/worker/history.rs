@@ -8,7 +8,10 @@ use crate::{
     error::{Error, Result},
     llm::{ChatMessage, ToolRequest},
     runs::Run,
-    threads::{messages::{self, StoredCall}, table::message},
+    threads::{
+        messages::{self, StoredCall},
+        table::message,
+    },
     v1::MessageRole,
 };
 
@@ -36,30 +39,51 @@ pub(super) async fn load(app: &App, run: &Run) -> Result<Past> {
             MessageRole::Assistant => {
                 let tool_calls = calls(&row)?;
                 names.extend(tool_calls.iter().map(|call| (call.id.clone(), call.name.clone())));
-                open = if row.run_id == Some(run.id) { tool_calls.clone() } else { Vec::new() };
-                conversation.push(ChatMessage::Assistant { text: row.content, tool_calls });
+                open = if row.run_id == Some(run.id) {
+                    tool_calls.clone()
+                } else {
+                    Vec::new()
+                };
+                conversation.push(ChatMessage::Assistant {
+                    text: row.content,
+                    tool_calls,
+                });
             }
             MessageRole::Tool => {
                 let tool_call_id = row.tool_call_id.unwrap_or_default();
                 open.retain(|call| call.id != tool_call_id);
                 let name = names.get(&tool_call_id).cloned().unwrap_or_default();
-                conversation.push(ChatMessage::Tool { tool_call_id, name, text: row.content, is_error: row.is_error });
+                conversation.push(ChatMessage::Tool {
+                    tool_call_id,
+                    name,
+                    text: row.content,
+                    is_error: row.is_error,
+                });
             }
             MessageRole::User | MessageRole::Unspecified => {
                 conversation.push(ChatMessage::User { text: with_files(row)? });
             }
         }
     }
-    Ok(Past { messages: conversation, interrupted: open })
+    Ok(Past {
+        messages: conversation,
+        interrupted: open,
+    })
 }
 
 fn calls(row: &message::Model) -> Result<Vec<ToolRequest>> {
-    let Some(stored) = &row.tool_calls else { return Ok(Vec::new()) };
+    let Some(stored) = &row.tool_calls else {
+        return Ok(Vec::new());
+    };
     let stored: Vec<StoredCall> =
         serde_json::from_value(stored.clone()).map_err(|error| Error::internal("message", error))?;
     Ok(stored
         .into_iter()
-        .map(|call| ToolRequest { id: call.id, name: call.name, arguments: call.arguments })
+        .map(|call| ToolRequest {
+            id: call.id,
+            name: call.name,
+            arguments: call.arguments,
+        })
         .collect())
 }
 

@@ -26,13 +26,22 @@ pub(super) struct JournalSink {
 
 impl JournalSink {
     pub(super) fn new(log: Arc<RunLog>, model: &Model) -> Self {
-        Self { log, input_price: model.input_price, output_price: model.output_price }
+        Self {
+            log,
+            input_price: model.input_price,
+            output_price: model.output_price,
+        }
     }
 
     // US dollars for a million tokens are 100 millionths of a credit for one token.
-    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "token counts are far below 2^52")]
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "token counts are far below 2^52"
+    )]
     fn price(&self, usage: &mut ModelUsage, spent: &mut Spent) {
-        let micro = (usage.input_tokens as f64 * self.input_price + usage.output_tokens as f64 * self.output_price) * 100.0;
+        let micro =
+            (usage.input_tokens as f64 * self.input_price + usage.output_tokens as f64 * self.output_price) * 100.0;
         usage.credits = micro.ceil() / MICRO;
         spent.add(Spent {
             steps: 1,
@@ -63,7 +72,11 @@ impl Sink for JournalSink {
 }
 
 fn stored(message: StoredMessage) -> NewMessage {
-    let StoredMessage { message_id, message, partial } = message;
+    let StoredMessage {
+        message_id,
+        message,
+        partial,
+    } = message;
     match message {
         ChatMessage::User { text } => NewMessage::text(message_id, MessageRole::User, text),
         ChatMessage::Assistant { text, tool_calls } => {
@@ -71,11 +84,20 @@ fn stored(message: StoredMessage) -> NewMessage {
             new.partial = partial;
             new.tool_calls = tool_calls
                 .into_iter()
-                .map(|call| StoredCall { id: call.id, name: call.name, arguments: call.arguments })
+                .map(|call| StoredCall {
+                    id: call.id,
+                    name: call.name,
+                    arguments: call.arguments,
+                })
                 .collect();
             new
         }
-        ChatMessage::Tool { tool_call_id, name: _, text, is_error } => {
+        ChatMessage::Tool {
+            tool_call_id,
+            name: _,
+            text,
+            is_error,
+        } => {
             let mut new = NewMessage::text(message_id, MessageRole::Tool, text);
             new.tool_call_id = Some(tool_call_id);
             new.is_error = is_error;

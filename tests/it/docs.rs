@@ -18,7 +18,10 @@ fn check(name: &str, text: &str) {
         fs::write(&path, text).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
-    assert!(found == text, "docs/{name} is not what the code says; `make docs` writes it anew");
+    assert!(
+        found == text,
+        "docs/{name} is not what the code says; `make docs` writes it anew"
+    );
 }
 
 #[test]
@@ -33,7 +36,14 @@ fn errors() {
     for code in Code::ALL {
         let grpc = format!("{:?}", grpc_code(code.kind()));
         let http = http_status(code.kind()).as_u16();
-        writeln!(page, "| `{}` | {} | {http} | {} |", code.as_str(), screaming(&grpc), code.describe().trim()).unwrap();
+        writeln!(
+            page,
+            "| `{}` | {} | {http} | {} |",
+            code.as_str(),
+            screaming(&grpc),
+            code.describe().trim()
+        )
+        .unwrap();
     }
     page.push_str(
         "\n## Failed runs\n\nA run that fails ends with a `status` event whose `error_code` is one of the above or of these:\n\n\
@@ -96,9 +106,14 @@ fn events() {
          sequence, `event` the name below and `data` the event as JSON; a failure in the middle of a stream is `event: fault`.\n\n",
         comment(event.parent_file().file_descriptor_proto(), event.path())
     );
-    fields(&mut page, event.fields().filter(|field| field.containing_oneof().is_none()));
+    fields(
+        &mut page,
+        event.fields().filter(|field| field.containing_oneof().is_none()),
+    );
     for field in event.fields().filter(|field| field.containing_oneof().is_some()) {
-        let Kind::Message(message) = field.kind() else { panic!("{} is not a message", field.name()) };
+        let Kind::Message(message) = field.kind() else {
+            panic!("{} is not a message", field.name())
+        };
         write!(page, "\n## {}\n\n{}\n\n", field.name(), field_comment(&field)).unwrap();
         fields(&mut page, message.fields());
     }
@@ -113,8 +128,19 @@ fn events() {
 fn fields(page: &mut String, fields: impl Iterator<Item = FieldDescriptor>) {
     page.push_str("| field | type | meaning |\n|---|---|---|\n");
     for field in fields {
-        let optional = if field.field_descriptor_proto().proto3_optional() { ", may be absent" } else { "" };
-        writeln!(page, "| `{}` | {}{optional} | {} |", field.name(), type_of(&field), field_comment(&field)).unwrap();
+        let optional = if field.field_descriptor_proto().proto3_optional() {
+            ", may be absent"
+        } else {
+            ""
+        };
+        writeln!(
+            page,
+            "| `{}` | {}{optional} | {} |",
+            field.name(),
+            type_of(&field),
+            field_comment(&field)
+        )
+        .unwrap();
     }
 }
 
@@ -150,7 +176,9 @@ fn field_comment(field: &FieldDescriptor) -> String {
 fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
     let info = file.source_code_info.as_ref().unwrap();
     let location = info.location.iter().find(|location| location.path == path);
-    let text = location.and_then(|location| location.leading_comments.clone()).unwrap_or_default();
+    let text = location
+        .and_then(|location| location.leading_comments.clone())
+        .unwrap_or_default();
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(!text.is_empty(), "{} has no comment at {path:?}", file.name());
     text

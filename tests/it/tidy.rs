@@ -12,18 +12,56 @@ const MAX_LINES: usize = 400;
 
 /// Longer files, each with the reason why it is one piece.
 const LONG: &[(&str, usize, &str)] = &[
-    ("src/wire/json/encode.rs", 520, "one printer: each kind of value is a few lines, and they call each other"),
-    ("src/wire/json/tables.rs", 450, "the tables and the one pass that compiles them"),
-    ("src/wire/http/request.rs", 500, "one request becomes one message: path, query, headers and body in one order"),
-    ("src/engine/turn.rs", 470, "the loop of a run, to be read from top to bottom"),
-    ("src/engine/calls.rs", 450, "what may happen to a tool call, each case beside the others"),
-    ("src/sandbox/workspace.rs", 430, "every way to a file in a workspace goes through these few functions"),
+    (
+        "src/wire/json/encode.rs",
+        520,
+        "one printer: each kind of value is a few lines, and they call each other",
+    ),
+    (
+        "src/wire/json/tables.rs",
+        450,
+        "the tables and the one pass that compiles them",
+    ),
+    (
+        "src/wire/http/request.rs",
+        500,
+        "one request becomes one message: path, query, headers and body in one order",
+    ),
+    (
+        "src/engine/turn.rs",
+        470,
+        "the loop of a run, to be read from top to bottom",
+    ),
+    (
+        "src/engine/calls.rs",
+        450,
+        "what may happen to a tool call, each case beside the others",
+    ),
+    (
+        "src/sandbox/workspace.rs",
+        430,
+        "every way to a file in a workspace goes through these few functions",
+    ),
 ];
 
 /// Names that say nothing about what is in a file.
 const EMPTY_NAMES: &[&str] = &[
-    "mod", "util", "utils", "common", "helper", "helpers", "manager", "service", "services", "types", "handler",
-    "handlers", "repository", "misc", "base", "core",
+    "mod",
+    "util",
+    "utils",
+    "common",
+    "helper",
+    "helpers",
+    "manager",
+    "service",
+    "services",
+    "types",
+    "handler",
+    "handlers",
+    "repository",
+    "misc",
+    "base",
+    "core",
 ];
 
 /// The rings, from the ground up; a module may use the rings below its own.
@@ -31,7 +69,9 @@ const RINGS: &[&[&str]] = &[
     &["clock", "config", "contract", "db", "error", "id", "telemetry", "v1"],
     &["sandbox", "llm", "tools", "engine"],
     // `app` is the bag of handles that every verb is given.
-    &["accounts", "limits", "events", "agents", "projects", "threads", "uploads", "runs", "app"],
+    &[
+        "accounts", "limits", "events", "agents", "projects", "threads", "uploads", "runs", "app",
+    ],
     &["wire"],
     &["client", "worker", "server", "commands"],
 ];
@@ -48,7 +88,11 @@ const CRATES: &[(&str, &[usize], &str)] = &[
 
 /// What has one home: the text that gives it away, the homes, and why.
 const HOMES: &[(&str, &[&str], &str)] = &[
-    ("env::var", &["src/config/environment.rs"], "the environment is configuration"),
+    (
+        "env::var",
+        &["src/config/environment.rs"],
+        "the environment is configuration",
+    ),
     ("Utc::now", &["src/clock.rs"], "a test moves the clock"),
     ("SystemTime::now", &["src/clock.rs"], "a test moves the clock"),
     ("Uuid::now_v7", &["src/id.rs"], "ids are made in one way"),
@@ -104,7 +148,10 @@ fn sources(folder: &str) -> Vec<Source> {
 }
 
 fn everything() -> Vec<Source> {
-    ["src", "tests", "migrations", "bench"].into_iter().flat_map(sources).collect()
+    ["src", "tests", "migrations", "bench"]
+        .into_iter()
+        .flat_map(sources)
+        .collect()
 }
 
 fn assert_none(what: &str, broken: &[String]) {
@@ -113,8 +160,11 @@ fn assert_none(what: &str, broken: &[String]) {
 
 #[test]
 fn files_open_with_what_they_are() {
-    let broken: Vec<_> =
-        everything().into_iter().filter(|source| !source.text.starts_with("//! ")).map(|source| source.path).collect();
+    let broken: Vec<_> = everything()
+        .into_iter()
+        .filter(|source| !source.text.starts_with("//! "))
+        .map(|source| source.path)
+        .collect();
     assert_none("files that do not open with //!", &broken);
     let broken: Vec<_> = sources("src")
         .into_iter()
@@ -130,7 +180,10 @@ fn files_are_short_or_say_why_not() {
     let mut broken = Vec::new();
     for source in sources.iter().filter(|source| source.path.starts_with("src/")) {
         let lines = source.text.lines().count();
-        let limit = LONG.iter().find(|(path, ..)| *path == source.path).map_or(MAX_LINES, |(_, limit, _)| *limit);
+        let limit = LONG
+            .iter()
+            .find(|(path, ..)| *path == source.path)
+            .map_or(MAX_LINES, |(_, limit, _)| *limit);
         if lines > limit {
             broken.push(format!("{} has {lines} lines, at most {limit}", source.path));
         }
@@ -138,8 +191,14 @@ fn files_are_short_or_say_why_not() {
     assert_none("files that are too long", &broken);
     for (path, _, reason) in LONG {
         assert!(!reason.is_empty());
-        let lines = sources.iter().find(|source| source.path == *path).map(|source| source.text.lines().count());
-        assert!(lines.is_some_and(|lines| lines > MAX_LINES), "{path} needs no exception any more ({lines:?} lines)");
+        let lines = sources
+            .iter()
+            .find(|source| source.path == *path)
+            .map(|source| source.text.lines().count());
+        assert!(
+            lines.is_some_and(|lines| lines > MAX_LINES),
+            "{path} needs no exception any more ({lines:?} lines)"
+        );
     }
 }
 
@@ -148,10 +207,12 @@ fn names_say_something() {
     let broken: Vec<_> = everything()
         .into_iter()
         .map(|source| source.path)
-        .filter(|path| Path::new(path).components().any(|part| {
-            let name = Path::new(part.as_os_str()).file_stem().unwrap().to_str().unwrap();
-            EMPTY_NAMES.contains(&name)
-        }))
+        .filter(|path| {
+            Path::new(path).components().any(|part| {
+                let name = Path::new(part.as_os_str()).file_stem().unwrap().to_str().unwrap();
+                EMPTY_NAMES.contains(&name)
+            })
+        })
         .collect();
     assert_none("names that could be anything", &broken);
 }
@@ -162,7 +223,11 @@ fn a_ring_looks_only_down() {
     for source in sources("src") {
         let module = source.module();
         let Some(ring) = source.ring() else {
-            assert!(["lib", "main"].contains(&module), "{} belongs to no ring; add it to RINGS", source.path);
+            assert!(
+                ["lib", "main"].contains(&module),
+                "{} belongs to no ring; add it to RINGS",
+                source.path
+            );
             continue;
         };
         for used in used_modules(&source.text) {
@@ -184,7 +249,9 @@ fn crates_stay_in_their_rings() {
         let Some(ring) = source.ring() else { continue };
         for (name, rings, why) in CRATES {
             let word = format!("{name}::");
-            let knows = source.code().any(|line| line.match_indices(&word).any(|(at, _)| starts_a_path(line, at)));
+            let knows = source
+                .code()
+                .any(|line| line.match_indices(&word).any(|(at, _)| starts_a_path(line, at)));
             if knows && !rings.contains(&ring) {
                 broken.push(format!("{} knows {name}: {why}", source.path));
             }
@@ -198,7 +265,9 @@ fn some_things_have_one_home() {
     let mut broken = Vec::new();
     for source in sources("src") {
         for (word, homes, why) in HOMES {
-            let found = source.code().any(|line| line.match_indices(word).any(|(at, _)| starts_a_path(line, at)));
+            let found = source
+                .code()
+                .any(|line| line.match_indices(word).any(|(at, _)| starts_a_path(line, at)));
             if found && !homes.contains(&source.path.as_str()) {
                 broken.push(format!("{} has {word}: {why}", source.path));
             }
@@ -252,6 +321,10 @@ fn used_modules(text: &str) -> BTreeSet<String> {
 
 /// The first name of a path, unless it is a type's.
 fn module_name(path: &str) -> Option<String> {
-    let name: String = path.trim_start().chars().take_while(|letter| letter.is_alphanumeric() || *letter == '_').collect();
+    let name: String = path
+        .trim_start()
+        .chars()
+        .take_while(|letter| letter.is_alphanumeric() || *letter == '_')
+        .collect();
     name.starts_with(|letter: char| letter.is_lowercase()).then_some(name)
 }

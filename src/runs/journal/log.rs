@@ -77,15 +77,29 @@ struct State {
 
 impl RunLog {
     /// Opens the log of a run that this process has claimed. `lost` is cancelled when the lease turns out to be another's.
-    pub fn open(journal: &Journal, run: &Run, ring: Arc<Ring>, last_sequence: i64, lost: CancellationToken) -> Arc<Self> {
+    pub fn open(
+        journal: &Journal,
+        run: &Run,
+        ring: Arc<Ring>,
+        last_sequence: i64,
+        lost: CancellationToken,
+    ) -> Arc<Self> {
         Arc::new(Self {
             run_id: run.id,
             epoch: run.lease_epoch,
-            belongs: Belongs { account_id: run.account_id, thread_id: run.thread_id, run_id: Some(run.id) },
+            belongs: Belongs {
+                account_id: run.account_id,
+                thread_id: run.thread_id,
+                run_id: Some(run.id),
+            },
             ring,
             lost,
             journal: journal.clone(),
-            state: Mutex::new(State { gathered: Gathered::default(), next_sequence: last_sequence + 1, queued: false }),
+            state: Mutex::new(State {
+                gathered: Gathered::default(),
+                next_sequence: last_sequence + 1,
+                queued: false,
+            }),
         })
     }
 
@@ -131,7 +145,9 @@ impl RunLog {
             state.gathered.waiting.push(done);
         }
         self.queue();
-        written.await.unwrap_or_else(|_| Err(Error::new(Code::Unavailable, "the journal has ended")))
+        written
+            .await
+            .unwrap_or_else(|_| Err(Error::new(Code::Unavailable, "the journal has ended")))
     }
 
     fn queue(self: &Arc<Self>) {

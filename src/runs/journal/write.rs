@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    Statement, sea_query::{Expr, ExprTrait}};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
+    sea_query::{Expr, ExprTrait},
+};
 use tokio::time::sleep;
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -15,7 +17,10 @@ use crate::{
     db::Db,
     error::{Code, Error, Result},
     events::{self, Hub, Stored, table as event_table},
-    runs::{Status, table::{Column, Entity}},
+    runs::{
+        Status,
+        table::{Column, Entity},
+    },
     threads::{messages, table::message},
 };
 
@@ -59,10 +64,19 @@ pub(super) async fn write(db: &Db, hub: &Hub, clock: &Clock, logs: &[Arc<RunLog>
 
 fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
     let (gathered, mut sequence) = log.take();
-    let Gathered { events, messages, spent, ending, waiting } = gathered;
+    let Gathered {
+        events,
+        messages,
+        spent,
+        ending,
+        waiting,
+    } = gathered;
     let now = clock.now();
     let terminal = ending.as_ref().map(|ending| {
-        let error = ending.error.as_ref().map(|(code, message)| (code.as_str(), message.as_str()));
+        let error = ending
+            .error
+            .as_ref()
+            .map(|(code, message)| (code.as_str(), message.as_str()));
         events::status(ending.status.into(), error)
     });
     let mut stored = Vec::with_capacity(events.len() + 1);
@@ -79,7 +93,14 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
         }
     }
     let empty = stored.is_empty() && rows.is_empty() && waiting.is_empty();
-    (!empty).then(|| Taken { log: Arc::clone(log), events: stored, messages: rows, spent, ending, waiting })
+    (!empty).then(|| Taken {
+        log: Arc::clone(log),
+        events: stored,
+        messages: rows,
+        spent,
+        ending,
+        waiting,
+    })
 }
 
 /// Writes everything whose lease is current; returns the runs whose lease is not.
@@ -91,8 +112,9 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Uuid>
     let backend = tx.get_database_backend();
     let stale = find_stale(&tx, taken).await?;
     let current = || taken.iter().filter(|run| !stale.contains(&run.log.run_id));
-    let events: Vec<(Uuid, Stored)> =
-        current().flat_map(|run| run.events.iter().map(|event| (run.log.run_id, event.clone()))).collect();
+    let events: Vec<(Uuid, Stored)> = current()
+        .flat_map(|run| run.events.iter().map(|event| (run.log.run_id, event.clone())))
+        .collect();
     event_table::insert(&tx, &events).await?;
     let mut statements = Vec::new();
     for run in current() {
@@ -122,7 +144,9 @@ async fn find_stale(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<Uuid>> {
         .filter(|(_, _, status)| *status == Status::Running)
         .map(|(id, epoch, _)| (id, epoch))
         .collect();
-    let stale = taken.iter().filter(|run| current.get(&run.log.run_id) != Some(&run.log.epoch));
+    let stale = taken
+        .iter()
+        .filter(|run| current.get(&run.log.run_id) != Some(&run.log.epoch));
     Ok(stale.map(|run| run.log.run_id).collect())
 }
 
@@ -142,10 +166,16 @@ fn row_update(backend: DbBackend, run: &Taken, clock: &Clock) -> Option<Statemen
             .col_expr(Column::Status, Expr::value(ending.status))
             .col_expr(Column::ErrorCode, Expr::value(code))
             .col_expr(Column::ErrorMessage, Expr::value(message))
-            .col_expr(Column::LastSequence, Expr::value(run.events.last().map(|event| event.sequence)))
+            .col_expr(
+                Column::LastSequence,
+                Expr::value(run.events.last().map(|event| event.sequence)),
+            )
             .col_expr(Column::FinishedAt, Expr::value(clock.now()))
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
-            .col_expr(Column::LeaseExpiresAt, Expr::value(None::<chrono::DateTime<chrono::Utc>>));
+            .col_expr(
+                Column::LeaseExpiresAt,
+                Expr::value(None::<chrono::DateTime<chrono::Utc>>),
+            );
     }
     Some(update.filter(Column::Id.eq(run.log.run_id)).build(backend))
 }

@@ -14,7 +14,11 @@ use crate::{
     error::{Code, Error, Result},
     events::Stored,
     limits::{self, Admission, Ask, Load, Plan},
-    projects, runs::{Run, Status, table::{Column, Entity}},
+    projects,
+    runs::{
+        Run, Status,
+        table::{Column, Entity},
+    },
     threads, uploads,
 };
 
@@ -32,17 +36,29 @@ pub(super) fn check(new: &NewRun) -> Result<()> {
     }
     let prompt = new.prompt.as_deref().unwrap_or_default();
     if prompt.trim().is_empty() && (new.thread_id.is_none() || new.optimistic) {
-        return Err(Error::invalid_field("prompt", "prompt required when creating new thread"));
+        return Err(Error::invalid_field(
+            "prompt",
+            "prompt required when creating new thread",
+        ));
     }
     if prompt.len() > MAX_PROMPT_BYTES {
-        return Err(Error::invalid_field("prompt", format!("prompt must have at most {MAX_PROMPT_BYTES} bytes")));
+        return Err(Error::invalid_field(
+            "prompt",
+            format!("prompt must have at most {MAX_PROMPT_BYTES} bytes"),
+        ));
     }
     if prompt.contains('\0') {
-        return Err(Error::invalid_field("prompt", "prompt must not contain the character NUL"));
+        return Err(Error::invalid_field(
+            "prompt",
+            "prompt must not contain the character NUL",
+        ));
     }
     let key = new.request_key.as_deref().unwrap_or_default();
     if key.chars().count() > MAX_KEY || key.contains('\0') {
-        return Err(Error::invalid_field("request_id", format!("request_id must have at most {MAX_KEY} characters")));
+        return Err(Error::invalid_field(
+            "request_id",
+            format!("request_id must have at most {MAX_KEY} characters"),
+        ));
     }
     Ok(())
 }
@@ -74,7 +90,10 @@ fn hash(new: &NewRun, files: &[uploads::table::Model]) -> String {
     part(&id(new.agent_id));
     part(new.model.as_deref().unwrap_or_default());
     part(new.mode.as_str());
-    part(&format!("{:?} {:?} {}", new.memory_enabled, new.if_busy, new.optimistic));
+    part(&format!(
+        "{:?} {:?} {}",
+        new.memory_enabled, new.if_busy, new.optimistic
+    ));
     for file in files {
         part(&file.name);
         part(file.digest.as_deref().unwrap_or_default());
@@ -109,7 +128,11 @@ pub(super) async fn admit(
     asked: Option<&str>,
     target: &Target,
 ) -> Result<Admission> {
-    let ask = Ask { model: asked, makes_thread: target.makes_thread, makes_project: target.makes_project };
+    let ask = Ask {
+        model: asked,
+        makes_thread: target.makes_thread,
+        makes_project: target.makes_project,
+    };
     let mut load = Load::default();
     if plan.limits == Limits::On {
         if ask.makes_thread && plan.tier.threads.is_some() {

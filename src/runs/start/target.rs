@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QueryTrait, Statement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QueryTrait,
+    Statement,
+};
 use uuid::Uuid;
 
 use super::NewRun;
@@ -13,8 +15,14 @@ use crate::{
     db::{Tx, is_duplicate},
     error::{Code, Error, Result},
     id,
-    projects::{self, table::{project, sandbox}},
-    runs::{Run, Status, table::{Column, Entity}},
+    projects::{
+        self,
+        table::{project, sandbox},
+    },
+    runs::{
+        Run, Status,
+        table::{Column, Entity},
+    },
     sandbox::Depth,
     threads::{self, table::thread},
     uploads,
@@ -48,7 +56,12 @@ impl Target {
                     return Err(project_not_found());
                 }
                 let project_id = thread.project_id;
-                Ok(Self { thread_id: thread.id, project_id, makes_thread: false, makes_project: false })
+                Ok(Self {
+                    thread_id: thread.id,
+                    project_id,
+                    makes_thread: false,
+                    makes_project: false,
+                })
             }
             (None, Some(_)) if !new.optimistic => Err(threads::list::not_found()),
             (None, asked) => {
@@ -101,12 +114,21 @@ impl Target {
         if !needed {
             return Ok(None);
         }
-        Ok(Some(projects::sandbox::insert(app, tx, caller.account_id, self.project_id).await?))
+        Ok(Some(
+            projects::sandbox::insert(app, tx, caller.account_id, self.project_id).await?,
+        ))
     }
 
     /// The statements that make what is missing.
     pub(super) fn inserts(&self, backend: DbBackend, run: &Run, new: &NewRun) -> Vec<Statement> {
-        let name: String = new.prompt.as_deref().unwrap_or_default().trim().chars().take(NAME_CHARS).collect();
+        let name: String = new
+            .prompt
+            .as_deref()
+            .unwrap_or_default()
+            .trim()
+            .chars()
+            .take(NAME_CHARS)
+            .collect();
         let mut statements = Vec::new();
         if self.makes_project {
             let row = project::Model {
@@ -135,7 +157,11 @@ impl Target {
 
 /// An id that a client made and that is there already is another account's: the caller's own were found before.
 pub(super) fn lost_race(error: DbErr) -> Error {
-    if is_duplicate(&error) { threads::list::not_found().caused_by(error) } else { error.into() }
+    if is_duplicate(&error) {
+        threads::list::not_found().caused_by(error)
+    } else {
+        error.into()
+    }
 }
 
 fn project_not_found() -> Error {
