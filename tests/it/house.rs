@@ -1,0 +1,321 @@
+//! A whole server for a test: its own database, data folder and scripted model, on a port of its own.
+//!
+//! [`everywhere`] runs a test on SQLite, and on PostgreSQL when `RUNYARD_TEST_POSTGRES_URL` names one.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use reqwest::{RequestBuilder, Response, header::HeaderMap, multipart::Form};
+use runyard::{
+    app::App,
+    config::{Config, Provider, ProviderKind},
+    server::Server,
+    v1::{self, agent_service_client::AgentServiceClient, run_service_client::RunServiceClient},
+    wire::jwt::{Grant, mint},
+};
+use runyard_upstream::{Script, Upstream};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, transport::Channel};
+use uuid::Uuid;
+
+const SECRET: &str = "a secret of the tests that is long enough";
+
+/// How long a test waits for anything.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The databases of this test run.
+#[derive(Clone, Debug)]
+pub enum Database {
+    Sqlite,
+    Postgres(String),
+}
+
+pub fn databases() -> Vec<Database> {
+    let mut databases = vec![Database::Sqlite];
+    if let Ok(url) = std::env::var("RUNYARD_TEST_POSTGRES_URL") {
+        databases.push(Database::Postgres(url));
+    }
+    databases
+}
+
+/// Runs a test on every database, with the model saying what the script says.
+pub async fn everywhere<S: Into<Script>>(script: impl Fn() -> S, test: impl AsyncFn(&mut House)) {
+    everywhere_with(script, |_| {}, test).await;
+}
+
+/// As [`everywhere`], with a changed configuration.
+pub async fn everywhere_with<S: Into<Script>>(
+    script: impl Fn() -> S,
+    change: impl Fn(&mut Config),
+    test: impl AsyncFn(&mut House),
+) {
+    for database in databases() {
+        let mut house = House::open(&database, script(), &change).await;
+        test(&mut house).await;
+        house.close().await;
+    }
+}
+
+pub struct House {
+    pub upstream: Upstream,
+    pub config: Config,
+    pub address: SocketAddr,
+    pub app: App,
+    pub http: reqwest::Client,
+    running: Option<(CancellationToken, JoinHandle<()>)>,
+    database: Option<(String, String)>,
+    _folder: Arc<TempDir>,
+}
+
+impl House {
+    pub async fn open(database: &Database, script: impl Into<Script>, change: impl Fn(&mut Config)) -> Self {
+        let upstream = Upstream::start(script).await;
+        let folder = tempfile::Builder::new().prefix("runyard-it-").tempdir().unwrap();
+        // The projects' own uids pass through the folder.
+        std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let mut config = Config::parse("the test's configuration", "").unwrap();
+        config.listen = "127.0.0.1:0".parse().unwrap();
+        config.data_dir = folder.path().join("data");
+        config.auth.jwt_secret = Some(SecretString::from(SECRET));
+        config.worker.lease_seconds = 3;
+        config.http.shutdown_grace_seconds = 3;
+        let provider = Provider {
+            kind: ProviderKind::OpenAi,
+            base_url: Some(upstream.base_url()),
+            api_key: Some(SecretString::from("sk-test")),
+            model: Some("scripted".to_owned()),
+        };
+        config.providers.insert("default".to_owned(), provider);
+        let made = match database {
+            Database::Sqlite => None,
+            Database::Postgres(url) => {
+                let name = format!("runyard_{}", Uuid::now_v7().simple());
+                query(url, &format!("CREATE DATABASE {name}")).await;
+                let (base, _) = url.rsplit_once('/').unwrap();
+                config.database_url = Some(SecretString::from(format!("{base}/{name}")));
+                Some((url.clone(), name))
+            }
+        };
+        change(&mut config);
+        let (address, app, running) = start(&config).await;
+        Self {
+            upstream,
+            config,
+            address,
+            app,
+            http: reqwest::Client::new(),
+            running: Some(running),
+            database: made,
+            _folder: Arc::new(folder),
+        }
+    }
+
+    /// Stops the server as SIGTERM does, and starts another one on the same data.
+    pub async fn restart(&mut self) {
+        self.stop().await;
+        let (address, app, running) = start(&self.config).await;
+        (self.address, self.app, self.running) = (address, app, Some(running));
+    }
+
+    pub async fn stop(&mut self) {
+        if let Some((stopping, server)) = self.running.take() {
+            stopping.cancel();
+            server.await.unwrap();
+        }
+    }
+
+    async fn close(mut self) {
+        self.stop().await;
+        if let Some((url, name)) = self.database.take() {
+            query(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        }
+    }
+
+    pub fn data_dir(&self) -> PathBuf {
+        self.config.data_dir.clone()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Somebody who asks; each name is an account of its own.
+    pub fn caller(&self, name: &str) -> Caller {
+        self.caller_as(name, None)
+    }
+
+    pub fn caller_as(&self, name: &str, role: Option<&str>) -> Caller {
+        let grant = Grant {
+            subject: Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string(),
+            role: role.map(str::to_owned),
+            lifetime: Duration::from_secs(3600),
+        };
+        let token = mint(&self.config.auth, &SecretString::from(SECRET), &grant, self.app.clock.now()).unwrap();
+        Caller { token, http: self.http.clone(), address: self.address }
+    }
+}
+
+async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHandle<()>)) {
+    let server = Server::open(config.clone()).await.unwrap();
+    let (address, app, stopping) = (server.address().unwrap(), server.app().clone(), CancellationToken::new());
+    let stop = stopping.clone();
+    let task = tokio::spawn(async move { server.run(stop).await.unwrap() });
+    (address, app, (stopping, task))
+}
+
+async fn query(url: &str, sql: &str) {
+    use sea_orm::ConnectionTrait;
+    let db = sea_orm::Database::connect(url).await.unwrap();
+    db.execute_unprepared(sql).await.unwrap();
+    db.close().await.unwrap();
+}
+
+/// Somebody who asks.
+#[derive(Clone)]
+pub struct Caller {
+    pub token: String,
+    http: reqwest::Client,
+    address: SocketAddr,
+}
+
+impl Caller {
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let url = format!("http://{}{path}", self.address);
+        self.http.request(method.parse().unwrap(), url).bearer_auth(&self.token)
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request("GET", path).send().await.unwrap()).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        Answer::of(self.request("POST", path).json(&body).send().await.unwrap()).await
+    }
+
+    pub async fn form(&self, path: &str, form: Form) -> Answer {
+        Answer::of(self.request("POST", path).multipart(form).send().await.unwrap()).await
+    }
+
+    /// Starts a run with this prompt in a new thread.
+    pub async fn start(&self, prompt: &str) -> Value {
+        self.post("/agent/start", json!({"prompt": prompt})).await.ok()
+    }
+
+    /// The events of a run after a cursor, to its end.
+    pub async fn events(&self, run: &Value, after: i64) -> Vec<SseEvent> {
+        let run_id = run["agent_run_id"].as_str().unwrap();
+        let path = format!("/agent-run/{run_id}/stream?last_id={after}");
+        let response = self.request("GET", &path).timeout(PATIENCE).send().await.unwrap();
+        assert_eq!(response.status(), 200, "{:?}", response.text().await);
+        let text = response.text().await.unwrap();
+        parse_sse(&text)
+    }
+
+    /// The run, once it is over.
+    pub async fn ended(&self, run: &Value) -> Value {
+        self.events(run, 0).await;
+        self.get(&format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap())).await.ok()
+    }
+
+    pub async fn channel(&self) -> Channel {
+        Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+    }
+
+    pub async fn runs(&self) -> RunServiceClient<Channel> {
+        RunServiceClient::new(self.channel().await)
+    }
+
+    pub async fn agents(&self) -> AgentServiceClient<Channel> {
+        AgentServiceClient::new(self.channel().await)
+    }
+
+    pub fn signed<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
+        request
+    }
+
+    pub async fn start_over_grpc(&self, prompt: &str) -> v1::StartRunResponse {
+        let request = v1::StartRunRequest { prompt: Some(prompt.to_owned()), ..v1::StartRunRequest::default() };
+        self.runs().await.start_run(self.signed(request)).await.unwrap().into_inner()
+    }
+}
+
+/// An answer over HTTP.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn of(response: Response) -> Self {
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Self { status, headers, text: response.text().await.unwrap() }
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
+    }
+
+    /// The body of a good answer.
+    pub fn ok(self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.text);
+        self.json()
+    }
+
+    /// The body of a refusal with this status and code.
+    pub fn refused(self, status: u16, code: &str) -> Value {
+        assert_eq!((self.status, self.header("x-error-code")), (status, code), "{}", self.text);
+        self.json()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+    }
+}
+
+/// One server-sent event.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SseEvent {
+    pub id: String,
+    pub event: String,
+    pub data: Value,
+}
+
+pub fn parse_sse(text: &str) -> Vec<SseEvent> {
+    text.split("\n\n")
+        .filter(|block| block.lines().any(|line| line.starts_with("data:")))
+        .map(|block| {
+            let field = |name: &str| {
+                let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                line.unwrap_or_default().to_owned()
+            };
+            SseEvent {
+                id: field("id"),
+                event: field("event"),
+                data: serde_json::from_str(&field("data")).unwrap(),
+            }
+        })
+        .collect()
+}
+
+/// Every sequence from `first` on arrives exactly once, and the last event is the only terminal one.
+pub fn assert_whole(events: &[SseEvent], first: i64) {
+    for (position, event) in events.iter().enumerate() {
+        let sequence = first + i64::try_from(position).unwrap();
+        assert_eq!(event.data["sequence"], sequence, "{events:#?}");
+        assert_eq!(event.id, sequence.to_string());
+    }
+    let is_terminal = |event: &SseEvent| event.event == "status" && event.data["status"]["status"] != "running";
+    assert_eq!(events.iter().filter(|event| is_terminal(event)).count(), 1, "{events:#?}");
+    assert!(is_terminal(events.last().unwrap()), "{events:#?}");
+}
+
+pub fn kinds(events: &[SseEvent]) -> Vec<&str> {
+    events.iter().map(|event| event.event.as_str()).collect()
+}

@@ -1,0 +1,113 @@
+//! Files: in by chunks and by form, out whole and in ranges; hostile names stay beneath the workspace.
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use reqwest::multipart::{Form, Part};
+use runyard_upstream::{Call, Script, Turn};
+use serde_json::json;
+
+use crate::house::{Answer, everywhere, everywhere_with};
+
+#[tokio::test]
+async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
+    let make = json!({"command": "mkdir -p output && tr a-z A-Z < notes.txt > output/loud.txt"});
+    everywhere(
+        || [Turn::calls([Call::new("bash", &make)]), Turn::text("Made output/loud.txt.")],
+        async |house| {
+            let caller = house.caller("ann");
+            let upload = caller.post("/uploads", json!({"name": "notes.txt", "size": 10})).await.ok();
+            let path = format!("/uploads/{}", upload["upload_id"].as_str().unwrap());
+            let put = |offset: i64, data: &str| {
+                let body = json!({"offset": offset, "data": BASE64.encode(data)});
+                let request = caller.request("PUT", &path).json(&body);
+                async move { Answer::of(request.send().await.unwrap()).await }
+            };
+            put(5, "world").await.refused(409, "UPLOAD_INCOMPLETE");
+            assert_eq!(put(0, "hello").await.ok()["received"], 5);
+            let early = json!({"prompt": "Shout.", "files": [upload["upload_id"]]});
+            caller.post("/agent/start", early.clone()).await.refused(409, "UPLOAD_INCOMPLETE");
+            assert_eq!(put(0, "hello").await.ok()["complete"], false);
+            assert_eq!(put(5, "world").await.ok()["complete"], true);
+            let run = caller.post("/agent/start", early.clone()).await.ok();
+            assert_eq!(caller.ended(&run).await["status"], "completed");
+            caller.post("/agent/start", early).await.refused(404, "UPLOAD_NOT_FOUND");
+
+            let files = format!("/sandboxes/{}/files", run["sandbox_id"].as_str().unwrap());
+            let listed = caller.get(&format!("{files}?path=output")).await.ok();
+            assert_eq!(listed["files"][0]["path"], "output/loud.txt");
+            assert_eq!(listed["files"][0]["content_type"], "text/plain");
+            let content = format!("{files}/content?path=output/loud.txt");
+            let whole = caller.get(&content).await;
+            assert_eq!((whole.status, whole.text.as_str()), (200, "HELLOWORLD"));
+            assert_eq!(whole.header("content-type"), "text/plain");
+            assert_eq!(whole.header("x-content-type-options"), "nosniff");
+            let with = |name: &'static str, value: String| {
+                let request = caller.request("GET", &content).header(name, value);
+                async move { Answer::of(request.send().await.unwrap()).await }
+            };
+            let part = with("range", "bytes=2-5".to_owned()).await;
+            assert_eq!((part.status, part.text.as_str()), (206, "LLOW"));
+            assert_eq!(part.header("content-range"), "bytes 2-5/10");
+            assert_eq!(with("range", "bytes=20-".to_owned()).await.status, 416);
+            assert_eq!(with("if-none-match", whole.header("etag").to_owned()).await.status, 304);
+            let project = caller.get(&format!("/projects/{}", run["project_id"].as_str().unwrap())).await.ok();
+            assert_eq!(project["sandbox_id"], run["sandbox_id"]);
+            caller.get(&format!("{files}/content?path=../../etc/passwd")).await.refused(400, "INVALID_REQUEST");
+            caller.get(&format!("{files}/content?path=nothing")).await.refused(404, "FILE_NOT_FOUND");
+            house.caller("bob").get(&content).await.refused(404, "SANDBOX_NOT_FOUND");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn names_are_plain_and_never_taken_twice() {
+    everywhere(
+        || Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let caller = house.caller("ann");
+            let part = |name: &str| Part::bytes(b"x".to_vec()).file_name(name.to_owned());
+            let form = Form::new()
+                .text("prompt", "Look.")
+                .part("files", part("../../evil.sh"))
+                .part("files", part("data.csv"))
+                .part("files", part("data.csv"))
+                .part("files", part(".bashrc"));
+            let run = caller.form("/agent/start", form).await.ok();
+            caller.ended(&run).await;
+            let files = format!("/sandboxes/{}/files", run["sandbox_id"].as_str().unwrap());
+            let names = |listed: serde_json::Value| -> Vec<String> {
+                listed["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap().to_owned()).collect()
+            };
+            let expected = ["_bashrc", "data-2.csv", "data.csv", "evil.sh", "output"];
+            assert_eq!(names(caller.get(&files).await.ok()), expected);
+            let form = Form::new()
+                .text("thread_id", run["thread_id"].as_str().unwrap().to_owned())
+                .text("prompt", "Again.")
+                .part("files", part("data.csv"));
+            let again = caller.form("/agent/start", form).await.ok();
+            caller.ended(&again).await;
+            assert!(names(caller.get(&files).await.ok()).contains(&"data-3.csv".to_owned()));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_over_the_plan_is_refused_and_nothing_is_kept() {
+    everywhere_with(
+        || Script::function(|_| Turn::text("ok")),
+        |config| config.tiers[0].max_upload_bytes = 1000,
+        async |house| {
+            let caller = house.caller("ann");
+            let form = |bytes: usize| {
+                Form::new().text("prompt", "x").part("files", Part::bytes(vec![b'x'; bytes]).file_name("big.bin"))
+            };
+            caller.form("/agent/start", form(1001)).await.refused(413, "TOO_LARGE");
+            caller.post("/uploads", json!({"name": "big.bin", "size": 1001})).await.refused(413, "TOO_LARGE");
+            assert!(caller.get("/threads").await.ok()["threads"].as_array().unwrap().is_empty());
+            assert_eq!(std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count), 0);
+            caller.ended(&caller.form("/agent/start", form(1000)).await.ok()).await;
+        },
+    )
+    .await;
+}

@@ -1,0 +1,126 @@
+//! The plan's refusals, with the seeds' exact objects, over HTTP and gRPC; exact under concurrency.
+
+use futures::future::join_all;
+use runyard::{v1, wire::status::Fault};
+use runyard_upstream::{Gate, Script, Turn};
+use serde_json::json;
+
+use crate::house::{everywhere, everywhere_with};
+
+#[tokio::test]
+async fn the_slots_of_the_plan_are_given_exactly() {
+    for limit in [1_usize, 3] {
+        let gate = Gate::new();
+        everywhere_with(
+            || Script::function({ let gate = gate.clone(); move |_| Turn::text("Held.").held_by(&gate) }),
+            move |config| config.tiers[0].concurrent_runs = i32::try_from(limit).ok(),
+            async |house| {
+                let caller = house.caller("ann");
+                let answers = join_all((0..60).map(|_| caller.post("/agent/start", json!({"prompt": "x"})))).await;
+                let (admitted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+                assert_eq!(admitted.len(), limit);
+                let mut threads: Vec<_> = admitted.into_iter().map(|answer| answer.ok()["thread_id"].clone()).collect();
+                threads.sort_by_key(ToString::to_string);
+                for answer in refused {
+                    let body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
+                    let detail = body["detail"].as_object().unwrap();
+                    let mut named: Vec<_> = detail["running_thread_ids"].as_array().unwrap().clone();
+                    named.sort_by_key(ToString::to_string);
+                    // A start that is being admitted in the same moment may not be counted twice, and never anothers'.
+                    assert_eq!(named, threads);
+                    assert_eq!(detail["running_count"], limit);
+                    assert_eq!(detail["limit"], limit);
+                    assert_eq!(detail["error_code"], "AGENT_RUN_LIMIT_EXCEEDED");
+                    assert_eq!(
+                        detail["message"],
+                        format!("Maximum of {limit} concurrent runs. You have {limit} running.")
+                    );
+                    assert_eq!(detail.len(), 5);
+                }
+                gate.open();
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_has_the_same_facts_over_grpc() {
+    let gate = Gate::new();
+    everywhere(
+        || Turn::text("Held.").held_by(&gate),
+        async |house| {
+            let caller = house.caller("ann");
+            let first = caller.start("x").await;
+            let request = v1::StartRunRequest { prompt: Some("y".to_owned()), ..Default::default() };
+            let status = caller.runs().await.start_run(caller.signed(request)).await.unwrap_err();
+            assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+            let fault = Fault::of(&status);
+            assert_eq!(fault.reason, "AGENT_RUN_LIMIT_EXCEEDED");
+            let refusal = fault.refusal.unwrap();
+            assert_eq!(refusal.running_thread_ids, [first["thread_id"].as_str().unwrap()]);
+            assert_eq!((refusal.running_count, refusal.limit), (Some(1), Some(1)));
+            gate.open();
+            caller.ended(&first).await;
+            // The slot is free again.
+            caller.ended(&caller.start("z").await).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn threads_and_models_of_the_plan() {
+    everywhere_with(
+        || Script::function(|_| Turn::text("Yes.")),
+        |config| config.tiers[0].threads = Some(2),
+        async |house| {
+            let caller = house.caller("ann");
+            for _ in 0..2 {
+                caller.ended(&caller.start("x").await).await;
+            }
+            let body = caller.post("/agent/start", json!({"prompt": "x"})).await.refused(402, "THREAD_LIMIT_EXCEEDED");
+            let expected = json!({"detail": {
+                "message": "Maximum of 2 threads allowed.", "current_count": 2, "limit": 2,
+                "error_code": "THREAD_LIMIT_EXCEEDED",
+            }});
+            assert_eq!(body, expected);
+
+            let other = house.caller("bob");
+            let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano-2025-08-07"});
+            let body = other.post("/agent/start", asked).await.refused(402, "MODEL_ACCESS_DENIED");
+            let expected = json!({"detail": {
+                "message": "Your current subscription plan does not include access to openai/gpt-5-nano-2025-08-07. \
+                            Please upgrade your subscription.",
+                "tier_name": "free", "error_code": "MODEL_ACCESS_DENIED",
+            }});
+            assert_eq!(body, expected);
+            let asked = json!({"prompt": "x", "model_name": "kortix/basic"});
+            let run = other.post("/agent/start", asked).await.ok();
+            let ended = other.ended(&run).await;
+            assert_eq!((&ended["model_requested"], &ended["model_name"]), (&json!("kortix/basic"), &json!("kortix/minimax")));
+            let notices = other.events(&run, 0).await;
+            assert!(notices.iter().any(|event| event.data["notice"]["kind"] == "model_downgraded"), "{notices:?}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_private_installation_has_no_limits() {
+    let gate = Gate::new();
+    everywhere_with(
+        || Script::function({ let gate = gate.clone(); move |_| Turn::text("Yes.").held_by(&gate) }),
+        |config| config.limits = runyard::config::Limits::Off,
+        async |house| {
+            let caller = house.caller("ann");
+            for _ in 0..5 {
+                caller.start("x").await;
+            }
+            let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
+            caller.post("/agent/start", asked).await.ok();
+            gate.open();
+        },
+    )
+    .await;
+}

@@ -1,0 +1,57 @@
+//! What a crash leaves is taken up again: an answered start is durable, and the run ends exactly once.
+
+use runyard_upstream::{Gate, Script, Turn};
+use serde_json::json;
+
+use crate::house::{assert_whole, everywhere};
+
+#[tokio::test]
+async fn a_run_that_was_cut_off_is_taken_up_again() {
+    let gate = Gate::new();
+    everywhere(
+        || Script::function({ let gate = gate.clone(); move |received| match received.number {
+            0 => Turn::words(10).gate_after(3, &gate),
+            _ => Turn::text("After all."),
+        }}),
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            house.upstream.wait_for(1).await;
+            house.restart().await;
+            let caller = house.caller("ann");
+            let events = caller.events(&run, 0).await;
+            assert_whole(&events, 1);
+            assert_eq!(events.last().unwrap().data["status"]["status"], "completed");
+            assert!(events.iter().any(|event| event.data["notice"]["kind"] == "resumed"), "{events:?}");
+            assert!(events.iter().any(|event| event.data["message"]["text"] == "After all."), "{events:?}");
+            gate.open();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn runs_that_wait_are_there_after_a_restart() {
+    let gate = Gate::new();
+    crate::house::everywhere_with(
+        || Script::function({ let gate = gate.clone(); move |received| match received.number {
+            0 => Turn::text("First.").held_by(&gate),
+            _ => Turn::text("Then."),
+        }}),
+        |config| config.tiers[0].concurrent_runs = Some(3),
+        async |house| {
+            let caller = house.caller("ann");
+            let first = caller.start("x").await;
+            let body = json!({"prompt": "y", "thread_id": first["thread_id"]});
+            let second = caller.post("/agent/start", body).await.ok();
+            house.upstream.wait_for(1).await;
+            house.restart().await;
+            let caller = house.caller("ann");
+            for run in [&first, &second] {
+                assert_eq!(caller.ended(run).await["status"], "completed");
+            }
+            gate.open();
+        },
+    )
+    .await;
+}

@@ -1,0 +1,81 @@
+//! `StopRun`: one terminal event, whenever it comes.
+
+use runyard_upstream::{Call, Gate, Turn};
+use serde_json::json;
+
+use crate::house::{assert_whole, everywhere};
+
+#[tokio::test]
+async fn a_stop_reaches_into_the_models_stream() {
+    let gate = Gate::new();
+    everywhere(
+        || Turn::words(10).gate_after(5, &gate),
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            house.upstream.wait_for(1).await;
+            let path = format!("/agent-run/{}/stop", run["agent_run_id"].as_str().unwrap());
+            let asked = caller.post(&path, json!({})).await.ok();
+            assert_eq!(asked["stop_requested"], true);
+            let events = caller.events(&run, 0).await;
+            assert_whole(&events, 1);
+            assert_eq!(events.last().unwrap().data["status"]["status"], "stopped");
+            // Once more changes nothing, and the slot is free.
+            assert_eq!(caller.post(&path, json!({})).await.ok()["status"], "stopped");
+            assert_eq!(caller.events(&run, 0).await, events);
+            gate.open();
+            caller.start("y").await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_stop_ends_a_running_command() {
+    everywhere(
+        || Turn::calls([Call::new("bash", &json!({"command": "echo begun; sleep 600"}))]),
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
+            let mut stream = caller.request("GET", &path).send().await.unwrap();
+            let mut seen = String::new();
+            while !seen.contains("event: tool_output") {
+                let piece = stream.chunk().await.unwrap().unwrap();
+                seen.push_str(std::str::from_utf8(&piece).unwrap());
+            }
+            let path = format!("/agent-run/{}/stop", run["agent_run_id"].as_str().unwrap());
+            caller.post(&path, json!({})).await.ok();
+            let events = caller.events(&run, 0).await;
+            assert_whole(&events, 1);
+            assert_eq!(events.last().unwrap().data["status"]["status"], "stopped");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_waits_for_its_turn_stops_at_once() {
+    let gate = Gate::new();
+    crate::house::everywhere_with(
+        || Turn::text("First.").held_by(&gate),
+        |config| config.tiers[0].concurrent_runs = Some(3),
+        async |house| {
+            let caller = house.caller("ann");
+            let first = caller.start("x").await;
+            house.upstream.wait_for(1).await;
+            let body = json!({"prompt": "y", "thread_id": first["thread_id"]});
+            let second = caller.post("/agent/start", body.clone()).await.ok();
+            let mut refused = body.clone();
+            refused["if_busy"] = json!("reject");
+            caller.post("/agent/start", refused).await.refused(409, "THREAD_BUSY");
+            let path = format!("/agent-run/{}/stop", second["agent_run_id"].as_str().unwrap());
+            assert_eq!(caller.post(&path, json!({})).await.ok()["status"], "stopped");
+            assert_whole(&caller.events(&second, 0).await, 1);
+            assert_eq!(house.upstream.count(), 1);
+            gate.open();
+            assert_eq!(caller.ended(&first).await["status"], "completed");
+        },
+    )
+    .await;
+}

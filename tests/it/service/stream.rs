@@ -1,0 +1,135 @@
+//! Streams of events: from any cursor, without a gap, to the end.
+
+use futures::StreamExt;
+use runyard::v1;
+use runyard_upstream::{Gate, Turn};
+use serde_json::json;
+
+use crate::house::{Answer, PATIENCE, SseEvent, assert_whole, everywhere, parse_sse};
+
+fn words() -> Turn {
+    Turn::words(50)
+}
+
+#[tokio::test]
+async fn every_cursor_gives_exactly_the_rest() {
+    everywhere(words, async |house| {
+        let caller = house.caller("ann");
+        let run = caller.start("x").await;
+        let all = caller.events(&run, 0).await;
+        assert_whole(&all, 1);
+        let last = i64::try_from(all.len()).unwrap();
+        for after in 1..last {
+            let rest = caller.events(&run, after).await;
+            assert_eq!(rest, all[usize::try_from(after).unwrap()..], "after {after}");
+        }
+        let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
+        let at_end = caller.request("GET", &path).header("Last-Event-ID", last).send().await.unwrap();
+        assert_eq!(at_end.status(), 204);
+        let beyond = caller.request("GET", &path).header("Last-Event-ID", last + 1).send().await.unwrap();
+        Answer::of(beyond).await.refused(400, "CURSOR_BEYOND_END");
+        let text: String = all.iter().filter_map(|event| event.data["message_delta"]["text"].as_str()).collect();
+        let message = all.iter().find(|event| event.event == "message").unwrap();
+        assert_eq!(message.data["message"]["text"], text);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
+    let gate = Gate::new();
+    everywhere(
+        || Turn::words(40).gate_after(20, &gate),
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
+            let response = caller.request("GET", &path).send().await.unwrap();
+            assert_eq!(response.headers()["content-type"], "text/event-stream");
+            let mut body = response.bytes_stream();
+            let mut seen = String::new();
+            // Live: the first half arrives while the model is held.
+            while seen.matches("event: message_delta").count() < 10 {
+                let piece = tokio::time::timeout(PATIENCE, body.next()).await.unwrap().unwrap().unwrap();
+                seen.push_str(std::str::from_utf8(&piece).unwrap());
+            }
+            drop(body);
+            let whole = &seen[..seen.rfind("\n\n").unwrap() + 2];
+            let before = parse_sse(whole);
+            let cursor = before.last().unwrap().id.clone();
+            gate.open();
+            let request = caller.request("GET", &path).header("Last-Event-ID", &cursor);
+            let rest = parse_sse(&request.send().await.unwrap().text().await.unwrap());
+            let joined: Vec<SseEvent> = before.into_iter().chain(rest).collect();
+            assert_whole(&joined, 1);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn newline_json_and_grpc_say_the_same() {
+    everywhere(words, async |house| {
+        let caller = house.caller("ann");
+        let run = caller.start("x").await;
+        let sse = caller.events(&run, 0).await;
+        let run_id = run["agent_run_id"].as_str().unwrap();
+        let path = format!("/agent-run/{run_id}/stream");
+        let lines = caller.request("GET", &path).header("accept", "application/x-ndjson").send().await.unwrap();
+        let lines = lines.text().await.unwrap();
+        let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines, sse.iter().map(|event| event.data.clone()).collect::<Vec<_>>());
+
+        let request = v1::StreamRunRequest { agent_run_id: run_id.to_owned(), after_sequence: 0 };
+        let stream = caller.runs().await.stream_run(caller.signed(request)).await.unwrap().into_inner();
+        let events: Vec<v1::RunEvent> = stream.map(Result::unwrap).collect().await;
+        let sequences: Vec<i64> = events.iter().map(|event| event.sequence).collect();
+        assert_eq!(sequences, (1..=i64::try_from(sse.len()).unwrap()).collect::<Vec<_>>());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_slow_reader_loses_nothing_and_holds_nobody_up() {
+    everywhere(
+        || Turn::words(5000),
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
+            // Opened and not read, while another reader sees the whole run.
+            let slow = caller.request("GET", &path).send().await.unwrap();
+            assert_whole(&caller.events(&run, 0).await, 1);
+            assert_whole(&parse_sse(&slow.text().await.unwrap()), 1);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn many_runs_in_one_stream() {
+    everywhere(
+        || [Turn::words(5), Turn::words(5)],
+        async |house| {
+            let caller = house.caller("ann");
+            let first = caller.start("x").await;
+            caller.ended(&first).await;
+            let second = caller.start("y").await;
+            let runs = json!({"runs": [
+                {"agent_run_id": first["agent_run_id"], "after_sequence": 2},
+                {"agent_run_id": second["agent_run_id"]},
+            ]});
+            let events = parse_sse(&caller.post("/agent-runs/stream", runs).await.text);
+            for (run, after) in [(&first, 2), (&second, 0)] {
+                let expected: Vec<_> = caller.events(run, after).await.into_iter().map(|event| event.data).collect();
+                let got: Vec<_> = events
+                    .iter()
+                    .filter(|event| event.data["agent_run_id"] == run["agent_run_id"])
+                    .map(|event| event.data.clone())
+                    .collect();
+                assert_eq!(got, expected);
+            }
+        },
+    )
+    .await;
+}
