@@ -58,11 +58,11 @@ impl<'j> Keys<'j> {
     const FEW: usize = 16;
 
     /// Notes a key; false when it was there.
-    fn insert(&mut self, key: &Cow<'j, str>) -> bool {
-        if self.many.contains(key) || self.few.contains(key) {
+    fn insert(&mut self, key: Cow<'j, str>) -> bool {
+        if self.many.contains(&key) || self.few.contains(&key) {
             return false;
         }
-        self.few.push(key.clone());
+        self.few.push(key);
         if self.few.len() > Self::FEW {
             self.many.extend(self.few.drain(..));
         }
@@ -254,7 +254,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
             self.value(value_field.kind, wire)
                 .map_err(|error| error.at_key(&name))?;
             close(wire, start);
-            if !keys.insert(&name) {
+            if !keys.insert(name.clone()) {
                 return Err(CodecError::text("must not be there twice").at_key(&name));
             }
         }
