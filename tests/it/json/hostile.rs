@@ -182,6 +182,43 @@ fn depth_and_length_are_bounded() {
 }
 
 #[test]
+fn a_key_is_refused_wherever_it_stood_before() {
+    for count in [1, 2, 16, 17, 18, 40] {
+        let entries: Vec<String> = (0..count).map(|at| format!("\"k{at}\":\"\"")).collect();
+        let map = |entries: &[String]| format!("{{\"m_string\":{{{}}}}}", entries.join(","));
+        assert_eq!(refusal(map(&entries).as_bytes()), "taken");
+        for again in 0..count {
+            let mut twice = entries.clone();
+            twice.push(format!("\"k{again}\":\"\""));
+            assert_eq!(
+                refusal(map(&twice).as_bytes()),
+                format!("m_string[\"k{again}\"]: must not be there twice")
+            );
+        }
+    }
+}
+
+#[test]
+fn lengths_of_any_size_are_written() {
+    for length in [
+        0, 1, 118, 119, 120, 127, 128, 16_370, 16_383, 16_384, 65_536, 2_097_140, 2_097_152,
+    ] {
+        let text = "é".repeat(length / 2) + &"x".repeat(length % 2);
+        let json = format!("{{\"inner\":{{\"inner\":{{\"text\":\"{text}\"}},\"inners\":[{{}},{{\"text\":\"y\"}}]}}}}");
+        let wire = EVERYTHING
+            .decode("runyard.test.Inner", Runyard, json.as_bytes())
+            .unwrap();
+        let descriptor = EVERYTHING.pool.get_message_by_name("runyard.test.Inner").unwrap();
+        let oracle = prost_reflect::DynamicMessage::decode(descriptor, wire.as_slice()).unwrap();
+        let mut expected: serde_json::Value = serde_json::from_str(&json).unwrap();
+        if length == 0 {
+            expected["inner"]["inner"] = serde_json::json!({});
+        }
+        assert_eq!(serde_json::to_value(&oracle).unwrap(), expected, "{length}");
+    }
+}
+
+#[test]
 fn wrong_bytes_are_an_error_of_ours() {
     let table: &[(&[u8], &str)] = &[
         (b"\x0a", "the bytes end in the middle of a field"),
