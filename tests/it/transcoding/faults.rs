@@ -157,7 +157,7 @@ async fn headers_say_what_to_do() {
     for (wait, header) in [
         (Duration::from_millis(1500), "2"),
         (Duration::ZERO, "1"),
-        (Duration::from_secs(60), "60"),
+        (Duration::from_mins(1), "60"),
     ] {
         let refused = told(move || Error::new(Code::Throttled, "slowly").retry_after(wait)).await;
         assert_eq!(
@@ -256,7 +256,8 @@ fn every_error_survives_the_way_as_a_status() {
 
 #[tokio::test]
 async fn errors_that_tonic_makes_have_a_kind_too() {
-    const CASES: &[(fn() -> Status, u16, &str)] = &[
+    type Case = (fn() -> Status, u16, &'static str);
+    const CASES: &[Case] = &[
         (
             || Status::internal("failed to decode Protobuf message: invalid varint"),
             400,
