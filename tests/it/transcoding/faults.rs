@@ -1,6 +1,9 @@
 //! Errors: from a core error through the Status to HTTP, byte for byte as the seeds print them.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::HeaderMap;
 use runyard::{
@@ -191,6 +194,32 @@ async fn what_caused_an_internal_error_is_never_sent() {
     let status = Status::from(Error::internal("x", std::io::Error::other("SECRET")));
     assert!(!format!("{status:?}").contains("SECRET"));
     assert!(!String::from_utf8_lossy(status.details()).contains("SECRET"));
+}
+
+#[test]
+fn what_caused_an_internal_error_is_logged_once() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let _ = Status::from(Error::internal("the database is away", std::io::Error::other("disk full")));
+        let _ = Status::from(Error::invalid("the caller's own fault"));
+    });
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.matches("disk full").count(), 1, "{text}");
+    assert!(text.contains("ERROR") && text.contains("INTERNAL"), "{text}");
+    assert!(!text.contains("own fault"), "{text}");
 }
 
 #[test]
