@@ -8,6 +8,7 @@ mod body;
 pub mod fault;
 mod frames;
 mod multipart;
+pub mod openapi;
 mod request;
 pub mod response;
 pub mod route;

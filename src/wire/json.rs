@@ -1,6 +1,6 @@
 //! JSON for protobuf messages, straight between wire bytes and text.
 //!
-//! Called by the transcoder and the OpenAPI document. A [`Codec`] holds tables compiled once from the descriptors; there is
+//! Called by the transcoder and the `OpenAPI` document. A [`Codec`] holds tables compiled once from the descriptors; there is
 //! no generated code and no tree of values in between. Two dialects: canonical proto3 JSON for other people's contracts,
 //! and the one in which our own services answer. The invariant: no input, text or bytes, makes it panic, and what it
 //! decodes is never nested deeper than prost will read.
@@ -9,8 +9,11 @@ mod decode;
 mod decode_known;
 mod encode;
 mod encode_known;
+mod enums;
 mod error;
 mod parse;
+mod print;
+mod slots;
 mod tables;
 mod text;
 mod time;
@@ -18,15 +21,15 @@ mod wire;
 
 use prost_reflect::DescriptorPool;
 
-pub use self::error::CodecError;
 use self::{
     decode::Decoder,
     encode::Encoder,
     tables::{Field, Kind, Known, Shape, Tables},
 };
+pub use self::{enums::short_enum_name, error::CodecError};
 
 /// Which JSON is spoken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Canonical proto3 JSON.
     Canonical,

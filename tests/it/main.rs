@@ -11,6 +11,7 @@ mod command_line;
 mod engine;
 mod json;
 mod llm;
+mod openapi;
 mod sandbox;
 mod tools;
 mod transcoding;

@@ -26,7 +26,7 @@ pub(super) struct Decoder<'c, 'j> {
 #[derive(Debug, Default)]
 struct Seen {
     first: [u128; 2],
-    others: HashSet<usize>,
+    others: Vec<(usize, usize)>,
 }
 
 impl Seen {
@@ -36,12 +36,37 @@ impl Seen {
     /// Notes an index; false when it was there.
     fn insert(&mut self, group: usize, index: usize) -> bool {
         if index >= 128 {
-            return self.others.insert(index * 2 + group);
+            let new = !self.others.contains(&(group, index));
+            self.others.push((group, index));
+            return new;
         }
         let bit = 1 << index;
         let new = self.first[group] & bit == 0;
         self.first[group] |= bit;
         new
+    }
+}
+
+/// The keys of a map that have been met. Most maps are small, and looking through a few keys is cheaper than hashing them.
+#[derive(Debug, Default)]
+struct Keys<'j> {
+    few: Vec<Cow<'j, str>>,
+    many: HashSet<Cow<'j, str>>,
+}
+
+impl<'j> Keys<'j> {
+    const FEW: usize = 16;
+
+    /// Notes a key; false when it was there.
+    fn insert(&mut self, key: &Cow<'j, str>) -> bool {
+        if self.many.contains(key) || self.few.contains(key) {
+            return false;
+        }
+        self.few.push(key.clone());
+        if self.few.len() > Self::FEW {
+            self.many.extend(self.few.drain(..));
+        }
+        true
     }
 }
 
@@ -217,7 +242,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         };
         self.json.enter()?;
         self.descend()?;
-        let mut keys: HashSet<Cow<'j, str>> = HashSet::new();
+        let mut keys = Keys::default();
         let mut first = true;
         while let Some(key) = self.json.key(&mut first)? {
             let name = key.text();
@@ -229,10 +254,9 @@ impl<'c, 'j> Decoder<'c, 'j> {
             self.value(value_field.kind, wire)
                 .map_err(|error| error.at_key(&name))?;
             close(wire, start);
-            if keys.contains(&name) {
+            if !keys.insert(&name) {
                 return Err(CodecError::text("must not be there twice").at_key(&name));
             }
-            keys.insert(name);
         }
         self.ascend();
         Ok(())

@@ -2,7 +2,8 @@
 
 use super::{
     CodecError, Dialect,
-    encode::{Encoder, print, text},
+    encode::Encoder,
+    print::{print, text},
     tables::{Kind, Known, Message},
     time::{self, Fraction},
     wire::{Records, low_half},
@@ -20,39 +21,39 @@ impl<'c> Encoder<'c> {
         wire: &[u8],
         json: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
-        let base = self.index(table, wire)?;
+        let base = self.slots.index(table, wire)?;
         match known {
             Known::Empty => json.extend_from_slice(b"{}"),
             Known::Timestamp | Known::Duration => self.time(known, table, base, json)?,
             Known::FieldMask => field_mask(wire, json)?,
             Known::Wrapper => {
                 if let [field, ..] = table.fields.as_slice() {
-                    let slot = self.slot(table, base, field.number);
+                    let slot = self.slots.slot(table, base, field.number);
                     self.single(field, slot, wire, json)?;
                 }
             }
             Known::Struct => {
                 if let [fields, ..] = table.fields.as_slice() {
-                    let slot = self.slot(table, base, fields.number);
+                    let slot = self.slots.slot(table, base, fields.number);
                     self.map(fields, slot, wire, json)?;
                 }
             }
             Known::List => {
                 if let [values, ..] = table.fields.as_slice() {
-                    let slot = self.slot(table, base, values.number);
+                    let slot = self.slots.slot(table, base, values.number);
                     self.list(values, slot, wire, json)?;
                 }
             }
             Known::Value => self.any_value(table, base, wire, json)?,
             Known::Any => self.any(table, base, wire, json)?,
         }
-        self.release(base);
+        self.slots.release(base);
         Ok(())
     }
 
     fn time(&self, known: Known, table: &Message, base: usize, json: &mut Vec<u8>) -> Result<(), CodecError> {
-        let seconds = self.slot(table, base, 1).value.cast_signed();
-        let nanos = low_half(self.slot(table, base, 2).value).cast_signed();
+        let seconds = self.slots.slot(table, base, 1).value.cast_signed();
+        let nanos = low_half(self.slots.slot(table, base, 2).value).cast_signed();
         let fraction = match self.dialect {
             Dialect::Canonical => Fraction::Optional,
             Dialect::Runyard => Fraction::Milliseconds,
@@ -74,7 +75,7 @@ impl<'c> Encoder<'c> {
         wire: &[u8],
         json: &mut Vec<u8>,
     ) -> Result<(), CodecError> {
-        let Some((field, slot)) = self.member(table, base, 0) else {
+        let Some((field, slot)) = self.slots.member(table, base, 0) else {
             return print(&(), json);
         };
         if field.kind != Kind::Double {
@@ -93,7 +94,7 @@ impl<'c> Encoder<'c> {
 
     fn any(&mut self, table: &'c Message, base: usize, wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         let tables = self.tables;
-        let (url, value) = (self.slot(table, base, 1), self.slot(table, base, 2));
+        let (url, value) = (self.slots.slot(table, base, 1), self.slots.slot(table, base, 2));
         let [url_field, value_field, ..] = table.fields.as_slice() else {
             return Err(CodecError::wire("this is not google.protobuf.Any"));
         };

@@ -121,14 +121,16 @@ impl<'j> Parser<'j> {
         let start = self.at;
         let mut escaped = false;
         loop {
+            let rest = &self.text.as_bytes()[self.at..];
+            let plain = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20));
+            self.at += plain.unwrap_or(rest.len());
             match self.byte() {
                 Some(b'"') => break,
                 Some(b'\\') => {
                     escaped = true;
                     self.escape()?;
                 }
-                Some(0..0x20) => return Err(self.wrong("a control character must be escaped")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.wrong("a control character must be escaped")),
                 None => return Err(self.wrong("the string does not end")),
             }
         }

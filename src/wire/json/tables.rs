@@ -5,15 +5,12 @@
 
 use std::collections::HashMap;
 
-use prost_reflect::{DescriptorPool, EnumDescriptor, ExtensionDescriptor, FieldDescriptor, MessageDescriptor, Value};
+use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, MessageDescriptor, Value};
 
-use super::{Dialect, MessageId};
+use super::{Dialect, MessageId, enums::Enum};
 
 /// The option that leaves a key out when the field is unset.
 const OMIT_UNSET: &str = "runyard.v1.omit_unset";
-
-/// How many names of an enum an error's sentence tells.
-const MAX_NAMES: usize = 12;
 
 /// Field numbers up to here are found by one array access.
 const DENSE: u32 = 256;
@@ -46,7 +43,6 @@ pub(super) enum Known {
 /// A message: its fields in the order of the proto file.
 #[derive(Debug)]
 pub(super) struct Message {
-    pub name: Box<str>,
     pub known: Option<Known>,
     pub fields: Vec<Field>,
     pub oneofs: usize,
@@ -110,22 +106,6 @@ pub(super) enum Presence {
     Explicit,
     /// A member of the oneof with this index.
     Oneof(u16),
-}
-
-/// An enum.
-#[derive(Debug)]
-pub(super) struct Enum {
-    /// `google.protobuf.NullValue`, whose one value is JSON's null.
-    pub is_null: bool,
-    values: HashMap<i32, EnumValue>,
-    full_names: HashMap<Box<str>, i32>,
-    short_names: HashMap<Box<str>, i32>,
-}
-
-#[derive(Debug)]
-struct EnumValue {
-    canonical: Box<str>,
-    short: Option<Box<str>>,
 }
 
 impl Tables {
@@ -215,7 +195,6 @@ impl Compiler<'_> {
             names.insert(field.name.clone(), index);
         }
         Message {
-            name: message.full_name().into(),
             known: known(message.full_name()),
             oneofs: message.oneofs().len(),
             names,
@@ -354,76 +333,4 @@ impl Presence {
             Self::Implicit | Self::Explicit => None,
         }
     }
-}
-
-impl Enum {
-    fn compile(descriptor: &EnumDescriptor) -> Self {
-        let prefix = screaming(descriptor.name());
-        let mut table = Self {
-            is_null: descriptor.full_name() == "google.protobuf.NullValue",
-            values: HashMap::new(),
-            full_names: HashMap::new(),
-            short_names: HashMap::new(),
-        };
-        for value in descriptor.values() {
-            let rest = value.name().strip_prefix(&prefix).filter(|rest| !rest.is_empty());
-            let short: Box<str> = rest.unwrap_or(value.name()).to_ascii_lowercase().into();
-            let unspecified = value.number() == 0 && value.name().ends_with("UNSPECIFIED");
-            table.full_names.insert(value.name().into(), value.number());
-            table.short_names.entry(short.clone()).or_insert(value.number());
-            // Of two names for one number the first one prints.
-            table.values.entry(value.number()).or_insert_with(|| EnumValue {
-                canonical: value.name().into(),
-                short: (!unspecified).then_some(short),
-            });
-        }
-        table
-    }
-
-    /// What a number prints as: a name, or nothing when it prints null; `None` when the enum does not know it.
-    pub fn name(&self, number: i32, dialect: Dialect) -> Option<Option<&str>> {
-        let value = self.values.get(&number)?;
-        Some(match dialect {
-            Dialect::Canonical => (!self.is_null).then_some(&*value.canonical),
-            Dialect::Runyard => value.short.as_deref().filter(|_| !self.is_null),
-        })
-    }
-
-    /// The number of a name in this dialect.
-    pub fn number(&self, name: &str, dialect: Dialect) -> Option<i32> {
-        let full = self.full_names.get(name);
-        match dialect {
-            Dialect::Canonical => full.copied(),
-            Dialect::Runyard => full.or_else(|| self.short_names.get(name)).copied(),
-        }
-    }
-
-    /// The names that this dialect prints, in the order of their numbers, for an error's sentence.
-    pub fn names(&self, dialect: Dialect) -> String {
-        let mut numbers: Vec<i32> = self.values.keys().copied().collect();
-        numbers.sort_unstable();
-        let names = numbers
-            .iter()
-            .filter_map(|number| self.name(*number, dialect).flatten());
-        names
-            .take(MAX_NAMES)
-            .map(|name| format!("\"{name}\""))
-            .collect::<Vec<_>>()
-            .join(", ")
-    }
-}
-
-/// `RunStatus` becomes `RUN_STATUS_`.
-fn screaming(name: &str) -> String {
-    let mut prefix = String::with_capacity(name.len() + 4);
-    let mut previous = '_';
-    for character in name.chars() {
-        if character.is_ascii_uppercase() && (previous.is_ascii_lowercase() || previous.is_ascii_digit()) {
-            prefix.push('_');
-        }
-        prefix.push(character.to_ascii_uppercase());
-        previous = character;
-    }
-    prefix.push('_');
-    prefix
 }

@@ -13,13 +13,17 @@ use base64::{
 use super::{
     CodecError, Dialect, MessageId,
     decode::Decoder,
+    enums::Enum,
     parse::is_number,
-    tables::{Enum, Field, Kind, Known, Message, Shape, Tables},
+    tables::{Field, Kind, Known, Message, Shape, Tables},
     wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint, zigzag},
 };
 
 /// What is wrong with a text.
 pub(super) type Refusal = &'static str;
+
+const NOT_WHOLE: Refusal = "must be a whole number";
+const OUT_OF_RANGE: Refusal = "is out of range";
 
 const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
     .with_decode_allow_trailing_bits(true)
@@ -189,41 +193,45 @@ pub(super) fn put_number(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(
 }
 
 fn whole<T: FromStr + TryFrom<i128>>(text: &str) -> Result<T, Refusal> {
-    const OUT_OF_RANGE: Refusal = "is out of range";
     if !is_number(text) {
-        return Err("must be a whole number");
+        return Err(NOT_WHOLE);
     }
     if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) && text != "-0" {
         return text.parse().map_err(|_| OUT_OF_RANGE);
     }
-    let number = exact(text).ok_or("must be a whole number")?.ok_or(OUT_OF_RANGE)?;
-    T::try_from(number).map_err(|_| OUT_OF_RANGE)
+    T::try_from(exact(text)?).map_err(|_| OUT_OF_RANGE)
 }
 
-/// The whole number that a JSON number is, exactly; nothing when it is not whole, and within that nothing when it is huge.
-fn exact(text: &str) -> Option<Option<i128>> {
+/// The whole number that a JSON number is, exactly.
+fn exact(text: &str) -> Result<i128, Refusal> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
     let fraction = fraction.trim_end_matches('0');
     let digits = format!("{whole}{fraction}");
-    if digits.trim_start_matches('-').bytes().all(|byte| byte == b'0') {
-        return Some(Some(0));
-    }
     let significant = digits.trim_end_matches('0');
+    if significant.trim_start_matches('-').is_empty() {
+        return Ok(0);
+    }
     // An exponent that does not fit is as good as one that makes the number huge, or tiny.
     let negative = exponent.starts_with('-');
     let exponent: i64 = exponent
         .parse()
         .unwrap_or(if negative { i64::MIN / 2 } else { i64::MAX / 2 });
-    let zeros = i64::try_from(digits.len() - significant.len()).ok()?;
-    let shift = exponent
-        .saturating_add(zeros)
-        .saturating_sub(i64::try_from(fraction.len()).ok()?);
+    let zeros = i64::try_from(digits.len() - significant.len()).map_err(|_| OUT_OF_RANGE)?;
+    let fraction = i64::try_from(fraction.len()).map_err(|_| OUT_OF_RANGE)?;
+    let shift = exponent.saturating_add(zeros).saturating_sub(fraction);
     if shift < 0 {
-        return None;
+        return Err(NOT_WHOLE);
     }
-    let power = u32::try_from(shift).ok().and_then(|shift| 10_i128.checked_pow(shift));
-    Some(power.and_then(|power| significant.parse::<i128>().ok()?.checked_mul(power)))
+    let power = u32::try_from(shift)
+        .ok()
+        .and_then(|shift| 10_i128.checked_pow(shift))
+        .ok_or(OUT_OF_RANGE)?;
+    significant
+        .parse::<i128>()
+        .ok()
+        .and_then(|number| number.checked_mul(power))
+        .ok_or(OUT_OF_RANGE)
 }
 
 fn double(text: &str) -> Result<f64, Refusal> {
@@ -234,7 +242,7 @@ fn double(text: &str) -> Result<f64, Refusal> {
             .parse()
             .ok()
             .filter(|number: &f64| number.is_finite())
-            .ok_or("is out of range"),
+            .ok_or(OUT_OF_RANGE),
     }
 }
 
@@ -247,7 +255,7 @@ fn single(text: &str) -> Result<f32, Refusal> {
             .parse()
             .ok()
             .filter(|number: &f32| number.is_finite())
-            .ok_or("is out of range"),
+            .ok_or(OUT_OF_RANGE),
     }
 }
 

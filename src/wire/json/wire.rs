@@ -250,15 +250,12 @@ pub(super) fn open(wire: &mut Vec<u8>) -> usize {
 /// Ends a payload that `open` began, by writing its length before it.
 pub(super) fn close(wire: &mut Vec<u8>, start: usize) {
     let end = wire.len();
+    let mut length = [0; 10];
     put_varint(wire, (end - start) as u64);
-    let length_bytes = wire.len() - end;
-    if length_bytes == 1 {
-        if let Some(length) = wire.pop() {
-            wire[start - 1] = length;
-        }
-        return;
-    }
-    // The length stands behind the payload now; bring it to the front, over the placeholder.
-    wire[start - 1..].rotate_right(length_bytes);
-    wire.remove(start - 1 + length_bytes);
+    let length = &mut length[..wire.len() - end];
+    length.copy_from_slice(&wire[end..]);
+    // The placeholder has room for one byte; the payload makes room for the others.
+    wire.truncate(end + length.len() - 1);
+    wire.copy_within(start..end, start + length.len() - 1);
+    wire[start - 1..start - 1 + length.len()].copy_from_slice(length);
 }

@@ -138,15 +138,14 @@ fn one(kind: &Kind, range: Range, depth: u32, no_nulls: bool, random: &mut impl 
         Kind::String => Value::String(string(random)),
         Kind::Bytes => Value::Bytes((0..random.random_range(0..20)).map(|_| random.random::<u8>()).collect()),
         Kind::Double => Value::F64(double(random)),
-        #[expect(clippy::cast_possible_truncation, reason = "any float will do")]
         Kind::Float => Value::F32(match random.random_range(0..4) {
             0 => 0.0,
-            1 => random.random_range(-100..100) as f32,
+            1 => f32::from(random.random_range(-100i16..100)),
             _ => random.random::<f32>() * 10f32.powi(random.random_range(-30..30)),
         }),
-        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(wild(random).cast_signed() as i32),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => Value::I32(narrow(random).cast_signed()),
         Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => Value::I64(wild(random).cast_signed()),
-        Kind::Uint32 | Kind::Fixed32 => Value::U32(wild(random) as u32),
+        Kind::Uint32 | Kind::Fixed32 => Value::U32(narrow(random)),
         Kind::Uint64 | Kind::Fixed64 => Value::U64(wild(random)),
     }
 }
@@ -178,6 +177,15 @@ fn wild(random: &mut impl Rng) -> u64 {
         2 => u64::MAX - random.random_range(0..200),
         3 => (1 << 63) - random.random_range(0..2),
         4 => (1 << 53) + random.random_range(0..4),
+        _ => random.random(),
+    }
+}
+
+fn narrow(random: &mut impl Rng) -> u32 {
+    match random.random_range(0..4) {
+        0 => random.random_range(0..200),
+        1 => u32::MAX - random.random_range(0..200),
+        2 => (1 << 31) - random.random_range(0..2),
         _ => random.random(),
     }
 }

@@ -1,0 +1,66 @@
+//! The comments of the proto files, as descriptions.
+//!
+//! Used by the `OpenAPI` document. What is written above a thing in its file is what a reader of the document sees.
+
+use std::collections::HashMap;
+
+use prost_reflect::{DescriptorPool, FileDescriptor};
+use serde_json::{Map, Value};
+
+/// The comments above everything in a pool.
+#[derive(Debug)]
+pub(super) struct Comments {
+    by_place: HashMap<(String, Vec<i32>), String>,
+}
+
+impl Comments {
+    /// Gathers the comments of every file.
+    pub fn of(pool: &DescriptorPool) -> Self {
+        let mut by_place = HashMap::new();
+        for file in pool.files() {
+            let info = file
+                .file_descriptor_proto()
+                .source_code_info
+                .clone()
+                .unwrap_or_default();
+            for location in info.location {
+                let text = tidy(location.leading_comments());
+                if !text.is_empty() {
+                    by_place.insert((file.name().to_owned(), location.path), text);
+                }
+            }
+        }
+        Self { by_place }
+    }
+
+    /// The comment above the thing at this place of a file; empty when there is none.
+    pub fn at(&self, file: &FileDescriptor, path: &[i32]) -> &str {
+        self.by_place
+            .get(&(file.name().to_owned(), path.to_vec()))
+            .map_or("", String::as_str)
+    }
+
+    /// Adds the comment as a description, when there is one.
+    pub fn describe(&self, file: &FileDescriptor, path: &[i32], schema: &mut Map<String, Value>) {
+        let text = self.at(file, path);
+        if !text.is_empty() {
+            schema.insert("description".to_owned(), text.into());
+        }
+    }
+}
+
+/// Lines of one paragraph become one line.
+fn tidy(comment: &str) -> String {
+    let paragraphs = comment.split("\n\n").map(|paragraph| {
+        let lines: Vec<&str> = paragraph
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty())
+            .collect();
+        lines.join(" ")
+    });
+    paragraphs
+        .filter(|paragraph| !paragraph.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n\n")
+}

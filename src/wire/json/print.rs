@@ -1,0 +1,72 @@
+//! Scalars as JSON text.
+//!
+//! Used by the encoder. Escapes and digits are `serde_json`'s.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+use serde::Serialize;
+
+use super::{
+    CodecError,
+    tables::Kind,
+    wire::{low_half, unzigzag},
+};
+
+/// Prints a value that serde knows.
+pub(super) fn print<T: Serialize + ?Sized>(value: &T, json: &mut Vec<u8>) -> Result<(), CodecError> {
+    serde_json::to_writer(json, value).map_err(|_| CodecError::wire("a value cannot be printed"))
+}
+
+/// The text that bytes are.
+pub(super) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
+    std::str::from_utf8(bytes).map_err(|_| CodecError::wire("a string is not valid UTF-8"))
+}
+
+/// Prints a number or a boolean.
+pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), CodecError> {
+    match kind {
+        Kind::Double => float(f64::from_bits(value), f64::from_bits(value), json),
+        Kind::Float => {
+            let value = f32::from_bits(low_half(value));
+            float(value, value.into(), json)
+        }
+        Kind::Int32 | Kind::Sfixed32 => print(&low_half(value).cast_signed(), json),
+        Kind::Uint32 | Kind::Fixed32 => print(&low_half(value), json),
+        Kind::Sint32 => print(&unzigzag(low_half(value).into()), json),
+        Kind::Int64 | Kind::Sfixed64 => print(&value.cast_signed(), json),
+        Kind::Sint64 => print(&unzigzag(value), json),
+        Kind::Bool => print(&(value != 0), json),
+        _ => print(&value, json),
+    }
+}
+
+/// Prints a float in its own width; JSON has no numbers for three of its values.
+fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), CodecError> {
+    if wide.is_finite() {
+        print(&value, json)
+    } else if wide.is_nan() {
+        print("NaN", json)
+    } else {
+        print(if wide > 0.0 { "Infinity" } else { "-Infinity" }, json)
+    }
+}
+
+/// Prints bytes in base64.
+pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
+    let too_long = || CodecError::wire("the bytes are too many to print");
+    json.push(b'"');
+    let start = json.len();
+    json.resize(start + base64::encoded_len(bytes.len(), true).ok_or_else(too_long)?, 0);
+    BASE64_STANDARD
+        .encode_slice(bytes, &mut json[start..])
+        .map_err(|_| too_long())?;
+    json.push(b'"');
+    Ok(())
+}
+
+/// Puts a comma before every element but the first.
+pub(super) fn separate(count: &mut usize, json: &mut Vec<u8>) {
+    if *count > 0 {
+        json.push(b',');
+    }
+    *count += 1;
+}

@@ -1,0 +1,210 @@
+//! The document says what the router does: every rule is in it, and nothing in it leads nowhere.
+
+use std::{collections::BTreeSet, sync::LazyLock};
+
+use prost_reflect::DescriptorPool;
+use runyard::wire::{
+    http::{openapi, route::Router},
+    json::Codec,
+};
+use serde_json::Value;
+
+static DOCUMENT: LazyLock<(Router, Value)> = LazyLock::new(|| {
+    let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
+    let router = Router::new(&pool, &Codec::new(&pool)).unwrap();
+    let document = openapi::document(router.rules());
+    (router, document)
+});
+
+fn document() -> &'static Value {
+    &DOCUMENT.1
+}
+
+/// What is at a pointer such as `/paths/~1agents/get`.
+fn at(pointer: &str) -> &'static Value {
+    document()
+        .pointer(pointer)
+        .unwrap_or_else(|| panic!("nothing at {pointer}"))
+}
+
+fn operations() -> Vec<(&'static str, &'static str, &'static Value)> {
+    let paths = at("/paths").as_object().unwrap();
+    let all = paths.iter().flat_map(|(path, item)| {
+        let item = item.as_object().unwrap();
+        item.iter()
+            .map(move |(verb, operation)| (path.as_str(), verb.as_str(), operation))
+    });
+    all.collect()
+}
+
+fn walk<'v>(value: &'v Value, visit: &mut impl FnMut(&'v str, &'v Value)) {
+    match value {
+        Value::Object(entries) => {
+            for (key, value) in entries {
+                visit(key, value);
+                walk(value, visit);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| walk(value, visit)),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_rule_has_one_operation_and_every_operation_its_own_id() {
+    let rules = DOCUMENT.0.rules();
+    let operations = operations();
+    assert_eq!(
+        operations.len(),
+        rules.len(),
+        "a path stands there once, without the prefix"
+    );
+    let ids: BTreeSet<&str> = operations
+        .iter()
+        .map(|(.., operation)| operation["operationId"].as_str().unwrap())
+        .collect();
+    assert_eq!(ids.len(), rules.len(), "{ids:?}");
+    for rule in rules {
+        let method = &rule.method.descriptor;
+        let id = format!("{}_{}", method.parent_service().name(), method.name());
+        assert!(ids.contains(id.as_str()), "{id}");
+    }
+    // Additional bindings are there, too.
+    assert_eq!(
+        at("/paths/~1agents~1{agent_id}/put/operationId"),
+        "AgentService_UpdateAgent"
+    );
+    assert_eq!(
+        at("/paths/~1agents~1{agent_id}/patch/operationId"),
+        "AgentService_UpdateAgent2"
+    );
+    assert_eq!(at("/servers/1/url"), "/v1");
+}
+
+#[test]
+fn every_reference_leads_somewhere_and_every_component_is_referred_to() {
+    let mut targets = BTreeSet::new();
+    walk(document(), &mut |key, value| {
+        if key == "$ref" {
+            targets.insert(value.as_str().unwrap());
+        }
+    });
+    assert!(targets.len() > 50, "{}", targets.len());
+    for target in &targets {
+        at(target.strip_prefix('#').unwrap());
+    }
+    for name in at("/components/schemas").as_object().unwrap().keys() {
+        assert!(
+            targets.contains(format!("#/components/schemas/{name}").as_str()),
+            "{name} is of no use"
+        );
+    }
+}
+
+#[test]
+fn every_variable_of_a_path_is_a_parameter_and_names_are_unique() {
+    for (path, verb, operation) in operations() {
+        let parameters = operation["parameters"].as_array().unwrap();
+        let mut seen = BTreeSet::new();
+        for parameter in parameters {
+            let (name, place) = (parameter["name"].as_str().unwrap(), parameter["in"].as_str().unwrap());
+            assert!(seen.insert((name, place)), "{verb} {path}: {name} twice");
+            assert_eq!(
+                place == "path",
+                path.contains(&format!("{{{name}}}")),
+                "{verb} {path}: {name}"
+            );
+        }
+        assert_eq!(
+            path.matches('{').count(),
+            seen.iter().filter(|(_, place)| *place == "path").count(),
+            "{verb} {path}"
+        );
+        for status in ["200", "400", "401", "402", "default"] {
+            assert!(operation["responses"].get(status).is_some(), "{verb} {path}: {status}");
+        }
+        assert!(
+            !operation["summary"].as_str().unwrap().is_empty(),
+            "{verb} {path} has no comment"
+        );
+    }
+}
+
+#[test]
+fn a_form_a_stream_and_raw_bytes_are_what_they_are() {
+    let form = at("/paths/~1agent~1start/post/requestBody/content/multipart~1form-data/schema/properties");
+    assert_eq!(form["files"]["items"]["format"], "binary");
+    assert_eq!(form["prompt"]["type"], serde_json::json!(["string", "null"]));
+    assert_eq!(form["if_busy"]["anyOf"][0]["$ref"], "#/components/schemas/IfBusy");
+    at("/paths/~1agent~1start/post/requestBody/content/application~1json/schema/$ref");
+
+    let stream = at("/paths/~1agent-run~1{agent_run_id}~1stream/get");
+    let content = &stream["responses"]["200"]["content"];
+    assert_eq!(
+        content["text/event-stream"]["schema"]["x-event-data"]["$ref"],
+        "#/components/schemas/RunEvent"
+    );
+    assert_eq!(
+        content["application/x-ndjson"]["schema"]["$ref"],
+        "#/components/schemas/RunEvent"
+    );
+    assert!(stream["responses"].get("204").is_some());
+    let names: Vec<_> = stream["parameters"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["name"].as_str().unwrap())
+        .collect();
+    assert_eq!(names, ["agent_run_id", "after_sequence", "Last-Event-ID", "last_id"]);
+
+    let omitted = at("/components/schemas/StartRunResponse/properties/sandbox_id/type");
+    assert_eq!(
+        omitted, "string",
+        "it has no key when there is none, so it is never null"
+    );
+    let raw = at("/paths/~1sandboxes~1{sandbox_id}~1files~1content/get/responses");
+    assert_eq!(
+        raw["200"]["content"]["application/octet-stream"]["schema"]["format"],
+        "binary"
+    );
+    assert!(raw.get("206").is_some());
+    let created = at("/paths/~1agents~1{agent_id}~1versions/post/requestBody/content/application~1json/schema/$ref");
+    let created = at(created.as_str().unwrap().strip_prefix('#').unwrap());
+    assert!(created["properties"].get("agent_id").is_none(), "the path fills it");
+}
+
+#[test]
+fn what_the_codec_prints_fits_its_schema() {
+    let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
+    let codec = Codec::new(&pool);
+    let schemas = at("/components/schemas").as_object().unwrap();
+    let mut checked = 0;
+    for message in pool
+        .all_messages()
+        .filter(|message| message.package_name() == "runyard.v1")
+    {
+        let Some(schema) = schemas.get(message.name()) else {
+            continue;
+        };
+        if schema["additionalProperties"] == false {
+            continue;
+        }
+        let mut json = Vec::new();
+        let id = codec.message(message.full_name()).unwrap();
+        codec
+            .encode(id, runyard::wire::json::Dialect::Runyard, b"", &mut json)
+            .unwrap();
+        let printed: Value = serde_json::from_slice(&json).unwrap();
+        let mut whole = schema.clone();
+        whole["components"] = document()["components"].clone();
+        let validator = jsonschema::validator_for(&whole).unwrap();
+        let problems: Vec<String> = validator.iter_errors(&printed).map(|error| error.to_string()).collect();
+        assert!(problems.is_empty(), "{}: {problems:?} in {printed}", message.name());
+        checked += 1;
+    }
+    assert!(checked > 30, "{checked}");
+    // Control: another shape does not fit.
+    let mut agent = schemas["Agent"].clone();
+    agent["components"] = document()["components"].clone();
+    assert!(!jsonschema::is_valid(&agent, &serde_json::json!({"agent_id": 1})));
+}
