@@ -211,9 +211,15 @@ fn what_caused_an_internal_error_is_logged_once() {
     }
     let log = Log::default();
     let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
     tracing::subscriber::with_default(subscriber, || {
-        let _ = Status::from(Error::internal("the database is away", std::io::Error::other("disk full")));
+        let _ = Status::from(Error::internal(
+            "the database is away",
+            std::io::Error::other("disk full"),
+        ));
         let _ = Status::from(Error::invalid("the caller's own fault"));
     });
     let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();

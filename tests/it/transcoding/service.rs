@@ -219,7 +219,11 @@ impl House {
             address,
             door,
             // Without the system's root certificates, which take long to read and are not needed here.
-            client: reqwest::Client::builder().tls_certs_only([]).no_proxy().build().unwrap(),
+            client: reqwest::Client::builder()
+                .tls_certs_only([])
+                .no_proxy()
+                .build()
+                .unwrap(),
             asked,
             server,
         }
