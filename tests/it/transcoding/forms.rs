@@ -410,6 +410,28 @@ async fn a_client_that_hangs_up_leaves_no_files() {
 }
 
 #[tokio::test]
+async fn a_client_that_stalls_is_refused() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    let mut form = half_a_form(&house).await;
+    let mut json = TcpStream::connect(house.address).await.unwrap();
+    let head =
+        "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n{";
+    json.write_all(head.as_bytes()).await.unwrap();
+    for (socket, detail) in [(&mut form, "the form was cut"), (&mut json, "the body was cut")] {
+        let mut answer = String::new();
+        let read = socket.read_to_string(&mut answer);
+        tokio::time::timeout(std::time::Duration::from_secs(5), read)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.ends_with(&format!(r#"{{"detail":"{detail}"}}"#)), "{answer}");
+    }
+    until("nothing is left behind", || store.is_clean()).await;
+}
+
+#[tokio::test]
 async fn a_client_that_hangs_up_later_stops_nothing() {
     for (prompt, kept) in [("go", 1), ("refuse", 0)] {
         let store = Arc::new(Store::default());

@@ -206,6 +206,7 @@ impl House {
             max_body_bytes: MAX_BODY,
             max_form_bytes: MAX_FORM,
             heartbeat: Duration::from_millis(200),
+            body_idle: Duration::from_secs(1),
         };
         let transcoder = Transcoder::new(&pool, Arc::new(Codec::new(&pool)), options, files).unwrap();
         let door = transcoder.over(grpc);
