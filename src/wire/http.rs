@@ -4,6 +4,7 @@
 //! as gRPC does, in process. No method has code here: what the contract says about HTTP is all there is. The caller is known
 //! before the door sees a request, and travels in the request's extensions.
 
+mod body;
 pub mod fault;
 mod frames;
 mod multipart;
@@ -28,6 +29,7 @@ use http_body::Body as _;
 use prost_reflect::DescriptorPool;
 use tonic::Status;
 use tower::{BoxError, Service, ServiceExt};
+use tracing::Instrument;
 
 pub use self::multipart::{FormFiles, MAX_PARTS};
 use self::{
@@ -50,6 +52,8 @@ pub struct Options {
     pub max_form_bytes: u64,
     /// How long an idle event stream stays silent at most.
     pub heartbeat: Duration,
+    /// How long a body may stay silent in the middle before its request is refused.
+    pub body_idle: Duration,
 }
 
 /// The transcoder of one contract; cheap to clone.
@@ -70,7 +74,7 @@ impl Transcoder {
     /// Compiles the rules of a contract. `files` takes the files of forms; without it, forms are refused with 415.
     ///
     /// # Errors
-    /// INVALID_REQUEST with the names of the methods whose rules are wrong or in conflict.
+    /// `INVALID_REQUEST` with the names of the methods whose rules are wrong or in conflict.
     pub fn new(
         pool: &DescriptorPool,
         codec: Arc<Codec>,
@@ -87,7 +91,7 @@ impl Transcoder {
         Ok(Self { shared })
     }
 
-    /// The routes, for the OpenAPI document.
+    /// The routes, for the `OpenAPI` document.
     pub fn router(&self) -> &Router {
         &self.shared.router
     }
@@ -164,7 +168,7 @@ impl Call<'_> {
         // were taken.
         let shared = Arc::clone(self.shared);
         let rule = self.rule;
-        let task = tokio::spawn(async move {
+        let work = async move {
             let response = call(shared, rule, format, grpc, request).await;
             if response.status().is_client_error() || response.status().is_server_error() {
                 uploads.discard().await;
@@ -172,8 +176,9 @@ impl Call<'_> {
                 uploads.keep();
             }
             response
-        });
-        task.await
+        };
+        tokio::spawn(work.in_current_span())
+            .await
             .unwrap_or_else(|error| fault::refuse(Error::internal("the call was broken off", error)))
     }
 
@@ -183,20 +188,21 @@ impl Call<'_> {
     ) -> Result<(Request<tonic::body::Body>, Option<Uploads>), Refused> {
         let shared = self.shared;
         let rule = &shared.router.rules()[self.rule];
-        let (parts, body) = request.into_parts();
+        let (parts, content) = request.into_parts();
+        let content = body::patient(content, shared.options.body_idle);
         let mut draft = Draft::new(&shared.codec, rule, &self.captures);
         let is_form =
-            request::essence(&parts.headers).is_some_and(|essence| essence.eq_ignore_ascii_case("multipart/form-data"));
+            body::essence(&parts.headers).is_some_and(|essence| essence.eq_ignore_ascii_case("multipart/form-data"));
         let uploads = match (&rule.method.form_files, &shared.files) {
             (Some(field), Some(store)) if is_form && rule.body == route::BodyRule::Whole => {
                 let limits = FormLimits {
                     form_bytes: shared.options.max_form_bytes,
                     text_bytes: shared.options.max_body_bytes,
                 };
-                Some(multipart::read(&mut draft, field, &parts, body, store, limits).await?)
+                Some(multipart::read(&mut draft, field, &parts, content, store, limits).await?)
             }
             _ => {
-                draft.body(&parts, body, shared.options.max_body_bytes).await?;
+                draft.body(&parts, content, shared.options.max_body_bytes).await?;
                 None
             }
         };

@@ -60,15 +60,10 @@ impl Fault {
                 _ => {}
             }
         }
+        let (bare, bare_reason) = bare_kind(status);
         let (kind, reason) = match info {
-            Some(info) => (
-                kind_of_reason(&info).unwrap_or_else(|| bare_kind(status).0),
-                Cow::Owned(info.reason),
-            ),
-            None => {
-                let (kind, reason) = bare_kind(status);
-                (kind, Cow::Borrowed(reason))
-            }
+            Some(info) => (kind_of_reason(&info).unwrap_or(bare), Cow::Owned(info.reason)),
+            None => (bare, Cow::Borrowed(bare_reason)),
         };
         let message = match status.message() {
             "" => status.code().description().to_owned(),

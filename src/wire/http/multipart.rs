@@ -20,7 +20,10 @@ use futures::{Stream, StreamExt, stream::BoxStream};
 use http::{Extensions, header, request::Parts};
 use multer::{Constraints, Field, Multipart, SizeLimit};
 
-use super::request::{Draft, Refused, check_encoding};
+use super::{
+    body::check_encoding,
+    request::{Draft, Refused},
+};
 use crate::error::{Code, Error, Result};
 
 /// The most parts of a form.

@@ -7,17 +7,16 @@
 use std::borrow::Cow;
 
 use axum::body::Body;
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Response, Uri, Version, header, request::Parts,
 };
 use http_body::Body as _;
-use http_body_util::{BodyExt, Full};
+use http_body_util::Full;
 use percent_encoding::percent_decode;
-use prost::encoding::{WireType, encode_key, encode_varint};
 
 use super::{
-    fault, frames,
+    body, fault, frames,
     route::{BodyRule, Method, Rule},
 };
 use crate::{
@@ -85,17 +84,17 @@ impl<'r> Draft<'r> {
     ///
     /// # Errors
     /// 413 over `max_bytes`, 415 for a type that the rule does not take, 400 for what is wrong inside.
-    pub async fn body(&mut self, parts: &Parts, body: Body, max_bytes: usize) -> Result<(), Refused> {
-        if self.rule.body == BodyRule::None && (body.is_end_stream() || is_reading(&parts.method)) {
+    pub async fn body(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<(), Refused> {
+        if self.rule.body == BodyRule::None && (content.is_end_stream() || body::is_reading(&parts.method)) {
             return Ok(());
         }
-        check_encoding(&parts.headers)?;
-        let bytes = collect(body, max_bytes).await?;
+        body::check_encoding(&parts.headers)?;
+        let bytes = body::collect(content, max_bytes).await?;
         if bytes.is_empty() && !matches!(self.rule.body, BodyRule::Raw(_)) {
             self.mask = self.rule.infers_mask.then(Vec::new);
             return Ok(());
         }
-        if !matches!(self.rule.body, BodyRule::Raw(_)) && !is_json(&parts.headers) {
+        if !matches!(self.rule.body, BodyRule::Raw(_)) && !body::is_json(&parts.headers) {
             return Err(Refused::Media(match self.method().form_files {
                 Some(_) => "Content-Type must be multipart/form-data or application/json",
                 None => "Content-Type must be application/json",
@@ -110,7 +109,12 @@ impl<'r> Draft<'r> {
             BodyRule::Field(number) => self.field(number, &bytes),
             BodyRule::Raw(number) => {
                 let content_type = parts.headers.get(header::CONTENT_TYPE);
-                self.raw(number, content_type.map_or(&[], HeaderValue::as_bytes), &bytes);
+                body::put_raw(
+                    number,
+                    content_type.map_or(&[], HeaderValue::as_bytes),
+                    &bytes,
+                    &mut self.wire,
+                );
                 Ok(())
             }
         }
@@ -206,30 +210,13 @@ impl<'r> Draft<'r> {
                 let mut wire = Vec::with_capacity(json.len());
                 let keys = self.codec.decode_keys(inner, method.dialect, json, &mut wire)?;
                 self.mask = Some(keys.into_iter().map(Cow::Borrowed).collect());
-                put_bytes(number, &wire, &mut self.wire);
+                body::put_bytes(number, &wire, &mut self.wire);
             }
             _ => self
                 .codec
                 .decode_field((method.input, number), method.dialect, json, &mut self.wire)?,
         }
         Ok(())
-    }
-
-    fn raw(&mut self, number: Option<u32>, content_type: &[u8], data: &[u8]) {
-        let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
-        // google.api.HttpBody: content_type = 1, data = 2. A header that is not UTF-8 cannot be a protobuf string.
-        if let Ok(text) = std::str::from_utf8(content_type)
-            && !text.is_empty()
-        {
-            put_bytes(1, text.as_bytes(), &mut body);
-        }
-        if !data.is_empty() {
-            put_bytes(2, data, &mut body);
-        }
-        match number {
-            Some(number) => put_bytes(number, &body, &mut self.wire),
-            None => self.wire.extend_from_slice(&body),
-        }
     }
 
     /// Fills fields from the query; what goes to a field under another name is returned.
@@ -301,9 +288,9 @@ impl<'r> Draft<'r> {
         }
         let mut mask = Vec::new();
         for key in keys {
-            put_bytes(1, key.as_bytes(), &mut mask);
+            body::put_bytes(1, key.as_bytes(), &mut mask);
         }
-        put_bytes(number, &mask, &mut self.wire);
+        body::put_bytes(number, &mask, &mut self.wire);
     }
 
     /// The field that a name from outside means, with its path in proto names.
@@ -324,7 +311,25 @@ impl<'r> Draft<'r> {
         if field.cardinality == Cardinality::Single && self.given.contains(&path) {
             return Err(given_twice(&path));
         }
+        if let Some(other) = self.other_choice(&path) {
+            return Err(Error::invalid_field(
+                path.clone().into_owned(),
+                format!("{path}: cannot be given together with {other}"),
+            ));
+        }
         Ok((path, field))
+    }
+
+    /// A member of the same oneof that was given before.
+    fn other_choice(&self, path: &str) -> Option<&str> {
+        let member = top(path)?;
+        let choice = self
+            .method()
+            .choices
+            .iter()
+            .find(|choice| choice.iter().any(|name| **name == *member))?;
+        let mut given = self.given.iter().filter_map(|given| top(given));
+        given.find(|given| *given != member && choice.iter().any(|name| **name == **given))
     }
 
     fn is_bound(&self, path: &str) -> bool {
@@ -364,66 +369,6 @@ static NOT_CARRIED: [HeaderName; 12] = [
     HeaderName::from_static("grpc-encoding"),
     HeaderName::from_static("grpc-accept-encoding"),
 ];
-
-/// Refuses a body that is compressed.
-///
-/// # Errors
-/// 415.
-pub fn check_encoding(headers: &HeaderMap) -> Result<(), Refused> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(Refused::Media("Content-Encoding is not supported"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// The type and subtype of the body, without parameters.
-pub fn essence(headers: &HeaderMap) -> Option<&str> {
-    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim())
-}
-
-fn is_json(headers: &HeaderMap) -> bool {
-    if !headers.contains_key(header::CONTENT_TYPE) {
-        // Nothing was said about the body, so it is read as the only thing that it can be.
-        return true;
-    }
-    essence(headers).is_some_and(|essence| {
-        let essence = essence.to_ascii_lowercase();
-        essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
-    })
-}
-
-/// Whether a method has no body by its nature.
-fn is_reading(method: &HttpMethod) -> bool {
-    *method == HttpMethod::GET || *method == HttpMethod::HEAD
-}
-
-async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
-    let too_large = || Error::new(Code::TooLarge, format!("the body is larger than {max_bytes} bytes"));
-    if body.size_hint().lower() > max_bytes as u64 {
-        return Err(too_large());
-    }
-    let mut first = Bytes::new();
-    let mut joined = BytesMut::new();
-    while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Error::invalid("the body was cut").caused_by(error))?;
-        let Ok(data) = frame.into_data() else { continue };
-        if first.len().max(joined.len()) + data.len() > max_bytes {
-            return Err(too_large());
-        }
-        match (first.is_empty(), joined.is_empty()) {
-            (true, true) => first = data,
-            (false, true) => {
-                joined.extend_from_slice(&first);
-                joined.extend_from_slice(&data);
-            }
-            _ => joined.extend_from_slice(&data),
-        }
-    }
-    Ok(if joined.is_empty() { first } else { joined.freeze() })
-}
 
 fn resolve<'c>(codec: &'c Codec, message: MessageId, name: &str) -> Option<(Cow<'c, str>, FieldInfo<'c>, u32)> {
     let Some((head, rest)) = name.split_once('.') else {
@@ -467,10 +412,4 @@ fn given_twice(name: &str) -> Error {
 
 fn given_by_path(name: &str) -> Error {
     Error::invalid_field(name.to_owned(), format!("{name}: the path gives this field"))
-}
-
-fn put_bytes(number: u32, bytes: &[u8], wire: &mut Vec<u8>) {
-    encode_key(number, WireType::LengthDelimited, wire);
-    encode_varint(bytes.len() as u64, wire);
-    wire.extend_from_slice(bytes);
 }

@@ -54,7 +54,7 @@ impl Router {
     /// Reads the rules of a descriptor set and builds the matcher.
     ///
     /// # Errors
-    /// INVALID_REQUEST with the method's name when a rule is wrong, with both names when two rules are in conflict.
+    /// `INVALID_REQUEST` with the method's name when a rule is wrong, with both names when two rules are in conflict.
     pub fn new(pool: &DescriptorPool, codec: &Codec) -> Result<Self> {
         let mut router = Self {
             rules: rules::read(pool, codec)?,

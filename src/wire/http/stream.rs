@@ -1,7 +1,7 @@
 //! A streamed gRPC answer as server-sent events or as newline-delimited JSON.
 //!
 //! Called by the transcoder. Headers go out at once, so that a reader knows that it is connected; a failure that is already
-//! there becomes an ordinary HTTP error, a later one an event `fault` (`error` is EventSource's own). The reader that goes
+//! there becomes an ordinary HTTP error, a later one an event `fault` (`error` is the browser's own). The reader that goes
 //! away drops this body, and with it the service's stream.
 
 use std::{

@@ -1,6 +1,9 @@
 //! Errors: from a core error through the Status to HTTP, byte for byte as the seeds print them.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use http::HeaderMap;
 use runyard::{
@@ -157,7 +160,7 @@ async fn headers_say_what_to_do() {
     for (wait, header) in [
         (Duration::from_millis(1500), "2"),
         (Duration::ZERO, "1"),
-        (Duration::from_secs(60), "60"),
+        (Duration::from_mins(1), "60"),
     ] {
         let refused = told(move || Error::new(Code::Throttled, "slowly").retry_after(wait)).await;
         assert_eq!(
@@ -191,6 +194,38 @@ async fn what_caused_an_internal_error_is_never_sent() {
     let status = Status::from(Error::internal("x", std::io::Error::other("SECRET")));
     assert!(!format!("{status:?}").contains("SECRET"));
     assert!(!String::from_utf8_lossy(status.details()).contains("SECRET"));
+}
+
+#[test]
+fn what_caused_an_internal_error_is_logged_once() {
+    #[derive(Clone, Default)]
+    struct Log(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Log {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .with_ansi(false)
+        .finish();
+    tracing::subscriber::with_default(subscriber, || {
+        let _ = Status::from(Error::internal(
+            "the database is away",
+            std::io::Error::other("disk full"),
+        ));
+        let _ = Status::from(Error::invalid("the caller's own fault"));
+    });
+    let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert_eq!(text.matches("disk full").count(), 1, "{text}");
+    assert!(text.contains("ERROR") && text.contains("INTERNAL"), "{text}");
+    assert!(!text.contains("own fault"), "{text}");
 }
 
 #[test]
@@ -256,7 +291,8 @@ fn every_error_survives_the_way_as_a_status() {
 
 #[tokio::test]
 async fn errors_that_tonic_makes_have_a_kind_too() {
-    const CASES: &[(fn() -> Status, u16, &str)] = &[
+    type Case = (fn() -> Status, u16, &'static str);
+    const CASES: &[Case] = &[
         (
             || Status::internal("failed to decode Protobuf message: invalid varint"),
             400,

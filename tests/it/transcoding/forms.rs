@@ -23,7 +23,7 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::service::{House, MAX_BODY, MAX_FORM, library, message, one, until};
+use super::service::{Caller, House, MAX_BODY, MAX_FORM, library, message, one, until};
 
 /// A store that keeps files in memory and counts what it is in the middle of.
 #[derive(Default)]
@@ -48,10 +48,11 @@ impl Drop for InTheMiddle<'_> {
 impl FormFiles for Store {
     async fn receive(
         &self,
-        _: &Extensions,
+        extensions: &Extensions,
         name: &str,
         mut content: BoxStream<'_, Result<Bytes, Error>>,
     ) -> Result<String, Error> {
+        assert_eq!(extensions.get(), Some(&Caller("alice")));
         self.receiving.fetch_add(1, Ordering::SeqCst);
         let _guard = InTheMiddle(&self.receiving);
         let mut bytes = Vec::new();
@@ -68,7 +69,8 @@ impl FormFiles for Store {
         Ok(id)
     }
 
-    async fn discard(&self, _: &Extensions, ids: Vec<String>) {
+    async fn discard(&self, extensions: &Extensions, ids: Vec<String>) {
+        assert_eq!(extensions.get(), Some(&Caller("alice")));
         self.files.lock().unwrap().retain(|(id, _, _)| !ids.contains(id));
     }
 }
@@ -335,9 +337,28 @@ async fn a_form_that_is_too_large_is_refused_while_it_comes() {
     let almost = Form::new().part("files", Part::bytes(vec![b'x'; size - 1024]).file_name("fits"));
     assert_eq!(send(&house, almost).await.status, 200);
     assert_eq!(store.files()[0].1.len(), size - 1024);
-    // Memory is flat: the store never sees more than what one read of the socket brings.
+}
+
+#[tokio::test]
+async fn memory_stays_flat_however_fast_a_form_comes() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    // Every piece is ready at once: a reader that takes what is ready would take all of it.
+    let head = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\n";
+    let pieces = std::iter::once(Bytes::from(head))
+        .chain((0..60).map(|_| Bytes::from(vec![b'x'; 64 * 1024])))
+        .chain([Bytes::from("\r\n--B--\r\n")]);
+    let body = axum::body::Body::from_stream(futures::stream::iter(pieces.map(Ok::<_, std::io::Error>)));
+    let request = http::Request::post("/reading/start")
+        .header("content-type", "multipart/form-data; boundary=B")
+        .extension(Caller("alice"))
+        .body(body)
+        .unwrap();
+    let response = tower::ServiceExt::oneshot(house.door.clone(), request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(store.files()[0].1.len(), 60 * 64 * 1024);
     let largest = store.largest.load(Ordering::SeqCst);
-    assert!(largest <= 512 * 1024, "a piece of {largest} bytes");
+    assert!(largest <= 128 * 1024, "a piece of {largest} bytes");
 }
 
 #[tokio::test]
@@ -386,6 +407,28 @@ async fn a_client_that_hangs_up_leaves_no_files() {
     drop(socket);
     until("nothing is left behind", || store.is_clean()).await;
     assert!(house.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_client_that_stalls_is_refused() {
+    let store = Arc::new(Store::default());
+    let house = house(&store).await;
+    let mut form = half_a_form(&house).await;
+    let mut json = TcpStream::connect(house.address).await.unwrap();
+    let head =
+        "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n{";
+    json.write_all(head.as_bytes()).await.unwrap();
+    for (socket, detail) in [(&mut form, "the form was cut"), (&mut json, "the body was cut")] {
+        let mut answer = String::new();
+        let read = socket.read_to_string(&mut answer);
+        tokio::time::timeout(std::time::Duration::from_secs(5), read)
+            .await
+            .unwrap()
+            .unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(answer.ends_with(&format!(r#"{{"detail":"{detail}"}}"#)), "{answer}");
+    }
+    until("nothing is left behind", || store.is_clean()).await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use http::HeaderValue;
 use serde_json::json;
 
-use super::service::{House, MAX_BODY};
+use super::service::{Caller, House, MAX_BODY};
 
 async fn house() -> House {
     House::answering(json!({})).await
@@ -408,6 +408,7 @@ async fn the_callers_headers_travel_as_metadata() {
         .header("content-type", "application/json");
     assert_eq!(house.send(request.body("{}")).await.status, 200);
     let asked = house.asked();
+    assert_eq!(asked[0].caller, Some(Caller("alice")));
     let metadata = &asked[0].metadata;
     assert_eq!(metadata["authorization"], "Bearer t");
     assert_eq!(metadata["x-request-id"], "r1");
@@ -415,6 +416,31 @@ async fn the_callers_headers_travel_as_metadata() {
     for name in ["grpc-encoding", "content-length", "host"] {
         assert!(!metadata.contains_key(name), "{name}");
     }
+}
+
+#[tokio::test]
+async fn one_member_of_a_choice_is_given() {
+    let house = house().await;
+    for query in ["title=t", "author=a", "nothing=1"] {
+        let told = house.get(&format!("/search?{query}")).await;
+        assert_eq!(told.status == 200, query != "nothing=1", "{query}: {told:?}");
+    }
+    let told = house.get("/search?title=t&author=a").await;
+    let detail = r#"{"detail":"author: cannot be given together with title"}"#;
+    assert_eq!(told.refusal(), (400, "INVALID_REQUEST", detail));
+}
+
+#[tokio::test]
+async fn http_2_is_answered_alike() {
+    let house = House::answering(json!({"book_id": "b1"})).await;
+    let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
+    let url = format!("http://{}/by-id/b1", house.address);
+    let response = client.get(url).send().await.unwrap();
+    assert_eq!(
+        (response.status().as_u16(), response.version()),
+        (200, http::Version::HTTP_2)
+    );
+    assert_eq!(response.text().await.unwrap(), r#"{"bookId":"b1"}"#);
 }
 
 #[tokio::test]
@@ -433,6 +459,16 @@ async fn the_door_refuses_by_itself() {
     let told = house.send(house.request("LEND", "/books/b1")).await;
     assert_eq!(told.status, 200, "{told:?}");
     assert_eq!(house.asked()[0].method, "Lend");
+    for path in [
+        format!("/by-id/{}", "x".repeat(9000)),
+        "/by-id".to_owned() + &"/x".repeat(300),
+        "/by-id/..;/b".to_owned(),
+    ] {
+        assert_eq!(
+            house.get(&path).await.refusal(),
+            (404, "NO_SUCH_PATH", r#"{"detail":"Not Found"}"#)
+        );
+    }
     let told = house.get("/by-id/%FF").await;
     assert_eq!(
         told.refusal(),

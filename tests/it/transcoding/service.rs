@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, Response};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use runyard::wire::{
-    http::{FormFiles, Options, Transcoder},
+    http::{Door, FormFiles, Options, Transcoder},
     json::Codec,
 };
 use serde_json::Value;
@@ -43,7 +43,12 @@ pub struct Asked {
     /// The request as canonical JSON with proto names, by prost-reflect and not by our codec.
     pub message: Value,
     pub metadata: HeaderMap,
+    pub caller: Option<Caller>,
 }
+
+/// Stands for what a layer before the transcoder knows about the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caller(pub &'static str);
 
 /// What the service answers: initial metadata, then messages.
 pub struct Answer {
@@ -72,7 +77,7 @@ impl Scripted {
     fn ask(
         &self,
         method: &MethodDescriptor,
-        request: tonic::Request<Bytes>,
+        request: &tonic::Request<Bytes>,
     ) -> BoxFuture<'static, Result<Answer, Status>> {
         let message = DynamicMessage::decode(method.input(), request.get_ref().clone()).unwrap();
         let options = prost_reflect::SerializeOptions::new().use_proto_field_name(true);
@@ -82,6 +87,7 @@ impl Scripted {
                 .serialize_with_options(serde_json::value::Serializer, &options)
                 .unwrap(),
             metadata: request.metadata().clone().into_headers(),
+            caller: request.extensions().get().copied(),
         };
         let answer = (self.script)(&asked);
         self.asked.lock().unwrap().push(asked);
@@ -107,7 +113,7 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
             let mut grpc = Grpc::new(Raw).max_decoding_message_size(64 * 1024 * 1024);
             let streams = method.is_server_streaming();
             let ask = tower::service_fn(move |request: tonic::Request<Bytes>| {
-                let answer = this.ask(&method, request);
+                let answer = this.ask(&method, &request);
                 async move {
                     let answer = answer.await?;
                     let mut response = tonic::Response::new(answer.messages);
@@ -138,7 +144,8 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
 /// A running server with the transcoder in front of a scripted service.
 pub struct House {
     pub address: SocketAddr,
-    pub pool: DescriptorPool,
+    /// What the server has behind its socket.
+    pub door: Door<Scripted>,
     pub client: reqwest::Client,
     asked: Arc<Mutex<Vec<Asked>>>,
     server: tokio::task::JoinHandle<()>,
@@ -199,16 +206,25 @@ impl House {
             max_body_bytes: MAX_BODY,
             max_form_bytes: MAX_FORM,
             heartbeat: Duration::from_millis(200),
+            body_idle: Duration::from_secs(1),
         };
         let transcoder = Transcoder::new(&pool, Arc::new(Codec::new(&pool)), options, files).unwrap();
+        let door = transcoder.over(grpc);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let router = axum::Router::new().fallback_service(transcoder.over(grpc));
+        let router = axum::Router::new()
+            .fallback_service(door.clone())
+            .layer(axum::Extension(Caller("alice")));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
             address,
-            pool,
-            client: reqwest::Client::new(),
+            door,
+            // Without the system's root certificates, which take long to read and are not needed here.
+            client: reqwest::Client::builder()
+                .tls_certs_only([])
+                .no_proxy()
+                .build()
+                .unwrap(),
             asked,
             server,
         }

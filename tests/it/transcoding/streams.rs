@@ -49,8 +49,8 @@ async fn saying(metadata: &'static [(&'static str, &'static str)], events: Vec<E
     .await
 }
 
-fn turned(sequence: i64) -> Event {
-    Ok(json!({"sequence": sequence, "page_turned": {"number": 7}}))
+fn turned(sequence: i64) -> Value {
+    json!({"sequence": sequence, "page_turned": {"number": 7}})
 }
 
 /// The next piece of the body that is not a heartbeat.
@@ -71,7 +71,11 @@ async fn next(response: &mut reqwest::Response) -> Option<String> {
 async fn events_have_an_id_a_name_and_data() {
     let house = saying(
         &[],
-        vec![turned(1), Ok(json!({"sequence": 2, "closed": "a\nb"})), Ok(json!({}))],
+        vec![
+            Ok(turned(1)),
+            Ok(json!({"sequence": 2, "closed": "a\nb"})),
+            Ok(json!({})),
+        ],
     )
     .await;
     let told = house.get("/v1/reading/r/stream").await;
@@ -96,7 +100,7 @@ async fn lines_are_asked_for_by_accept() {
         ("*/*", false),
         ("application/json", false),
     ] {
-        let house = saying(&[], vec![turned(1), turned(2)]).await;
+        let house = saying(&[], vec![Ok(turned(1)), Ok(turned(2))]).await;
         let told = house
             .send(house.request("GET", "/reading/r/stream").header("accept", accept))
             .await;
@@ -120,9 +124,9 @@ async fn a_stream_begins_before_its_first_event_and_shows_life() {
     let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.chunk().await.unwrap().unwrap(), ":\n\n");
-    tell.send(turned(1)).await.unwrap();
+    tell.send(Ok(turned(1))).await.unwrap();
     assert!(next(&mut response).await.unwrap().starts_with("id: 1\n"));
-    tell.send(turned(2)).await.unwrap();
+    tell.send(Ok(turned(2))).await.unwrap();
     assert!(next(&mut response).await.unwrap().starts_with("id: 2\n"));
     drop(tell);
     assert_eq!(next(&mut response).await, None);
@@ -149,7 +153,7 @@ async fn a_failure_before_the_first_event_is_an_http_error() {
 #[tokio::test]
 async fn a_failure_in_the_middle_is_an_event() {
     let away = || Err(Status::from(Error::new(Code::Unavailable, "the journal is away")));
-    let house = saying(&[], vec![turned(1), away()]).await;
+    let house = saying(&[], vec![Ok(turned(1)), away()]).await;
     let told = house.get("/reading/r/stream").await;
     assert_eq!(told.status, 200);
     let end = "\n\nevent: fault\ndata: {\"detail\":\"the journal is away\"}\n\n";
@@ -159,7 +163,7 @@ async fn a_failure_in_the_middle_is_an_event() {
         told.body
     );
 
-    let house = saying(&[], vec![turned(1), away()]).await;
+    let house = saying(&[], vec![Ok(turned(1)), away()]).await;
     let request = house
         .request("GET", "/reading/r/stream")
         .header("accept", "application/x-ndjson");
@@ -193,7 +197,7 @@ async fn a_cursor_at_the_end_is_no_content() {
 async fn a_reader_that_goes_away_ends_the_service_stream() {
     let (house, tell) = telling().await;
     let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
-    tell.send(turned(1)).await.unwrap();
+    tell.send(Ok(turned(1))).await.unwrap();
     assert!(next(&mut response).await.is_some());
     assert!(!tell.is_closed());
     drop(response);

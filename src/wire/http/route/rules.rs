@@ -1,6 +1,6 @@
 //! The rules of a contract: what `google.api.http` and our own options say about every method, checked and compiled.
 //!
-//! Read once when the router is built, from the descriptors alone; the OpenAPI document reads the same rules. A rule that
+//! Read once when the router is built, from the descriptors alone; the `OpenAPI` document reads the same rules. A rule that
 //! names a field that does not exist, or one that cannot stand where it stands, is refused at start with the method's name.
 
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub struct Method {
     pub form_files: Option<Box<str>>,
     /// The number of the request's `update_mask`.
     pub update_mask: Option<u32>,
+    /// The members of each oneof of the request, of which one may be given.
+    pub choices: Vec<Vec<Box<str>>>,
     /// The second root of its service, such as `/v1`; empty when there is none.
     pub prefix: String,
 }
@@ -93,7 +95,7 @@ pub struct Rule {
 /// Reads the rules of every method of every service.
 ///
 /// # Errors
-/// INVALID_REQUEST with the method's name and what is wrong with its rule.
+/// `INVALID_REQUEST` with the method's name and what is wrong with its rule.
 pub fn read(pool: &DescriptorPool, codec: &Codec) -> Result<Vec<Rule>> {
     let mut rules = Vec::new();
     for service in pool.services() {
@@ -179,7 +181,11 @@ fn method(
         }) => Some(number),
         _ => None,
     };
+    let oneofs = descriptor.input();
+    let oneofs = oneofs.oneofs().filter(|oneof| !oneof.is_synthetic());
+    let choices = oneofs.map(|oneof| oneof.fields().map(|field| field.name().into()).collect());
     Ok(Method {
+        choices: choices.collect(),
         path: path.parse().map_err(|error| format!("{path}: {error}"))?,
         input,
         output,

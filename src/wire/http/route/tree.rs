@@ -146,13 +146,27 @@ impl Tree {
         if raw.len() > MAX_SEGMENTS {
             return Found::Nothing;
         }
-        let Some(decoded) = raw.iter().map(|part| decode(part)).collect::<Option<Vec<_>>>() else {
-            return Found::Malformed;
-        };
+        if !inner.contains('%') {
+            let plain = raw.clone();
+            return self.search(method, raw, &plain, Some);
+        }
+        match raw.iter().map(|part| decode(part)).collect::<Option<Vec<_>>>() {
+            Some(decoded) => self.search(method, raw, &decoded, decode),
+            None => Found::Malformed,
+        }
+    }
+
+    fn search<'p, T: AsRef<str> + Clone>(
+        &self,
+        method: &Method,
+        mut raw: Vec<&'p str>,
+        decoded: &[T],
+        decode: impl Fn(&'p str) -> Option<T>,
+    ) -> Found<'p> {
         // A verb is the more special reading of a colon, so it is tried first.
         let cut = self.has_custom.then(|| cut_custom(&raw)).flatten();
         let custom = cut.and_then(|(whole, custom)| {
-            let mut shorter = decoded.clone();
+            let mut shorter = decoded.to_vec();
             *shorter.last_mut()? = decode(whole)?;
             Some((whole, custom, shorter))
         });
@@ -167,11 +181,11 @@ impl Tree {
                 raw.push(whole);
                 return Found::Rule(rule, Path { raw });
             }
-            if let Some(rule) = self.choose(&decoded, None, wanted) {
+            if let Some(rule) = self.choose(decoded, None, wanted) {
                 return Found::Rule(rule, Path { raw });
             }
         }
-        let mut others = self.methods_at(&decoded, None);
+        let mut others = self.methods_at(decoded, None);
         if let Some((_, custom, shorter)) = &custom {
             others.extend(self.methods_at(shorter, Some(custom)));
         }
@@ -186,7 +200,7 @@ impl Tree {
         Found::OtherMethods(others)
     }
 
-    fn choose(&self, path: &[Cow<'_, str>], custom: Option<&str>, method: &Method) -> Option<usize> {
+    fn choose<T: AsRef<str>>(&self, path: &[T], custom: Option<&str>, method: &Method) -> Option<usize> {
         let mut any = None;
         let mut exact = None;
         self.walk(0, path, &mut |end| {
@@ -203,7 +217,7 @@ impl Tree {
         exact.or(any)
     }
 
-    fn methods_at(&self, path: &[Cow<'_, str>], custom: Option<&str>) -> Vec<Method> {
+    fn methods_at<T: AsRef<str>>(&self, path: &[T], custom: Option<&str>) -> Vec<Method> {
         let mut methods = Vec::new();
         self.walk(0, path, &mut |end| {
             if let Verb::Only(method) = &end.verb
@@ -217,10 +231,11 @@ impl Tree {
     }
 
     /// Offers every end that the path reaches, the most special first, until one is taken.
-    fn walk(&self, at: usize, path: &[Cow<'_, str>], take: &mut dyn FnMut(&End) -> bool) -> bool {
+    fn walk<T: AsRef<str>>(&self, at: usize, path: &[T], take: &mut dyn FnMut(&End) -> bool) -> bool {
         let node = &self.nodes[at];
         if let Some((first, rest)) = path.split_first() {
-            if let Some((_, child)) = node.literals.iter().find(|(text, _)| **text == **first)
+            let first = first.as_ref();
+            if let Some((_, child)) = node.literals.iter().find(|(text, _)| **text == *first)
                 && self.walk(*child, rest, take)
             {
                 return true;

@@ -1,0 +1,159 @@
+//! The body of an HTTP request: what type it is said to be, and its bytes up to a limit.
+//!
+//! Used by `request` and `multipart`; knows nothing of the fields that the bytes fill.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, header};
+use http_body::{Body as _, Frame, SizeHint};
+use http_body_util::BodyExt;
+use prost::encoding::{WireType, encode_key, encode_varint};
+use tokio::time::Sleep;
+use tower::BoxError;
+
+use super::request::Refused;
+use crate::error::{Code, Error, Result};
+
+/// Refuses a body that is compressed.
+///
+/// # Errors
+/// 415.
+pub fn check_encoding(headers: &HeaderMap) -> Result<(), Refused> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
+            Err(Refused::Media("Content-Encoding is not supported"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The type and subtype of the body, without parameters.
+pub fn essence(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next().unwrap_or_default().trim())
+}
+
+/// Whether the body is said to be JSON.
+pub fn is_json(headers: &HeaderMap) -> bool {
+    if !headers.contains_key(header::CONTENT_TYPE) {
+        // Nothing was said about the body, so it is read as the only thing that it can be.
+        return true;
+    }
+    let Some((kind, subtype)) = essence(headers).and_then(|essence| essence.split_once('/')) else {
+        return false;
+    };
+    let suffix = subtype.rsplit('+').next().unwrap_or_default();
+    kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
+}
+
+/// Whether a method has no body by its nature.
+pub fn is_reading(method: &Method) -> bool {
+    *method == Method::GET || *method == Method::HEAD
+}
+
+/// The same body, which fails when nothing of it comes for as long as `idle`: a client that stalls must not hold a file, a
+/// task and a connection for ever.
+pub fn patient(body: Body, idle: Duration) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let timer = None;
+    Body::new(Patient { body, idle, timer })
+}
+
+struct Patient {
+    body: Body,
+    idle: Duration,
+    /// Runs while something is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+/// The client stopped in the middle.
+#[derive(Debug, thiserror::Error)]
+#[error("nothing came for {0:?}")]
+struct Stalled(Duration);
+
+impl http_body::Body for Patient {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = &mut *self;
+        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
+            this.timer = None;
+            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
+        }
+        let timer = this
+            .timer
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.idle)));
+        timer.as_mut().poll(cx).map(|()| Some(Err(Stalled(this.idle).into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// The whole body.
+///
+/// # Errors
+/// 413 over the limit, 400 when the client stops in the middle.
+pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
+    let too_large = || Error::new(Code::TooLarge, format!("the body is larger than {max_bytes} bytes"));
+    if body.size_hint().lower() > max_bytes as u64 {
+        return Err(too_large());
+    }
+    let mut first = Bytes::new();
+    let mut joined = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| Error::invalid("the body was cut").caused_by(error))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if first.len().max(joined.len()) + data.len() > max_bytes {
+            return Err(too_large());
+        }
+        match (first.is_empty(), joined.is_empty()) {
+            (true, true) => first = data,
+            (false, true) => {
+                joined.extend_from_slice(&first);
+                joined.extend_from_slice(&data);
+            }
+            _ => joined.extend_from_slice(&data),
+        }
+    }
+    Ok(if joined.is_empty() { first } else { joined.freeze() })
+}
+
+/// Writes `google.api.HttpBody` as a field, or as the whole message.
+pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut Vec<u8>) {
+    let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
+    // content_type = 1, data = 2. A header that is not UTF-8 cannot be a protobuf string.
+    if let Ok(text) = std::str::from_utf8(content_type)
+        && !text.is_empty()
+    {
+        put_bytes(1, text.as_bytes(), &mut body);
+    }
+    if !data.is_empty() {
+        put_bytes(2, data, &mut body);
+    }
+    match number {
+        Some(number) => put_bytes(number, &body, wire),
+        None => wire.extend_from_slice(&body),
+    }
+}
+
+/// Writes a length-delimited field.
+pub fn put_bytes(number: u32, bytes: &[u8], wire: &mut Vec<u8>) {
+    encode_key(number, WireType::LengthDelimited, wire);
+    encode_varint(bytes.len() as u64, wire);
+    wire.extend_from_slice(bytes);
+}
