@@ -76,7 +76,7 @@ pub const CODES: &[(&str, &str)] = &[
 
 /// Everything that one run works with.
 pub struct Job {
-    /// The run.
+    /// The run; what is logged on its behalf names it.
     pub run_id: Uuid,
     /// The model and its limits.
     pub model: ModelLimits,

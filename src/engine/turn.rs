@@ -9,6 +9,7 @@ mod reply;
 use std::{collections::HashSet, sync::Arc};
 
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::{
     Job, ModelLimits, Outcome, RUN_TIMEOUT, Recorded, Sink, TOKEN_BUDGET_EXHAUSTED,
@@ -26,8 +27,9 @@ use crate::{
 
 /// Runs an agent to its end. Everything that happened is in the sink; the caller records the run's last state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
+    let span = tracing::info_span!("run", run_id = %job.run_id);
     let mut turn = Turn::new(llm, job, sink, cancel);
-    match turn.go().await {
+    match turn.go().instrument(span).await {
         Ok(outcome) | Err(outcome) => outcome,
     }
 }
