@@ -39,6 +39,8 @@ const SETTINGS: &[&str] = &[
 /// The first process: it waits for the script's shell and for orphans. bubblewrap's own would do the same, but outside
 /// the seccomp filter, and a command can write to the memory of any process of its uid.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
+/// The same where no file may grow. Not a limit of bubblewrap's own: it writes small files itself.
+const FIRST_PROCESS_WHEN_FULL: &str = "ulimit -f 0; \"$0\" -c -- \"$1\"; exit $?";
 
 /// The world of one command.
 pub struct Layout<'a> {
@@ -52,8 +54,19 @@ pub struct Layout<'a> {
     pub carry_over: Option<&'a Path>,
     /// The size of /tmp, /dev/shm, and a private workspace, in bytes.
     pub tmp_bytes: u64,
+    /// Whether files may grow.
+    pub room: Room,
     /// The filters.
     pub filters: &'a Filters,
+}
+
+/// Whether the workspace takes more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// It does.
+    Free,
+    /// It is over its limit: only removing works.
+    Full,
 }
 
 /// A command that is ready to be spawned, with everything that must stay open until then.
@@ -100,7 +113,11 @@ impl Layout<'_> {
         let arguments = files.add(&line.0)?;
         let mut command = Command::new(self.bwrap);
         command.arg("--args").arg(arguments.to_string()).arg("--");
-        command.args(["/bin/sh", "-c", FIRST_PROCESS, self.shell(), script]);
+        let first = match self.room {
+            Room::Free => FIRST_PROCESS,
+            Room::Full => FIRST_PROCESS_WHEN_FULL,
+        };
+        command.args(["/bin/sh", "-c", first, self.shell(), script]);
         command.env_clear().envs(ENVIRONMENT.iter().copied());
         command
             .current_dir("/")

@@ -14,7 +14,7 @@ use std::{
 };
 
 use super::{
-    bwrap::Layout,
+    bwrap::{Layout, Room},
     cgroup::Cgroups,
     confine::{Carry, Confinement},
     seccomp::Filters,
@@ -125,6 +125,7 @@ impl Host {
             workspace,
             carry_over: self.carry_over.as_deref(),
             tmp_bytes: self.config.tmp_bytes,
+            room: Room::Free,
             filters: &self.filters,
         })
     }

@@ -7,6 +7,7 @@ use std::{os::fd::OwnedFd, process::Stdio, sync::Arc};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use super::{
+    bwrap::Room,
     cgroup::{Bounds, Group},
     child::Process,
     confine::Confinement,
@@ -58,11 +59,14 @@ impl Cell {
         check_script(script)?;
         let failed = |error| Error::internal("the command cannot be started", error);
         let config = &self.host.config;
-        let layout = self.host.layout(self.workspace.as_ref().map(Workspace::folder))?;
+        let mut layout = self.host.layout(self.workspace.as_ref().map(Workspace::folder))?;
         let at_start = match &self.workspace {
             Some(workspace) => workspace.usage_until(self.host.workspace_limit())?,
             None => Usage::default(),
         };
+        if at_start.is_over(self.host.workspace_limit()) {
+            layout.room = Room::Full;
+        }
         let bounds = Bounds {
             memory: config.max_memory_bytes,
             processes: config.max_processes + OWN_PROCESSES,
@@ -71,7 +75,7 @@ impl Cell {
         let confinement = Confinement {
             join: group.iter().flat_map(Group::joins).collect(),
             become_user: self.owner,
-            limits: self.limits(at_start),
+            limits: self.limits(),
             ..Confinement::default()
         };
         let spawned = (|| {
@@ -99,12 +103,10 @@ impl Cell {
         }
     }
 
-    fn limits(&self, at_start: Usage) -> Vec<(libc::__rlimit_resource_t, u64)> {
+    fn limits(&self) -> Vec<(libc::__rlimit_resource_t, u64)> {
         let config = &self.host.config;
-        // In a full workspace only removing works: no file can grow.
-        let full = at_start.is_over(self.host.workspace_limit());
         let mut limits = vec![
-            (libc::RLIMIT_FSIZE, if full { 0 } else { config.max_file_bytes }),
+            (libc::RLIMIT_FSIZE, config.max_file_bytes),
             (libc::RLIMIT_CORE, 0),
             (libc::RLIMIT_NOFILE, MAX_OPEN_FILES),
             (libc::RLIMIT_NPROC, MAX_PROCESSES_OF_UID),

@@ -34,7 +34,7 @@ impl Yard {
     }
 
     fn with(settings: config::Sandbox) -> Self {
-        let folder = TempDir::new().unwrap();
+        let folder = closed_folder();
         let sandboxes = Sandboxes::detect(&settings, folder.path()).unwrap();
         Self { folder, sandboxes }
     }
@@ -58,6 +58,11 @@ impl Yard {
         std::fs::write(&path, content).unwrap();
         path
     }
+}
+
+fn closed_folder() -> TempDir {
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().permissions(private).tempdir().unwrap()
 }
 
 fn is_root() -> bool {

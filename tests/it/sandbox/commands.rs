@@ -203,7 +203,7 @@ async fn another_root_can_be_given() {
 
     if is_root() {
         // One that the projects' uids cannot walk to is refused at the start, with what to do.
-        let folder = tempfile::TempDir::new().unwrap();
+        let folder = super::closed_folder();
         let mut settings = super::settings();
         settings.rootfs = Some(folder.path().join("root"));
         std::fs::create_dir(folder.path().join("root")).unwrap();

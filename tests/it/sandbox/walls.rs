@@ -121,7 +121,11 @@ for ([16, 3], [17, 3], [40, 1], [38, 5], [44, 3]) {{ print "family $$_[0] ", (so
     );
     let outside = text.replace("control CONNECTED", "");
     assert!(!outside.contains("CONNECTED") && !outside.contains("OPENED"), "{text}");
-    assert_eq!(outside.matches("refused").count(), 13, "{text}");
+    assert_eq!(
+        outside.lines().filter(|line| line.contains("refused")).count(),
+        13,
+        "{text}"
+    );
     assert!(udp.recv(&mut [0; 16]).is_err(), "a datagram came out of the sandbox");
 }
 
@@ -331,7 +335,7 @@ async fn s10_ways_out_are_not_there() {
         ("settimeofday", libc::SYS_settimeofday, "0, 0"),
         ("sethostname", libc::SYS_sethostname, "0, 0"),
         ("personality", libc::SYS_personality, "0x0400000"),
-        ("prctl of the parent's death", libc::SYS_prctl, "1, 0, 0, 0, 0"),
+        ("prctl of the death signal", libc::SYS_prctl, "1, 0, 0, 0, 0"),
         ("prctl of dumpable", libc::SYS_prctl, "4, 0, 0, 0, 0"),
         #[cfg(target_arch = "x86_64")]
         ("an x32 call", 0x4000_0000 | libc::SYS_getpid, ""),
@@ -439,11 +443,11 @@ async fn s20_programs_cannot_be_overwritten() {
     )
     .await;
     assert!(text.contains("control wrote"), "{text}");
-    assert_eq!(
-        text.matches("Read-only file system").count() + text.matches("Text file busy").count(),
-        4,
-        "{text}"
-    );
+    let refusals = ["Read-only file system", "Text file busy", "Permission denied"];
+    let refused = text
+        .lines()
+        .filter(|line| refusals.iter().any(|words| line.contains(words)));
+    assert_eq!(refused.count(), 4, "{text}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
