@@ -171,8 +171,10 @@ impl Sandboxes {
 
     /// The sandbox of a project; touches nothing yet.
     pub fn open(&self, place: Place) -> Sandbox {
+        // The child of a command stands in another folder than the service.
+        let folder = std::path::absolute(&place.folder).unwrap_or_else(|_| place.folder.clone());
         Sandbox {
-            workspace: Workspace::at(place.folder.clone(), self.host.owner(place.number)),
+            workspace: Workspace::at(folder, self.host.owner(place.number)),
             place,
             host: Arc::clone(&self.host),
         }

@@ -15,7 +15,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use rustix::fs::{MemfdFlags, Mode, OFlags};
+use rustix::fs::MemfdFlags;
 
 use super::{
     beneath::GUEST_FOLDER,
@@ -38,7 +38,7 @@ const SETTINGS: &[&str] = &[
 ];
 /// The first process: it waits for the script's shell and for orphans. bubblewrap's own would do the same, but outside
 /// the seccomp filter, and a command can write to the memory of any process of its uid.
-const FIRST_PROCESS: &str = "\"$0\" -c \"$1\"; exit $?";
+const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 /// The world of one command.
 pub struct Layout<'a> {
@@ -84,7 +84,7 @@ impl Layout<'_> {
         self.programs(&mut line, &mut files)?;
         self.devices(&mut line);
         let source = match self.workspace {
-            Some(folder) => Some(self.workspace_source(folder, &mut confinement, &mut files)?),
+            Some(folder) => Some(self.workspace_source(folder, &mut confinement)?),
             None => None,
         };
         match source {
@@ -200,17 +200,14 @@ impl Layout<'_> {
         ]);
     }
 
-    fn workspace_source(&self, folder: &Path, confinement: &mut Confinement, files: &mut Files) -> io::Result<PathBuf> {
+    fn workspace_source(&self, folder: &Path, confinement: &mut Confinement) -> io::Result<PathBuf> {
         let Some(target) = self.carry_over else {
             return Ok(folder.to_owned());
         };
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let open = rustix::fs::openat(rustix::fs::CWD, folder, flags, Mode::empty())?;
         confinement.carry = Some(Carry {
-            source: CString::new(format!("/proc/self/fd/{}", open.as_raw_fd()))?,
+            source: CString::new(folder.as_os_str().as_bytes())?,
             target: CString::new(target.as_os_str().as_bytes())?,
         });
-        files.open.push(open);
         Ok(target.to_owned())
     }
 }

@@ -23,7 +23,7 @@ pub struct Confinement {
 /// A bind mount for the child alone.
 #[derive(Clone, Debug)]
 pub struct Carry {
-    /// `/proc/self/fd/N` of the open folder.
+    /// The folder, by its full path.
     pub source: CString,
     /// A folder that everybody can walk to.
     pub target: CString,

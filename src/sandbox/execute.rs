@@ -125,13 +125,17 @@ impl Running {
             }
             status => status,
         };
-        let (text, truncated) = self.collect().await?;
+        let (mut text, truncated) = self.collect().await?;
         let out_of_memory = self.clear_away().await;
         let ending = match (ended, status?, exit_code) {
             (Some(ending), _, _) => ending,
             (None, status, code) if out_of_memory && code != Some(0) => {
                 tracing::debug!(?status, "a command ran out of memory");
                 Ending::OutOfMemory
+            }
+            (None, _, Some(0)) if out_of_memory => {
+                text.push_str("\n[a process of this command was ended: out of memory]");
+                Ending::Exited(0)
             }
             (None, _, Some(code)) if SIGNALS.contains(&(code - 128)) => Ending::Signalled(code - 128),
             (None, _, Some(code)) => Ending::Exited(code),
@@ -193,13 +197,13 @@ impl Running {
     }
 
     async fn collect(&mut self) -> Result<(String, bool)> {
-        let clip = match timeout(DRAIN, &mut self.pump).await {
-            Ok(clip) => clip,
-            Err(_) => {
-                self.enough.cancel();
-                (&mut self.pump).await
-            }
-        };
+        if let Ok(clip) = timeout(DRAIN, &mut self.pump).await {
+            return clip
+                .map(Clip::finish)
+                .map_err(|error| Error::internal("the command's output was lost", error));
+        }
+        self.enough.cancel();
+        let clip = (&mut self.pump).await;
         clip.map(Clip::finish)
             .map_err(|error| Error::internal("the command's output was lost", error))
     }

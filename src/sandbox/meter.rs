@@ -36,12 +36,12 @@ impl Meter {
     /// Returns when a limit is passed, with the ending that it means.
     pub async fn watch(self, scope: Scope) -> Ending {
         let disk = self.clone().repeat(DISK_PERIOD, scope.clone(), Self::disk_is_full);
-        match self.max_memory_bytes {
-            None => disk.await,
-            Some(_) => tokio::select! {
-                ending = disk => ending,
-                ending = self.repeat(MEMORY_PERIOD, scope, Self::memory_is_over) => ending,
-            },
+        if self.max_memory_bytes.is_none() {
+            return disk.await;
+        }
+        tokio::select! {
+            ending = disk => ending,
+            ending = self.repeat(MEMORY_PERIOD, scope, Self::memory_is_over) => ending,
         }
     }
 

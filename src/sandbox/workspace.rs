@@ -117,7 +117,14 @@ impl Workspace {
         let failed = |errno| Error::internal("the workspace cannot be handed to its project", errno);
         rustix::fs::fchmod(root.folder(), Mode::RWXU).map_err(failed)?;
         self.hand_over(root.folder()).map_err(failed)?;
-        self.make_folders(&root, "output").map(drop)
+        // Something else of that name is the project's own affair.
+        match rustix::fs::mkdirat(root.folder(), "output", Mode::from_raw_mode(0o755)) {
+            Ok(()) => self
+                .hand_over(open_folder(root.folder(), b"output").map_err(failed)?)
+                .map_err(failed),
+            Err(Errno::EXIST) => Ok(()),
+            Err(errno) => Err(failed(errno)),
+        }
     }
 
     /// Removes the folder with everything in it.

@@ -1,1 +1,114 @@
-//! To come.
+//! The sandbox, on real bubblewrap. What is refused has a positive control beside it: a sandbox in which nothing works
+//! refuses everything.
+//!
+//! The battery runs as the user that runs the tests, and when that is root a second time as nobody; see `without_root`.
+
+mod commands;
+mod files;
+mod limits;
+mod walls;
+mod without_root;
+
+use std::{path::PathBuf, time::Duration};
+
+use runyard::{
+    config::{self, Config},
+    sandbox::{Command, Ending, Execution, Place, Sandbox, Sandboxes},
+};
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// A host with a data folder of its own, closed to everybody else as temporary folders are.
+struct Yard {
+    folder: TempDir,
+    sandboxes: Sandboxes,
+}
+
+fn settings() -> config::Sandbox {
+    Config::parse("test", "").unwrap().sandbox
+}
+
+impl Yard {
+    fn new() -> Self {
+        Self::with(settings())
+    }
+
+    fn with(settings: config::Sandbox) -> Self {
+        let folder = TempDir::new().unwrap();
+        let sandboxes = Sandboxes::detect(&settings, folder.path()).unwrap();
+        Self { folder, sandboxes }
+    }
+
+    fn place(&self, number: u32) -> Place {
+        Place {
+            folder: self.folder.path().join(format!("workspaces/p{number}")),
+            number,
+        }
+    }
+
+    fn project(&self, number: u32) -> Sandbox {
+        let place = self.place(number);
+        self.sandboxes.make(&place).unwrap();
+        self.sandboxes.open(place)
+    }
+
+    fn host_file(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn command(script: impl Into<String>) -> Command {
+    Command {
+        script: script.into(),
+        timeout: Duration::from_secs(60),
+    }
+}
+
+async fn run_for(sandbox: &Sandbox, seconds: f64, script: impl Into<String>) -> Execution {
+    let command = Command {
+        timeout: Duration::from_secs_f64(seconds),
+        ..command(script)
+    };
+    sandbox
+        .execute(command, |_| {}, &CancellationToken::new())
+        .await
+        .unwrap()
+}
+
+async fn run(sandbox: &Sandbox, script: impl Into<String>) -> Execution {
+    run_for(sandbox, 60.0, script).await
+}
+
+/// What a script says that has to succeed.
+async fn say(sandbox: &Sandbox, script: impl Into<String>) -> String {
+    let execution = run(sandbox, script).await;
+    assert_eq!(execution.ending, Ending::Exited(0), "{}", execution.text);
+    execution.text
+}
+
+/// Processes of the host whose command line has this in it.
+fn with_marker(marker: &str) -> Vec<u32> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let has = |number: &u32| {
+        let line = std::fs::read(format!("/proc/{number}/cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&line).contains(marker)
+    };
+    numbers.filter(has).collect()
+}
+
+/// Waits until something holds, for 5 s.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let until = std::time::Instant::now() + Duration::from_secs(5);
+    while !holds() {
+        assert!(std::time::Instant::now() < until, "not within 5 s: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -1,0 +1,216 @@
+//! How commands run, end and speak; and what a host without bubblewrap answers.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use runyard::{
+    error::Code,
+    sandbox::{Ending, Sandboxes},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{Yard, command, is_root, run, run_for, say, settings};
+
+#[tokio::test]
+async fn commands_end_as_they_end() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    for (script, ending, text) in [
+        ("echo out; echo err >&2", Ending::Exited(0), "out\nerr\n"),
+        ("exit 7", Ending::Exited(7), ""),
+        ("exit 200", Ending::Exited(200), ""),
+        ("false", Ending::Exited(1), ""),
+        ("kill -SEGV $$", Ending::Signalled(11), "Segmentation fault"),
+        ("nosuchprogram", Ending::Exited(127), "not found"),
+        ("if", Ending::Exited(2), "syntax error"),
+        ("", Ending::Exited(0), ""),
+        ("cat", Ending::Exited(0), ""),
+    ] {
+        let execution = run(&sandbox, script).await;
+        assert_eq!(execution.ending, ending, "{script}: {}", execution.text);
+        assert!(execution.text.contains(text), "{script}: {}", execution.text);
+        assert!(!execution.truncated);
+    }
+    assert_eq!(
+        run(&sandbox, "exit 7").await.ending.describe().unwrap(),
+        "exit status 7"
+    );
+}
+
+#[tokio::test]
+async fn s21_scripts_arrive_as_they_were_written() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    assert_eq!(
+        say(&sandbox, "echo 'a  b' \"$HOME\" \\\n  '$(id)' `echo x`\necho second").await,
+        "a  b /workspace $(id) x\nsecond\n"
+    );
+    // A leading dash is no option of the shell.
+    let execution = run(&sandbox, "-x; echo on").await;
+    assert!(
+        execution.text.ends_with("on\n") && execution.text.contains("not found"),
+        "{}",
+        execution.text
+    );
+    let long = format!("echo {}; echo end", "x".repeat(120_000));
+    assert!(run(&sandbox, long).await.text.ends_with("end\n"));
+    for script in [format!("echo {}", "x".repeat(131_072)), "echo a\0b".to_owned()] {
+        let refused = sandbox
+            .execute(command(script), |_| {}, &CancellationToken::new())
+            .await;
+        assert_eq!(refused.unwrap_err().code(), Code::InvalidRequest);
+    }
+    // File names are names, whatever is in them.
+    let files = sandbox.workspace();
+    for name in ["; rm -rf x", "$(touch hit)", "-rf", "two\nlines", "sub/quote'\"", "*"] {
+        files.write(name, b"content").unwrap();
+        assert_eq!(files.read(name, 10).unwrap(), b"content", "{name:?}");
+        files.remove(name).unwrap();
+    }
+    assert_eq!(files.metadata("hit").unwrap_err().code(), Code::FileNotFound);
+}
+
+#[tokio::test]
+async fn output_comes_while_the_command_runs() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    let heard = Arc::new(Mutex::new(String::new()));
+    let (listener, files) = (Arc::clone(&heard), sandbox.workspace().clone());
+    let listen = move |piece: &str| {
+        let mut heard = listener.lock().unwrap();
+        heard.push_str(piece);
+        // Only a listener who hears the first line in time lets the command come to its second.
+        if heard.contains("first") {
+            files.write("go", b"").unwrap();
+        }
+    };
+    let script = "echo first; for i in $(seq 500); do [ -e go ] && break; sleep 0.01; done; [ -e go ] && echo second";
+    let execution = sandbox
+        .execute(command(script), listen, &CancellationToken::new())
+        .await
+        .unwrap();
+    assert_eq!(execution.text, "first\nsecond\n");
+    assert_eq!(*heard.lock().unwrap(), "first\nsecond\n");
+}
+
+#[tokio::test]
+async fn the_usual_programs_are_there() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    let text = say(
+        &sandbox,
+        "echo 'a,b' | awk -F, '{print $2}'; id -un; pwd; ls -d output; locale 2>/dev/null | head -1; echo $LANG
+         echo x > ~/home && cat /workspace/home; echo y > $TMPDIR/t && cat /var/tmp/t; python3 -c 'print(1+1)' 2>/dev/null || echo 2",
+    )
+    .await;
+    for line in [
+        "b\n",
+        "agent\n",
+        "/workspace\n",
+        "output\n",
+        "C.UTF-8\n",
+        "x\n",
+        "y\n",
+        "2\n",
+    ] {
+        assert!(text.contains(line), "{line:?} in {text}");
+    }
+    let programs = yard.sandboxes.programs().await;
+    assert!(
+        programs.starts_with("programs: bash sh awk") && programs.contains("python3"),
+        "{programs}"
+    );
+    // What one command leaves in /tmp the next does not find.
+    assert_eq!(say(&sandbox, "ls -A /tmp /dev/shm").await, "/dev/shm:\n\n/tmp:\n");
+}
+
+#[tokio::test]
+async fn commands_are_quick_to_start() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    run(&sandbox, "true").await;
+    let start = std::time::Instant::now();
+    for _ in 0..10 {
+        assert!(run_for(&sandbox, 10.0, "true").await.ending.is_success());
+    }
+    eprintln!("a command takes {:?}", start.elapsed() / 10);
+    assert!(start.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test]
+async fn the_host_is_described() {
+    let yard = Yard::new();
+    let facts = yard.sandboxes.facts();
+    for fact in &facts {
+        eprintln!("{fact}");
+    }
+    assert!(facts[0].contains("bubblewrap 0."), "{facts:?}");
+    assert_eq!(facts.iter().any(|fact| fact.contains("uid of its own")), is_root());
+    assert_eq!(
+        facts.iter().any(|fact| fact.contains("weak: the service is not root")),
+        !is_root()
+    );
+}
+
+#[tokio::test]
+async fn without_bubblewrap_nothing_runs() {
+    for (bwrap, words) in [
+        ("/nonexistent/bwrap", "install bubblewrap"),
+        ("no-such-bwrap", "install bubblewrap"),
+        ("/bin/false", "cannot be run"),
+        ("/usr/bin/env", "too old"),
+    ] {
+        let mut settings = settings();
+        settings.bwrap = PathBuf::from(bwrap);
+        let yard = Yard::with(settings);
+        let sandbox = yard.project(0);
+        let error = sandbox
+            .execute(command("touch ran"), |_| {}, &CancellationToken::new())
+            .await
+            .unwrap_err();
+        assert_eq!(error.code(), Code::Unavailable, "{bwrap}: {error}");
+        let understood =
+            error.message().contains(words) || (bwrap == "/usr/bin/env" && error.message().contains("cannot be run"));
+        assert!(understood, "{bwrap}: {error}");
+        assert_eq!(
+            sandbox.workspace().metadata("ran").unwrap_err().code(),
+            Code::FileNotFound
+        );
+        assert!(yard.sandboxes.facts()[0].contains("commands cannot be run"));
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_that_was_not_made_is_not_found() {
+    let yard = Yard::new();
+    let sandbox = yard.sandboxes.open(yard.place(3));
+    let error = sandbox
+        .execute(command("true"), |_| {}, &CancellationToken::new())
+        .await
+        .unwrap_err();
+    assert_eq!(error.code(), Code::FileNotFound, "{error}");
+}
+
+#[tokio::test]
+async fn another_root_can_be_given() {
+    let mut settings = settings();
+    settings.rootfs = Some("/".into());
+    let yard = Yard::with(settings);
+    assert_eq!(say(&yard.project(0), "echo x | awk '{print $1}'").await, "x\n");
+
+    if is_root() {
+        // One that the projects' uids cannot walk to is refused at the start, with what to do.
+        let folder = tempfile::TempDir::new().unwrap();
+        let mut settings = super::settings();
+        settings.rootfs = Some(folder.path().join("root"));
+        std::fs::create_dir(folder.path().join("root")).unwrap();
+        let error = Sandboxes::detect(&settings, folder.path()).unwrap_err();
+        assert!(error.message().contains("chmod o+x"), "{error}");
+        settings.rootfs = None;
+        settings.uid_base = 0;
+        assert!(Sandboxes::detect(&settings, folder.path()).is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! The host's side of a workspace: reading, writing, lists, uploads.
+
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
+use runyard::{
+    error::Code,
+    sandbox::{Depth, FileKind, WalkLimits},
+};
+
+use super::{Yard, say};
+
+#[tokio::test]
+async fn files_are_written_as_a_whole() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    let files = sandbox.workspace();
+    files.write("/workspace/output/deep/report.md", b"one").unwrap();
+    assert_eq!(
+        say(&sandbox, "cat output/deep/report.md; chmod 750 output/deep/report.md").await,
+        "one"
+    );
+    let before = std::fs::metadata(sandbox.place().folder.join("output/deep/report.md")).unwrap();
+    let mut reader = files.open_file("output/deep/report.md").unwrap();
+    files.write("output/deep/report.md", b"two!").unwrap();
+    let after = std::fs::metadata(sandbox.place().folder.join("output/deep/report.md")).unwrap();
+    assert_eq!(after.permissions().mode() & 0o7777, 0o750);
+    assert_eq!(before.uid(), after.uid());
+    // Who had it open reads the old content to its end.
+    assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "one");
+    assert_eq!(files.read("output/deep/report.md", 4).unwrap(), b"two!");
+    assert_eq!(
+        files.read("output/deep/report.md", 3).unwrap_err().code(),
+        Code::TooLarge
+    );
+
+    assert_eq!(files.write("output", b"x").unwrap_err().code(), Code::InvalidRequest);
+    assert_eq!(
+        files.write("output/deep/report.md/x", b"x").unwrap_err().code(),
+        Code::InvalidRequest
+    );
+    for path in ["", "/workspace", ".", "../x", "/etc/x"] {
+        assert_eq!(
+            files.write(path, b"x").unwrap_err().code(),
+            Code::InvalidRequest,
+            "{path}"
+        );
+        assert_eq!(files.remove(path).unwrap_err().code(), Code::InvalidRequest, "{path}");
+    }
+    let names: Vec<String> = files
+        .walk("", WalkLimits::default())
+        .unwrap()
+        .map(|found| found.path)
+        .collect();
+    assert_eq!(names, ["output", "output/deep", "output/deep/report.md"]);
+}
+
+#[tokio::test]
+async fn lists_and_metadata_tell_what_there_is() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    say(
+        &sandbox,
+        "mkdir -p b/c; printf 12345 > b/c/f; printf 1 > a; ln -s a link; touch $'bad\\xff'",
+    )
+    .await;
+    let files = sandbox.workspace();
+    let paths = |path, depth| -> Vec<String> {
+        files
+            .list(path, depth, 100)
+            .unwrap()
+            .entries
+            .into_iter()
+            .map(|entry| entry.path)
+            .collect()
+    };
+    assert_eq!(paths("", Depth::One), ["a", "b", "bad\u{fffd}", "link", "output"]);
+    assert_eq!(paths("/workspace/b", Depth::All), ["b/c", "b/c/f"]);
+    assert_eq!(paths("b/c", Depth::One), ["b/c/f"]);
+    assert_eq!(files.list("a", Depth::One, 10).unwrap_err().code(), Code::FileNotFound);
+    assert_eq!(
+        files.list("none", Depth::One, 10).unwrap_err().code(),
+        Code::FileNotFound
+    );
+    let file = files.metadata("b/c/f").unwrap();
+    assert_eq!((file.kind, file.size), (FileKind::File, 5));
+    assert!(file.modified.elapsed().unwrap().as_secs() < 60);
+    assert_eq!(files.metadata("link").unwrap().kind, FileKind::Link);
+    assert_eq!(files.metadata("/workspace").unwrap().kind, FileKind::Folder);
+    let mut walk = files.walk("b", WalkLimits::default()).unwrap();
+    let last = walk.by_ref().last().unwrap();
+    assert_eq!(std::io::read_to_string(walk.open(&last).unwrap()).unwrap(), "12345");
+    assert_eq!(files.usage().unwrap().files, 7);
+    files.remove("b").unwrap();
+    files.remove("link").unwrap();
+    assert_eq!(paths("", Depth::All), ["a", "bad\u{fffd}", "output"]);
+    assert_eq!(files.remove("b").unwrap_err().code(), Code::FileNotFound);
+}
+
+#[tokio::test]
+async fn uploads_move_in_under_harmless_names() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    let files = sandbox.workspace();
+    let outside = yard.host_file("outside", "OUTSIDE");
+    say(&sandbox, format!("ln -s {} trap.csv; mkdir taken", outside.display())).await;
+    for (name, expected) in [
+        ("data.csv", "data.csv"),
+        ("data.csv", "data-2.csv"),
+        ("../../etc/data.csv", "data-3.csv"),
+        ("trap.csv", "trap-2.csv"),
+        ("taken", "taken-2"),
+        ("..", "file"),
+        (".bashrc", "bashrc"),
+    ] {
+        let upload = yard.host_file("uploads/one", name);
+        assert_eq!(files.free_name(name).unwrap(), expected);
+        assert_eq!(files.place(&upload, name).unwrap(), expected);
+        assert!(!upload.exists());
+        assert_eq!(files.read(expected, 100).unwrap(), name.as_bytes());
+    }
+    assert_eq!(std::fs::read_to_string(&outside).unwrap(), "OUTSIDE");
+    // The command may change what was uploaded.
+    assert_eq!(
+        say(&sandbox, "echo more >> data.csv && cat data.csv").await,
+        "data.csvmore\n"
+    );
+
+    // After a crash the same again: the file is where it belongs, once.
+    let upload = yard.host_file("uploads/two", "two");
+    let name = files.free_name("two").unwrap();
+    files.place_as(&upload, &name).unwrap();
+    files.place_as(&upload, &name).unwrap();
+    assert_eq!(files.read("two", 10).unwrap(), b"two");
+    assert_eq!(files.place_as(&upload, "three").unwrap_err().code(), Code::FileNotFound);
+    let upload = yard.host_file("uploads/two", "other");
+    assert_eq!(files.place_as(&upload, "two").unwrap_err().code(), Code::Conflict);
+    assert!(upload.exists());
+    for name in ["sub/x", "../x", ""] {
+        assert_eq!(
+            files.place_as(&upload, name).unwrap_err().code(),
+            Code::InvalidRequest,
+            "{name}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn making_a_workspace_twice_keeps_what_is_there() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    say(&sandbox, "echo kept > f; rmdir output; ln -s /etc output").await;
+    // What a command has put in the place of output/ is its own affair.
+    yard.sandboxes.make(sandbox.place()).unwrap();
+    assert_eq!(sandbox.workspace().metadata("output").unwrap().kind, FileKind::Link);
+    say(&sandbox, "rm output").await;
+    yard.sandboxes.make(sandbox.place()).unwrap();
+    assert_eq!(say(&sandbox, "cat f; ls -d output").await, "kept\noutput\n");
+}

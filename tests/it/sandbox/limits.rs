@@ -1,0 +1,400 @@
+//! What a command must not use up: S04–S06, S13, S14, S16, S18.
+
+use std::{
+    process::Stdio,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use runyard::sandbox::{Ending, WalkLimits};
+use tokio_util::sync::CancellationToken;
+
+use super::{Yard, command, eventually, is_root, run, run_for, say, settings, with_marker};
+
+const MIB: u64 = 1024 * 1024;
+
+fn bounded_by_cgroups(yard: &Yard) -> bool {
+    yard.sandboxes
+        .facts()
+        .iter()
+        .any(|fact| fact.starts_with("control groups") && fact.contains("memory"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s04_a_fork_bomb_stays_at_home() {
+    let mut settings = settings();
+    settings.max_processes = 64;
+    let yard = Yard::with(settings);
+    let (sandbox, neighbour) = (yard.project(0), yard.project(1));
+    // The control: so many processes are allowed.
+    let text = say(&sandbox, "for i in $(seq 20); do sleep 1 & done; wait; echo all ran").await;
+    assert!(text.contains("all ran"), "{text}");
+
+    let bomb = tokio::spawn({
+        let sandbox = sandbox.clone();
+        async move {
+            run_for(
+                &sandbox,
+                4.0,
+                ": marker-s04; touch lit; bomb() { bomb | bomb & }; bomb; sleep 100",
+            )
+            .await
+        }
+    });
+    eventually("the bomb is lit", || sandbox.workspace().metadata("lit").is_ok()).await;
+    let start = Instant::now();
+    assert_eq!(say(&neighbour, "echo fine | cat").await, "fine\n");
+    assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
+    let most = with_marker("marker-s04").len();
+    let execution = bomb.await.unwrap();
+    assert_eq!(execution.ending, Ending::TimedOut);
+    if bounded_by_cgroups(&yard) {
+        assert!(most <= 70, "{most} processes");
+        assert!(
+            execution.text.contains("Resource temporarily unavailable"),
+            "{}",
+            execution.text
+        );
+    }
+    assert_eq!(with_marker("marker-s04"), Vec::<u32>::new());
+}
+
+#[tokio::test]
+async fn s05_memory_is_bounded() {
+    let mut settings = settings();
+    settings.max_memory_bytes = 128 * MIB;
+    let yard = Yard::with(settings);
+    let sandbox = yard.project(0);
+    let text = say(&sandbox, "perl -e '$x = \"x\" x 30_000_000; print length $x'").await;
+    assert_eq!(text, "30000000");
+
+    let execution = run(
+        &sandbox,
+        "perl -e 'for (1..1000) { push @a, \"x\" x 5_000_000 } print \"HELD IT ALL\"'",
+    )
+    .await;
+    assert!(!execution.text.contains("HELD IT ALL"), "{execution:?}");
+    if bounded_by_cgroups(&yard) {
+        assert_eq!(execution.ending, Ending::OutOfMemory, "{}", execution.text);
+        assert!(execution.ending.describe().unwrap().contains("out of memory"));
+    } else {
+        assert!(
+            !execution.ending.is_success() && execution.text.contains("Out of memory"),
+            "{execution:?}"
+        );
+    }
+    // Each of them is small, together they are not.
+    let execution = run(
+        &sandbox,
+        "for i in 1 2 3 4 5 6; do perl -e '$x = \"x\" x 40_000_000; sleep 20; print length $x' & all=\"$all $!\"; done
+         for one in $all; do wait $one || exit 9; done",
+    )
+    .await;
+    assert_eq!(execution.ending, Ending::OutOfMemory, "{}", execution.text);
+    assert_eq!(say(&sandbox, "echo still here").await, "still here\n");
+}
+
+#[tokio::test]
+async fn s06_the_disk_is_bounded() {
+    let mut settings = settings();
+    settings.max_workspace_bytes = 48 * MIB;
+    settings.max_workspace_files = 500;
+    settings.max_file_bytes = 16 * MIB;
+    settings.tmp_bytes = 8 * MIB;
+    let yard = Yard::with(settings);
+    let (sandbox, neighbour) = (yard.project(0), yard.project(1));
+    let text = say(
+        &sandbox,
+        "truncate -s 1M small && head -c 1000000 /dev/zero > /tmp/small && head -c 1000000 /dev/zero > /dev/shm/small && echo control wrote
+         truncate -s 1T sparse 2>&1; head -c 20M /dev/zero 2>&1 > large; rm -f large
+         head -c 20M /dev/zero 2>&1 > /tmp/large; head -c 20M /dev/zero 2>&1 > /dev/shm/large; true",
+    )
+    .await;
+    assert!(text.contains("control wrote"), "{text}");
+    assert_eq!(text.matches("File too large").count(), 2, "{text}");
+    assert_eq!(text.matches("No space left on device").count(), 2, "{text}");
+
+    let execution = run(
+        &sandbox,
+        "for i in $(seq 1000); do head -c 4M /dev/zero > fill$i; sleep 0.1; done",
+    )
+    .await;
+    assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
+    let usage = sandbox.workspace().usage().unwrap();
+    assert!((48 * MIB..200 * MIB).contains(&usage.bytes), "{usage:?}");
+    assert_eq!(
+        say(&neighbour, "head -c 4M /dev/zero > f && stat -c %s f").await,
+        "4194304\n"
+    );
+    // Full: nothing grows, removing works, and then there is room again.
+    let execution = run(&sandbox, "echo more > more || echo refused").await;
+    assert!(execution.text.contains("refused"), "{execution:?}");
+    say(&sandbox, "rm fill* && sleep 0.1").await;
+    assert_eq!(say(&sandbox, "echo more > more && cat more").await, "more\n");
+
+    let execution = run(
+        &sandbox,
+        "mkdir many; for i in $(seq 100000); do : > many/$i; done; sleep 30",
+    )
+    .await;
+    assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
+    say(&sandbox, "rm -rf many").await;
+
+    // Files that are nowhere to be seen.
+    let execution = run(
+        &sandbox,
+        "for i in 11 12 13 14 15 16; do eval \"exec $i>ghost\"; rm ghost; head -c 12M /dev/zero >&$i; done; ls; sleep 30",
+    )
+    .await;
+    assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
+
+    // What cannot be counted is too much.
+    let execution = run(
+        &sandbox,
+        "for i in $(seq 400); do mkdir ddddddddddddddddddddd; cd ddddddddddddddddddddd; done; sleep 30",
+    )
+    .await;
+    assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
+    yard.sandboxes.discard(sandbox.place()).unwrap();
+    assert!(!sandbox.place().folder.exists());
+}
+
+#[tokio::test]
+async fn s13_time_is_bounded_and_nothing_lives_on() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    // Asked first: there is time to say goodbye.
+    let polite = "trap 'echo goodbye; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
+    let execution = run_for(&sandbox, 1.0, polite).await;
+    assert_eq!(execution.ending, Ending::TimedOut);
+    assert!(
+        execution.text.contains("begun") && execution.text.contains("goodbye"),
+        "{}",
+        execution.text
+    );
+
+    let start = Instant::now();
+    let stubborn = "trap '' TERM; (setsid nohup sleep 9713 >/dev/null 2>&1 &); echo begun; sleep 9713";
+    let execution = run_for(&sandbox, 1.0, stubborn).await;
+    assert_eq!(execution.ending, Ending::TimedOut);
+    assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
+    assert_eq!(with_marker("9713"), Vec::<u32>::new());
+
+    // A daemon dies with the call that started it, and does not hold it up.
+    let start = Instant::now();
+    let text = say(
+        &sandbox,
+        "setsid nohup sleep 9714 & sleep 9714 & pgrep -c sleep || ls -d /proc/[0-9]*; echo done",
+    )
+    .await;
+    assert!(text.contains("done"), "{text}");
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(with_marker("9714"), Vec::<u32>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s13_cancelling_and_dropping_end_everything() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    let cancel = CancellationToken::new();
+    let running = tokio::spawn({
+        let (sandbox, cancel) = (sandbox.clone(), cancel.clone());
+        async move {
+            sandbox
+                .execute(command("echo begun; (sleep 9715 &); sleep 9715"), |_| {}, &cancel)
+                .await
+                .unwrap()
+        }
+    });
+    eventually("it runs", || with_marker("9715").len() > 2).await;
+    let start = Instant::now();
+    cancel.cancel();
+    let execution = running.await.unwrap();
+    assert_eq!(
+        (execution.ending, execution.text.as_str()),
+        (Ending::Cancelled, "begun\n")
+    );
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    assert_eq!(with_marker("9715"), Vec::<u32>::new());
+
+    let running = tokio::spawn({
+        let sandbox = sandbox.clone();
+        async move { run(&sandbox, "sleep 9716; true").await }
+    });
+    eventually("it runs", || !with_marker("9716").is_empty()).await;
+    running.abort();
+    eventually("it is gone", || with_marker("9716").is_empty()).await;
+    // The token of the other call is its own.
+    assert_eq!(say(&sandbox, "echo on").await, "on\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s14_a_flood_of_output_is_bounded() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    let before = resident();
+    let shown = Arc::new(Mutex::new((0, 0)));
+    let watcher = Arc::clone(&shown);
+    let mut flood = command("yes");
+    flood.timeout = Duration::from_secs(2);
+    let watch = move |piece: &str| {
+        let mut shown = watcher.lock().unwrap();
+        *shown = (shown.0 + piece.len(), shown.1 + 1);
+    };
+    let execution = sandbox.execute(flood, watch, &CancellationToken::new()).await.unwrap();
+    assert_eq!(execution.ending, Ending::TimedOut);
+    assert!(execution.truncated && execution.text.starts_with("y\ny\n") && execution.text.len() < 31_000);
+    let (bytes, pieces) = *shown.lock().unwrap();
+    assert!(
+        bytes > 0 && bytes < 140_000 && pieces < 40,
+        "{bytes} bytes in {pieces} pieces"
+    );
+
+    let execution = run(&sandbox, "head -c 300M /dev/zero | tr '\\0' x; echo; echo the end").await;
+    assert_eq!(execution.ending, Ending::Exited(0));
+    assert!(execution.text.starts_with("xxx") && execution.text.ends_with("x\nthe end\n"));
+    let execution = run(
+        &sandbox,
+        "head -c 5M /dev/urandom; printf '\\033[31mred\\033[0m \\303\\050 \\000end'",
+    )
+    .await;
+    assert!(
+        execution.text.ends_with("red \u{fffd}( end"),
+        "{:?}",
+        &execution.text[execution.text.len() - 20..]
+    );
+    assert!(resident() < before + 200 * MIB, "{before} -> {}", resident());
+}
+
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
+/// The service of the next test: runs as a process of its own that is killed.
+#[tokio::test]
+#[ignore = "started by s16"]
+async fn s16_service() {
+    let yard = Yard::new();
+    run(&yard.project(0), "(setsid nohup sleep 9717 &); sleep 9717").await;
+}
+
+#[tokio::test]
+async fn s16_no_sandbox_survives_the_service() {
+    let mut service = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "sandbox::limits::s16_service", "--ignored", "--nocapture"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    eventually("the command runs", || with_marker("sleep\09717").len() >= 2).await;
+    service.kill().unwrap();
+    service.wait().unwrap();
+    eventually("the command is gone", || with_marker("9717").is_empty()).await;
+}
+
+#[tokio::test]
+async fn s17_two_commands_of_one_project_run_side_by_side() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    let (one, other) = tokio::join!(
+        run(
+            &sandbox,
+            "echo one > /tmp/x; touch one; while [ ! -e other ]; do sleep 0.02; done; cat /tmp/x"
+        ),
+        run(
+            &sandbox,
+            "echo other > /tmp/x; touch other; while [ ! -e one ]; do sleep 0.02; done; cat /tmp/x"
+        ),
+    );
+    assert_eq!((one.text.as_str(), other.text.as_str()), ("one\n", "other\n"));
+}
+
+#[tokio::test]
+async fn s18_walks_are_bounded() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    say(
+        &sandbox,
+        "mkdir many deep; (cd many; seq 3000 | xargs touch); ln -s .. many/up; ln -s . loop; mkfifo pipe
+         cd deep; for i in $(seq 100); do mkdir d; cd d; done; touch bottom",
+    )
+    .await;
+    let files = sandbox.workspace();
+    let walk = |entries| {
+        let limits = WalkLimits {
+            entries,
+            ..WalkLimits::default()
+        };
+        let mut walk = files.walk("", limits).unwrap();
+        let count = walk.by_ref().count();
+        (count, walk.cut())
+    };
+    let (count, cut) = walk(1000);
+    assert!(count <= 1000 && cut.is_some(), "{count} {cut:?}");
+    let (count, cut) = walk(100_000);
+    assert_eq!((count, cut), (3000 + 6 + 63, Some("folders lie too deep")));
+    let listing = files.list("many", runyard::sandbox::Depth::One, 10).unwrap();
+    assert!(listing.truncated && listing.entries.len() == 10);
+    let listing = files.list("many", runyard::sandbox::Depth::One, 5000).unwrap();
+    assert!(!listing.truncated && listing.entries.len() == 3001);
+    assert_eq!(files.usage().unwrap().files, 3000 + 6 + 101);
+    files.remove("deep").unwrap();
+    assert_eq!(files.usage().unwrap().files, 3000 + 5);
+}
+
+#[tokio::test]
+async fn what_a_folder_hides_is_counted_and_removed() {
+    let yard = Yard::new();
+    let sandbox = yard.project(0);
+    say(
+        &sandbox,
+        "mkdir -p a/b; head -c 1M /dev/zero > a/b/f; chmod 000 a/b; chmod 555 a; mkdir c; chmod 111 c",
+    )
+    .await;
+    assert!(sandbox.workspace().usage().unwrap().bytes >= MIB);
+    yard.sandboxes.discard(sandbox.place()).unwrap();
+    assert!(!sandbox.place().folder.exists());
+    yard.sandboxes.discard(sandbox.place()).unwrap();
+}
+
+#[tokio::test]
+async fn each_project_has_its_own_uid_under_root() {
+    let yard = Yard::new();
+    let (one, other) = (yard.project(0), yard.project(7));
+    say(&one, "touch f").await;
+    say(&other, "touch f").await;
+    use std::os::unix::fs::MetadataExt as _;
+    let owner = |sandbox: &runyard::sandbox::Sandbox, name: &str| {
+        let file = std::fs::metadata(sandbox.place().folder.join(name)).unwrap();
+        (file.uid(), file.gid())
+    };
+    let expected = |number: u32| {
+        if is_root() {
+            (200_000 + number, 200_000 + number)
+        } else {
+            (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw())
+        }
+    };
+    for name in ["f", "output", "."] {
+        assert_eq!(owner(&one, name), expected(0), "{name}");
+        assert_eq!(owner(&other, name), expected(7), "{name}");
+    }
+    other.workspace().write("made/by/host", b"x").unwrap();
+    for name in ["made", "made/by", "made/by/host"] {
+        assert_eq!(owner(&other, name), expected(7), "{name}");
+    }
+    assert_eq!(
+        say(
+            &other,
+            "echo y >> made/by/host; mv made/by/host made/there; cat made/there"
+        )
+        .await,
+        "xy\n"
+    );
+    assert_eq!(
+        std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&one.place().folder).unwrap().permissions()) & 0o777,
+        0o700
+    );
+}

@@ -1,0 +1,47 @@
+//! The whole battery a second time, as a service that is not root runs it: one uid for all, no control groups.
+
+use std::{
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    process::Command,
+};
+
+use super::is_root;
+
+const NOBODY: u32 = 65534;
+
+#[test]
+fn everything_holds_without_root() {
+    if !is_root() {
+        eprintln!("the battery has just run without root; run the tests as root to have it run both ways");
+        return;
+    }
+    // In a folder that nobody can walk to, whatever the build folder is.
+    let folder = tempfile::Builder::new().prefix("nobody").tempdir().unwrap();
+    let open = |mode| std::fs::Permissions::from_mode(mode);
+    std::fs::set_permissions(folder.path(), open(0o755)).unwrap();
+    let program = folder.path().join("it");
+    std::fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    std::fs::set_permissions(&program, open(0o755)).unwrap();
+    let temporary = folder.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    std::os::unix::fs::chown(&temporary, Some(NOBODY), Some(NOBODY)).unwrap();
+
+    let output = Command::new(&program)
+        .args(["sandbox::", "--skip", "without_root", "--test-threads", "2"])
+        .env("TMPDIR", &temporary)
+        .env("HOME", &temporary)
+        .current_dir(&temporary)
+        .uid(NOBODY)
+        .gid(NOBODY)
+        .output()
+        .unwrap();
+    let said = [output.stdout, output.stderr].concat();
+    let said = String::from_utf8_lossy(&said);
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("s01_host_files_cannot_be_read ... ok"), "{said}");
+    let result = said
+        .lines()
+        .find(|line| line.starts_with("test result"))
+        .unwrap_or_default();
+    eprintln!("without root: {result}");
+}
