@@ -82,6 +82,10 @@ export RUNYARD_TOKEN=$token
 made=$data/demo-files
 rm -rf "$made"
 "$runyard" run "Analyze data.csv and create visualizations" --file examples/data.csv --server "$url" --download "$made"
+if [ -z "$(ls -A "$made" 2>/dev/null)" ]; then
+    echo "The run made no files; the server's log is $log" >&2
+    exit 1
+fi
 
 echo
 if [ -t 1 ] && [ -t 0 ]; then

@@ -237,7 +237,7 @@ impl People {
             self.output_line(&mut shown, &line)?;
         }
         if shown.hidden > 0 {
-            self.styled(&Style::new().dim(), &format!("  … {} more lines", shown.hidden))?;
+            self.styled(&Style::new().dim(), &format!("  … {} more", lines(shown.hidden)))?;
         }
         #[expect(
             clippy::cast_precision_loss,
@@ -246,7 +246,7 @@ impl People {
         let took = format!("{:.1} s", result.duration_ms as f64 / 1000.0);
         // A tool that printed nothing while it ran says in its result what it did.
         let gist = if result.is_error || shown.lines == 0 {
-            one_line(&result.text)
+            one_line(result.text.lines().next().unwrap_or(""))
         } else {
             String::new()
         };
@@ -335,13 +335,15 @@ impl std::fmt::Display for Usage {
 fn gist(arguments: &Struct) -> String {
     for name in ["command", "path", "file_path", "pattern"] {
         if let Some(Kind::StringValue(text)) = arguments.fields.get(name).and_then(|value| value.kind.as_ref()) {
-            let mut lines = text.lines().filter(|line| !line.trim().is_empty());
+            let mut lines = text
+                .lines()
+                .filter(|line| !line.trim().is_empty() && !line.starts_with('#'));
             let first = one_line(lines.next().unwrap_or(""));
             let more = lines.count();
             return if more == 0 {
                 first
             } else {
-                format!("{first} … ({more} more lines)")
+                format!("{first} … (+{more})")
             };
         }
     }
@@ -351,6 +353,14 @@ fn gist(arguments: &Struct) -> String {
         .map(|(name, value)| format!("{name}={}", plain(value)))
         .collect();
     one_line(&parts.join(" "))
+}
+
+fn lines(number: usize) -> String {
+    if number == 1 {
+        "1 line".into()
+    } else {
+        format!("{number} lines")
+    }
 }
 
 fn plain(value: &Value) -> String {
