@@ -275,7 +275,7 @@ async fn create(path: &Path) -> Result<File> {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    if name.trim().is_empty() || name.len() > MAX_NAME {
+    if name.trim().is_empty() || name.len() > MAX_NAME || name.contains('\0') {
         return Err(Error::invalid_field(
             "name",
             format!("a file needs a name of at most {MAX_NAME} bytes"),

@@ -64,10 +64,11 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes, stopping: Cancell
     };
     let transcoder = Transcoder::new(&pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
     // What tonic refuses by itself is given a code, too.
-    let grpc = grpc.prepare().map_response(|mut answer| {
+    let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
         answer
-    });
+    };
+    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc.prepare(), complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     let pages = pages(app, transcoder.router().rules(), stopping)?.fallback_service(transcoder.over(grpc.clone()));
     let doors = service_fn(move |request: Request<Body>| {

@@ -9,7 +9,7 @@ use runyard::{
     app::App,
     config::{Config, Provider, ProviderKind},
     server::Server,
-    v1::{self, agent_service_client::AgentServiceClient, run_service_client::RunServiceClient},
+    v1::{agent_service_client::AgentServiceClient, run_service_client::RunServiceClient},
     wire::jwt::{Grant, mint},
 };
 use runyard_upstream::{Script, Upstream};
@@ -258,19 +258,6 @@ impl Caller {
             .metadata_mut()
             .insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
         request
-    }
-
-    pub async fn start_over_grpc(&self, prompt: &str) -> v1::StartRunResponse {
-        let request = v1::StartRunRequest {
-            prompt: Some(prompt.to_owned()),
-            ..v1::StartRunRequest::default()
-        };
-        self.runs()
-            .await
-            .start_run(self.signed(request))
-            .await
-            .unwrap()
-            .into_inner()
     }
 }
 
