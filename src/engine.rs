@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     error::{Error, Result},
     llm::{ChatMessage, ToolRequest},
-    sandbox::Sandbox,
+    sandbox::Workplace,
     tools::Toolbox,
     v1::run_event::Event,
 };
@@ -86,8 +86,8 @@ pub struct Job {
     pub history: Vec<ChatMessage>,
     /// The tools that the model may call.
     pub tools: Arc<Toolbox>,
-    /// Where the tools run.
-    pub sandbox: Arc<Sandbox>,
+    /// Where the tools run; made when the first of them does.
+    pub workplace: Arc<dyn Workplace>,
     /// What the run may use.
     pub budget: Budget,
     /// Calls in the history's last assistant message whose outcome is unknown, because the worker before went away.

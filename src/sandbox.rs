@@ -46,6 +46,23 @@ const LIVE_PIECES: usize = 16;
 /// How long the look at the programs may take; `import matplotlib` alone can take seconds on a cold disk.
 const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// A sandbox that may have to be made first.
+#[async_trait::async_trait]
+pub trait Workplace: Send + Sync {
+    /// The sandbox; made at the first call.
+    ///
+    /// # Errors
+    /// Those of the database and of the file system.
+    async fn open(&self) -> Result<Arc<Sandbox>>;
+}
+
+#[async_trait::async_trait]
+impl Workplace for Sandbox {
+    async fn open(&self) -> Result<Arc<Sandbox>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
+
 /// Where a project's workspace lies and whom it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {

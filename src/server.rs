@@ -151,9 +151,13 @@ impl Server {
 
 fn say_hello(app: &App, address: SocketAddr) {
     info!(%address, database = app.db.name(), data_dir = %app.config.data_dir.display(), "runyard is listening");
-    for fact in app.sandboxes.facts() {
-        info!("sandbox: {fact}");
-    }
+    // Finding out takes some milliseconds that a start need not wait for.
+    let sandboxes = app.sandboxes.clone();
+    tokio::task::spawn_blocking(move || {
+        for fact in sandboxes.facts() {
+            info!("sandbox: {fact}");
+        }
+    });
     let demo: Vec<&str> = app.llm.demo_names().collect();
     if !demo.is_empty() {
         info!(

@@ -4,13 +4,16 @@
 //! and its id never changes, so the memory cannot be wrong.
 
 use moka::future::Cache;
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::OnConflict,
+};
 use uuid::Uuid;
 
 use super::{Scope, of, table};
 use crate::{
     app::App,
-    db::{Tx, is_duplicate},
+    db::Tx,
     error::{Error, Result},
     id,
 };
@@ -67,21 +70,14 @@ async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
         tier: Set(app.tiers.first().name.clone()),
         created_at: Set(app.clock.now()),
     };
-    let account_id = row.id.clone().unwrap();
-    match table::Entity::insert(row).exec_without_returning(&tx).await {
-        Ok(_) => {
-            tx.commit().await?;
-            Ok(account_id)
-        }
-        // Two first requests of one subject: the other one was faster.
-        Err(error) if is_duplicate(&error) => {
-            drop(tx);
-            find(app.db.read(), issuer, subject)
-                .await?
-                .ok_or_else(|| Error::internal("account", error))
-        }
-        Err(error) => Err(error.into()),
-    }
+    // Of two first requests of one subject one inserts; both read what is there then.
+    let once = OnConflict::columns([table::Column::Issuer, table::Column::Subject])
+        .do_nothing()
+        .to_owned();
+    tx.execute(table::Entity::insert(row).on_conflict(once).query()).await?;
+    let found = find(&tx, issuer, subject).await?;
+    tx.commit().await?;
+    found.ok_or_else(|| Error::internal("account", "an account vanished while it was made"))
 }
 
 /// Loads an account and locks its row, so that two writers cannot both see the last free slot. On SQLite the writer lane

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     error::Error,
     llm::{ChatMessage, ToolRequest},
-    sandbox::Sandbox,
+    sandbox::Workplace,
     tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, excerpt::excerpt},
     v1::{NoticeKind, ToolOutput, run_event::Event},
 };
@@ -78,7 +78,7 @@ pub(super) struct Worked {
 /// Where the calls of a run are worked on.
 pub(super) struct Bench<'a> {
     pub(super) tools: Arc<Toolbox>,
-    pub(super) sandbox: Arc<Sandbox>,
+    pub(super) workplace: Arc<dyn Workplace>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) cancel: &'a CancellationToken,
     pub(super) deadline: Instant,
@@ -208,14 +208,16 @@ impl Bench<'_> {
         }
         let started = Instant::now();
         let output = self.output(&call.request.id);
-        let context = ToolContext {
-            sandbox: Arc::clone(&self.sandbox),
-            output,
-            cancel,
+        let work = async {
+            let sandbox = self.workplace.open().await.map_err(ToolFailure::Fatal)?;
+            let context = ToolContext {
+                sandbox,
+                output,
+                cancel,
+            };
+            slot.tool.call(call.arguments.clone(), &context).await
         };
-        let result = AssertUnwindSafe(slot.tool.call(call.arguments.clone(), &context))
-            .catch_unwind()
-            .await;
+        let result = AssertUnwindSafe(work).catch_unwind().await;
         let told = |text: String| ToolAnswer {
             text,
             is_error: true,

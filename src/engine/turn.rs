@@ -68,7 +68,7 @@ impl<'a> Turn<'a> {
         let meter = Meter::new(&job.budget, job.steps_done, job.tokens_used);
         let bench = Bench {
             tools: Arc::clone(&job.tools),
-            sandbox: job.sandbox,
+            workplace: job.workplace,
             sink: Arc::clone(&sink),
             cancel,
             deadline: meter.deadline(),

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
     ActiveValue::{NotSet, Set},
-    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QueryTrait,
+    sea_query::OnConflict,
 };
 use uuid::Uuid;
 
@@ -12,7 +14,7 @@ use super::table::sandbox::{ActiveModel, Column, Entity, Model};
 use crate::{
     accounts::{Scope, of},
     app::App,
-    db::{Tx, is_duplicate},
+    db::Tx,
     error::{Code, Error, Result},
     id,
     sandbox::{Place, Sandbox},
@@ -54,19 +56,22 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, sandbox_id: Uuid) -> 
     found.ok_or_else(|| Error::new(Code::SandboxNotFound, "Sandbox not found"))
 }
 
-/// Writes the row of a project's sandbox.
+/// Writes the row of a project's sandbox; gives the one that is there when somebody else was faster.
 ///
 /// # Errors
-/// Those of the database; a duplicate when somebody else was faster.
-pub async fn insert(app: &App, tx: &Tx, account_id: Uuid, project_id: Uuid) -> Result<Model, sea_orm::DbErr> {
+/// Those of the database.
+pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<Utc>) -> Result<Model> {
     let row = ActiveModel {
         number: NotSet,
         id: Set(id::new()),
         project_id: Set(project_id),
         account_id: Set(account_id),
-        created_at: Set(app.clock.now()),
+        created_at: Set(now),
     };
-    Entity::insert(row).exec_with_returning(tx).await
+    let once = OnConflict::column(Column::ProjectId).do_nothing().to_owned();
+    tx.execute(Entity::insert(row).on_conflict(once).query()).await?;
+    let found = find(tx, Scope::account(account_id), project_id).await?;
+    found.ok_or_else(|| Error::internal("sandbox", "a sandbox vanished while it was made"))
 }
 
 /// The sandbox of a project, made now when there is none.
@@ -84,18 +89,9 @@ pub async fn ensure(app: &App, account_id: Uuid, project_id: Uuid) -> Result<San
 
 async fn create(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Model> {
     let tx = app.db.begin("projects.sandbox").await?;
-    match insert(app, &tx, account_id, project_id).await {
-        Ok(row) => {
-            tx.commit().await?;
-            Ok(row)
-        }
-        Err(error) if is_duplicate(&error) => {
-            drop(tx);
-            let found = find(app.db.read(), Scope::account(account_id), project_id).await?;
-            found.ok_or_else(|| Error::internal("sandbox", error))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let row = insert(&tx, account_id, project_id, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(row)
 }
 
 /// Opens a sandbox; its folder is made when it is not there.

@@ -141,6 +141,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     // the limits, so that a retry of an accepted start is answered, not refused.
     let account = ensure::lock(&tx, caller.account_id).await?;
     if let Some(earlier) = find_by_key(app, &tx, caller, key.as_ref()).await? {
+        drop(tx);
         return answer(app, caller, earlier, Timing::default()).await;
     }
     let target = Target::find(&tx, caller.scope(), &new).await?;
@@ -166,7 +167,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     };
     let first = first_events(&run, &admission, now);
     insert(&tx, &target, &run, &new, &first).await?;
-    let sandbox = target.sandbox_for(&tx, app, caller, !files.is_empty()).await?;
+    let sandbox = target.sandbox_for(&tx, &run, &files).await?;
     let names = uploads::take::bind(&tx, &files, run.id, taken).await?;
     if let Some(prompt) = new.prompt.filter(|prompt| !prompt.is_empty() || !names.is_empty()) {
         let mut message = NewMessage::text(id::new(), MessageRole::User, prompt);
@@ -298,9 +299,11 @@ async fn find_by_key(app: &App, tx: &Tx, caller: &Caller, key: Option<&decide::K
 
 async fn answer(app: &App, caller: &Caller, run: Run, timing: Timing) -> Result<Started> {
     let sandbox = projects::sandbox::find(app.db.read(), caller.scope(), run.project_id).await?;
+    // What was made later was not there when the first call was answered.
+    let sandbox = sandbox.filter(|sandbox| sandbox.created_at <= run.created_at);
     Ok(Started {
-        run,
         sandbox_id: sandbox.map(|sandbox| sandbox.id),
+        run,
         timing,
     })
 }

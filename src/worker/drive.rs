@@ -2,7 +2,9 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use futures::FutureExt;
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info_span, warn};
 use uuid::Uuid;
@@ -21,6 +23,7 @@ use crate::{
         journal::{Ending, Spent},
         start::Mode,
     },
+    sandbox::{Sandbox, Workplace},
     tools, uploads,
     v1::{Notice, NoticeKind, run_event::Event},
 };
@@ -100,8 +103,10 @@ async fn execute(app: &App, run: &Run, log: &Arc<RunLog>, tokens: &Tokens) -> Re
     let model = app.models.load(&run.model_used)?;
     announce(app, run, log).await?;
     let waiting = uploads::place::waiting(app, scope, run.id).await?;
-    let sandbox = projects::sandbox::ensure(app, run.account_id, run.project_id).await?;
-    uploads::place::place(app, &sandbox, waiting).await?;
+    let workplace = Arc::new(OnDemand::new(app, run));
+    if !waiting.is_empty() {
+        uploads::place::place(app, &*workplace.open().await?, waiting).await?;
+    }
     let version = match run.agent_version_id {
         Some(version_id) => Some(agents::version::load(app.db.read(), scope, version_id).await?),
         None => None,
@@ -128,7 +133,7 @@ async fn execute(app: &App, run: &Run, log: &Arc<RunLog>, tokens: &Tokens) -> Re
         system_prompt: prompt.assemble(),
         history: past.messages,
         tools: if has_tools { tools::core() } else { tools::none() },
-        sandbox: Arc::new(sandbox),
+        workplace,
         budget: budget(app, run),
         interrupted: past.interrupted,
         steps_done: u32::try_from(run.steps).unwrap_or_default(),
@@ -138,6 +143,37 @@ async fn execute(app: &App, run: &Run, log: &Arc<RunLog>, tokens: &Tokens) -> Re
     let sink = Arc::new(JournalSink::new(Arc::clone(log), charged));
     let cancel = either(&tokens.stop, &tokens.lost);
     Ok(engine::run(&app.llm, job, sink, &cancel).await)
+}
+
+/// The sandbox of a run's project, made when something needs it: a run that only talks costs none.
+struct OnDemand {
+    app: App,
+    account_id: Uuid,
+    project_id: Uuid,
+    made: OnceCell<Arc<Sandbox>>,
+}
+
+impl OnDemand {
+    fn new(app: &App, run: &Run) -> Self {
+        Self {
+            app: app.clone(),
+            account_id: run.account_id,
+            project_id: run.project_id,
+            made: OnceCell::new(),
+        }
+    }
+}
+
+#[async_trait]
+impl Workplace for OnDemand {
+    async fn open(&self) -> Result<Arc<Sandbox>> {
+        let made = self.made.get_or_try_init(|| async {
+            projects::sandbox::ensure(&self.app, self.account_id, self.project_id)
+                .await
+                .map(Arc::new)
+        });
+        made.await.cloned()
+    }
 }
 
 // What the reader of the run should know before anything else.

@@ -6,13 +6,13 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{RequestBuilder, Response, header::HeaderMap, multipart::Form};
 use runyard::{
-    app::App,
+    clock::Clock,
     config::{Config, Provider, ProviderKind},
     server::Server,
     v1::{agent_service_client::AgentServiceClient, run_service_client::RunServiceClient},
     wire::jwt::{Grant, mint},
 };
-use runyard_upstream::{Script, Upstream};
+use runyard_upstream::{Gate, Script, Upstream};
 use secrecy::SecretString;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -42,18 +42,20 @@ pub fn databases() -> Vec<Database> {
 }
 
 /// Runs a test on every database, with the model saying what the script says.
-pub async fn everywhere<S: Into<Script>>(script: impl Fn() -> S, test: impl AsyncFn(&mut House)) {
+pub async fn everywhere<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut House)) {
     everywhere_with(script, |_| {}, test).await;
 }
 
 /// As [`everywhere`], with a changed configuration.
 pub async fn everywhere_with<S: Into<Script>>(
-    script: impl Fn() -> S,
+    script: impl Fn(&Gate) -> S,
     change: impl Fn(&mut Config),
     test: impl AsyncFn(&mut House),
 ) {
     for database in databases() {
-        let mut house = House::open(&database, script(), &change).await;
+        let gate = Gate::new();
+        let mut house = House::open(&database, script(&gate), &change).await;
+        house.gate = gate;
         test(&mut house).await;
         house.close().await;
     }
@@ -61,9 +63,11 @@ pub async fn everywhere_with<S: Into<Script>>(
 
 pub struct House {
     pub upstream: Upstream,
+    /// What the script may hold the model with; a new one for each database.
+    pub gate: Gate,
     pub config: Config,
     pub address: SocketAddr,
-    pub app: App,
+    pub clock: Clock,
     pub http: reqwest::Client,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     database: Option<(String, String)>,
@@ -100,12 +104,13 @@ impl House {
             }
         };
         change(&mut config);
-        let (address, app, running) = start(&config).await;
+        let (address, clock, running) = start(&config).await;
         Self {
             upstream,
+            gate: Gate::new(),
             config,
             address,
-            app,
+            clock,
             http: reqwest::Client::new(),
             running: Some(running),
             database: made,
@@ -116,8 +121,8 @@ impl House {
     /// Stops the server as SIGTERM does, and starts another one on the same data.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let (address, app, running) = start(&self.config).await;
-        (self.address, self.app, self.running) = (address, app, Some(running));
+        let (address, clock, running) = start(&self.config).await;
+        (self.address, self.clock, self.running) = (address, clock, Some(running));
     }
 
     pub async fn stop(&mut self) {
@@ -157,7 +162,7 @@ impl House {
             &self.config.auth,
             &SecretString::from(SECRET),
             &grant,
-            self.app.clock.now(),
+            self.clock.now(),
         )
         .unwrap();
         Caller {
@@ -168,16 +173,16 @@ impl House {
     }
 }
 
-async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHandle<()>)) {
+async fn start(config: &Config) -> (SocketAddr, Clock, (CancellationToken, JoinHandle<()>)) {
     let server = Server::open(config.clone()).await.unwrap();
-    let (address, app, stopping) = (
+    let (address, clock, stopping) = (
         server.address().unwrap(),
-        server.app().clone(),
+        server.app().clock.clone(),
         CancellationToken::new(),
     );
     let stop = stopping.clone();
     let task = tokio::spawn(async move { server.run(stop).await.unwrap() });
-    (address, app, (stopping, task))
+    (address, clock, (stopping, task))
 }
 
 async fn query(url: &str, sql: &str) {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::NewRun;
 use crate::{
-    accounts::{Caller, Scope, of},
+    accounts::{Scope, of},
     app::App,
     db::{Tx, is_duplicate},
     error::{Code, Error, Result},
@@ -102,21 +102,18 @@ impl Target {
     pub(super) async fn sandbox_for(
         &self,
         tx: &Tx,
-        app: &App,
-        caller: &Caller,
-        needed: bool,
+        run: &Run,
+        files: &[uploads::table::Model],
     ) -> Result<Option<sandbox::Model>> {
-        if !self.makes_project
-            && let Some(found) = projects::sandbox::find(tx, caller.scope(), self.project_id).await?
-        {
-            return Ok(Some(found));
+        let scope = Scope::account(run.account_id);
+        if !files.is_empty() {
+            let made = projects::sandbox::insert(tx, run.account_id, self.project_id, run.created_at).await?;
+            return Ok(Some(made));
         }
-        if !needed {
+        if self.makes_project {
             return Ok(None);
         }
-        Ok(Some(
-            projects::sandbox::insert(app, tx, caller.account_id, self.project_id).await?,
-        ))
+        projects::sandbox::find(tx, scope, self.project_id).await
     }
 
     /// The statements that make what is missing.

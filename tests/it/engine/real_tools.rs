@@ -13,7 +13,7 @@ use crate::tools::Shop;
 
 fn stage(shop: &Shop, turns: Vec<Vec<Say>>) -> Stage {
     let mut stage = Stage::new(turns);
-    stage.job.sandbox = Arc::clone(&shop.sandbox);
+    stage.job.workplace = shop.sandbox.clone();
     stage.job.tools = tools::core();
     stage
 }

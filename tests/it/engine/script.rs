@@ -326,7 +326,7 @@ impl Stage {
                 system_prompt: "Be brief.".to_owned(),
                 history: vec![user("Do it.")],
                 tools: runyard::tools::none(),
-                sandbox: Arc::new(sandboxes.open(Place { folder, number: 0 })),
+                workplace: Arc::new(sandboxes.open(Place { folder, number: 0 })),
                 budget: Budget {
                     max_steps: 20,
                     max_duration: Duration::from_mins(1),

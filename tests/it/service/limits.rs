@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 use runyard::{v1, wire::status::Fault};
-use runyard_upstream::{Gate, Script, Turn};
+use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
 use crate::house::{everywhere, everywhere_with};
@@ -10,9 +10,8 @@ use crate::house::{everywhere, everywhere_with};
 #[tokio::test]
 async fn the_slots_of_the_plan_are_given_exactly() {
     for limit in [1_usize, 3] {
-        let gate = Gate::new();
         everywhere_with(
-            || {
+            |gate| {
                 Script::function({
                     let gate = gate.clone();
                     move |_| Turn::text("Held.").held_by(&gate)
@@ -46,7 +45,7 @@ async fn the_slots_of_the_plan_are_given_exactly() {
                     );
                     assert_eq!(detail.len(), 5);
                 }
-                gate.open();
+                house.gate.open();
             },
         )
         .await;
@@ -55,9 +54,8 @@ async fn the_slots_of_the_plan_are_given_exactly() {
 
 #[tokio::test]
 async fn a_refusal_has_the_same_facts_over_grpc() {
-    let gate = Gate::new();
     everywhere(
-        || Turn::text("Held.").held_by(&gate),
+        |gate| Turn::text("Held.").held_by(gate),
         async |house| {
             let caller = house.caller("ann");
             let first = caller.start("x").await;
@@ -72,7 +70,7 @@ async fn a_refusal_has_the_same_facts_over_grpc() {
             let refusal = fault.refusal.unwrap();
             assert_eq!(refusal.running_thread_ids, [first["thread_id"].as_str().unwrap()]);
             assert_eq!((refusal.running_count, refusal.limit), (Some(1), Some(1)));
-            gate.open();
+            house.gate.open();
             caller.ended(&first).await;
             // The slot is free again.
             caller.ended(&caller.start("z").await).await;
@@ -84,7 +82,7 @@ async fn a_refusal_has_the_same_facts_over_grpc() {
 #[tokio::test]
 async fn threads_and_models_of_the_plan() {
     everywhere_with(
-        || Script::function(|_| Turn::text("Yes.")),
+        |gate| Script::function(|_| Turn::text("Yes.")),
         |config| config.tiers[0].threads = Some(2),
         async |house| {
             let caller = house.caller("ann");
@@ -134,9 +132,8 @@ async fn threads_and_models_of_the_plan() {
 
 #[tokio::test]
 async fn a_private_installation_has_no_limits() {
-    let gate = Gate::new();
     everywhere_with(
-        || {
+        |gate| {
             Script::function({
                 let gate = gate.clone();
                 move |_| Turn::text("Yes.").held_by(&gate)
@@ -150,7 +147,7 @@ async fn a_private_installation_has_no_limits() {
             }
             let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller.post("/agent/start", asked).await.ok();
-            gate.open();
+            house.gate.open();
         },
     )
     .await;

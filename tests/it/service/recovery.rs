@@ -1,15 +1,14 @@
 //! What a crash leaves is taken up again: an answered start is durable, and the run ends exactly once.
 
-use runyard_upstream::{Gate, Script, Turn};
+use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
 use crate::house::{assert_whole, everywhere};
 
 #[tokio::test]
 async fn a_run_that_was_cut_off_is_taken_up_again() {
-    let gate = Gate::new();
     everywhere(
-        || {
+        |gate| {
             Script::function({
                 let gate = gate.clone();
                 move |received| match received.number {
@@ -35,7 +34,7 @@ async fn a_run_that_was_cut_off_is_taken_up_again() {
                 events.iter().any(|event| event.data["message"]["text"] == "After all."),
                 "{events:?}"
             );
-            gate.open();
+            house.gate.open();
         },
     )
     .await;
@@ -43,9 +42,8 @@ async fn a_run_that_was_cut_off_is_taken_up_again() {
 
 #[tokio::test]
 async fn runs_that_wait_are_there_after_a_restart() {
-    let gate = Gate::new();
     crate::house::everywhere_with(
-        || {
+        |gate| {
             Script::function({
                 let gate = gate.clone();
                 move |received| match received.number {
@@ -66,7 +64,7 @@ async fn runs_that_wait_are_there_after_a_restart() {
             for run in [&first, &second] {
                 assert_eq!(caller.ended(run).await["status"], "completed");
             }
-            gate.open();
+            house.gate.open();
         },
     )
     .await;

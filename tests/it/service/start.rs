@@ -1,7 +1,7 @@
 //! `StartRun`: the seed's exchange and its refusals.
 
 use reqwest::multipart::{Form, Part};
-use runyard_upstream::{Gate, Turn};
+use runyard_upstream::Turn;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -10,7 +10,7 @@ use crate::house::{Answer, assert_whole, everywhere, kinds};
 #[tokio::test]
 async fn the_seeds_exchange_over_a_form() {
     everywhere(
-        || Turn::text("Done."),
+        |gate| Turn::text("Done."),
         async |house| {
             let caller = house.caller("ann");
             let form = Form::new()
@@ -22,7 +22,7 @@ async fn the_seeds_exchange_over_a_form() {
             let keys: Vec<_> = started.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(
                 keys,
-                ["agent_run_id", "project_id", "sandbox_id", "status", "thread_id"]
+                ["thread_id", "agent_run_id", "project_id", "sandbox_id", "status"]
             );
             assert_eq!(started["status"], "running");
             for key in ["agent_run_id", "project_id", "sandbox_id", "thread_id"] {
@@ -56,12 +56,12 @@ async fn the_seeds_exchange_over_a_form() {
 #[tokio::test]
 async fn without_files_there_is_no_sandbox_id() {
     everywhere(
-        || Turn::text("Hello."),
+        |gate| Turn::text("Hello."),
         async |house| {
             let caller = house.caller("ann");
             let answer = caller.post("/agent/start", json!({"prompt": "hi"})).await.ok();
             let keys: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
-            assert_eq!(keys, ["agent_run_id", "project_id", "status", "thread_id"]);
+            assert_eq!(keys, ["thread_id", "agent_run_id", "project_id", "status"]);
             caller.ended(&answer).await;
         },
     )
@@ -70,9 +70,8 @@ async fn without_files_there_is_no_sandbox_id() {
 
 #[tokio::test]
 async fn the_answer_does_not_wait_for_the_model() {
-    let gate = Gate::new();
     everywhere(
-        || Turn::text("Late.").held_by(&gate),
+        |gate| Turn::text("Late.").held_by(gate),
         async |house| {
             let caller = house.caller("ann");
             let started = caller.start("hi").await;
@@ -82,7 +81,7 @@ async fn the_answer_does_not_wait_for_the_model() {
                 .await
                 .ok();
             assert_eq!(run["status"], "running");
-            gate.open();
+            house.gate.open();
             assert_eq!(caller.ended(&started).await["status"], "completed");
         },
     )
@@ -92,7 +91,7 @@ async fn the_answer_does_not_wait_for_the_model() {
 #[tokio::test]
 async fn a_thread_goes_on_with_its_history() {
     everywhere(
-        || [Turn::text("Blue."), Turn::text("I said blue.")],
+        |gate| [Turn::text("Blue."), Turn::text("I said blue.")],
         async |house| {
             let caller = house.caller("ann");
             let first = caller.start("What colour?").await;
@@ -126,7 +125,7 @@ async fn a_thread_goes_on_with_its_history() {
 #[tokio::test]
 async fn refusals_in_the_seeds_words_leave_nothing_behind() {
     everywhere(
-        || Turn::text("Never."),
+        |gate| Turn::text("Never."),
         async |house| {
             let caller = house.caller("ann");
             let no_prompt = caller
@@ -206,7 +205,7 @@ async fn refusals_in_the_seeds_words_leave_nothing_behind() {
 #[tokio::test]
 async fn a_key_finds_its_run_again() {
     everywhere(
-        || [Turn::text("Once."), Turn::text("Twice.")],
+        |gate| [Turn::text("Once."), Turn::text("Twice.")],
         async |house| {
             let caller = house.caller("ann");
             let send = |body: serde_json::Value| {
@@ -238,7 +237,7 @@ async fn a_key_finds_its_run_again() {
 #[tokio::test]
 async fn ids_of_the_client_are_taken_once_and_never_anothers() {
     everywhere(
-        || [Turn::text("Mine."), Turn::text("Theirs.")],
+        |gate| [Turn::text("Mine."), Turn::text("Theirs.")],
         async |house| {
             let (ann, bob) = (house.caller("ann"), house.caller("bob"));
             let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());

@@ -1,15 +1,14 @@
 //! `StopRun`: one terminal event, whenever it comes.
 
-use runyard_upstream::{Call, Gate, Turn};
+use runyard_upstream::{Call, Turn};
 use serde_json::json;
 
 use crate::house::{assert_whole, everywhere};
 
 #[tokio::test]
 async fn a_stop_reaches_into_the_models_stream() {
-    let gate = Gate::new();
     everywhere(
-        || Turn::words(10).gate_after(5, &gate),
+        |gate| Turn::words(10).gate_after(5, gate),
         async |house| {
             let caller = house.caller("ann");
             let run = caller.start("x").await;
@@ -23,7 +22,7 @@ async fn a_stop_reaches_into_the_models_stream() {
             // Once more changes nothing, and the slot is free.
             assert_eq!(caller.post(&path, json!({})).await.ok()["status"], "stopped");
             assert_eq!(caller.events(&run, 0).await, events);
-            gate.open();
+            house.gate.open();
             caller.start("y").await;
         },
     )
@@ -33,7 +32,7 @@ async fn a_stop_reaches_into_the_models_stream() {
 #[tokio::test]
 async fn a_stop_ends_a_running_command() {
     everywhere(
-        || Turn::calls([Call::new("bash", &json!({"command": "echo begun; sleep 600"}))]),
+        |gate| Turn::calls([Call::new("bash", &json!({"command": "echo begun; sleep 600"}))]),
         async |house| {
             let caller = house.caller("ann");
             let run = caller.start("x").await;
@@ -56,9 +55,8 @@ async fn a_stop_ends_a_running_command() {
 
 #[tokio::test]
 async fn a_run_that_waits_for_its_turn_stops_at_once() {
-    let gate = Gate::new();
     crate::house::everywhere_with(
-        || Turn::text("First.").held_by(&gate),
+        |gate| Turn::text("First.").held_by(gate),
         |config| config.tiers[0].concurrent_runs = Some(3),
         async |house| {
             let caller = house.caller("ann");
@@ -73,7 +71,7 @@ async fn a_run_that_waits_for_its_turn_stops_at_once() {
             assert_eq!(caller.post(&path, json!({})).await.ok()["status"], "stopped");
             assert_whole(&caller.events(&second, 0).await, 1);
             assert_eq!(house.upstream.count(), 1);
-            gate.open();
+            house.gate.open();
             assert_eq!(caller.ended(&first).await["status"], "completed");
         },
     )

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::house::{Answer, PATIENCE, SseEvent, assert_whole, everywhere, parse_sse};
 
-fn words() -> Turn {
+fn words(_: &Gate) -> Turn {
     Turn::words(50)
 }
 
@@ -50,9 +50,8 @@ async fn every_cursor_gives_exactly_the_rest() {
 
 #[tokio::test]
 async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
-    let gate = Gate::new();
     everywhere(
-        || Turn::words(40).gate_after(20, &gate),
+        |gate| Turn::words(40).gate_after(20, gate),
         async |house| {
             let caller = house.caller("ann");
             let run = caller.start("x").await;
@@ -74,7 +73,7 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             let whole = &seen[..seen.rfind("\n\n").unwrap() + 2];
             let before = parse_sse(whole);
             let cursor = before.last().unwrap().id.clone();
-            gate.open();
+            house.gate.open();
             let request = caller.request("GET", &path).header("Last-Event-ID", &cursor);
             let rest = parse_sse(&request.send().await.unwrap().text().await.unwrap());
             let joined: Vec<SseEvent> = before.into_iter().chain(rest).collect();
@@ -123,7 +122,7 @@ async fn newline_json_and_grpc_say_the_same() {
 #[tokio::test]
 async fn a_slow_reader_loses_nothing_and_holds_nobody_up() {
     everywhere(
-        || Turn::words(5000),
+        |gate| Turn::words(5000),
         async |house| {
             let caller = house.caller("ann");
             let run = caller.start("x").await;
@@ -140,7 +139,7 @@ async fn a_slow_reader_loses_nothing_and_holds_nobody_up() {
 #[tokio::test]
 async fn many_runs_in_one_stream() {
     everywhere(
-        || [Turn::words(5), Turn::words(5)],
+        |gate| [Turn::words(5), Turn::words(5)],
         async |house| {
             let caller = house.caller("ann");
             let first = caller.start("x").await;
