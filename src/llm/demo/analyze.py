@@ -205,7 +205,7 @@ def bars(points):
 
 def line(points):
     width, height, left, top = 860, 460, 90, 76
-    right, bottom = width - 30, height - 70
+    right, bottom = width - 46, height - 70
     marks = ticks(min(value for _, value in points), max(value for _, value in points))
 
     def x(position):

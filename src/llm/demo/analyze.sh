@@ -113,7 +113,7 @@ function draw_bars(   i, x, y, zero, longest, n) {
 function line_x(i) { return left + (right - left) * (i - 1) / (points > 1 ? points - 1 : 1) }
 function line_y(v) { return bottom - (bottom - top) * (v - low) / (high - low) }
 function draw_line(   i, path, every) {
-    left = 90; right = 830; top = 76; bottom = 390
+    left = 90; right = 814; top = 76; bottom = 390
     make_ticks(); open_svg(860, 460)
     for (i = 1; i <= marks; i++) {
         printf "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#e3e6ea\"/>\n", left, line_y(mark[i]), right, line_y(mark[i]) > svg

@@ -7,6 +7,9 @@ use super::plan::{Language, Plan};
 /// Where the script writes the report.
 pub(super) const PATH: &str = "output/report.md";
 
+/// Where the script draws the chart.
+const CHART: &str = "output/chart.svg";
+
 /// The closing words.
 pub(super) fn tell(plan: &Plan<'_>, file: &str, language: Language, facts: &str, is_read: bool) -> String {
     let facts: Vec<Vec<&str>> = facts
@@ -25,7 +28,7 @@ pub(super) fn tell(plan: &Plan<'_>, file: &str, language: Language, facts: &str,
     let mut text = format!("I analyzed **{file}**: {rows} rows, {}.\n\n", plan.describe_table());
     if rows == "0" {
         text.push_str("There is a header but not a single row below it, so there is no chart to draw.\n");
-    } else if made.iter().any(|path| path.ends_with(".svg")) {
+    } else if made.iter().any(|path| path == CHART) {
         let _ = writeln!(text, "**{}**", plan.title);
     }
     let tops = of("top");
@@ -36,11 +39,13 @@ pub(super) fn tell(plan: &Plan<'_>, file: &str, language: Language, facts: &str,
             .skip(1)
             .map(|fact| format!("{} with {}", part(fact, 1), part(fact, 2)))
             .collect();
-        text.push_str(&if others.is_empty() {
-            ".\n".to_owned()
-        } else {
-            format!(", then {}.\n", others.join(" and "))
-        });
+        if !others.is_empty() {
+            let _ = write!(text, ", then {}", others.join(" and "));
+        }
+        text.push_str(
+            ".
+",
+        );
     }
     if let (Some(first), Some(last)) = (of("first").first(), of("last").first()) {
         let _ = writeln!(
@@ -64,11 +69,13 @@ pub(super) fn tell(plan: &Plan<'_>, file: &str, language: Language, facts: &str,
             part(number, 4),
             part(number, 3)
         );
-        text.push_str(&if plan.is_mean() {
-            ".\n".to_owned()
-        } else {
-            format!(", sum {}.\n", part(number, 5))
-        });
+        if !plan.is_mean() {
+            let _ = write!(text, ", sum {}", part(number, 5));
+        }
+        text.push_str(
+            ".
+",
+        );
     }
     let mut files = made;
     files.push(language.path().to_owned());

@@ -281,8 +281,11 @@ fn named_files(text: &str) -> Vec<String> {
         }
     }
     for word in words.split_whitespace() {
-        let word = word.trim_matches(|character: char| "\"'`“”‘’()[]<>{},;:!?*".contains(character));
-        let word = word.trim_end_matches('.').trim_end_matches("'s");
+        let is_mark = |character: char| "\"'`“”‘’()[]<>{},;:!?*".contains(character);
+        let word = word
+            .trim_start_matches(is_mark)
+            .trim_end_matches(|character| is_mark(character) || character == '.');
+        let word = word.trim_end_matches("'s").trim_end_matches("’s");
         if ENDINGS.contains(&extension(word).as_str()) && !word.contains("://") {
             add(word);
         }

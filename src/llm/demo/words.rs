@@ -1,9 +1,11 @@
 //! The way through any other file: count its lines and words, and say so in a report.
 
+use std::fmt::Write;
+
 use super::{Reply, plan::quoted, report, view::View};
 
 /// Counts lines, words and the most frequent words; everything that is not text is only measured.
-const COUNT: &str = r##"if [ ! -f "$f" ]; then echo '@@ missing'; ls -a; echo '@@ end'; exit 0; fi
+const COUNT: &str = r#"if [ ! -f "$f" ]; then echo '@@ missing'; ls -a; echo '@@ end'; exit 0; fi
 size=$(wc -c < "$f" | tr -d ' ')
 if [ "$size" -gt 0 ] && [ "$(head -c 4096 "$f" | LC_ALL=C tr -d '\000' | wc -c)" -ne "$(head -c 4096 "$f" | wc -c)" ]; then
     echo '@@ binary'; echo "$size"; echo '@@ end'; exit 0
@@ -24,7 +26,7 @@ stats=$(LC_ALL=C awk '
 echo '@@ facts'; echo "bytes	$size"; printf '%s\n' "$stats"
 printf '%s\n' "$top" | head -n 3 | awk -F '\t' 'NF == 2 { print "top\t" $2 "\t" $1 }'
 echo '@@ begin'; head -c 300 "$f" | head -n 3; echo; echo '@@ end'
-"##;
+"#;
 
 pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
     let Some(count) = view.answer("count") else {
@@ -70,10 +72,11 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
         of("bytes")
     );
     if !top.is_empty() {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             " The most frequent words of four letters or more: {}.",
             top.join(", ")
-        ));
+        );
     }
     Reply::say(format!(
         "{text}\n\nThe counts are in `{}`. This was the built-in demo model: it counts by fixed rules and does not \

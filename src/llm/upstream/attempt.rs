@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, pin::Pin, sync::Arc};
 
 use futures::StreamExt;
-use genai::chat::{ChatStream, ChatStreamEvent, StopReason, StreamEnd, Usage};
+use genai::chat::{ChatStream, ChatStreamEvent, MessageContent, StopReason, StreamEnd, Usage};
 use serde_json::Value;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -173,7 +173,7 @@ impl Attempt {
         let usage = end.captured_usage.as_ref().and_then(usage);
         let calls = end
             .captured_content
-            .map(|content| content.into_tool_calls())
+            .map(MessageContent::into_tool_calls)
             .unwrap_or_default();
         self.ready.extend(calls.into_iter().map(|call| {
             let arguments = match call.fn_arguments {

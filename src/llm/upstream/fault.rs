@@ -58,8 +58,8 @@ impl Fault {
     /// The sentence, without the verdict.
     pub(super) fn message(self) -> String {
         match self {
-            Self::Passing { message, .. } => message,
-            Self::Final(
+            Self::Passing { message, .. }
+            | Self::Final(
                 LlmError::Credentials(message)
                 | LlmError::Refused(message)
                 | LlmError::TooLong(message)

@@ -31,8 +31,7 @@ pub(super) fn options(request: &ModelRequest, kind: ProviderKind, tap: Arc<Tap>)
         // grows to it, so one frame could take all memory. A budget is not sent in this protocol, but keeps genai from
         // reading an effort out of model names that end in -low, -high or -none.
         ProviderKind::OpenAi => options.with_reasoning_effort(ReasoningEffort::Budget(0)),
-        ProviderKind::Anthropic => options.with_capture_tool_calls(true),
-        ProviderKind::Gemini => options.with_capture_tool_calls(true),
+        ProviderKind::Anthropic | ProviderKind::Gemini => options.with_capture_tool_calls(true),
     }
 }
 

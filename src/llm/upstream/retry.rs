@@ -56,7 +56,7 @@ impl Retries {
     }
 }
 
-/// The time that a provider asks to be left alone, as seconds or as a date (RFC 9110, 10.2.3), or in OpenAI's milliseconds.
+/// The time that a provider asks to be left alone, as seconds or as a date (RFC 9110, 10.2.3), or in milliseconds.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse::<u64>().ok()) {

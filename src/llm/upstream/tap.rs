@@ -170,7 +170,9 @@ impl Seen {
         };
         if let Some(delta) = choice.delta {
             if let Some(Value::Array(calls)) = delta.tool_calls {
-                calls.iter().for_each(|call| self.take_call(call));
+                for call in &calls {
+                    self.take_call(call);
+                }
             }
             if let Some(refusal) = delta.refusal.as_ref().and_then(Value::as_str)
                 && self.refusal.len() < MAX_ARGUMENT_BYTES

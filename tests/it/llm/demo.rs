@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write,
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -49,7 +50,7 @@ impl Desk {
         for (name, found) in names.map(|name| (name, find_program(name))) {
             std::os::unix::fs::symlink(found, programs.join(name)).unwrap();
         }
-        self.path = programs.to_str().unwrap().to_owned();
+        programs.to_str().unwrap().clone_into(&mut self.path);
         self
     }
 
@@ -395,14 +396,16 @@ async fn tables_without_rows_are_said_to_be_empty() {
 async fn a_large_table_is_read_by_the_script_and_not_by_the_model() {
     let mut text = String::from("day,sensor,value\n");
     for n in 0..60_000_u32 {
-        text.push_str(&format!(
-            "{}-{:02}-{:02},s{},{}\n",
+        writeln!(
+            text,
+            "{}-{:02}-{:02},s{},{}",
             2001 + n % 20,
             1 + n % 12,
             1 + n % 28,
             n % 500,
             n % 97
-        ));
+        )
+        .unwrap();
     }
     let (said, desk, awk) = both_ways(&[("big.csv", &text)], "Analyze big.csv").await;
     assert!(said.contains("60000 rows"), "{said}");

@@ -60,11 +60,11 @@ async fn hear(kind: ProviderKind, turns: Vec<Turn>) -> (Heard, Upstream) {
 }
 
 fn anthropic(events: &[(&str, Value)]) -> Turn {
-    let text: String = events
+    let frames: Vec<String> = events
         .iter()
         .map(|(name, data)| format!("event: {name}\ndata: {data}\n\n"))
         .collect();
-    Turn::stream(text)
+    Turn::stream(frames.concat())
 }
 
 fn anthropic_answer() -> Vec<(&'static str, Value)> {

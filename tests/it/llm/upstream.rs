@@ -1,4 +1,4 @@
-//! Providers that speak OpenAI's protocol, good and bad: what is sent, what is heard, what is tried again.
+//! Providers with the chat completions protocol, good and bad: what is sent, what is heard, what is tried again.
 
 use std::time::Duration;
 
