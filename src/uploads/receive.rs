@@ -1,6 +1,9 @@
 //! Taking bytes in: announced and in chunks (`FileService`), or as one stream (a part of a form).
 
-use std::{io::SeekFrom, path::Path};
+use std::{
+    io::SeekFrom,
+    path::{Path, PathBuf},
+};
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
@@ -130,27 +133,38 @@ pub async fn stream(
     check_name(name)?;
     let largest = largest(app, caller.account_id).await?;
     let upload_id = id::new();
-    let path = staged(app, upload_id);
-    match copy(&path, content, largest).await {
-        Ok((size, digest)) => {
-            let row = Model {
-                id: upload_id,
-                account_id: caller.account_id,
-                name: name.to_owned(),
-                size,
-                received: size,
-                digest: Some(digest),
-                run_id: None,
-                placed_as: None,
-                placed: false,
-                created_at: app.clock.now(),
-            };
-            insert(app, &row).await?;
-            Ok(row)
-        }
-        Err(error) => {
-            drop(fs::remove_file(&path).await);
-            Err(error)
+    let mut staging = Staging {
+        path: staged(app, upload_id),
+        keep: false,
+    };
+    let (size, digest) = copy(&staging.path, content, largest).await?;
+    let row = Model {
+        id: upload_id,
+        account_id: caller.account_id,
+        name: name.to_owned(),
+        size,
+        received: size,
+        digest: Some(digest),
+        run_id: None,
+        placed_as: None,
+        placed: false,
+        created_at: app.clock.now(),
+    };
+    insert(app, &row).await?;
+    staging.keep = true;
+    Ok(row)
+}
+
+/// A file that goes when its stream is refused, breaks off, or is dropped in the middle.
+struct Staging {
+    path: PathBuf,
+    keep: bool,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if !self.keep {
+            drop(std::fs::remove_file(&self.path));
         }
     }
 }
@@ -261,7 +275,7 @@ async fn create(path: &Path) -> Result<File> {
 }
 
 fn check_name(name: &str) -> Result<()> {
-    if name.trim().is_empty() || name.len() > MAX_NAME {
+    if name.trim().is_empty() || name.len() > MAX_NAME || name.contains('\0') {
         return Err(Error::invalid_field(
             "name",
             format!("a file needs a name of at most {MAX_NAME} bytes"),

@@ -41,6 +41,9 @@ impl AgentService for Agents {
             asked.search, asked.order_by, asked.is_default, asked.tag
         );
         let page = Page::read(&caller, &query, asked.page_size, &asked.page_token)?;
+        if asked.search.contains('\0') || asked.tag.contains('\0') {
+            return Err(Error::invalid("search and tag must not contain the character NUL").into());
+        }
         let offset = page.offset()?;
         let listing = Listing {
             search: asked.search,

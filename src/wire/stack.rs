@@ -27,6 +27,7 @@ use super::{
     http::{Options, Transcoder, fault, openapi, route::Rule},
     json::Codec,
     jwt::Verifier,
+    status,
 };
 use crate::{
     accounts::{Caller, Role},
@@ -40,6 +41,8 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of a request id that a client may choose.
 const MAX_REQUEST_ID: usize = 128;
+/// How long a body may stay silent before it is given up.
+const BODY_IDLE: Duration = Duration::from_secs(30);
 /// The longest deadline that is looked at; a longer one is none.
 const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -57,9 +60,15 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes, stopping: Cancell
         max_body_bytes: app.config.http.max_message_bytes,
         max_form_bytes: app.config.http.max_form_bytes,
         heartbeat: Duration::from_secs(app.config.http.heartbeat_seconds),
+        body_idle: BODY_IDLE,
     };
     let transcoder = Transcoder::new(&pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
-    let grpc = grpc.prepare();
+    // What tonic refuses by itself is given a code, too.
+    let complete = |mut answer: Response<tonic::body::Body>| {
+        status::complete(answer.headers_mut());
+        answer
+    };
+    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc.prepare(), complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     let pages = pages(app, transcoder.router().rules(), stopping)?.fallback_service(transcoder.over(grpc.clone()));
     let doors = service_fn(move |request: Request<Body>| {

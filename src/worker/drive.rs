@@ -134,7 +134,8 @@ async fn execute(app: &App, run: &Run, log: &Arc<RunLog>, tokens: &Tokens) -> Re
         steps_done: u32::try_from(run.steps).unwrap_or_default(),
         tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
     };
-    let sink = Arc::new(JournalSink::new(Arc::clone(log), model));
+    let charged = (!app.llm.is_demo(&model.name)).then_some(model);
+    let sink = Arc::new(JournalSink::new(Arc::clone(log), charged));
     let cancel = either(&tokens.stop, &tokens.lost);
     Ok(engine::run(&app.llm, job, sink, &cancel).await)
 }

@@ -25,11 +25,13 @@ pub(super) struct JournalSink {
 }
 
 impl JournalSink {
-    pub(super) fn new(log: Arc<RunLog>, model: &Model) -> Self {
+    /// A sink that charges a model's prices; none for the built-in model, whatever name it answers to.
+    pub(super) fn new(log: Arc<RunLog>, charged: Option<&Model>) -> Self {
+        let (input_price, output_price) = charged.map_or((0.0, 0.0), |model| (model.input_price, model.output_price));
         Self {
             log,
-            input_price: model.input_price,
-            output_price: model.output_price,
+            input_price,
+            output_price,
         }
     }
 

@@ -9,7 +9,7 @@ use runyard::{
     app::App,
     config::{Config, Provider, ProviderKind},
     server::Server,
-    v1::{self, agent_service_client::AgentServiceClient, run_service_client::RunServiceClient},
+    v1::{agent_service_client::AgentServiceClient, run_service_client::RunServiceClient},
     wire::jwt::{Grant, mint},
 };
 use runyard_upstream::{Script, Upstream};
@@ -149,18 +149,32 @@ impl House {
 
     pub fn caller_as(&self, name: &str, role: Option<&str>) -> Caller {
         let grant = Grant {
-            subject: Uuid::new_v5(&Uuid::NAMESPACE_OID, name.as_bytes()).to_string(),
+            subject: name.to_owned(),
             role: role.map(str::to_owned),
             lifetime: Duration::from_secs(3600),
         };
-        let token = mint(&self.config.auth, &SecretString::from(SECRET), &grant, self.app.clock.now()).unwrap();
-        Caller { token, http: self.http.clone(), address: self.address }
+        let token = mint(
+            &self.config.auth,
+            &SecretString::from(SECRET),
+            &grant,
+            self.app.clock.now(),
+        )
+        .unwrap();
+        Caller {
+            token,
+            http: self.http.clone(),
+            address: self.address,
+        }
     }
 }
 
 async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHandle<()>)) {
     let server = Server::open(config.clone()).await.unwrap();
-    let (address, app, stopping) = (server.address().unwrap(), server.app().clone(), CancellationToken::new());
+    let (address, app, stopping) = (
+        server.address().unwrap(),
+        server.app().clone(),
+        CancellationToken::new(),
+    );
     let stop = stopping.clone();
     let task = tokio::spawn(async move { server.run(stop).await.unwrap() });
     (address, app, (stopping, task))
@@ -217,11 +231,17 @@ impl Caller {
     /// The run, once it is over.
     pub async fn ended(&self, run: &Value) -> Value {
         self.events(run, 0).await;
-        self.get(&format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap())).await.ok()
+        self.get(&format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap()))
+            .await
+            .ok()
     }
 
     pub async fn channel(&self) -> Channel {
-        Channel::from_shared(format!("http://{}", self.address)).unwrap().connect().await.unwrap()
+        Channel::from_shared(format!("http://{}", self.address))
+            .unwrap()
+            .connect()
+            .await
+            .unwrap()
     }
 
     pub async fn runs(&self) -> RunServiceClient<Channel> {
@@ -234,13 +254,10 @@ impl Caller {
 
     pub fn signed<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
-        request.metadata_mut().insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
         request
-    }
-
-    pub async fn start_over_grpc(&self, prompt: &str) -> v1::StartRunResponse {
-        let request = v1::StartRunRequest { prompt: Some(prompt.to_owned()), ..v1::StartRunRequest::default() };
-        self.runs().await.start_run(self.signed(request)).await.unwrap().into_inner()
+            .metadata_mut()
+            .insert("authorization", format!("Bearer {}", self.token).parse().unwrap());
+        request
     }
 }
 
@@ -255,7 +272,11 @@ pub struct Answer {
 impl Answer {
     pub async fn of(response: Response) -> Self {
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self { status, headers, text: response.text().await.unwrap() }
+        Self {
+            status,
+            headers,
+            text: response.text().await.unwrap(),
+        }
     }
 
     pub fn json(&self) -> Value {
@@ -270,12 +291,20 @@ impl Answer {
 
     /// The body of a refusal with this status and code.
     pub fn refused(self, status: u16, code: &str) -> Value {
-        assert_eq!((self.status, self.header("x-error-code")), (status, code), "{}", self.text);
+        assert_eq!(
+            (self.status, self.header("x-error-code")),
+            (status, code),
+            "{}",
+            self.text
+        );
         self.json()
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).map(|value| value.to_str().unwrap()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
+            .unwrap_or_default()
     }
 }
 
@@ -292,7 +321,9 @@ pub fn parse_sse(text: &str) -> Vec<SseEvent> {
         .filter(|block| block.lines().any(|line| line.starts_with("data:")))
         .map(|block| {
             let field = |name: &str| {
-                let line = block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+                let line = block
+                    .lines()
+                    .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
                 line.unwrap_or_default().to_owned()
             };
             SseEvent {
@@ -312,7 +343,11 @@ pub fn assert_whole(events: &[SseEvent], first: i64) {
         assert_eq!(event.id, sequence.to_string());
     }
     let is_terminal = |event: &SseEvent| event.event == "status" && event.data["status"]["status"] != "running";
-    assert_eq!(events.iter().filter(|event| is_terminal(event)).count(), 1, "{events:#?}");
+    assert_eq!(
+        events.iter().filter(|event| is_terminal(event)).count(),
+        1,
+        "{events:#?}"
+    );
     assert!(is_terminal(events.last().unwrap()), "{events:#?}");
 }
 

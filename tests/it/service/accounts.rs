@@ -32,10 +32,15 @@ async fn what_is_anothers_answers_what_a_random_id_answers() {
                 assert_eq!((theirs.status, &theirs.text), (404, &random.text), "{path}");
                 assert_eq!(theirs.header("x-error-code"), random.header("x-error-code"));
             }
-            let stop = |id: String| { let bob = bob.clone(); async move { bob.post(&format!("/agent-run/{id}/stop"), json!({})).await } };
+            let stop = |id: String| {
+                let bob = bob.clone();
+                async move { bob.post(&format!("/agent-run/{id}/stop"), json!({})).await }
+            };
             let theirs = stop(run["agent_run_id"].as_str().unwrap().to_owned()).await;
             assert_eq!(theirs.text, stop(Uuid::now_v7().to_string()).await.text);
-            let used = bob.post("/agent/start", json!({"prompt": "x", "agent_id": agent["agent_id"]})).await;
+            let used = bob
+                .post("/agent/start", json!({"prompt": "x", "agent_id": agent["agent_id"]}))
+                .await;
             used.refused(404, "AGENT_NOT_FOUND");
         },
     )
@@ -67,10 +72,21 @@ async fn only_what_is_listed_is_open() {
             for path in ["/", "/healthz", "/readyz", "/openapi.json"] {
                 assert_eq!(open(path).await.status, 200, "{path}");
             }
-            for path in ["/metrics", "/agents", "/v1/agents", "/agent-runs/active", "/nothing", "/healthz/x"] {
+            for path in [
+                "/metrics",
+                "/agents",
+                "/v1/agents",
+                "/agent-runs/active",
+                "/nothing",
+                "/healthz/x",
+            ] {
                 assert_eq!(open(path).await.status, 401, "{path}");
             }
-            house.caller("ann").get("/metrics").await.refused(403, "PERMISSION_DENIED");
+            house
+                .caller("ann")
+                .get("/metrics")
+                .await
+                .refused(403, "PERMISSION_DENIED");
             let admin = house.caller_as("root", Some("super_admin"));
             assert_eq!(admin.get("/metrics").await.status, 200);
         },

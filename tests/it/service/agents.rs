@@ -21,9 +21,24 @@ async fn an_agent_is_what_the_seed_prints() {
             let agent = answer.ok();
             let mut at = 0;
             for key in [
-                "agent_id", "name", "description", "icon_name", "icon_color", "icon_background", "is_default", "is_public",
-                "tags", "current_version_id", "version_count", "current_version", "version_id", "version_number",
-                "version_name", "system_prompt", "model", "is_active",
+                "agent_id",
+                "name",
+                "description",
+                "icon_name",
+                "icon_color",
+                "icon_background",
+                "is_default",
+                "is_public",
+                "tags",
+                "current_version_id",
+                "version_count",
+                "current_version",
+                "version_id",
+                "version_number",
+                "version_name",
+                "system_prompt",
+                "model",
+                "is_active",
             ] {
                 let found = text[at..].find(&format!("\"{key}\":"));
                 at += found.unwrap_or_else(|| panic!("{key} is not where the seed has it: {text}"));
@@ -32,14 +47,20 @@ async fn an_agent_is_what_the_seed_prints() {
             assert_eq!(agent["tags"], json!([]));
             assert_eq!(agent["version_count"], 1);
             let version = &agent["current_version"];
-            assert_eq!((&version["version_name"], &version["version_number"]), (&json!("v1"), &json!(1)));
+            assert_eq!(
+                (&version["version_name"], &version["version_number"]),
+                (&json!("v1"), &json!(1))
+            );
             assert_eq!(version["agent_id"], agent["agent_id"]);
             assert_eq!(version["version_id"], agent["current_version_id"]);
             assert_eq!(version["system_prompt"], "You are an expert.");
             for tool in ["bash", "read", "write", "edit", "glob", "grep"] {
                 assert_eq!(agent["agentpress_tools"][tool], json!({"enabled": true}));
             }
-            let got = caller.get(&format!("/agents/{}", agent["agent_id"].as_str().unwrap())).await.ok();
+            let got = caller
+                .get(&format!("/agents/{}", agent["agent_id"].as_str().unwrap()))
+                .await
+                .ok();
             assert_eq!(got, agent);
             assert_eq!(caller.get("/v1/agents").await.ok()["agents"], json!([agent]));
         },
@@ -63,9 +84,15 @@ async fn what_is_wrong_with_an_agent_is_said() {
                 json!({"name": "ok", "custom_mcps": [{"name": "a", "type": "http"}]}),
                 json!({"name": "ok", "custom_mcps": [{"name": "a", "type": "pigeon", "url": "https://x"}]}),
             ] {
-                caller.post("/agents", wrong.clone()).await.refused(400, "INVALID_REQUEST");
+                caller
+                    .post("/agents", wrong.clone())
+                    .await
+                    .refused(400, "INVALID_REQUEST");
             }
-            caller.post("/agents", json!({"name": "ok", "model": "no/such"})).await.refused(400, "UNKNOWN_MODEL");
+            caller
+                .post("/agents", json!({"name": "ok", "model": "no/such"}))
+                .await
+                .refused(400, "UNKNOWN_MODEL");
             // Characters, not bytes.
             caller.post("/agents", json!({"name": "ü".repeat(100)})).await.ok();
         },
@@ -91,7 +118,11 @@ async fn the_plan_allows_exactly_three_agents() {
                 assert_eq!(answer.refused(402, "AGENT_LIMIT_EXCEEDED"), expected);
             }
             let listed = caller.get("/agents").await.ok();
-            let defaults = listed["agents"].as_array().unwrap().iter().filter(|agent| agent["is_default"] == true);
+            let defaults = listed["agents"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(|agent| agent["is_default"] == true);
             assert_eq!(defaults.count(), 1);
         },
     )
@@ -110,7 +141,14 @@ async fn a_run_uses_the_default_agents_prompt() {
             assert_eq!(run["agent_id"], agent["agent_id"]);
             assert_eq!(run["agent_version_id"], agent["current_version_id"]);
             let sent = house.upstream.requests().remove(0);
-            assert!(sent.messages()[0]["content"].as_str().unwrap().contains("Talk like a pirate."), "{:?}", sent.body);
+            assert!(
+                sent.messages()[0]["content"]
+                    .as_str()
+                    .unwrap()
+                    .contains("Talk like a pirate."),
+                "{:?}",
+                sent.body
+            );
         },
     )
     .await;
@@ -128,16 +166,24 @@ async fn pages_are_bound_to_their_caller_and_query() {
             let first = caller.get("/agents?page_size=2&order_by=name").await.ok();
             let token = first["next_page_token"].as_str().unwrap();
             assert_eq!(first["agents"].as_array().unwrap().len(), 2);
-            let rest = caller.get(&format!("/agents?page_size=2&order_by=name&page_token={token}")).await.ok();
+            let rest = caller
+                .get(&format!("/agents?page_size=2&order_by=name&page_token={token}"))
+                .await
+                .ok();
             assert_eq!(rest["agents"][0]["name"], "Carla");
             assert_eq!(rest["next_page_token"], "");
             let other = caller.get(&format!("/agents?page_size=2&page_token={token}")).await;
             other.refused(400, "INVALID_PAGE_TOKEN");
             let bob = house.caller("bob");
-            let stolen = bob.get(&format!("/agents?page_size=2&order_by=name&page_token={token}")).await;
+            let stolen = bob
+                .get(&format!("/agents?page_size=2&order_by=name&page_token={token}"))
+                .await;
             stolen.refused(400, "INVALID_PAGE_TOKEN");
             caller.get("/agents?page_size=-1").await.refused(400, "INVALID_REQUEST");
-            assert_eq!(caller.get("/agents?search=RLA").await.ok()["agents"][0]["name"], "Carla");
+            assert_eq!(
+                caller.get("/agents?search=RLA").await.ok()["agents"][0]["name"],
+                "Carla"
+            );
         },
     )
     .await;

@@ -11,10 +11,18 @@ use crate::house::{Answer, everywhere, everywhere_with};
 async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
     let make = json!({"command": "mkdir -p output && tr a-z A-Z < notes.txt > output/loud.txt"});
     everywhere(
-        || [Turn::calls([Call::new("bash", &make)]), Turn::text("Made output/loud.txt.")],
+        || {
+            [
+                Turn::calls([Call::new("bash", &make)]),
+                Turn::text("Made output/loud.txt."),
+            ]
+        },
         async |house| {
             let caller = house.caller("ann");
-            let upload = caller.post("/uploads", json!({"name": "notes.txt", "size": 10})).await.ok();
+            let upload = caller
+                .post("/uploads", json!({"name": "notes.txt", "size": 10}))
+                .await
+                .ok();
             let path = format!("/uploads/{}", upload["upload_id"].as_str().unwrap());
             let put = |offset: i64, data: &str| {
                 let body = json!({"offset": offset, "data": BASE64.encode(data)});
@@ -24,12 +32,18 @@ async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
             put(5, "world").await.refused(409, "UPLOAD_INCOMPLETE");
             assert_eq!(put(0, "hello").await.ok()["received"], 5);
             let early = json!({"prompt": "Shout.", "files": [upload["upload_id"]]});
-            caller.post("/agent/start", early.clone()).await.refused(409, "UPLOAD_INCOMPLETE");
+            caller
+                .post("/agent/start", early.clone())
+                .await
+                .refused(409, "UPLOAD_INCOMPLETE");
             assert_eq!(put(0, "hello").await.ok()["complete"], false);
             assert_eq!(put(5, "world").await.ok()["complete"], true);
             let run = caller.post("/agent/start", early.clone()).await.ok();
             assert_eq!(caller.ended(&run).await["status"], "completed");
-            caller.post("/agent/start", early).await.refused(404, "UPLOAD_NOT_FOUND");
+            caller
+                .post("/agent/start", early)
+                .await
+                .refused(404, "UPLOAD_NOT_FOUND");
 
             let files = format!("/sandboxes/{}/files", run["sandbox_id"].as_str().unwrap());
             let listed = caller.get(&format!("{files}?path=output")).await.ok();
@@ -49,11 +63,24 @@ async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
             assert_eq!(part.header("content-range"), "bytes 2-5/10");
             assert_eq!(with("range", "bytes=20-".to_owned()).await.status, 416);
             assert_eq!(with("if-none-match", whole.header("etag").to_owned()).await.status, 304);
-            let project = caller.get(&format!("/projects/{}", run["project_id"].as_str().unwrap())).await.ok();
+            let project = caller
+                .get(&format!("/projects/{}", run["project_id"].as_str().unwrap()))
+                .await
+                .ok();
             assert_eq!(project["sandbox_id"], run["sandbox_id"]);
-            caller.get(&format!("{files}/content?path=../../etc/passwd")).await.refused(400, "INVALID_REQUEST");
-            caller.get(&format!("{files}/content?path=nothing")).await.refused(404, "FILE_NOT_FOUND");
-            house.caller("bob").get(&content).await.refused(404, "SANDBOX_NOT_FOUND");
+            caller
+                .get(&format!("{files}/content?path=../../etc/passwd"))
+                .await
+                .refused(400, "INVALID_REQUEST");
+            caller
+                .get(&format!("{files}/content?path=nothing"))
+                .await
+                .refused(404, "FILE_NOT_FOUND");
+            house
+                .caller("bob")
+                .get(&content)
+                .await
+                .refused(404, "SANDBOX_NOT_FOUND");
         },
     )
     .await;
@@ -76,7 +103,12 @@ async fn names_are_plain_and_never_taken_twice() {
             caller.ended(&run).await;
             let files = format!("/sandboxes/{}/files", run["sandbox_id"].as_str().unwrap());
             let names = |listed: serde_json::Value| -> Vec<String> {
-                listed["files"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap().to_owned()).collect()
+                listed["files"]
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .map(|file| file["path"].as_str().unwrap().to_owned())
+                    .collect()
             };
             let expected = ["_bashrc", "data-2.csv", "data.csv", "evil.sh", "output"];
             assert_eq!(names(caller.get(&files).await.ok()), expected);
@@ -100,12 +132,25 @@ async fn a_file_over_the_plan_is_refused_and_nothing_is_kept() {
         async |house| {
             let caller = house.caller("ann");
             let form = |bytes: usize| {
-                Form::new().text("prompt", "x").part("files", Part::bytes(vec![b'x'; bytes]).file_name("big.bin"))
+                Form::new()
+                    .text("prompt", "x")
+                    .part("files", Part::bytes(vec![b'x'; bytes]).file_name("big.bin"))
             };
             caller.form("/agent/start", form(1001)).await.refused(413, "TOO_LARGE");
-            caller.post("/uploads", json!({"name": "big.bin", "size": 1001})).await.refused(413, "TOO_LARGE");
-            assert!(caller.get("/threads").await.ok()["threads"].as_array().unwrap().is_empty());
-            assert_eq!(std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count), 0);
+            caller
+                .post("/uploads", json!({"name": "big.bin", "size": 1001}))
+                .await
+                .refused(413, "TOO_LARGE");
+            assert!(
+                caller.get("/threads").await.ok()["threads"]
+                    .as_array()
+                    .unwrap()
+                    .is_empty()
+            );
+            assert_eq!(
+                std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count),
+                0
+            );
             caller.ended(&caller.form("/agent/start", form(1000)).await.ok()).await;
         },
     )

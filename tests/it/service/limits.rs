@@ -12,14 +12,23 @@ async fn the_slots_of_the_plan_are_given_exactly() {
     for limit in [1_usize, 3] {
         let gate = Gate::new();
         everywhere_with(
-            || Script::function({ let gate = gate.clone(); move |_| Turn::text("Held.").held_by(&gate) }),
+            || {
+                Script::function({
+                    let gate = gate.clone();
+                    move |_| Turn::text("Held.").held_by(&gate)
+                })
+            },
             move |config| config.tiers[0].concurrent_runs = i32::try_from(limit).ok(),
             async |house| {
                 let caller = house.caller("ann");
                 let answers = join_all((0..60).map(|_| caller.post("/agent/start", json!({"prompt": "x"})))).await;
-                let (admitted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+                let (admitted, refused): (Vec<_>, Vec<_>) =
+                    answers.into_iter().partition(|answer| answer.status == 200);
                 assert_eq!(admitted.len(), limit);
-                let mut threads: Vec<_> = admitted.into_iter().map(|answer| answer.ok()["thread_id"].clone()).collect();
+                let mut threads: Vec<_> = admitted
+                    .into_iter()
+                    .map(|answer| answer.ok()["thread_id"].clone())
+                    .collect();
                 threads.sort_by_key(ToString::to_string);
                 for answer in refused {
                     let body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
@@ -52,7 +61,10 @@ async fn a_refusal_has_the_same_facts_over_grpc() {
         async |house| {
             let caller = house.caller("ann");
             let first = caller.start("x").await;
-            let request = v1::StartRunRequest { prompt: Some("y".to_owned()), ..Default::default() };
+            let request = v1::StartRunRequest {
+                prompt: Some("y".to_owned()),
+                ..Default::default()
+            };
             let status = caller.runs().await.start_run(caller.signed(request)).await.unwrap_err();
             assert_eq!(status.code(), tonic::Code::ResourceExhausted);
             let fault = Fault::of(&status);
@@ -79,7 +91,10 @@ async fn threads_and_models_of_the_plan() {
             for _ in 0..2 {
                 caller.ended(&caller.start("x").await).await;
             }
-            let body = caller.post("/agent/start", json!({"prompt": "x"})).await.refused(402, "THREAD_LIMIT_EXCEEDED");
+            let body = caller
+                .post("/agent/start", json!({"prompt": "x"}))
+                .await
+                .refused(402, "THREAD_LIMIT_EXCEEDED");
             let expected = json!({"detail": {
                 "message": "Maximum of 2 threads allowed.", "current_count": 2, "limit": 2,
                 "error_code": "THREAD_LIMIT_EXCEEDED",
@@ -88,7 +103,10 @@ async fn threads_and_models_of_the_plan() {
 
             let other = house.caller("bob");
             let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano-2025-08-07"});
-            let body = other.post("/agent/start", asked).await.refused(402, "MODEL_ACCESS_DENIED");
+            let body = other
+                .post("/agent/start", asked)
+                .await
+                .refused(402, "MODEL_ACCESS_DENIED");
             let expected = json!({"detail": {
                 "message": "Your current subscription plan does not include access to openai/gpt-5-nano-2025-08-07. \
                             Please upgrade your subscription.",
@@ -98,9 +116,17 @@ async fn threads_and_models_of_the_plan() {
             let asked = json!({"prompt": "x", "model_name": "kortix/basic"});
             let run = other.post("/agent/start", asked).await.ok();
             let ended = other.ended(&run).await;
-            assert_eq!((&ended["model_requested"], &ended["model_name"]), (&json!("kortix/basic"), &json!("kortix/minimax")));
+            assert_eq!(
+                (&ended["model_requested"], &ended["model_name"]),
+                (&json!("kortix/basic"), &json!("kortix/minimax"))
+            );
             let notices = other.events(&run, 0).await;
-            assert!(notices.iter().any(|event| event.data["notice"]["kind"] == "model_downgraded"), "{notices:?}");
+            assert!(
+                notices
+                    .iter()
+                    .any(|event| event.data["notice"]["kind"] == "model_downgraded"),
+                "{notices:?}"
+            );
         },
     )
     .await;
@@ -110,7 +136,12 @@ async fn threads_and_models_of_the_plan() {
 async fn a_private_installation_has_no_limits() {
     let gate = Gate::new();
     everywhere_with(
-        || Script::function({ let gate = gate.clone(); move |_| Turn::text("Yes.").held_by(&gate) }),
+        || {
+            Script::function({
+                let gate = gate.clone();
+                move |_| Turn::text("Yes.").held_by(&gate)
+            })
+        },
         |config| config.limits = runyard::config::Limits::Off,
         async |house| {
             let caller = house.caller("ann");

@@ -9,10 +9,15 @@ use crate::house::{assert_whole, everywhere};
 async fn a_run_that_was_cut_off_is_taken_up_again() {
     let gate = Gate::new();
     everywhere(
-        || Script::function({ let gate = gate.clone(); move |received| match received.number {
-            0 => Turn::words(10).gate_after(3, &gate),
-            _ => Turn::text("After all."),
-        }}),
+        || {
+            Script::function({
+                let gate = gate.clone();
+                move |received| match received.number {
+                    0 => Turn::words(10).gate_after(3, &gate),
+                    _ => Turn::text("After all."),
+                }
+            })
+        },
         async |house| {
             let caller = house.caller("ann");
             let run = caller.start("x").await;
@@ -22,8 +27,14 @@ async fn a_run_that_was_cut_off_is_taken_up_again() {
             let events = caller.events(&run, 0).await;
             assert_whole(&events, 1);
             assert_eq!(events.last().unwrap().data["status"]["status"], "completed");
-            assert!(events.iter().any(|event| event.data["notice"]["kind"] == "resumed"), "{events:?}");
-            assert!(events.iter().any(|event| event.data["message"]["text"] == "After all."), "{events:?}");
+            assert!(
+                events.iter().any(|event| event.data["notice"]["kind"] == "resumed"),
+                "{events:?}"
+            );
+            assert!(
+                events.iter().any(|event| event.data["message"]["text"] == "After all."),
+                "{events:?}"
+            );
             gate.open();
         },
     )
@@ -34,10 +45,15 @@ async fn a_run_that_was_cut_off_is_taken_up_again() {
 async fn runs_that_wait_are_there_after_a_restart() {
     let gate = Gate::new();
     crate::house::everywhere_with(
-        || Script::function({ let gate = gate.clone(); move |received| match received.number {
-            0 => Turn::text("First.").held_by(&gate),
-            _ => Turn::text("Then."),
-        }}),
+        || {
+            Script::function({
+                let gate = gate.clone();
+                move |received| match received.number {
+                    0 => Turn::text("First.").held_by(&gate),
+                    _ => Turn::text("Then."),
+                }
+            })
+        },
         |config| config.tiers[0].concurrent_runs = Some(3),
         async |house| {
             let caller = house.caller("ann");

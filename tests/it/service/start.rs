@@ -20,21 +20,33 @@ async fn the_seeds_exchange_over_a_form() {
             assert_eq!(answer.header("content-type"), "application/json");
             let started = answer.ok();
             let keys: Vec<_> = started.as_object().unwrap().keys().map(String::as_str).collect();
-            assert_eq!(keys, ["agent_run_id", "project_id", "sandbox_id", "status", "thread_id"]);
+            assert_eq!(
+                keys,
+                ["agent_run_id", "project_id", "sandbox_id", "status", "thread_id"]
+            );
             assert_eq!(started["status"], "running");
             for key in ["agent_run_id", "project_id", "sandbox_id", "thread_id"] {
                 assert!(Uuid::parse_str(started[key].as_str().unwrap()).is_ok(), "{key}");
             }
             let events = caller.events(&started, 0).await;
             assert_whole(&events, 1);
-            assert_eq!(kinds(&events), ["status", "message_delta", "message", "usage", "status"]);
+            assert_eq!(
+                kinds(&events),
+                ["status", "message_delta", "message", "usage", "status"]
+            );
             let run = caller.ended(&started).await;
             assert_eq!(run["status"], "completed");
             // The model was told of the file, and the file is where it was told.
             let request = house.upstream.requests().remove(0);
-            assert!(request.last_text().contains("Files in /workspace: data.csv"), "{:?}", request.body);
+            assert!(
+                request.last_text().contains("Files in /workspace: data.csv"),
+                "{:?}",
+                request.body
+            );
             let sandbox = started["sandbox_id"].as_str().unwrap();
-            let file = caller.get(&format!("/sandboxes/{sandbox}/files/content?path=data.csv")).await;
+            let file = caller
+                .get(&format!("/sandboxes/{sandbox}/files/content?path=data.csv"))
+                .await;
             assert_eq!((file.status, file.text.as_str()), (200, "a,b\n1,2\n"));
         },
     )
@@ -65,7 +77,10 @@ async fn the_answer_does_not_wait_for_the_model() {
             let caller = house.caller("ann");
             let started = caller.start("hi").await;
             house.upstream.wait_for(1).await;
-            let run = caller.get(&format!("/agent-run/{}", started["agent_run_id"].as_str().unwrap())).await.ok();
+            let run = caller
+                .get(&format!("/agent-run/{}", started["agent_run_id"].as_str().unwrap()))
+                .await
+                .ok();
             assert_eq!(run["status"], "running");
             gate.open();
             assert_eq!(caller.ended(&started).await["status"], "completed");
@@ -96,7 +111,12 @@ async fn a_thread_goes_on_with_its_history() {
             assert_eq!(said, ["What colour?", "Blue.", "What did you say?"]);
             let thread = first["thread_id"].as_str().unwrap();
             let messages = caller.get(&format!("/threads/{thread}/messages")).await.ok();
-            let roles: Vec<_> = messages["messages"].as_array().unwrap().iter().map(|m| m["role"].clone()).collect();
+            let roles: Vec<_> = messages["messages"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|m| m["role"].clone())
+                .collect();
             assert_eq!(roles, ["user", "assistant", "user", "assistant"]);
         },
     )
@@ -109,31 +129,69 @@ async fn refusals_in_the_seeds_words_leave_nothing_behind() {
         || Turn::text("Never."),
         async |house| {
             let caller = house.caller("ann");
-            let no_prompt = caller.post("/agent/start", json!({})).await.refused(400, "INVALID_REQUEST");
+            let no_prompt = caller
+                .post("/agent/start", json!({}))
+                .await
+                .refused(400, "INVALID_REQUEST");
             assert_eq!(no_prompt, json!({"detail": "prompt required when creating new thread"}));
-            let optimistic = caller.post("/agent/start", json!({"prompt": "x", "optimistic": true})).await;
+            let optimistic = caller
+                .post("/agent/start", json!({"prompt": "x", "optimistic": true}))
+                .await;
             let detail = optimistic.refused(400, "INVALID_REQUEST");
-            assert_eq!(detail, json!({"detail": "thread_id and project_id required for optimistic mode"}));
-            let unknown = caller.post("/agent/start", json!({"prompt": "x", "thread_id": Uuid::now_v7()})).await;
-            assert_eq!(unknown.refused(404, "THREAD_NOT_FOUND"), json!({"detail": "Thread not found"}));
-            let bad_id = caller.post("/agent/start", json!({"prompt": "x", "thread_id": "770fa622-g4bd"})).await;
+            assert_eq!(
+                detail,
+                json!({"detail": "thread_id and project_id required for optimistic mode"})
+            );
+            let unknown = caller
+                .post("/agent/start", json!({"prompt": "x", "thread_id": Uuid::now_v7()}))
+                .await;
+            assert_eq!(
+                unknown.refused(404, "THREAD_NOT_FOUND"),
+                json!({"detail": "Thread not found"})
+            );
+            let bad_id = caller
+                .post("/agent/start", json!({"prompt": "x", "thread_id": "770fa622-g4bd"}))
+                .await;
             bad_id.refused(400, "INVALID_REQUEST");
-            let model = caller.post("/agent/start", json!({"prompt": "x", "model_name": "no/such"})).await;
+            let model = caller
+                .post("/agent/start", json!({"prompt": "x", "model_name": "no/such"}))
+                .await;
             model.refused(400, "UNKNOWN_MODEL");
             let mode = caller.post("/agent/start", json!({"prompt": "x", "mode": "fly"})).await;
             mode.refused(400, "INVALID_REQUEST");
-            let field = caller.post("/agent/start", json!({"prompt": "x", "colour": "red"})).await;
-            assert!(field.refused(400, "INVALID_REQUEST")["detail"].as_str().unwrap().contains("colour"));
+            let field = caller
+                .post("/agent/start", json!({"prompt": "x", "colour": "red"}))
+                .await;
+            assert!(
+                field.refused(400, "INVALID_REQUEST")["detail"]
+                    .as_str()
+                    .unwrap()
+                    .contains("colour")
+            );
             let form = Form::new().part("files", Part::bytes(b"x".to_vec()).file_name("data.csv"));
             caller.form("/agent/start", form).await.refused(400, "INVALID_REQUEST");
-            let nobody = house.http.post(house.url("/agent/start")).json(&json!({"prompt": "x"})).send().await.unwrap();
+            let nobody = house
+                .http
+                .post(house.url("/agent/start"))
+                .json(&json!({"prompt": "x"}))
+                .send()
+                .await
+                .unwrap();
             let nobody = Answer::of(nobody).await;
             assert_eq!(nobody.header("www-authenticate"), "Bearer");
-            assert_eq!(nobody.refused(401, "NOT_AUTHENTICATED"), json!({"detail": "Not authenticated"}));
+            assert_eq!(
+                nobody.refused(401, "NOT_AUTHENTICATED"),
+                json!({"detail": "Not authenticated"})
+            );
 
             for list in ["/agent-runs", "/threads", "/projects"] {
                 let listed = caller.get(list).await.ok();
-                let rows = listed.as_object().unwrap().values().find_map(|value| value.as_array()).unwrap();
+                let rows = listed
+                    .as_object()
+                    .unwrap()
+                    .values()
+                    .find_map(|value| value.as_array())
+                    .unwrap();
                 assert!(rows.is_empty(), "{list}: {listed}");
             }
             let staged = std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count);
@@ -152,7 +210,10 @@ async fn a_key_finds_its_run_again() {
         async |house| {
             let caller = house.caller("ann");
             let send = |body: serde_json::Value| {
-                let request = caller.request("POST", "/agent/start").header("Idempotency-Key", "k1").json(&body);
+                let request = caller
+                    .request("POST", "/agent/start")
+                    .header("Idempotency-Key", "k1")
+                    .json(&body);
                 async move { Answer::of(request.send().await.unwrap()).await }
             };
             let first = send(json!({"prompt": "x"})).await.ok();
@@ -162,7 +223,10 @@ async fn a_key_finds_its_run_again() {
             caller.ended(&first).await;
             // Another account's key is another key.
             let other = house.caller("bob");
-            let request = other.request("POST", "/agent/start").header("Idempotency-Key", "k1").json(&json!({"prompt": "y"}));
+            let request = other
+                .request("POST", "/agent/start")
+                .header("Idempotency-Key", "k1")
+                .json(&json!({"prompt": "y"}));
             let theirs = Answer::of(request.send().await.unwrap()).await.ok();
             assert_ne!(theirs["agent_run_id"], first["agent_run_id"]);
             other.ended(&theirs).await;
@@ -185,7 +249,8 @@ async fn ids_of_the_client_are_taken_once_and_never_anothers() {
             assert_eq!(ann.post("/agent/start", body.clone()).await.ok(), first);
             let stolen = bob.post("/agent/start", body).await.refused(404, "THREAD_NOT_FOUND");
             assert_eq!(stolen, json!({"detail": "Thread not found"}));
-            let half = json!({"prompt": "x", "optimistic": true, "thread_id": Uuid::new_v4(), "project_id": project_id});
+            let half =
+                json!({"prompt": "x", "optimistic": true, "thread_id": Uuid::new_v4(), "project_id": project_id});
             bob.post("/agent/start", half).await.refused(404, "THREAD_NOT_FOUND");
             ann.ended(&first).await;
             assert!(bob.get("/threads").await.ok()["threads"].as_array().unwrap().is_empty());

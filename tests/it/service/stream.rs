@@ -24,11 +24,24 @@ async fn every_cursor_gives_exactly_the_rest() {
             assert_eq!(rest, all[usize::try_from(after).unwrap()..], "after {after}");
         }
         let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
-        let at_end = caller.request("GET", &path).header("Last-Event-ID", last).send().await.unwrap();
+        let at_end = caller
+            .request("GET", &path)
+            .header("Last-Event-ID", last)
+            .send()
+            .await
+            .unwrap();
         assert_eq!(at_end.status(), 204);
-        let beyond = caller.request("GET", &path).header("Last-Event-ID", last + 1).send().await.unwrap();
+        let beyond = caller
+            .request("GET", &path)
+            .header("Last-Event-ID", last + 1)
+            .send()
+            .await
+            .unwrap();
         Answer::of(beyond).await.refused(400, "CURSOR_BEYOND_END");
-        let text: String = all.iter().filter_map(|event| event.data["message_delta"]["text"].as_str()).collect();
+        let text: String = all
+            .iter()
+            .filter_map(|event| event.data["message_delta"]["text"].as_str())
+            .collect();
         let message = all.iter().find(|event| event.event == "message").unwrap();
         assert_eq!(message.data["message"]["text"], text);
     })
@@ -50,7 +63,11 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             let mut seen = String::new();
             // Live: the first half arrives while the model is held.
             while seen.matches("event: message_delta").count() < 10 {
-                let piece = tokio::time::timeout(PATIENCE, body.next()).await.unwrap().unwrap().unwrap();
+                let piece = tokio::time::timeout(PATIENCE, body.next())
+                    .await
+                    .unwrap()
+                    .unwrap()
+                    .unwrap();
                 seen.push_str(std::str::from_utf8(&piece).unwrap());
             }
             drop(body);
@@ -75,13 +92,27 @@ async fn newline_json_and_grpc_say_the_same() {
         let sse = caller.events(&run, 0).await;
         let run_id = run["agent_run_id"].as_str().unwrap();
         let path = format!("/agent-run/{run_id}/stream");
-        let lines = caller.request("GET", &path).header("accept", "application/x-ndjson").send().await.unwrap();
+        let lines = caller
+            .request("GET", &path)
+            .header("accept", "application/x-ndjson")
+            .send()
+            .await
+            .unwrap();
         let lines = lines.text().await.unwrap();
         let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines, sse.iter().map(|event| event.data.clone()).collect::<Vec<_>>());
 
-        let request = v1::StreamRunRequest { agent_run_id: run_id.to_owned(), after_sequence: 0 };
-        let stream = caller.runs().await.stream_run(caller.signed(request)).await.unwrap().into_inner();
+        let request = v1::StreamRunRequest {
+            agent_run_id: run_id.to_owned(),
+            after_sequence: 0,
+        };
+        let stream = caller
+            .runs()
+            .await
+            .stream_run(caller.signed(request))
+            .await
+            .unwrap()
+            .into_inner();
         let events: Vec<v1::RunEvent> = stream.map(Result::unwrap).collect().await;
         let sequences: Vec<i64> = events.iter().map(|event| event.sequence).collect();
         assert_eq!(sequences, (1..=i64::try_from(sse.len()).unwrap()).collect::<Vec<_>>());
@@ -121,7 +152,12 @@ async fn many_runs_in_one_stream() {
             ]});
             let events = parse_sse(&caller.post("/agent-runs/stream", runs).await.text);
             for (run, after) in [(&first, 2), (&second, 0)] {
-                let expected: Vec<_> = caller.events(run, after).await.into_iter().map(|event| event.data).collect();
+                let expected: Vec<_> = caller
+                    .events(run, after)
+                    .await
+                    .into_iter()
+                    .map(|event| event.data)
+                    .collect();
                 let got: Vec<_> = events
                     .iter()
                     .filter(|event| event.data["agent_run_id"] == run["agent_run_id"])
