@@ -1,6 +1,6 @@
 //! The one port: binds it, serves every door on it, and goes down in order.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::Request;
@@ -33,6 +33,9 @@ use crate::{
     worker,
 };
 
+/// How often, and after which pause, a port that is in use is tried.
+const BIND_ATTEMPTS: u32 = 20;
+const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 /// How long a connection may take to send its headers.
@@ -79,7 +82,7 @@ impl Server {
         })?;
         let secret = jwt::load_or_create_secret(&config)?;
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
-        let listener = bind(listen)?;
+        let listener = bind(listen).await?;
         let app = App::open(config).await?;
         Ok(Self {
             app,
@@ -118,12 +121,17 @@ impl Server {
         reporter
             .set_service_status("", tonic_health::ServingStatus::Serving)
             .await;
-        let reflection = tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        // Older tools ask with v1alpha.
+        let reflection = reflection_of_contract()
             .build_v1()
             .map_err(|error| Error::internal("reflection", error))?;
-        let grpc = wire::services(&app).add_service(health).add_service(reflection);
+        let older = reflection_of_contract()
+            .build_v1alpha()
+            .map_err(|error| Error::internal("reflection", error))?;
+        let grpc = wire::services(&app)
+            .add_service(health)
+            .add_service(reflection)
+            .add_service(older);
         let stack = stack::build(&app, verifier, grpc, stopping.clone())?;
         say_hello(&app, address);
 
@@ -167,19 +175,38 @@ fn say_hello(app: &App, address: SocketAddr) {
     }
 }
 
-fn bind(listen: SocketAddr) -> Result<TcpListener> {
-    let open = || {
-        let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&listen.into())?;
-        socket.listen(BACKLOG)?;
-        TcpListener::from_std(socket.into())
-    };
-    open().map_err(|error| {
-        let message = format!("cannot listen on {listen}: {error}; name another address with RUNYARD_LISTEN");
-        Error::new(Code::Unavailable, message)
-    })
+fn reflection_of_contract<'b>() -> tonic_reflection::server::Builder<'b> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+}
+
+/// Binds the port. After a crash a child of the crashed server may hold the port for the moment between fork and exec, so an
+/// address in use is tried again for a second.
+async fn bind(listen: SocketAddr) -> Result<TcpListener> {
+    let mut attempt = 1;
+    loop {
+        match open_port(listen) {
+            Ok(listener) => return Ok(listener),
+            Err(error) if error.kind() == ErrorKind::AddrInUse && attempt < BIND_ATTEMPTS => {
+                attempt += 1;
+                sleep(BIND_PAUSE).await;
+            }
+            Err(error) => {
+                let message = format!("cannot listen on {listen}: {error}; name another address with RUNYARD_LISTEN");
+                return Err(Error::new(Code::Unavailable, message));
+            }
+        }
+    }
+}
+
+fn open_port(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(listen), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&listen.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }
 
 async fn accept(listener: &TcpListener, stack: &stack::Stack, stopping: &CancellationToken) -> GracefulShutdown {

@@ -36,6 +36,7 @@ const OPEN: &[&str] = &[
     "/openapi.json",
     "/grpc.health.v1.Health/",
     "/grpc.reflection.v1.ServerReflection/",
+    "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
 /// The path that the metrics token opens, besides a super admin's.

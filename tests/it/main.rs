@@ -7,6 +7,7 @@
 )]
 
 mod auth;
+mod client;
 mod command_line;
 mod docs;
 mod engine;

@@ -1,0 +1,204 @@
+//! The Rust client and `runyard run`, against a whole server and over connections that break.
+
+mod line;
+
+use std::{process::Stdio, time::Duration};
+
+use runyard::{
+    client::Client,
+    v1::{RunStatus, StartRunRequest, run_event::Event},
+};
+use runyard_upstream::{Gate, Turn};
+use secrecy::SecretString;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::house::{House, PATIENCE, everywhere};
+use line::Line;
+
+fn prompt(text: &str) -> StartRunRequest {
+    StartRunRequest {
+        prompt: Some(text.to_owned()),
+        mode: "chat".to_owned(),
+        ..StartRunRequest::default()
+    }
+}
+
+#[tokio::test]
+async fn a_watch_survives_a_line_that_breaks() {
+    everywhere(
+        || Turn::words(400).delay(Duration::from_millis(2)),
+        async |house| {
+            let line = Line::to(house.address).await;
+            let token = SecretString::from(house.caller("ann").token);
+            let client = Client::connect(&line.url(), &token).await.unwrap();
+            let run = client.start_run(prompt("count")).await.unwrap();
+            let mut watch = client.watch_run(&run.agent_run_id, 0);
+            let mut events = Vec::new();
+            // Often enough to hit every phase: connecting, waiting, reading.
+            let mut cutting = tokio::time::interval(Duration::from_millis(70));
+            loop {
+                tokio::select! {
+                    _ = cutting.tick() => line.cut(),
+                    event = timeout(PATIENCE, watch.next()) => match event.expect("the next event").unwrap() {
+                        Some(event) => events.push(event),
+                        None => break,
+                    },
+                }
+            }
+            assert!(line.cuts() >= 3, "the line was in use when it was cut: {}", line.cuts());
+            let expected: Vec<i64> = (1..).take(events.len()).collect();
+            assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), expected);
+            let direct = Client::connect(&house.url(""), &token).await.unwrap();
+            let mut again = direct.watch_run(&run.agent_run_id, 0);
+            for event in events {
+                assert_eq!(again.next().await.unwrap(), Some(event));
+            }
+            assert_eq!(again.next().await.unwrap(), None);
+            assert_eq!(watch.next().await.unwrap(), None, "an ended watch stays ended");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_what_the_server_says() {
+    everywhere(
+        || Turn::words(3),
+        async |house| {
+            let token = SecretString::from(house.caller("ann").token);
+            let client = Client::connect(&house.url(""), &token).await.unwrap();
+            let unknown = client
+                .watch_run("0196f7a2-0000-7000-8000-000000000001", 0)
+                .next()
+                .await
+                .unwrap_err();
+            assert_eq!(unknown.code().as_str(), "RUN_NOT_FOUND");
+            let run = client.start_run(prompt("count")).await.unwrap();
+            let mut watch = client.watch_run(&run.agent_run_id, 0);
+            let mut last = None;
+            while let Some(event) = watch.next().await.unwrap() {
+                last = event.event;
+            }
+            let Some(Event::Status(status)) = last else {
+                panic!("the last event is {last:?}")
+            };
+            assert_eq!(status.status(), RunStatus::Completed);
+        },
+    )
+    .await;
+}
+
+/// `runyard run`, beside a server with a scripted model.
+fn run(house: &House, arguments: &[&str]) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_runyard"))
+        .arg("run")
+        .args(arguments)
+        .env_clear()
+        .env("RUNYARD_SERVER", house.url(""))
+        .env("RUNYARD_TOKEN", house.caller("ann").token)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+async fn ending(mut child: Child) -> (Option<i32>, String, String) {
+    let (mut out, mut errors) = (String::new(), String::new());
+    child.stdout.take().unwrap().read_to_string(&mut out).await.unwrap();
+    child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
+    let status = timeout(PATIENCE, child.wait())
+        .await
+        .expect("the command ends")
+        .unwrap();
+    (status.code(), out, errors)
+}
+
+#[tokio::test]
+async fn ctrl_c_stops_the_run() {
+    let gate = Gate::new();
+    everywhere(
+        || Turn::words(20).gate_after(5, &gate),
+        async |house| {
+            let mut child = run(house, &["count", "--mode", "chat"]);
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+            let first = timeout(PATIENCE, lines.next_line())
+                .await
+                .expect("a first line")
+                .unwrap()
+                .unwrap();
+            assert!(first.starts_with("run "), "{first}");
+            timeout(PATIENCE, house.upstream.wait_for(1))
+                .await
+                .expect("the model is asked");
+            let pid = rustix::process::Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
+            rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+            let status = timeout(PATIENCE, child.wait())
+                .await
+                .expect("the command ends")
+                .unwrap();
+            assert_eq!(status.code(), Some(130));
+            let mut rest = Vec::new();
+            while let Some(line) = lines.next_line().await.unwrap() {
+                rest.push(line);
+            }
+            assert!(rest.iter().any(|line| line.starts_with("stopping the run")), "{rest:?}");
+            assert!(rest.iter().any(|line| line.starts_with("stopped")), "{rest:?}");
+            let runs = house.caller("ann").get("/agent-runs").await.ok();
+            assert_eq!(runs["agent_runs"][0]["status"], "stopped");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_run_is_a_failed_command() {
+    everywhere(
+        || Turn::status(401),
+        async |house| {
+            let (code, out, errors) = ending(run(house, &["count", "--mode", "chat"])).await;
+            assert_eq!(code, Some(1), "{out}{errors}");
+            assert!(out.contains("\nfailed (MODEL_CREDENTIALS_REFUSED)"), "{out}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_model_says_cannot_steer_a_terminal() {
+    everywhere(
+        || Turn::text("a\u{1b}]0;title\u{7}b\u{1b}[2Jc\rd\u{202e}e\u{9b}31mf"),
+        async |house| {
+            let (code, out, errors) = ending(run(house, &["x", "--mode", "chat"])).await;
+            assert_eq!(code, Some(0), "{out}{errors}");
+            let hostile = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';
+            assert!(!out.contains(hostile) && !out.contains('\u{202e}'), "{out:?}");
+            assert!(
+                out.lines().any(|line| line.starts_with('a') && line.ends_with('f')),
+                "{out:?}"
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_refusal_is_one_line_on_standard_error() {
+    everywhere(
+        || Turn::words(1),
+        async |house| {
+            let (code, out, errors) =
+                ending(run(house, &["x", "--thread", "0196f7a2-0000-7000-8000-000000000001"])).await;
+            assert_eq!(
+                (code, out.as_str(), errors.as_str()),
+                (Some(1), "", "runyard: Thread not found\n")
+            );
+        },
+    )
+    .await;
+}
