@@ -13,6 +13,8 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, Signal};
+
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
 /// What every group is given, whatever the version: the share of processor time is half of the service's.
@@ -87,6 +89,15 @@ impl Cgroups {
         }
     }
 
+    /// Whether the processes of a whole tree are bounded.
+    pub fn bounds_processes(&self) -> bool {
+        match &self.kind {
+            Kind::V2(_) => true,
+            Kind::V1 { pids, .. } => pids.is_some(),
+            Kind::None(_) => false,
+        }
+    }
+
     /// A sentence for the start log.
     pub fn describe(&self) -> String {
         match &self.kind {
@@ -102,7 +113,8 @@ impl Cgroups {
                 )
             }
             Kind::None(why) => format!(
-                "weak: no control groups ({why}); memory is bounded by process and by a meter, processes by RLIMIT_NPROC"
+                "weak: no control groups ({why}); memory is bounded for each process and by a meter four times a second, processes \
+                 by RLIMIT_NPROC"
             ),
         }
     }
@@ -187,11 +199,7 @@ impl Group {
         drop(self.procs);
         for _ in 0..REMOVAL_TRIES {
             folders.retain(|folder| {
-                // Version 2 can end what is left at once; version 1 has no such file.
-                let _ = OpenOptions::new()
-                    .write(true)
-                    .open(folder.join("cgroup.kill"))
-                    .and_then(|mut file| io::Write::write_all(&mut file, b"1"));
+                kill_all(folder);
                 matches!(fs::remove_dir(folder), Err(error) if error.kind() != io::ErrorKind::NotFound)
             });
             if folders.is_empty() {
@@ -254,7 +262,14 @@ fn detect(mounts: &str, own: &str) -> Kind {
     };
     let (memory, pids) = (parent("memory"), parent("pids"));
     if memory.is_none() && pids.is_none() {
-        return Kind::None(why);
+        let mounted = ["memory", "pids"]
+            .iter()
+            .any(|controller| own_folder(mounts, own, controller).is_some());
+        return Kind::None(if mounted {
+            "the service may not make any".into()
+        } else {
+            why
+        });
     }
     let cpu = parent("cpu");
     Kind::V1 { memory, pids, cpu }
@@ -313,6 +328,7 @@ fn make_parent(folder: &Path) -> io::Result<PathBuf> {
         if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
             let left = fs::read_dir(entry.path()).into_iter().flatten().flatten();
             for group in left.filter(|group| group.path().is_dir()) {
+                kill_all(&group.path());
                 let _ = fs::remove_dir(group.path());
             }
             let _ = fs::remove_dir(entry.path());
@@ -322,6 +338,26 @@ fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     let parent = folder.join(format!("runyard.{}.{instance}", std::process::id()));
     fs::create_dir(&parent)?;
     Ok(parent)
+}
+
+/// Ends what is left in a group. Everything in it was started by a sandbox.
+fn kill_all(folder: &Path) {
+    // Version 2 ends them at once; version 1 has no such file.
+    let at_once = OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
+    if at_once
+        .and_then(|mut file| io::Write::write_all(&mut file, b"1"))
+        .is_ok()
+    {
+        return;
+    }
+    let left = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    for process in left
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .filter_map(Pid::from_raw)
+    {
+        let _ = rustix::process::kill_process(process, Signal::KILL);
+    }
 }
 
 /// Where a hierarchy is mounted and which folder of it is ours; the controller is empty for version 2.

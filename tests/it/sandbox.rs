@@ -98,6 +98,11 @@ async fn say(sandbox: &Sandbox, script: impl Into<String>) -> String {
     execution.text
 }
 
+/// A number of seconds to sleep that no other test process uses: the battery may run twice at the same time.
+fn mark(name: u32) -> String {
+    format!("{name}0{}", std::process::id())
+}
+
 /// Processes of the host whose command line has this in it.
 fn with_marker(marker: &str) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();

@@ -8,7 +8,7 @@ use std::{
 
 use runyard::{error::Code, sandbox::WalkLimits};
 
-use super::{Yard, eventually, is_root, run, say, with_marker};
+use super::{Yard, eventually, is_root, mark, run, say, with_marker};
 
 #[tokio::test]
 async fn s01_host_files_cannot_be_read() {
@@ -454,32 +454,27 @@ async fn s20_programs_cannot_be_overwritten() {
 async fn i08_neighbours_do_not_see_each_other() {
     let yard = Yard::new();
     let (one, other) = (yard.project(0), yard.project(1));
+    let canary = format!("canary-{}", mark(108));
+    let script = format!(
+        "export SECRET={canary}; for folder in . /tmp /dev/shm; do echo {canary} > $folder/secret; done
+                 touch here; while [ ! -e go ]; do sleep 0.05; done; cat /tmp/secret"
+    );
     let holding = tokio::spawn({
         let one = one.clone();
-        async move {
-            run(
-                &one,
-                "export SECRET=canary-i08; for folder in . /tmp /dev/shm; do echo canary-i08 > $folder/secret; done
-                 touch here; while [ ! -e go ]; do sleep 0.05; done; cat /tmp/secret",
-            )
-            .await
-        }
+        async move { run(&one, script).await }
     });
     eventually("the neighbour holds its secret", || {
         one.workspace().metadata("here").is_ok()
     })
     .await;
-    let search = "n=canary-i; grep -rslE \"${n}08\" /tmp /dev/shm /workspace /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null; \
+    let search = "n=canary; grep -rslE \"${n}-108\" /tmp /dev/shm /workspace /proc/[0-9]*/environ /proc/[0-9]*/cmdline 2>/dev/null; \
                   ls /tmp /dev/shm; cat /proc/net/unix /proc/sysvipc/shm | wc -l; hostname 2>/dev/null || cat /proc/sys/kernel/hostname";
     let text = say(&other, search).await;
     assert!(!text.contains("secret") && !text.contains("environ"), "{text}");
-    assert!(
-        !with_marker("canary-i08").is_empty(),
-        "the neighbour has gone too early"
-    );
+    assert!(!with_marker(&canary).is_empty(), "the neighbour has gone too early");
     one.workspace().write("go", b"").unwrap();
-    assert!(holding.await.unwrap().text.contains("canary-i08"));
+    assert!(holding.await.unwrap().text.contains(&canary));
     // The control: what its own kind finds.
-    let text = say(&one, "grep -rsl canary-i08 /workspace").await;
+    let text = say(&one, format!("grep -rsl {canary} /workspace")).await;
     assert!(text.contains("/workspace/secret"), "{text}");
 }
