@@ -138,7 +138,7 @@ impl Layout<'_> {
         }
         if let Some(processes) = self.max_processes {
             // One letter is bash's, the other dash's.
-            script.push_str(&format!("ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; "));
+            script = format!("{script}ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; ");
         }
         script + FIRST_PROCESS
     }

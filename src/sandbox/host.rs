@@ -58,10 +58,10 @@ impl Host {
     /// Looks around.
     ///
     /// # Errors
-    /// INVALID_REQUEST for what must stop the start.
+    /// `INVALID_REQUEST` for what must stop the start.
     pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
-        if uid_base.is_some_and(|base| base < LOWEST_UID_BASE || base > u32::MAX / 2) {
+        if uid_base.is_some_and(|base| !(LOWEST_UID_BASE..=u32::MAX / 2).contains(&base)) {
             let range = format!(
                 "sandbox.uid_base must be between {LOWEST_UID_BASE} and {}",
                 u32::MAX / 2

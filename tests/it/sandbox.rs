@@ -6,6 +6,7 @@
 mod commands;
 mod files;
 mod limits;
+mod links;
 mod walls;
 mod without_root;
 
@@ -30,12 +31,12 @@ fn settings() -> config::Sandbox {
 
 impl Yard {
     fn new() -> Self {
-        Self::with(settings())
+        Self::with(&settings())
     }
 
-    fn with(settings: config::Sandbox) -> Self {
+    fn with(settings: &config::Sandbox) -> Self {
         let folder = closed_folder();
-        let sandboxes = Sandboxes::detect(&settings, folder.path()).unwrap();
+        let sandboxes = Sandboxes::detect(settings, folder.path()).unwrap();
         Self { folder, sandboxes }
     }
 
@@ -72,7 +73,7 @@ fn is_root() -> bool {
 fn command(script: impl Into<String>) -> Command {
     Command {
         script: script.into(),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a command must not use up: S04–S06, S13, S14, S16, S18.
 
 use std::{
+    os::unix::fs::MetadataExt as _,
     process::Stdio,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
@@ -24,7 +25,7 @@ fn bounded_by_cgroups(yard: &Yard) -> bool {
 async fn s04_a_fork_bomb_stays_at_home() {
     let mut settings = settings();
     settings.max_processes = 64;
-    let yard = Yard::with(settings);
+    let yard = Yard::with(&settings);
     let (sandbox, neighbour) = (yard.project(0), yard.project(1));
     // The control: so many processes are allowed.
     let text = say(&sandbox, "for i in $(seq 20); do sleep 1 & done; wait; echo all ran").await;
@@ -64,7 +65,7 @@ async fn s04_a_fork_bomb_stays_at_home() {
 async fn s05_memory_is_bounded() {
     let mut settings = settings();
     settings.max_memory_bytes = 128 * MIB;
-    let yard = Yard::with(settings);
+    let yard = Yard::with(&settings);
     let sandbox = yard.project(0);
     let text = say(&sandbox, "perl -e '$x = \"x\" x 30_000_000; print length $x'").await;
     assert_eq!(text, "30000000");
@@ -102,7 +103,7 @@ async fn s06_the_disk_is_bounded() {
     settings.max_workspace_files = 500;
     settings.max_file_bytes = 16 * MIB;
     settings.tmp_bytes = 8 * MIB;
-    let yard = Yard::with(settings);
+    let yard = Yard::with(&settings);
     let (sandbox, neighbour) = (yard.project(0), yard.project(1));
     let text = say(
         &sandbox,
@@ -206,7 +207,7 @@ async fn s13_cancelling_and_dropping_end_everything() {
         let (sandbox, cancel) = (sandbox.clone(), cancel.clone());
         async move { sandbox.execute(command(script), |_| {}, &cancel).await.unwrap() }
     });
-    eventually("it runs", || with_marker(&long).len() > 2).await;
+    eventually("it runs", || with_marker(&format!("sleep\0{long}")).len() == 2).await;
     let start = Instant::now();
     cancel.cancel();
     let execution = running.await.unwrap();
@@ -368,7 +369,6 @@ async fn each_project_has_its_own_uid_under_root() {
     let (one, other) = (yard.project(0), yard.project(7));
     say(&one, "touch f").await;
     say(&other, "touch f").await;
-    use std::os::unix::fs::MetadataExt as _;
     let owner = |sandbox: &runyard::sandbox::Sandbox, name: &str| {
         let file = std::fs::metadata(sandbox.place().folder.join(name)).unwrap();
         (file.uid(), file.gid())
