@@ -10,6 +10,7 @@ mod cgroup;
 mod child;
 mod confine;
 mod execute;
+mod hierarchy;
 mod host;
 mod meter;
 pub mod name;
@@ -19,6 +20,7 @@ mod seccomp;
 mod spawner;
 mod start;
 mod tree;
+mod uploads;
 pub mod walk;
 pub mod workspace;
 
@@ -128,7 +130,7 @@ impl Sandboxes {
     /// Looks at what the host offers. A missing bubblewrap is no error here: commands then answer UNAVAILABLE.
     ///
     /// # Errors
-    /// INVALID_REQUEST for what must stop the start, such as a data folder that the projects' uids cannot walk to.
+    /// `INVALID_REQUEST` for what must stop the start, such as a data folder that the projects' uids cannot walk to.
     pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
         Ok(Self {
             host: Arc::new(Host::detect(config, data_dir)?),
@@ -223,8 +225,8 @@ impl Sandbox {
     /// Dropping the future ends the command as `cancel` does.
     ///
     /// # Errors
-    /// UNAVAILABLE when there is no working bubblewrap, with what to do; INVALID_REQUEST for a script that cannot be passed;
-    /// FILE_NOT_FOUND when the workspace was not made.
+    /// UNAVAILABLE when there is no working bubblewrap, with what to do; `INVALID_REQUEST` for a script that cannot be passed;
+    /// `FILE_NOT_FOUND` when the workspace was not made.
     pub async fn execute(
         &self,
         command: Command,

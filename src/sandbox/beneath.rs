@@ -1,6 +1,6 @@
 //! Opening beneath a workspace and nowhere else.
 //!
-//! Used by `workspace` and `walk`. The kernel resolves every path with RESOLVE_BENEATH, NO_SYMLINKS and NO_MAGICLINKS:
+//! Used by `workspace` and `walk`. The kernel resolves every path with `RESOLVE_BENEATH`, `NO_SYMLINKS` and `NO_MAGICLINKS`:
 //! checking a path first and opening it afterwards loses against a command that swaps a folder for a link in between.
 
 use std::{
@@ -25,13 +25,13 @@ use crate::error::{Code, Error, Result};
 pub const GUEST_FOLDER: &str = "/workspace";
 /// The longest path that the kernel resolves, with room for its end.
 pub const MAX_PATH_BYTES: usize = 4000;
-/// RESOLVE_BENEATH answers EAGAIN when anything was renamed on the system meanwhile; a few tries are enough.
+/// `RESOLVE_BENEATH` answers EAGAIN when anything was renamed on the system meanwhile; a few tries are enough.
 const TRIES: usize = 64;
 
 /// A path beneath the workspace, without leading or doubled slashes; empty for the workspace itself.
 ///
 /// # Errors
-/// INVALID_REQUEST for a path that cannot be one.
+/// `INVALID_REQUEST` for a path that cannot be one.
 pub fn relative(path: &str) -> Result<String> {
     if path.contains('\0') {
         return Err(Error::invalid_field("path", "a path must not contain NUL"));
@@ -178,10 +178,10 @@ pub fn metadata(stat: &Stat) -> Metadata {
         FileType::Symlink => FileKind::Link,
         _ => FileKind::Other,
     };
-    let seconds = stat.st_mtime as i64;
-    let modified = u64::try_from(seconds)
+    let modified = u64::try_from(stat.st_mtime as i64)
         .ok()
-        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, stat.st_mtime_nsec as u32)))
+        .and_then(|seconds| SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds)))
+        .and_then(|time| time.checked_add(Duration::from_nanos(stat.st_mtime_nsec as u64)))
         .unwrap_or(SystemTime::UNIX_EPOCH);
     Metadata {
         kind,

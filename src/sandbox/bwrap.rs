@@ -39,8 +39,6 @@ const SETTINGS: &[&str] = &[
 /// The first process: it waits for the script's shell and for orphans. bubblewrap's own would do the same, but outside
 /// the seccomp filter, and a command can write to the memory of any process of its uid.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
-/// The same where no file may grow. Not a limit of bubblewrap's own: it writes small files itself.
-const FIRST_PROCESS_WHEN_FULL: &str = "ulimit -f 0; \"$0\" -c -- \"$1\"; exit $?";
 
 /// The world of one command.
 pub struct Layout<'a> {
@@ -56,6 +54,8 @@ pub struct Layout<'a> {
     pub tmp_bytes: u64,
     /// Whether files may grow.
     pub room: Room,
+    /// How many processes there may be, when no control group counts them.
+    pub max_processes: Option<u64>,
     /// The filters.
     pub filters: &'a Filters,
 }
@@ -113,11 +113,7 @@ impl Layout<'_> {
         let arguments = files.add(&line.0)?;
         let mut command = Command::new(self.bwrap);
         command.arg("--args").arg(arguments.to_string()).arg("--");
-        let first = match self.room {
-            Room::Free => FIRST_PROCESS,
-            Room::Full => FIRST_PROCESS_WHEN_FULL,
-        };
-        command.args(["/bin/sh", "-c", first, self.shell(), script]);
+        command.args(["/bin/sh", "-c", &self.first_process(), self.shell(), script]);
         command.env_clear().envs(ENVIRONMENT.iter().copied());
         command
             .current_dir("/")
@@ -131,6 +127,20 @@ impl Layout<'_> {
             status,
             _files: files.open,
         })
+    }
+
+    /// What the first process executes. Two limits are set only there: bubblewrap itself has small files to write, and
+    /// processes are counted by user namespace once a process is in one, so that this is a bound for the command alone.
+    fn first_process(&self) -> String {
+        let mut script = String::new();
+        if self.room == Room::Full {
+            script.push_str("ulimit -f 0; ");
+        }
+        if let Some(processes) = self.max_processes {
+            // One letter is bash's, the other dash's.
+            script = format!("{script}ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; ");
+        }
+        script + FIRST_PROCESS
     }
 
     fn shell(&self) -> &'static str {

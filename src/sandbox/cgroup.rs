@@ -4,7 +4,6 @@
 //! then rlimits and the meter are all there is. Each command gets a group of its own that is removed after it.
 
 use std::{
-    ffi::OsStr,
     fs::{self, File, OpenOptions},
     io,
     os::fd::{AsRawFd, RawFd},
@@ -13,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-static INSTANCES: AtomicU64 = AtomicU64::new(0);
+use rustix::process::{Pid, Signal};
+
+use super::hierarchy;
 
 /// What every group is given, whatever the version: the share of processor time is half of the service's.
 const V1_CPU_SHARES: u64 = 512;
@@ -29,8 +30,9 @@ pub struct Cgroups {
     next: AtomicU64,
 }
 
+/// Where groups can be made.
 #[derive(Debug)]
-enum Kind {
+pub(super) enum Kind {
     /// Our folder, in whose groups the controllers are switched on.
     V2(PathBuf),
     /// Our folder in each hierarchy.
@@ -69,7 +71,7 @@ impl Cgroups {
             fs::read_to_string("/proc/self/mountinfo"),
             fs::read_to_string("/proc/self/cgroup"),
         ) {
-            (Ok(mounts), Ok(own)) => detect(&mounts, &own),
+            (Ok(mounts), Ok(own)) => hierarchy::detect(&mounts, &own),
             _ => Kind::None("/proc cannot be read".into()),
         };
         Self {
@@ -83,6 +85,15 @@ impl Cgroups {
         match &self.kind {
             Kind::V2(_) => true,
             Kind::V1 { memory, .. } => memory.is_some(),
+            Kind::None(_) => false,
+        }
+    }
+
+    /// Whether the processes of a whole tree are bounded.
+    pub fn bounds_processes(&self) -> bool {
+        match &self.kind {
+            Kind::V2(_) => true,
+            Kind::V1 { pids, .. } => pids.is_some(),
             Kind::None(_) => false,
         }
     }
@@ -102,7 +113,8 @@ impl Cgroups {
                 )
             }
             Kind::None(why) => format!(
-                "weak: no control groups ({why}); memory is bounded by process and by a meter, processes by RLIMIT_NPROC"
+                "weak: no control groups ({why}); memory is bounded for each process and by a meter four times a second, processes \
+                 by RLIMIT_NPROC"
             ),
         }
     }
@@ -187,11 +199,7 @@ impl Group {
         drop(self.procs);
         for _ in 0..REMOVAL_TRIES {
             folders.retain(|folder| {
-                // Version 2 can end what is left at once; version 1 has no such file.
-                let _ = OpenOptions::new()
-                    .write(true)
-                    .open(folder.join("cgroup.kill"))
-                    .and_then(|mut file| io::Write::write_all(&mut file, b"1"));
+                kill_all(folder);
                 matches!(fs::remove_dir(folder), Err(error) if error.kind() != io::ErrorKind::NotFound)
             });
             if folders.is_empty() {
@@ -239,133 +247,22 @@ impl Drop for Unfinished {
     }
 }
 
-fn detect(mounts: &str, own: &str) -> Kind {
-    let v2 = own_folder(mounts, own, "");
-    let mut why = "no cgroup file system is mounted".to_owned();
-    if let Some((top, own)) = &v2 {
-        match v2_parent(top, own) {
-            Ok(folder) => return Kind::V2(folder),
-            Err(reason) => why = reason,
-        }
+/// Ends what is left in a group. Everything in it was started by a sandbox.
+pub(super) fn kill_all(folder: &Path) {
+    // Version 2 ends them at once; version 1 has no such file.
+    let at_once = OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
+    if at_once
+        .and_then(|mut file| io::Write::write_all(&mut file, b"1"))
+        .is_ok()
+    {
+        return;
     }
-    let parent = |controller| {
-        let (top, own) = own_folder(mounts, own, controller)?;
-        [own, top].into_iter().find_map(|folder| make_parent(&folder).ok())
-    };
-    let (memory, pids) = (parent("memory"), parent("pids"));
-    if memory.is_none() && pids.is_none() {
-        return Kind::None(why);
-    }
-    let cpu = parent("cpu");
-    Kind::V1 { memory, pids, cpu }
-}
-
-/// A folder whose groups have the controllers. A group with processes in it cannot hand controllers down, so the service
-/// moves into a leaf when it is alone in a group that was delegated to it (systemd: `Delegate=yes`).
-fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
-    const NEEDED: [&str; 2] = ["memory", "pids"];
-    let has = |folder: &Path, file: &str| {
-        let text = fs::read_to_string(folder.join(file)).unwrap_or_default();
-        NEEDED
-            .iter()
-            .all(|needed| text.split_whitespace().any(|have| have == *needed))
-    };
-    if !has(top, "cgroup.controllers") {
-        return Err("version 2 has no memory or pids controller".into());
-    }
-    for folder in [own, top] {
-        if !has(folder, "cgroup.controllers") {
-            continue;
-        }
-        let switch_on = |folder: &Path| {
-            let _ = fs::write(folder.join("cgroup.subtree_control"), "+cpu");
-            fs::write(folder.join("cgroup.subtree_control"), "+memory +pids")
-        };
-        if !has(folder, "cgroup.subtree_control") && switch_on(folder).is_err() {
-            let me = std::process::id().to_string();
-            let alone = fs::read_to_string(folder.join("cgroup.procs")).is_ok_and(|procs| procs.trim() == me);
-            let leaf = folder.join("runyard-service");
-            let moved = alone
-                && (leaf.is_dir() || fs::create_dir(&leaf).is_ok())
-                && fs::write(leaf.join("cgroup.procs"), &me).is_ok();
-            if !moved || switch_on(folder).is_err() {
-                continue;
-            }
-        }
-        if let Ok(parent) = make_parent(folder) {
-            if switch_on(&parent).is_ok() {
-                return Ok(parent);
-            }
-            let _ = fs::remove_dir(&parent);
-        }
-    }
-    Err("no version 2 group is delegated to the service".into())
-}
-
-/// Makes our folder, `runyard.<process>.<instance>`, after clearing away those of processes that are no more.
-fn make_parent(folder: &Path) -> io::Result<PathBuf> {
-    for entry in fs::read_dir(folder)?.flatten() {
-        let name = entry.file_name();
-        let process = name
-            .to_str()
-            .and_then(|name| name.strip_prefix("runyard."))
-            .and_then(|name| name.split('.').next());
-        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
-            let left = fs::read_dir(entry.path()).into_iter().flatten().flatten();
-            for group in left.filter(|group| group.path().is_dir()) {
-                let _ = fs::remove_dir(group.path());
-            }
-            let _ = fs::remove_dir(entry.path());
-        }
-    }
-    let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
-    let parent = folder.join(format!("runyard.{}.{instance}", std::process::id()));
-    fs::create_dir(&parent)?;
-    Ok(parent)
-}
-
-/// Where a hierarchy is mounted and which folder of it is ours; the controller is empty for version 2.
-fn own_folder(mounts: &str, own: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
-    let (root, top) = mounts.lines().find_map(|line| {
-        let (before, after) = line.split_once(" - ")?;
-        let mut fields = before.split(' ').skip(3);
-        let (root, top) = (fields.next()?, fields.next()?);
-        let mut after = after.split(' ');
-        let (kind, _, options) = (after.next()?, after.next()?, after.next()?);
-        let fits = match controller {
-            "" => kind == "cgroup2",
-            controller => kind == "cgroup" && options.split(',').any(|option| option == controller),
-        };
-        fits.then_some((root, top))
-    })?;
-    let path = own.lines().find_map(|line| {
-        let mut fields = line.splitn(3, ':');
-        let (number, controllers, path) = (fields.next()?, fields.next()?, fields.next()?);
-        let fits = match controller {
-            "" => number == "0",
-            controller => controllers.split(',').any(|have| have == controller),
-        };
-        fits.then_some(path)
-    })?;
-    let below = path.strip_prefix(root.trim_end_matches('/')).unwrap_or_default();
-    let below: &OsStr = below.trim_start_matches('/').as_ref();
-    Some((PathBuf::from(top), Path::new(top).join(below)))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn our_folder_is_found_in_each_hierarchy() {
-        let mounts = "30 23 0:26 / /sys/fs/cgroup/memory rw,relatime - cgroup cgroup rw,memory\n\
-                      31 23 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw\n\
-                      32 23 0:28 /docker/abc /sys/fs/cgroup/cpu,cpuacct rw shared:3 - cgroup cgroup rw,cpu,cpuacct\n";
-        let own = "5:cpu,cpuacct:/docker/abc/inner\n4:memory:/process/1\n0::/\n";
-        let found = |controller| own_folder(mounts, own, controller).map(|(_, own)| own.display().to_string());
-        assert_eq!(found("memory").as_deref(), Some("/sys/fs/cgroup/memory/process/1"));
-        assert_eq!(found("cpu").as_deref(), Some("/sys/fs/cgroup/cpu,cpuacct/inner"));
-        assert_eq!(found("").as_deref(), Some("/sys/fs/cgroup/unified/"));
-        assert_eq!(found("pids"), None);
+    let left = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    for process in left
+        .lines()
+        .filter_map(|line| line.parse().ok())
+        .filter_map(Pid::from_raw)
+    {
+        let _ = rustix::process::kill_process(process, Signal::KILL);
     }
 }

@@ -32,6 +32,8 @@ const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
 /// How long killed processes may take to be gone.
 const DEATH: Duration = Duration::from_secs(10);
+/// How long bubblewrap may take to report the first process.
+const REPORT: Duration = Duration::from_secs(2);
 /// How long the last output may take to come through once everything is dead.
 const DRAIN: Duration = Duration::from_secs(2);
 /// The pause between pieces of live output.
@@ -160,6 +162,10 @@ impl Running {
 
     /// Ends every process: first asks, where there is time for that, then kills.
     async fn end(&mut self, why: Ending) -> Result<ExitStatus> {
+        // Not before bubblewrap has reported the first process: that asks to die with bubblewrap only a moment after it
+        // was made, and one that had not asked yet would be left over.
+        let reported = self.report.wait_for(|report| parse_scope(report, None).is_some());
+        let _ = timeout(REPORT, reported).await;
         let list = self.group.as_ref().map(|group| group.list().into());
         let scope = parse_scope(&self.report.borrow(), list);
         let first = scope.as_ref().and_then(|scope| Watched::open(scope.first).ok());

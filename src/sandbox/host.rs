@@ -58,10 +58,10 @@ impl Host {
     /// Looks around.
     ///
     /// # Errors
-    /// INVALID_REQUEST for what must stop the start.
+    /// `INVALID_REQUEST` for what must stop the start.
     pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
-        if uid_base.is_some_and(|base| base < LOWEST_UID_BASE || base > u32::MAX / 2) {
+        if uid_base.is_some_and(|base| !(LOWEST_UID_BASE..=u32::MAX / 2).contains(&base)) {
             let range = format!(
                 "sandbox.uid_base must be between {LOWEST_UID_BASE} and {}",
                 u32::MAX / 2
@@ -117,6 +117,13 @@ impl Host {
         self.untried_layout(workspace).map_err(broken)
     }
 
+    /// The bound on processes where no control group sets it. Kernels before 5.14 count all of the service's own with them.
+    fn max_processes(&self) -> Option<u64> {
+        let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let counted_apart = parse_version(&release).is_some_and(|version| version >= (5, 14));
+        (counted_apart && !self.cgroups.bounds_processes()).then_some(self.config.max_processes)
+    }
+
     fn untried_layout<'a>(&'a self, workspace: Option<&'a Path>) -> Result<Layout<'a>, &'a String> {
         let (bwrap, _) = self.bwrap.as_ref()?;
         Ok(Layout {
@@ -126,6 +133,7 @@ impl Host {
             carry_over: self.carry_over.as_deref(),
             tmp_bytes: self.config.tmp_bytes,
             room: Room::Free,
+            max_processes: self.max_processes(),
             filters: &self.filters,
         })
     }

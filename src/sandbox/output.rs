@@ -46,22 +46,20 @@ impl Cleaner {
 
     fn step(&mut self, byte: u8, kept: &mut Vec<u8>) {
         self.state = match (self.state, byte) {
-            (State::Text | State::Escape, 0x1b) => State::Escape,
+            // The bytes between an escape and its end, as in the choice of a character set, belong to it.
+            (State::Text, 0x1b) | (State::Escape, 0x1b | 0x20..=0x2f) => State::Escape,
             (State::Text, byte) => {
                 self.keep(byte, kept);
                 State::Text
             }
-            (State::Escape, b'[') => State::Sequence,
-            (State::Escape, b']' | b'P' | b'X' | b'^' | b'_') | (State::TitleEscape, 0x1b) => State::Title,
-            // The bytes between an escape and its end, as in the choice of a character set.
-            (State::Escape, 0x20..=0x2f) => State::Escape,
-            (State::Sequence, 0x20..=0x3f) => State::Sequence,
+            (State::Escape, b']' | b'P' | b'X' | b'^' | b'_') => State::Title,
+            (State::Escape, b'[') | (State::Sequence, 0x20..=0x3f) => State::Sequence,
             // A new line ends what was no sequence after all; otherwise one stray byte would eat everything.
             (State::Escape | State::Sequence | State::Title | State::TitleEscape, b'\n') => {
                 self.keep(byte, kept);
                 State::Text
             }
-            (State::Title, 0x1b) => State::TitleEscape,
+            (State::Title | State::TitleEscape, 0x1b) => State::TitleEscape,
             (State::Title, byte) if byte != 0x07 => State::Title,
             _ => State::Text,
         };

@@ -72,14 +72,19 @@ impl Scope {
         }
     }
 
-    /// The resident memory of all processes, in bytes; what they share is counted in each.
+    /// The resident memory of all processes without that of files, in bytes; what they share is counted in each.
     pub fn resident_bytes(&self) -> u64 {
         let resident = |process: i32| {
-            let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-            let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-            line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+            let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+            let own = status.lines().filter_map(|line| {
+                let size = line
+                    .strip_prefix("RssAnon:")
+                    .or_else(|| line.strip_prefix("RssShmem:"))?;
+                size.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+            });
+            own.sum::<u64>()
         };
-        self.members().into_iter().filter_map(resident).sum::<u64>() * 1024
+        self.members().into_iter().map(resident).sum::<u64>() * 1024
     }
 
     /// The bytes on disk of files that are deleted but still open: the command's way to fill a disk with no file to be seen.

@@ -2,7 +2,7 @@
 //!
 //! Compiled once by `host`, handed to bubblewrap for each command. Two filters, because a filter has one answer: EPERM for
 //! what is forbidden, ENOSYS for what programs must believe to be missing, so that they take an older way (`clone3`, whose
-//! flags no filter can see, and io_uring, whose operations none can).
+//! flags no filter can see, and `io_uring`, whose operations none can).
 
 use std::collections::BTreeMap;
 
@@ -49,8 +49,16 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendE
     SeccompFilter::new(rules, SeccompAction::Allow, action, arch)?.try_into()
 }
 
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the codes are small; checked by the types of the kernel"
+)]
 /// Calls by the x32 numbers would pass by every rule: they are the same calls under other numbers.
 fn no_x32() -> BpfProgram {
+    // Instruction codes are 16 bits wide, their constants are not.
+    const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    const JUMP_IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
+    const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
     const X32_BIT: u32 = 0x4000_0000;
     let instruction = |code, jt, jf, k| sock_filter { code, jt, jf, k };
     if std::env::consts::ARCH != "x86_64" {
@@ -58,9 +66,9 @@ fn no_x32() -> BpfProgram {
     }
     let answer = libc::SECCOMP_RET_ERRNO | libc::ENOSYS.unsigned_abs();
     vec![
-        instruction((libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16, 0, 0, 0),
-        instruction((libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16, 0, 1, X32_BIT),
-        instruction((libc::BPF_RET | libc::BPF_K) as u16, 0, 0, answer),
+        instruction(LOAD, 0, 0, 0),
+        instruction(JUMP_IF_AT_LEAST, 0, 1, X32_BIT),
+        instruction(RETURN, 0, 0, answer),
     ]
 }
 

@@ -53,7 +53,7 @@ impl Cell {
     /// Starts a script. Blocks; to be called within the runtime.
     ///
     /// # Errors
-    /// UNAVAILABLE without a working bubblewrap; FILE_NOT_FOUND without the workspace; INVALID_REQUEST for a script that
+    /// UNAVAILABLE without a working bubblewrap; `FILE_NOT_FOUND` without the workspace; `INVALID_REQUEST` for a script that
     /// cannot be passed.
     pub fn start(&self, script: &str) -> Result<Started> {
         check_script(script)?;

@@ -1,25 +1,24 @@
 //! A project's files, from the host's side.
 //!
-//! Used by the file tools, the file service and uploads. Every open goes through `openat2` with RESOLVE_BENEATH,
-//! NO_SYMLINKS and NO_MAGICLINKS, so no link and no race of the sandbox leads out of the workspace; everything made here is
+//! Used by the file tools, the file service and uploads. Every open goes through `openat2` with `RESOLVE_BENEATH`,
+//! `NO_SYMLINKS` and `NO_MAGICLINKS`, so no link and no race of the sandbox leads out of the workspace; everything made here is
 //! handed to the project's uid. All of it blocks: call it through `spawn_blocking`.
 
 use std::{
     fs::File,
     io::{Read, Write},
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
 use rustix::{
-    fs::{AtFlags, CWD, Gid, Mode, OFlags, RenameFlags, Uid},
+    fs::{AtFlags, CWD, Gid, Mode, OFlags, Uid},
     io::Errno,
 };
 
 use super::{
-    beneath::{Root, look, metadata, open_beneath, open_folder, refusal, relative, shown},
-    name::{clean_name, numbered},
+    beneath::{Root, look, metadata, open_beneath, open_folder, refusal, relative},
     tree,
     walk::{Walk, WalkLimits},
 };
@@ -27,8 +26,6 @@ use crate::error::{Code, Error, Result};
 
 /// Files that are being written have such names; lists and walks leave them out.
 const TEMPORARY: &str = ".runyard-tmp-";
-/// How many numbers are tried for the name of an upload.
-const MAX_SAME_NAMES: u32 = 10_000;
 
 /// A project's files. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -141,7 +138,7 @@ impl Workspace {
     /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same.
     ///
     /// # Errors
-    /// FILE_NOT_FOUND; INVALID_REQUEST for a path out of the workspace, a link, or something that is no regular file.
+    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for a path out of the workspace, a link, or something that is no regular file.
     pub fn open_file(&self, path: &str) -> Result<File> {
         let path = relative(path)?;
         self.root()?.open_regular(&path)
@@ -150,7 +147,7 @@ impl Workspace {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// As `open_file`; TOO_LARGE when it has more than `max_bytes`.
+    /// As `open_file`; `TOO_LARGE` when it has more than `max_bytes`.
     pub fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
         let mut content = Vec::new();
         let read = self
@@ -171,7 +168,7 @@ impl Workspace {
     /// its place is replaced, never followed.
     ///
     /// # Errors
-    /// INVALID_REQUEST for a path that cannot be a file; UNAVAILABLE when the disk is full.
+    /// `INVALID_REQUEST` for a path that cannot be a file; UNAVAILABLE when the disk is full.
     pub fn write(&self, path: &str, content: &[u8]) -> Result<()> {
         let path = relative(path)?;
         let (parent, name) = split(&path)?;
@@ -200,7 +197,7 @@ impl Workspace {
     /// What is known of a file; a link is described, not followed.
     ///
     /// # Errors
-    /// FILE_NOT_FOUND; INVALID_REQUEST for a path out of the workspace or through a link.
+    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for a path out of the workspace or through a link.
     pub fn metadata(&self, path: &str) -> Result<Metadata> {
         let path = relative(path)?;
         let opened = self.root()?.open_at(&path, OFlags::PATH | OFlags::NOFOLLOW);
@@ -212,7 +209,7 @@ impl Workspace {
     /// Lists a folder, by path, at most `max_entries`.
     ///
     /// # Errors
-    /// FILE_NOT_FOUND when there is no such folder.
+    /// `FILE_NOT_FOUND` when there is no such folder.
     pub fn list(&self, path: &str, depth: Depth, max_entries: usize) -> Result<Listing> {
         let limits = WalkLimits {
             entries: max_entries,
@@ -239,7 +236,7 @@ impl Workspace {
     /// Walks over everything beneath a folder, for glob and grep.
     ///
     /// # Errors
-    /// FILE_NOT_FOUND when there is no such folder.
+    /// `FILE_NOT_FOUND` when there is no such folder.
     pub fn walk(&self, path: &str, limits: WalkLimits) -> Result<Walk> {
         Walk::new(self.root()?, &relative(path)?, limits)
     }
@@ -247,7 +244,7 @@ impl Workspace {
     /// Removes a file, a link, or a folder with everything in it.
     ///
     /// # Errors
-    /// FILE_NOT_FOUND; INVALID_REQUEST for the workspace itself.
+    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for the workspace itself.
     pub fn remove(&self, path: &str) -> Result<()> {
         let path = relative(path)?;
         let (parent, name) = split(&path)?;
@@ -258,56 +255,10 @@ impl Workspace {
         removed.map_err(|errno| refusal(path.as_bytes(), errno))
     }
 
-    /// A name at the top of the workspace that is free now, made of the name that was asked for by `clean_name`.
-    ///
-    /// # Errors
-    /// INVALID_REQUEST when too many files have that name.
-    pub fn free_name(&self, name: &str) -> Result<String> {
-        let root = self.root()?;
-        candidates(name)
-            .find(|name| look(root.folder(), name.as_bytes()).err() == Some(Errno::NOENT))
-            .ok_or_else(|| Error::invalid(format!("too many files are called {name:?}")))
-    }
-
-    /// Moves a finished upload to the top of the workspace under a free name made of `name`, which is returned.
-    ///
-    /// # Errors
-    /// INVALID_REQUEST when too many files have that name; INTERNAL when the file cannot be moved.
-    pub fn place(&self, host_file: &Path, name: &str) -> Result<String> {
-        let root = self.root()?;
-        for name in candidates(name) {
-            if self.move_in(&root, host_file, &name)? {
-                return Ok(name);
-            }
-        }
-        Err(Error::invalid(format!("too many files are called {name:?}")))
-    }
-
-    /// Moves a finished upload to exactly this name, and succeeds when that has happened before: for crash recovery, with
-    /// the name taken from `free_name` and recorded first.
-    ///
-    /// # Errors
-    /// CONFLICT when something else has the name; FILE_NOT_FOUND when there is neither the upload nor the file.
-    pub fn place_as(&self, host_file: &Path, final_name: &str) -> Result<()> {
-        let name = relative(final_name)?;
-        if name.is_empty() || name.contains('/') {
-            return Err(Error::invalid(format!("{final_name:?} is not the name of a file")));
-        }
-        let root = self.root()?;
-        if !host_file.exists() {
-            let found = look(root.folder(), name.as_bytes());
-            return found.map(drop).map_err(|errno| refusal(name.as_bytes(), errno));
-        }
-        if self.move_in(&root, host_file, &name)? {
-            return Ok(());
-        }
-        Err(Error::new(Code::Conflict, format!("there is a file {name:?} already")))
-    }
-
     /// What the workspace holds.
     ///
     /// # Errors
-    /// FILE_NOT_FOUND when there is no workspace.
+    /// `FILE_NOT_FOUND` when there is no workspace.
     pub fn usage(&self) -> Result<Usage> {
         self.usage_until(Usage {
             bytes: u64::MAX,
@@ -327,27 +278,6 @@ impl Workspace {
 
     pub(super) fn root(&self) -> Result<Root> {
         Root::open(&self.folder)
-    }
-
-    /// Moves a file in unless the name is taken. It is handed over while it is still out of the project's reach.
-    fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> Result<bool> {
-        let failed = |errno| Error::internal("the upload cannot be moved into the workspace", errno);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(CWD, host_file, flags, Mode::empty()).map_err(failed)?;
-        let stat = rustix::fs::fstat(&file).map_err(failed)?;
-        if metadata(&stat).kind != FileKind::File {
-            return Err(Error::invalid(format!(
-                "the upload {} is not a regular file",
-                shown(host_file.as_os_str().as_bytes())
-            )));
-        }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644)).map_err(failed)?;
-        self.hand_over(&file).map_err(failed)?;
-        match rustix::fs::renameat_with(CWD, host_file, root.folder(), name, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(true),
-            Err(Errno::EXIST) => Ok(false),
-            Err(errno) => Err(failed(errno)),
-        }
     }
 
     fn write_new(&self, folder: &OwnedFd, name: &str, content: &[u8], mode: Mode) -> std::io::Result<()> {
@@ -387,7 +317,8 @@ impl Workspace {
         Ok(folder)
     }
 
-    fn hand_over(&self, file: impl std::os::fd::AsFd) -> rustix::io::Result<()> {
+    /// Makes a file the project's own.
+    pub(super) fn hand_over(&self, file: impl std::os::fd::AsFd) -> rustix::io::Result<()> {
         match self.owner {
             Some(id) => rustix::fs::fchown(file, Some(Uid::from_raw(id)), Some(Gid::from_raw(id))),
             None => Ok(()),
@@ -409,10 +340,4 @@ fn split(path: &str) -> Result<(&str, &str)> {
         )),
         None => Ok(("", path)),
     }
-}
-
-fn candidates(name: &str) -> impl Iterator<Item = String> {
-    let name = clean_name(name);
-    let more = name.clone();
-    std::iter::once(name).chain((2..MAX_SAME_NAMES).map(move |number| numbered(&more, number)))
 }

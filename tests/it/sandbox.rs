@@ -6,6 +6,7 @@
 mod commands;
 mod files;
 mod limits;
+mod links;
 mod walls;
 mod without_root;
 
@@ -30,12 +31,12 @@ fn settings() -> config::Sandbox {
 
 impl Yard {
     fn new() -> Self {
-        Self::with(settings())
+        Self::with(&settings())
     }
 
-    fn with(settings: config::Sandbox) -> Self {
+    fn with(settings: &config::Sandbox) -> Self {
         let folder = closed_folder();
-        let sandboxes = Sandboxes::detect(&settings, folder.path()).unwrap();
+        let sandboxes = Sandboxes::detect(settings, folder.path()).unwrap();
         Self { folder, sandboxes }
     }
 
@@ -72,7 +73,7 @@ fn is_root() -> bool {
 fn command(script: impl Into<String>) -> Command {
     Command {
         script: script.into(),
-        timeout: Duration::from_secs(60),
+        timeout: Duration::from_mins(1),
     }
 }
 
@@ -96,6 +97,11 @@ async fn say(sandbox: &Sandbox, script: impl Into<String>) -> String {
     let execution = run(sandbox, script).await;
     assert_eq!(execution.ending, Ending::Exited(0), "{}", execution.text);
     execution.text
+}
+
+/// A number of seconds to sleep that no other test process uses: the battery may run twice at the same time.
+fn mark(name: u32) -> String {
+    format!("{name}0{}", std::process::id())
 }
 
 /// Processes of the host whose command line has this in it.

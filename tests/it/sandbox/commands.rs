@@ -136,17 +136,13 @@ async fn commands_are_quick_to_start() {
     for _ in 0..10 {
         assert!(run_for(&sandbox, 10.0, "true").await.ending.is_success());
     }
-    eprintln!("a command takes {:?}", start.elapsed() / 10);
-    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
 }
 
 #[tokio::test]
 async fn the_host_is_described() {
     let yard = Yard::new();
     let facts = yard.sandboxes.facts();
-    for fact in &facts {
-        eprintln!("{fact}");
-    }
     assert!(facts[0].contains("bubblewrap 0."), "{facts:?}");
     assert_eq!(facts.iter().any(|fact| fact.contains("uid of its own")), is_root());
     assert_eq!(
@@ -165,7 +161,7 @@ async fn without_bubblewrap_nothing_runs() {
     ] {
         let mut settings = settings();
         settings.bwrap = PathBuf::from(bwrap);
-        let yard = Yard::with(settings);
+        let yard = Yard::with(&settings);
         let sandbox = yard.project(0);
         let error = sandbox
             .execute(command("touch ran"), |_| {}, &CancellationToken::new())
@@ -198,7 +194,7 @@ async fn a_workspace_that_was_not_made_is_not_found() {
 async fn another_root_can_be_given() {
     let mut settings = settings();
     settings.rootfs = Some("/".into());
-    let yard = Yard::with(settings);
+    let yard = Yard::with(&settings);
     assert_eq!(say(&yard.project(0), "echo x | awk '{print $1}'").await, "x\n");
 
     if is_root() {

@@ -1,0 +1,93 @@
+//! How a finished upload gets into its workspace: moved, never copied, and only after it was handed over.
+
+use std::{os::unix::ffi::OsStrExt, path::Path};
+
+use rustix::{
+    fs::{CWD, Mode, OFlags, RenameFlags},
+    io::Errno,
+};
+
+use super::{
+    beneath::{Root, look, metadata, refusal, relative, shown},
+    name::{clean_name, numbered},
+    workspace::{FileKind, Workspace},
+};
+use crate::error::{Code, Error, Result};
+
+/// How many numbers are tried for the name of an upload.
+const MAX_SAME_NAMES: u32 = 10_000;
+
+impl Workspace {
+    /// A name at the top of the workspace that is free now, made of the name that was asked for by `clean_name`.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` when too many files have that name.
+    pub fn free_name(&self, name: &str) -> Result<String> {
+        let root = self.root()?;
+        candidates(name)
+            .find(|name| look(root.folder(), name.as_bytes()).err() == Some(Errno::NOENT))
+            .ok_or_else(|| Error::invalid(format!("too many files are called {name:?}")))
+    }
+
+    /// Moves a finished upload to the top of the workspace under a free name made of `name`, which is returned.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` when too many files have that name; INTERNAL when the file cannot be moved.
+    pub fn place(&self, host_file: &Path, name: &str) -> Result<String> {
+        let root = self.root()?;
+        for name in candidates(name) {
+            if self.move_in(&root, host_file, &name)? {
+                return Ok(name);
+            }
+        }
+        Err(Error::invalid(format!("too many files are called {name:?}")))
+    }
+
+    /// Moves a finished upload to exactly this name, and succeeds when that has happened before: for crash recovery, with
+    /// the name taken from `free_name` and recorded first.
+    ///
+    /// # Errors
+    /// CONFLICT when something else has the name; `FILE_NOT_FOUND` when there is neither the upload nor the file.
+    pub fn place_as(&self, host_file: &Path, final_name: &str) -> Result<()> {
+        let name = relative(final_name)?;
+        if name.is_empty() || name.contains('/') {
+            return Err(Error::invalid(format!("{final_name:?} is not the name of a file")));
+        }
+        let root = self.root()?;
+        if !host_file.exists() {
+            let found = look(root.folder(), name.as_bytes());
+            return found.map(drop).map_err(|errno| refusal(name.as_bytes(), errno));
+        }
+        if self.move_in(&root, host_file, &name)? {
+            return Ok(());
+        }
+        Err(Error::new(Code::Conflict, format!("there is a file {name:?} already")))
+    }
+
+    /// Moves a file in unless the name is taken. It is handed over while it is still out of the project's reach.
+    fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> Result<bool> {
+        let failed = |errno| Error::internal("the upload cannot be moved into the workspace", errno);
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = rustix::fs::openat(CWD, host_file, flags, Mode::empty()).map_err(failed)?;
+        let stat = rustix::fs::fstat(&file).map_err(failed)?;
+        if metadata(&stat).kind != FileKind::File {
+            return Err(Error::invalid(format!(
+                "the upload {} is not a regular file",
+                shown(host_file.as_os_str().as_bytes())
+            )));
+        }
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644)).map_err(failed)?;
+        self.hand_over(&file).map_err(failed)?;
+        match rustix::fs::renameat_with(CWD, host_file, root.folder(), name, RenameFlags::NOREPLACE) {
+            Ok(()) => Ok(true),
+            Err(Errno::EXIST) => Ok(false),
+            Err(errno) => Err(failed(errno)),
+        }
+    }
+}
+
+fn candidates(name: &str) -> impl Iterator<Item = String> {
+    let name = clean_name(name);
+    let more = name.clone();
+    std::iter::once(name).chain((2..MAX_SAME_NAMES).map(move |number| numbered(&more, number)))
+}
