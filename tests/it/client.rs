@@ -8,7 +8,7 @@ use runyard::{
     client::Client,
     v1::{RunStatus, StartRunRequest, run_event::Event},
 };
-use runyard_upstream::{Gate, Turn};
+use runyard_upstream::Turn;
 use secrecy::SecretString;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
@@ -30,7 +30,7 @@ fn prompt(text: &str) -> StartRunRequest {
 #[tokio::test]
 async fn a_watch_survives_a_line_that_breaks() {
     everywhere(
-        || Turn::words(400).delay(Duration::from_millis(2)),
+        |_| Turn::words(400).delay(Duration::from_millis(2)),
         async |house| {
             let line = Line::to(house.address).await;
             let token = SecretString::from(house.caller("ann").token);
@@ -67,7 +67,7 @@ async fn a_watch_survives_a_line_that_breaks() {
 #[tokio::test]
 async fn a_watch_ends_with_what_the_server_says() {
     everywhere(
-        || Turn::words(3),
+        |_| Turn::words(3),
         async |house| {
             let token = SecretString::from(house.caller("ann").token);
             let client = Client::connect(&house.url(""), &token).await.unwrap();
@@ -121,9 +121,8 @@ async fn ending(mut child: Child) -> (Option<i32>, String, String) {
 
 #[tokio::test]
 async fn ctrl_c_stops_the_run() {
-    let gate = Gate::new();
     everywhere(
-        || Turn::words(20).gate_after(5, &gate),
+        |gate| Turn::words(20).gate_after(5, gate),
         async |house| {
             let mut child = run(house, &["count", "--mode", "chat"]);
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
@@ -159,7 +158,7 @@ async fn ctrl_c_stops_the_run() {
 #[tokio::test]
 async fn a_failed_run_is_a_failed_command() {
     everywhere(
-        || Turn::status(401),
+        |_| Turn::status(401),
         async |house| {
             let (code, out, errors) = ending(run(house, &["count", "--mode", "chat"])).await;
             assert_eq!(code, Some(1), "{out}{errors}");
@@ -172,7 +171,7 @@ async fn a_failed_run_is_a_failed_command() {
 #[tokio::test]
 async fn what_a_model_says_cannot_steer_a_terminal() {
     everywhere(
-        || Turn::text("a\u{1b}]0;title\u{7}b\u{1b}[2Jc\rd\u{202e}e\u{9b}31mf"),
+        |_| Turn::text("a\u{1b}]0;title\u{7}b\u{1b}[2Jc\rd\u{202e}e\u{9b}31mf"),
         async |house| {
             let (code, out, errors) = ending(run(house, &["x", "--mode", "chat"])).await;
             assert_eq!(code, Some(0), "{out}{errors}");
@@ -190,7 +189,7 @@ async fn what_a_model_says_cannot_steer_a_terminal() {
 #[tokio::test]
 async fn a_refusal_is_one_line_on_standard_error() {
     everywhere(
-        || Turn::words(1),
+        |_| Turn::words(1),
         async |house| {
             let (code, out, errors) =
                 ending(run(house, &["x", "--thread", "0196f7a2-0000-7000-8000-000000000001"])).await;

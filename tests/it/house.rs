@@ -158,13 +158,7 @@ impl House {
             role: role.map(str::to_owned),
             lifetime: Duration::from_secs(3600),
         };
-        let token = mint(
-            &self.config.auth,
-            &SecretString::from(SECRET),
-            &grant,
-            self.clock.now(),
-        )
-        .unwrap();
+        let token = mint(&self.config.auth, &SecretString::from(SECRET), &grant, self.clock.now()).unwrap();
         Caller {
             token,
             http: self.http.clone(),

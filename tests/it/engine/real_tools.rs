@@ -1,9 +1,6 @@
 //! A whole run with the real tools in a real sandbox; only the model is a script.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use runyard::{engine::Outcome, llm::ChatMessage, tools, v1::run_event::Event};
 use serde_json::json;

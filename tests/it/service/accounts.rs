@@ -10,7 +10,7 @@ use crate::house::{Answer, everywhere};
 #[tokio::test]
 async fn what_is_anothers_answers_what_a_random_id_answers() {
     everywhere(
-        |gate| Script::function(|_| Turn::text("ok")),
+        |_| Script::function(|_| Turn::text("ok")),
         async |house| {
             let (ann, bob) = (house.caller("ann"), house.caller("bob"));
             let agent = ann.post("/agents", json!({"name": "Mine"})).await.ok();
@@ -50,7 +50,7 @@ async fn what_is_anothers_answers_what_a_random_id_answers() {
 #[tokio::test]
 async fn one_account_for_a_hundred_first_requests() {
     everywhere(
-        |gate| Turn::text("ok"),
+        |_| Turn::text("ok"),
         async |house| {
             let caller = house.caller("new");
             let answers = join_all((0..100).map(|_| caller.get("/agents"))).await;
@@ -66,7 +66,7 @@ async fn one_account_for_a_hundred_first_requests() {
 #[tokio::test]
 async fn only_what_is_listed_is_open() {
     everywhere(
-        |gate| Turn::text("ok"),
+        |_| Turn::text("ok"),
         async |house| {
             let open = async |path: &str| Answer::of(house.http.get(house.url(path)).send().await.unwrap()).await;
             for path in ["/", "/healthz", "/readyz", "/openapi.json"] {

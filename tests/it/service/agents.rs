@@ -9,7 +9,7 @@ use crate::house::everywhere;
 #[tokio::test]
 async fn an_agent_is_what_the_seed_prints() {
     everywhere(
-        |gate| Turn::text("x"),
+        |_| Turn::text("x"),
         async |house| {
             let caller = house.caller("ann");
             let body = json!({
@@ -71,7 +71,7 @@ async fn an_agent_is_what_the_seed_prints() {
 #[tokio::test]
 async fn what_is_wrong_with_an_agent_is_said() {
     everywhere(
-        |gate| Turn::text("x"),
+        |_| Turn::text("x"),
         async |house| {
             let caller = house.caller("ann");
             let missing = caller.post("/agents", json!({})).await.refused(400, "INVALID_REQUEST");
@@ -103,7 +103,7 @@ async fn what_is_wrong_with_an_agent_is_said() {
 #[tokio::test]
 async fn the_plan_allows_exactly_three_agents() {
     everywhere(
-        |gate| Turn::text("x"),
+        |_| Turn::text("x"),
         async |house| {
             let caller = house.caller("ann");
             let body = json!({"name": "Agent", "is_default": true});
@@ -132,7 +132,7 @@ async fn the_plan_allows_exactly_three_agents() {
 #[tokio::test]
 async fn a_run_uses_the_default_agents_prompt() {
     everywhere(
-        |gate| Turn::text("Aye."),
+        |_| Turn::text("Aye."),
         async |house| {
             let caller = house.caller("ann");
             let body = json!({"name": "Pirate", "is_default": true, "system_prompt": "Talk like a pirate."});
@@ -157,7 +157,7 @@ async fn a_run_uses_the_default_agents_prompt() {
 #[tokio::test]
 async fn pages_are_bound_to_their_caller_and_query() {
     everywhere(
-        |gate| Turn::text("x"),
+        |_| Turn::text("x"),
         async |house| {
             let caller = house.caller("ann");
             for name in ["Anna", "Berta", "Carla"] {

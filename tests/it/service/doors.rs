@@ -35,7 +35,7 @@ fn unframed(mut body: &[u8]) -> (Vec<Vec<u8>>, String) {
 #[tokio::test]
 async fn a_run_over_grpc_web() {
     everywhere(
-        |gate| Script::function(|_| Turn::words(20)),
+        |_| Script::function(|_| Turn::words(20)),
         async |house| {
             let caller = house.caller("ann");
             let call = async |method: &str, body: Vec<u8>| {
@@ -88,7 +88,7 @@ async fn a_run_over_grpc_web() {
 #[tokio::test]
 async fn refusals_are_the_same_over_every_door() {
     everywhere(
-        |gate| Turn::text("ok"),
+        |_| Turn::text("ok"),
         async |house| {
             let caller = house.caller("ann");
             let missing = uuid::Uuid::now_v7().to_string();
@@ -120,7 +120,7 @@ async fn refusals_are_the_same_over_every_door() {
 #[tokio::test]
 async fn h2c_and_http_1_on_one_port_and_a_deadline_on_both() {
     everywhere(
-        |gate| Script::function(|_| Turn::text("ok")),
+        |_| Script::function(|_| Turn::text("ok")),
         async |house| {
             let caller = house.caller("ann");
             let h2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();

@@ -11,7 +11,7 @@ use crate::house::{Answer, everywhere, everywhere_with};
 async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
     let make = json!({"command": "mkdir -p output && tr a-z A-Z < notes.txt > output/loud.txt"});
     everywhere(
-        |gate| {
+        |_| {
             [
                 Turn::calls([Call::new("bash", &make)]),
                 Turn::text("Made output/loud.txt."),
@@ -89,7 +89,7 @@ async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
 #[tokio::test]
 async fn names_are_plain_and_never_taken_twice() {
     everywhere(
-        |gate| Script::function(|_| Turn::text("ok")),
+        |_| Script::function(|_| Turn::text("ok")),
         async |house| {
             let caller = house.caller("ann");
             let part = |name: &str| Part::bytes(b"x".to_vec()).file_name(name.to_owned());
@@ -127,7 +127,7 @@ async fn names_are_plain_and_never_taken_twice() {
 #[tokio::test]
 async fn a_file_over_the_plan_is_refused_and_nothing_is_kept() {
     everywhere_with(
-        |gate| Script::function(|_| Turn::text("ok")),
+        |_| Script::function(|_| Turn::text("ok")),
         |config| config.tiers[0].max_upload_bytes = 1000,
         async |house| {
             let caller = house.caller("ann");

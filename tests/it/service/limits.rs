@@ -82,7 +82,7 @@ async fn a_refusal_has_the_same_facts_over_grpc() {
 #[tokio::test]
 async fn threads_and_models_of_the_plan() {
     everywhere_with(
-        |gate| Script::function(|_| Turn::text("Yes.")),
+        |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.tiers[0].threads = Some(2),
         async |house| {
             let caller = house.caller("ann");

@@ -10,7 +10,7 @@ use crate::house::{Answer, assert_whole, everywhere, kinds};
 #[tokio::test]
 async fn the_seeds_exchange_over_a_form() {
     everywhere(
-        |gate| Turn::text("Done."),
+        |_| Turn::text("Done."),
         async |house| {
             let caller = house.caller("ann");
             let form = Form::new()
@@ -56,7 +56,7 @@ async fn the_seeds_exchange_over_a_form() {
 #[tokio::test]
 async fn without_files_there_is_no_sandbox_id() {
     everywhere(
-        |gate| Turn::text("Hello."),
+        |_| Turn::text("Hello."),
         async |house| {
             let caller = house.caller("ann");
             let answer = caller.post("/agent/start", json!({"prompt": "hi"})).await.ok();
@@ -91,7 +91,7 @@ async fn the_answer_does_not_wait_for_the_model() {
 #[tokio::test]
 async fn a_thread_goes_on_with_its_history() {
     everywhere(
-        |gate| [Turn::text("Blue."), Turn::text("I said blue.")],
+        |_| [Turn::text("Blue."), Turn::text("I said blue.")],
         async |house| {
             let caller = house.caller("ann");
             let first = caller.start("What colour?").await;
@@ -125,7 +125,7 @@ async fn a_thread_goes_on_with_its_history() {
 #[tokio::test]
 async fn refusals_in_the_seeds_words_leave_nothing_behind() {
     everywhere(
-        |gate| Turn::text("Never."),
+        |_| Turn::text("Never."),
         async |house| {
             let caller = house.caller("ann");
             let no_prompt = caller
@@ -205,7 +205,7 @@ async fn refusals_in_the_seeds_words_leave_nothing_behind() {
 #[tokio::test]
 async fn a_key_finds_its_run_again() {
     everywhere(
-        |gate| [Turn::text("Once."), Turn::text("Twice.")],
+        |_| [Turn::text("Once."), Turn::text("Twice.")],
         async |house| {
             let caller = house.caller("ann");
             let send = |body: serde_json::Value| {
@@ -237,7 +237,7 @@ async fn a_key_finds_its_run_again() {
 #[tokio::test]
 async fn ids_of_the_client_are_taken_once_and_never_anothers() {
     everywhere(
-        |gate| [Turn::text("Mine."), Turn::text("Theirs.")],
+        |_| [Turn::text("Mine."), Turn::text("Theirs.")],
         async |house| {
             let (ann, bob) = (house.caller("ann"), house.caller("bob"));
             let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());

@@ -32,7 +32,7 @@ async fn a_stop_reaches_into_the_models_stream() {
 #[tokio::test]
 async fn a_stop_ends_a_running_command() {
     everywhere(
-        |gate| Turn::calls([Call::new("bash", &json!({"command": "echo begun; sleep 600"}))]),
+        |_| Turn::calls([Call::new("bash", &json!({"command": "echo begun; sleep 600"}))]),
         async |house| {
             let caller = house.caller("ann");
             let run = caller.start("x").await;

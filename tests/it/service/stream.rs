@@ -122,7 +122,7 @@ async fn newline_json_and_grpc_say_the_same() {
 #[tokio::test]
 async fn a_slow_reader_loses_nothing_and_holds_nobody_up() {
     everywhere(
-        |gate| Turn::words(5000),
+        |_| Turn::words(5000),
         async |house| {
             let caller = house.caller("ann");
             let run = caller.start("x").await;
@@ -139,7 +139,7 @@ async fn a_slow_reader_loses_nothing_and_holds_nobody_up() {
 #[tokio::test]
 async fn many_runs_in_one_stream() {
     everywhere(
-        |gate| [Turn::words(5), Turn::words(5)],
+        |_| [Turn::words(5), Turn::words(5)],
         async |house| {
             let caller = house.caller("ann");
             let first = caller.start("x").await;
