@@ -120,18 +120,18 @@ impl Db {
                 let (tx, seat) = lane.unit().await?;
                 (tx, Some(seat))
             }
-            Writer::Pool => (self.readers.begin().await.map_err(from_db)?, None),
+            Writer::Pool => (self.readers.begin().await.map_err(Error::from)?, None),
         };
         Ok(Tx {
             name,
-            tx: Some(tx),
+            unit: Some(tx),
             seat,
         })
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
-        self.readers.ping().await.map_err(from_db)
+        self.readers.ping().await.map_err(Error::from)
     }
 }
 
@@ -146,7 +146,7 @@ pub async fn migrate(config: &Config) -> Result<()> {
 /// A unit of work in progress.
 pub struct Tx {
     name: &'static str,
-    tx: Option<DatabaseTransaction>,
+    unit: Option<DatabaseTransaction>,
     seat: Option<Seat>,
 }
 
@@ -157,7 +157,7 @@ impl Tx {
     /// CONTENDED when the database asks to try again, else INTERNAL. The unit has left no trace then, except that a
     /// connection lost in mid-commit leaves it unknown.
     pub async fn commit(mut self) -> Result<()> {
-        let Some(tx) = self.tx.take() else {
+        let Some(tx) = self.unit.take() else {
             return Err(Error::internal("database", "a unit of work was used twice"));
         };
         tx.commit().await.map_err(|error| self.explain(error))?;
@@ -171,13 +171,13 @@ impl Tx {
     }
 
     fn explain(&self, error: DbErr) -> Error {
-        let error = from_db(error);
+        let error = Error::from(error);
         warn!(unit = self.name, %error, "a unit of work failed to commit");
         error
     }
 
     fn inner(&self) -> Result<&DatabaseTransaction, DbErr> {
-        self.tx
+        self.unit
             .as_ref()
             .ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
     }
@@ -236,28 +236,24 @@ impl ConnectionTrait for Tx {
     }
 }
 
-/// What a database error means: a broken connection is UNAVAILABLE, a lost race CONTENDED, the rest our fault.
-pub fn from_db(error: DbErr) -> Error {
-    let text = error.to_string();
-    match &error {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
-            Error::new(Code::Unavailable, "the database is not available").caused_by(text)
-        }
-        _ if text.contains("deadlock detected") || text.contains("could not serialize") => {
-            Error::new(Code::Contended, "somebody else was faster; try again").caused_by(text)
-        }
-        _ => Error::internal("the database refused", text),
-    }
-}
-
 /// Whether an error says that a unique key exists already.
 pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
+// A broken connection is UNAVAILABLE, a lost race CONTENDED, the rest our fault.
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        from_db(error)
+        let text = error.to_string();
+        match error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
+                Self::new(Code::Unavailable, "the database is not available").caused_by(text)
+            }
+            _ if text.contains("deadlock detected") || text.contains("could not serialize") => {
+                Self::new(Code::Contended, "somebody else was faster; try again").caused_by(text)
+            }
+            _ => Self::internal("the database refused", text),
+        }
     }
 }
 

@@ -12,7 +12,6 @@ use sea_orm::{
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::from_db;
 use crate::error::{Code, Error, Result};
 
 /// Units that may wait for the lane; more wait for room.
@@ -74,7 +73,7 @@ async fn drive(writer: DatabaseConnection, mut queue: mpsc::Receiver<oneshot::Se
         let batch = match writer.begin_with_options(options).await {
             Ok(batch) => batch,
             Err(fault) => {
-                drop(first.send(Err(from_db(fault))));
+                drop(first.send(Err(Error::from(fault))));
                 continue;
             }
         };
@@ -107,7 +106,7 @@ async fn fill(
                     waiting.push(durable);
                 }
             }
-            Err(fault) => drop(ask.send(Err(from_db(fault)))),
+            Err(fault) => drop(ask.send(Err(Error::from(fault)))),
         }
         if waiting.len() < BATCH {
             next = queue.try_recv().ok();

@@ -74,7 +74,7 @@ impl Target {
                 }
                 Ok(Self {
                     thread_id: asked.unwrap_or_else(id::new),
-                    project_id: new.project_id.unwrap_or_else(id::new),
+                    project_id: new.project_id.unwrap_or_default(),
                     makes_thread: true,
                     makes_project: project.is_none(),
                 })
