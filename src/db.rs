@@ -144,6 +144,7 @@ pub async fn migrate(config: &Config) -> Result<()> {
 }
 
 /// A unit of work in progress.
+#[expect(clippy::struct_field_names, reason = "the transaction is what the guard guards")]
 pub struct Tx {
     name: &'static str,
     tx: Option<DatabaseTransaction>,
@@ -237,6 +238,7 @@ impl ConnectionTrait for Tx {
 }
 
 /// What a database error means: a broken connection is UNAVAILABLE, a lost race CONTENDED, the rest our fault.
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err calls")]
 pub fn from_db(error: DbErr) -> Error {
     let text = error.to_string();
     match &error {

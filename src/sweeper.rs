@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often it looks.
-const EVERY: Duration = Duration::from_secs(10 * 60);
+const EVERY: Duration = Duration::from_mins(10);
 /// Uploads that are removed at once.
 const AT_ONCE: u64 = 500;
 

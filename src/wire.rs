@@ -33,7 +33,6 @@ use crate::{
 pub(crate) mod traits {
     //! The service traits of the contract, with events as bytes.
     #![expect(
-        clippy::all,
         clippy::pedantic,
         clippy::allow_attributes,
         clippy::allow_attributes_without_reason,

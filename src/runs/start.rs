@@ -40,7 +40,7 @@ pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
 /// Characters of a request key at most.
 pub const MAX_KEY: usize = 255;
 /// How long a request key finds its run.
-const KEY_LIVES: Duration = Duration::from_secs(24 * 60 * 60);
+const KEY_LIVES: Duration = Duration::from_hours(24);
 
 /// What happens when the thread already has a running run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -44,7 +44,7 @@ const MAX_REQUEST_ID: usize = 128;
 /// How long a body may stay silent before it is given up.
 const BODY_IDLE: Duration = Duration::from_secs(30);
 /// The longest deadline that is looked at; a longer one is none.
-const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// What answers every request of the port.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -149,7 +149,7 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
             "etag",
             "content-disposition",
         ]))
-        .max_age(Duration::from_secs(600)))
+        .max_age(Duration::from_mins(10)))
 }
 
 #[derive(Clone)]

@@ -156,7 +156,7 @@ impl House {
         let grant = Grant {
             subject: name.to_owned(),
             role: role.map(str::to_owned),
-            lifetime: Duration::from_secs(3600),
+            lifetime: Duration::from_hours(1),
         };
         let token = mint(&self.config.auth, &SecretString::from(SECRET), &grant, self.clock.now()).unwrap();
         Caller {
