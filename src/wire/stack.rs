@@ -7,7 +7,11 @@
 //! 5. `grpc-timeout` bounds the call, on every door.
 //! 6. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages and the transcoder.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -304,9 +308,12 @@ where
                     Error::invalid("grpc-timeout is not a timeout like 5S or 100m"),
                 ));
             };
-            match tokio::time::timeout(timeout.min(MAX_TIMEOUT), inner.call(request)).await {
-                Ok(response) => response,
-                Err(_) => Ok(refuse(
+            let asked = Instant::now();
+            let answered = tokio::time::timeout(timeout.min(MAX_TIMEOUT), inner.call(request)).await;
+            match answered {
+                // The timer is coarser than a deadline may be.
+                Ok(response) if asked.elapsed() < timeout => response,
+                _ => Ok(refuse(
                     &shell,
                     Error::new(Code::DeadlineExceeded, "the deadline of the call has passed"),
                 )),

@@ -3,7 +3,7 @@
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
-use crate::house::{assert_whole, everywhere};
+use crate::house::{assert_whole, everywhere, kinds};
 
 #[tokio::test]
 async fn a_run_that_was_cut_off_is_taken_up_again() {
@@ -28,11 +28,13 @@ async fn a_run_that_was_cut_off_is_taken_up_again() {
             assert_eq!(events.last().unwrap().data["status"]["status"], "completed");
             assert!(
                 events.iter().any(|event| event.data["notice"]["kind"] == "resumed"),
-                "{events:?}"
+                "{:?}",
+                kinds(&events)
             );
             assert!(
                 events.iter().any(|event| event.data["message"]["text"] == "After all."),
-                "{events:?}"
+                "{:?}",
+                kinds(&events)
             );
             house.gate.open();
         },
