@@ -23,9 +23,9 @@ fn unframed(mut body: &[u8]) -> (Vec<Vec<u8>>, String) {
         let length = u32::from_be_bytes(body[1..5].try_into().unwrap()) as usize;
         let payload = body[5..5 + length].to_vec();
         if body[0] & 0x80 == 0 {
-            messages.push(payload)
+            messages.push(payload);
         } else {
-            trailers = String::from_utf8(payload).unwrap()
+            trailers = String::from_utf8(payload).unwrap();
         }
         body = &body[5 + length..];
     }
