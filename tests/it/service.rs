@@ -2,6 +2,8 @@
 
 mod accounts;
 mod agents;
+mod belongings;
+mod call;
 mod doors;
 mod files;
 mod limits;
@@ -11,3 +13,4 @@ mod start;
 mod start_options;
 mod stop;
 mod stream;
+mod tenancy;
