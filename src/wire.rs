@@ -12,7 +12,7 @@ pub mod files;
 pub mod http;
 pub mod json;
 pub mod jwt;
-mod page;
+pub mod page;
 mod projects;
 mod range;
 mod runs;

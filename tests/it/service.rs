@@ -11,6 +11,7 @@ mod hostile;
 mod limits;
 mod privacy;
 mod recovery;
+mod seeds;
 mod slots;
 mod start;
 mod start_options;

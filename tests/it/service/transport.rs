@@ -450,3 +450,35 @@ async fn h05_idle_and_half_open_connections_hold_nobody_up() {
     )
     .await;
 }
+
+/// H05: who does not say what they speak is given up, and who does is not, however long the rest takes.
+#[tokio::test]
+async fn h05_a_connection_says_in_time_what_it_speaks() {
+    use runyard::server::opening::Opening;
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for (first, is_known) in [
+        ("", false),
+        ("P", false),
+        (&preface[..23], false),
+        (preface, true),
+        ("G", true),
+        ("PRI * HTTP/1", true),
+        ("POST", true),
+    ] {
+        let (mut peer, ours) = tokio::io::duplex(64);
+        let mut opening = Opening::new(ours, Duration::from_millis(50));
+        // Byte by byte, as a hostile peer would.
+        for byte in first.bytes() {
+            peer.write_all(&[byte]).await.unwrap();
+            assert_eq!(opening.read_u8().await.unwrap(), byte);
+        }
+        let more = timeout(Duration::from_millis(500), opening.read_u8()).await;
+        match more {
+            Ok(read) => {
+                assert!(!is_known, "{first:?}");
+                assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+            }
+            Err(_) => assert!(is_known, "{first:?} is waited for without an end"),
+        }
+    }
+}
