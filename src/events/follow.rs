@@ -14,7 +14,10 @@ use super::{
     hub::{Rest, Ring},
     table,
 };
-use crate::{app::App, error::Result};
+use crate::{
+    app::App,
+    error::{Code, Error, Result},
+};
 
 /// Events that are read from the table at once.
 const PAGE: u64 = 256;
@@ -82,6 +85,10 @@ impl Follower {
                     self.look_in_table = true;
                     self.ready = page.into();
                     return Ok(());
+                }
+                // Every run has a first event: one without any was deleted with its thread.
+                if table::last_sequence(self.app.db.read(), self.run_id).await? == 0 {
+                    return Err(Error::new(Code::RunNotFound, "Agent run not found"));
                 }
             }
         }
