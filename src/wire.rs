@@ -6,6 +6,7 @@
 mod accounts;
 mod agents;
 pub mod caller;
+mod codec;
 pub mod door;
 pub mod files;
 pub mod http;

@@ -97,8 +97,12 @@ impl Follower {
         } else {
             POLL_SHARED
         };
-        if timeout(poll, self.newest.changed()).await.is_err() {
-            self.look_in_table = true;
+        tokio::select! {
+            // When the process goes down, a stream ends with a failure that says so: its reader comes back with its cursor.
+            () = self.app.stopping.cancelled() => {
+                return Err(Error::new(Code::Unavailable, "the server is going down; come back with your cursor"));
+            }
+            heard = timeout(poll, self.newest.changed()) => self.look_in_table = heard.is_err(),
         }
         Ok(())
     }

@@ -168,14 +168,14 @@ impl House {
 }
 
 async fn start(config: &Config) -> (SocketAddr, Clock, (CancellationToken, JoinHandle<()>)) {
+    runyard::telemetry::start_metrics();
     let server = Server::open(config.clone()).await.unwrap();
     let (address, clock, stopping) = (
         server.address().unwrap(),
         server.app().clock.clone(),
-        CancellationToken::new(),
+        server.app().stopping.clone(),
     );
-    let stop = stopping.clone();
-    let task = tokio::spawn(async move { server.run(stop).await.unwrap() });
+    let task = tokio::spawn(async move { server.run().await.unwrap() });
     (address, clock, (stopping, task))
 }
 
