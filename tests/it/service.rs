@@ -2,14 +2,22 @@
 
 mod accounts;
 mod agents;
+mod agents_update;
+mod agents_versions;
+mod ask;
 mod belongings;
 mod call;
 mod doors;
 mod files;
+mod files_memory;
+mod files_names;
+mod files_write;
 mod forms;
 mod hostile;
 mod limits;
+mod limits;
 mod privacy;
+mod projects;
 mod recovery;
 mod seeds;
 mod slots;
@@ -18,4 +26,5 @@ mod start_options;
 mod stop;
 mod stream;
 mod tenancy;
+mod threads;
 mod transport;
