@@ -15,7 +15,6 @@ mod files_write;
 mod forms;
 mod hostile;
 mod limits;
-mod limits;
 mod privacy;
 mod projects;
 mod recovery;
