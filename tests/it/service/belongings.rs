@@ -85,7 +85,6 @@ impl Belongings {
     /// A request to a method about what is here, which succeeds.
     pub fn request(&self, method: &MethodDescriptor) -> Value {
         let id = |field: &str| json!(self.id(field));
-        let agent = || json!({"agent_id": id("agent_id")});
         let version = || json!({"agent_id": id("agent_id"), "version_id": id("version_id")});
         let sandbox = |path: &str| json!({"sandbox_id": id("sandbox_id"), "path": path});
         match method.name() {
@@ -93,7 +92,7 @@ impl Belongings {
             "UpdateAgent" => json!({
                 "agent_id": id("agent_id"), "name": "Renamed", "expected_version_id": id("expected_version_id"),
             }),
-            "GetAgent" | "DeleteAgent" | "ListAgentVersions" | "ListAgentTools" => agent(),
+            "GetAgent" | "DeleteAgent" | "ListAgentVersions" | "ListAgentTools" => json!({"agent_id": id("agent_id")}),
             "CreateAgentVersion" => json!({"agent_id": id("agent_id"), "system_prompt": "Third."}),
             "GetAgentVersion" | "ActivateAgentVersion" | "RollbackAgentVersion" => version(),
             "CompareAgentVersions" => json!({

@@ -312,7 +312,7 @@ async fn i03_two_accounts_race_for_one_new_id() {
                     ann.post("/agent/start", mine.clone()),
                     bob.post("/agent/start", theirs.clone())
                 );
-                assert_eq!((one.status == 200) as u8 + (two.status == 200) as u8, 1, "{one:?} {two:?}");
+                assert_eq!(u8::from(one.status == 200) + u8::from(two.status == 200), 1, "{one:?} {two:?}");
                 let (winner, loser, lost, again) =
                     if one.status == 200 { (&ann, &bob, two, mine) } else { (&bob, &ann, one, theirs) };
                 owned[usize::from(winner.token == bob.token)] += 1;

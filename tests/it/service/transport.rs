@@ -34,6 +34,7 @@ async fn status(response: Response) -> i32 {
 
 /// H07: what is wrong with a frame is the caller's fault and never ours.
 #[tokio::test]
+#[expect(clippy::too_many_lines, clippy::type_complexity, reason = "a table")]
 async fn h07_frames_that_are_none() {
     everywhere(
         |_| Turn::text("x"),
