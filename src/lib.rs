@@ -22,6 +22,7 @@ pub mod tools;
 pub mod accounts;
 pub mod agents;
 pub mod events;
+pub mod ledger;
 pub mod limits;
 pub mod projects;
 pub mod runs;

@@ -50,7 +50,7 @@ const RINGS: &[&[&str]] = &[
     &["sandbox", "llm", "tools", "engine"],
     // `app` is the bag of handles that every verb is given.
     &[
-        "accounts", "limits", "events", "agents", "projects", "threads", "uploads", "runs", "sweeper", "app",
+        "accounts", "limits", "ledger", "events", "agents", "projects", "threads", "uploads", "runs", "sweeper", "app",
     ],
     &["wire"],
     &["client", "worker", "server", "commands"],

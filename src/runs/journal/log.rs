@@ -16,6 +16,7 @@ use super::Journal;
 use crate::{
     error::{Code, Error, Result},
     events::Ring,
+    ledger::Charge,
     runs::{Run, Status},
     threads::{NewMessage, messages::Belongs},
     v1::run_event::Event,
@@ -27,7 +28,7 @@ const MERGE_FROM: usize = 64;
 const MERGED_BYTES: usize = 16 * 1024;
 
 /// What calls of the model used, to be added to the run's row.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Calls of the model.
     pub steps: i32,
@@ -37,6 +38,8 @@ pub struct Spent {
     pub output_tokens: i64,
     /// Millionths of a credit.
     pub microcredits: i64,
+    /// What is charged for them; nothing while nothing costs anything.
+    pub charges: Vec<Charge>,
 }
 
 /// How a run ends.
@@ -194,7 +197,8 @@ impl Spent {
         self.steps += more.steps;
         self.input_tokens += more.input_tokens;
         self.output_tokens += more.output_tokens;
-        self.microcredits += more.microcredits;
+        self.microcredits = self.microcredits.saturating_add(more.microcredits);
+        self.charges.extend(more.charges);
     }
 }
 

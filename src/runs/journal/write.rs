@@ -17,6 +17,7 @@ use crate::{
     db::Db,
     error::{Code, Error, Result},
     events::{self, Hub, Stored, table as event_table},
+    ledger,
     runs::{
         Status,
         table::{Column, Entity},
@@ -125,6 +126,8 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Uuid>
     for statement in statements {
         tx.execute_raw(statement).await?;
     }
+    let charges: Vec<_> = current().flat_map(|run| &run.spent.charges).collect();
+    ledger::charge::write(&tx, &charges, clock.now()).await?;
     tx.commit().await?;
     Ok(stale)
 }
@@ -159,7 +162,9 @@ fn row_update(backend: DbBackend, run: &Taken, clock: &Clock) -> Option<Statemen
         .col_expr(Column::Steps, add(Column::Steps, run.spent.steps.into()))
         .col_expr(Column::InputTokens, add(Column::InputTokens, run.spent.input_tokens))
         .col_expr(Column::OutputTokens, add(Column::OutputTokens, run.spent.output_tokens))
-        .col_expr(Column::Microcredits, add(Column::Microcredits, run.spent.microcredits));
+        .col_expr(Column::Microcredits, add(Column::Microcredits, run.spent.microcredits))
+        // What was set aside for the call is given back with its charge.
+        .col_expr(Column::HeldMicrocredits, Expr::value(0_i64));
     if let Some(ending) = &run.ending {
         let (code, message) = ending.error.clone().unzip();
         update = update
