@@ -65,7 +65,8 @@ impl Admission {
 }
 
 impl Plan<'_> {
-    fn limit(&self, limit: Option<i32>) -> Option<i32> {
+    /// A limit of the tier, unless plans are off.
+    pub fn limit(&self, limit: Option<i32>) -> Option<i32> {
         match self.limits {
             Limits::On => limit,
             Limits::Off => None,

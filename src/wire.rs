@@ -4,6 +4,7 @@
 //! (`wire/http.rs`); nothing has a handler of its own there.
 
 mod accounts;
+mod admin;
 mod agents;
 pub mod caller;
 pub mod door;
@@ -12,6 +13,7 @@ pub mod http;
 pub mod json;
 pub mod jwt;
 mod page;
+pub mod permit;
 mod projects;
 mod range;
 mod runs;
@@ -44,10 +46,10 @@ pub(crate) mod traits {
 /// All services of the contract, as one tower service that speaks gRPC.
 pub fn services(app: &App) -> Routes {
     use traits::runyard::v1::{
-        account_service_server::AccountServiceServer, agent_service_server::AgentServiceServer,
-        file_service_server::FileServiceServer, project_service_server::ProjectServiceServer,
-        run_service_server::RunServiceServer, sandbox_service_server::SandboxServiceServer,
-        thread_service_server::ThreadServiceServer,
+        account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
+        agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
+        project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
+        sandbox_service_server::SandboxServiceServer, thread_service_server::ThreadServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     let app = || app.clone();
@@ -57,7 +59,8 @@ pub fn services(app: &App) -> Routes {
         .add_service(ThreadServiceServer::new(threads::Threads { app: app() }).max_decoding_message_size(limit))
         .add_service(ProjectServiceServer::new(projects::Projects { app: app() }).max_decoding_message_size(limit))
         .add_service(SandboxServiceServer::new(sandboxes::Sandboxes { app: app() }).max_decoding_message_size(limit))
-        .add_service(AccountServiceServer::new(accounts::Accounts).max_decoding_message_size(limit))
+        .add_service(AccountServiceServer::new(accounts::Accounts { app: app() }).max_decoding_message_size(limit))
+        .add_service(AdminServiceServer::new(admin::Admin { app: app() }).max_decoding_message_size(limit))
 }
 
 /// The answer of a method that the contract names and this version does not serve.

@@ -20,7 +20,8 @@ use super::{
     jwt::{Claims, Credential, Verifier, credential},
 };
 use crate::{
-    accounts::{Caller, Role, ensure},
+    accounts::{Access, Caller, Role, ensure},
+    api_keys,
     app::App,
     error::{Code, Error, Result},
 };
@@ -90,10 +91,9 @@ where
             if is_open(&request) || opens_metrics(&app, &request) {
                 return inner.call(request).await;
             }
-            // The token is read before anything is awaited: a body may not be shared between threads.
-            let claims = claims(&app, &verifier, &request);
-            let caller = match claims {
-                Ok(claims) => known(&app, &claims).await,
+            // The credential is read before anything is awaited: a body may not be shared between threads.
+            let caller = match shown(&app, &verifier, &request) {
+                Ok(shown) => known(&app, shown).await,
                 Err(error) => Err(error),
             };
             match caller {
@@ -107,21 +107,43 @@ where
     }
 }
 
-fn claims(app: &App, verifier: &Verifier, request: &Request<Body>) -> Result<Claims> {
+/// What a request has shown of itself.
+enum Shown {
+    Token(Claims),
+    ApiKey(String),
+}
+
+fn shown(app: &App, verifier: &Verifier, request: &Request<Body>) -> Result<Shown> {
     match credential(request.headers())? {
-        Credential::Jwt(token) => verifier.verify(token, app.clock.now()),
-        Credential::ApiKey(_) => Err(not_authenticated()),
+        Credential::Jwt(token) => verifier.verify(token, app.clock.now()).map(Shown::Token),
+        Credential::ApiKey(key) => Ok(Shown::ApiKey(key.to_owned())),
     }
 }
 
-async fn known(app: &App, claims: &Claims) -> Result<Caller> {
+async fn known(app: &App, shown: Shown) -> Result<Caller> {
+    let claims = match shown {
+        Shown::Token(claims) => claims,
+        Shown::ApiKey(key) => {
+            let key = api_keys::verify(app, &key).await?;
+            return Ok(Caller {
+                account_id: key.account_id,
+                // A role comes from a token alone.
+                role: Role::User,
+                access: key.scope,
+            });
+        }
+    };
     let account_id = ensure::ensure(app, &claims.issuer, &claims.subject).await?;
     let role = if claims.role.as_deref() == Some(SUPER_ADMIN) {
         Role::SuperAdmin
     } else {
         Role::User
     };
-    Ok(Caller { account_id, role })
+    Ok(Caller {
+        account_id,
+        role,
+        access: Access::Admin,
+    })
 }
 
 fn is_open(request: &Request<Body>) -> bool {

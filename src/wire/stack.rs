@@ -31,6 +31,7 @@ use super::{
     http::{Options, Transcoder, fault, openapi, route::Rule},
     json::Codec,
     jwt::Verifier,
+    permit::Permit,
     status,
 };
 use crate::{
@@ -72,7 +73,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes, stopping: Cancell
         status::complete(answer.headers_mut());
         answer
     };
-    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc.prepare(), complete);
+    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(Permit::new(grpc.prepare()), complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     let pages = pages(app, transcoder.router().rules(), stopping)?.fallback_service(transcoder.over(grpc.clone()));
     let doors = service_fn(move |request: Request<Body>| {
