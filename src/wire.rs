@@ -7,6 +7,7 @@ mod accounts;
 mod admin;
 mod agents;
 pub mod caller;
+mod codec;
 pub mod door;
 pub mod files;
 pub mod http;

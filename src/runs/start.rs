@@ -25,7 +25,7 @@ use crate::{
     events::{self, Stored, table as event_table},
     id,
     limits::{Admission, Plan},
-    projects,
+    projects, telemetry,
     threads::{
         NewMessage,
         messages::{self, Belongs},
@@ -197,6 +197,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         place(app, caller, &run).await;
     }
     app.wake.run_queued();
+    metrics::counter!(telemetry::RUNS_STARTED).increment(1);
     let timing = Timing {
         load: loaded,
         write: written.saturating_sub(loaded),

@@ -188,14 +188,11 @@ impl House {
 }
 
 async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHandle<()>)) {
+    runyard::telemetry::start_metrics();
     let server = Server::open(config.clone()).await.unwrap();
-    let (address, app, stopping) = (
-        server.address().unwrap(),
-        server.app().clone(),
-        CancellationToken::new(),
-    );
-    let stop = stopping.clone();
-    let task = tokio::spawn(async move { server.run(stop).await.unwrap() });
+    let (address, app) = (server.address().unwrap(), server.app().clone());
+    let stopping = app.stopping.clone();
+    let task = tokio::spawn(async move { server.run().await.unwrap() });
     (address, app, (stopping, task))
 }
 

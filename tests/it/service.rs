@@ -9,6 +9,8 @@ mod doors;
 mod files;
 mod limits;
 mod recovery;
+mod slots;
 mod start;
+mod start_options;
 mod stop;
 mod stream;

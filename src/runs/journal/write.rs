@@ -22,6 +22,7 @@ use crate::{
         Status,
         table::{Column, Entity},
     },
+    telemetry,
     threads::{messages, table::message},
 };
 
@@ -185,6 +186,13 @@ fn row_update(backend: DbBackend, run: &Taken, clock: &Clock) -> Option<Statemen
     Some(update.filter(Column::Id.eq(run.log.run_id)).build(backend))
 }
 
+fn count(run: &Taken) {
+    metrics::counter!(telemetry::EVENTS).increment(run.events.len() as u64);
+    if let Some(ending) = &run.ending {
+        metrics::counter!(telemetry::RUNS_ENDED, "status" => ending.status.as_str()).increment(1);
+    }
+}
+
 fn publish(_hub: &Hub, taken: Vec<Taken>, stale: &[Uuid]) {
     for run in taken {
         let outcome = if stale.contains(&run.log.run_id) {
@@ -192,6 +200,7 @@ fn publish(_hub: &Hub, taken: Vec<Taken>, stale: &[Uuid]) {
             Err("the run's lease is another worker's")
         } else {
             run.log.ring.push(&run.events);
+            count(&run);
             Ok(())
         };
         for waiting in run.waiting {

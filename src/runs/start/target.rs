@@ -72,9 +72,10 @@ impl Target {
                 if project.is_none() && new.project_id.is_some() && !new.optimistic {
                     return Err(project_not_found());
                 }
+                let fresh = id::new();
                 Ok(Self {
                     thread_id: asked.unwrap_or_else(id::new),
-                    project_id: new.project_id.unwrap_or_default(),
+                    project_id: new.project_id.unwrap_or(fresh),
                     makes_thread: true,
                     makes_project: project.is_none(),
                 })

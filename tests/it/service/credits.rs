@@ -239,7 +239,7 @@ async fn a_run_whose_credits_are_used_up_fails_and_keeps_its_work() {
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(
-                (&ended["status"], &ended["error_code"]),
+                (&ended["status"], &ended["error"]["error_code"]),
                 (&json!("failed"), &json!("INSUFFICIENT_CREDITS")),
                 "{ended}"
             );
