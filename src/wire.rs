@@ -23,6 +23,7 @@ pub mod stack;
 pub mod status;
 mod structs;
 mod threads;
+pub mod throttle;
 
 use std::future::Future;
 

@@ -93,8 +93,14 @@ fn decide(available: i64, price: Price, ask: Ask) -> Result<Hold> {
     if max_output_tokens < ask.max_output_tokens.min(MIN_OUTPUT_TOKENS) || available <= 0 {
         return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
     }
+    // A shorter answer takes everything: what a rounding leaves over would start another run.
+    let microcredits = if max_output_tokens < ask.max_output_tokens {
+        available
+    } else {
+        price.cost(ask.input_tokens, max_output_tokens.into()).min(available)
+    };
     Ok(Hold {
-        microcredits: price.cost(ask.input_tokens, max_output_tokens.into()).min(available),
+        microcredits,
         max_output_tokens,
     })
 }

@@ -17,7 +17,8 @@ use tower::Service;
 use super::{
     door::Door,
     http::fault,
-    jwt::{Claims, Credential, Verifier, credential},
+    jwt::{Credential, Verifier, credential},
+    throttle::{Peer, Throttle},
 };
 use crate::{
     accounts::{Access, Caller, Role, ensure},
@@ -61,12 +62,19 @@ pub struct Authenticate<S> {
     inner: S,
     app: App,
     verifier: Arc<Verifier>,
+    throttle: Arc<Throttle>,
 }
 
 impl<S> Authenticate<S> {
     /// Puts the layer before a service.
     pub fn new(inner: S, app: App, verifier: Arc<Verifier>) -> Self {
-        Self { inner, app, verifier }
+        let throttle = Arc::new(Throttle::new(&app.config.http));
+        Self {
+            inner,
+            app,
+            verifier,
+            throttle,
+        }
     }
 }
 
@@ -86,16 +94,20 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let (app, verifier) = (self.app.clone(), Arc::clone(&self.verifier));
+        let (app, verifier, throttle) = (self.app.clone(), Arc::clone(&self.verifier), Arc::clone(&self.throttle));
         Box::pin(async move {
             if is_open(&request) || opens_metrics(&app, &request) {
                 return inner.call(request).await;
             }
             // The credential is read before anything is awaited: a body may not be shared between threads.
-            let caller = match shown(&app, &verifier, &request) {
-                Ok(shown) => known(&app, shown).await,
+            let shown = throttle
+                .check_address(request.extensions().get::<Peer>().copied())
+                .and_then(|()| shown(&request));
+            let caller = match shown {
+                Ok(shown) => known(&app, &verifier, shown).await,
                 Err(error) => Err(error),
             };
+            let caller = caller.and_then(|caller| throttle.check_account(caller.account_id).map(|()| caller));
             match caller {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
@@ -109,20 +121,24 @@ where
 
 /// What a request has shown of itself.
 enum Shown {
-    Token(Claims),
+    Token(String),
     ApiKey(String),
 }
 
-fn shown(app: &App, verifier: &Verifier, request: &Request<Body>) -> Result<Shown> {
-    match credential(request.headers())? {
-        Credential::Jwt(token) => verifier.verify(token, app.clock.now()).map(Shown::Token),
-        Credential::ApiKey(key) => Ok(Shown::ApiKey(key.to_owned())),
-    }
+fn shown(request: &Request<Body>) -> Result<Shown> {
+    Ok(match credential(request.headers())? {
+        Credential::Jwt(token) => Shown::Token(token.to_owned()),
+        Credential::ApiKey(key) => Shown::ApiKey(key.to_owned()),
+    })
 }
 
-async fn known(app: &App, shown: Shown) -> Result<Caller> {
+async fn known(app: &App, verifier: &Verifier, shown: Shown) -> Result<Caller> {
     let claims = match shown {
-        Shown::Token(claims) => claims,
+        Shown::Token(token) => {
+            let now = app.clock.now();
+            verifier.refresh_for(&token, now).await;
+            verifier.verify(&token, now)?
+        }
         Shown::ApiKey(key) => {
             let key = api_keys::verify(app, &key).await?;
             return Ok(Caller {

@@ -8,6 +8,7 @@ mod credits;
 mod doors;
 mod files;
 mod limits;
+mod rate_limits;
 mod recovery;
 mod slots;
 mod start;
