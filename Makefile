@@ -34,8 +34,9 @@ fmt: ## Format the code
 docs: ## Write docs/ anew from the code
 	RUNYARD_WRITE_DOCS=1 cargo test --locked --test it -- docs::
 
-bench: ## Measure (a release build; about ten minutes)
-	cargo run --locked --release --package runyard-bench
+bench: ## Measure (a release build, then some ten minutes; QUICK=1 for two)
+	cargo build --locked --release --bin runyard --package runyard --package runyard-bench --bin runyard-bench
+	target/release/runyard-bench $(if $(QUICK),--quick) $(if $(DATABASE),--database $(DATABASE))
 
 release: ## Build the program for use
 	cargo build --locked --release --bin runyard

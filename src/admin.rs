@@ -23,6 +23,8 @@ use crate::{
 const MAX_GRANT: i64 = 1_000_000_000;
 /// Characters of the key of a grant at most.
 const MAX_KEY: usize = 100;
+/// Characters of the reason of a grant at most.
+const MAX_REASON: usize = 500;
 
 /// An account, and what it has left.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,11 +69,27 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     finish(app, tx, caller, account_id, ("account.tier", &detail)).await
 }
 
+/// Credits that are to be given.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// How many.
+    pub credits: i64,
+    /// Asked for again with the same one, they are given once; empty for none.
+    pub request_key: String,
+    /// Why, for the record.
+    pub reason: String,
+}
+
 /// Gives an account credits, once for each request key.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`, INVALID_REQUEST.
-pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, credits: i64, request_key: &str) -> Result<Known> {
+pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> Result<Known> {
+    let Grant {
+        credits,
+        request_key,
+        reason,
+    } = new;
     if !(1..=MAX_GRANT).contains(&credits) {
         let message = format!("credits must be 1 to {MAX_GRANT}");
         return Err(Error::invalid_field("credits", message));
@@ -79,6 +97,10 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, credits: i64, r
     if request_key.chars().count() > MAX_KEY || request_key.contains('\0') {
         let message = format!("request_id must have at most {MAX_KEY} characters");
         return Err(Error::invalid_field("request_id", message));
+    }
+    if reason.chars().count() > MAX_REASON || reason.contains('\0') {
+        let message = format!("reason must have at most {MAX_REASON} characters");
+        return Err(Error::invalid_field("reason", message));
     }
     find(app.db.read(), account_id).await?;
     let key = if request_key.is_empty() {
@@ -94,14 +116,8 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, credits: i64, r
         drop(tx);
         return load(app, account_id).await;
     }
-    finish(
-        app,
-        tx,
-        caller,
-        account_id,
-        ("account.credits", &format!("{credits} credits")),
-    )
-    .await
+    let detail = format!("{credits} credits: {reason}");
+    finish(app, tx, caller, account_id, ("account.credits", &detail)).await
 }
 
 async fn finish(app: &App, tx: Tx, caller: &Caller, account_id: Uuid, what: (&str, &str)) -> Result<Known> {

@@ -21,7 +21,7 @@ use crate::{
     config::Config,
     error::{Code, Error, Result},
 };
-use lane::{Lane, Seat};
+use lane::{Lane, Unit};
 
 /// Connections that read at the same time, on SQLite.
 const SQLITE_READERS: u32 = 4;
@@ -88,7 +88,7 @@ impl Db {
         let readers = connect_sqlite(&file, SQLITE_READERS).await?;
         Ok(Self {
             readers,
-            writer: Writer::Lane(Lane::start(writer, lock)),
+            writer: Writer::Lane(Lane::start(writer, lock).await?),
         })
     }
 
@@ -115,18 +115,11 @@ impl Db {
     /// # Errors
     /// UNAVAILABLE, when the database is.
     pub async fn begin(&self, name: &'static str) -> Result<Tx> {
-        let (tx, seat) = match &self.writer {
-            Writer::Lane(lane) => {
-                let (tx, seat) = lane.unit().await?;
-                (tx, Some(seat))
-            }
-            Writer::Pool => (self.readers.begin().await.map_err(Error::from)?, None),
+        let work = match &self.writer {
+            Writer::Lane(lane) => Work::Unit(lane.unit().await?),
+            Writer::Pool => Work::Transaction(self.readers.begin().await.map_err(Error::from)?),
         };
-        Ok(Tx {
-            name,
-            unit: Some(tx),
-            seat,
-        })
+        Ok(Tx { name, work })
     }
 
     /// Whether the database answers.
@@ -146,8 +139,12 @@ pub async fn migrate(config: &Config) -> Result<()> {
 /// A unit of work in progress.
 pub struct Tx {
     name: &'static str,
-    unit: Option<DatabaseTransaction>,
-    seat: Option<Seat>,
+    work: Work,
+}
+
+enum Work {
+    Unit(Unit),
+    Transaction(DatabaseTransaction),
 }
 
 impl Tx {
@@ -156,30 +153,19 @@ impl Tx {
     /// # Errors
     /// CONTENDED when the database asks to try again, else INTERNAL. The unit has left no trace then, except that a
     /// connection lost in mid-commit leaves it unknown.
-    pub async fn commit(mut self) -> Result<()> {
-        let Some(tx) = self.unit.take() else {
-            return Err(Error::internal("database", "a unit of work was used twice"));
-        };
-        tx.commit().await.map_err(|error| self.explain(error))?;
-        match self.seat.take() {
-            Some(seat) => seat
-                .committed()
+    pub async fn commit(self) -> Result<()> {
+        let name = self.name;
+        match self.work {
+            Work::Unit(unit) => unit
+                .commit()
                 .await
-                .map_err(|error| Error::internal("the database could not commit", format!("{}: {error}", self.name))),
-            None => Ok(()),
+                .map_err(|error| Error::internal("the database could not commit", format!("{name}: {error}"))),
+            Work::Transaction(tx) => tx.commit().await.map_err(|error| {
+                let error = Error::from(error);
+                warn!(unit = name, %error, "a unit of work failed to commit");
+                error
+            }),
         }
-    }
-
-    fn explain(&self, error: DbErr) -> Error {
-        let error = Error::from(error);
-        warn!(unit = self.name, %error, "a unit of work failed to commit");
-        error
-    }
-
-    fn inner(&self) -> Result<&DatabaseTransaction, DbErr> {
-        self.unit
-            .as_ref()
-            .ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
     }
 
     /// Executes statements that need no answer; in one round trip on SQLite, where a round trip is a change of threads.
@@ -187,12 +173,15 @@ impl Tx {
     /// # Errors
     /// As every statement; those before the failing one have been executed.
     pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
-        if self.get_database_backend() != DbBackend::Sqlite {
-            for statement in statements {
-                self.execute_raw(statement).await?;
+        let unit = match &self.work {
+            Work::Unit(unit) => unit,
+            Work::Transaction(tx) => {
+                for statement in statements {
+                    tx.execute_raw(statement).await?;
+                }
+                return Ok(());
             }
-            return Ok(());
-        }
+        };
         let mut sql = String::new();
         let mut values = Vec::new();
         for statement in statements {
@@ -203,36 +192,46 @@ impl Tx {
         if sql.is_empty() {
             return Ok(());
         }
-        self.execute_raw(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
+        unit.execute_together(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
             .await
-            .map(drop)
     }
 }
 
 #[async_trait::async_trait]
 impl ConnectionTrait for Tx {
     fn get_database_backend(&self) -> DbBackend {
-        if self.seat.is_some() {
-            DbBackend::Sqlite
-        } else {
-            DbBackend::Postgres
+        match &self.work {
+            Work::Unit(_) => DbBackend::Sqlite,
+            Work::Transaction(tx) => tx.get_database_backend(),
         }
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        self.inner()?.execute_raw(statement).await
+        match &self.work {
+            Work::Unit(unit) => unit.execute_raw(statement).await,
+            Work::Transaction(tx) => tx.execute_raw(statement).await,
+        }
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        self.inner()?.execute_unprepared(sql).await
+        match &self.work {
+            Work::Unit(unit) => unit.execute_unprepared(sql).await,
+            Work::Transaction(tx) => tx.execute_unprepared(sql).await,
+        }
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        self.inner()?.query_one_raw(statement).await
+        match &self.work {
+            Work::Unit(unit) => unit.query_one_raw(statement).await,
+            Work::Transaction(tx) => tx.query_one_raw(statement).await,
+        }
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        self.inner()?.query_all_raw(statement).await
+        match &self.work {
+            Work::Unit(unit) => unit.query_all_raw(statement).await,
+            Work::Transaction(tx) => tx.query_all_raw(statement).await,
+        }
     }
 }
 
@@ -264,6 +263,8 @@ async fn connect_sqlite(file: &Path, connections: u32) -> Result<DatabaseConnect
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection to a file does not go stale.
+        .test_before_acquire(false)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|options| {
             options
@@ -272,6 +273,8 @@ async fn connect_sqlite(file: &Path, connections: u32) -> Result<DatabaseConnect
                 .foreign_keys(true)
                 .busy_timeout(ACQUIRE_TIMEOUT)
                 .statement_cache_capacity(256)
+                // A page of events must not wait for its reader row by row.
+                .row_buffer_size(512)
                 .pragma("wal_autocheckpoint", "4000")
         });
     Database::connect(options).await.map_err(|error| {

@@ -31,7 +31,7 @@ use tonic::service::Routes;
 
 use crate::{
     app::App,
-    error::{Code, Error, Result},
+    error::{Error, Result},
 };
 
 pub(crate) mod traits {
@@ -63,12 +63,6 @@ pub fn services(app: &App) -> Routes {
         .add_service(SandboxServiceServer::new(sandboxes::Sandboxes { app: app() }).max_decoding_message_size(limit))
         .add_service(AccountServiceServer::new(accounts::Accounts { app: app() }).max_decoding_message_size(limit))
         .add_service(AdminServiceServer::new(admin::Admin { app: app() }).max_decoding_message_size(limit))
-}
-
-/// The answer of a method that the contract names and this version does not serve.
-fn later<T, R>(request: &tonic::Request<T>) -> Result<R, tonic::Status> {
-    caller::of(request)?;
-    Err(Error::new(Code::Unimplemented, "This version does not serve the method yet").into())
 }
 
 /// Runs a write verb in its own task: a client that hangs up drops its waiting, not the verb in the middle.

@@ -76,16 +76,16 @@ pub async fn work(app: App, shutdown: CancellationToken) -> Result<()> {
                 })
         };
         let more = free > 0 && claimed.len() == free;
-        for run in claimed {
+        for claimed in claimed {
             let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
                 break;
             };
             let tokens = Tokens::default();
-            held.with(|runs| runs.insert(run.id, tokens.clone()));
+            let run_id = claimed.run.id;
+            held.with(|runs| runs.insert(run_id, tokens.clone()));
             let (app, held) = (app.clone(), held.clone());
             tasks.spawn(async move {
-                let run_id = run.id;
-                drive::drive(&app, worker_id, run, tokens).await;
+                drive::drive(&app, worker_id, claimed, tokens).await;
                 held.with(|runs| runs.remove(&run_id));
                 drop(slot);
                 app.wake.run_queued();

@@ -4,6 +4,7 @@
 
 mod m0001_first;
 mod m0002_money;
+mod m0003_deleted_agents;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::MigrationTrait;
@@ -14,6 +15,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration), Box::new(m0002_money::Migration)]
+        vec![
+            Box::new(m0001_first::Migration),
+            Box::new(m0002_money::Migration),
+            Box::new(m0003_deleted_agents::Migration),
+        ]
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait, Func, SimpleExpr},
 };
 use uuid::Uuid;
@@ -51,12 +51,17 @@ pub struct Listing {
     pub limit: u64,
 }
 
+/// The agents of a scope that were not deleted: where every query about agents begins.
+pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
+    of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
+}
+
 /// Lists agents with their current versions.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Agent>> {
-    let mut query = of::<agent::Entity>(scope);
+    let mut query = live(scope);
     if !listing.search.is_empty() {
         let escaped = listing
             .search
@@ -131,9 +136,6 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Re
 
 /// Loads one agent's row.
 pub(super) async fn load_row(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<agent::Model> {
-    let found = of::<agent::Entity>(scope)
-        .filter(agent::Column::Id.eq(agent_id))
-        .one(db)
-        .await?;
+    let found = live(scope).filter(agent::Column::Id.eq(agent_id)).one(db).await?;
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))
 }

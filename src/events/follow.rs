@@ -86,6 +86,10 @@ impl Follower {
                     self.ready = page.into();
                     return Ok(());
                 }
+                // Every run has a first event: one without any was deleted with its thread.
+                if table::last_sequence(self.app.db.read(), self.run_id).await? == 0 {
+                    return Err(Error::new(Code::RunNotFound, "Agent run not found"));
+                }
             }
         }
         let poll = if self.app.db.is_private() {

@@ -9,6 +9,7 @@ use sea_orm::{
 use super::Stored;
 use crate::{
     accounts::{Owned, Scope, of},
+    db::Tx,
     error::Result,
 };
 
@@ -41,38 +42,32 @@ impl Owned for Entity {
     }
 }
 
-/// Rows in one INSERT, from the largest: few texts, so that the database keeps them prepared.
-const CHUNKS: [usize; 6] = [128, 64, 16, 4, 2, 1];
+/// Rows in one INSERT: few texts, so that the database keeps them prepared.
+const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/// Writes events of any runs. An event that is there already is the same one, written by a commit whose answer was lost.
+/// Writes events of any runs. An event that is there already is the same one, written by a commit whose answer was lost;
+/// so the last one may come several times, to fill up a statement.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn insert(db: &impl ConnectionTrait, events: &[(Uuid, Stored)]) -> Result<(), DbErr> {
-    let mut rest = events;
-    while !rest.is_empty() {
-        let (position, size) = CHUNKS
-            .iter()
-            .copied()
-            .enumerate()
-            .find(|(_, size)| *size <= rest.len())
-            .unwrap_or((CHUNKS.len() - 1, 1));
-        let (chunk, left) = rest.split_at(size);
-        db.execute_raw(insert_statement(db.get_database_backend(), position, chunk))
+pub async fn insert(tx: &Tx, events: &[(Uuid, Stored)]) -> Result<(), DbErr> {
+    for chunk in events.chunks(SIZES[SIZES.len() - 1]) {
+        let position = SIZES.iter().position(|size| chunk.len() <= *size).unwrap_or_default();
+        tx.execute_all([insert_statement(tx.get_database_backend(), position, chunk)])
             .await?;
-        rest = left;
     }
     Ok(())
 }
 
 /// The statement that writes one event, for those who batch statements themselves.
 pub fn insert_one(backend: DbBackend, run_id: Uuid, event: Stored) -> Statement {
-    insert_statement(backend, CHUNKS.len() - 1, &[(run_id, event)])
+    insert_statement(backend, 0, &[(run_id, event)])
 }
 
 fn insert_statement(backend: DbBackend, position: usize, chunk: &[(Uuid, Stored)]) -> Statement {
-    let mut values = Vec::with_capacity(chunk.len() * 4);
-    for (run_id, event) in chunk {
+    let size = SIZES[position];
+    let mut values = Vec::with_capacity(size * 4);
+    for (run_id, event) in chunk.iter().chain(chunk.last().into_iter().cycle()).take(size) {
         values.push(Value::from(*run_id));
         values.push(Value::from(event.sequence));
         values.push(Value::from(event.terminal));
@@ -82,7 +77,7 @@ fn insert_statement(backend: DbBackend, position: usize, chunk: &[(Uuid, Stored)
 }
 
 fn insert_text(backend: DbBackend, position: usize) -> &'static str {
-    static TEXTS: [[OnceLock<String>; CHUNKS.len()]; 2] = [const { [const { OnceLock::new() }; CHUNKS.len()] }; 2];
+    static TEXTS: [[OnceLock<String>; SIZES.len()]; 2] = [const { [const { OnceLock::new() }; SIZES.len()] }; 2];
     let numbered = backend == DbBackend::Postgres;
     TEXTS[usize::from(numbered)][position].get_or_init(|| {
         let place = |index: usize| {
@@ -92,7 +87,7 @@ fn insert_text(backend: DbBackend, position: usize) -> &'static str {
                 "?".to_owned()
             }
         };
-        let rows: Vec<String> = (0..CHUNKS[position])
+        let rows: Vec<String> = (0..SIZES[position])
             .map(|row| {
                 let places: Vec<String> = (0..4).map(|column| place(row * 4 + column)).collect();
                 format!("({})", places.join(","))

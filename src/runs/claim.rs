@@ -27,13 +27,26 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
     AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) AND NOT EXISTS (SELECT 1 FROM runs e \
     WHERE e.thread_id = r.thread_id AND e.id < r.id AND (e.status = 1 OR e.lease_expires_at > $3)) \
-    ORDER BY r.id LIMIT $4{lock}) RETURNING *";
+    ORDER BY r.id LIMIT $4{lock}) \
+    RETURNING *, (SELECT MAX(n.sequence) FROM run_events n WHERE n.run_id = runs.id) AS newest_event, \
+    EXISTS (SELECT 1 FROM uploads u WHERE u.run_id = runs.id AND u.placed = FALSE) AS awaits_files";
+
+/// A run that a worker has claimed, with what else it needs to know before it begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// The run.
+    pub run: Run,
+    /// The sequence of its newest event.
+    pub newest_event: i64,
+    /// Whether some of its files are not in the workspace yet.
+    pub awaits_files: bool,
+}
 
 /// Claims up to `limit` runs for a worker.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) -> Result<Vec<Run>> {
+pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
     let now = app.clock.now();
     let tx = app.db.begin("runs.claim").await?;
     let backend = tx.get_database_backend();
@@ -48,12 +61,16 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
         .query_all_raw(Statement::from_sql_and_values(backend, text, values))
         .await?;
     tx.commit().await?;
-    let mut runs = Vec::with_capacity(rows.len());
+    let mut claimed = Vec::with_capacity(rows.len());
     for row in rows.drain(..) {
-        runs.push(Run::from_query_result(&row, "")?);
+        claimed.push(Claimed {
+            newest_event: row.try_get::<Option<i64>>("", "newest_event")?.unwrap_or_default(),
+            awaits_files: row.try_get("", "awaits_files")?,
+            run: Run::from_query_result(&row, "")?,
+        });
     }
-    runs.sort_by_key(|run| run.id);
-    Ok(runs)
+    claimed.sort_by_key(|claimed| claimed.run.id);
+    Ok(claimed)
 }
 
 /// What a worker learns when it renews its leases.

@@ -6,6 +6,7 @@
 //! worker told. Only after the commit are events handed to followers.
 
 mod log;
+mod rows;
 mod write;
 
 use std::sync::Arc;

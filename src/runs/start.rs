@@ -4,12 +4,16 @@
 //! row exists, its first event exists. A worker can see the run only after the commit. Files are renamed into the
 //! workspace before the answer; a crash in between is finished by the worker.
 
+mod asker;
 mod decide;
 mod target;
 
 use std::time::{Duration, Instant};
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryTrait, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, IntoActiveModel, QueryFilter, QueryTrait, Statement,
+    sea_query::Expr,
+};
 use uuid::Uuid;
 
 use super::{
@@ -17,7 +21,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, ensure, of},
+    accounts::{Caller, of},
     agents::version::pin,
     app::App,
     db::Tx,
@@ -139,15 +143,18 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let tx = app.db.begin("runs.start").await?;
     // The account is locked first, so that two starts cannot both see the last free slot; the key is looked up before
     // the limits, so that a retry of an accepted start is answered, not refused.
-    let account = ensure::lock(&tx, caller.account_id).await?;
+    let asker = asker::lock(&tx, caller, new.agent_id).await?;
     if let Some(earlier) = find_by_key(app, &tx, caller, key.as_ref()).await? {
         drop(tx);
         return answer(app, caller, earlier, Timing::default()).await;
     }
     let target = Target::find(&tx, caller.scope(), &new).await?;
-    let pinned = pin(&tx, caller.scope(), new.agent_id).await?;
+    let pinned = match new.agent_id {
+        Some(_) => pin(&tx, caller.scope(), new.agent_id).await?,
+        None => asker.default_agent,
+    };
     let plan = Plan {
-        tier: app.tiers.load(&account.tier),
+        tier: app.tiers.load(&asker.tier),
         limits: app.config.limits,
     };
     let asked = new
@@ -167,22 +174,18 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         ..admitted(caller, &admission, &target, &new, key, now)
     };
     let first = first_events(&run, &admission, now);
-    insert(&tx, &target, &run, &new, &first).await?;
+    let mut statements = inserts(tx.get_database_backend(), &target, &run, &new, &first);
+    // Without files the prompt is known now, and one statement less is one change of threads less.
+    let early = files.is_empty();
+    if early {
+        statements.extend(message(&tx, &run, new.prompt.as_deref(), Vec::new())?);
+    }
+    tx.execute_all(statements).await.map_err(target::lost_race)?;
     let sandbox = target.sandbox_for(&tx, &run, &files).await?;
-    let names = uploads::take::bind(&tx, &files, run.id, taken).await?;
-    if let Some(prompt) = new.prompt.filter(|prompt| !prompt.is_empty() || !names.is_empty()) {
-        let mut message = NewMessage::text(id::new(), MessageRole::User, prompt);
-        message.files = names;
-        let belongs = Belongs {
-            account_id: caller.account_id,
-            thread_id: run.thread_id,
-            run_id: Some(run.id),
-        };
-        tx.execute_raw(messages::insert(
-            tx.get_database_backend(),
-            messages::row(belongs, message, now)?,
-        ))
-        .await?;
+    if !early {
+        let names = uploads::take::bind(&tx, &files, run.id, taken).await?;
+        tx.execute_all(message(&tx, &run, new.prompt.as_deref(), names)?)
+            .await?;
     }
     let written = began.elapsed();
     tx.commit().await?;
@@ -265,8 +268,7 @@ fn first_events(run: &Run, admission: &Admission, now: chrono::DateTime<chrono::
     first
 }
 
-async fn insert(tx: &Tx, target: &Target, run: &Run, new: &NewRun, first: &[Stored]) -> Result<()> {
-    let backend = tx.get_database_backend();
+fn inserts(backend: DbBackend, target: &Target, run: &Run, new: &NewRun, first: &[Stored]) -> Vec<Statement> {
     let mut statements = target.inserts(backend, run, new);
     statements.push(Entity::insert(run.clone().into_active_model()).build(backend));
     statements.extend(
@@ -274,7 +276,23 @@ async fn insert(tx: &Tx, target: &Target, run: &Run, new: &NewRun, first: &[Stor
             .iter()
             .map(|event| event_table::insert_one(backend, run.id, event.clone())),
     );
-    tx.execute_all(statements).await.map_err(target::lost_race)
+    statements
+}
+
+// What the caller said, with the names of its files; a run may also just go on with what its thread holds.
+fn message(tx: &Tx, run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Statement>> {
+    let Some(prompt) = prompt.filter(|prompt| !prompt.is_empty() || !names.is_empty()) else {
+        return Ok(None);
+    };
+    let mut message = NewMessage::text(id::new(), MessageRole::User, prompt.to_owned());
+    message.files = names;
+    let belongs = Belongs {
+        account_id: run.account_id,
+        thread_id: run.thread_id,
+        run_id: Some(run.id),
+    };
+    let row = messages::row(belongs, message, run.created_at)?;
+    Ok(Some(messages::insert(tx.get_database_backend(), row)))
 }
 
 async fn find_by_key(app: &App, tx: &Tx, caller: &Caller, key: Option<&decide::Key>) -> Result<Option<Run>> {

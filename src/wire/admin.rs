@@ -46,7 +46,12 @@ impl AdminService for Admin {
         let asked = request.into_inner();
         let account_id = id::parse("account_id", &asked.account_id)?;
         let app = self.app.clone();
-        let grant = async move { admin::grant(&app, &caller, account_id, asked.credits, &asked.request_id).await };
+        let new = admin::Grant {
+            credits: asked.credits,
+            request_key: asked.request_id,
+            reason: asked.reason,
+        };
+        let grant = async move { admin::grant(&app, &caller, account_id, new).await };
         Ok(Response::new(shown(super::finish(grant).await?)))
     }
 }

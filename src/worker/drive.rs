@@ -16,11 +16,11 @@ use crate::{
     app::App,
     engine::{self, Budget, Job, ModelLimits, Outcome, prompt::Prompt},
     error::{Code, Error, Result},
-    events::table as event_table,
     ledger::Price,
     projects,
     runs::{
-        Run, RunLog, Status, claim,
+        Run, RunLog, Status,
+        claim::{self, Claimed},
         journal::{Ending, Spent},
         start::Mode,
     },
@@ -30,10 +30,10 @@ use crate::{
 };
 
 /// Drives a claimed run until it has its terminal event, or until it is another worker's.
-pub(super) async fn drive(app: &App, worker_id: Uuid, run: Run, tokens: Tokens) {
-    let run_id = run.id;
-    let span = info_span!("run", %run_id, epoch = run.lease_epoch);
-    let outcome = attempt(app, &run, &tokens).instrument(span).await;
+pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: Tokens) {
+    let run_id = claimed.run.id;
+    let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch);
+    let outcome = attempt(app, &claimed, &tokens).instrument(span).await;
     if let Err(fault) = outcome {
         warn!(error = %fault, run = %run_id, "a run was let go");
     }
@@ -45,11 +45,11 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, run: Run, tokens: Tokens) 
     }
 }
 
-async fn attempt(app: &App, run: &Run, tokens: &Tokens) -> Result<()> {
+async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
+    let run = &claimed.run;
     let _working = app.wake.working(run.id, tokens.stop.clone());
     let ring = app.hub.ring(run.id);
-    let last_sequence = event_table::last_sequence(app.db.read(), run.id).await?;
-    let log = RunLog::open(&app.journal, run, ring, last_sequence, tokens.lost.clone());
+    let log = RunLog::open(&app.journal, run, ring, claimed.newest_event, tokens.lost.clone());
     if run.stop_requested {
         return log
             .finish(Ending {
@@ -58,7 +58,7 @@ async fn attempt(app: &App, run: &Run, tokens: &Tokens) -> Result<()> {
             })
             .await;
     }
-    let work = AssertUnwindSafe(execute(app, run, &log, tokens)).catch_unwind();
+    let work = AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind();
     let outcome = work.await.unwrap_or_else(|_| {
         error!(run = %run.id, "a run panicked");
         Err(Error::new(Code::Internal, "the run met an internal error"))
@@ -99,13 +99,14 @@ async fn attempt(app: &App, run: &Run, tokens: &Tokens) -> Result<()> {
     finished
 }
 
-async fn execute(app: &App, run: &Run, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
+async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
+    let run = &claimed.run;
     let scope = Scope::account(run.account_id);
     let model = app.models.load(&run.model_used)?;
     announce(app, run, log).await?;
-    let waiting = uploads::place::waiting(app, scope, run.id).await?;
     let workplace = Arc::new(OnDemand::new(app, run));
-    if !waiting.is_empty() {
+    if claimed.awaits_files {
+        let waiting = uploads::place::waiting(app, scope, run.id).await?;
         uploads::place::place(app, &*workplace.open().await?, waiting).await?;
     }
     let version = match run.agent_version_id {

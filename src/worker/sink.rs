@@ -46,7 +46,7 @@ impl JournalSink {
         }
     }
 
-    fn price(&self, usage: &mut ModelUsage, spent: &mut Spent) {
+    fn price(&self, usage: &mut ModelUsage, spent: &mut Spent) -> Option<Charge> {
         let count = |tokens: i64| u64::try_from(tokens).unwrap_or_default();
         let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
         let mut more = Spent {
@@ -55,10 +55,11 @@ impl JournalSink {
             output_tokens: usage.output_tokens,
             ..Spent::default()
         };
-        if let Some(price) = self.price {
+        let charge = self.price.map(|price| {
             more.microcredits = price.cost(count(usage.input_tokens), count(usage.output_tokens));
             usage.credits = ledger::in_credits(more.microcredits);
-            more.charges = vec![Charge {
+            self.held.store(0, Ordering::Relaxed);
+            Charge {
                 account_id: self.run.account_id,
                 run_id: self.run.id,
                 thread_id: self.run.thread_id,
@@ -68,10 +69,10 @@ impl JournalSink {
                 output_tokens: usage.output_tokens,
                 estimated: usage.estimated,
                 microcredits: more.microcredits,
-            }];
-            self.held.store(0, Ordering::Relaxed);
-        }
+            }
+        });
         spent.add(more);
+        charge
     }
 }
 
@@ -83,14 +84,15 @@ impl Sink for JournalSink {
 
     async fn record(&self, recorded: Vec<Recorded>) -> Result<()> {
         let (mut events, mut messages, mut spent) = (Vec::with_capacity(recorded.len()), Vec::new(), Spent::default());
+        let mut charges = Vec::new();
         for Recorded { mut event, message } in recorded {
             if let Event::Usage(usage) = &mut event {
-                self.price(usage, &mut spent);
+                charges.extend(self.price(usage, &mut spent));
             }
             events.push(event);
             messages.extend(message.map(stored));
         }
-        self.log.record(events, messages, spent).await
+        self.log.charge(events, messages, spent, charges).await
     }
 
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32> {

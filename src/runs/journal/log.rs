@@ -28,7 +28,7 @@ const MERGE_FROM: usize = 64;
 const MERGED_BYTES: usize = 16 * 1024;
 
 /// What calls of the model used, to be added to the run's row.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
     /// Calls of the model.
     pub steps: i32,
@@ -38,8 +38,6 @@ pub struct Spent {
     pub output_tokens: i64,
     /// Millionths of a credit.
     pub microcredits: i64,
-    /// What is charged for them; nothing while nothing costs anything.
-    pub charges: Vec<Charge>,
 }
 
 /// How a run ends.
@@ -57,6 +55,8 @@ pub(super) struct Gathered {
     pub(super) events: Vec<Event>,
     pub(super) messages: Vec<NewMessage>,
     pub(super) spent: Spent,
+    /// What is charged for it; nothing while nothing costs anything.
+    pub(super) charges: Vec<Charge>,
     pub(super) ending: Option<Ending>,
     pub(super) waiting: Vec<oneshot::Sender<Result<()>>>,
 }
@@ -124,10 +124,25 @@ impl RunLog {
     /// # Errors
     /// CONTENDED, when the lease is lost; those of the database.
     pub async fn record(self: &Arc<Self>, events: Vec<Event>, messages: Vec<NewMessage>, spent: Spent) -> Result<()> {
+        self.charge(events, messages, spent, Vec::new()).await
+    }
+
+    /// As [`RunLog::record`], and charges for what was spent in the same transaction.
+    ///
+    /// # Errors
+    /// As [`RunLog::record`].
+    pub async fn charge(
+        self: &Arc<Self>,
+        events: Vec<Event>,
+        messages: Vec<NewMessage>,
+        spent: Spent,
+        charges: Vec<Charge>,
+    ) -> Result<()> {
         self.write(|gathered| {
             gathered.events.extend(events);
             gathered.messages.extend(messages);
             gathered.spent.add(spent);
+            gathered.charges.extend(charges);
         })
         .await
     }
@@ -198,7 +213,6 @@ impl Spent {
         self.input_tokens += more.input_tokens;
         self.output_tokens += more.output_tokens;
         self.microcredits = self.microcredits.saturating_add(more.microcredits);
-        self.charges.extend(more.charges);
     }
 }
 

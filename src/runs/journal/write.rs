@@ -2,22 +2,22 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait, Statement,
-    sea_query::{Expr, ExprTrait},
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect};
 use tokio::time::sleep;
 use tracing::{error, warn};
 use uuid::Uuid;
 
-use super::log::{Ending, Gathered, RunLog, Spent};
+use super::{
+    log::{Ending, Gathered, RunLog, Spent},
+    rows::{self, Last, Spending},
+};
 use crate::{
     accounts::{Scope, of},
     clock::Clock,
     db::Db,
     error::{Code, Error, Result},
     events::{self, Hub, Stored, table as event_table},
-    ledger,
+    ledger::{self, Charge},
     runs::{
         Status,
         table::{Column, Entity},
@@ -36,6 +36,7 @@ struct Taken {
     events: Vec<Stored>,
     messages: Vec<message::Model>,
     spent: Spent,
+    charges: Vec<Charge>,
     ending: Option<Ending>,
     waiting: Vec<tokio::sync::oneshot::Sender<Result<()>>>,
 }
@@ -70,6 +71,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
         events,
         messages,
         spent,
+        charges,
         ending,
         waiting,
     } = gathered;
@@ -100,6 +102,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
         events: stored,
         messages: rows,
         spent,
+        charges,
         ending,
         waiting,
     })
@@ -111,24 +114,35 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Uuid>
         return Ok(Vec::new());
     }
     let tx = db.begin("runs.journal").await?;
-    let backend = tx.get_database_backend();
     let stale = find_stale(&tx, taken).await?;
-    let current = || taken.iter().filter(|run| !stale.contains(&run.log.run_id));
-    let events: Vec<(Uuid, Stored)> = current()
-        .flat_map(|run| run.events.iter().map(|event| (run.log.run_id, event.clone())))
-        .collect();
+    let current: Vec<&Taken> = taken.iter().filter(|run| !stale.contains(&run.log.run_id)).collect();
+    let (mut events, mut messages, mut spendings, mut lasts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut charges = Vec::new();
+    let now = clock.now();
+    for run in current {
+        events.extend(run.events.iter().map(|event| (run.log.run_id, event.clone())));
+        messages.extend(&run.messages);
+        charges.extend(&run.charges);
+        let spending = Spending {
+            run_id: run.log.run_id,
+            spent: run.spent,
+        };
+        match &run.ending {
+            Some(ending) => lasts.push(Last {
+                spending,
+                ending,
+                sequence: run.events.last().map(|event| event.sequence),
+                at: now,
+            }),
+            None if run.spent != Spent::default() => spendings.push(spending),
+            None => {}
+        }
+    }
     event_table::insert(&tx, &events).await?;
-    let mut statements = Vec::new();
-    for run in current() {
-        statements.extend(run.messages.iter().map(|row| messages::insert(backend, row.clone())));
-        statements.extend(row_update(backend, run, clock));
-    }
-    // Each statement on its own: few texts, which the database keeps prepared.
-    for statement in statements {
-        tx.execute_raw(statement).await?;
-    }
-    let charges: Vec<_> = current().flat_map(|run| &run.spent.charges).collect();
-    ledger::charge::write(&tx, &charges, clock.now()).await?;
+    rows::insert_messages(&tx, &messages).await?;
+    rows::add(&tx, &spendings).await?;
+    rows::end(&tx, &lasts).await?;
+    ledger::charge::write(&tx, &charges, now).await?;
     tx.commit().await?;
     Ok(stale)
 }
@@ -137,7 +151,7 @@ async fn find_stale(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<Uuid>> {
     let mut query = of::<Entity>(Scope::system("the journal writes for the runs of this worker"))
         .select_only()
         .columns([Column::Id, Column::LeaseEpoch, Column::Status])
-        .filter(Column::Id.is_in(taken.iter().map(|run| run.log.run_id)))
+        .filter(Column::Id.is_in(rows::filled_up(taken.iter().map(|run| run.log.run_id))))
         .order_by_asc(Column::Id);
     if tx.get_database_backend() == DbBackend::Postgres {
         query = query.lock_exclusive();
@@ -152,38 +166,6 @@ async fn find_stale(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<Uuid>> {
         .iter()
         .filter(|run| current.get(&run.log.run_id) != Some(&run.log.epoch));
     Ok(stale.map(|run| run.log.run_id).collect())
-}
-
-fn row_update(backend: DbBackend, run: &Taken, clock: &Clock) -> Option<Statement> {
-    if run.ending.is_none() && run.spent == Spent::default() {
-        return None;
-    }
-    let add = |column: Column, more: i64| Expr::col(column).add(more);
-    let mut update = Entity::update_many()
-        .col_expr(Column::Steps, add(Column::Steps, run.spent.steps.into()))
-        .col_expr(Column::InputTokens, add(Column::InputTokens, run.spent.input_tokens))
-        .col_expr(Column::OutputTokens, add(Column::OutputTokens, run.spent.output_tokens))
-        .col_expr(Column::Microcredits, add(Column::Microcredits, run.spent.microcredits))
-        // What was set aside for the call is given back with its charge.
-        .col_expr(Column::HeldMicrocredits, Expr::value(0_i64));
-    if let Some(ending) = &run.ending {
-        let (code, message) = ending.error.clone().unzip();
-        update = update
-            .col_expr(Column::Status, Expr::value(ending.status))
-            .col_expr(Column::ErrorCode, Expr::value(code))
-            .col_expr(Column::ErrorMessage, Expr::value(message))
-            .col_expr(
-                Column::LastSequence,
-                Expr::value(run.events.last().map(|event| event.sequence)),
-            )
-            .col_expr(Column::FinishedAt, Expr::value(clock.now()))
-            .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
-            .col_expr(
-                Column::LeaseExpiresAt,
-                Expr::value(None::<chrono::DateTime<chrono::Utc>>),
-            );
-    }
-    Some(update.filter(Column::Id.eq(run.log.run_id)).build(backend))
 }
 
 fn count(run: &Taken) {

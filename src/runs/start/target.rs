@@ -190,5 +190,9 @@ pub(super) async fn names_in_workspace(
     let workspace = sandbox.workspace().clone();
     let listed = tokio::task::spawn_blocking(move || workspace.list("", Depth::One, MAX_NAMES));
     let listed = listed.await.map_err(|error| Error::internal("workspace", error))??;
-    Ok(listed.entries.into_iter().map(|entry| entry.path).collect())
+    Ok(listed
+        .entries
+        .into_iter()
+        .map(|entry| uploads::name::canonical(&entry.path))
+        .collect())
 }

@@ -396,7 +396,10 @@ async fn i04_ids_of_the_client_are_uuids() {
 #[tokio::test]
 async fn a_start_answers_while_the_making_of_a_sandbox_is_held_up() {
     let hold = |config: &mut runyard::config::Config| {
-        let folder = config.data_dir.parent().unwrap().to_owned();
+        // The script runs as a project's user, who may write here.
+        let folder = config.data_dir.parent().unwrap().join("held");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
         let script = folder.join("bwrap");
         let text = format!(
             "#!/bin/sh\n: > {0}/asked\nwhile [ ! -e {0}/go ]; do sleep 0.02; done\nexec bwrap \"$@\"\n",
@@ -418,10 +421,10 @@ async fn a_start_answers_while_the_making_of_a_sandbox_is_held_up() {
         async |house: &mut House| {
             let caller = house.caller("ann");
             let first = caller.start("x").await;
-            let folder = house.data_dir().parent().unwrap().to_owned();
+            let folder = house.data_dir().parent().unwrap().join("held");
             let asked = tokio::time::timeout(crate::house::PATIENCE, async {
                 while !folder.join("asked").exists() {
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 }
             });
             asked.await.unwrap();

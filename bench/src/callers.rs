@@ -1,0 +1,159 @@
+//! Callers of a server: accounts with tokens, over gRPC and JSON.
+
+use std::{net::SocketAddr, time::Duration};
+
+use runyard::{
+    clock::Clock,
+    config::Config,
+    v1::{RunEvent, RunStatus, StartRunRequest, run_event::Event, run_service_client::RunServiceClient},
+    wire::jwt::{Grant, mint},
+};
+use serde_json::{Value, json};
+use tonic::{
+    Request,
+    metadata::{Ascii, MetadataValue},
+    transport::{Channel, Endpoint},
+};
+use uuid::Uuid;
+
+use crate::{Result, children::SECRET};
+
+/// Callers that share one HTTP/2 connection.
+const CALLERS_PER_CONNECTION: usize = 16;
+/// How long one call may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Which way a caller comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Door {
+    /// gRPC over HTTP/2.
+    Grpc,
+    /// JSON over HTTP/1.1, a connection for each caller.
+    Json,
+}
+
+impl Door {
+    /// Its name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Grpc => "gRPC",
+            Self::Json => "JSON",
+        }
+    }
+}
+
+/// An account, with its token.
+#[derive(Clone, Debug)]
+pub(crate) struct Account {
+    token: String,
+    bearer: MetadataValue<Ascii>,
+}
+
+impl Account {
+    /// Mints a token for a subject.
+    pub(crate) fn new(subject: &str) -> Result<Self> {
+        let text = format!("[auth]\njwt_secret = \"{SECRET}\"\n");
+        let config = Config::parse("the benchmark's configuration", &text)?;
+        let secret = config.auth.jwt_secret.as_ref().ok_or("no secret")?;
+        let grant = Grant {
+            subject: subject.to_owned(),
+            role: None,
+            lifetime: Duration::from_secs(3600),
+        };
+        let token = mint(&config.auth, secret, &grant, Clock::default().now())?;
+        let bearer = format!("Bearer {token}").parse()?;
+        Ok(Self { token, bearer })
+    }
+
+    /// A message with the account's token.
+    pub(crate) fn signed<T>(&self, message: T) -> Request<T> {
+        let mut request = Request::new(message);
+        request.metadata_mut().insert("authorization", self.bearer.clone());
+        request
+    }
+}
+
+/// A start without tools on one of the models of the benchmark.
+pub(crate) fn start_on(model: &str) -> StartRunRequest {
+    StartRunRequest {
+        prompt: Some("Say something.".to_owned()),
+        model_name: model.to_owned(),
+        mode: "chat".to_owned(),
+        ..StartRunRequest::default()
+    }
+}
+
+/// A connection over HTTP/2.
+pub(crate) async fn connect(address: SocketAddr) -> Result<RunServiceClient<Channel>> {
+    let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
+    Ok(RunServiceClient::new(endpoint.connect().await?))
+}
+
+/// One who starts runs, one after another.
+pub(crate) struct Caller {
+    account: Account,
+    line: Line,
+}
+
+enum Line {
+    Grpc(RunServiceClient<Channel>),
+    Json(reqwest::Client, String),
+}
+
+impl Caller {
+    /// As many callers as there are accounts.
+    pub(crate) async fn all(door: Door, address: SocketAddr, accounts: &[Account]) -> Result<Vec<Self>> {
+        let mut callers = Vec::with_capacity(accounts.len());
+        let http = reqwest::Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
+        let url = format!("http://{address}/v1/agent/start");
+        let mut shared = None;
+        for (position, account) in accounts.iter().enumerate() {
+            let line = match door {
+                Door::Json => Line::Json(http.clone(), url.clone()),
+                Door::Grpc => {
+                    if position % CALLERS_PER_CONNECTION == 0 {
+                        shared = Some(connect(address).await?);
+                    }
+                    Line::Grpc(shared.clone().ok_or("no connection")?)
+                }
+            };
+            let account = account.clone();
+            callers.push(Self { account, line });
+        }
+        Ok(callers)
+    }
+
+    /// Starts a run; returns its id.
+    pub(crate) async fn start(&mut self, model: &str) -> Result<Uuid> {
+        let id = match &mut self.line {
+            Line::Grpc(client) => {
+                let request = self.account.signed(start_on(model));
+                client.start_run(request).await?.into_inner().agent_run_id
+            }
+            Line::Json(http, url) => {
+                let body = json!({"prompt": "Say something.", "model_name": model, "mode": "chat"});
+                let request = http.post(&*url).bearer_auth(&self.account.token).json(&body);
+                let answer = request.send().await?;
+                let status = answer.status();
+                let bytes = answer.bytes().await?;
+                if !status.is_success() {
+                    return Err(format!("a start was refused: {status} {}", String::from_utf8_lossy(&bytes)).into());
+                }
+                let answer: Value = serde_json::from_slice(&bytes)?;
+                answer["agent_run_id"]
+                    .as_str()
+                    .ok_or("an answer without a run")?
+                    .to_owned()
+            }
+        };
+        Ok(id.parse()?)
+    }
+}
+
+/// The state that an event ends its run with.
+pub(crate) fn ends_with(event: &RunEvent) -> Option<RunStatus> {
+    match &event.event {
+        Some(Event::Status(status)) if status.status() != RunStatus::Running => Some(status.status()),
+        _ => None,
+    }
+}

@@ -1,0 +1,118 @@
+//! The check that nothing is lost and nothing comes twice.
+
+use std::{collections::HashMap, net::SocketAddr, time::Duration};
+
+use runyard::v1::{
+    ListActiveRunsRequest, RunCursor, RunEvent, RunStatus, StreamRunsRequest, run_service_client::RunServiceClient,
+};
+use tokio::time::{Instant, sleep, timeout};
+use tonic::transport::Channel;
+use uuid::Uuid;
+
+use crate::{
+    Result,
+    callers::{Account, connect, ends_with},
+};
+
+/// Runs that are read in one stream.
+const AT_ONCE: usize = 100;
+/// How long everything may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// How often the server is asked whether all runs have ended.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// Follows one run: each sequence once, in order, and the terminal event last.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    run_id: String,
+    /// Events so far.
+    pub(crate) events: i64,
+    ended: Option<RunStatus>,
+}
+
+impl Reader {
+    /// A reader that has seen nothing.
+    pub(crate) fn new(run_id: &str) -> Self {
+        Self {
+            run_id: run_id.to_owned(),
+            events: 0,
+            ended: None,
+        }
+    }
+
+    /// Takes the next event.
+    pub(crate) fn take(&mut self, event: &RunEvent) -> Result<()> {
+        if event.sequence != self.events + 1 || event.agent_run_id != self.run_id || self.ended.is_some() {
+            return Err(format!(
+                "run {}: after event {} (ended: {:?}) came {event:?}",
+                self.run_id, self.events, self.ended
+            )
+            .into());
+        }
+        self.events += 1;
+        self.ended = ends_with(event);
+        Ok(())
+    }
+
+    /// How many events the run had, when it ended as it should.
+    pub(crate) fn ended(&self, status: RunStatus) -> Result<i64> {
+        if self.ended == Some(status) {
+            return Ok(self.events);
+        }
+        Err(format!(
+            "run {} ended with {:?} after {} events",
+            self.run_id, self.ended, self.events
+        )
+        .into())
+    }
+}
+
+/// Waits until an account has no unfinished run; asked over one connection, with one small query each time.
+pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<()> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let asked = account.signed(ListActiveRunsRequest {
+            page_size: 1,
+            ..ListActiveRunsRequest::default()
+        });
+        let active = client.list_active_runs(asked).await?.into_inner().active_runs;
+        if active.is_empty() {
+            return Ok(());
+        }
+        if Instant::now() > deadline {
+            return Err(format!("runs did not end in {PATIENCE:?}, such as {}", active[0].agent_run_id).into());
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+/// Reads all events of finished runs; returns how many there are.
+pub(crate) async fn read_back(address: SocketAddr, account: &Account, runs: &[Uuid]) -> Result<i64> {
+    let mut client = connect(address).await?;
+    let mut events = 0;
+    for runs in runs.chunks(AT_ONCE) {
+        events += timeout(PATIENCE, read_some(&mut client, account, runs)).await??;
+    }
+    Ok(events)
+}
+
+async fn read_some(client: &mut RunServiceClient<Channel>, account: &Account, runs: &[Uuid]) -> Result<i64> {
+    let mut readers: HashMap<String, Reader> = runs
+        .iter()
+        .map(|run| run.to_string())
+        .map(|run| (run.clone(), Reader::new(&run)))
+        .collect();
+    let cursors = readers.keys().map(|run| RunCursor {
+        agent_run_id: run.clone(),
+        after_sequence: 0,
+    });
+    let asked = account.signed(StreamRunsRequest {
+        runs: cursors.collect(),
+    });
+    let mut stream = client.stream_runs(asked).await?.into_inner();
+    while let Some(event) = stream.message().await? {
+        let reader = readers.get_mut(&event.agent_run_id).ok_or("an event of another run")?;
+        reader.take(&event)?;
+    }
+    readers.values().map(|reader| reader.ended(RunStatus::Completed)).sum()
+}

@@ -1,0 +1,188 @@
+//! The processes of the benchmark: the server, the scripted model, the echo. Each ends with the handle that started it.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use runyard_upstream::{Script, Upstream};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader},
+    process::{Child, Command},
+    time::timeout,
+};
+
+use crate::{Result, report};
+
+/// How long a child may take to start or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// The secret of the benchmark's tokens.
+pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
+
+/// Deltas of the model that talks while streams are held open, and the pause before each.
+const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
+/// Deltas of the model of the token rounds.
+pub(crate) const TOKENS: usize = 200;
+
+/// A folder that goes with its handle.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes a folder.
+    pub(crate) fn make(parent: &Path) -> Result<Self> {
+        let path = parent.join(format!("bench-{}", uuid::Uuid::now_v7().simple()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self(path))
+    }
+
+    /// Its path.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        if let Err(fault) = std::fs::remove_dir_all(&self.0) {
+            report::complain(&format!("could not remove {}: {fault}", self.0.display()).into());
+        }
+    }
+}
+
+/// A child that says one line when it is ready and ends when its input does.
+pub(crate) struct Helper {
+    child: Child,
+    /// What it said.
+    pub(crate) line: String,
+}
+
+impl Helper {
+    /// Starts this program again in another role.
+    pub(crate) async fn start(role: &str) -> Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg(role)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdout = child.stdout.take().ok_or("a child without output")?;
+        let mut line = String::new();
+        timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await??;
+        Ok(Self {
+            child,
+            line: line.trim().to_owned(),
+        })
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap_or_default()
+    }
+}
+
+/// Plays the three models and says their addresses: one token, many tokens, slow tokens.
+pub(crate) async fn play_model() -> Result<()> {
+    let one = Upstream::start(Script::fixed(1)).await;
+    let many = Upstream::start(Script::fixed(TOKENS)).await;
+    let slow = Upstream::start(Script::paced(SLOW.0, SLOW.1)).await;
+    report::say(&format!("{} {} {}", one.base_url(), many.base_url(), slow.base_url()));
+    until_input_ends().await
+}
+
+/// Returns when the parent has closed our input, or has gone.
+pub(crate) async fn until_input_ends() -> Result<()> {
+    let mut nothing = Vec::new();
+    tokio::io::stdin().read_to_end(&mut nothing).await?;
+    Ok(())
+}
+
+/// A running server.
+pub(crate) struct Server {
+    child: Child,
+    /// Where it listens.
+    pub(crate) address: SocketAddr,
+    /// From the start of the process until it said that it is ready.
+    pub(crate) start_up: Duration,
+}
+
+/// Where a server works and with what.
+pub(crate) struct Place<'a> {
+    pub(crate) program: &'a Path,
+    pub(crate) folder: &'a Path,
+    pub(crate) config: &'a str,
+    pub(crate) database: Option<&'a str>,
+}
+
+impl Server {
+    /// Starts a server on a free port and waits until it is ready.
+    pub(crate) async fn start(place: &Place<'_>) -> Result<Self> {
+        std::fs::create_dir_all(place.folder)?;
+        let config = place.folder.join("runyard.toml");
+        std::fs::write(&config, place.config)?;
+        let log = place.folder.join("server.log");
+        let output = std::fs::File::create(&log)?;
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        let mut command = Command::new(place.program);
+        command
+            .args(["serve", "--listen", &address.to_string(), "--config"])
+            .arg(&config)
+            .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .env("RUNYARD_DATA_DIR", place.folder.join("data"))
+            .env("RUNYARD_JWT_SECRET", SECRET)
+            .stdin(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
+            .kill_on_drop(true);
+        if let Some(url) = place.database {
+            command.env("RUNYARD_DATABASE_URL", url);
+        }
+        let began = Instant::now();
+        let child = command.spawn()?;
+        let start_up = tokio::task::spawn_blocking(move || until_ready(address, began)).await?;
+        let Some(start_up) = start_up else {
+            let said = std::fs::read_to_string(&log).unwrap_or_default();
+            return Err(format!("the server did not become ready; it said:\n{said}").into());
+        };
+        Ok(Self {
+            child,
+            address,
+            start_up,
+        })
+    }
+
+    /// Its process.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id().unwrap_or_default()
+    }
+
+    /// Ends it and waits until it has gone.
+    pub(crate) async fn stop(mut self) -> Result<()> {
+        self.child.start_kill()?;
+        timeout(PATIENCE, self.child.wait()).await??;
+        Ok(())
+    }
+}
+
+// Asked every third of a millisecond, so that asking is no part of the answer.
+fn until_ready(address: SocketAddr, began: Instant) -> Option<Duration> {
+    while began.elapsed() < PATIENCE {
+        if is_ready(address).unwrap_or(false) {
+            return Some(began.elapsed());
+        }
+        std::thread::sleep(Duration::from_micros(300));
+    }
+    None
+}
+
+fn is_ready(address: SocketAddr) -> Result<bool> {
+    let mut stream = TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: bench\r\nconnection: close\r\n\r\n")?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer)?;
+    Ok(answer.ends_with(b" 200"))
+}

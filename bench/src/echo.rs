@@ -1,0 +1,76 @@
+//! The bare gRPC echo: the messages of a start over tonic, with nothing behind. What the transport alone can do here.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use futures::future::{BoxFuture, Ready, ready};
+use runyard::v1::{StartRunRequest, StartRunResponse};
+use tokio::net::TcpListener;
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{
+    Request, Response, Status,
+    body::Body,
+    codegen::Service,
+    server::{Grpc, NamedService, UnaryService},
+    transport::Server,
+};
+use tonic_prost::ProstCodec;
+use uuid::Uuid;
+
+use crate::{Result, children, report};
+
+/// Serves on a free port until the parent goes.
+pub(crate) async fn serve() -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    report::say(&listener.local_addr()?.to_string());
+    let serving = Server::builder()
+        .tcp_nodelay(true)
+        .add_service(Echo)
+        .serve_with_incoming(TcpListenerStream::new(listener));
+    tokio::select! {
+        outcome = serving => Ok(outcome?),
+        outcome = children::until_input_ends() => outcome,
+    }
+}
+
+#[derive(Clone)]
+struct Echo;
+
+// The name of the real service, so that the same client calls it.
+impl NamedService for Echo {
+    const NAME: &'static str = "runyard.v1.RunService";
+}
+
+impl UnaryService<StartRunRequest> for Echo {
+    type Response = StartRunResponse;
+    type Future = Ready<std::result::Result<Response<StartRunResponse>, Status>>;
+
+    fn call(&mut self, _: Request<StartRunRequest>) -> Self::Future {
+        let id = Uuid::now_v7().to_string();
+        ready(Ok(Response::new(StartRunResponse {
+            thread_id: id.clone(),
+            agent_run_id: id.clone(),
+            project_id: id,
+            ..StartRunResponse::default()
+        })))
+    }
+}
+
+impl Service<http::Request<Body>> for Echo {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, std::result::Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<std::result::Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        Box::pin(async move {
+            let codec = ProstCodec::<StartRunResponse, StartRunRequest>::default();
+            Ok(Grpc::new(codec).unary(Self, request).await)
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! What the machine says: how long a durable write takes, what a process has used, what else is going on.
+
+use std::{
+    fs,
+    io::Write,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use crate::Result;
+
+/// Ticks of the kernel's accounting in a second: always 100 for programs on Linux.
+const TICKS: u64 = 100;
+
+/// How long each of `count` appended and synced blocks took, in milliseconds.
+pub(crate) fn probe_fdatasync(folder: &Path, count: usize) -> Result<Vec<f64>> {
+    let path = folder.join("probe");
+    let mut file = fs::File::create(&path)?;
+    let block = [7_u8; 4096];
+    let mut took = Vec::with_capacity(count);
+    for _ in 0..count {
+        file.write_all(&block)?;
+        let began = Instant::now();
+        file.sync_data()?;
+        took.push(millis(began.elapsed()));
+    }
+    fs::remove_file(path)?;
+    Ok(took)
+}
+
+/// A time in milliseconds.
+pub(crate) fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1000.0
+}
+
+/// The processor time that a process has used, in user mode and in the kernel, in all its threads.
+pub(crate) fn used_by(pid: u32) -> Result<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    // The name may hold anything, so fields are counted from its closing parenthesis: utime and stime are 14 and 15.
+    let fields = stat.rsplit_once(')').ok_or("an odd /proc/pid/stat")?.1;
+    let mut fields = fields.split_whitespace().skip(11);
+    let mut ticks = || -> Result<u64> { Ok(fields.next().ok_or("a short /proc/pid/stat")?.parse()?) };
+    Ok(Duration::from_millis((ticks()? + ticks()?) * 1000 / TICKS))
+}
+
+/// Resident memory of a process, in MiB.
+pub(crate) fn memory_of(pid: u32) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).ok_or("no VmRSS")?;
+    Ok(kib.parse::<f64>()? / 1024.0)
+}
+
+/// Everything that all processors have done since the start of the machine, without idling.
+fn used_by_all() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let fields: Vec<u64> = stat
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .skip(1)
+        .flat_map(str::parse)
+        .collect();
+    let all: u64 = fields.iter().take(8).sum();
+    let idle = fields.get(3).copied().unwrap_or_default() + fields.get(4).copied().unwrap_or_default();
+    Ok(Duration::from_millis((all - idle) * 1000 / TICKS))
+}
+
+/// Who used the processors over a while.
+pub(crate) struct Usage {
+    server: u32,
+    family: Vec<u32>,
+    began: Instant,
+    at_start: (Duration, Duration, Duration),
+}
+
+/// What was used between two readings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Used {
+    /// By the server.
+    pub(crate) server: Duration,
+    /// By programs that are no part of the benchmark, in percent of one processor.
+    pub(crate) others: f64,
+}
+
+impl Usage {
+    /// Begins to count for a server and the benchmark's other processes.
+    pub(crate) fn begin(server: u32, others: &[u32]) -> Result<Self> {
+        let family: Vec<u32> = others.iter().copied().chain([std::process::id(), server]).collect();
+        let at_start = Self::read(server, &family)?;
+        Ok(Self {
+            server,
+            family,
+            began: Instant::now(),
+            at_start,
+        })
+    }
+
+    /// What was used since.
+    pub(crate) fn so_far(&self) -> Result<Used> {
+        let now = Self::read(self.server, &self.family)?;
+        let family = now.1.saturating_sub(self.at_start.1);
+        let others = now.2.saturating_sub(self.at_start.2).saturating_sub(family);
+        Ok(Used {
+            server: now.0.saturating_sub(self.at_start.0),
+            others: others.as_secs_f64() / self.began.elapsed().as_secs_f64() * 100.0,
+        })
+    }
+
+    fn read(server: u32, family: &[u32]) -> Result<(Duration, Duration, Duration)> {
+        let mut sum = Duration::ZERO;
+        for pid in family {
+            sum += used_by(*pid)?;
+        }
+        Ok((used_by(server)?, sum, used_by_all()?))
+    }
+}
+
+/// Cores, kernel and load, in one line.
+pub(crate) fn describe() -> String {
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let kernel = read("/proc/sys/kernel/osrelease");
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(':'));
+    let load = read("/proc/loadavg");
+    format!(
+        "{cores} cores ({}), Linux {}, load {} when it began",
+        model.map_or("unknown", |(_, name)| name.trim()),
+        kernel.trim(),
+        load.split_whitespace().next().unwrap_or("unknown"),
+    )
+}

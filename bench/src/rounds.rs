@@ -1,0 +1,252 @@
+//! The order of a benchmark: servers start, then rounds in which everything is measured in turn, then what needs an end.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use crate::{
+    Result,
+    callers::{Account, Door},
+    children::{Folder, Helper, Place, Server},
+    live::Live,
+    machine,
+    options::Options,
+    report::{FDATASYNC, Figures, median, note, say},
+    starts::{self, Target},
+    tokens,
+};
+
+/// Callers at the same time, and starts of one round.
+const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
+/// Streams that are held open.
+const LIVE: usize = 100;
+/// Runs that talk at the same time, and how often in one round.
+const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
+/// First tokens of one round.
+const FIRSTS: usize = 60;
+/// Writes of one probe.
+const PROBES: usize = 100;
+/// How often a server is started to see how long that takes.
+const START_UPS: usize = 5;
+/// How long a server is left alone before its memory is read.
+const REST: Duration = Duration::from_secs(2);
+
+/// The processes around the servers, and who asks.
+struct Stage {
+    model: Helper,
+    echo: Helper,
+    accounts: Vec<Account>,
+    watcher: Account,
+}
+
+/// A server that is measured.
+struct Measured {
+    program: PathBuf,
+    server: Server,
+    figures: Figures,
+    runs: usize,
+}
+
+/// Measures and prints.
+pub(crate) async fn measure(options: &Options) -> Result<()> {
+    let folder = Folder::make(&options.folder)?;
+    let accounts = CALLERS.iter().map(|(callers, _)| *callers).max().unwrap_or(1);
+    let stage = Stage {
+        model: Helper::start("model").await?,
+        echo: Helper::start("echo").await?,
+        accounts: (0..accounts)
+            .map(|number| Account::new(&format!("caller-{number}")))
+            .collect::<Result<_>>()?,
+        watcher: Account::new("watcher")?,
+    };
+    let config = config(&stage.model.line)?;
+    let described = machine::describe();
+    let mut all = Vec::new();
+    for (number, program) in options.servers.iter().enumerate() {
+        let place = Place {
+            program,
+            folder: &folder.path().join(number.to_string()),
+            config: &config,
+            database: options.database.as_deref(),
+        };
+        all.push(open(options, &place).await?);
+    }
+    for round in 1..=options.rounds {
+        for measured in &mut all {
+            note(&format!(
+                "round {round} of {}: {}",
+                options.rounds,
+                measured.program.display()
+            ));
+            one_round(options, &stage, folder.path(), measured).await?;
+        }
+    }
+    say(&format!(
+        "Runyard {}: {} rounds; {described}\n\
+         StartRun: mode chat (no sandbox tools), limits off, an answer of one token from a scripted model in a process of its own; \
+         a run counts\nwhen its terminal event is durable, and all events of every run are read back afterwards. \
+         Each caller is an account; 16 gRPC callers\nshare a connection, each JSON caller has its own. \
+         Server, model and callers share the cores. CPU is the server process's own accounting.\n",
+        env!("CARGO_PKG_VERSION"),
+        options.rounds,
+    ));
+    for mut measured in all {
+        if options.wants("memory") {
+            fill_up(options, &stage, &mut measured).await?;
+        }
+        ratios(&mut measured.figures);
+        say(&format!("{}\n{}", measured.program.display(), measured.figures.table()));
+        measured.server.stop().await?;
+    }
+    Ok(())
+}
+
+/// Starts a server several times, and leaves it running at the end.
+async fn open(options: &Options, place: &Place<'_>) -> Result<Measured> {
+    let mut figures = Figures::default();
+    let mut server = Server::start(place).await?;
+    if options.wants("start-up") {
+        figures.add("start-up, new data folder", "ms", machine::millis(server.start_up));
+        for _ in 0..START_UPS {
+            server.stop().await?;
+            server = Server::start(place).await?;
+            figures.add("start-up, existing data", "ms", machine::millis(server.start_up));
+        }
+    }
+    if options.wants("memory") {
+        tokio::time::sleep(REST).await;
+        figures.add("memory, idle", "MiB", machine::memory_of(server.pid())?);
+    }
+    Ok(Measured {
+        program: place.program.to_owned(),
+        server,
+        figures,
+        runs: 0,
+    })
+}
+
+async fn one_round(options: &Options, stage: &Stage, folder: &Path, measured: &mut Measured) -> Result<()> {
+    let helpers = [stage.model.pid(), stage.echo.pid()];
+    let target = Target {
+        address: measured.server.address,
+        server: measured.server.pid(),
+        helpers: &helpers,
+        accounts: &stage.accounts,
+    };
+    let figures = &mut measured.figures;
+    if options.wants("probe") {
+        let mut times = machine::probe_fdatasync(folder, PROBES)?;
+        times.sort_unstable_by(f64::total_cmp);
+        figures.add(FDATASYNC, "ms", median(&times));
+        let calls = 10_000 / options.divisor;
+        let (rate, p99) = starts::echo(tokens::address(&stage.echo.line)?, &stage.watcher, 16, calls).await?;
+        figures.add("bare gRPC echo, 16 callers", "calls/s", rate);
+        figures.add("bare gRPC echo, 16 callers: p99", "ms", p99);
+    }
+    if options.wants("starts") {
+        for (callers, starts) in CALLERS {
+            for door in [Door::Grpc, Door::Json] {
+                let starts = starts / options.divisor;
+                let found = starts::measure(target, door, callers, starts).await?;
+                measured.runs += starts + callers;
+                started(figures, &format!("StartRun {callers} {}", door.name()), &found);
+            }
+        }
+    }
+    if options.wants("tokens") {
+        for (runs, waves) in TALKING {
+            let found = tokens::measure(target, runs, waves).await?;
+            measured.runs += runs * waves + 1;
+            let name = format!("{runs} × {} tokens", crate::children::TOKENS);
+            figures.add(format!("{name}: tokens"), "tokens/s", found.tokens);
+            figures.add(format!("{name}: events"), "events/s", found.events);
+            figures.add(format!("{name}: CPU/event"), "µs", found.cpu);
+            figures.add("other programs on the machine", "% core", found.used.others);
+        }
+    }
+    if options.wants("first") {
+        let [one, ..] = tokens::models(&stage.model.line)?;
+        let (mut through, mut direct) = tokens::first(target, one, FIRSTS / options.divisor).await?;
+        measured.runs += through.len() + 1;
+        through.sort_unstable_by(f64::total_cmp);
+        direct.sort_unstable_by(f64::total_cmp);
+        figures.add("first token, model alone", "ms", median(&direct));
+        figures.add("first token, added", "ms", median(&through) - median(&direct));
+    }
+    if options.wants("streams") {
+        with_streams(options, target, &stage.watcher, measured).await?;
+    }
+    Ok(())
+}
+
+async fn with_streams(options: &Options, target: Target<'_>, watcher: &Account, measured: &mut Measured) -> Result<()> {
+    let live = Live::open(target, watcher, LIVE).await?;
+    let figures = &mut measured.figures;
+    figures.add("memory, 100 live streams", "MiB", machine::memory_of(target.server)?);
+    let starts = 2_000 / options.divisor;
+    for door in [Door::Grpc, Door::Json] {
+        let found = starts::measure(target, door, 16, starts).await?;
+        started(figures, &format!("… beside 100 streams, {}", door.name()), &found);
+    }
+    let events = live.close(target).await?;
+    measured.runs += 2 * (starts + 16) + LIVE;
+    measured
+        .figures
+        .add("… events of the 100 streams", "events", events as f64);
+    Ok(())
+}
+
+fn started(figures: &mut Figures, name: &str, found: &starts::Found) {
+    figures.add(format!("{name}: executed"), "runs/s", found.executed);
+    figures.add(format!("{name}: p50"), "ms", found.p50);
+    figures.add(format!("{name}: p99"), "ms", found.p99);
+    figures.add(format!("{name}: server CPU/run"), "ms", found.cpu);
+    figures.add("events of such a run", "events", found.events);
+    figures.add("other programs on the machine", "% core", found.used.others);
+}
+
+/// Lets the server make runs until it has made many, and reads its memory.
+async fn fill_up(options: &Options, stage: &Stage, measured: &mut Measured) -> Result<()> {
+    let target = Target {
+        address: measured.server.address,
+        server: measured.server.pid(),
+        helpers: &[stage.model.pid(), stage.echo.pid()],
+        accounts: &stage.accounts,
+    };
+    while measured.runs < options.many_runs {
+        let more = (options.many_runs - measured.runs).clamp(64, 5_000);
+        note(&format!("{} of {} runs", measured.runs, options.many_runs));
+        starts::measure(target, Door::Grpc, 64, more).await?;
+        measured.runs += more + 64;
+    }
+    tokio::time::sleep(REST).await;
+    let name = format!("memory, after {} runs", measured.runs);
+    measured.figures.add(name, "MiB", machine::memory_of(target.server)?);
+    Ok(())
+}
+
+fn ratios(figures: &mut Figures) {
+    for (callers, _) in CALLERS {
+        let rate = |door: &str| figures.median(&format!("StartRun {callers} {door}: executed"));
+        if let (Some(grpc), Some(json)) = (rate("gRPC"), rate("JSON")) {
+            figures.add(format!("StartRun {callers} JSON/gRPC: executed"), "", json / grpc);
+        }
+    }
+}
+
+/// The configuration of the servers: three models at three addresses, no plans, everything else as shipped.
+fn config(model: &str) -> Result<String> {
+    let urls = tokens::models(model)?;
+    let names = ["one", "many", "slow"];
+    let mut text = "limits = \"off\"\n".to_owned();
+    for (name, url) in names.iter().zip(urls) {
+        text.push_str(&format!(
+            "[providers.{name}]\nkind = \"openai\"\nbase_url = \"{url}\"\napi_key = \"sk-bench\"\n\
+             [[models]]\nname = \"bench/{name}\"\nprovider = \"{name}\"\nupstream = \"scripted\"\n\
+             context_window = 128000\nmax_output_tokens = 8192\ninput_price = 0.3\noutput_price = 1.2\n"
+        ));
+    }
+    text.push_str("[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"bench/one\"\nmax_upload_bytes = 1000000\ncredits_granted = 0\n");
+    Ok(text)
+}

@@ -1,0 +1,175 @@
+//! Tokens: how fast runs that talk are written down and followed, and how much later the first token comes.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use futures::StreamExt;
+use runyard::v1::{RunStatus, StreamRunRequest, run_event::Event, run_service_client::RunServiceClient};
+use serde_json::json;
+use tokio::{task::JoinSet, time::timeout};
+use tonic::transport::Channel;
+
+use crate::{
+    Result,
+    callers::{Account, connect, start_on},
+    check::Reader,
+    children::TOKENS,
+    machine::{Usage, Used, millis},
+    starts::Target,
+};
+
+/// Runs that share a connection.
+const RUNS_PER_CONNECTION: usize = 50;
+/// How long a run may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What was found.
+pub(crate) struct Found {
+    /// Tokens of the model a second, all of them seen by followers.
+    pub(crate) tokens: f64,
+    /// Durable events a second.
+    pub(crate) events: f64,
+    /// Processor time of the server for one durable event, in microseconds.
+    pub(crate) cpu: f64,
+    /// Use of the machine.
+    pub(crate) used: Used,
+}
+
+/// Lets `runs` runs of 200 tokens go at once, each followed live from its start, `waves` times.
+pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Result<Found> {
+    let mut clients = Vec::new();
+    for _ in 0..runs.div_ceil(RUNS_PER_CONNECTION) {
+        clients.push(connect(target.address).await?);
+    }
+    let account = &target.accounts[0];
+    follow(&mut clients[0], account).await?;
+    let usage = Usage::begin(target.server, target.helpers)?;
+    let began = Instant::now();
+    let mut events = 0;
+    for _ in 0..waves {
+        let mut tasks = JoinSet::new();
+        for position in 0..runs {
+            let (mut client, account) = (clients[position / RUNS_PER_CONNECTION].clone(), account.clone());
+            tasks.spawn(async move { timeout(PATIENCE, follow(&mut client, &account)).await? });
+        }
+        while let Some(done) = tasks.join_next().await {
+            events += done??;
+        }
+    }
+    let took = began.elapsed().as_secs_f64();
+    let used = usage.so_far()?;
+    Ok(Found {
+        tokens: (runs * waves * TOKENS) as f64 / took,
+        events: events as f64 / took,
+        cpu: used.server.as_secs_f64() * 1_000_000.0 / events as f64,
+        used,
+    })
+}
+
+// Starts a run and follows it; its pieces must be its message, and its message all tokens.
+async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<i64> {
+    let started = client
+        .start_run(account.signed(start_on("bench/many")))
+        .await?
+        .into_inner();
+    let mut reader = Reader::new(&started.agent_run_id);
+    let asked = StreamRunRequest {
+        agent_run_id: started.agent_run_id,
+        after_sequence: 0,
+    };
+    let mut stream = client.stream_run(account.signed(asked)).await?.into_inner();
+    let (mut pieces, mut whole) = (String::new(), String::new());
+    while let Some(event) = stream.message().await? {
+        reader.take(&event)?;
+        match event.event {
+            Some(Event::MessageDelta(delta)) => pieces.push_str(&delta.text),
+            Some(Event::Message(message)) => whole = message.text,
+            _ => {}
+        }
+    }
+    if pieces != whole || whole.split_whitespace().count() != TOKENS {
+        return Err(format!("the pieces of a run are not its message: {pieces:?}, {whole:?}").into());
+    }
+    reader.ended(RunStatus::Completed)
+}
+
+/// The time to the first token, in milliseconds: through the server from the start of a run, and from the model itself.
+pub(crate) async fn first(target: Target<'_>, model: &str, count: usize) -> Result<(Vec<f64>, Vec<f64>)> {
+    let http = reqwest::Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
+    let mut client = connect(target.address).await?;
+    let (mut through, mut direct) = (Vec::with_capacity(count), Vec::with_capacity(count));
+    for round in 0..=count {
+        let took = (
+            first_direct(&http, model).await?,
+            first_through(&mut client, &target.accounts[0]).await?,
+        );
+        // The first round makes the connections.
+        if round > 0 {
+            direct.push(millis(took.0));
+            through.push(millis(took.1));
+        }
+    }
+    Ok((through, direct))
+}
+
+async fn first_direct(http: &reqwest::Client, model: &str) -> Result<Duration> {
+    let body =
+        json!({"model": "scripted", "stream": true, "messages": [{"role": "user", "content": "Say something."}]});
+    let began = Instant::now();
+    let answer = http.post(format!("{model}chat/completions")).json(&body).send().await?;
+    let mut frames = answer.bytes_stream();
+    let (mut took, mut seen) = (None, Vec::new());
+    while let Some(frame) = frames.next().await {
+        seen.extend_from_slice(&frame?);
+        if took.is_none() && has_text(&seen) {
+            took = Some(began.elapsed());
+        }
+    }
+    took.ok_or_else(|| "the model said nothing".into())
+}
+
+// A first frame may only name the role.
+fn has_text(seen: &[u8]) -> bool {
+    String::from_utf8_lossy(seen)
+        .split("\"content\":\"")
+        .skip(1)
+        .any(|text| !text.starts_with('"'))
+}
+
+async fn first_through(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<Duration> {
+    let began = Instant::now();
+    let started = client
+        .start_run(account.signed(start_on("bench/one")))
+        .await?
+        .into_inner();
+    let asked = StreamRunRequest {
+        agent_run_id: started.agent_run_id,
+        after_sequence: 0,
+    };
+    let mut stream = client.stream_run(account.signed(asked)).await?.into_inner();
+    let mut took = None;
+    while let Some(event) = stream.message().await? {
+        if took.is_none() && matches!(event.event, Some(Event::MessageDelta(_))) {
+            took = Some(began.elapsed());
+        }
+    }
+    took.ok_or_else(|| "the run said nothing".into())
+}
+
+/// The address of the model of one token, from what the model's process said.
+pub(crate) fn models(line: &str) -> Result<[&str; 3]> {
+    let mut urls = line.split(' ');
+    let mut next = || {
+        urls.next()
+            .filter(|url| url.starts_with("http://"))
+            .ok_or("the model did not start")
+    };
+    Ok([next()?, next()?, next()?])
+}
+
+/// Reads an address that a child said.
+pub(crate) fn address(line: &str) -> Result<SocketAddr> {
+    Ok(line.parse()?)
+}

@@ -1,0 +1,139 @@
+//! The statements of the journal: few texts, so that the database keeps them prepared, and few of them, because on SQLite
+//! each one is a change of threads. Places that are left over are filled with what changes nothing.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryTrait, Statement,
+    UpdateMany,
+    sea_query::{Expr, ExprTrait, OnConflict},
+};
+use uuid::Uuid;
+
+use super::log::{Ending, Spent};
+use crate::{
+    db::Tx,
+    runs::table::{Column, Entity},
+    threads::table::message,
+};
+
+/// How many rows go into one statement or one execution.
+const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
+/// The largest of them.
+const MOST: usize = SIZES[SIZES.len() - 1];
+
+/// The smallest size that has room.
+fn size_for(rows: usize) -> usize {
+    SIZES.into_iter().find(|size| rows <= *size).unwrap_or(rows)
+}
+
+/// Ids for a list of one of the usual sizes: the last one is repeated.
+pub(super) fn filled_up(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
+    let mut ids: Vec<Uuid> = ids.collect();
+    if let Some(last) = ids.last().copied() {
+        ids.resize(size_for(ids.len()), last);
+    }
+    ids
+}
+
+/// Writes messages. One that is there already is the same one, so the last may come several times in a statement.
+pub(super) async fn insert_messages(tx: &Tx, rows: &[&message::Model]) -> Result<(), DbErr> {
+    for chunk in rows.chunks(MOST) {
+        let filled = chunk.iter().chain(std::iter::repeat(&chunk[chunk.len() - 1]));
+        let models = filled
+            .take(size_for(chunk.len()))
+            .map(|row| (*row).clone().into_active_model());
+        let insert = message::Entity::insert_many(models).on_conflict(OnConflict::new().do_nothing().to_owned());
+        tx.execute_all([insert.build(tx.get_database_backend())]).await?;
+    }
+    Ok(())
+}
+
+/// What is added to the row of a run.
+#[derive(Clone, Copy)]
+pub(super) struct Spending {
+    pub(super) run_id: Uuid,
+    pub(super) spent: Spent,
+}
+
+/// How the row of a run ends.
+#[derive(Clone, Copy)]
+pub(super) struct Last<'a> {
+    pub(super) spending: Spending,
+    pub(super) ending: &'a Ending,
+    pub(super) sequence: Option<i64>,
+    pub(super) at: DateTime<Utc>,
+}
+
+/// Nobody's run: an update of it changes nothing.
+const NOBODY: Spending = Spending {
+    run_id: Uuid::nil(),
+    spent: Spent {
+        steps: 0,
+        input_tokens: 0,
+        output_tokens: 0,
+        microcredits: 0,
+    },
+};
+
+/// Adds what was spent to the rows of runs.
+pub(super) async fn add(tx: &Tx, spendings: &[Spending]) -> Result<(), DbErr> {
+    update(tx, spendings, NOBODY, |backend, spending| {
+        spend(spending).build(backend)
+    })
+    .await
+}
+
+/// Ends the rows of runs.
+pub(super) async fn end(tx: &Tx, lasts: &[Last<'_>]) -> Result<(), DbErr> {
+    let Some(last) = lasts.last() else { return Ok(()) };
+    let nobody = Last {
+        spending: NOBODY,
+        ..*last
+    };
+    update(tx, lasts, nobody, |backend, last| {
+        let (code, message) = last.ending.error.clone().unzip();
+        spend(&last.spending)
+            .col_expr(Column::Status, Expr::value(last.ending.status))
+            .col_expr(Column::ErrorCode, Expr::value(code))
+            .col_expr(Column::ErrorMessage, Expr::value(message))
+            .col_expr(Column::LastSequence, Expr::value(last.sequence))
+            .col_expr(Column::FinishedAt, Expr::value(last.at))
+            .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
+            .col_expr(Column::LeaseExpiresAt, Expr::value(None::<DateTime<Utc>>))
+            .build(backend)
+    })
+    .await
+}
+
+fn spend(Spending { run_id, spent }: &Spending) -> UpdateMany<Entity> {
+    let add = |column: Column, more: i64| Expr::col(column).add(more);
+    Entity::update_many()
+        .col_expr(Column::Steps, add(Column::Steps, spent.steps.into()))
+        .col_expr(Column::InputTokens, add(Column::InputTokens, spent.input_tokens))
+        .col_expr(Column::OutputTokens, add(Column::OutputTokens, spent.output_tokens))
+        .col_expr(Column::Microcredits, add(Column::Microcredits, spent.microcredits))
+        // What was set aside for the call is given back with its charge.
+        .col_expr(Column::HeldMicrocredits, Expr::value(0_i64))
+        .filter(Column::Id.eq(*run_id))
+}
+
+async fn update<T: Copy>(
+    tx: &Tx,
+    rows: &[T],
+    nobody: T,
+    statement: impl Fn(DbBackend, &T) -> Statement,
+) -> Result<(), DbErr> {
+    let backend = tx.get_database_backend();
+    for chunk in rows.chunks(MOST) {
+        // Only SQLite gets them as one text.
+        let size = if backend == DbBackend::Sqlite {
+            size_for(chunk.len())
+        } else {
+            chunk.len()
+        };
+        let filled = chunk.iter().chain(std::iter::repeat(&nobody)).take(size);
+        tx.execute_all(filled.map(|row| statement(backend, row)).collect::<Vec<_>>())
+            .await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! Who starts a run: the locked account, and the agent that runs which name none use.
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use uuid::Uuid;
+
+use crate::{
+    accounts::{Caller, ensure},
+    agents::version::Pinned,
+    db::Tx,
+    error::{Error, Result},
+};
+
+// One statement for what most starts ask: each one is a change of threads on SQLite.
+const FIND: &str = "SELECT a.tier, g.id AS agent_id, v.id AS version_id, v.model FROM accounts a \
+    LEFT JOIN agents g ON g.account_id = a.id AND g.is_default = TRUE \
+    LEFT JOIN agent_versions v ON v.id = g.current_version_id AND v.account_id = a.id WHERE a.id = $1{lock}";
+
+/// Who starts a run.
+pub(super) struct Asker {
+    /// The name of the account's tier.
+    pub(super) tier: String,
+    /// What the account's default agent is pinned to; not looked for when the start names an agent.
+    pub(super) default_agent: Option<Pinned>,
+}
+
+/// Locks the account of a start, as [`ensure::lock`] does, and finds its default agent when the start names none.
+pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<Asker> {
+    if agent_id.is_some() {
+        let account = ensure::lock(tx, caller.account_id).await?;
+        return Ok(Asker {
+            tier: account.tier,
+            default_agent: None,
+        });
+    }
+    let backend = tx.get_database_backend();
+    let text = match backend {
+        DbBackend::Postgres => FIND.replace("{lock}", " FOR UPDATE OF a"),
+        // The writer lane is the lock.
+        _ => FIND.replace("{lock}", ""),
+    };
+    let statement = Statement::from_sql_and_values(backend, text, [caller.account_id.into()]);
+    let row = tx
+        .query_one_raw(statement)
+        .await?
+        .ok_or_else(|| Error::internal("account", format!("the account {} is gone", caller.account_id)))?;
+    let default_agent = match row.try_get::<Option<Uuid>>("", "agent_id")? {
+        Some(agent_id) => {
+            let version_id: Option<Uuid> = row.try_get("", "version_id")?;
+            let lost = || Error::internal("agent", format!("the agent {agent_id} has lost its version"));
+            Some(Pinned {
+                agent_id,
+                version_id: version_id.ok_or_else(lost)?,
+                model: row.try_get("", "model")?,
+            })
+        }
+        None => None,
+    };
+    Ok(Asker {
+        tier: row.try_get("", "tier")?,
+        default_agent,
+    })
+}
