@@ -116,11 +116,11 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .collect())
 }
 
-// Labels are a JSON list; each database has its own way of looking into one.
+// Labels are a JSON list; each database has its own way of looking into one, and its own mark for a value.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => Expr::cust_with_values("tags @> to_jsonb(ARRAY[$1]::text[])", [tag]),
-        _ => Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = $1)", [tag]),
+        _ => Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", [tag]),
     }
 }
 
