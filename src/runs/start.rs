@@ -163,13 +163,14 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         .or(pinned.as_ref().map(|pinned| pinned.model.as_str()));
     let busy = target.busy(&tx, caller.scope()).await?;
     let ended = decide::make_room(app, &tx, &busy, new.if_busy).await?;
-    let admission = decide::admit(app, &tx, caller.scope(), &plan, asked, &target).await?;
+    let (admission, held_microcredits) = decide::admit(app, &tx, caller, &plan, asked, &target).await?;
     let loaded = began.elapsed();
 
     let now = app.clock.now();
     let run = Run {
         agent_id: pinned.as_ref().map(|pinned| pinned.agent_id),
         agent_version_id: pinned.as_ref().map(|pinned| pinned.version_id),
+        held_microcredits,
         ..admitted(caller, &admission, &target, &new, key, now)
     };
     let first = first_events(&run, &admission, now);
@@ -246,6 +247,7 @@ fn admitted(
         input_tokens: 0,
         output_tokens: 0,
         microcredits: 0,
+        held_microcredits: 0,
         last_sequence: None,
         created_at: now,
         started_at: None,
