@@ -202,6 +202,7 @@ fn started(figures: &mut Figures, name: &str, found: &starts::Found) {
     figures.add(format!("{name}: p50"), "ms", found.p50);
     figures.add(format!("{name}: p99"), "ms", found.p99);
     figures.add(format!("{name}: server CPU/run"), "ms", found.cpu);
+    figures.add(format!("{name}: thread waits/run"), "waits", found.waits);
     figures.add("events of such a run", "events", found.events);
     figures.add("other programs on the machine", "% core", found.used.others);
 }
