@@ -37,6 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     messages
         .btree_map(["."])
         .bytes([".google.api.HttpBody.data", ".runyard.v1.UploadChunkRequest.data"])
+        .enable_type_names()
         .include_file("contract.rs");
     tonic_prost_build::configure()
         .build_server(false)
@@ -56,6 +57,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     tonic_prost_build::configure()
         .build_server(true)
         .build_client(false)
+        .codec_path("crate::wire::codec::PlainText")
         .out_dir(&traits)
         .compile_fds_with_config(files, config)?;
     Ok(())

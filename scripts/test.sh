@@ -36,7 +36,7 @@ else
 fi
 
 echo "── tests on two databases: SQLite (built in) and $postgres"
-cargo test --locked --workspace
+cargo test --locked --workspace --no-fail-fast
 
 echo "── clients in other languages"
 cargo build --locked --bin runyard

@@ -2,14 +2,20 @@
 
 pub mod create;
 pub mod default;
+pub mod delete;
+pub mod icons;
 pub mod list;
 pub mod mcp;
+pub mod rules;
 pub mod table;
 pub mod tools;
+pub mod update;
 pub mod version;
 
 pub use create::{NewAgent, create};
+pub use delete::delete;
 pub use list::{Listing, Order, list, load};
+pub use update::{AgentChange, Change, ContentChange, update};
 
 use table::{agent, version as version_table};
 

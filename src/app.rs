@@ -2,6 +2,8 @@
 
 use std::{ops::Deref, sync::Arc};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     accounts::Accounts,
     clock::Clock,
@@ -44,6 +46,8 @@ pub struct Handles {
     pub sandboxes: Sandboxes,
     /// The models that answer.
     pub llm: Models,
+    /// The process goes down: streams end, nothing new is claimed.
+    pub stopping: CancellationToken,
 }
 
 impl Deref for App {
@@ -72,6 +76,7 @@ impl App {
             llm: Models::new(&config, None)?,
             wake: Wake::default(),
             journal,
+            stopping: CancellationToken::new(),
             hub,
             db,
             clock,

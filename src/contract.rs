@@ -8,7 +8,6 @@ mod generated {
         missing_docs,
         clippy::all,
         clippy::pedantic,
-        clippy::allow_attributes,
         clippy::allow_attributes_without_reason,
         reason = "generated code"
     )]

@@ -136,7 +136,7 @@ impl Db {
     pub async fn begin(&self, name: &'static str) -> Result<Tx> {
         let work = match &self.writer {
             Writer::Lane(lane) => Work::Unit(lane.unit().await?),
-            Writer::Pool(pool) => Work::Transaction(pool.begin().await.map_err(from_db)?),
+            Writer::Pool(pool) => Work::Transaction(pool.begin().await.map_err(Error::from)?),
         };
         Ok(Tx { name, work })
     }
@@ -147,7 +147,7 @@ impl Db {
             .execute_unprepared("SELECT 1")
             .await
             .map(drop)
-            .map_err(from_db)
+            .map_err(Error::from)
     }
 }
 
@@ -184,7 +184,7 @@ impl Tx {
                 .await
                 .map_err(|error| Error::internal("the database could not commit", format!("{name}: {error}"))),
             Work::Transaction(tx) => tx.commit().await.map_err(|error| {
-                let error = from_db(error);
+                let error = Error::from(error);
                 warn!(unit = name, %error, "a unit of work failed to commit");
                 error
             }),
@@ -296,28 +296,24 @@ impl ConnectionTrait for Read {
     }
 }
 
-/// What a database error means: a broken connection is UNAVAILABLE, a lost race CONTENDED, the rest our fault.
-pub fn from_db(error: DbErr) -> Error {
-    let text = error.to_string();
-    match &error {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
-            Error::new(Code::Unavailable, "the database is not available").caused_by(text)
-        }
-        _ if text.contains("deadlock detected") || text.contains("could not serialize") => {
-            Error::new(Code::Contended, "somebody else was faster; try again").caused_by(text)
-        }
-        _ => Error::internal("the database refused", text),
-    }
-}
-
 /// Whether an error says that a unique key exists already.
 pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
+// A broken connection is UNAVAILABLE, a lost race CONTENDED, the rest our fault.
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
-        from_db(error)
+        let text = error.to_string();
+        match error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
+                Self::new(Code::Unavailable, "the database is not available").caused_by(text)
+            }
+            _ if text.contains("deadlock detected") || text.contains("could not serialize") => {
+                Self::new(Code::Contended, "somebody else was faster; try again").caused_by(text)
+            }
+            _ => Self::internal("the database refused", text),
+        }
     }
 }
 

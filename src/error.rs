@@ -82,6 +82,8 @@ codes! {
     PermissionDenied = "PERMISSION_DENIED" => Forbidden,
     /// There is no such agent.
     AgentNotFound = "AGENT_NOT_FOUND" => Missing,
+    /// The agent has no such version.
+    AgentVersionNotFound = "AGENT_VERSION_NOT_FOUND" => Missing,
     /// There is no such thread.
     ThreadNotFound = "THREAD_NOT_FOUND" => Missing,
     /// There is no such project.

@@ -1,5 +1,6 @@
 //! Projects: a workspace and the threads around it. A project has one sandbox, made when it is first needed.
 
+pub mod create;
 pub mod list;
 pub mod sandbox;
 pub mod table;

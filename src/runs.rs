@@ -7,6 +7,7 @@ pub mod claim;
 pub mod finish;
 pub mod journal;
 pub mod list;
+pub mod remove;
 pub mod start;
 pub mod stop;
 pub mod table;

@@ -4,6 +4,7 @@
 //! bubblewrap (`sandbox/bwrap.rs`), files are reached by the host side through `Workspace` (`sandbox/workspace.rs`), which
 //! opens beneath the workspace only. Nothing ever runs unsandboxed.
 
+mod archive;
 mod beneath;
 mod bwrap;
 mod cgroup;
@@ -38,6 +39,7 @@ use crate::{
     config,
     error::{Error, Result},
 };
+pub use archive::Archive;
 use host::Host;
 use start::Cell;
 pub use walk::{Found, Walk, WalkLimits};

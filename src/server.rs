@@ -1,6 +1,6 @@
 //! The one port: binds it, serves every door on it, and goes down in order.
 
-use std::{convert::Infallible, io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
+use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::body::Body;
 use http::Request;
@@ -13,6 +13,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
     signal::unix::{SignalKind, signal},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -46,6 +47,8 @@ const MAX_STREAMS: u32 = 1000;
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 /// The largest headers of a request, in bytes.
 const MAX_HEADERS: u32 = 32 * 1024;
+/// Connections that are open at once; more wait in the backlog.
+const MAX_CONNECTIONS: usize = 8192;
 /// How long accepting pauses when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -55,9 +58,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// What stops a start, in words that say what to do.
 pub async fn serve(config: Config) -> Result<()> {
     let server = Server::open(config).await?;
-    let stopping = CancellationToken::new();
-    tokio::spawn(stop_on_signal(stopping.clone()));
-    server.run(stopping).await
+    tokio::spawn(stop_on_signal(server.app.stopping.clone()));
+    server.run().await
 }
 
 /// A server whose port is bound.
@@ -106,17 +108,18 @@ impl Server {
             .map_err(|error| Error::new(Code::Unavailable, "the port is gone").caused_by(error))
     }
 
-    /// Serves until `stopping`: then it is not ready, claims nothing, and gives open requests and running runs their grace.
+    /// Serves until the app is stopping: then it is not ready, claims nothing, and gives open requests and running runs their grace.
     ///
     /// # Errors
     /// A contract whose rules are in conflict.
-    pub async fn run(self, stopping: CancellationToken) -> Result<()> {
+    pub async fn run(self) -> Result<()> {
         let address = self.address()?;
         let Self {
             app,
             verifier,
             listener,
         } = self;
+        let stopping = app.stopping.clone();
         let (reporter, health) = tonic_health::server::health_reporter();
         reporter
             .set_service_status("", tonic_health::ServingStatus::Serving)
@@ -132,7 +135,7 @@ impl Server {
             .add_service(health)
             .add_service(reflection)
             .add_service(older);
-        let stack = stack::build(&app, verifier, grpc, stopping.clone())?;
+        let stack = stack::build(&app, verifier, grpc)?;
         say_hello(&app, address);
 
         let worker = tokio::spawn(worker::work(app.clone(), stopping.clone()));
@@ -225,13 +228,22 @@ async fn accept(listener: &TcpListener, stack: &stack::Stack, stopping: &Cancell
         .keep_alive_timeout(KEEP_ALIVE.1)
         .max_header_list_size(MAX_HEADERS)
         .adaptive_window(true);
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
+        let next = async {
+            let place = Arc::clone(&places)
+                .acquire_owned()
+                .await
+                .map_err(std::io::Error::other)?;
+            let (stream, _) = listener.accept().await?;
+            Ok::<_, std::io::Error>((stream, place))
+        };
         let accepted = tokio::select! {
             () = stopping.cancelled() => return connections,
-            accepted = listener.accept() => accepted,
+            accepted = next => accepted,
         };
         match accepted {
-            Ok((stream, _)) => connect(stream, stack.clone(), &builder, &connections),
+            Ok((stream, place)) => connect(stream, stack.clone(), &builder, (&connections, place)),
             Err(fault) => {
                 // Out of descriptors, or the peer has gone: waiting is better than spinning.
                 warn!(error = %fault, "could not accept a connection");
@@ -245,7 +257,7 @@ fn connect(
     stream: TcpStream,
     stack: stack::Stack,
     builder: &auto::Builder<TokioExecutor>,
-    connections: &GracefulShutdown,
+    (connections, place): (&GracefulShutdown, OwnedSemaphorePermit),
 ) {
     // A token of a model is a small packet that somebody waits for.
     if let Err(fault) = stream.set_nodelay(true) {
@@ -261,7 +273,7 @@ fn connect(
         if let Err(fault) = connection.await {
             tracing::debug!(error = %fault, "a connection ended badly");
         }
-        Ok::<_, Infallible>(())
+        drop(place);
     });
 }
 

@@ -1,4 +1,5 @@
-//! The sweeper: removes what nothing uses any more. Today that is uploads which no run took within their time.
+//! The sweeper: removes what nothing uses any more: uploads which no run took within their time, deleted agents whose last
+//! run has ended, and what a crash left of a deleted project's files.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,8 +11,10 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{Scope, of},
+    agents,
     app::App,
     error::Result,
+    projects,
     uploads::{
         self,
         table::{Column, Entity},
@@ -19,7 +22,7 @@ use crate::{
 };
 
 /// How often it looks.
-const EVERY: Duration = Duration::from_secs(10 * 60);
+const EVERY: Duration = Duration::from_mins(10);
 /// Uploads that are removed at once.
 const AT_ONCE: u64 = 500;
 
@@ -32,16 +35,45 @@ pub async fn sweep(app: App, stopping: CancellationToken) {
             _ = ticks.tick() => {}
         }
         if let Err(fault) = sweep_once(&app).await {
-            warn!(error = %fault, "could not sweep uploads");
+            warn!(error = %fault, "could not sweep");
         }
     }
 }
 
-/// Removes uploads that are older than they may be, and staged files that have no row.
+/// Sweeps everything once.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn sweep_once(app: &App) -> Result<()> {
+    agents::delete::purge(app, AT_ONCE).await?;
+    workspaces(app).await?;
+    old_uploads(app).await
+}
+
+// A project's row is there before its workspace and goes before it: a workspace without a row is a leftover.
+async fn workspaces(app: &App) -> Result<()> {
+    let Ok(mut folders) = fs::read_dir(projects::sandbox::folder(app)).await else {
+        return Ok(());
+    };
+    let scope = Scope::system("workspaces of deleted projects");
+    while let Ok(Some(folder)) = folders.next_entry().await {
+        let Some(project_id) = folder.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok()) else {
+            continue;
+        };
+        if projects::find(app.db.read(), scope, project_id).await?.is_none() {
+            match projects::sandbox::discard(app, project_id).await {
+                Ok(()) => info!(project = %project_id, "removed the files of a deleted project"),
+                Err(fault) => {
+                    warn!(error = %fault, project = %project_id, "could not remove a deleted project's files")
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+// Uploads that are older than they may be, and staged files that have no row.
+async fn old_uploads(app: &App) -> Result<()> {
     let old = app.clock.now() - uploads::KEPT;
     let scope = Scope::system("uploads that nothing took");
     let forgotten: Vec<Uuid> = of::<Entity>(scope)

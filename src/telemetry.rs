@@ -7,6 +7,7 @@ use std::{
     sync::OnceLock,
 };
 
+use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -43,9 +44,33 @@ pub fn start_logging(filter: &str) -> Result<()> {
     Ok(())
 }
 
+/// Requests by door and HTTP status.
+pub const REQUESTS: &str = "runyard_requests_total";
+/// Seconds until the head of an answer, by door.
+pub const REQUEST_SECONDS: &str = "runyard_request_seconds";
+/// Runs that were started.
+pub const RUNS_STARTED: &str = "runyard_runs_started_total";
+/// Runs that ended, by status.
+pub const RUNS_ENDED: &str = "runyard_runs_ended_total";
+/// Events that were made durable.
+pub const EVENTS: &str = "runyard_events_total";
+/// Runs that are worked on or watched in this process.
+pub const RUNS_LIVE: &str = "runyard_runs_live";
+
 /// Starts collecting metrics.
 pub fn start_metrics() {
-    handle();
+    if handle().is_some() {
+        describe_counter!(REQUESTS, "Requests, by door and HTTP status");
+        describe_histogram!(
+            REQUEST_SECONDS,
+            Unit::Seconds,
+            "Time until the head of an answer, by door"
+        );
+        describe_counter!(RUNS_STARTED, "Runs that were started");
+        describe_counter!(RUNS_ENDED, "Runs that ended, by status");
+        describe_counter!(EVENTS, "Events that were made durable");
+        describe_gauge!(RUNS_LIVE, "Runs that are worked on or watched in this process");
+    }
 }
 
 /// The metrics in the text format of Prometheus; empty when another recorder was there first.

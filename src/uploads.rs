@@ -8,6 +8,7 @@ pub mod place;
 pub mod receive;
 pub mod table;
 pub mod take;
+pub mod write;
 
 use std::path::PathBuf;
 
@@ -16,7 +17,7 @@ use uuid::Uuid;
 use crate::{app::App, error::Result};
 
 /// How long an upload that nothing used is kept.
-pub const KEPT: std::time::Duration = std::time::Duration::from_secs(24 * 60 * 60);
+pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// The file of an upload that was not placed yet.
 pub fn staged(app: &App, upload_id: Uuid) -> PathBuf {

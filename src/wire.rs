@@ -6,6 +6,7 @@
 mod accounts;
 mod agents;
 pub mod caller;
+mod codec;
 pub mod door;
 pub mod files;
 pub mod http;
@@ -33,7 +34,6 @@ use crate::{
 pub(crate) mod traits {
     //! The service traits of the contract, with events as bytes.
     #![expect(
-        clippy::all,
         clippy::pedantic,
         clippy::allow_attributes,
         clippy::allow_attributes_without_reason,

@@ -114,7 +114,9 @@ async fn finish(app: &App, held: &Held, tasks: &TaskTracker) {
         return;
     }
     let left = held.with(|runs| {
-        runs.values().for_each(|tokens| tokens.lost.cancel());
+        for tokens in runs.values() {
+            tokens.lost.cancel();
+        }
         runs.len()
     });
     info!(runs = left, "handing over running runs");

@@ -3,6 +3,7 @@
 //! Applied at start and by `runyard migrate`. A migration that has been released is never changed; a new one is added.
 
 mod m0001_first;
+mod m0003_deleted_agents;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::MigrationTrait;
@@ -13,6 +14,9 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m0001_first::Migration)]
+        vec![
+            Box::new(m0001_first::Migration),
+            Box::new(m0003_deleted_agents::Migration),
+        ]
     }
 }

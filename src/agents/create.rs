@@ -4,26 +4,26 @@ use sea_orm::{EntityTrait, IntoActiveModel, PaginatorTrait};
 
 use super::{
     Agent, default,
+    list::live,
     mcp::{self, Server},
+    rules::{self, json},
     table::{agent, version},
     tools::{self, Settings},
 };
 use crate::{
-    accounts::{Caller, ensure, of},
+    accounts::{Caller, ensure},
     app::App,
-    error::{Error, Result},
+    error::Result,
     id,
     limits::{self, Plan},
 };
 
-/// Characters of a name, at least and at most.
-const NAME: std::ops::RangeInclusive<usize> = 2..=100;
-/// Characters of a description at most.
-const MAX_DESCRIPTION: usize = 2_000;
-/// Characters of a system prompt at most.
-const MAX_PROMPT: usize = 100_000;
-/// Labels at most, and characters of one.
-const MAX_TAGS: (usize, usize) = (20, 50);
+/// The icon of an agent that has none of its own.
+pub(super) const ICON_NAME: &str = "bot";
+/// Its colour.
+pub(super) const ICON_COLOR: &str = "#000000";
+/// Its background.
+pub(super) const ICON_BACKGROUND: &str = "#F3F4F6";
 
 /// What a new agent shall be.
 #[derive(Clone, Debug, Default)]
@@ -70,7 +70,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         tier: app.tiers.load(&account.tier),
         limits: app.config.limits,
     };
-    let count = of::<agent::Entity>(caller.scope()).count(&tx).await?;
+    let count = live(caller.scope()).count(&tx).await?;
     limits::admit_agent(&plan, i64::try_from(count).unwrap_or(i64::MAX))?;
     if new.is_default {
         default::unset(&tx, caller.scope(), now).await?;
@@ -81,9 +81,9 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         account_id: caller.account_id,
         name: new.name,
         description: new.description,
-        icon_name: new.icon_name.unwrap_or_else(|| "bot".to_owned()),
-        icon_color: new.icon_color.unwrap_or_else(|| "#000000".to_owned()),
-        icon_background: new.icon_background.unwrap_or_else(|| "#F3F4F6".to_owned()),
+        icon_name: new.icon_name.unwrap_or_else(|| ICON_NAME.to_owned()),
+        icon_color: new.icon_color.unwrap_or_else(|| ICON_COLOR.to_owned()),
+        icon_background: new.icon_background.unwrap_or_else(|| ICON_BACKGROUND.to_owned()),
         is_default: new.is_default,
         is_public: new.is_public,
         tags: json(&new.tags)?,
@@ -91,6 +91,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         version_count: 1,
         created_at: now,
         updated_at: now,
+        deleted_at: None,
     };
     let first = version::Model {
         id: version_id,
@@ -118,66 +119,18 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
 }
 
 fn check(app: &App, new: &NewAgent) -> Result<Settings> {
-    if new.name.is_empty() {
-        return Err(Error::invalid_field("name", "Agent name is required"));
-    }
-    if !NAME.contains(&new.name.chars().count()) || new.name.trim().is_empty() || new.name.contains('\0') {
-        return Err(Error::invalid_field("name", "Agent name must have 2 to 100 characters"));
-    }
-    at_most("description", new.description.as_deref(), MAX_DESCRIPTION)?;
-    at_most("system_prompt", new.system_prompt.as_deref(), MAX_PROMPT)?;
-    let icon = new.icon_name.as_deref().unwrap_or("bot");
-    if !(1..=64).contains(&icon.len()) || !icon.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
-        return Err(Error::invalid_field(
-            "icon_name",
-            "icon_name must be a name of the icon library, such as \"bot\"",
-        ));
-    }
-    colour("icon_color", new.icon_color.as_deref())?;
-    colour("icon_background", new.icon_background.as_deref())?;
+    let given = |text: &Option<String>, rule: fn(&str) -> Result<()>| text.as_deref().map_or(Ok(()), rule);
+    rules::name(&new.name)?;
+    given(&new.description, rules::description)?;
+    given(&new.system_prompt, rules::system_prompt)?;
+    given(&new.icon_name, rules::icon_name)?;
+    given(&new.icon_color, |value| rules::colour("icon_color", value))?;
+    given(&new.icon_background, |value| rules::colour("icon_background", value))?;
     if let Some(model) = &new.model {
-        app.models.load(model)?;
+        rules::model(app, model)?;
     }
-    let (most, longest) = MAX_TAGS;
-    if new.tags.len() > most
-        || new
-            .tags
-            .iter()
-            .any(|tag| tag.is_empty() || tag.chars().count() > longest || tag.contains('\0'))
-    {
-        return Err(Error::invalid_field(
-            "tags",
-            format!("tags must be at most {most} labels of 1 to {longest} characters"),
-        ));
-    }
+    rules::tags(&new.tags)?;
     mcp::check("configured_mcps", &new.configured_mcps)?;
     mcp::check("custom_mcps", &new.custom_mcps)?;
     tools::merged(new.tools.clone())
-}
-
-fn at_most(field: &'static str, text: Option<&str>, most: usize) -> Result<()> {
-    if text.is_some_and(|text| text.chars().count() > most || text.contains('\0')) {
-        return Err(Error::invalid_field(
-            field,
-            format!("{field} must have at most {most} characters"),
-        ));
-    }
-    Ok(())
-}
-
-fn colour(field: &'static str, value: Option<&str>) -> Result<()> {
-    let fits = |value: &str| {
-        value.len() == 7 && value.starts_with('#') && value[1..].bytes().all(|byte| byte.is_ascii_hexdigit())
-    };
-    if value.is_some_and(|value| !fits(value)) {
-        return Err(Error::invalid_field(
-            field,
-            format!("{field} must be a colour like #6366F1"),
-        ));
-    }
-    Ok(())
-}
-
-fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(value).map_err(|error| Error::internal("agent", error))
 }

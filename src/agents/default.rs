@@ -3,20 +3,16 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
 
-use super::table::agent;
+use super::{list::live, table::agent};
 use crate::{
-    accounts::{Owned, Scope, of},
+    accounts::{Owned, Scope},
     db::Tx,
     error::Result,
 };
 
 /// Unsets the default agent of a scope's account, if there is one.
 pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<()> {
-    let Some(row) = of::<agent::Entity>(scope)
-        .filter(agent::Column::IsDefault.eq(true))
-        .one(tx)
-        .await?
-    else {
+    let Some(row) = live(scope).filter(agent::Column::IsDefault.eq(true)).one(tx).await? else {
         return Ok(());
     };
     agent::Entity::update_many()
@@ -34,8 +30,5 @@ pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<(
 /// # Errors
 /// Those of the database.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<agent::Model>> {
-    Ok(of::<agent::Entity>(scope)
-        .filter(agent::Column::IsDefault.eq(true))
-        .one(db)
-        .await?)
+    Ok(live(scope).filter(agent::Column::IsDefault.eq(true)).one(db).await?)
 }

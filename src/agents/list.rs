@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, ExprTrait, Func, SimpleExpr},
 };
 use uuid::Uuid;
@@ -51,12 +51,17 @@ pub struct Listing {
     pub limit: u64,
 }
 
+/// The agents of a scope that were not deleted: where every query about agents begins.
+pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
+    of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
+}
+
 /// Lists agents with their current versions.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Agent>> {
-    let mut query = of::<agent::Entity>(scope);
+    let mut query = live(scope);
     if !listing.search.is_empty() {
         let escaped = listing
             .search
@@ -111,11 +116,11 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .collect())
 }
 
-// Labels are a JSON list; each database has its own way of looking into one.
+// Labels are a JSON list; each database has its own way of looking into one, and its own mark for a value.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => Expr::cust_with_values("tags @> to_jsonb(ARRAY[$1]::text[])", [tag]),
-        _ => Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = $1)", [tag]),
+        _ => Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", [tag]),
     }
 }
 
@@ -131,9 +136,6 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Re
 
 /// Loads one agent's row.
 pub(super) async fn load_row(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<agent::Model> {
-    let found = of::<agent::Entity>(scope)
-        .filter(agent::Column::Id.eq(agent_id))
-        .one(db)
-        .await?;
+    let found = live(scope).filter(agent::Column::Id.eq(agent_id)).one(db).await?;
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))
 }

@@ -33,6 +33,7 @@ pub struct Server {
     /// The name, unique within its list.
     pub name: String,
     /// How it is reached.
+    #[serde(rename = "type", alias = "transport")]
     pub transport: Transport,
     /// The address of an http or sse server.
     pub url: String,

@@ -40,6 +40,8 @@ pub mod agent {
         pub created_at: DateTime<Utc>,
         /// When it was last changed.
         pub updated_at: DateTime<Utc>,
+        /// When it was deleted; the row stays while unfinished runs need its versions.
+        pub deleted_at: Option<DateTime<Utc>>,
     }
 
     /// Agents are joined by hand.

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    llm::ToolSpec,
+};
 
 /// The tools that every agent has and nobody can switch off.
 pub const CORE_TOOLS: [&str; 6] = ["bash", "read", "write", "edit", "glob", "grep"];
@@ -52,4 +55,32 @@ pub fn merged(asked: Settings) -> Result<Settings> {
         settings.insert(name.to_owned(), Setting { enabled: true });
     }
     Ok(settings)
+}
+
+/// A tool with what an agent says of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offered {
+    /// The tool, as the model is told.
+    pub spec: ToolSpec,
+    /// Whether it is a core tool, always on.
+    pub is_core: bool,
+    /// Whether the agent may use it.
+    pub enabled: bool,
+}
+
+/// The tools that there are, with the settings of a version; a setting for a tool that is not there has no effect.
+pub fn offered(settings: &Settings) -> Vec<Offered> {
+    crate::tools::core()
+        .specs()
+        .into_iter()
+        .map(|spec| {
+            let is_core = CORE_TOOLS.contains(&spec.name.as_str());
+            let is_set = settings.get(&spec.name).is_some_and(|setting| setting.enabled);
+            Offered {
+                enabled: is_core || is_set,
+                is_core,
+                spec,
+            }
+        })
+        .collect()
 }

@@ -1,12 +1,26 @@
-//! Versions: loading the one that a run is pinned to.
+//! Versions of an agent: what one holds, the one that a run is pinned to, and those that there are.
+//!
+//! Numbers begin at 1 and have no gaps: [`add`] is called under the account's lock and takes the next one.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter};
+pub mod activate;
+pub mod compare;
+pub mod create;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::table::{agent, version};
+use super::{
+    mcp::Server,
+    rules::{json, read},
+    table::{agent, version},
+    tools::Settings,
+};
 use crate::{
     accounts::{Scope, of},
+    db::Tx,
     error::{Code, Error, Result},
+    id,
 };
 
 /// What a run is pinned to.
@@ -18,6 +32,29 @@ pub struct Pinned {
     pub version_id: Uuid,
     /// The version's model.
     pub model: String,
+}
+
+/// What decides how an agent runs; a change of it makes a new version.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Content {
+    pub(super) system_prompt: String,
+    pub(super) model: String,
+    pub(super) configured_mcps: Vec<Server>,
+    pub(super) custom_mcps: Vec<Server>,
+    pub(super) tools: Settings,
+}
+
+impl Content {
+    /// What a version holds.
+    pub(super) fn of(row: &version::Model) -> Result<Self> {
+        Ok(Self {
+            system_prompt: row.system_prompt.clone(),
+            model: row.model.clone(),
+            configured_mcps: read(&row.configured_mcps)?,
+            custom_mcps: read(&row.custom_mcps)?,
+            tools: read(&row.tools)?,
+        })
+    }
 }
 
 /// The current version of the agent asked for, or of the account's default agent; nothing when neither is there.
@@ -47,14 +84,83 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
     found.ok_or_else(|| Error::internal("agent", format!("the agent {} has lost its version", row.id)))
 }
 
-/// The version that a run is pinned to.
+/// The version that a run is pinned to, also when its agent was deleted meanwhile.
 ///
 /// # Errors
-/// `AGENT_NOT_FOUND`, when the agent was deleted meanwhile.
+/// `AGENT_NOT_FOUND`, when the version is gone.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, version_id: Uuid) -> Result<version::Model> {
     let found = of::<version::Entity>(scope)
         .filter(version::Column::Id.eq(version_id))
         .one(db)
         .await?;
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))
+}
+
+/// One version of an agent.
+///
+/// # Errors
+/// `AGENT_VERSION_NOT_FOUND`, also for a version of another agent.
+pub async fn load_of(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    agent_id: Uuid,
+    version_id: Uuid,
+) -> Result<version::Model> {
+    let found = of::<version::Entity>(scope)
+        .filter(version::Column::AgentId.eq(agent_id))
+        .filter(version::Column::Id.eq(version_id))
+        .one(db)
+        .await?;
+    found.ok_or_else(|| Error::new(Code::AgentVersionNotFound, "Agent version not found"))
+}
+
+/// The versions of an agent, newest first; those before a number, when one is given.
+///
+/// # Errors
+/// Those of the database.
+pub async fn list(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    agent_id: Uuid,
+    before: Option<i32>,
+    limit: u64,
+) -> Result<Vec<version::Model>> {
+    let mut query = of::<version::Entity>(scope).filter(version::Column::AgentId.eq(agent_id));
+    if let Some(before) = before {
+        query = query.filter(version::Column::Number.lt(before));
+    }
+    Ok(query
+        .order_by_desc(version::Column::Number)
+        .limit(limit)
+        .all(db)
+        .await?)
+}
+
+/// Writes the next version of an agent and makes it the current one; the caller holds the account's lock and writes the
+/// agent's row.
+pub(super) async fn add(
+    tx: &Tx,
+    row: &mut agent::Model,
+    content: &Content,
+    now: DateTime<Utc>,
+) -> Result<version::Model> {
+    let added = version::Model {
+        id: id::new(),
+        agent_id: row.id,
+        account_id: row.account_id,
+        number: row.version_count + 1,
+        system_prompt: content.system_prompt.clone(),
+        model: content.model.clone(),
+        configured_mcps: json(&content.configured_mcps)?,
+        custom_mcps: json(&content.custom_mcps)?,
+        tools: json(&content.tools)?,
+        created_at: now,
+        updated_at: now,
+    };
+    version::Entity::insert(added.clone().into_active_model())
+        .exec_without_returning(tx)
+        .await?;
+    row.current_version_id = added.id;
+    row.version_count = added.number;
+    Ok(added)
 }

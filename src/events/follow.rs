@@ -14,7 +14,10 @@ use super::{
     hub::{Rest, Ring},
     table,
 };
-use crate::{app::App, error::Result};
+use crate::{
+    app::App,
+    error::{Code, Error, Result},
+};
 
 /// Events that are read from the table at once.
 const PAGE: u64 = 256;
@@ -83,6 +86,10 @@ impl Follower {
                     self.ready = page.into();
                     return Ok(());
                 }
+                // Every run has a first event: one without any was deleted with its thread.
+                if table::last_sequence(self.app.db.read(), self.run_id).await? == 0 {
+                    return Err(Error::new(Code::RunNotFound, "Agent run not found"));
+                }
             }
         }
         let poll = if self.app.db.is_private() {
@@ -90,8 +97,12 @@ impl Follower {
         } else {
             POLL_SHARED
         };
-        if timeout(poll, self.newest.changed()).await.is_err() {
-            self.look_in_table = true;
+        tokio::select! {
+            // When the process goes down, a stream ends with a failure that says so: its reader comes back with its cursor.
+            () = self.app.stopping.cancelled() => {
+                return Err(Error::new(Code::Unavailable, "the server is going down; come back with your cursor"));
+            }
+            heard = timeout(poll, self.newest.changed()) => self.look_in_table = heard.is_err(),
         }
         Ok(())
     }

@@ -1,6 +1,9 @@
 //! The sandbox of a project: its row is made on demand, its folder after that.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -94,6 +97,27 @@ async fn create(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Model> 
     Ok(row)
 }
 
+/// Where the workspaces lie, each under its project's id.
+pub fn folder(app: &App) -> PathBuf {
+    app.config.data_dir.join("workspaces")
+}
+
+/// Removes the workspace of a project that has no row any more.
+///
+/// # Errors
+/// Those of the file system.
+pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
+    let place = Place {
+        folder: folder(app).join(project_id.to_string()),
+        // Whoever owned it, it goes.
+        number: 0,
+    };
+    let sandboxes = app.sandboxes.clone();
+    tokio::task::spawn_blocking(move || sandboxes.discard(&place))
+        .await
+        .map_err(|error| Error::internal("sandbox", error))?
+}
+
 /// Opens a sandbox; its folder is made when it is not there.
 ///
 /// # Errors
@@ -101,7 +125,7 @@ async fn create(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Model> 
 pub async fn open(app: &App, row: &Model) -> Result<Sandbox> {
     let number = u32::try_from(row.number).map_err(|error| Error::internal("sandbox", error))?;
     let place = Place {
-        folder: app.config.data_dir.join("workspaces").join(row.project_id.to_string()),
+        folder: folder(app).join(row.project_id.to_string()),
         number,
     };
     let sandboxes = app.sandboxes.clone();

@@ -29,7 +29,7 @@ use crate::{
     events::{self, Stored, table as event_table},
     id,
     limits::{Admission, Plan},
-    projects,
+    projects, telemetry,
     threads::{
         NewMessage,
         messages::{self, Belongs},
@@ -44,7 +44,7 @@ pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
 /// Characters of a request key at most.
 pub const MAX_KEY: usize = 255;
 /// How long a request key finds its run.
-const KEY_LIVES: Duration = Duration::from_secs(24 * 60 * 60);
+const KEY_LIVES: Duration = Duration::from_hours(24);
 
 /// What happens when the thread already has a running run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -199,6 +199,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         place(app, caller, &run).await;
     }
     app.wake.run_queued();
+    metrics::counter!(telemetry::RUNS_STARTED).increment(1);
     let timing = Timing {
         load: loaded,
         write: written.saturating_sub(loaded),

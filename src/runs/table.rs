@@ -19,6 +19,18 @@ pub enum Status {
     Stopped = 4,
 }
 
+impl Status {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Stopped => "stopped",
+        }
+    }
+}
+
 impl From<Status> for RunStatus {
     fn from(status: Status) -> Self {
         match status {

@@ -36,8 +36,8 @@ const SETTINGS: &[&str] = &[
     "matplotlibrc",
     "mime.types",
 ];
-/// The first process: it waits for the script's shell and for orphans. bubblewrap's own would do the same, but outside
-/// the seccomp filter, and a command can write to the memory of any process of its uid.
+/// The first process: it sets the last limits, and waits for the script's shell and for orphans. bubblewrap's own would
+/// only wait, and would keep a descriptor that is none of the command's business.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 /// The world of one command.

@@ -45,13 +45,19 @@ pub struct Host {
     pub spawner: Spawner,
     /// The first uid of the projects; none when the service is not root and all share its own.
     uid_base: Option<u32>,
-    /// Where workspaces are laid over, when the service may mount.
-    carry_over: Option<PathBuf>,
     filters: Filters,
-    /// The program and its version, or what is wrong.
-    bwrap: Result<(PathBuf, String), String>,
+    /// bubblewrap, or what is wrong; looked for by the first who needs it, so that the service starts without waiting.
+    bwrap: OnceLock<Result<Bwrap, String>>,
     /// Whether it can make a sandbox here.
     works: OnceLock<Result<(), String>>,
+}
+
+/// The bubblewrap of this host.
+struct Bwrap {
+    path: PathBuf,
+    version: String,
+    /// Where workspaces are laid over, when the service may mount.
+    carry_over: Option<PathBuf>,
 }
 
 impl Host {
@@ -68,17 +74,15 @@ impl Host {
             );
             return Err(Error::invalid_field("sandbox.uid_base", range));
         }
-        let mut host = Self {
+        let host = Self {
             config: config.clone(),
             cgroups: Cgroups::detect(),
             spawner: Spawner::start()?,
             uid_base,
-            carry_over: None,
             filters: Filters::compile()?,
-            bwrap: Err(String::new()),
+            bwrap: OnceLock::new(),
             works: OnceLock::new(),
         };
-        host.find_bwrap();
         host.check_reach(data_dir)?;
         Ok(host)
     }
@@ -125,12 +129,12 @@ impl Host {
     }
 
     fn untried_layout<'a>(&'a self, workspace: Option<&'a Path>) -> Result<Layout<'a>, &'a String> {
-        let (bwrap, _) = self.bwrap.as_ref()?;
+        let bwrap = self.bwrap()?;
         Ok(Layout {
-            bwrap,
+            bwrap: &bwrap.path,
             root: self.config.rootfs.as_deref().unwrap_or(Path::new("/")),
             workspace,
-            carry_over: self.carry_over.as_deref(),
+            carry_over: bwrap.carry_over.as_deref(),
             tmp_bytes: self.config.tmp_bytes,
             room: Room::Free,
             max_processes: self.max_processes(),
@@ -142,8 +146,14 @@ impl Host {
     pub fn facts(&self) -> Vec<String> {
         let config = &self.config;
         let mut facts = Vec::new();
-        match (self.layout(None), &self.bwrap) {
-            (Ok(_), Ok((path, version))) => facts.push(format!("{version} at {} makes the sandboxes", path.display())),
+        match (self.layout(None), self.bwrap()) {
+            (Ok(_), Ok(bwrap)) => {
+                facts.push(format!(
+                    "{} at {} makes the sandboxes",
+                    bwrap.version,
+                    bwrap.path.display()
+                ));
+            }
             (Err(error), _) => facts.push(error.message().to_owned()),
             (Ok(_), Err(_)) => {}
         }
@@ -169,34 +179,39 @@ impl Host {
         facts
     }
 
-    fn find_bwrap(&mut self) {
-        let Some(path) = find_program(&self.config.bwrap) else {
-            self.bwrap = Err(format!(
+    fn bwrap(&self) -> Result<&Bwrap, &String> {
+        self.bwrap.get_or_init(|| self.find_bwrap()).as_ref()
+    }
+
+    fn find_bwrap(&self) -> Result<Bwrap, String> {
+        let path = find_program(&self.config.bwrap).ok_or_else(|| {
+            format!(
                 "there is no {}; install bubblewrap {}.{} or newer (Debian, Ubuntu: apt-get install bubblewrap) and restart",
                 self.config.bwrap.display(),
                 OLDEST.0,
                 OLDEST.1
-            ));
-            return;
-        };
+            )
+        })?;
         // Asked as a project would ask, which also shows whether folders can be carried over.
         let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
         let target = target.filter(|_| self.uid_base.is_some());
-        let with_carry = target
+        let carried = target
             .as_ref()
             .and_then(|target| self.version(&path, Some(target)).ok());
-        if with_carry.is_some() {
-            self.carry_over = target;
-        }
-        let version = with_carry.map_or_else(|| self.version(&path, None), Ok);
-        self.bwrap = match version {
-            Ok(version) if parse_version(&version).is_some_and(|version| version >= OLDEST) => Ok((path, version)),
+        let carry_over = target.filter(|_| carried.is_some());
+        let version = carried.map_or_else(|| self.version(&path, None), Ok);
+        match version {
+            Ok(version) if parse_version(&version).is_some_and(|version| version >= OLDEST) => Ok(Bwrap {
+                path,
+                version,
+                carry_over,
+            }),
             Ok(version) => Err(format!(
                 "{version} is too old; {}.{} or newer is needed",
                 OLDEST.0, OLDEST.1
             )),
             Err(error) => Err(format!("{} cannot be run: {error}", path.display())),
-        };
+        }
     }
 
     fn version(&self, bwrap: &Path, carry_over: Option<&PathBuf>) -> io::Result<String> {
@@ -246,11 +261,8 @@ impl Host {
     /// Whether the projects' uids get to their workspaces and programs.
     fn check_reach(&self, data_dir: &Path) -> Result<()> {
         let Some(base) = self.uid_base else { return Ok(()) };
-        if self.bwrap.is_err() {
-            return Ok(());
-        }
-        if self.carry_over.is_none()
-            && let Some(closed) = closed_folder(data_dir)
+        if let Some(closed) = closed_folder(data_dir)
+            && self.bwrap().is_ok_and(|bwrap| bwrap.carry_over.is_none())
         {
             return Err(Error::invalid_field(
                 "data_dir",

@@ -1,6 +1,9 @@
 //! How a finished upload gets into its workspace: moved, never copied, and only after it was handed over.
 
-use std::{os::unix::ffi::OsStrExt, path::Path};
+use std::{
+    os::{fd::OwnedFd, unix::ffi::OsStrExt},
+    path::Path,
+};
 
 use rustix::{
     fs::{CWD, Mode, OFlags, RenameFlags},
@@ -10,7 +13,7 @@ use rustix::{
 use super::{
     beneath::{Root, look, metadata, refusal, relative, shown},
     name::{clean_name, numbered},
-    workspace::{FileKind, Workspace},
+    workspace::{FileKind, Workspace, is_temporary, split},
 };
 use crate::error::{Code, Error, Result};
 
@@ -64,11 +67,43 @@ impl Workspace {
         Err(Error::new(Code::Conflict, format!("there is a file {name:?} already")))
     }
 
+    /// Moves a finished upload to a path, in the place of the file or link that was there: readers see the old content or
+    /// the new, and a link is replaced, never followed. Makes parent folders.
+    ///
+    /// # Errors
+    /// `INVALID_REQUEST` for a path that cannot be a file; `UPLOAD_NOT_FOUND` when the upload is gone.
+    pub fn place_at(&self, host_file: &Path, path: &str) -> Result<()> {
+        let path = relative(path)?;
+        let (parent, name) = split(&path)?;
+        if path.split('/').any(|part| is_temporary(part.as_bytes())) {
+            return Err(Error::invalid_field(
+                "path",
+                format!("{path:?} is a name that the service keeps for itself"),
+            ));
+        }
+        let root = self.root()?;
+        let folder = self.make_folders(&root, parent)?;
+        let mode = match look(&folder, name.as_bytes()).map(|stat| metadata(&stat)) {
+            Ok(found) if found.kind == FileKind::Folder => return Err(refusal(path.as_bytes(), Errno::ISDIR)),
+            Ok(found) if found.kind == FileKind::File => Mode::from_raw_mode(found.mode & 0o777),
+            _ => Mode::from_raw_mode(0o644),
+        };
+        let file = match open_upload(host_file) {
+            Err(Errno::NOENT) => return Err(Error::new(Code::UploadNotFound, "Upload not found")),
+            opened => opened.map_err(failed)?,
+        };
+        rustix::fs::fchmod(&file, mode).map_err(failed)?;
+        self.hand_over(&file).map_err(failed)?;
+        rustix::fs::renameat(CWD, host_file, &folder, name).map_err(|errno| match errno {
+            // A folder came there meanwhile.
+            Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => refusal(path.as_bytes(), Errno::ISDIR),
+            errno => failed(errno),
+        })
+    }
+
     /// Moves a file in unless the name is taken. It is handed over while it is still out of the project's reach.
     fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> Result<bool> {
-        let failed = |errno| Error::internal("the upload cannot be moved into the workspace", errno);
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = rustix::fs::openat(CWD, host_file, flags, Mode::empty()).map_err(failed)?;
+        let file = open_upload(host_file).map_err(failed)?;
         let stat = rustix::fs::fstat(&file).map_err(failed)?;
         if metadata(&stat).kind != FileKind::File {
             return Err(Error::invalid(format!(
@@ -84,6 +119,15 @@ impl Workspace {
             Err(errno) => Err(failed(errno)),
         }
     }
+}
+
+fn open_upload(host_file: &Path) -> rustix::io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(CWD, host_file, flags, Mode::empty())
+}
+
+fn failed(errno: Errno) -> Error {
+    Error::internal("the upload cannot be moved into the workspace", errno)
 }
 
 fn candidates(name: &str) -> impl Iterator<Item = String> {

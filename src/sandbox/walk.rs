@@ -102,6 +102,13 @@ impl Walk {
     }
 }
 
+impl Found {
+    /// The path as its bytes are.
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+}
+
 impl Iterator for Walk {
     type Item = Found;
 

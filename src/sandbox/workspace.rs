@@ -255,6 +255,26 @@ impl Workspace {
         removed.map_err(|errno| refusal(path.as_bytes(), errno))
     }
 
+    /// Removes a file, a link, or an empty folder.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND`; CONFLICT for a folder with something in it; `INVALID_REQUEST` for the workspace itself.
+    pub fn remove_one(&self, path: &str) -> Result<()> {
+        let path = relative(path)?;
+        let (parent, name) = split(&path)?;
+        let refused = |errno| refusal(path.as_bytes(), errno);
+        let folder = self.root()?.open_folder(parent).map_err(refused)?;
+        match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
+            Err(Errno::ISDIR) => match rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR) {
+                Err(Errno::NOTEMPTY | Errno::EXIST) => {
+                    Err(Error::new(Code::Conflict, format!("the folder {path:?} is not empty")))
+                }
+                answer => answer.map_err(refused),
+            },
+            answer => answer.map_err(refused),
+        }
+    }
+
     /// What the workspace holds.
     ///
     /// # Errors
@@ -290,7 +310,7 @@ impl Workspace {
     }
 
     /// Opens a folder and makes the parts of its path that are missing, each the project's own.
-    fn make_folders(&self, root: &Root, path: &str) -> Result<OwnedFd> {
+    pub(super) fn make_folders(&self, root: &Root, path: &str) -> Result<OwnedFd> {
         let refused = |errno| match errno {
             Errno::NOTDIR => Error::invalid_field("path", format!("a part of {path:?} is a file, not a folder")),
             errno => refusal(path.as_bytes(), errno),
@@ -331,7 +351,7 @@ pub(super) fn is_temporary(name: &[u8]) -> bool {
     name.starts_with(TEMPORARY.as_bytes())
 }
 
-fn split(path: &str) -> Result<(&str, &str)> {
+pub(super) fn split(path: &str) -> Result<(&str, &str)> {
     match path.rsplit_once('/') {
         Some(parts) => Ok(parts),
         None if path.is_empty() => Err(Error::invalid_field(

@@ -1,6 +1,13 @@
 //! The name that an upload gets in the workspace: always one plain file name, whatever the client sent.
+//!
+//! Names are in Unicode's form NFC: a name that is spelled in two ways is one name, so that no upload takes the place of
+//! another one, or looks like it, by its spelling.
 
 use std::collections::BTreeSet;
+
+use unicode_normalization::UnicodeNormalization;
+
+use crate::error::{Error, Result};
 
 /// Bytes of a name at most; leaves room for a suffix within the file system's 255.
 const MAX_BYTES: usize = 200;
@@ -13,8 +20,8 @@ pub fn sanitise(given: &str) -> String {
         .find(|part| !part.trim_matches(['.', ' ']).is_empty())
         .unwrap_or("");
     let mut name: String = last
-        .chars()
-        .filter(|letter| !letter.is_control() && !is_direction(*letter))
+        .nfc()
+        .filter(|letter| !letter.is_control() && !is_invisible(*letter))
         .map(|letter| if "<>:\"|?*".contains(letter) { '_' } else { letter })
         .collect();
     while name.ends_with(['.', ' ']) {
@@ -27,7 +34,7 @@ pub fn sanitise(given: &str) -> String {
         format!("_{plain}")
     };
     if plain.is_empty() || plain == "_" {
-        plain = "file".to_owned();
+        "file".clone_into(&mut plain);
     }
     cut(&plain)
 }
@@ -48,9 +55,26 @@ pub fn free(name: &str, taken: &BTreeSet<String>) -> String {
     }
 }
 
-// Marks that turn the direction of text make `exe.csv` out of `vsc.exe`.
-fn is_direction(letter: char) -> bool {
-    matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}')
+/// The one spelling of a name, for comparing it with others.
+pub fn canonical(name: &str) -> String {
+    name.nfc().collect()
+}
+
+/// The path that a client names for a file, in its one spelling.
+///
+/// # Errors
+/// INVALID_REQUEST for what nobody could see in a path; what is wrong with it otherwise the workspace says.
+pub fn path(given: &str) -> Result<String> {
+    if given.chars().any(|letter| letter.is_control() || is_invisible(letter)) {
+        let message = "path must not contain control characters and invisible ones";
+        return Err(Error::invalid_field("path", message));
+    }
+    Ok(canonical(given))
+}
+
+// Marks that turn the direction of text make `exe.csv` out of `vsc.exe`; others make two names look the same.
+fn is_invisible(letter: char) -> bool {
+    matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 fn cut(name: &str) -> String {
@@ -97,11 +121,14 @@ mod tests {
             ("x\u{202e}vsc.exe", "xvsc.exe"),
             ("a:b?.txt", "a_b_.txt"),
             ("dir/", "dir"),
+            ("%2e%2e%2f", "%2e%2e%2f"),
+            ("u\u{308}ber.txt", "\u{fc}ber.txt"),
+            ("a\u{200b}b.txt", "ab.txt"),
         ] {
             assert_eq!(sanitise(given), plain, "{given:?}");
         }
         let long = format!("{}.csv", "ä".repeat(400));
-        assert!(sanitise(&long).len() <= MAX_BYTES && sanitise(&long).ends_with(".csv"));
+        assert!(sanitise(&long).len() <= MAX_BYTES && sanitise(&long).rsplit('.').next() == Some("csv"));
     }
 
     #[test]

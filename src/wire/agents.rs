@@ -1,15 +1,19 @@
 //! `AgentService`: messages in, one verb, messages out.
 
-use std::collections::BTreeMap;
+mod asked;
+mod shown;
 
 use tonic::{Request, Response, Status};
+use uuid::Uuid;
 
-use super::{caller, later, page::Page, traits::runyard::v1::agent_service_server::AgentService};
+use super::{caller, page::Page, traits::runyard::v1::agent_service_server::AgentService};
 use crate::{
-    agents::{self, Agent, Listing, NewAgent, Order, mcp, tools},
+    agents::{
+        self, Listing, Order, icons, rules, tools,
+        version::{self, activate},
+    },
     app::App,
     error::{Error, Result},
-    events::timestamp,
     id, v1,
 };
 
@@ -23,11 +27,11 @@ pub struct Agents {
 impl AgentService for Agents {
     async fn create_agent(&self, request: Request<v1::CreateAgentRequest>) -> Result<Response<v1::Agent>, Status> {
         let caller = caller::of(&request)?;
-        let new = new_agent(request.into_inner())?;
+        let new = asked::new_agent(request.into_inner())?;
         let app = self.app.clone();
         let made = super::finish(async move { agents::create(&app, &caller, new).await });
         let agent = made.await.map_err(|error| error.doing("Failed to create agent"))?;
-        Ok(Response::new(shown(agent)?))
+        Ok(Response::new(shown::agent(agent)?))
     }
 
     async fn list_agents(
@@ -56,7 +60,7 @@ impl AgentService for Agents {
         let mut rows = agents::list(self.app.db.read(), caller.scope(), &listing).await?;
         let next = offset + page.size as u64;
         let next_page_token = page.cut(&mut rows, |_| next.to_be_bytes().to_vec());
-        let agents = rows.into_iter().map(shown).collect::<Result<_>>()?;
+        let agents = rows.into_iter().map(shown::agent).collect::<Result<_>>()?;
         Ok(Response::new(v1::ListAgentsResponse {
             agents,
             next_page_token,
@@ -67,72 +71,151 @@ impl AgentService for Agents {
         let caller = caller::of(&request)?;
         let agent_id = id::parse("agent_id", &request.get_ref().agent_id)?;
         let agent = agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
-        Ok(Response::new(shown(agent)?))
+        Ok(Response::new(shown::agent(agent)?))
     }
 
     async fn update_agent(&self, request: Request<v1::UpdateAgentRequest>) -> Result<Response<v1::Agent>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let agent_id = id::parse("agent_id", &asked.agent_id)?;
+        let change = asked::change(asked)?;
+        let app = self.app.clone();
+        let agent = super::finish(async move { agents::update(&app, &caller, agent_id, change).await }).await?;
+        Ok(Response::new(shown::agent(agent)?))
     }
 
     async fn delete_agent(&self, request: Request<v1::DeleteAgentRequest>) -> Result<Response<()>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let agent_id = id::parse("agent_id", &request.get_ref().agent_id)?;
+        let app = self.app.clone();
+        super::finish(async move { agents::delete(&app, &caller, agent_id).await }).await?;
+        Ok(Response::new(()))
     }
 
     async fn generate_agent_icon(
         &self,
         request: Request<v1::GenerateAgentIconRequest>,
     ) -> Result<Response<v1::GenerateAgentIconResponse>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let icon = icons::generate(&self.app, &caller, &request.get_ref().name).await?;
+        Ok(Response::new(v1::GenerateAgentIconResponse {
+            icon_name: icon.name,
+            icon_color: icon.color,
+            icon_background: icon.background,
+        }))
     }
 
     async fn list_agent_versions(
         &self,
         request: Request<v1::ListAgentVersionsRequest>,
     ) -> Result<Response<v1::ListAgentVersionsResponse>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let agent_id = id::parse("agent_id", &asked.agent_id)?;
+        let query = format!("agent versions {agent_id}");
+        let page = Page::read(&caller, &query, asked.page_size, &asked.page_token)?;
+        let db = self.app.db.read();
+        let agent = agents::load(db, caller.scope(), agent_id).await?;
+        let before = page.before()?;
+        let mut rows = version::list(db, caller.scope(), agent_id, before, page.limit()).await?;
+        let next_page_token = page.cut(&mut rows, |row| row.number.to_be_bytes().to_vec());
+        let current = agent.row.current_version_id;
+        let versions = rows
+            .into_iter()
+            .map(|row| shown::version(row, current))
+            .collect::<Result<_>>()?;
+        Ok(Response::new(v1::ListAgentVersionsResponse {
+            versions,
+            next_page_token,
+        }))
     }
 
     async fn create_agent_version(
         &self,
         request: Request<v1::CreateAgentVersionRequest>,
     ) -> Result<Response<v1::AgentVersion>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let agent_id = id::parse("agent_id", &asked.agent_id)?;
+        let change = asked::new_version(asked)?;
+        let app = self.app.clone();
+        let made = super::finish(async move { version::create::create(&app, &caller, agent_id, change).await }).await?;
+        let current = made.id;
+        Ok(Response::new(shown::version(made, current)?))
     }
 
     async fn get_agent_version(
         &self,
         request: Request<v1::GetAgentVersionRequest>,
     ) -> Result<Response<v1::AgentVersion>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let (agent_id, version_id) = pair(&asked.agent_id, &asked.version_id)?;
+        let db = self.app.db.read();
+        let agent = agents::load(db, caller.scope(), agent_id).await?;
+        let row = version::load_of(db, caller.scope(), agent_id, version_id).await?;
+        Ok(Response::new(shown::version(row, agent.row.current_version_id)?))
     }
 
     async fn activate_agent_version(
         &self,
         request: Request<v1::ActivateAgentVersionRequest>,
     ) -> Result<Response<v1::Agent>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let (agent_id, version_id) = pair(&asked.agent_id, &asked.version_id)?;
+        let app = self.app.clone();
+        let activated = async move { activate::activate(&app, &caller, agent_id, version_id).await };
+        Ok(Response::new(shown::agent(super::finish(activated).await?)?))
     }
 
     async fn rollback_agent_version(
         &self,
         request: Request<v1::RollbackAgentVersionRequest>,
     ) -> Result<Response<v1::Agent>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let (agent_id, version_id) = pair(&asked.agent_id, &asked.version_id)?;
+        let app = self.app.clone();
+        let rolled_back = async move { activate::rollback(&app, &caller, agent_id, version_id).await };
+        Ok(Response::new(shown::agent(super::finish(rolled_back).await?)?))
     }
 
     async fn compare_agent_versions(
         &self,
         request: Request<v1::CompareAgentVersionsRequest>,
     ) -> Result<Response<v1::CompareAgentVersionsResponse>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let (agent_id, version_id) = pair(&asked.agent_id, &asked.version_id)?;
+        let other_id = id::parse("other_version_id", &asked.other_version_id)?;
+        let db = self.app.db.read();
+        let current = agents::load(db, caller.scope(), agent_id).await?.row.current_version_id;
+        let one = version::load_of(db, caller.scope(), agent_id, version_id).await?;
+        let other = version::load_of(db, caller.scope(), agent_id, other_id).await?;
+        let differences = version::compare::compare(&one, &other)?;
+        Ok(Response::new(v1::CompareAgentVersionsResponse {
+            version: Some(shown::version(one, current)?),
+            other_version: Some(shown::version(other, current)?),
+            differences: differences.into_iter().map(shown::difference).collect(),
+        }))
     }
 
     async fn list_agent_tools(
         &self,
         request: Request<v1::ListAgentToolsRequest>,
     ) -> Result<Response<v1::ListAgentToolsResponse>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let agent_id = id::parse("agent_id", &request.get_ref().agent_id)?;
+        let agent = agents::load(self.app.db.read(), caller.scope(), agent_id).await?;
+        let settings = rules::read(&agent.version.tools)?;
+        let tools = tools::offered(&settings).into_iter().map(shown::tool).collect();
+        Ok(Response::new(v1::ListAgentToolsResponse { tools }))
     }
+}
+
+fn pair(agent_id: &str, version_id: &str) -> Result<(Uuid, Uuid)> {
+    Ok((id::parse("agent_id", agent_id)?, id::parse("version_id", version_id)?))
 }
 
 fn order(text: &str) -> Result<Order> {
@@ -151,133 +234,4 @@ fn order(text: &str) -> Result<Order> {
             "order_by must be created_at, updated_at or name, with desc after it or not",
         )),
     }
-}
-
-fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
-    Ok(NewAgent {
-        name: asked.name,
-        description: asked.description,
-        is_default: asked.is_default,
-        is_public: asked.is_public,
-        icon_name: asked.icon_name,
-        icon_color: asked.icon_color,
-        icon_background: asked.icon_background,
-        system_prompt: asked.system_prompt,
-        model: asked.model,
-        configured_mcps: servers("configured_mcps", asked.configured_mcps)?,
-        custom_mcps: servers("custom_mcps", asked.custom_mcps)?,
-        tools: asked
-            .agentpress_tools
-            .into_iter()
-            .map(|(name, setting)| {
-                (
-                    name,
-                    tools::Setting {
-                        enabled: setting.enabled,
-                    },
-                )
-            })
-            .collect(),
-        tags: asked.tags,
-    })
-}
-
-fn servers(field: &'static str, asked: Vec<v1::McpServer>) -> Result<Vec<mcp::Server>> {
-    let server = |server: v1::McpServer| {
-        let transport = match server.r#type() {
-            v1::McpTransport::Http => mcp::Transport::Http,
-            v1::McpTransport::Sse => mcp::Transport::Sse,
-            v1::McpTransport::Stdio => mcp::Transport::Stdio,
-            v1::McpTransport::Unspecified => {
-                return Err(Error::invalid_field(
-                    field,
-                    format!("{field}: type must be http, sse or stdio"),
-                ));
-            }
-        };
-        Ok(mcp::Server {
-            name: server.name,
-            transport,
-            url: server.url,
-            command: server.command,
-            args: server.args,
-            headers: server.headers,
-            enabled_tools: server.enabled_tools,
-        })
-    };
-    asked.into_iter().map(server).collect()
-}
-
-fn shown_servers(stored: &serde_json::Value) -> Result<Vec<v1::McpServer>> {
-    let servers: Vec<mcp::Server> = read(stored)?;
-    let shown = |server: mcp::Server| v1::McpServer {
-        name: server.name,
-        r#type: match server.transport {
-            mcp::Transport::Http => v1::McpTransport::Http,
-            mcp::Transport::Sse => v1::McpTransport::Sse,
-            mcp::Transport::Stdio => v1::McpTransport::Stdio,
-        }
-        .into(),
-        url: server.url,
-        command: server.command,
-        args: server.args,
-        headers: server.headers,
-        enabled_tools: server.enabled_tools,
-    };
-    Ok(servers.into_iter().map(shown).collect())
-}
-
-fn shown(agent: Agent) -> Result<v1::Agent> {
-    let Agent { row, version } = agent;
-    let settings: tools::Settings = read(&version.tools)?;
-    let agentpress_tools: BTreeMap<_, _> = settings
-        .into_iter()
-        .map(|(name, setting)| {
-            (
-                name,
-                v1::ToolSetting {
-                    enabled: setting.enabled,
-                },
-            )
-        })
-        .collect();
-    let configured_mcps = shown_servers(&version.configured_mcps)?;
-    let custom_mcps = shown_servers(&version.custom_mcps)?;
-    let current_version = v1::AgentVersion {
-        version_id: version.id.to_string(),
-        agent_id: version.agent_id.to_string(),
-        version_number: version.number,
-        version_name: format!("v{}", version.number),
-        system_prompt: version.system_prompt,
-        model: version.model,
-        configured_mcps: configured_mcps.clone(),
-        custom_mcps: custom_mcps.clone(),
-        agentpress_tools: agentpress_tools.clone(),
-        is_active: true,
-        created_at: Some(timestamp(version.created_at)),
-        updated_at: Some(timestamp(version.updated_at)),
-    };
-    Ok(v1::Agent {
-        agent_id: row.id.to_string(),
-        name: row.name,
-        description: row.description,
-        icon_name: row.icon_name,
-        icon_color: row.icon_color,
-        icon_background: row.icon_background,
-        is_default: row.is_default,
-        is_public: row.is_public,
-        tags: read(&row.tags)?,
-        current_version_id: row.current_version_id.to_string(),
-        version_count: row.version_count,
-        current_version: Some(current_version),
-        configured_mcps,
-        custom_mcps,
-        agentpress_tools,
-        created_at: Some(timestamp(row.created_at)),
-        updated_at: Some(timestamp(row.updated_at)),
-    })
-}
-
-fn read<T: serde::de::DeserializeOwned>(stored: &serde_json::Value) -> Result<T> {
-    T::deserialize(stored).map_err(|error| Error::internal("agent", error))
 }

@@ -14,6 +14,15 @@ pub enum Door {
 }
 
 impl Door {
+    /// The door's name in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Grpc => "grpc",
+            Self::GrpcWeb => "grpc-web",
+            Self::Http => "http",
+        }
+    }
+
     /// The door that a request came to.
     pub fn of(headers: &HeaderMap) -> Self {
         let kind = headers

@@ -85,6 +85,15 @@ impl Page {
         Ok(u64::from_be_bytes(bytes).min(u64::from(u32::MAX)))
     }
 
+    /// The number of the last row of the page before.
+    pub(super) fn before(&self) -> Result<Option<i32>> {
+        if self.cursor.is_empty() {
+            return Ok(None);
+        }
+        let bytes = <[u8; 4]>::try_from(self.cursor.as_slice()).map_err(|_| invalid())?;
+        Ok(Some(i32::from_be_bytes(bytes)))
+    }
+
     /// Cuts the rows to the page and makes the token of the next one; it is empty on the last page.
     pub(super) fn cut<T>(&self, rows: &mut Vec<T>, cursor: impl Fn(&T) -> Vec<u8>) -> String {
         if rows.len() <= self.size {

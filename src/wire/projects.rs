@@ -2,13 +2,14 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{caller, later, page::Page, traits::runyard::v1::project_service_server::ProjectService};
+use super::{caller, page::Page, traits::runyard::v1::project_service_server::ProjectService};
 use crate::{
     app::App,
     error::Result,
     events::timestamp,
     id,
     projects::{self, Project},
+    runs::remove,
     v1,
 };
 
@@ -43,7 +44,11 @@ impl ProjectService for Projects {
     }
 
     async fn delete_project(&self, request: Request<v1::DeleteProjectRequest>) -> Result<Response<()>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let project_id = id::parse("project_id", &request.get_ref().project_id)?;
+        let app = self.app.clone();
+        super::finish(async move { remove::project(&app, &caller, project_id).await }).await?;
+        Ok(Response::new(()))
     }
 }
 

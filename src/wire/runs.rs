@@ -126,7 +126,7 @@ impl RunService for Runs {
         }
         let listing = Listing {
             thread_id,
-            status: status(asked.status())?,
+            status: status(asked.status()),
             created_after: time("created_after", asked.created_after)?,
             created_before: time("created_before", asked.created_before)?,
             ..Listing::default()
@@ -282,14 +282,14 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
     }
 }
 
-fn status(asked: v1::RunStatus) -> Result<Option<table::Status>> {
-    Ok(match asked {
+fn status(asked: v1::RunStatus) -> Option<table::Status> {
+    match asked {
         v1::RunStatus::Unspecified => None,
         v1::RunStatus::Running => Some(table::Status::Running),
         v1::RunStatus::Completed => Some(table::Status::Completed),
         v1::RunStatus::Failed => Some(table::Status::Failed),
         v1::RunStatus::Stopped => Some(table::Status::Stopped),
-    })
+    }
 }
 
 fn time(field: &'static str, asked: Option<prost_types::Timestamp>) -> Result<Option<DateTime<Utc>>> {

@@ -1,47 +1,33 @@
 //! `SandboxService`: messages in, one verb, messages out; and files, streamed.
 
-use std::{
-    fs::File,
-    io::{Seek, SeekFrom},
-    pin::Pin,
-    time::SystemTime,
-};
+mod send;
 
-use futures::{Stream, StreamExt, stream};
-use tokio::io::AsyncReadExt;
-use tokio_util::io::ReaderStream;
-use tonic::{
-    Request, Response, Status,
-    metadata::{MetadataMap, MetadataValue},
-};
+use std::fs::File;
 
-use super::{
-    caller,
-    http::response::{HTTP_CONTENT_LENGTH, HTTP_STATUS},
-    later,
-    page::Page,
-    range::{Asked, Part},
-    traits::runyard::v1::sandbox_service_server::SandboxService,
-};
+use tonic::{Request, Response, Status};
+
+use super::{caller, page::Page, traits::runyard::v1::sandbox_service_server::SandboxService};
 use crate::{
     accounts::Caller,
     app::App,
-    contract::google::api::HttpBody,
-    error::{Error, Result},
+    error::Result,
     events::timestamp,
     id, projects,
-    sandbox::{Depth, Entry, Sandbox},
-    v1,
+    sandbox::{Archive, Depth, Entry, FileKind, Sandbox},
+    uploads, v1,
 };
+use send::{Pieces, content_type};
 
-/// Bytes of one streamed piece.
-const PIECE: usize = 64 * 1024;
 /// Rows of a page when the caller does not say, and at most.
 const PAGE: (i32, i32) = (200, 1000);
 /// Files that a list looks at; a workspace with more is listed folder by folder.
 const MAX_LISTED: usize = 100_000;
 
-type Pieces = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
+/// What a path leads to.
+enum Content {
+    File(File),
+    Folder(Archive),
+}
 
 /// The service.
 #[derive(Clone)]
@@ -95,16 +81,33 @@ impl SandboxService for Sandboxes {
         let asked = request.into_inner();
         let workspace = self.open(&caller, &asked.sandbox_id).await?.workspace().clone();
         let path = asked.path.clone();
-        let file = super::blocking(move || workspace.open_file(&path)).await?;
-        send(file, &asked).map_err(Status::from)
+        let opened = move || match workspace.metadata(&path)?.kind {
+            FileKind::Folder => workspace.archive(&path).map(Content::Folder),
+            _ => workspace.open_file(&path).map(Content::File),
+        };
+        let answer = match super::blocking(opened).await? {
+            Content::File(file) => send::file(file, &asked),
+            Content::Folder(archive) => Ok(send::folder(archive)),
+        };
+        answer.map_err(Status::from)
     }
 
     async fn write_file(&self, request: Request<v1::WriteFileRequest>) -> Result<Response<v1::File>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let sandbox_id = id::parse("sandbox_id", &asked.sandbox_id)?;
+        let upload_id = id::parse("upload_id", &asked.upload_id)?;
+        let app = self.app.clone();
+        let written = async move { uploads::write::write(&app, &caller, sandbox_id, &asked.path, upload_id).await };
+        Ok(Response::new(shown(super::finish(written).await?)))
     }
 
     async fn delete_file(&self, request: Request<v1::DeleteFileRequest>) -> Result<Response<()>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let workspace = self.open(&caller, &asked.sandbox_id).await?.workspace().clone();
+        super::blocking(move || workspace.remove_one(&asked.path)).await?;
+        Ok(Response::new(()))
     }
 }
 
@@ -114,90 +117,6 @@ impl Sandboxes {
         let row = projects::sandbox::load(self.app.db.read(), caller.scope(), sandbox_id).await?;
         projects::sandbox::open(&self.app, &row).await
     }
-}
-
-fn send(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>> {
-    let fault = |error: std::io::Error| Error::internal("file", error);
-    let facts = file.metadata().map_err(fault)?;
-    let modified = facts.modified().map_err(fault)?;
-    let size = facts.len();
-    let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let etag = format!("\"{:x}-{size:x}\"", since.as_nanos());
-    let ranges = Asked {
-        range: &asked.range,
-        if_range: &asked.if_range,
-        if_none_match: &asked.if_none_match,
-    };
-    let part = ranges.resolve(size, &etag);
-    let content_type = content_type(&asked.path);
-
-    let mut metadata = MetadataMap::new();
-    let mut set = |name: &'static str, value: String| {
-        // What is not ASCII cannot travel; all of these are.
-        if let Ok(value) = MetadataValue::try_from(value) {
-            metadata.insert(name, value);
-        }
-    };
-    set("etag", etag);
-    set("accept-ranges", "bytes".to_owned());
-    set("x-content-type-options", "nosniff".to_owned());
-    set(
-        "content-disposition",
-        disposition(&asked.path, &content_type, asked.download),
-    );
-    if let Some(range) = part.content_range(size) {
-        set("content-range", range);
-    }
-    if let Some(status) = part.status() {
-        set(HTTP_STATUS, status.to_string());
-    }
-    let (start, length) = part.bounds(size);
-    set(HTTP_CONTENT_LENGTH, length.to_string());
-
-    file.seek(SeekFrom::Start(start)).map_err(fault)?;
-    let first = HttpBody {
-        content_type,
-        ..HttpBody::default()
-    };
-    let pieces: Pieces = if matches!(part, Part::Unchanged | Part::Unsatisfiable) {
-        Box::pin(stream::iter([Ok(first)]))
-    } else {
-        let reader = tokio::fs::File::from_std(file).take(length);
-        let rest = ReaderStream::with_capacity(reader, PIECE).map(|piece| match piece {
-            Ok(data) => Ok(HttpBody {
-                data,
-                ..HttpBody::default()
-            }),
-            Err(error) => Err(Status::from(Error::internal("file", error))),
-        });
-        Box::pin(stream::iter([Ok(first)]).chain(rest))
-    };
-    let mut response = Response::new(pieces);
-    *response.metadata_mut() = metadata;
-    Ok(response)
-}
-
-fn content_type(path: &str) -> String {
-    mime_guess::from_path(path)
-        .first_or_octet_stream()
-        .essence_str()
-        .to_owned()
-}
-
-// Only what cannot run script in our origin is shown by a browser; the rest is saved.
-fn disposition(path: &str, content_type: &str, download: bool) -> String {
-    let is_harmless = matches!(
-        content_type,
-        "text/plain" | "text/csv" | "image/png" | "image/jpeg" | "image/gif" | "image/webp"
-    );
-    let kind = if is_harmless && !download {
-        "inline"
-    } else {
-        "attachment"
-    };
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
-    format!("{kind}; filename*=UTF-8''{encoded}")
 }
 
 fn shown(entry: Entry) -> v1::File {

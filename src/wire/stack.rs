@@ -1,18 +1,21 @@
 //! The one tower stack before all doors, in a listed order with reasons.
 //!
 //! 1. Panics are contained, so that one request cannot take its connection's others with it.
-//! 2. The request gets an id, which the answer and the log carry.
+//! 2. The request gets an id, which the answer and the log carry, and is counted.
 //! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
 //! 4. The caller is known before a byte of the body is read.
 //! 5. `grpc-timeout` bounds the call, on every door.
 //! 6. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages and the transcoder.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use prost_reflect::DescriptorPool;
-use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_http::{
@@ -44,7 +47,7 @@ const MAX_REQUEST_ID: usize = 128;
 /// How long a body may stay silent before it is given up.
 const BODY_IDLE: Duration = Duration::from_secs(30);
 /// The longest deadline that is looked at; a longer one is none.
-const MAX_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
+const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// What answers every request of the port.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -53,7 +56,7 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 ///
 /// # Errors
 /// A contract whose HTTP rules are in conflict.
-pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes, stopping: CancellationToken) -> Result<Stack> {
+pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
     let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| Error::internal("descriptors", error))?;
     let codec = Arc::new(Codec::new(&pool));
     let options = Options {
@@ -70,7 +73,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes, stopping: Cancell
     };
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc.prepare(), complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
-    let pages = pages(app, transcoder.router().rules(), stopping)?.fallback_service(transcoder.over(grpc.clone()));
+    let pages = pages(app, transcoder.router().rules())?.fallback_service(transcoder.over(grpc.clone()));
     let doors = service_fn(move |request: Request<Body>| {
         let (grpc, web, pages) = (grpc.clone(), web.clone(), pages.clone());
         async move {
@@ -149,23 +152,21 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
             "etag",
             "content-disposition",
         ]))
-        .max_age(Duration::from_secs(600)))
+        .max_age(Duration::from_mins(10)))
 }
 
 #[derive(Clone)]
 struct Pages {
     app: App,
     openapi: Arc<str>,
-    stopping: CancellationToken,
 }
 
-fn pages(app: &App, rules: &[Rule], stopping: CancellationToken) -> Result<Router> {
+fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
     let openapi =
         serde_json::to_string(&openapi::document(rules)).map_err(|error| Error::internal("openapi", error))?;
     let state = Pages {
         app: app.clone(),
         openapi: openapi.into(),
-        stopping,
     };
     let wrong_method = |request: Request<Body>| async move {
         let _ = request;
@@ -191,7 +192,7 @@ async fn home() -> impl IntoResponse {
 
 async fn ready(State(pages): State<Pages>) -> Response<Body> {
     let away = |message: &'static str| (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
-    if pages.stopping.is_cancelled() {
+    if pages.app.stopping.is_cancelled() {
         return away("stopping\n");
     }
     match pages.app.db.ping().await {
@@ -212,7 +213,7 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
             "metrics want a super admin or the metrics token",
         ));
     }
-    metrics::gauge!("runyard_runs_held").set(u32::try_from(pages.app.hub.len()).unwrap_or(u32::MAX));
+    metrics::gauge!(telemetry::RUNS_LIVE).set(u32::try_from(pages.app.hub.len()).unwrap_or(u32::MAX));
     (
         [(header::CONTENT_TYPE, "text/plain; version=0.0.4")],
         telemetry::render(),
@@ -224,7 +225,7 @@ async fn document(State(pages): State<Pages>) -> Response<Body> {
     ([(header::CONTENT_TYPE, "application/json")], pages.openapi.to_string()).into_response()
 }
 
-/// Gives each request an id, or takes the client's when it is a plain word.
+/// Gives each request an id, or takes the client's when it is a plain word; and counts the request.
 #[derive(Clone)]
 struct Identify<S> {
     inner: S,
@@ -260,11 +261,15 @@ where
         }
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
+        let (door, asked) = (Door::of(request.headers()).as_str(), Instant::now());
         Box::pin(async move {
             let mut response = inner.call(request).await?;
             if let Some(request_id) = request_id {
                 response.headers_mut().insert(REQUEST_ID, request_id);
             }
+            let status = response.status().as_str().to_owned();
+            metrics::counter!(telemetry::REQUESTS, "door" => door, "status" => status).increment(1);
+            metrics::histogram!(telemetry::REQUEST_SECONDS, "door" => door).record(asked.elapsed());
             Ok(response)
         })
     }
@@ -304,9 +309,12 @@ where
                     Error::invalid("grpc-timeout is not a timeout like 5S or 100m"),
                 ));
             };
-            match tokio::time::timeout(timeout.min(MAX_TIMEOUT), inner.call(request)).await {
-                Ok(response) => response,
-                Err(_) => Ok(refuse(
+            let asked = Instant::now();
+            let answered = tokio::time::timeout(timeout.min(MAX_TIMEOUT), inner.call(request)).await;
+            match answered {
+                // The timer is coarser than a deadline may be.
+                Ok(response) if asked.elapsed() < timeout => response,
+                _ => Ok(refuse(
                     &shell,
                     Error::new(Code::DeadlineExceeded, "the deadline of the call has passed"),
                 )),

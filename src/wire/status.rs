@@ -132,7 +132,9 @@ fn log(error: &Error) {
     match (error.kind(), error.cause()) {
         (Kind::Internal, Some(cause)) => tracing::error!(code, message, cause = %chain(cause), "call failed"),
         (Kind::Internal, None) => tracing::error!(code, message, "call failed"),
-        (_, Some(cause)) => tracing::warn!(code, message, cause = %chain(cause), "call refused"),
+        (Kind::Unavailable, Some(cause)) => tracing::warn!(code, message, cause = %chain(cause), "call refused"),
+        // What anybody can cause at will, such as a bad token, must not fill the log.
+        (_, Some(cause)) => tracing::debug!(code, message, cause = %chain(cause), "call refused"),
         (_, None) => tracing::debug!(code, message, "call refused"),
     }
 }

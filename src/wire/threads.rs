@@ -2,12 +2,13 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{caller, later, page::Page, structs, traits::runyard::v1::thread_service_server::ThreadService};
+use super::{caller, page::Page, structs, traits::runyard::v1::thread_service_server::ThreadService};
 use crate::{
     app::App,
     error::{Error, Result},
     events::timestamp,
     id,
+    runs::remove,
     threads::{
         self,
         messages::{self, StoredCall},
@@ -25,7 +26,13 @@ pub struct Threads {
 #[tonic::async_trait]
 impl ThreadService for Threads {
     async fn create_thread(&self, request: Request<v1::CreateThreadRequest>) -> Result<Response<v1::Thread>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let project_id = id::parse_optional("project_id", &asked.project_id)?;
+        let name = asked.name.unwrap_or_default();
+        let app = self.app.clone();
+        let made = super::finish(async move { threads::create(&app, &caller, project_id, name).await }).await?;
+        Ok(Response::new(shown(made)))
     }
 
     async fn list_threads(
@@ -67,11 +74,24 @@ impl ThreadService for Threads {
     }
 
     async fn update_thread(&self, request: Request<v1::UpdateThreadRequest>) -> Result<Response<v1::Thread>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let thread_id = id::parse("thread_id", &asked.thread_id)?;
+        let Some(name) = new_name(asked)? else {
+            let row = threads::load(self.app.db.read(), caller.scope(), thread_id).await?;
+            return Ok(Response::new(shown(row)));
+        };
+        let app = self.app.clone();
+        let changed = super::finish(async move { threads::rename(&app, &caller, thread_id, name).await }).await?;
+        Ok(Response::new(shown(changed)))
     }
 
     async fn delete_thread(&self, request: Request<v1::DeleteThreadRequest>) -> Result<Response<()>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let thread_id = id::parse("thread_id", &request.get_ref().thread_id)?;
+        let app = self.app.clone();
+        super::finish(async move { remove::thread(&app, &caller, thread_id).await }).await?;
+        Ok(Response::new(()))
     }
 
     async fn list_messages(
@@ -99,8 +119,34 @@ impl ThreadService for Threads {
     }
 
     async fn add_message(&self, request: Request<v1::AddMessageRequest>) -> Result<Response<v1::Message>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let thread_id = id::parse("thread_id", &asked.thread_id)?;
+        let role = v1::MessageRole::try_from(asked.role)
+            .map_err(|_| Error::invalid_field("role", "role must be user or assistant"))?;
+        let app = self.app.clone();
+        let said = async move { threads::say(&app, &caller, thread_id, role, asked.content).await };
+        Ok(Response::new(shown_message(super::finish(said).await?)?))
     }
+}
+
+// With a mask the name changes when the mask names it, and is cleared when it is not set; without one when it is set.
+fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
+    let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
+    for path in &paths {
+        if !["name", "thread_id", "update_mask", "*"].contains(&path.as_str()) {
+            return Err(Error::invalid_field(
+                "update_mask",
+                format!("update_mask: {path:?} is not a field of a thread that can change"),
+            ));
+        }
+    }
+    let is_named = paths.iter().any(|path| path == "name" || path == "*");
+    Ok(match asked.name {
+        None if is_named => Some(String::new()),
+        Some(name) if is_named || paths.is_empty() => Some(name),
+        _ => None,
+    })
 }
 
 fn shown(row: thread::Model) -> v1::Thread {

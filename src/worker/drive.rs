@@ -37,10 +37,10 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: 
         warn!(error = %fault, run = %run_id, "a run was let go");
     }
     // A run that ended has no lease any more; one that did not is given to whoever claims it next.
-    if tokens.lost.is_cancelled() {
-        if let Err(fault) = claim::release(app, worker_id, run_id).await {
-            warn!(error = %fault, run = %run_id, "could not let go of a run; its lease will expire");
-        }
+    if tokens.lost.is_cancelled()
+        && let Err(fault) = claim::release(app, worker_id, run_id).await
+    {
+        warn!(error = %fault, run = %run_id, "could not let go of a run; its lease will expire");
     }
 }
 

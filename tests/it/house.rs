@@ -156,7 +156,7 @@ impl House {
         let grant = Grant {
             subject: name.to_owned(),
             role: role.map(str::to_owned),
-            lifetime: Duration::from_secs(3600),
+            lifetime: Duration::from_hours(1),
         };
         let token = mint(&self.config.auth, &SecretString::from(SECRET), &grant, self.clock.now()).unwrap();
         Caller {
@@ -168,14 +168,14 @@ impl House {
 }
 
 async fn start(config: &Config) -> (SocketAddr, Clock, (CancellationToken, JoinHandle<()>)) {
+    runyard::telemetry::start_metrics();
     let server = Server::open(config.clone()).await.unwrap();
     let (address, clock, stopping) = (
         server.address().unwrap(),
         server.app().clock.clone(),
-        CancellationToken::new(),
+        server.app().stopping.clone(),
     );
-    let stop = stopping.clone();
-    let task = tokio::spawn(async move { server.run(stop).await.unwrap() });
+    let task = tokio::spawn(async move { server.run().await.unwrap() });
     (address, clock, (stopping, task))
 }
 

@@ -138,6 +138,10 @@ impl RunLog {
     }
 
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {
+        // Handing over begins with this refusal: what the engine does when it is cancelled is not written any more.
+        if self.lost.is_cancelled() {
+            return Err(Error::new(Code::Contended, "the run is handed over"));
+        }
         let (done, written) = oneshot::channel();
         {
             let mut state = self.lock();

@@ -21,6 +21,7 @@ use crate::{
         Status,
         table::{Column, Entity},
     },
+    telemetry,
     threads::{messages, table::message},
 };
 
@@ -160,6 +161,13 @@ async fn find_stale(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<Uuid>> {
     Ok(stale.map(|run| run.log.run_id).collect())
 }
 
+fn count(run: &Taken) {
+    metrics::counter!(telemetry::EVENTS).increment(run.events.len() as u64);
+    if let Some(ending) = &run.ending {
+        metrics::counter!(telemetry::RUNS_ENDED, "status" => ending.status.as_str()).increment(1);
+    }
+}
+
 fn publish(_hub: &Hub, taken: Vec<Taken>, stale: &[Uuid]) {
     for run in taken {
         let outcome = if stale.contains(&run.log.run_id) {
@@ -167,6 +175,7 @@ fn publish(_hub: &Hub, taken: Vec<Taken>, stale: &[Uuid]) {
             Err("the run's lease is another worker's")
         } else {
             run.log.ring.push(&run.events);
+            count(&run);
             Ok(())
         };
         for waiting in run.waiting {

@@ -72,9 +72,10 @@ impl Target {
                 if project.is_none() && new.project_id.is_some() && !new.optimistic {
                     return Err(project_not_found());
                 }
+                let fresh = id::new();
                 Ok(Self {
                     thread_id: asked.unwrap_or_else(id::new),
-                    project_id: new.project_id.unwrap_or_else(id::new),
+                    project_id: new.project_id.unwrap_or(fresh),
                     makes_thread: true,
                     makes_project: project.is_none(),
                 })
@@ -189,5 +190,9 @@ pub(super) async fn names_in_workspace(
     let workspace = sandbox.workspace().clone();
     let listed = tokio::task::spawn_blocking(move || workspace.list("", Depth::One, MAX_NAMES));
     let listed = listed.await.map_err(|error| Error::internal("workspace", error))??;
-    Ok(listed.entries.into_iter().map(|entry| entry.path).collect())
+    Ok(listed
+        .entries
+        .into_iter()
+        .map(|entry| uploads::name::canonical(&entry.path))
+        .collect())
 }

@@ -129,6 +129,8 @@ impl From<CodecError> for crate::Error {
     fn from(error: CodecError) -> Self {
         let sentence = error.to_string();
         match error.inner.source {
+            // Without a path it is the body itself that is wrong.
+            Source::Text if sentence.starts_with("must ") => Self::invalid(format!("the body {sentence}")),
             Source::Text if error.inner.path.is_empty() => Self::invalid(sentence),
             Source::Text => Self::invalid_field(error.inner.path, sentence),
             Source::Wire => Self::internal("the answer could not be written as JSON", error),

@@ -88,7 +88,15 @@ async fn only_what_is_listed_is_open() {
                 .await
                 .refused(403, "PERMISSION_DENIED");
             let admin = house.caller_as("root", Some("super_admin"));
-            assert_eq!(admin.get("/metrics").await.status, 200);
+            let metrics = admin.get("/metrics").await;
+            assert_eq!(metrics.status, 200);
+            assert!(
+                metrics
+                    .text
+                    .contains("runyard_requests_total{door=\"http\",status=\"401\"}"),
+                "{}",
+                metrics.text
+            );
         },
     )
     .await;

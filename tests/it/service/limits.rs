@@ -1,56 +1,10 @@
 //! The plan's refusals, with the seeds' exact objects, over HTTP and gRPC; exact under concurrency.
 
-use futures::future::join_all;
 use runyard::{v1, wire::status::Fault};
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
 use crate::house::{everywhere, everywhere_with};
-
-#[tokio::test]
-async fn the_slots_of_the_plan_are_given_exactly() {
-    for limit in [1_usize, 3] {
-        everywhere_with(
-            |gate| {
-                Script::function({
-                    let gate = gate.clone();
-                    move |_| Turn::text("Held.").held_by(&gate)
-                })
-            },
-            move |config| config.tiers[0].concurrent_runs = i32::try_from(limit).ok(),
-            async |house| {
-                let caller = house.caller("ann");
-                let answers = join_all((0..60).map(|_| caller.post("/agent/start", json!({"prompt": "x"})))).await;
-                let (admitted, refused): (Vec<_>, Vec<_>) =
-                    answers.into_iter().partition(|answer| answer.status == 200);
-                assert_eq!(admitted.len(), limit);
-                let mut threads: Vec<_> = admitted
-                    .into_iter()
-                    .map(|answer| answer.ok()["thread_id"].clone())
-                    .collect();
-                threads.sort_by_key(ToString::to_string);
-                for answer in refused {
-                    let body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
-                    let detail = body["detail"].as_object().unwrap();
-                    let mut named: Vec<_> = detail["running_thread_ids"].as_array().unwrap().clone();
-                    named.sort_by_key(ToString::to_string);
-                    // A start that is being admitted in the same moment may not be counted twice, and never anothers'.
-                    assert_eq!(named, threads);
-                    assert_eq!(detail["running_count"], limit);
-                    assert_eq!(detail["limit"], limit);
-                    assert_eq!(detail["error_code"], "AGENT_RUN_LIMIT_EXCEEDED");
-                    assert_eq!(
-                        detail["message"],
-                        format!("Maximum of {limit} concurrent runs. You have {limit} running.")
-                    );
-                    assert_eq!(detail.len(), 5);
-                }
-                house.gate.open();
-            },
-        )
-        .await;
-    }
-}
 
 #[tokio::test]
 async fn a_refusal_has_the_same_facts_over_grpc() {

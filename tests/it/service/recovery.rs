@@ -3,7 +3,7 @@
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
-use crate::house::{assert_whole, everywhere};
+use crate::house::{assert_whole, everywhere, kinds, parse_sse};
 
 #[tokio::test]
 async fn a_run_that_was_cut_off_is_taken_up_again() {
@@ -28,13 +28,47 @@ async fn a_run_that_was_cut_off_is_taken_up_again() {
             assert_eq!(events.last().unwrap().data["status"]["status"], "completed");
             assert!(
                 events.iter().any(|event| event.data["notice"]["kind"] == "resumed"),
-                "{events:?}"
+                "{:?}",
+                kinds(&events)
             );
             assert!(
                 events.iter().any(|event| event.data["message"]["text"] == "After all."),
-                "{events:?}"
+                "{:?}",
+                kinds(&events)
             );
             house.gate.open();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_stream_ends_with_its_server_and_goes_on_with_the_next() {
+    everywhere(
+        |gate| {
+            Script::function({
+                let gate = gate.clone();
+                move |_| Turn::words(10).gate_after(3, &gate)
+            })
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            house.upstream.wait_for(1).await;
+            let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
+            let open = caller.request("GET", &path).send().await.unwrap();
+            house.stop().await;
+            let seen = parse_sse(&open.text().await.unwrap());
+            let (last, before) = seen.split_last().unwrap();
+            assert_eq!(last.event, "fault");
+            assert!(last.data["detail"].as_str().unwrap().contains("cursor"), "{last:?}");
+            house.restart().await;
+            house.gate.open();
+            let caller = house.caller("ann");
+            let cursor = before.last().unwrap().id.parse().unwrap();
+            let rest = caller.events(&run, cursor).await;
+            let joined: Vec<_> = before.iter().cloned().chain(rest).collect();
+            assert_whole(&joined, 1);
         },
     )
     .await;

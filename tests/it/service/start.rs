@@ -158,6 +158,11 @@ async fn refusals_in_the_seeds_words_leave_nothing_behind() {
             model.refused(400, "UNKNOWN_MODEL");
             let mode = caller.post("/agent/start", json!({"prompt": "x", "mode": "fly"})).await;
             mode.refused(400, "INVALID_REQUEST");
+            let list = caller.post("/agent/start", json!([])).await;
+            assert_eq!(
+                list.refused(400, "INVALID_REQUEST"),
+                json!({"detail": "the body must be an object"})
+            );
             let field = caller
                 .post("/agent/start", json!({"prompt": "x", "colour": "red"}))
                 .await;

@@ -1,0 +1,18 @@
+//! Agents that were deleted while runs still needed their versions: they are out of everybody's sight, and the sweeper
+//! removes them when the last of those runs has ended.
+
+use sea_orm_migration::{prelude::*, schema::timestamp_with_time_zone_null};
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let mut agents = Table::alter();
+        agents
+            .table("agents")
+            .add_column(timestamp_with_time_zone_null("deleted_at"));
+        manager.alter_table(agents).await
+    }
+}

@@ -1,0 +1,67 @@
+//! Deleting an agent. Its runs and threads stay readable; a run that has started keeps the version it is pinned to, so the
+//! row goes out of sight at once and out of the database when the last such run has ended.
+
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
+    sea_query::{Expr, ExprTrait, Query},
+};
+use uuid::Uuid;
+
+use super::{list::load_row, table::agent, update};
+use crate::{
+    accounts::{Caller, Scope, ensure, of},
+    app::App,
+    error::{Code, Error, Result},
+};
+
+/// Deletes an agent.
+///
+/// # Errors
+/// `AGENT_NOT_FOUND`; CONFLICT for the default agent.
+pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
+    load_row(app.db.read(), caller.scope(), agent_id).await?;
+    let tx = app.db.begin("agents.delete").await?;
+    ensure::lock(&tx, caller.account_id).await?;
+    let mut row = load_row(&tx, caller.scope(), agent_id).await?;
+    if row.is_default {
+        let message = "The default agent cannot be deleted; make another agent the default first";
+        return Err(Error::new(Code::Conflict, message));
+    }
+    let now = app.clock.now();
+    row.deleted_at = Some(now);
+    update::write(&tx, &mut row, now).await?;
+    tx.commit().await
+}
+
+/// Removes deleted agents, with their versions, that no unfinished run needs; at most `limit` at once.
+///
+/// # Errors
+/// Those of the database.
+pub async fn purge(app: &App, limit: u64) -> Result<u64> {
+    // The runs are a later noun: their table is named, not used. The status 1 is `running`.
+    let needed = Query::select()
+        .column("agent_id")
+        .from("runs")
+        .and_where(Expr::col("status").eq(1))
+        .and_where(Expr::col("agent_id").is_not_null())
+        .take();
+    let gone: Vec<Uuid> = of::<agent::Entity>(Scope::system("agents that were deleted"))
+        .select_only()
+        .column(agent::Column::Id)
+        .filter(agent::Column::DeletedAt.is_not_null())
+        .filter(agent::Column::Id.not_in_subquery(needed))
+        .limit(limit)
+        .into_tuple()
+        .all(app.db.read())
+        .await?;
+    if gone.is_empty() {
+        return Ok(0);
+    }
+    let tx = app.db.begin("agents.purge").await?;
+    let removed = agent::Entity::delete_many()
+        .filter(agent::Column::Id.is_in(gone))
+        .exec(&tx)
+        .await?;
+    tx.commit().await?;
+    Ok(removed.rows_affected)
+}

@@ -1,0 +1,299 @@
+//! Icons: the library, and a suggestion for a name. The configured model is asked; what it does not answer well, or where
+//! only the built-in model is there, a choice by the name's hash decides, the same for the same name.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde::Deserialize;
+use tokio::time::timeout;
+
+use super::rules;
+use crate::{
+    accounts::{Caller, of, table},
+    app::App,
+    error::Result,
+    llm::{ChatMessage, Llm, ModelEvent, ModelRequest},
+};
+
+/// How long the model may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Tokens that the model may answer with; some models think first.
+const MAX_TOKENS: u32 = 1_000;
+/// Bytes of the answer that are read.
+const MAX_ANSWER: usize = 4_096;
+
+/// The names of the icon library: those of the Lucide icons that suit an agent.
+pub const LIBRARY: &[&str] = &[
+    "bot",
+    "code",
+    "brain",
+    "sparkles",
+    "activity",
+    "alarm-clock",
+    "anchor",
+    "archive",
+    "atom",
+    "award",
+    "banknote",
+    "bar-chart",
+    "battery",
+    "beaker",
+    "bell",
+    "bike",
+    "book",
+    "book-open",
+    "bookmark",
+    "briefcase",
+    "bug",
+    "building",
+    "calculator",
+    "calendar",
+    "camera",
+    "car",
+    "chart-line",
+    "chart-pie",
+    "check",
+    "chef-hat",
+    "clipboard",
+    "clock",
+    "cloud",
+    "coffee",
+    "coins",
+    "compass",
+    "cpu",
+    "credit-card",
+    "crown",
+    "database",
+    "diamond",
+    "dna",
+    "dollar-sign",
+    "eye",
+    "feather",
+    "file-text",
+    "film",
+    "filter",
+    "flag",
+    "flame",
+    "flask-conical",
+    "folder",
+    "gamepad",
+    "gauge",
+    "gem",
+    "gift",
+    "git-branch",
+    "globe",
+    "graduation-cap",
+    "hammer",
+    "headphones",
+    "heart",
+    "home",
+    "image",
+    "inbox",
+    "key",
+    "languages",
+    "laptop",
+    "layers",
+    "leaf",
+    "library",
+    "lightbulb",
+    "link",
+    "list",
+    "lock",
+    "mail",
+    "map",
+    "megaphone",
+    "message-circle",
+    "message-square",
+    "mic",
+    "microscope",
+    "moon",
+    "music",
+    "newspaper",
+    "notebook",
+    "package",
+    "palette",
+    "pen",
+    "pencil",
+    "phone",
+    "pie-chart",
+    "plane",
+    "puzzle",
+    "radar",
+    "receipt",
+    "rocket",
+    "scale",
+    "school",
+    "scissors",
+    "search",
+    "send",
+    "server",
+    "settings",
+    "shield",
+    "ship",
+    "shopping-cart",
+    "smartphone",
+    "star",
+    "stethoscope",
+    "sun",
+    "table",
+    "tag",
+    "target",
+    "telescope",
+    "terminal",
+    "thermometer",
+    "ticket",
+    "train",
+    "trees",
+    "trending-up",
+    "trophy",
+    "truck",
+    "umbrella",
+    "user",
+    "users",
+    "video",
+    "wallet",
+    "wand",
+    "wrench",
+    "zap",
+];
+
+/// Colours that are readable on their backgrounds.
+const PALETTE: &[(&str, &str)] = &[
+    ("#6366F1", "#EEF2FF"),
+    ("#0EA5E9", "#F0F9FF"),
+    ("#0F766E", "#F0FDFA"),
+    ("#15803D", "#F0FDF4"),
+    ("#B45309", "#FFFBEB"),
+    ("#C2410C", "#FFF7ED"),
+    ("#DC2626", "#FEF2F2"),
+    ("#DB2777", "#FDF2F8"),
+    ("#9333EA", "#FAF5FF"),
+    ("#334155", "#F1F5F9"),
+];
+
+/// An icon with its colours.
+#[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
+pub struct Icon {
+    /// The name in the library.
+    #[serde(rename = "icon_name")]
+    pub name: String,
+    /// The colour.
+    #[serde(rename = "icon_color")]
+    pub color: String,
+    /// The background.
+    #[serde(rename = "icon_background")]
+    pub background: String,
+}
+
+/// Suggests an icon for an agent of this name.
+///
+/// # Errors
+/// INVALID_REQUEST for a name that no agent can have; never for what the model does.
+pub async fn generate(app: &App, caller: &Caller, name: &str) -> Result<Icon> {
+    rules::name(name)?;
+    let account = of::<table::Entity>(caller.scope()).one(app.db.read()).await?;
+    let tier = account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier));
+    let model = &tier.default_model;
+    if app.llm.is_demo(model) || !app.llm.serves(model) {
+        return Ok(by_hash(name));
+    }
+    let asked = timeout(PATIENCE, ask(&app.llm, model, name)).await;
+    let suggested = asked.ok().flatten().and_then(|answer| understood(&answer));
+    Ok(suggested.unwrap_or_else(|| by_hash(name)))
+}
+
+/// Whether a text is a colour like `#6366F1`.
+pub(super) fn is_colour(text: &str) -> bool {
+    text.len() == 7 && text.starts_with('#') && text.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
+}
+
+async fn ask(llm: &impl Llm, model: &str, name: &str) -> Option<String> {
+    let system = format!(
+        "You choose an icon for a software agent by its name. Answer with one JSON object and nothing else: \
+         {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. The \
+         background is light, the colour readable on it. The names: {}.",
+        LIBRARY.join(", ")
+    );
+    let request = ModelRequest {
+        model: model.to_owned(),
+        system,
+        messages: vec![ChatMessage::User {
+            text: format!("The agent's name is {}.", serde_json::Value::from(name)),
+        }],
+        tools: Vec::new(),
+        max_output_tokens: MAX_TOKENS,
+    };
+    let mut stream = llm.stream(request).await;
+    let mut answer = String::new();
+    while let Some(event) = stream.next().await {
+        match event {
+            Ok(ModelEvent::Text(text)) => answer.push_str(&text),
+            Ok(ModelEvent::End(_)) => break,
+            Ok(_) => {}
+            Err(fault) => {
+                tracing::warn!(error = %fault, "no icon from the model");
+                return None;
+            }
+        }
+        if answer.len() > MAX_ANSWER {
+            return None;
+        }
+    }
+    Some(answer)
+}
+
+// Models like to say more than they are asked for: what counts is the object in it.
+fn understood(answer: &str) -> Option<Icon> {
+    let object = answer.get(answer.find('{')?..=answer.rfind('}')?)?;
+    let icon: Icon = serde_json::from_str(object).ok()?;
+    let fits = LIBRARY.contains(&icon.name.as_str()) && is_colour(&icon.color) && is_colour(&icon.background);
+    fits.then_some(icon)
+}
+
+fn by_hash(name: &str) -> Icon {
+    let hash = blake3::hash(name.trim().to_lowercase().as_bytes());
+    let pick = |at: usize, length: usize| {
+        usize::from(u16::from_be_bytes([hash.as_bytes()[at], hash.as_bytes()[at + 1]])) % length
+    };
+    let (color, background) = PALETTE[pick(2, PALETTE.len())];
+    Icon {
+        name: LIBRARY[pick(0, LIBRARY.len())].to_owned(),
+        color: color.to_owned(),
+        background: background.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_icon_of_the_library_with_colours_is_understood() {
+        let good = r##"Here: {"icon_name": "scale", "icon_color": "#112233", "icon_background": "#FFFFFF"} - done"##;
+        assert_eq!(understood(good).map(|icon| icon.name).as_deref(), Some("scale"));
+        for nonsense in [
+            "",
+            "}{",
+            "no",
+            r##"{"icon_name": "<script>", "icon_color": "#112233", "icon_background": "#FFFFFF"}"##,
+            r##"{"icon_name": "scale", "icon_color": "red", "icon_background": "#FFFFFF"}"##,
+            r##"{"icon_name": "scale"}"##,
+        ] {
+            assert_eq!(understood(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn every_name_of_the_library_is_one_that_an_agent_may_have() {
+        for name in LIBRARY {
+            assert!(rules::icon_name(name).is_ok(), "{name}");
+        }
+        assert!(
+            PALETTE
+                .iter()
+                .all(|(color, background)| is_colour(color) && is_colour(background))
+        );
+        assert_eq!(by_hash("Lawyer"), by_hash(" lawyer "));
+        assert_ne!(by_hash("Lawyer"), by_hash("Cook"));
+    }
+}

@@ -1,0 +1,225 @@
+//! Changing an agent. A change of prompt, model, MCP servers or tools makes a new version; one of name or icon does not.
+
+use chrono::{DateTime, Utc};
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+use super::{
+    Agent, create, default,
+    list::load,
+    mcp::{self, Server},
+    rules::{self, json},
+    table::agent,
+    tools::{self, Settings},
+    version::{self, Content},
+};
+use crate::{
+    accounts::{Caller, ensure},
+    app::App,
+    config::Tier,
+    error::{Code, Error, Result},
+};
+
+/// What happens to one field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    /// It stays.
+    #[default]
+    Keep,
+    /// It becomes what it is when nobody says anything.
+    Clear,
+    /// It becomes this.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// The new value: none when the field stays, the default when it is cleared.
+    fn value(self, default: impl FnOnce() -> T) -> Option<T> {
+        match self {
+            Self::Keep => None,
+            Self::Clear => Some(default()),
+            Self::Set(value) => Some(value),
+        }
+    }
+
+    fn check(&self, rule: impl FnOnce(&T) -> Result<()>) -> Result<()> {
+        match self {
+            Self::Set(value) => rule(value),
+            Self::Keep | Self::Clear => Ok(()),
+        }
+    }
+}
+
+/// What shall change in an agent.
+#[derive(Clone, Debug, Default)]
+pub struct AgentChange {
+    /// The name; it cannot be cleared.
+    pub name: Change<String>,
+    /// What it is for.
+    pub description: Change<String>,
+    /// Whether it is the default.
+    pub is_default: Change<bool>,
+    /// Whether the owner calls it public.
+    pub is_public: Change<bool>,
+    /// The icon.
+    pub icon_name: Change<String>,
+    /// Its colour.
+    pub icon_color: Change<String>,
+    /// Its background.
+    pub icon_background: Change<String>,
+    /// Labels.
+    pub tags: Change<Vec<String>>,
+    /// What makes a new version.
+    pub content: ContentChange,
+    /// The version that the caller believes is current.
+    pub expected_version_id: Option<Uuid>,
+}
+
+/// What shall change in what runs.
+#[derive(Clone, Debug, Default)]
+pub struct ContentChange {
+    /// The system prompt.
+    pub system_prompt: Change<String>,
+    /// The model.
+    pub model: Change<String>,
+    /// Configured MCP integrations.
+    pub configured_mcps: Change<Vec<Server>>,
+    /// Custom MCP servers.
+    pub custom_mcps: Change<Vec<Server>>,
+    /// Tool settings.
+    pub tools: Change<Settings>,
+}
+
+/// Changes an agent; what is said again as it is changes nothing.
+///
+/// # Errors
+/// `AGENT_NOT_FOUND`, INVALID_REQUEST naming the field, UNKNOWN_MODEL, CONTENDED when another version is current than the
+/// caller believes.
+pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentChange) -> Result<Agent> {
+    check(app, &change)?;
+    let now = app.clock.now();
+    // An agent that is not the caller's is refused before anything is locked.
+    load(app.db.read(), caller.scope(), agent_id).await?;
+    let tx = app.db.begin("agents.update").await?;
+    // Under the account's lock numbers have no gaps, and there is one default.
+    let account = ensure::lock(&tx, caller.account_id).await?;
+    let before = load(&tx, caller.scope(), agent_id).await?;
+    if change
+        .expected_version_id
+        .is_some_and(|expected| expected != before.row.current_version_id)
+    {
+        let message = "Another version of the agent is current; load it and try again";
+        return Err(Error::new(Code::Contended, message));
+    }
+    let old = Content::of(&before.version)?;
+    let new = change
+        .content
+        .clone()
+        .over(old.clone(), app.tiers.load(&account.tier))?;
+    let mut row = apply(before.row.clone(), change)?;
+    let mut current = before.version.clone();
+    if new != old {
+        current = version::add(&tx, &mut row, &new, now).await?;
+    }
+    if row == before.row {
+        return Ok(before);
+    }
+    if row.is_default && !before.row.is_default {
+        default::unset(&tx, caller.scope(), now).await?;
+    }
+    write(&tx, &mut row, now).await?;
+    tx.commit().await?;
+    Ok(Agent { row, version: current })
+}
+
+/// Writes a changed agent.
+pub(super) async fn write(tx: &crate::db::Tx, row: &mut agent::Model, now: DateTime<Utc>) -> Result<()> {
+    row.updated_at = now;
+    agent::Entity::update(row.clone().into_active_model().reset_all())
+        .exec(tx)
+        .await?;
+    Ok(())
+}
+
+fn check(app: &App, change: &AgentChange) -> Result<()> {
+    match &change.name {
+        Change::Keep => {}
+        Change::Clear => rules::name("")?,
+        Change::Set(name) => rules::name(name)?,
+    }
+    change.description.check(|text| rules::description(text))?;
+    change.icon_name.check(|name| rules::icon_name(name))?;
+    change.icon_color.check(|value| rules::colour("icon_color", value))?;
+    change
+        .icon_background
+        .check(|value| rules::colour("icon_background", value))?;
+    change.tags.check(|tags| rules::tags(tags))?;
+    change.content.check(app)
+}
+
+fn apply(mut row: agent::Model, change: AgentChange) -> Result<agent::Model> {
+    let AgentChange {
+        name,
+        description,
+        is_default,
+        is_public,
+        icon_name,
+        icon_color,
+        icon_background,
+        tags,
+        content: _,
+        expected_version_id: _,
+    } = change;
+    let set = |field: &mut String, change: Change<String>, default: &str| {
+        if let Some(value) = change.value(|| default.to_owned()) {
+            *field = value;
+        }
+    };
+    if let Change::Set(name) = name {
+        row.name = name;
+    }
+    match description {
+        Change::Keep => {}
+        Change::Clear => row.description = None,
+        Change::Set(text) => row.description = Some(text),
+    }
+    row.is_default = is_default.value(|| false).unwrap_or(row.is_default);
+    row.is_public = is_public.value(|| false).unwrap_or(row.is_public);
+    set(&mut row.icon_name, icon_name, create::ICON_NAME);
+    set(&mut row.icon_color, icon_color, create::ICON_COLOR);
+    set(&mut row.icon_background, icon_background, create::ICON_BACKGROUND);
+    if let Some(tags) = tags.value(Vec::new) {
+        row.tags = json(&tags)?;
+    }
+    Ok(row)
+}
+
+impl ContentChange {
+    /// Checks what is to be set.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST naming the field, UNKNOWN_MODEL.
+    pub(super) fn check(&self, app: &App) -> Result<()> {
+        self.system_prompt.check(|text| rules::system_prompt(text))?;
+        self.model.check(|name| rules::model(app, name))?;
+        self.configured_mcps
+            .check(|servers| mcp::check("configured_mcps", servers))?;
+        self.custom_mcps.check(|servers| mcp::check("custom_mcps", servers))?;
+        self.tools.check(|settings| tools::merged(settings.clone()).map(drop))
+    }
+
+    /// Lays the change over what is there.
+    pub(super) fn over(self, old: Content, tier: &Tier) -> Result<Content> {
+        let default_prompt = || crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned();
+        Ok(Content {
+            system_prompt: self.system_prompt.value(default_prompt).unwrap_or(old.system_prompt),
+            model: self.model.value(|| tier.default_model.clone()).unwrap_or(old.model),
+            configured_mcps: self.configured_mcps.value(Vec::new).unwrap_or(old.configured_mcps),
+            custom_mcps: self.custom_mcps.value(Vec::new).unwrap_or(old.custom_mcps),
+            tools: match self.tools.value(Settings::new) {
+                Some(settings) => tools::merged(settings)?,
+                None => old.tools,
+            },
+        })
+    }
+}

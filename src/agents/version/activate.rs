@@ -1,0 +1,54 @@
+//! Going to another version: activating makes it the current one, rolling back copies it into a new one.
+
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use uuid::Uuid;
+
+use super::{Content, add, load_of};
+use crate::{
+    accounts::{Caller, ensure},
+    agents::{Agent, list::load, table::version, update},
+    app::App,
+    error::Result,
+};
+
+/// Makes an existing version the current one; the current one stays as it is.
+///
+/// # Errors
+/// `AGENT_NOT_FOUND`, `AGENT_VERSION_NOT_FOUND`.
+pub async fn activate(app: &App, caller: &Caller, agent_id: Uuid, version_id: Uuid) -> Result<Agent> {
+    load(app.db.read(), caller.scope(), agent_id).await?;
+    let now = app.clock.now();
+    let tx = app.db.begin("agents.activate").await?;
+    ensure::lock(&tx, caller.account_id).await?;
+    let before = load(&tx, caller.scope(), agent_id).await?;
+    let mut wanted = load_of(&tx, caller.scope(), agent_id, version_id).await?;
+    if wanted.id == before.row.current_version_id {
+        return Ok(before);
+    }
+    wanted.updated_at = now;
+    version::Entity::update(wanted.clone().into_active_model().reset_all())
+        .exec(&tx)
+        .await?;
+    let mut row = before.row;
+    row.current_version_id = wanted.id;
+    update::write(&tx, &mut row, now).await?;
+    tx.commit().await?;
+    Ok(Agent { row, version: wanted })
+}
+
+/// Copies a version into a new one and makes that the current one.
+///
+/// # Errors
+/// `AGENT_NOT_FOUND`, `AGENT_VERSION_NOT_FOUND`.
+pub async fn rollback(app: &App, caller: &Caller, agent_id: Uuid, version_id: Uuid) -> Result<Agent> {
+    load(app.db.read(), caller.scope(), agent_id).await?;
+    let now = app.clock.now();
+    let tx = app.db.begin("agents.rollback").await?;
+    ensure::lock(&tx, caller.account_id).await?;
+    let mut row = load(&tx, caller.scope(), agent_id).await?.row;
+    let wanted = load_of(&tx, caller.scope(), agent_id, version_id).await?;
+    let version = add(&tx, &mut row, &Content::of(&wanted)?, now).await?;
+    update::write(&tx, &mut row, now).await?;
+    tx.commit().await?;
+    Ok(Agent { row, version })
+}

@@ -1,0 +1,34 @@
+//! Adding a version to an agent; what is not said is the current version's.
+
+use uuid::Uuid;
+
+use super::{Content, add};
+use crate::{
+    accounts::{Caller, ensure},
+    agents::{
+        list::load,
+        table::version,
+        update::{self, ContentChange},
+    },
+    app::App,
+    error::Result,
+};
+
+/// Adds a version and makes it the current one, also when nothing differs.
+///
+/// # Errors
+/// `AGENT_NOT_FOUND`, INVALID_REQUEST naming the field, UNKNOWN_MODEL.
+pub async fn create(app: &App, caller: &Caller, agent_id: Uuid, change: ContentChange) -> Result<version::Model> {
+    change.check(app)?;
+    load(app.db.read(), caller.scope(), agent_id).await?;
+    let now = app.clock.now();
+    let tx = app.db.begin("agents.version").await?;
+    let account = ensure::lock(&tx, caller.account_id).await?;
+    let before = load(&tx, caller.scope(), agent_id).await?;
+    let content = change.over(Content::of(&before.version)?, app.tiers.load(&account.tier))?;
+    let mut row = before.row;
+    let added = add(&tx, &mut row, &content, now).await?;
+    update::write(&tx, &mut row, now).await?;
+    tx.commit().await?;
+    Ok(added)
+}

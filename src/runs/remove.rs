@@ -1,0 +1,117 @@
+//! Deleting threads and projects, which takes their runs with them.
+//!
+//! Called by `wire` for `DeleteThread` and `DeleteProject`. Under the account's lock nothing can start meanwhile; the
+//! foreign keys take messages, runs, events and uploads along. Files go after the commit: what a crash leaves of them the
+//! sweeper removes.
+
+use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use tokio::fs;
+use uuid::Uuid;
+
+use super::{
+    Status,
+    table::{Column, Entity},
+};
+use crate::{
+    accounts::{Caller, Scope, ensure, of},
+    app::App,
+    db::Tx,
+    error::{Code, Error, Result},
+    projects::{self, table::project},
+    threads::{self, table::thread},
+    uploads::{self, table as upload},
+};
+
+/// Deletes a thread with its messages and runs.
+///
+/// # Errors
+/// `THREAD_NOT_FOUND`; CONFLICT while a run is running.
+pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
+    threads::load(app.db.read(), caller.scope(), thread_id).await?;
+    let tx = app.db.begin("threads.delete").await?;
+    ensure::lock(&tx, caller.account_id).await?;
+    threads::load(&tx, caller.scope(), thread_id).await?;
+    refuse_busy(app, &tx, caller.scope(), Column::ThreadId, thread_id).await?;
+    let staged = staged(&tx, caller.scope(), Column::ThreadId, thread_id).await?;
+    thread::Entity::delete_many()
+        .filter(thread::Column::AccountId.eq(caller.account_id))
+        .filter(thread::Column::Id.eq(thread_id))
+        .exec(&tx)
+        .await?;
+    tx.commit().await?;
+    forget(app, &staged).await;
+    Ok(())
+}
+
+/// Deletes a project with its threads, runs and files.
+///
+/// # Errors
+/// `PROJECT_NOT_FOUND`; CONFLICT while a run is running.
+pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()> {
+    projects::load(app.db.read(), caller.scope(), project_id).await?;
+    let tx = app.db.begin("projects.delete").await?;
+    ensure::lock(&tx, caller.account_id).await?;
+    projects::load(&tx, caller.scope(), project_id).await?;
+    refuse_busy(app, &tx, caller.scope(), Column::ProjectId, project_id).await?;
+    let staged = staged(&tx, caller.scope(), Column::ProjectId, project_id).await?;
+    project::Entity::delete_many()
+        .filter(project::Column::AccountId.eq(caller.account_id))
+        .filter(project::Column::Id.eq(project_id))
+        .exec(&tx)
+        .await?;
+    tx.commit().await?;
+    forget(app, &staged).await;
+    if let Err(fault) = projects::sandbox::discard(app, project_id).await {
+        tracing::warn!(error = %fault, project = %project_id, "a deleted project's files are left to the sweeper");
+    }
+    Ok(())
+}
+
+// A run that was ended from outside counts until its worker's processes are gone: they may still write.
+async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
+    let busy = Condition::any()
+        .add(Column::Status.eq(Status::Running))
+        .add(Column::LeaseExpiresAt.gt(app.clock.now()));
+    let running = of::<Entity>(scope).filter(column.eq(id)).filter(busy).count(tx).await?;
+    if running == 0 {
+        return Ok(());
+    }
+    let what = if matches!(column, Column::ThreadId) {
+        "thread"
+    } else {
+        "project"
+    };
+    let message = format!("The {what} has a running run; stop it and wait for its end first");
+    Err(Error::new(Code::Conflict, message))
+}
+
+// The uploads of the runs that go: their rows go with them, so their files are noted before.
+async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
+    let runs: Vec<Uuid> = of::<Entity>(scope)
+        .select_only()
+        .column(Column::Id)
+        .filter(column.eq(id))
+        .into_tuple()
+        .all(tx)
+        .await?;
+    let mut staged = Vec::new();
+    // A statement has a limited number of values.
+    for runs in runs.chunks(500) {
+        let some: Vec<Uuid> = of::<upload::Entity>(scope)
+            .select_only()
+            .column(upload::Column::Id)
+            .filter(upload::Column::RunId.is_in(runs.iter().copied()))
+            .filter(upload::Column::Placed.eq(false))
+            .into_tuple()
+            .all(tx)
+            .await?;
+        staged.extend(some);
+    }
+    Ok(staged)
+}
+
+async fn forget(app: &App, staged: &[Uuid]) {
+    for upload_id in staged {
+        drop(fs::remove_file(uploads::staged(app, *upload_id)).await);
+    }
+}

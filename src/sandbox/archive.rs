@@ -1,0 +1,186 @@
+//! A folder of a workspace as one tar stream, made piece by piece.
+//!
+//! Called by the file service, which asks for the next piece when its reader has taken the last: neither memory nor a
+//! thread is held for a slow reader. Links, pipes and devices are left out, nothing is followed, and an archive that would
+//! lack something ends with an error instead of looking whole.
+
+use std::{
+    fs::File,
+    io::Read,
+    time::{Duration, SystemTime},
+};
+
+use super::{
+    beneath::relative,
+    walk::{Found, Walk, WalkLimits},
+    workspace::{FileKind, Metadata, Workspace},
+};
+use crate::error::{Code, Error, Result};
+
+/// Bytes of a piece, about.
+const PIECE: usize = 64 * 1024;
+/// The unit of the format.
+const BLOCK: usize = 512;
+/// Bytes of a name that fit into a header.
+const SHORT_NAME: usize = 100;
+/// The first size that eleven octal digits cannot say.
+const LARGE: u64 = 1 << 33;
+/// What an archive may hold; its reader may be slow.
+const LIMITS: WalkLimits = WalkLimits {
+    entries: 100_000,
+    depth: 64,
+    time: Duration::from_hours(6),
+};
+
+/// A folder on its way out.
+pub struct Archive {
+    walk: Walk,
+    name: String,
+    /// How many bytes of a path lie above the folder.
+    above: usize,
+    file: Option<(File, u64)>,
+    piece: Vec<u8>,
+    ended: bool,
+}
+
+impl Workspace {
+    /// Begins an archive of a folder.
+    ///
+    /// # Errors
+    /// `FILE_NOT_FOUND` when there is no such folder; `INVALID_REQUEST` for a path out of the workspace or through a link.
+    pub fn archive(&self, path: &str) -> Result<Archive> {
+        let path = relative(path)?;
+        let metadata = self.metadata(&path)?;
+        let name = path.rsplit('/').next().filter(|name| !name.is_empty());
+        let mut archive = Archive {
+            walk: self.walk(&path, LIMITS)?,
+            name: name.unwrap_or("workspace").to_owned(),
+            above: if path.is_empty() { 0 } else { path.len() + 1 },
+            file: None,
+            piece: Vec::with_capacity(PIECE),
+            ended: false,
+        };
+        let top = format!("{}/", archive.name);
+        archive.header(top.as_bytes(), b'5', 0, &metadata);
+        Ok(archive)
+    }
+}
+
+impl Archive {
+    /// The name of the folder; `workspace` for all of it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The next piece; nothing after the last one. Blocks on the files.
+    ///
+    /// # Errors
+    /// INTERNAL when a file cannot be read; `TOO_LARGE` when the folder holds more than an archive may.
+    pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>> {
+        while self.piece.len() < PIECE && !self.ended {
+            match self.file.take() {
+                Some((file, left)) => self.copy(file, left)?,
+                None => match self.walk.next() {
+                    Some(found) => self.enter(&found),
+                    None => self.end()?,
+                },
+            }
+        }
+        let piece = std::mem::replace(&mut self.piece, Vec::with_capacity(PIECE));
+        Ok((!piece.is_empty()).then_some(piece))
+    }
+
+    fn enter(&mut self, found: &Found) {
+        let mut name = [self.name.as_bytes(), b"/", &found.raw()[self.above..]].concat();
+        match found.metadata.kind {
+            FileKind::Folder => {
+                name.push(b'/');
+                self.header(&name, b'5', 0, &found.metadata);
+            }
+            // What has gone, or become something else, is not there.
+            FileKind::File => {
+                let opened = self.walk.open(found).ok();
+                let opened = opened.and_then(|file| file.metadata().ok().map(|facts| (file, facts.len())));
+                if let Some((file, size)) = opened {
+                    self.header(&name, b'0', size, &found.metadata);
+                    self.file = Some((file, size));
+                }
+            }
+            FileKind::Link | FileKind::Other => {}
+        }
+    }
+
+    // The size is said before the content, so a file that grows or shrinks meanwhile is cut or filled up.
+    fn copy(&mut self, mut file: File, left: u64) -> Result<()> {
+        let before = self.piece.len();
+        let wanted = left.min(PIECE as u64);
+        let read = file.by_ref().take(wanted).read_to_end(&mut self.piece);
+        read.map_err(|error| Error::internal("a file cannot be read", error))?;
+        let given = (self.piece.len() - before) as u64;
+        let given = if given < wanted {
+            self.piece.resize(before + usize::try_from(wanted).unwrap_or(PIECE), 0);
+            wanted
+        } else {
+            given
+        };
+        if left > given {
+            self.file = Some((file, left - given));
+        } else {
+            self.pad();
+        }
+        Ok(())
+    }
+
+    fn end(&mut self) -> Result<()> {
+        if let Some(cut) = self.walk.cut() {
+            let message = format!("the folder cannot be sent as one archive: {cut}; read its folders one by one");
+            return Err(Error::new(Code::TooLarge, message));
+        }
+        self.piece.resize(self.piece.len() + 2 * BLOCK, 0);
+        self.ended = true;
+        Ok(())
+    }
+
+    fn header(&mut self, name: &[u8], kind: u8, size: u64, metadata: &Metadata) {
+        if name.len() > SHORT_NAME {
+            // GNU's way: the name is the content of an entry before the entry.
+            let length = name.len() as u64 + 1;
+            self.piece.extend(block(b"././@LongLink", b'L', length, metadata));
+            self.piece.extend_from_slice(name);
+            self.piece.push(0);
+            self.pad();
+        }
+        let short = &name[..name.len().min(SHORT_NAME)];
+        self.piece.extend(block(short, kind, size, metadata));
+    }
+
+    // Pieces are whole blocks between entries: what went out before was a multiple of them.
+    fn pad(&mut self) {
+        let full = self.piece.len().next_multiple_of(BLOCK);
+        self.piece.resize(full, 0);
+    }
+}
+
+fn block(name: &[u8], kind: u8, size: u64, metadata: &Metadata) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    let modified = metadata.modified.duration_since(SystemTime::UNIX_EPOCH);
+    let modified = modified.unwrap_or_default().as_secs().min(LARGE - 1);
+    let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
+    put(0, name);
+    put(100, format!("{:07o}\0", metadata.mode & 0o777).as_bytes());
+    put(108, b"0000000\00000000\0");
+    if size < LARGE {
+        put(124, format!("{size:011o}\0").as_bytes());
+    } else {
+        put(124, &[0x80, 0, 0, 0]);
+        put(128, &size.to_be_bytes());
+    }
+    put(136, format!("{modified:011o}\0").as_bytes());
+    // The checksum counts itself as spaces.
+    put(148, b"        ");
+    put(156, &[kind]);
+    put(257, b"ustar  \0");
+    let sum: u32 = block.iter().copied().map(u32::from).sum();
+    block[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    block
+}

@@ -1,0 +1,101 @@
+//! Creating an empty thread, and renaming one.
+
+use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait};
+use uuid::Uuid;
+
+use super::{list::load, table::thread};
+use crate::{
+    accounts::{Caller, ensure, of},
+    app::App,
+    config::Limits,
+    error::{Code, Error, Result},
+    id,
+    limits::{self, Load, Plan},
+    projects::{self, table::project},
+};
+
+/// Characters of a name at most.
+const MAX_NAME: usize = 200;
+
+/// Creates a thread in a project, or in a new one.
+///
+/// # Errors
+/// INVALID_REQUEST, `PROJECT_NOT_FOUND`, `THREAD_LIMIT_EXCEEDED`, `PROJECT_LIMIT_EXCEEDED`.
+pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: String) -> Result<thread::Model> {
+    check(&name)?;
+    let now = app.clock.now();
+    let tx = app.db.begin("threads.create").await?;
+    // The account is locked first, so that two creates cannot both see the last free place.
+    let account = ensure::lock(&tx, caller.account_id).await?;
+    if let Some(project_id) = project_id {
+        let found = projects::find(&tx, caller.scope(), project_id).await?;
+        found.ok_or_else(|| Error::new(Code::ProjectNotFound, "Project not found"))?;
+    }
+    let plan = Plan {
+        tier: app.tiers.load(&account.tier),
+        limits: app.config.limits,
+    };
+    let mut load = Load::default();
+    if plan.limits == Limits::On {
+        load.threads = counted(of::<thread::Entity>(caller.scope()).count(&tx).await?);
+        load.projects = counted(of::<project::Entity>(caller.scope()).count(&tx).await?);
+    }
+    limits::admit_thread(&plan, &load, project_id.is_none())?;
+    let project_id = match project_id {
+        Some(project_id) => project_id,
+        None => {
+            let made = projects::create::insert(&tx, caller.account_id, name.clone(), now).await?;
+            made.id
+        }
+    };
+    let row = thread::Model {
+        id: id::new(),
+        account_id: caller.account_id,
+        project_id,
+        name,
+        created_at: now,
+        updated_at: now,
+    };
+    thread::Entity::insert(row.clone().into_active_model())
+        .exec_without_returning(&tx)
+        .await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+/// Gives a thread another name; the one that it has changes nothing.
+///
+/// # Errors
+/// INVALID_REQUEST, `THREAD_NOT_FOUND`.
+pub async fn rename(app: &App, caller: &Caller, thread_id: Uuid, name: String) -> Result<thread::Model> {
+    check(&name)?;
+    load(app.db.read(), caller.scope(), thread_id).await?;
+    let now = app.clock.now();
+    let tx = app.db.begin("threads.rename").await?;
+    ensure::lock(&tx, caller.account_id).await?;
+    let mut row = load(&tx, caller.scope(), thread_id).await?;
+    if row.name == name {
+        return Ok(row);
+    }
+    row.name = name;
+    row.updated_at = now;
+    thread::Entity::update(row.clone().into_active_model().reset_all())
+        .exec(&tx)
+        .await?;
+    tx.commit().await?;
+    Ok(row)
+}
+
+fn check(name: &str) -> Result<()> {
+    if name.chars().count() > MAX_NAME || name.contains('\0') {
+        return Err(Error::invalid_field(
+            "name",
+            format!("name must have at most {MAX_NAME} characters"),
+        ));
+    }
+    Ok(())
+}
+
+fn counted(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,101 @@
+//! Placing a complete upload at a path of a workspace. The file appears there whole, in the place of what was there.
+
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
+use uuid::Uuid;
+
+use super::{
+    name,
+    receive::{load, not_found},
+    staged,
+    table::{Column, Entity, Model},
+};
+use crate::{
+    accounts::Caller,
+    app::App,
+    error::{Code, Error, Result},
+    projects,
+    sandbox::{Entry, Workspace},
+};
+
+/// Places an upload; it is used up then. Parent folders are made.
+///
+/// # Errors
+/// `SANDBOX_NOT_FOUND`, `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE`; INVALID_REQUEST for a path that cannot be a file of the
+/// workspace; `TOO_LARGE` when the workspace would grow over its limit. The upload stays for another try.
+pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upload_id: Uuid) -> Result<Entry> {
+    let path = name::path(path)?;
+    let sandbox = projects::sandbox::load(app.db.read(), caller.scope(), sandbox_id).await?;
+    let upload = load(app.db.read(), caller.scope(), upload_id).await?;
+    if upload.run_id.is_some() {
+        return Err(not_found());
+    }
+    if !upload.is_complete() {
+        let message = format!("the upload has {} of {} bytes", upload.received, upload.size);
+        return Err(Error::new(Code::UploadIncomplete, message));
+    }
+    let workspace = projects::sandbox::open(app, &sandbox).await?.workspace().clone();
+    let (limit, size) = (app.config.sandbox.max_workspace_bytes, upload.size.unsigned_abs());
+    let room = workspace.clone();
+    blocking(move || check_room(&room, size, limit)).await?;
+    // The row goes first: a start or a second call that comes meanwhile finds no upload instead of half of one.
+    take(app, &upload).await?;
+    let staged = staged(app, upload_id);
+    let placed = blocking(move || {
+        workspace.place_at(&staged, &path)?;
+        let metadata = workspace.metadata(&path)?;
+        Ok(Entry {
+            path,
+            is_dir: false,
+            size: metadata.size,
+            modified: metadata.modified,
+        })
+    });
+    let placed = placed.await;
+    if placed.is_err() {
+        give_back(app, upload).await;
+    }
+    placed
+}
+
+fn check_room(workspace: &Workspace, size: u64, limit: u64) -> Result<()> {
+    if workspace.usage()?.bytes.saturating_add(size) > limit {
+        let message = format!("the workspace may hold {limit} bytes; the file does not fit");
+        return Err(Error::new(Code::TooLarge, message));
+    }
+    Ok(())
+}
+
+async fn take(app: &App, upload: &Model) -> Result<()> {
+    let tx = app.db.begin("uploads.write").await?;
+    let taken = Entity::delete_many()
+        .filter(Column::AccountId.eq(upload.account_id))
+        .filter(Column::Id.eq(upload.id))
+        .filter(Column::RunId.is_null())
+        .exec(&tx)
+        .await?;
+    if taken.rows_affected != 1 {
+        return Err(not_found());
+    }
+    tx.commit().await
+}
+
+// Best effort: without its row the file is the sweeper's.
+async fn give_back(app: &App, upload: Model) {
+    let upload_id = upload.id;
+    let back = async {
+        let tx = app.db.begin("uploads.give_back").await?;
+        Entity::insert(upload.into_active_model())
+            .exec_without_returning(&tx)
+            .await?;
+        tx.commit().await
+    };
+    if let Err(fault) = back.await {
+        tracing::warn!(error = %fault, upload = %upload_id, "an upload that could not be placed is left to the sweeper");
+    }
+}
+
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("upload", error))?
+}

@@ -1,0 +1,172 @@
+//! What the messages of agents ask for.
+//!
+//! With an update mask exactly its fields change: one that the message does not set is cleared. Without one the fields
+//! that are set change, a list or map when it is not empty.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    agents::{AgentChange, Change, ContentChange, NewAgent, mcp, tools},
+    error::{Error, Result},
+    id, v1,
+};
+
+/// Fields of the request that a mask may name although they do not change.
+const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
+
+/// The fields that may change.
+const FIELDS: [&str; 13] = [
+    "name",
+    "description",
+    "is_default",
+    "icon_name",
+    "icon_color",
+    "icon_background",
+    "system_prompt",
+    "configured_mcps",
+    "custom_mcps",
+    "agentpress_tools",
+    "model",
+    "tags",
+    "is_public",
+];
+
+/// Which fields change.
+struct Mask {
+    fields: Option<BTreeSet<String>>,
+}
+
+impl Mask {
+    fn read(mask: Option<prost_types::FieldMask>) -> Result<Self> {
+        let paths = mask.map(|mask| mask.paths).unwrap_or_default();
+        if let Some(path) = paths
+            .iter()
+            .find(|path| *path != "*" && !FIELDS.contains(&path.as_str()) && !IDS.contains(&path.as_str()))
+        {
+            return Err(Error::invalid_field(
+                "update_mask",
+                format!("update_mask: {path:?} is not a field of an agent that can change"),
+            ));
+        }
+        let all = paths.iter().any(|path| path == "*");
+        let fields = if all {
+            Some(FIELDS.map(str::to_owned).into())
+        } else if paths.is_empty() {
+            None
+        } else {
+            Some(paths.into_iter().collect())
+        };
+        Ok(Self { fields })
+    }
+
+    fn change<T>(&self, field: &str, value: Option<T>) -> Change<T> {
+        match (&self.fields, value) {
+            (Some(fields), _) if !fields.contains(field) => Change::Keep,
+            (Some(_), None) => Change::Clear,
+            (None, None) => Change::Keep,
+            (_, Some(value)) => Change::Set(value),
+        }
+    }
+}
+
+/// What an update asks for.
+pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
+    let mask = Mask::read(asked.update_mask)?;
+    let expected = asked.expected_version_id.as_deref().unwrap_or_default();
+    Ok(AgentChange {
+        name: mask.change("name", asked.name),
+        description: mask.change("description", asked.description),
+        is_default: mask.change("is_default", asked.is_default),
+        is_public: mask.change("is_public", asked.is_public),
+        icon_name: mask.change("icon_name", asked.icon_name),
+        icon_color: mask.change("icon_color", asked.icon_color),
+        icon_background: mask.change("icon_background", asked.icon_background),
+        tags: mask.change("tags", filled(asked.tags)),
+        content: ContentChange {
+            system_prompt: mask.change("system_prompt", asked.system_prompt),
+            model: mask.change("model", asked.model),
+            configured_mcps: mask.change(
+                "configured_mcps",
+                filled(servers("configured_mcps", asked.configured_mcps)?),
+            ),
+            custom_mcps: mask.change("custom_mcps", filled(servers("custom_mcps", asked.custom_mcps)?)),
+            tools: mask.change("agentpress_tools", some_settings(asked.agentpress_tools)),
+        },
+        expected_version_id: id::parse_optional("expected_version_id", expected)?,
+    })
+}
+
+/// What a new version asks for: what it does not say stays.
+pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
+    let mask = Mask { fields: None };
+    Ok(ContentChange {
+        system_prompt: mask.change("system_prompt", asked.system_prompt),
+        model: mask.change("model", asked.model),
+        configured_mcps: mask.change(
+            "configured_mcps",
+            filled(servers("configured_mcps", asked.configured_mcps)?),
+        ),
+        custom_mcps: mask.change("custom_mcps", filled(servers("custom_mcps", asked.custom_mcps)?)),
+        tools: mask.change("agentpress_tools", some_settings(asked.agentpress_tools)),
+    })
+}
+
+fn filled<T>(list: Vec<T>) -> Option<Vec<T>> {
+    (!list.is_empty()).then_some(list)
+}
+
+fn some_settings(asked: BTreeMap<String, v1::ToolSetting>) -> Option<tools::Settings> {
+    (!asked.is_empty()).then(|| settings(asked))
+}
+
+fn settings(asked: BTreeMap<String, v1::ToolSetting>) -> tools::Settings {
+    let setting = |setting: v1::ToolSetting| tools::Setting {
+        enabled: setting.enabled,
+    };
+    asked.into_iter().map(|(name, asked)| (name, setting(asked))).collect()
+}
+
+/// What a new agent asks for.
+pub(super) fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
+    Ok(NewAgent {
+        name: asked.name,
+        description: asked.description,
+        is_default: asked.is_default,
+        is_public: asked.is_public,
+        icon_name: asked.icon_name,
+        icon_color: asked.icon_color,
+        icon_background: asked.icon_background,
+        system_prompt: asked.system_prompt,
+        model: asked.model,
+        configured_mcps: servers("configured_mcps", asked.configured_mcps)?,
+        custom_mcps: servers("custom_mcps", asked.custom_mcps)?,
+        tools: settings(asked.agentpress_tools),
+        tags: asked.tags,
+    })
+}
+
+fn servers(field: &'static str, asked: Vec<v1::McpServer>) -> Result<Vec<mcp::Server>> {
+    let server = |server: v1::McpServer| {
+        let transport = match server.r#type() {
+            v1::McpTransport::Http => mcp::Transport::Http,
+            v1::McpTransport::Sse => mcp::Transport::Sse,
+            v1::McpTransport::Stdio => mcp::Transport::Stdio,
+            v1::McpTransport::Unspecified => {
+                return Err(Error::invalid_field(
+                    field,
+                    format!("{field}: type must be http, sse or stdio"),
+                ));
+            }
+        };
+        Ok(mcp::Server {
+            name: server.name,
+            transport,
+            url: server.url,
+            command: server.command,
+            args: server.args,
+            headers: server.headers,
+            enabled_tools: server.enabled_tools,
+        })
+    };
+    asked.into_iter().map(server).collect()
+}

@@ -1,0 +1,103 @@
+//! Rows of agents as messages.
+
+use uuid::Uuid;
+
+use crate::{
+    agents::{
+        Agent, mcp,
+        rules::read,
+        table,
+        tools::{Offered, Settings},
+        version::compare::Difference,
+    },
+    error::Result,
+    events::timestamp,
+    v1,
+};
+
+/// An agent with its current version.
+pub(super) fn agent(agent: Agent) -> Result<v1::Agent> {
+    let Agent { row, version } = agent;
+    let current = self::version(version, row.current_version_id)?;
+    Ok(v1::Agent {
+        agent_id: row.id.to_string(),
+        name: row.name,
+        description: row.description,
+        icon_name: row.icon_name,
+        icon_color: row.icon_color,
+        icon_background: row.icon_background,
+        is_default: row.is_default,
+        is_public: row.is_public,
+        tags: read(&row.tags)?,
+        current_version_id: row.current_version_id.to_string(),
+        version_count: row.version_count,
+        configured_mcps: current.configured_mcps.clone(),
+        custom_mcps: current.custom_mcps.clone(),
+        agentpress_tools: current.agentpress_tools.clone(),
+        current_version: Some(current),
+        created_at: Some(timestamp(row.created_at)),
+        updated_at: Some(timestamp(row.updated_at)),
+    })
+}
+
+/// A version of an agent whose current one has this id.
+pub(super) fn version(row: table::version::Model, current: Uuid) -> Result<v1::AgentVersion> {
+    let settings: Settings = read(&row.tools)?;
+    let setting = |enabled| v1::ToolSetting { enabled };
+    Ok(v1::AgentVersion {
+        is_active: row.id == current,
+        version_id: row.id.to_string(),
+        agent_id: row.agent_id.to_string(),
+        version_number: row.number,
+        version_name: format!("v{}", row.number),
+        system_prompt: row.system_prompt,
+        model: row.model,
+        configured_mcps: shown_servers(&row.configured_mcps)?,
+        custom_mcps: shown_servers(&row.custom_mcps)?,
+        agentpress_tools: settings
+            .into_iter()
+            .map(|(name, tool)| (name, setting(tool.enabled)))
+            .collect(),
+        created_at: Some(timestamp(row.created_at)),
+        updated_at: Some(timestamp(row.updated_at)),
+    })
+}
+
+/// A field that differs between two versions.
+pub(super) fn difference(difference: Difference) -> v1::AgentVersionDifference {
+    v1::AgentVersionDifference {
+        field: difference.field.to_owned(),
+        before: difference.before.to_string(),
+        after: difference.after.to_string(),
+    }
+}
+
+/// A tool that an agent may use or not.
+pub(super) fn tool(tool: Offered) -> v1::AgentTool {
+    v1::AgentTool {
+        name: tool.spec.name,
+        description: tool.spec.description,
+        is_core: tool.is_core,
+        enabled: tool.enabled,
+        parameters_schema: tool.spec.parameters.to_string(),
+    }
+}
+
+fn shown_servers(stored: &serde_json::Value) -> Result<Vec<v1::McpServer>> {
+    let servers: Vec<mcp::Server> = read(stored)?;
+    let shown = |server: mcp::Server| v1::McpServer {
+        name: server.name,
+        r#type: match server.transport {
+            mcp::Transport::Http => v1::McpTransport::Http,
+            mcp::Transport::Sse => v1::McpTransport::Sse,
+            mcp::Transport::Stdio => v1::McpTransport::Stdio,
+        }
+        .into(),
+        url: server.url,
+        command: server.command,
+        args: server.args,
+        headers: server.headers,
+        enabled_tools: server.enabled_tools,
+    };
+    Ok(servers.into_iter().map(shown).collect())
+}

@@ -1,0 +1,110 @@
+//! The gRPC codec of all services: protobuf, and no text with NUL in a request.
+//!
+//! Every door ends here: the transcoder writes the same bytes that a gRPC client sends. PostgreSQL keeps no NUL in a text
+//! and SQLite does, so the character is refused in one place, for every string of every request, before a verb sees it.
+
+use std::{marker::PhantomData, sync::LazyLock};
+
+use bytes::Buf;
+use prost::{
+    Message, Name,
+    encoding::{DecodeContext, WireType, decode_key, decode_varint, skip_field},
+};
+use prost_reflect::{DescriptorPool, Kind, MessageDescriptor};
+use tonic::{
+    Status,
+    codec::{Codec, DecodeBuf, Decoder},
+};
+use tonic_prost::ProstEncoder;
+
+use crate::{
+    contract::DESCRIPTORS,
+    error::{Error, Result},
+};
+
+static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
+
+/// The codec.
+#[derive(Clone, Debug)]
+pub struct PlainText<T, U> {
+    of: PhantomData<(T, U)>,
+}
+
+impl<T, U> Default for PlainText<T, U> {
+    fn default() -> Self {
+        Self { of: PhantomData }
+    }
+}
+
+impl<T, U> Codec for PlainText<T, U>
+where
+    T: Message + Send + 'static,
+    U: Message + Name + Default + Send + 'static,
+{
+    type Encode = T;
+    type Decode = U;
+    type Encoder = ProstEncoder<T>;
+    type Decoder = PlainTextDecoder<U>;
+
+    fn encoder(&mut self) -> Self::Encoder {
+        ProstEncoder::default()
+    }
+
+    fn decoder(&mut self) -> Self::Decoder {
+        PlainTextDecoder { of: PhantomData }
+    }
+}
+
+/// Reads requests.
+#[derive(Clone, Debug)]
+pub struct PlainTextDecoder<U> {
+    of: PhantomData<U>,
+}
+
+impl<U: Message + Name + Default> Decoder for PlainTextDecoder<U> {
+    type Item = U;
+    type Error = Status;
+
+    fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
+        let bytes = source.copy_to_bytes(source.remaining());
+        let message = U::decode(bytes.clone()).map_err(|error| Error::invalid(error.to_string()))?;
+        // Most messages hold no zero byte at all, and need no second look.
+        if bytes.contains(&0) {
+            let pool = POOL.as_ref().and_then(|pool| pool.get_message_by_name(&U::full_name()));
+            let descriptor = pool.ok_or_else(|| Error::internal("the contract", format!("no {}", U::full_name())))?;
+            if let Some(field) = text_with_nul(&descriptor, &bytes) {
+                let message = format!("{field} must not contain the character NUL");
+                return Err(Error::invalid_field(field, message).into());
+            }
+        }
+        Ok(Some(message))
+    }
+}
+
+/// The field with a NUL in its text, if there is one. The message was decoded before, so it is well formed and not too deep.
+fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<String> {
+    while !wire.is_empty() {
+        let (number, wire_type) = decode_key(&mut wire).ok()?;
+        if wire_type != WireType::LengthDelimited {
+            skip_field(wire_type, number, &mut wire, DecodeContext::default()).ok()?;
+            continue;
+        }
+        let length = usize::try_from(decode_varint(&mut wire).ok()?).ok()?;
+        let (payload, rest) = wire.split_at_checked(length)?;
+        wire = rest;
+        let Some(field) = descriptor.get_field(number) else {
+            continue;
+        };
+        match field.kind() {
+            Kind::String if payload.contains(&0) => return Some(field.name().to_owned()),
+            Kind::Message(inner) => {
+                if let Some(found) = text_with_nul(&inner, payload) {
+                    // The keys and values of a map have no names of their own.
+                    return Some(if field.is_map() { field.name().to_owned() } else { found });
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}

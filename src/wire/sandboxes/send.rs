@@ -1,0 +1,148 @@
+//! The content of files and folders on its way out: ranges of a file, or a folder as a tar stream.
+
+use std::{
+    fs::File,
+    io::{Seek, SeekFrom},
+    pin::Pin,
+    time::SystemTime,
+};
+
+use futures::{Stream, StreamExt, stream};
+use tokio::io::AsyncReadExt;
+use tokio_util::io::ReaderStream;
+use tonic::{
+    Response, Status,
+    metadata::{MetadataMap, MetadataValue},
+};
+
+use crate::{
+    contract::google::api::HttpBody,
+    error::{Error, Result},
+    sandbox::Archive,
+    v1,
+    wire::{
+        self,
+        http::response::{HTTP_CONTENT_LENGTH, HTTP_STATUS},
+        range::{Asked, Part},
+    },
+};
+
+/// Bytes of one streamed piece.
+const PIECE: usize = 64 * 1024;
+/// The content type of a folder.
+const TAR: &str = "application/x-tar";
+
+/// A stream of content.
+pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
+
+/// A file, or the part of it that was asked for.
+pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>> {
+    let fault = |error: std::io::Error| Error::internal("file", error);
+    let facts = file.metadata().map_err(fault)?;
+    let modified = facts.modified().map_err(fault)?;
+    let size = facts.len();
+    let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let etag = format!("\"{:x}-{size:x}\"", since.as_nanos());
+    let ranges = Asked {
+        range: &asked.range,
+        if_range: &asked.if_range,
+        if_none_match: &asked.if_none_match,
+    };
+    let part = ranges.resolve(size, &etag);
+    let content_type = content_type(&asked.path);
+
+    let mut metadata = MetadataMap::new();
+    let mut set = |name, value| set(&mut metadata, name, value);
+    set("etag", etag);
+    set("accept-ranges", "bytes".to_owned());
+    set("x-content-type-options", "nosniff".to_owned());
+    set(
+        "content-disposition",
+        disposition(&asked.path, &content_type, asked.download),
+    );
+    if let Some(range) = part.content_range(size) {
+        set("content-range", range);
+    }
+    if let Some(status) = part.status() {
+        set(HTTP_STATUS, status.to_string());
+    }
+    let (start, length) = part.bounds(size);
+    set(HTTP_CONTENT_LENGTH, length.to_string());
+
+    file.seek(SeekFrom::Start(start)).map_err(fault)?;
+    let first = HttpBody {
+        content_type,
+        ..HttpBody::default()
+    };
+    let pieces: Pieces = if matches!(part, Part::Unchanged | Part::Unsatisfiable) {
+        Box::pin(stream::iter([Ok(first)]))
+    } else {
+        let reader = tokio::fs::File::from_std(file).take(length);
+        let rest = ReaderStream::with_capacity(reader, PIECE).map(|piece| match piece {
+            Ok(data) => Ok(HttpBody {
+                data,
+                ..HttpBody::default()
+            }),
+            Err(error) => Err(Status::from(Error::internal("file", error))),
+        });
+        Box::pin(stream::iter([Ok(first)]).chain(rest))
+    };
+    let mut response = Response::new(pieces);
+    *response.metadata_mut() = metadata;
+    Ok(response)
+}
+
+/// The content type that a name suggests.
+pub(super) fn content_type(path: &str) -> String {
+    mime_guess::from_path(path)
+        .first_or_octet_stream()
+        .essence_str()
+        .to_owned()
+}
+
+/// A folder as a tar stream; its length is not known before its end.
+pub(super) fn folder(archive: Archive) -> Response<Pieces> {
+    let mut metadata = MetadataMap::new();
+    let name = format!("{}.tar", archive.name());
+    set(&mut metadata, "content-disposition", disposition(&name, TAR, true));
+    set(&mut metadata, "x-content-type-options", "nosniff".to_owned());
+    let first = HttpBody {
+        content_type: TAR.to_owned(),
+        ..HttpBody::default()
+    };
+    let rest = stream::try_unfold(archive, |mut archive| async move {
+        let next = wire::blocking(move || Ok((archive.next_piece()?, archive))).await?;
+        let (piece, archive) = next;
+        let body = piece.map(|piece| HttpBody {
+            data: piece.into(),
+            ..HttpBody::default()
+        });
+        Ok::<_, Status>(body.map(|body| (body, archive)))
+    });
+    let mut response = Response::new(Box::pin(stream::iter([Ok(first)]).chain(rest)) as Pieces);
+    *response.metadata_mut() = metadata;
+    response
+}
+
+// What is not ASCII cannot travel; all that is set here is.
+fn set(metadata: &mut MetadataMap, name: &'static str, value: String) {
+    if let Ok(value) = MetadataValue::try_from(value) {
+        metadata.insert(name, value);
+    }
+}
+
+// Only what cannot run script in our origin is shown by a browser; the rest is saved.
+fn disposition(path: &str, content_type: &str, download: bool) -> String {
+    let is_harmless = matches!(
+        content_type,
+        "text/plain" | "text/csv" | "image/png" | "image/jpeg" | "image/gif" | "image/webp"
+    );
+    let kind = if is_harmless && !download {
+        "inline"
+    } else {
+        "attachment"
+    };
+    let name = path.rsplit('/').next().unwrap_or_default();
+    let encoded = percent_encoding::utf8_percent_encode(name, percent_encoding::NON_ALPHANUMERIC);
+    format!("{kind}; filename*=UTF-8''{encoded}")
+}

@@ -1,0 +1,32 @@
+//! The methods that a caller of [`house`](crate::house) has no short word for.
+
+use serde_json::Value;
+
+use crate::house::{Answer, Caller};
+
+pub async fn send(caller: &Caller, method: &str, path: &str, body: Value) -> Answer {
+    Answer::of(caller.request(method, path).json(&body).send().await.unwrap()).await
+}
+
+pub async fn patch(caller: &Caller, path: &str, body: Value) -> Answer {
+    send(caller, "PATCH", path, body).await
+}
+
+pub async fn put(caller: &Caller, path: &str, body: Value) -> Answer {
+    send(caller, "PUT", path, body).await
+}
+
+pub async fn delete(caller: &Caller, path: &str) -> Answer {
+    Answer::of(caller.request("DELETE", path).send().await.unwrap()).await
+}
+
+/// A field of an answer that is a text.
+pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
+    value[field].as_str().unwrap_or_else(|| panic!("no {field}: {value}"))
+}
+
+/// One field of each entry of a list.
+pub fn each(value: &Value, list: &str, field: &str) -> Vec<Value> {
+    let rows = value[list].as_array().unwrap_or_else(|| panic!("no {list}: {value}"));
+    rows.iter().map(|row| row[field].clone()).collect()
+}

@@ -1,0 +1,331 @@
+//! What one account learns of another: nothing, from lists, cursors, streams, files, counts and the open pages.
+
+use futures::future::join_all;
+use runyard::config::Limits;
+use runyard_upstream::{Call, Script, Turn};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::call::{Way, call, methods, ways};
+use crate::house::{Answer, everywhere, everywhere_with};
+
+/// J01: nobody gets in without a good token, whatever the door, and before the body is read.
+#[tokio::test]
+async fn j01_nobody_gets_in_without_a_token() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let good = house.caller("ann").token;
+            let send = async |headers: &[(&str, String)], path: &str| {
+                let mut request = house.http.get(house.url(path));
+                for (name, value) in headers {
+                    request = request.header(*name, value);
+                }
+                Answer::of(request.send().await.unwrap()).await
+            };
+            let with = |value: &str| vec![("authorization", value.to_owned())];
+            let mut bad = vec![Vec::new(), with("Bearer"), with("Bearer "), with("Bearer x.y.z")];
+            bad.extend([with("Basic YW5uOmFubg=="), with(&good), with(&format!("Token {good}"))]);
+            bad.push([with(&format!("Bearer {good}")), with(&format!("Bearer {good}"))].concat());
+            bad.push(vec![("x-api-key", "ry_nothing".to_owned())]);
+            for headers in &bad {
+                for path in [
+                    "/agents",
+                    "/v1/agents",
+                    "/no/such/path",
+                    "/agent-runs/active",
+                    "/%2e%2e/agents",
+                ] {
+                    let answer = send(headers, path).await;
+                    assert_eq!(answer.header("www-authenticate"), "Bearer", "{headers:?} {path}");
+                    let body = answer.refused(401, "NOT_AUTHENTICATED");
+                    assert_eq!(body, json!({"detail": "Not authenticated"}));
+                }
+            }
+            for query in ["access_token", "token", "authorization"] {
+                let answer = send(&[], &format!("/agents?{query}={good}")).await;
+                answer.refused(401, "NOT_AUTHENTICATED");
+            }
+            send(&with(&format!("Bearer {good}")), "/agents").await.ok();
+            send(&with(&format!("bearer {good}")), "/agents").await.ok();
+
+            // Every method, through every door.
+            let mut nobody = house.caller("ann");
+            nobody.token = "x.y.z".to_owned();
+            let id = Uuid::now_v7().to_string();
+            for method in methods() {
+                let mut request = json!({});
+                for field in method.input().fields().filter(|field| field.name().ends_with("_id")) {
+                    request[field.name()] = json!(id);
+                }
+                for way in ways(&method) {
+                    let reply = call(&nobody, &method, &request, way).await;
+                    assert_eq!(reply.code(), "NOT_AUTHENTICATED", "{} {way:?}", method.name());
+                }
+            }
+        },
+    )
+    .await;
+}
+
+/// J18: what is open says nothing about anybody.
+#[tokio::test]
+async fn j18_what_is_open_names_nobody() {
+    everywhere_with(
+        |_| Turn::text("CANARY-ANSWER"),
+        |config| config.auth.metrics_token = Some("the token of the metrics".to_owned().into()),
+        async |house| {
+            runyard::telemetry::start_metrics();
+            let caller = house.caller("canary-subject");
+            let agent = caller.post("/agents", json!({"name": "CANARY-AGENT"})).await.ok();
+            let run = caller
+                .post(
+                    "/agent/start",
+                    json!({"prompt": "CANARY-PROMPT", "agent_id": agent["agent_id"]}),
+                )
+                .await
+                .ok();
+            caller.ended(&run).await;
+            for path in ["/", "/healthz", "/readyz", "/openapi.json"] {
+                let text = house
+                    .http
+                    .get(house.url(path))
+                    .send()
+                    .await
+                    .unwrap()
+                    .text()
+                    .await
+                    .unwrap();
+                assert!(!text.to_lowercase().contains("canary"), "{path}");
+                for id in ["agent_run_id", "thread_id", "project_id"] {
+                    assert!(!text.contains(run[id].as_str().unwrap()), "{path}");
+                }
+            }
+            // I12: the metrics count; no label holds an id, a name or a text of somebody.
+            let metrics = house
+                .http
+                .get(house.url("/metrics"))
+                .bearer_auth("the token of the metrics");
+            let metrics = metrics.send().await.unwrap().text().await.unwrap();
+            assert!(metrics.contains("runyard_"), "{metrics}");
+            assert!(!metrics.to_lowercase().contains("canary"), "{metrics}");
+            let words = metrics.split(|letter: char| !letter.is_ascii_hexdigit() && letter != '-');
+            assert_eq!(
+                words.filter(|word| Uuid::parse_str(word).is_ok()).count(),
+                0,
+                "{metrics}"
+            );
+            let wrong = house.http.get(house.url("/metrics")).bearer_auth("another token");
+            assert_eq!(wrong.send().await.unwrap().status(), 401);
+        },
+    )
+    .await;
+}
+
+/// I05: a page token is its caller's and its query's.
+#[tokio::test]
+async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("x")),
+        |config| config.limits = Limits::Off,
+        async |house| {
+            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+            for caller in [&ann, &bob] {
+                for number in 0..3 {
+                    caller
+                        .post("/agents", json!({"name": format!("Agent {number}")}))
+                        .await
+                        .ok();
+                    caller.ended(&caller.start("x").await).await;
+                }
+            }
+            for list in ["/agents", "/agent-runs", "/threads", "/projects"] {
+                let token = |answer: serde_json::Value| answer["next_page_token"].as_str().unwrap().to_owned();
+                let first = token(ann.get(&format!("{list}?page_size=1")).await.ok());
+                assert!(!first.is_empty(), "{list}");
+                let ask = async |caller: &crate::house::Caller, token: &str| {
+                    caller.get(&format!("{list}?page_size=1&page_token={token}")).await
+                };
+                ask(&bob, &first).await.refused(400, "INVALID_PAGE_TOKEN");
+                // A token of another list, and one that was changed anywhere.
+                let other = if list == "/agents" { "/threads" } else { "/agents" };
+                let foreign = token(ann.get(&format!("{other}?page_size=1")).await.ok());
+                ask(&ann, &foreign).await.refused(400, "INVALID_PAGE_TOKEN");
+                for position in 0..first.len().min(16) {
+                    let mut bytes = first.clone().into_bytes();
+                    bytes[position] = if bytes[position] == b'A' { b'B' } else { b'A' };
+                    let changed = String::from_utf8(bytes).unwrap();
+                    ask(&ann, &changed).await.refused(400, "INVALID_PAGE_TOKEN");
+                }
+                for garbage in ["x", "%00", "..%2f", &"A".repeat(5000), &first[..first.len() - 1]] {
+                    let answer = ask(&ann, garbage).await;
+                    assert_eq!(answer.status, 400, "{list} {garbage}: {}", answer.text);
+                }
+                // All pages together are the list.
+                let (mut all, mut next) = (0, String::new());
+                loop {
+                    let page = ask(&ann, &next).await.ok();
+                    all += page
+                        .as_object()
+                        .unwrap()
+                        .values()
+                        .find_map(|rows| rows.as_array())
+                        .unwrap()
+                        .len();
+                    next = token(page);
+                    if next.is_empty() {
+                        break;
+                    }
+                }
+                assert_eq!(all, 3, "{list}");
+            }
+        },
+    )
+    .await;
+}
+
+/// I06: a neighbour's run has no events, before it begins, while it runs and after.
+#[tokio::test]
+async fn i06_a_neighbours_stream_is_not_found() {
+    everywhere(
+        |gate| Turn::words(10).gate_after(5, gate),
+        async |house| {
+            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+            let method = methods()
+                .into_iter()
+                .find(|method| method.name() == "StreamRun")
+                .unwrap();
+            let run = ann.start("x").await;
+            let request = json!({"agent_run_id": run["agent_run_id"]});
+            let mut replies = Vec::new();
+            for step in 0..3 {
+                if step == 1 {
+                    house.upstream.wait_for(1).await;
+                }
+                if step == 2 {
+                    house.gate.open();
+                    ann.ended(&run).await;
+                }
+                for way in [Way::Grpc, Way::GrpcWeb, Way::Http(0)] {
+                    let reply = call(&bob, &method, &request, way).await;
+                    assert_eq!(reply.code(), "RUN_NOT_FOUND", "{step} {way:?}");
+                    replies.push(reply);
+                }
+                let many = json!({"runs": [{"agent_run_id": run["agent_run_id"]}]});
+                bob.post("/agent-runs/stream", many).await.refused(404, "RUN_NOT_FOUND");
+            }
+            assert!(replies.windows(2).all(|pair| pair[0] == pair[1]));
+        },
+    )
+    .await;
+}
+
+/// I07: a file is reached through its own sandbox alone.
+#[tokio::test]
+async fn i07_a_neighbours_file_is_reached_by_no_path() {
+    everywhere_with(
+        |_| {
+            Script::function(|request| match request.messages().len() {
+                0..=2 => Turn::calls([Call::new("write", &json!({"path": "canary.txt", "content": "CANARY"}))]),
+                _ => Turn::text("Kept."),
+            })
+        },
+        |config| config.limits = Limits::Off,
+        async |house| {
+            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+            let (mine, theirs) = (ann.start("x").await, bob.start("x").await);
+            let (mine, theirs) = (ann.ended(&mine).await, bob.ended(&theirs).await);
+            let read = async |run: &serde_json::Value, path: &str| {
+                let sandbox = run["sandbox_id"].as_str().unwrap();
+                bob.get(&format!("/sandboxes/{sandbox}/files/content?path={path}"))
+                    .await
+            };
+            assert_eq!(read(&theirs, "canary.txt").await.text, "CANARY");
+            read(&mine, "canary.txt").await.refused(404, "SANDBOX_NOT_FOUND");
+            let project = mine["project_id"].as_str().unwrap();
+            for path in [
+                format!("../{project}/canary.txt"),
+                format!("..%2f{project}%2fcanary.txt"),
+                format!("/workspace/../{project}/canary.txt"),
+                house
+                    .data_dir()
+                    .join("workspaces")
+                    .join(project)
+                    .join("canary.txt")
+                    .display()
+                    .to_string(),
+                "/proc/self/environ".to_owned(),
+                "/etc/passwd".to_owned(),
+            ] {
+                let answer = read(&theirs, &path).await;
+                assert!(
+                    [400, 404].contains(&answer.status),
+                    "{path}: {} {}",
+                    answer.status,
+                    answer.text
+                );
+            }
+        },
+    )
+    .await;
+}
+
+/// I09: what is remembered about one account is never shown to another, however the calls interleave.
+#[tokio::test]
+async fn i09_nothing_that_is_remembered_crosses_over() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let callers: Vec<_> = (0..4).map(|number| house.caller(&format!("caller {number}"))).collect();
+            for (number, caller) in callers.iter().enumerate() {
+                caller
+                    .post("/agents", json!({"name": format!("Of {number}")}))
+                    .await
+                    .ok();
+            }
+            for _ in 0..10 {
+                let asked = (0..100).map(|turn| {
+                    let (number, callers) = (turn % callers.len(), &callers);
+                    async move { (number, callers[number].get("/agents").await.ok()) }
+                });
+                for (number, listed) in join_all(asked).await {
+                    let names: Vec<_> = listed["agents"]
+                        .as_array()
+                        .unwrap()
+                        .iter()
+                        .map(|agent| &agent["name"])
+                        .collect();
+                    assert_eq!(names, [&json!(format!("Of {number}"))]);
+                }
+            }
+        },
+    )
+    .await;
+}
+
+/// L12: a model that never stops calling is stopped by the budget of its run.
+#[tokio::test]
+async fn l12_a_model_that_never_stops_is_stopped() {
+    everywhere_with(
+        |_| {
+            Script::function(|request| {
+                let calls = (0..20).map(|number| {
+                    Call::new("bash", &json!({"command": "true"})).id(&format!("call-{}-{number}", request.number))
+                });
+                Turn::calls(calls)
+            })
+        },
+        |config| config.worker.max_steps = 3,
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            let events = caller.events(&run, 0).await;
+            crate::house::assert_whole(&events, 1);
+            let ended = caller.ended(&run).await;
+            // Three steps, one to say so without tools, and one more for a model that does not listen.
+            assert!(house.upstream.count() <= 5, "{}", house.upstream.count());
+            assert!(ended["usage"]["steps"].as_i64().unwrap() <= 5, "{ended}");
+        },
+    )
+    .await;
+}

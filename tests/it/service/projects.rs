@@ -1,0 +1,114 @@
+//! Deleting projects: everything of them goes, and what a crash leaves is swept.
+
+use reqwest::multipart::{Form, Part};
+use runyard::v1::{self, project_service_client::ProjectServiceClient};
+use runyard_upstream::{Script, Turn};
+use serde_json::json;
+
+use super::ask::{delete, text};
+use crate::house::{Caller, House, everywhere};
+
+fn form() -> Form {
+    Form::new()
+        .text("prompt", "Look.")
+        .part("files", Part::bytes(b"secret".to_vec()).file_name("notes.txt"))
+}
+
+fn workspaces(house: &House) -> Vec<String> {
+    let Ok(folder) = std::fs::read_dir(house.data_dir().join("workspaces")) else {
+        return Vec::new();
+    };
+    folder
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect()
+}
+
+async fn count(caller: &Caller, what: &str) -> usize {
+    caller.get(&format!("/{what}")).await.ok()[what]
+        .as_array()
+        .unwrap()
+        .len()
+}
+
+#[tokio::test]
+async fn a_project_goes_with_everything_but_not_while_a_run_is_running() {
+    everywhere(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("Aye.").held_by(&gate))
+        },
+        async |house| {
+            let (caller, bob) = (house.caller("ann"), house.caller("bob"));
+            let run = caller.form("/agent/start", form()).await.ok();
+            let path = format!("/projects/{}", text(&run, "project_id"));
+            delete(&caller, &path).await.refused(409, "CONFLICT");
+            delete(&bob, &path).await.refused(404, "PROJECT_NOT_FOUND");
+            house.gate.open();
+            caller.ended(&run).await;
+            let kept = caller.form("/agent/start", form()).await.ok();
+            caller.ended(&kept).await;
+            assert_eq!(workspaces(house).len(), 2);
+            let mut grpc = ProjectServiceClient::new(caller.channel().await);
+            let asked = v1::DeleteProjectRequest {
+                project_id: text(&run, "project_id").to_owned(),
+            };
+            grpc.delete_project(caller.signed(asked)).await.unwrap();
+            assert_eq!(workspaces(house), [text(&kept, "project_id")]);
+            caller.get(&path).await.refused(404, "PROJECT_NOT_FOUND");
+            caller
+                .get(&format!("/threads/{}", text(&run, "thread_id")))
+                .await
+                .refused(404, "THREAD_NOT_FOUND");
+            caller
+                .get(&format!("/agent-run/{}", text(&run, "agent_run_id")))
+                .await
+                .refused(404, "RUN_NOT_FOUND");
+            caller
+                .get(&format!("/sandboxes/{}", text(&run, "sandbox_id")))
+                .await
+                .refused(404, "SANDBOX_NOT_FOUND");
+            assert_eq!(
+                (count(&caller, "projects").await, count(&caller, "threads").await),
+                (1, 1)
+            );
+            let files = caller
+                .get(&format!("/sandboxes/{}/files", text(&kept, "sandbox_id")))
+                .await
+                .ok();
+            assert_eq!(files["files"][0]["path"], "notes.txt");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_workspace_without_a_project_is_swept_and_another_is_not() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.form("/agent/start", form()).await.ok();
+            caller.ended(&run).await;
+            house.stop().await;
+            // As if the process had died between the commit and the removal of the files.
+            let left = house
+                .data_dir()
+                .join("workspaces")
+                .join(uuid::Uuid::now_v7().to_string());
+            std::fs::create_dir_all(left.join("deep/er")).unwrap();
+            std::fs::write(left.join("deep/er/secret.txt"), "x").unwrap();
+            house.restart().await;
+            let swept = async {
+                while left.exists() {
+                    tokio::task::yield_now().await;
+                }
+            };
+            tokio::time::timeout(crate::house::PATIENCE, swept).await.unwrap();
+            assert_eq!(workspaces(house), [text(&run, "project_id")]);
+            let caller = house.caller("ann");
+            let body = json!({"prompt": "Again.", "thread_id": run["thread_id"]});
+            caller.ended(&caller.post("/agent/start", body).await.ok()).await;
+        },
+    )
+    .await;
+}

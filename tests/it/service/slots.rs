@@ -1,0 +1,160 @@
+//! Slots of concurrent runs: given exactly, and free again however a run ends.
+
+use futures::future::join_all;
+use runyard_upstream::{Gate, Script, Turn};
+use serde_json::{Value, json};
+
+use crate::house::{Caller, everywhere_with};
+
+fn held(gate: &Gate) -> Script {
+    let gate = gate.clone();
+    Script::function(move |_| Turn::text("Held.").held_by(&gate))
+}
+
+fn sorted(mut names: Vec<Value>) -> Vec<Value> {
+    names.sort_by_key(ToString::to_string);
+    names
+}
+
+/// L01: of 200 starts at once exactly as many are admitted as the plan has slots; the refusals count right.
+async fn l01(limit: i32) {
+    everywhere_with(
+        held,
+        move |config| {
+            config.tiers[0].concurrent_runs = Some(limit);
+            config.tiers[0].threads = None;
+            config.tiers[0].projects = None;
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            let neighbour = house.caller("bob");
+            let theirs = neighbour.start("mine").await;
+            let answers = join_all((0..200).map(|_| caller.post("/agent/start", json!({"prompt": "x"})))).await;
+            let (admitted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+            assert_eq!(admitted.len(), usize::try_from(limit).unwrap());
+            let threads = admitted.into_iter().map(|answer| answer.ok()["thread_id"].clone());
+            let threads = sorted(threads.collect());
+            for answer in refused {
+                let mut body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
+                // I10: the counts are the caller's alone; the neighbour runs, too, and is in none of them.
+                let named = body["detail"]["running_thread_ids"].take();
+                let named = sorted(named.as_array().unwrap().clone());
+                assert_eq!(named, threads);
+                assert!(!named.contains(&theirs["thread_id"]));
+                let expected = json!({"detail": {
+                    "message": format!("Maximum of {limit} concurrent runs. You have {limit} running."),
+                    "running_thread_ids": null, "running_count": limit, "limit": limit,
+                    "error_code": "AGENT_RUN_LIMIT_EXCEEDED",
+                }});
+                assert_eq!(body, expected);
+            }
+            // What was refused left nothing behind.
+            let listed = caller.get("/threads?page_size=200").await.ok();
+            assert_eq!(listed["threads"].as_array().unwrap().len(), threads.len());
+            let active = caller.get("/agent-runs/active").await.ok();
+            let active = active["active_runs"].as_array().unwrap().iter();
+            assert_eq!(sorted(active.map(|run| run["thread_id"].clone()).collect()), threads);
+            house.gate.open();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn l01_two_hundred_starts_for_one_slot() {
+    l01(1).await;
+}
+
+#[tokio::test]
+async fn l01_two_hundred_starts_for_three_slots() {
+    l01(3).await;
+}
+
+#[tokio::test]
+async fn l01_two_hundred_starts_for_ten_slots() {
+    l01(10).await;
+}
+
+/// The only slot is taken, and given to exactly one of two.
+async fn assert_one_slot(caller: &Caller) -> Value {
+    let pair = join_all((0..2).map(|_| caller.post("/agent/start", json!({"prompt": "stop"})))).await;
+    let admitted: Vec<_> = pair.into_iter().filter(|answer| answer.status == 200).collect();
+    assert_eq!(admitted.len(), 1);
+    admitted.into_iter().next().unwrap().ok()
+}
+
+async fn stop(caller: &Caller, run: &Value) {
+    let path = format!("/agent-run/{}/stop", run["agent_run_id"].as_str().unwrap());
+    caller.post(&path, json!({})).await.ok();
+    caller.ended(run).await;
+}
+
+#[tokio::test]
+async fn l02_a_slot_is_free_after_every_end() {
+    everywhere_with(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |request| match request.last_text() {
+                "complete" => Turn::text("Done."),
+                "fail" => Turn::status(400).body("no"),
+                "hang" => Turn::text("never").silent(),
+                _ => Turn::text("Held.").held_by(&gate),
+            })
+        },
+        |config| {
+            config.worker.run_timeout_seconds = 1;
+            config.tiers[0].concurrent_runs = Some(1);
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            for (prompt, status, code) in [
+                ("complete", "completed", json!(null)),
+                ("fail", "failed", json!("MODEL_REFUSED")),
+                ("hang", "failed", json!("RUN_TIMEOUT")),
+            ] {
+                let run = caller.start(prompt).await;
+                let ended = caller.ended(&run).await;
+                assert_eq!(
+                    (&ended["status"], &ended["error"]["error_code"]),
+                    (&json!(status), &code)
+                );
+                // Free, and not twice.
+                let next = assert_one_slot(&caller).await;
+                stop(&caller, &next).await;
+            }
+            let last = assert_one_slot(&caller).await;
+            stop(&caller, &last).await;
+            let active = caller.get("/agent-runs/active").await.ok();
+            assert_eq!(active["active_runs"], json!([]));
+        },
+    )
+    .await;
+}
+
+/// L03: stops that race with the end of a run, and with each other, leave one end and one free slot.
+#[tokio::test]
+async fn l03_a_stop_races_with_the_end() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("Quick.")),
+        |config| {
+            config.tiers[0].concurrent_runs = Some(1);
+            config.tiers[0].threads = None;
+            config.tiers[0].projects = None;
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            for _ in 0..20 {
+                let run = caller.start("x").await;
+                let path = format!("/agent-run/{}/stop", run["agent_run_id"].as_str().unwrap());
+                let answers = join_all((0..3).map(|_| caller.post(&path, json!({})))).await;
+                assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+                let events = caller.events(&run, 0).await;
+                crate::house::assert_whole(&events, 1);
+                let ended = caller.ended(&run).await;
+                assert_eq!(events.last().unwrap().data["status"]["status"], ended["status"]);
+                assert!(["stopped", "completed"].contains(&ended["status"].as_str().unwrap()));
+            }
+        },
+    )
+    .await;
+}

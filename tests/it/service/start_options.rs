@@ -1,0 +1,444 @@
+//! `StartRun`: what each parameter promises.
+
+use futures::future::join_all;
+use reqwest::multipart::Form;
+use runyard::{config::Limits, v1};
+use runyard_upstream::{Call, Script, Turn};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::house::{Answer, House, assert_whole, everywhere, everywhere_with};
+
+fn echo() -> Script {
+    Script::function(|_| Turn::text("Yes."))
+}
+
+async fn shown(caller: &crate::house::Caller, run: &Value) -> Value {
+    caller
+        .get(&format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap()))
+        .await
+        .ok()
+}
+
+#[tokio::test]
+async fn defaults_of_every_parameter() {
+    everywhere(
+        |_| echo(),
+        async |house| {
+            let caller = house.caller("ann");
+            // A form with the prompt alone, and with every other part empty, as a browser sends it.
+            let mut form = Form::new();
+            for part in [
+                "thread_id",
+                "project_id",
+                "agent_id",
+                "model_name",
+                "optimistic",
+                "memory_enabled",
+                "mode",
+            ] {
+                form = form.text(part, "");
+            }
+            for form in [Form::new(), form] {
+                let run = caller.form("/agent/start", form.text("prompt", "hi")).await.ok();
+                let run = caller.ended(&run).await;
+                assert_eq!(run["mode"], "code");
+                assert_eq!(run["memory_enabled"], Value::Null);
+                assert_eq!(run["agent_id"], Value::Null);
+                assert_eq!(run["model_requested"], Value::Null);
+                assert_eq!(run["model_name"], "kortix/minimax");
+                assert_eq!(run["status"], "completed");
+            }
+            let tools = ["bash", "edit", "glob", "grep", "read", "write"];
+            for request in house.upstream.requests() {
+                let mut named = request.tool_names();
+                named.sort_unstable();
+                assert_eq!(named, tools);
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_default_agent_is_used_unless_another_is_named() {
+    everywhere(
+        |_| echo(),
+        async |house| {
+            let caller = house.caller("ann");
+            let agent = async |name: &str, is_default: bool| {
+                let body = json!({"name": name, "is_default": is_default, "system_prompt": format!("You are {name}.")});
+                caller.post("/agents", body).await.ok()
+            };
+            let (usual, other) = (agent("the usual", true).await, agent("the other", false).await);
+            let run = caller.start("x").await;
+            let ended = caller.ended(&run).await;
+            assert_eq!(ended["agent_id"], usual["agent_id"]);
+            assert_eq!(ended["agent_version_id"], usual["current_version_id"]);
+            let body = json!({"prompt": "x", "agent_id": other["agent_id"]});
+            let run = caller.post("/agent/start", body).await.ok();
+            assert_eq!(caller.ended(&run).await["agent_id"], other["agent_id"]);
+            let said: Vec<String> = house.upstream.requests().iter().map(|r| r.body.to_string()).collect();
+            assert!(said[0].contains("You are the usual.") && said[1].contains("You are the other."));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_named_model_goes_before_the_agents() {
+    everywhere_with(
+        |_| echo(),
+        |config| config.limits = Limits::Off,
+        async |house| {
+            let caller = house.caller("ann");
+            let body = json!({"name": "An agent", "model": "openai/gpt-5-nano"});
+            let agent = caller.post("/agents", body).await.ok()["agent_id"].clone();
+            let run = caller
+                .post("/agent/start", json!({"prompt": "x", "agent_id": agent}))
+                .await;
+            assert_eq!(caller.ended(&run.ok()).await["model_name"], "openai/gpt-5-nano");
+            let asked = json!({"prompt": "x", "agent_id": agent, "model_name": "anthropic/claude-3.5-sonnet"});
+            let run = caller.post("/agent/start", asked).await.ok();
+            assert_eq!(caller.ended(&run).await["model_name"], "anthropic/claude-3.5-sonnet");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn memory_is_kept_with_the_run_and_shown() {
+    everywhere(
+        |_| echo(),
+        async |house| {
+            let caller = house.caller("ann");
+            for (asked, kept) in [("true", json!(true)), ("false", json!(false))] {
+                let form = Form::new().text("prompt", "x").text("memory_enabled", asked);
+                let run = caller.form("/agent/start", form).await.ok();
+                assert_eq!(shown(&caller, &run).await["memory_enabled"], kept);
+                caller.ended(&run).await;
+            }
+            let form = Form::new().text("prompt", "x").text("memory_enabled", "perhaps");
+            caller.form("/agent/start", form).await.refused(400, "INVALID_REQUEST");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_mode_chat_has_no_tools_and_makes_no_sandbox() {
+    everywhere(
+        |_| echo(),
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller
+                .post("/agent/start", json!({"prompt": "x", "mode": "chat"}))
+                .await
+                .ok();
+            let run = caller.ended(&run).await;
+            assert_eq!((&run["mode"], &run["sandbox_id"]), (&json!("chat"), &Value::Null));
+            assert!(house.upstream.requests()[0].tool_names().is_empty());
+            // The positive control.
+            let run = caller
+                .post("/agent/start", json!({"prompt": "x", "mode": "code"}))
+                .await
+                .ok();
+            assert_eq!(caller.ended(&run).await["mode"], "code");
+            assert_eq!(house.upstream.requests()[1].tool_names().len(), 6);
+        },
+    )
+    .await;
+}
+
+/// I11: the header is a super admin's alone, on every door.
+#[tokio::test]
+async fn i11_timing_is_for_a_super_admin_alone() {
+    everywhere(
+        |_| echo(),
+        async |house| {
+            for (role, shows) in [(None, false), (Some("admin"), false), (Some("super_admin"), true)] {
+                let caller = house.caller_as(role.unwrap_or("ann"), role);
+                for asks in [true, false] {
+                    let request = caller.request("POST", "/agent/start").json(&json!({"prompt": "x"}));
+                    let request = if asks {
+                        request.header("X-Emit-Timing", "true")
+                    } else {
+                        request
+                    };
+                    let run = Answer::of(request.send().await.unwrap()).await.ok();
+                    caller.ended(&run).await;
+                    assert_eq!(run.get("timing_breakdown").is_some(), shows && asks, "{role:?}: {run}");
+                    if shows && asks {
+                        let timing = run["timing_breakdown"].as_object().unwrap();
+                        assert!(timing["total_ms"].as_f64().unwrap() > 0.0);
+                        assert!(timing.values().all(|part| part.as_f64().unwrap() >= 0.0));
+                    }
+                    let asked = v1::StartRunRequest {
+                        prompt: Some("x".to_owned()),
+                        emit_timing: asks,
+                        ..Default::default()
+                    };
+                    let mut grpc = caller.runs().await;
+                    let run = grpc.start_run(caller.signed(asked)).await.unwrap().into_inner();
+                    assert_eq!(run.timing_breakdown.is_some(), shows && asks, "{role:?}");
+                    caller.ended(&json!({"agent_run_id": run.agent_run_id})).await;
+                }
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_running_one_and_takes_its_slot() {
+    everywhere_with(
+        |gate| [Turn::words(10).gate_after(5, gate), Turn::text("Second.")],
+        |config| config.tiers[0].concurrent_runs = Some(1),
+        async |house| {
+            let caller = house.caller("ann");
+            let first = caller.start("x").await;
+            house.upstream.wait_for(1).await;
+            let body = json!({"prompt": "y", "thread_id": first["thread_id"], "if_busy": "enqueue"});
+            caller
+                .post("/agent/start", body.clone())
+                .await
+                .refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
+            let mut interrupt = body;
+            interrupt["if_busy"] = json!("interrupt");
+            let second = caller.post("/agent/start", interrupt).await.ok();
+            assert_eq!(shown(&caller, &first).await["status"], "stopped");
+            assert_whole(&caller.events(&first, 0).await, 1);
+            let active = caller.get("/agent-runs/active").await.ok();
+            let active: Vec<_> = active["active_runs"].as_array().unwrap().iter().collect();
+            assert!(active.iter().all(|run| run["agent_run_id"] == second["agent_run_id"]));
+            house.gate.open();
+            assert_eq!(caller.ended(&second).await["status"], "completed");
+            assert_eq!(shown(&caller, &first).await["status"], "stopped");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn l10_a_hundred_starts_with_one_key_are_one_run() {
+    everywhere(
+        |gate| Turn::text("Once.").held_by(gate),
+        async |house| {
+            let caller = house.caller("ann");
+            let send = async |_| {
+                let request = caller.request("POST", "/agent/start").header("Idempotency-Key", "same");
+                Answer::of(request.json(&json!({"prompt": "x"})).send().await.unwrap())
+                    .await
+                    .ok()
+            };
+            let answers = join_all((0..100).map(send)).await;
+            assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+            // The same key through the other door finds the same run.
+            let asked = v1::StartRunRequest {
+                prompt: Some("x".to_owned()),
+                request_id: "same".to_owned(),
+                ..Default::default()
+            };
+            let grpc = caller
+                .runs()
+                .await
+                .start_run(caller.signed(asked))
+                .await
+                .unwrap()
+                .into_inner();
+            assert_eq!(answers[0]["agent_run_id"], grpc.agent_run_id);
+            let runs = caller.get("/agent-runs").await.ok();
+            assert_eq!(runs["agent_runs"].as_array().unwrap().len(), 1);
+            let threads = caller.get("/threads").await.ok();
+            assert_eq!(threads["threads"].as_array().unwrap().len(), 1);
+            house.gate.open();
+            caller.ended(&answers[0]).await;
+            assert_eq!(house.upstream.count(), 1);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn l10_a_key_has_255_characters_and_refusals_are_not_kept() {
+    everywhere(
+        |_| echo(),
+        async |house| {
+            let caller = house.caller("ann");
+            let start = async |body: Value| caller.post("/agent/start", body).await;
+            let key = |length: usize| "\u{e9}".repeat(length);
+            start(json!({"prompt": "x", "request_id": key(256)}))
+                .await
+                .refused(400, "INVALID_REQUEST");
+            let body = json!({"prompt": "x", "request_id": key(255)});
+            let first = start(body.clone()).await.ok();
+            caller.ended(&first).await;
+            assert_eq!(start(body).await.ok(), first);
+            // A refused start leaves its key free, so the same key may start something else.
+            start(json!({"request_id": "k"})).await.refused(400, "INVALID_REQUEST");
+            start(json!({"prompt": "x", "request_id": "k", "thread_id": Uuid::new_v4()}))
+                .await
+                .refused(404, "THREAD_NOT_FOUND");
+            let run = start(json!({"prompt": "x", "request_id": "k"})).await.ok();
+            caller.ended(&run).await;
+            start(json!({"prompt": "y", "request_id": "k"}))
+                .await
+                .refused(409, "REQUEST_KEY_REUSED");
+        },
+    )
+    .await;
+}
+
+/// I03: two accounts race for one new id, a hundred times: one owner each time, and the other learns nothing.
+#[tokio::test]
+async fn i03_two_accounts_race_for_one_new_id() {
+    everywhere_with(
+        |_| echo(),
+        |config| config.limits = Limits::Off,
+        async |house| {
+            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+            let mut owned = [0, 0];
+            for round in 0..100 {
+                let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());
+                // Both ids, only the thread, only the project.
+                let (their_thread, their_project) = match round % 3 {
+                    0 => (thread_id, project_id),
+                    1 => (thread_id, Uuid::new_v4()),
+                    _ => (Uuid::new_v4(), project_id),
+                };
+                let body = |thread: Uuid, project: Uuid| json!({"prompt": "x", "optimistic": true, "thread_id": thread, "project_id": project});
+                let (mine, theirs) = (body(thread_id, project_id), body(their_thread, their_project));
+                let (one, two) = tokio::join!(
+                    ann.post("/agent/start", mine.clone()),
+                    bob.post("/agent/start", theirs.clone())
+                );
+                assert_eq!((one.status == 200) as u8 + (two.status == 200) as u8, 1, "{one:?} {two:?}");
+                let (winner, loser, lost, again) =
+                    if one.status == 200 { (&ann, &bob, two, mine) } else { (&bob, &ann, one, theirs) };
+                owned[usize::from(winner.token == bob.token)] += 1;
+                assert_eq!(lost.refused(404, "THREAD_NOT_FOUND"), json!({"detail": "Thread not found"}));
+                // The owner's retry is answered; the loser reads nothing.
+                let retried = winner.post("/agent/start", again.clone()).await.ok();
+                assert_eq!(retried["thread_id"], again["thread_id"]);
+                let path = format!("/threads/{}", again["thread_id"].as_str().unwrap());
+                loser.get(&path).await.refused(404, "THREAD_NOT_FOUND");
+                loser
+                    .get(&format!("/projects/{}", again["project_id"].as_str().unwrap()))
+                    .await
+                    .refused(404, "PROJECT_NOT_FOUND");
+            }
+            assert_eq!(owned[0] + owned[1], 100);
+            for (caller, owned) in [(&ann, owned[0]), (&bob, owned[1])] {
+                let threads = caller.get("/threads?page_size=200").await.ok();
+                assert_eq!(threads["threads"].as_array().unwrap().len(), owned);
+            }
+        },
+    )
+    .await;
+}
+
+/// I04: an id of the client is any UUID, written in any way, and kept in the usual one.
+#[tokio::test]
+async fn i04_ids_of_the_client_are_uuids() {
+    everywhere_with(
+        |_| echo(),
+        |config| config.limits = Limits::Off,
+        async |house| {
+            let caller = house.caller("ann");
+            let start = async |thread: &str, project: &str| {
+                let form = Form::new()
+                    .text("prompt", "x")
+                    .text("optimistic", "true")
+                    .text("thread_id", thread.to_owned())
+                    .text("project_id", project.to_owned());
+                caller.form("/agent/start", form).await
+            };
+            let id = || Uuid::new_v4().to_string();
+            for (thread, project) in [
+                (String::new(), id()),
+                (id(), String::new()),
+                (String::new(), String::new()),
+            ] {
+                let detail = start(&thread, &project).await.refused(400, "INVALID_REQUEST");
+                let expected = json!({"detail": "thread_id and project_id required for optimistic mode"});
+                assert_eq!(detail, expected);
+            }
+            let nil = Uuid::nil().to_string();
+            for bad in [
+                "770fa622-g4bd-63f6-c938-668877662222",
+                "x",
+                "../../etc/passwd",
+                "' OR 1=1--",
+                &nil,
+            ] {
+                start(bad, &id()).await.refused(400, "INVALID_REQUEST");
+                start(&id(), bad).await.refused(400, "INVALID_REQUEST");
+            }
+            for made in [
+                Uuid::now_v7(),
+                Uuid::new_v4(),
+                "c232ab00-9414-11ec-b3c8-9f6bdeced846".parse().unwrap(),
+            ] {
+                let upper = made.to_string().to_uppercase();
+                let run = start(&upper, &id()).await.ok();
+                assert_eq!(run["thread_id"], made.to_string());
+                // The same id in braces is the same thread.
+                let again = json!({"prompt": "x", "thread_id": format!("{{{made}}}")});
+                let again = caller.post("/agent/start", again).await.ok();
+                assert_eq!(again["thread_id"], made.to_string());
+            }
+        },
+    )
+    .await;
+}
+
+/// The answer of a start waits neither for the model nor for a sandbox that is being made.
+#[tokio::test]
+async fn a_start_answers_while_the_making_of_a_sandbox_is_held_up() {
+    let hold = |config: &mut runyard::config::Config| {
+        // The script runs as a project's user, who may write here.
+        let folder = config.data_dir.parent().unwrap().join("held");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+        let script = folder.join("bwrap");
+        let text = format!(
+            "#!/bin/sh\n: > {0}/asked\nwhile [ ! -e {0}/go ]; do sleep 0.02; done\nexec bwrap \"$@\"\n",
+            folder.display()
+        );
+        std::fs::write(&script, text).unwrap();
+        std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        config.sandbox.bwrap = script;
+        config.tiers[0].concurrent_runs = Some(2);
+    };
+    everywhere_with(
+        |_| {
+            Script::function(|request| match request.last_text() {
+                "x" => Turn::calls([Call::new("bash", &json!({"command": "echo made"}))]),
+                _ => Turn::text("Done."),
+            })
+        },
+        hold,
+        async |house: &mut House| {
+            let caller = house.caller("ann");
+            let first = caller.start("x").await;
+            let folder = house.data_dir().parent().unwrap().join("held");
+            let asked = tokio::time::timeout(crate::house::PATIENCE, async {
+                while !folder.join("asked").exists() {
+                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                }
+            });
+            asked.await.unwrap();
+            // The sandbox is being made and does not get on; a start answers all the same.
+            let second = caller.start("x").await;
+            for run in [&first, &second] {
+                assert_eq!(run["status"], "running");
+                assert_eq!(shown(&caller, run).await["status"], "running");
+            }
+            std::fs::write(folder.join("go"), "").unwrap();
+            for run in [&first, &second] {
+                assert_eq!(caller.ended(run).await["status"], "completed");
+            }
+        },
+    )
+    .await;
+}

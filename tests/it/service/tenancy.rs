@@ -1,0 +1,149 @@
+//! I01: every method × every id field with a neighbour's id answers what a random id answers, through every door, and
+//! changes nothing. The methods and the fields are the contract's own.
+
+use runyard::config::Limits;
+use runyard_upstream::{Script, Turn};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    belongings::{Belongings, LATER, id_fields},
+    call::{Reply, call, methods, ways},
+};
+use crate::house::{Caller, everywhere_with};
+
+/// Everything that the owner reads about what is theirs.
+async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
+    let mut paths: Vec<String> = [
+        "/agents",
+        "/agent-runs",
+        "/agent-runs/active",
+        "/threads",
+        "/projects",
+        "/api-keys",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let sandbox = format!("/sandboxes/{}", has.id("sandbox_id"));
+    paths.extend([
+        format!("/agents/{}/versions", has.id("agent_id")),
+        format!("/threads/{}/messages", has.id("thread_id")),
+        format!("/agent-run/{}/stream", has.id("agent_run_id")),
+        format!("{sandbox}/files?recursive=true"),
+        format!("{sandbox}/files/content?path=notes.txt"),
+        "/billing/account-state".to_owned(),
+        "/billing/usage-history".to_owned(),
+        sandbox,
+    ]);
+    let mut read = Vec::new();
+    for path in paths {
+        let answer = owner.get(&path).await;
+        read.push((path, answer.text));
+    }
+    // Uploads are read by sending what is there already once more.
+    for field in ["upload_id", "files"] {
+        let path = format!("/uploads/{}", has.id(field));
+        let body = serde_json::json!({"offset": 0, "data": "aGVsbG8="});
+        let answer = owner.request("PUT", &path).json(&body).send().await.unwrap();
+        read.push((path, answer.text().await.unwrap()));
+    }
+    read
+}
+
+fn redacted(reply: &Reply, id: &str) -> String {
+    format!("{reply:?}").replace(id, "<id>")
+}
+
+#[tokio::test]
+async fn i01_a_neighbours_id_is_a_random_id() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("Yes.")),
+        |config| config.limits = Limits::Off,
+        async |house| {
+            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+            let (anns, bobs) = (Belongings::of(&ann).await, Belongings::of(&bob).await);
+            let before = everything(&ann, &anns).await;
+            let mut tried = 0;
+            for method in methods() {
+                let request = bobs.request(&method);
+                for field in id_fields(&method.input()) {
+                    let place = request.pointer(&field.pointer);
+                    assert!(
+                        place.is_some(),
+                        "the request to {} in the table leaves out {}",
+                        method.name(),
+                        field.pointer
+                    );
+                    let with = |id: &str| {
+                        let mut request = request.clone();
+                        *request.pointer_mut(&field.pointer).unwrap() = Value::from(id);
+                        request
+                    };
+                    let (theirs, random) = (anns.id(&field.name).to_owned(), Uuid::now_v7().to_string());
+                    for way in ways(&method) {
+                        let what = format!("{}.{} through {way:?}", method.name(), field.pointer);
+                        let neighbours = call(&bob, &method, &with(&theirs), way).await;
+                        let nobodys = call(&bob, &method, &with(&random), way).await;
+                        assert_eq!(redacted(&neighbours, &theirs), redacted(&nobodys, &random), "{what}");
+                        let later = LATER.contains(&method.name());
+                        assert_eq!(neighbours.code() == "UNIMPLEMENTED", later, "{what}: {neighbours:?}");
+                        // A list that is asked for somebody else's thing may be empty instead.
+                        let empty = matches!(&neighbours, Reply::Good(answers) if answers.iter().all(is_empty));
+                        assert!(!neighbours.is_good() || empty, "{what}: {neighbours:?}");
+                        tried += 1;
+                    }
+                }
+                assert_eq!(
+                    everything(&ann, &anns).await,
+                    before,
+                    "{} changed something",
+                    method.name()
+                );
+            }
+            assert!(tried > 100, "{tried}");
+        },
+    )
+    .await;
+}
+
+fn is_empty(answer: &Value) -> bool {
+    let fields = answer.as_object().map(|object| {
+        object
+            .values()
+            .all(|value| *value == "" || *value == serde_json::json!([]))
+    });
+    fields.unwrap_or_default()
+}
+
+/// I02: ids that do not belong together, each the caller's own or a neighbour's.
+#[tokio::test]
+async fn i02_ids_that_do_not_belong_together() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("Yes.")),
+        |config| config.limits = Limits::Off,
+        async |house| {
+            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+            let (anns, bobs) = (Belongings::of(&ann).await, Belongings::of(&bob).await);
+            let start = async |thread: &Belongings, project: &Belongings, agent: &Belongings| {
+                let body = serde_json::json!({
+                    "prompt": "x", "thread_id": thread.id("thread_id"), "project_id": project.id("project_id"),
+                    "agent_id": agent.id("agent_id"),
+                });
+                ann.post("/agent/start", body).await
+            };
+            start(&anns, &bobs, &anns).await.refused(404, "PROJECT_NOT_FOUND");
+            start(&bobs, &anns, &anns).await.refused(404, "THREAD_NOT_FOUND");
+            start(&bobs, &bobs, &anns).await.refused(404, "THREAD_NOT_FOUND");
+            start(&anns, &anns, &bobs).await.refused(404, "AGENT_NOT_FOUND");
+            // Two things of one's own that do not belong together are no pair, either.
+            let other = ann.start("another").await;
+            let body = serde_json::json!({
+                "prompt": "x", "thread_id": anns.id("thread_id"), "project_id": other["project_id"],
+            });
+            ann.post("/agent/start", body).await.refused(404, "PROJECT_NOT_FOUND");
+            let run = start(&anns, &anns, &anns).await.ok();
+            ann.ended(&run).await;
+        },
+    )
+    .await;
+}

@@ -1,0 +1,452 @@
+//! Abuse of the transport: frames, requests and paths that no honest client sends. Refused in bounded time, nothing breaks,
+//! and the next honest request is served.
+
+use std::{net::SocketAddr, time::Duration};
+
+use reqwest::{Client, Response};
+use runyard::v1;
+use runyard_upstream::Turn;
+use serde_json::json;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::call::framed;
+use crate::house::{Answer, Caller, House, PATIENCE, everywhere, everywhere_with};
+
+fn grpc() -> Client {
+    Client::builder().http2_prior_knowledge().build().unwrap()
+}
+
+/// The status of an answer over gRPC that has no message.
+async fn status(response: Response) -> i32 {
+    assert_eq!(response.status(), 200);
+    let status = response
+        .headers()
+        .get("grpc-status")
+        .map(|value| value.to_str().unwrap().parse().unwrap());
+    let _ = response.bytes().await;
+    // The status of an answer with a message is in its trailers.
+    status.unwrap_or_default()
+}
+
+/// H07: what is wrong with a frame is the caller's fault and never ours.
+#[tokio::test]
+async fn h07_frames_that_are_none() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let (caller, client) = (house.caller("ann"), grpc());
+            let good = framed(&prost::Message::encode_to_vec(&v1::ListAgentsRequest::default()));
+            let send = async |headers: &[(&str, &str)], body: Vec<u8>| {
+                let url = house.url("/runyard.v1.AgentService/ListAgents");
+                let mut request = client.post(url).bearer_auth(&caller.token).header("te", "trailers");
+                if headers.iter().all(|(name, _)| *name != "content-type") {
+                    request = request.header("content-type", "application/grpc");
+                }
+                for (name, value) in headers {
+                    request = request.header(*name, *value);
+                }
+                status(timeout(PATIENCE, request.body(body).send()).await.unwrap().unwrap()).await
+            };
+            let frame = |flag: u8, length: u32, payload: &[u8]| [&[flag][..], &length.to_be_bytes(), payload].concat();
+            let deep = {
+                let mut message = Vec::new();
+                for _ in 0..10_000 {
+                    let mut outer = vec![0x42];
+                    prost::encoding::encode_varint(message.len() as u64, &mut outer);
+                    outer.extend(message);
+                    message = outer;
+                }
+                message
+            };
+            let bomb = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03\xed\xc1".to_vec();
+            let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap();
+            let table: Vec<(&str, Vec<(&str, &str)>, Vec<u8>, &[i32])> = vec![
+                ("good", vec![], good.clone(), &[0]),
+                ("4 GB announced", vec![], frame(0, u32::MAX, b"abc"), &[8]),
+                (
+                    "more than the limit announced",
+                    vec![],
+                    frame(0, 5_000_000, b"abc"),
+                    &[8],
+                ),
+                ("truncated", vec![], frame(0, 100, b"abc"), &[3]),
+                ("half a prefix", vec![], vec![0, 0], &[3]),
+                ("nothing", vec![], vec![], &[3]),
+                ("no protobuf", vec![], frame(0, 3, b"\xff\xff\xff"), &[3]),
+                ("not UTF-8", vec![], frame(0, 4, b"\x1a\x02\xff\xfe"), &[3]),
+                ("a wrong wire type", vec![], frame(0, 2, b"\x1d\x00"), &[3]),
+                ("10,000 deep", vec![], frame(0, length(&deep), &deep), &[0, 3]),
+                ("a flag that is none", vec![], frame(7, 0, b""), &[3]),
+                ("compressed without an encoding", vec![], frame(1, 3, b"abc"), &[3]),
+                (
+                    "an unknown encoding",
+                    vec![("grpc-encoding", "snappy")],
+                    frame(1, 3, b"abc"),
+                    &[12],
+                ),
+                (
+                    "gzip",
+                    vec![("grpc-encoding", "gzip")],
+                    frame(1, length(&bomb), &bomb),
+                    &[3, 12],
+                ),
+                (
+                    "two messages",
+                    vec![],
+                    [good.clone(), good.clone()].concat(),
+                    &[0, 3, 12],
+                ),
+                (
+                    "a deadline of nothing",
+                    vec![("grpc-timeout", "0S")],
+                    good.clone(),
+                    &[4],
+                ),
+                ("a deadline of 1 ns", vec![("grpc-timeout", "1n")], good.clone(), &[4]),
+                (
+                    "a deadline of ages",
+                    vec![("grpc-timeout", "99999999H")],
+                    good.clone(),
+                    &[0],
+                ),
+                (
+                    "a deadline that is too long",
+                    vec![("grpc-timeout", "1000000000H")],
+                    good.clone(),
+                    &[3],
+                ),
+                ("a negative deadline", vec![("grpc-timeout", "-1S")], good.clone(), &[3]),
+                (
+                    "metadata that is no base64",
+                    vec![("x-trace-bin", "!!!not base64!!!")],
+                    good.clone(),
+                    &[0],
+                ),
+                (
+                    "JSON over gRPC",
+                    vec![("content-type", "application/grpc+json")],
+                    frame(0, 2, b"{}"),
+                    &[0, 3, 12],
+                ),
+            ];
+            for (what, headers, body, expected) in table {
+                let found = send(&headers, body).await;
+                assert!(expected.contains(&found), "{what}: {found}, not one of {expected:?}");
+            }
+            let unknown = async |path: &str| {
+                let request = client.post(house.url(path)).bearer_auth(&caller.token);
+                status(
+                    request
+                        .header("content-type", "application/grpc")
+                        .body(good.clone())
+                        .send()
+                        .await
+                        .unwrap(),
+                )
+                .await
+            };
+            for path in [
+                "/no.such.Service/Method",
+                "/runyard.v1.AgentService/NoSuchMethod",
+                "/",
+                "/agents",
+                "//",
+            ] {
+                assert_eq!(unknown(path).await, 12, "{path}");
+            }
+            assert_eq!(send(&[], good).await, 0);
+        },
+    )
+    .await;
+}
+
+/// Writes bytes on a new connection and reads all that comes back; the writing side stays open.
+async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    // The server may have heard enough before all was written.
+    let _ = stream.write_all(bytes).await;
+    let mut heard = Vec::new();
+    let mut piece = [0; 4096];
+    while let Ok(Ok(read)) = timeout(Duration::from_millis(300), stream.read(&mut piece)).await {
+        if read == 0 {
+            break;
+        }
+        heard.extend_from_slice(&piece[..read]);
+    }
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+fn statuses(heard: &str) -> Vec<&str> {
+    heard.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
+}
+
+/// H10: a request has one end, and what comes behind an end that is in doubt is never taken for a request.
+#[tokio::test]
+async fn h10_no_request_is_smuggled() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let caller = house.caller("ann");
+            let head = format!(
+                "POST /agents HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n",
+                caller.token
+            );
+            let hidden = format!(
+                "POST /agents HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n\
+                 Content-Length: 20\r\n\r\n{{\"name\": \"Smuggled\"}}",
+                caller.token
+            );
+            let body = "{\"name\": \"Honest one\"}";
+            let chunked = format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len());
+            for (what, request) in [
+                (
+                    "two lengths",
+                    format!("{head}Content-Length: 22\r\nContent-Length: 0\r\n\r\n{body}{hidden}"),
+                ),
+                (
+                    "a list of lengths",
+                    format!("{head}Content-Length: 22, 0\r\n\r\n{body}{hidden}"),
+                ),
+                (
+                    "a length with a sign",
+                    format!("{head}Content-Length: +22\r\n\r\n{body}{hidden}"),
+                ),
+                (
+                    "a negative length",
+                    format!("{head}Content-Length: -1\r\n\r\n{body}{hidden}"),
+                ),
+                (
+                    "a huge length",
+                    format!("{head}Content-Length: 99999999999999999999\r\n\r\n{body}"),
+                ),
+                (
+                    "a coding that is none",
+                    format!("{head}Transfer-Encoding: xchunked\r\n\r\n{chunked}{hidden}"),
+                ),
+                (
+                    "chunked and then another",
+                    format!("{head}Transfer-Encoding: chunked, identity\r\n\r\n{chunked}{hidden}"),
+                ),
+                (
+                    "a space before the colon",
+                    format!("{head}Transfer-Encoding : chunked\r\n\r\n{chunked}{hidden}"),
+                ),
+                (
+                    "a folded line",
+                    format!("{head}X-A: b\r\n c\r\nTransfer-Encoding:\r\n chunked\r\n\r\n{chunked}{hidden}"),
+                ),
+                (
+                    "a chunk size that is none",
+                    format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n{body}\r\n0\r\n\r\n{hidden}"),
+                ),
+                (
+                    "a chunk size that overflows",
+                    format!("{head}Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{body}\r\n0\r\n\r\n"),
+                ),
+                ("a name with a NUL", format!("{head}X-\0: b\r\n\r\n")),
+                ("a value with a line break", format!("{head}X-A: b\rX-B: c\r\n\r\n")),
+                (
+                    "no version",
+                    format!("GET /agents\r\nAuthorization: Bearer {}\r\n\r\n", caller.token),
+                ),
+                ("another version", "GET /agents HTTP/3.7\r\nHost: a\r\n\r\n".to_owned()),
+                (
+                    "no HTTP at all",
+                    "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\r\n\r\n".to_owned(),
+                ),
+            ] {
+                let heard = exchange(house.address, request.as_bytes()).await;
+                let statuses = statuses(&heard);
+                assert!(statuses.iter().all(|status| *status == "400"), "{what}: {heard}");
+                assert!(statuses.len() <= 1, "{what}: {heard}");
+            }
+            // Both a length and a coding: the coding counts, or the request is refused; in no case is there a second one.
+            let both = format!("{head}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}");
+            let heard = exchange(house.address, both.as_bytes()).await;
+            assert!(
+                statuses(&heard).len() == 1 && ["200", "400"].contains(&statuses(&heard)[0]),
+                "{heard}"
+            );
+            let inside = format!(
+                "{head}Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
+                5 + hidden.len()
+            );
+            let heard = exchange(house.address, inside.as_bytes()).await;
+            let named = caller.get("/agents").await.ok().to_string();
+            assert!(!named.contains("Smuggled"), "{heard}");
+            // The positive control: two honest requests on one connection are two.
+            let honest = format!("{head}Content-Length: 22\r\n\r\n{body}");
+            let heard = exchange(house.address, format!("{honest}{honest}").as_bytes()).await;
+            assert_eq!(statuses(&heard), ["200", "200"], "{heard}");
+            let absolute = format!("GET http://elsewhere.example/healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+            assert_eq!(statuses(&exchange(house.address, absolute.as_bytes()).await), ["200"]);
+        },
+    )
+    .await;
+}
+
+/// H12: an origin that is listed may read the answers, and no other one, in whatever way it resembles it.
+#[tokio::test]
+async fn h12_only_listed_origins_read_answers() {
+    everywhere_with(
+        |_| Turn::text("x"),
+        |config| config.http.cors_origins = vec!["https://good.example".to_owned()],
+        async |house| {
+            let caller = house.caller("ann");
+            let ask = async |method: &str, origin: &str| {
+                let mut request = caller.request(method, "/agents").header("origin", origin);
+                if method == "OPTIONS" {
+                    request = house
+                        .http
+                        .request(reqwest::Method::OPTIONS, house.url("/agents"))
+                        .header("origin", origin)
+                        .header("access-control-request-method", "POST")
+                        .header("access-control-request-headers", "authorization,content-type")
+                        .header("access-control-request-private-network", "true");
+                }
+                Answer::of(request.send().await.unwrap()).await
+            };
+            for method in ["GET", "OPTIONS"] {
+                let good = ask(method, "https://good.example").await;
+                assert_eq!(good.status, 200, "{method}");
+                assert_eq!(good.header("access-control-allow-origin"), "https://good.example");
+                assert!(
+                    good.header("vary").to_lowercase().contains("origin"),
+                    "{:?}",
+                    good.headers
+                );
+                for origin in [
+                    "https://good.example.evil",
+                    "https://evil.example",
+                    "http://good.example",
+                    "https://good.example:8443",
+                    "https://sub.good.example",
+                    "https://GOOD.example/",
+                    "null",
+                    "*",
+                    "",
+                ] {
+                    let answer = ask(method, origin).await;
+                    assert_eq!(answer.header("access-control-allow-origin"), "", "{method} {origin}");
+                }
+                for origin in ["https://good.example", "https://evil.example"] {
+                    let answer = ask(method, origin).await;
+                    for never in [
+                        "access-control-allow-credentials",
+                        "access-control-allow-private-network",
+                    ] {
+                        assert_eq!(answer.header(never), "", "{method} {origin}");
+                    }
+                }
+            }
+            let good = ask("GET", "https://good.example").await;
+            for exposed in ["x-error-code", "x-request-id", "retry-after"] {
+                assert!(good.header("access-control-expose-headers").contains(exposed));
+            }
+        },
+    )
+    .await;
+}
+
+/// H13: paths and methods that nobody has.
+#[tokio::test]
+async fn h13_paths_and_methods_that_are_none() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let caller = house.caller("ann");
+            let ask = async |line: &str| {
+                let text = format!(
+                    "{line} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
+                    caller.token
+                );
+                let heard = exchange(house.address, text.as_bytes()).await;
+                let status = statuses(&heard)
+                    .first()
+                    .map_or(0, |status| status.parse::<u16>().unwrap());
+                (status, heard)
+            };
+            let long = format!("GET /{}", "a".repeat(65_000));
+            for line in [
+                "GET /agents%2f",
+                "GET //agents",
+                "GET /agents//",
+                "GET /agents/",
+                "GET /agents/..;/projects",
+                "GET /agents/%2e%2e/projects",
+                "GET /agents/../projects",
+                "GET /./agents",
+                "GET /AGENTS",
+                "GET /v1/v1/agents",
+                "GET /v2/agents",
+                "GET /agents%00",
+                "GET /agents%",
+                "GET /agents/%zz",
+                "GET /agents/%ff",
+                "GET /%61gents/x/y/z/a",
+                "GET /agents\\..\\projects",
+                "GET /runyard.v1.AgentService/ListAgents",
+                "GET /healthz/../agents/x/y",
+                "GET /\u{7f}",
+                "GET /agents/%ff%fe/versions",
+                long.as_str(),
+            ] {
+                let (status, heard) = ask(line).await;
+                assert!((400..500).contains(&status), "{line:.80}: {heard}");
+            }
+            for method in ["FROB", "DELETE", "TRACE", "CONNECT", "get", "PROPFIND"] {
+                let (status, heard) = ask(&format!("{method} /agents")).await;
+                assert!([400, 404, 405].contains(&status), "{method}: {heard}");
+            }
+            let (status, _) = ask("GET /agents?page_size=1&page_size=2").await;
+            assert_eq!(status, 400);
+            assert_eq!(ask("GET /%61gents").await.0, 200);
+            assert_eq!(ask("GET /agents").await.0, 200);
+        },
+    )
+    .await;
+}
+
+async fn assert_served(house: &House, caller: &Caller) {
+    let answer = timeout(PATIENCE, caller.get("/agents")).await.unwrap();
+    assert_eq!(answer.status, 200);
+    let _ = house;
+}
+
+/// H05: connections that do nothing take nothing from the others.
+#[tokio::test]
+async fn h05_idle_and_half_open_connections_hold_nobody_up() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let caller = house.caller("ann");
+            let mut open = Vec::new();
+            for number in 0..400 {
+                let mut stream = TcpStream::connect(house.address).await.unwrap();
+                let half: &[u8] = match number % 4 {
+                    0 => b"",
+                    1 => b"PRI * HTTP/2.0\r\n\r\nSM",
+                    2 => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+                    _ => b"GET /agents HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+                };
+                stream.write_all(half).await.unwrap();
+                open.push(stream);
+            }
+            assert_served(house, &caller).await;
+            // A thousand streams of one connection are served.
+            let client = grpc();
+            let asked = (0..1000).map(|_| client.get(house.url("/healthz")).send());
+            for answer in futures::future::join_all(asked).await {
+                assert_eq!(answer.unwrap().status(), 200);
+            }
+            assert_served(house, &caller).await;
+            drop(open);
+            assert_eq!(caller.get("/agents").await.ok()["agents"], json!([]));
+        },
+    )
+    .await;
+}
