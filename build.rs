@@ -19,6 +19,7 @@ const FILES: &[&str] = &[
     "runyard/v1/projects.proto",
     "runyard/v1/sandboxes.proto",
     "runyard/v1/accounts.proto",
+    "runyard/v1/admin.proto",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

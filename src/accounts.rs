@@ -4,6 +4,7 @@ pub mod ensure;
 pub mod scope;
 pub mod table;
 
+use sea_orm::{DeriveActiveEnum, EnumIter};
 use uuid::Uuid;
 
 pub use ensure::Accounts;
@@ -16,6 +17,31 @@ pub struct Caller {
     pub account_id: Uuid,
     /// The role that the token gives.
     pub role: Role,
+    /// What the credential allows in the account: everything for a token, its scope for an API key.
+    pub access: Access,
+}
+
+/// What a credential allows in its own account; each includes those before it.
+#[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, Eq, Ord, PartialEq, PartialOrd)]
+#[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
+pub enum Access {
+    /// Looking.
+    Read = 1,
+    /// Everything but API keys and the account itself.
+    Run = 2,
+    /// Everything.
+    Admin = 3,
+}
+
+impl Access {
+    /// The word of the contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Run => "run",
+            Self::Admin => "admin",
+        }
+    }
 }
 
 /// What a caller may do besides using its own things.

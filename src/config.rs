@@ -7,7 +7,7 @@ pub mod environment;
 pub mod models;
 pub mod tiers;
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -65,6 +65,8 @@ pub struct Auth {
     pub jwt_secret: Option<SecretString>,
     /// A JWKS file with public keys for RS256, ES256 and EdDSA.
     pub jwks_file: Option<PathBuf>,
+    /// The URL of a JWKS, instead of a file: https, or http on this machine.
+    pub jwks_url: Option<String>,
     /// The `iss` that tokens must have, when set.
     pub issuer: Option<String>,
     /// The `aud` that tokens must contain, when set.
@@ -89,6 +91,20 @@ pub struct Http {
     pub shutdown_grace_seconds: u64,
     /// How often an idle event stream says that it is alive, in seconds.
     pub heartbeat_seconds: u64,
+    /// How often an account may ask; as often as it likes when absent.
+    pub rate_per_account: Option<Rate>,
+    /// How often an address may ask, as the connection shows it; leave it out behind a proxy.
+    pub rate_per_address: Option<Rate>,
+}
+
+/// How often somebody may ask.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Requests a second, in the long run.
+    pub per_second: NonZeroU32,
+    /// Requests at once after a pause.
+    pub burst: NonZeroU32,
 }
 
 /// How runs are worked on.

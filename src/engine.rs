@@ -135,6 +135,13 @@ pub trait Sink: Send + Sync {
     /// The journal refuses, such as when the lease is lost; the engine then does nothing more and gives
     /// [`Outcome::Abandoned`].
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
+
+    /// Asks whether the model may be called with a prompt of about so many tokens; returns the tokens that its answer may
+    /// have, which are at most those asked for.
+    ///
+    /// # Errors
+    /// INSUFFICIENT_CREDITS ends the run as failed; everything else as with [`Sink::record`].
+    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32>;
 }
 
 /// An event to be recorded, with the message of the thread that it stands for.

@@ -96,6 +96,10 @@ codes! {
     FileNotFound = "FILE_NOT_FOUND" => Missing,
     /// There is no such upload.
     UploadNotFound = "UPLOAD_NOT_FOUND" => Missing,
+    /// There is no such account; only administrators are told.
+    AccountNotFound = "ACCOUNT_NOT_FOUND" => Missing,
+    /// There is no such API key.
+    ApiKeyNotFound = "API_KEY_NOT_FOUND" => Missing,
     /// No method answers at this path.
     NoSuchPath = "NO_SUCH_PATH" => Missing,
     /// The request key was used with another body.

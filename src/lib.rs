@@ -20,11 +20,15 @@ pub mod tools;
 
 // Nouns, in the order in which each may use only those before it.
 pub mod accounts;
+pub mod admin;
 pub mod agents;
+pub mod api_keys;
 pub mod events;
+pub mod ledger;
 pub mod limits;
 pub mod projects;
 pub mod runs;
+pub mod standing;
 pub mod threads;
 pub mod uploads;
 

@@ -9,6 +9,9 @@ use crate::{
     error::{Code, Error, Facts, Result},
 };
 
+/// What a caller without credits is told, in the seed's words.
+pub const INSUFFICIENT_CREDITS: &str = "Billing check failed: Insufficient credits";
+
 /// The caller's plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
@@ -38,6 +41,8 @@ pub struct Load {
     pub threads: i64,
     /// Its projects.
     pub projects: i64,
+    /// The credits that it may set aside, in millionths; none when the model costs nothing.
+    pub microcredits: Option<i64>,
 }
 
 /// The permission to make a run; only [`admit`] gives it.
@@ -60,7 +65,8 @@ impl Admission {
 }
 
 impl Plan<'_> {
-    fn limit(&self, limit: Option<i32>) -> Option<i32> {
+    /// A limit of the tier, unless plans are off.
+    pub fn limit(&self, limit: Option<i32>) -> Option<i32> {
         match self.limits {
             Limits::On => limit,
             Limits::Off => None,
@@ -95,12 +101,15 @@ impl Plan<'_> {
     }
 }
 
-/// Decides about a start. The order is the contract's: model, threads, projects, slots.
+/// Decides about a start. The order is the contract's: model, credits, threads, projects, slots.
 ///
 /// # Errors
 /// The refusals of the seed, with their facts.
 pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &Ask<'_>, load: &Load) -> Result<Admission> {
     let admission = plan.model(ask.model, models)?;
+    if load.microcredits.is_some_and(|microcredits| microcredits <= 0) {
+        return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
+    }
     if ask.makes_thread {
         count(
             Code::ThreadLimitExceeded,
@@ -255,6 +264,15 @@ mod tests {
             running_threads: vec![Uuid::from_u128(7)],
             threads: 10,
             projects: 20,
+            microcredits: Some(0),
+        };
+        assert_eq!(
+            decide("free", Limits::On, None, &full).unwrap_err().code(),
+            Code::InsufficientCredits
+        );
+        let full = Load {
+            microcredits: Some(1),
+            ..full
         };
         assert_eq!(
             decide("free", Limits::On, None, &full).unwrap_err().code(),

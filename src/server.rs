@@ -33,6 +33,7 @@ use crate::{
         self,
         jwt::{self, Verifier},
         stack,
+        throttle::Peer,
     },
     worker,
 };
@@ -89,6 +90,8 @@ impl Server {
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
         let app = App::open(config).await?;
+        // An issuer that is away now may be back when the first token comes.
+        verifier.refresh_for("", app.clock.now()).await;
         Ok(Self {
             app,
             verifier,
@@ -266,7 +269,14 @@ fn connect(
     if let Err(fault) = stream.set_nodelay(true) {
         warn!(error = %fault, "could not turn off Nagle's algorithm");
     }
-    let service = stack.map_request(|request: Request<hyper::body::Incoming>| request.map(Body::new));
+    // Asked here, once: every request of the connection has the same.
+    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
+    let service = stack.map_request(move |mut request: Request<hyper::body::Incoming>| {
+        if let Some(peer) = peer {
+            request.extensions_mut().insert(peer);
+        }
+        request.map(Body::new)
+    });
     let connection = builder
         .serve_connection_with_upgrades(
             TokioIo::new(Opening::new(stream, HEADER_TIMEOUT)),

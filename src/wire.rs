@@ -4,6 +4,7 @@
 //! (`wire/http.rs`); nothing has a handler of its own there.
 
 mod accounts;
+mod admin;
 mod agents;
 pub mod caller;
 mod codec;
@@ -13,6 +14,7 @@ pub mod http;
 pub mod json;
 pub mod jwt;
 pub mod page;
+pub mod permit;
 mod projects;
 mod range;
 mod runs;
@@ -21,6 +23,7 @@ pub mod stack;
 pub mod status;
 mod structs;
 mod threads;
+pub mod throttle;
 
 use std::future::Future;
 
@@ -28,7 +31,7 @@ use tonic::service::Routes;
 
 use crate::{
     app::App,
-    error::{Code, Error, Result},
+    error::{Error, Result},
 };
 
 pub(crate) mod traits {
@@ -45,10 +48,10 @@ pub(crate) mod traits {
 /// All services of the contract, as one tower service that speaks gRPC.
 pub fn services(app: &App) -> Routes {
     use traits::runyard::v1::{
-        account_service_server::AccountServiceServer, agent_service_server::AgentServiceServer,
-        file_service_server::FileServiceServer, project_service_server::ProjectServiceServer,
-        run_service_server::RunServiceServer, sandbox_service_server::SandboxServiceServer,
-        thread_service_server::ThreadServiceServer,
+        account_service_server::AccountServiceServer, admin_service_server::AdminServiceServer,
+        agent_service_server::AgentServiceServer, file_service_server::FileServiceServer,
+        project_service_server::ProjectServiceServer, run_service_server::RunServiceServer,
+        sandbox_service_server::SandboxServiceServer, thread_service_server::ThreadServiceServer,
     };
     let limit = app.config.http.max_message_bytes;
     let app = || app.clone();
@@ -58,13 +61,8 @@ pub fn services(app: &App) -> Routes {
         .add_service(ThreadServiceServer::new(threads::Threads { app: app() }).max_decoding_message_size(limit))
         .add_service(ProjectServiceServer::new(projects::Projects { app: app() }).max_decoding_message_size(limit))
         .add_service(SandboxServiceServer::new(sandboxes::Sandboxes { app: app() }).max_decoding_message_size(limit))
-        .add_service(AccountServiceServer::new(accounts::Accounts).max_decoding_message_size(limit))
-}
-
-/// The answer of a method that the contract names and this version does not serve.
-fn later<T, R>(request: &tonic::Request<T>) -> Result<R, tonic::Status> {
-    caller::of(request)?;
-    Err(Error::new(Code::Unimplemented, "This version does not serve the method yet").into())
+        .add_service(AccountServiceServer::new(accounts::Accounts { app: app() }).max_decoding_message_size(limit))
+        .add_service(AdminServiceServer::new(admin::Admin { app: app() }).max_decoding_message_size(limit))
 }
 
 /// Runs a write verb in its own task: a client that hangs up drops its waiting, not the verb in the middle.

@@ -3,6 +3,7 @@
 //! Applied at start and by `runyard migrate`. A migration that has been released is never changed; a new one is added.
 
 mod m0001_first;
+mod m0002_money;
 mod m0003_deleted_agents;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -16,6 +17,7 @@ impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
         vec![
             Box::new(m0001_first::Migration),
+            Box::new(m0002_money::Migration),
             Box::new(m0003_deleted_agents::Migration),
         ]
     }

@@ -58,12 +58,19 @@ impl TierTable {
         &self.tiers[0]
     }
 
+    /// The tier of a name.
+    pub fn find(&self, name: &str) -> Option<&Tier> {
+        self.tiers.iter().find(|tier| tier.name == name)
+    }
+
+    /// The names, in the order of the configuration.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tiers.iter().map(|tier| tier.name.as_str())
+    }
+
     /// The tier of a name; an account whose tier was taken out of the configuration falls back to the first one.
     pub fn load(&self, name: &str) -> &Tier {
-        self.tiers
-            .iter()
-            .find(|tier| tier.name == name)
-            .unwrap_or_else(|| self.first())
+        self.find(name).unwrap_or_else(|| self.first())
     }
 }
 

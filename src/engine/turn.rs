@@ -21,6 +21,7 @@ use super::{
     record,
 };
 use crate::{
+    error::Code,
     llm::{ChatMessage, Llm, LlmError, ModelRequest, ToolRequest, ToolSpec},
     v1::NoticeKind,
 };
@@ -186,7 +187,9 @@ impl<'a> Turn<'a> {
                 cancel: self.cancel,
                 deadline: self.meter.deadline(),
             };
-            let answer = listener.hear(self.llm, self.request()).await;
+            let mut request = self.request();
+            request.max_output_tokens = self.reserve(request.max_output_tokens).await?;
+            let answer = listener.hear(self.llm, request).await;
             match &answer.ended {
                 Ended::Broken(LlmError::TooLong(_)) if !answer.has_begun() && !has_squeezed => {
                     has_squeezed = true;
@@ -210,6 +213,18 @@ impl<'a> Turn<'a> {
             tools: if self.is_last { Vec::new() } else { self.specs.clone() },
             max_output_tokens: self.model.max_output_tokens.min(most),
         }
+    }
+
+    /// Asks whether the next call can be paid; returns the tokens that its answer may have.
+    async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
+        let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
+        self.sink
+            .reserve(input_tokens, max_output_tokens)
+            .await
+            .map_err(|error| match error.code() {
+                Code::InsufficientCredits => failed(error.code().as_str(), error.message()),
+                _ => Outcome::Abandoned(error),
+            })
     }
 
     /// Runs calls and adds their results to the conversation.

@@ -143,7 +143,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let tx = app.db.begin("runs.start").await?;
     // The account is locked first, so that two starts cannot both see the last free slot; the key is looked up before
     // the limits, so that a retry of an accepted start is answered, not refused.
-    let asker = asker::lock(&tx, caller, new.agent_id).await?;
+    let account = asker::lock(&tx, caller, new.agent_id).await?;
     if let Some(earlier) = find_by_key(app, &tx, caller, key.as_ref()).await? {
         drop(tx);
         return answer(app, caller, earlier, Timing::default()).await;
@@ -151,10 +151,10 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let target = Target::find(&tx, caller.scope(), &new).await?;
     let pinned = match new.agent_id {
         Some(_) => pin(&tx, caller.scope(), new.agent_id).await?,
-        None => asker.default_agent,
+        None => account.default_agent,
     };
     let plan = Plan {
-        tier: app.tiers.load(&asker.tier),
+        tier: app.tiers.load(&account.tier),
         limits: app.config.limits,
     };
     let asked = new
@@ -163,13 +163,14 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         .or(pinned.as_ref().map(|pinned| pinned.model.as_str()));
     let busy = target.busy(&tx, caller.scope()).await?;
     let ended = decide::make_room(app, &tx, &busy, new.if_busy).await?;
-    let admission = decide::admit(app, &tx, caller.scope(), &plan, asked, &target).await?;
+    let (admission, held_microcredits) = decide::admit(app, &tx, caller, &plan, asked, &target).await?;
     let loaded = began.elapsed();
 
     let now = app.clock.now();
     let run = Run {
         agent_id: pinned.as_ref().map(|pinned| pinned.agent_id),
         agent_version_id: pinned.as_ref().map(|pinned| pinned.version_id),
+        held_microcredits,
         ..admitted(caller, &admission, &target, &new, key, now)
     };
     let first = first_events(&run, &admission, now);
@@ -246,6 +247,7 @@ fn admitted(
         input_tokens: 0,
         output_tokens: 0,
         microcredits: 0,
+        held_microcredits: 0,
         last_sequence: None,
         created_at: now,
         started_at: None,

@@ -93,6 +93,8 @@ pub struct Model {
     pub output_tokens: i64,
     /// What it cost, in millionths of a credit.
     pub microcredits: i64,
+    /// What is set aside for the next call of the model, in millionths of a credit; counts while the run is unfinished.
+    pub held_microcredits: i64,
     /// The sequence of the terminal event, once there is one.
     pub last_sequence: Option<i64>,
     /// When it was started.

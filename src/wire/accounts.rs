@@ -1,13 +1,26 @@
 //! `AccountService`: messages in, one verb, messages out.
 
+use secrecy::ExposeSecret;
 use tonic::{Request, Response, Status};
 
-use super::{later, traits::runyard::v1::account_service_server::AccountService};
-use crate::{error::Result, v1};
+use super::{caller, page::Page, runs::time, traits::runyard::v1::account_service_server::AccountService};
+use crate::{
+    accounts::Access,
+    api_keys::{self, ApiKey, NewKey},
+    app::App,
+    error::{Error, Result},
+    events::timestamp,
+    id,
+    ledger::{self, list::Listing, table::entry},
+    limits::Plan,
+    standing, v1,
+};
 
 /// The service.
 #[derive(Clone)]
-pub struct Accounts;
+pub struct Accounts {
+    pub(super) app: App,
+}
 
 #[tonic::async_trait]
 impl AccountService for Accounts {
@@ -15,31 +28,171 @@ impl AccountService for Accounts {
         &self,
         request: Request<v1::GetAccountStateRequest>,
     ) -> Result<Response<v1::AccountState>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let app = self.app.clone();
+        let standing = super::finish(async move { standing::load(&app, &caller).await }).await?;
+        Ok(Response::new(self.shown_state(&standing)))
     }
 
     async fn list_usage(
         &self,
         request: Request<v1::ListUsageRequest>,
     ) -> Result<Response<v1::ListUsageResponse>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let query = format!(
+            "usage {} {} {:?} {:?}",
+            asked.thread_id, asked.agent_run_id, asked.created_after, asked.created_before
+        );
+        let page = Page::read(&caller, &query, asked.page_size, &asked.page_token)?;
+        let listing = Listing {
+            thread_id: id::parse_optional("thread_id", &asked.thread_id)?,
+            run_id: id::parse_optional("agent_run_id", &asked.agent_run_id)?,
+            created_after: time("created_after", asked.created_after)?,
+            created_before: time("created_before", asked.created_before)?,
+            before: page.after()?,
+            limit: page.limit(),
+        };
+        let mut rows = ledger::list::list(self.app.db.read(), caller.scope(), &listing).await?;
+        let next_page_token = page.cut(&mut rows, |row| row.id.as_bytes().to_vec());
+        Ok(Response::new(v1::ListUsageResponse {
+            entries: rows.into_iter().map(shown_entry).collect(),
+            next_page_token,
+        }))
     }
 
     async fn create_api_key(
         &self,
         request: Request<v1::CreateApiKeyRequest>,
     ) -> Result<Response<v1::CreateApiKeyResponse>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let new = NewKey {
+            access: access(&asked.scopes)?,
+            expires_at: time("expires_at", asked.expires_at)?,
+            name: asked.name,
+        };
+        let app = self.app.clone();
+        let (row, key) = super::finish(async move { api_keys::create(&app, &caller, new).await }).await?;
+        Ok(Response::new(v1::CreateApiKeyResponse {
+            api_key: Some(shown_key(row)),
+            secret: key.expose_secret().to_owned(),
+        }))
     }
 
     async fn list_api_keys(
         &self,
         request: Request<v1::ListApiKeysRequest>,
     ) -> Result<Response<v1::ListApiKeysResponse>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let asked = request.into_inner();
+        let page = Page::read(&caller, "api keys", asked.page_size, &asked.page_token)?;
+        let mut rows = api_keys::list::list(self.app.db.read(), caller.scope(), page.after()?, page.limit()).await?;
+        let next_page_token = page.cut(&mut rows, |row| row.id.as_bytes().to_vec());
+        Ok(Response::new(v1::ListApiKeysResponse {
+            api_keys: rows.into_iter().map(shown_key).collect(),
+            next_page_token,
+        }))
     }
 
     async fn revoke_api_key(&self, request: Request<v1::RevokeApiKeyRequest>) -> Result<Response<v1::ApiKey>, Status> {
-        later(&request)
+        let caller = caller::of(&request)?;
+        let key_id = id::parse("key_id", &request.get_ref().key_id)?;
+        let app = self.app.clone();
+        let row = super::finish(async move { api_keys::revoke(&app, &caller, key_id).await }).await?;
+        Ok(Response::new(shown_key(row)))
+    }
+}
+
+impl Accounts {
+    fn shown_state(&self, standing: &standing::Standing) -> v1::AccountState {
+        let app = &self.app;
+        let tier = app.tiers.load(&standing.account.tier);
+        let plan = Plan {
+            tier,
+            limits: app.config.limits,
+        };
+        let state = |used: u64, limit: Option<i32>| {
+            Some(v1::LimitState {
+                used: i32::try_from(used).unwrap_or(i32::MAX),
+                limit: plan.limit(limit),
+            })
+        };
+        let models = app.models.iter().map(|model| {
+            let admission = plan.model(Some(&model.name), &app.models);
+            let downgraded_to = admission
+                .as_ref()
+                .ok()
+                .filter(|admission| admission.downgraded_from().is_some())
+                .map(|admission| admission.model().to_owned());
+            v1::ModelState {
+                model_name: model.name.clone(),
+                allowed: admission.is_ok() && downgraded_to.is_none(),
+                downgraded_to,
+                context_window: i64::try_from(model.context_window).unwrap_or(i64::MAX),
+            }
+        });
+        v1::AccountState {
+            account_id: standing.account.id.to_string(),
+            tier_name: tier.name.clone(),
+            credits: ledger::in_credits(standing.microcredits),
+            microcredits: standing.microcredits,
+            concurrent_runs: state(standing.runs, tier.concurrent_runs),
+            agents: state(standing.agents, tier.agents),
+            threads: state(standing.threads, tier.threads),
+            projects: state(standing.projects, tier.projects),
+            max_upload_bytes: i64::try_from(tier.max_upload_bytes).unwrap_or(i64::MAX),
+            models: models.collect(),
+        }
+    }
+}
+
+// The widest of the scopes includes the others.
+fn access(scopes: &[i32]) -> Result<Access> {
+    let mut widest = None;
+    for scope in scopes {
+        let access = match v1::ApiKeyScope::try_from(*scope) {
+            Ok(v1::ApiKeyScope::Read) => Access::Read,
+            Ok(v1::ApiKeyScope::Run) => Access::Run,
+            Ok(v1::ApiKeyScope::Admin) => Access::Admin,
+            Ok(v1::ApiKeyScope::Unspecified) | Err(_) => {
+                return Err(Error::invalid_field("scopes", "scopes must be read, run or admin"));
+            }
+        };
+        widest = widest.max(Some(access));
+    }
+    Ok(widest.unwrap_or(Access::Run))
+}
+
+fn shown_key(row: ApiKey) -> v1::ApiKey {
+    let scope = match row.scope {
+        Access::Read => v1::ApiKeyScope::Read,
+        Access::Run => v1::ApiKeyScope::Run,
+        Access::Admin => v1::ApiKeyScope::Admin,
+    };
+    v1::ApiKey {
+        key_id: row.id.to_string(),
+        name: row.name,
+        prefix: row.prefix,
+        scopes: vec![scope.into()],
+        created_at: Some(timestamp(row.created_at)),
+        expires_at: row.expires_at.map(timestamp),
+        last_used_at: row.last_used_at.map(timestamp),
+        revoked_at: row.revoked_at.map(timestamp),
+    }
+}
+
+fn shown_entry(row: entry::Model) -> v1::UsageEntry {
+    let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
+    v1::UsageEntry {
+        agent_run_id: id(row.run_id),
+        thread_id: id(row.thread_id),
+        step: row.step.unwrap_or_default(),
+        model_name: row.model.unwrap_or_default(),
+        input_tokens: row.input_tokens,
+        output_tokens: row.output_tokens,
+        credits: ledger::in_credits(row.microcredits),
+        estimated: row.estimated,
+        created_at: Some(timestamp(row.created_at)),
     }
 }

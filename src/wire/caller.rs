@@ -17,10 +17,12 @@ use tower::Service;
 use super::{
     door::Door,
     http::fault,
-    jwt::{Claims, Credential, Verifier, credential},
+    jwt::{Credential, Verifier, credential},
+    throttle::{Peer, Throttle},
 };
 use crate::{
-    accounts::{Caller, Role, ensure},
+    accounts::{Access, Caller, Role, ensure},
+    api_keys,
     app::App,
     error::{Code, Error, Result},
 };
@@ -60,12 +62,19 @@ pub struct Authenticate<S> {
     inner: S,
     app: App,
     verifier: Arc<Verifier>,
+    throttle: Arc<Throttle>,
 }
 
 impl<S> Authenticate<S> {
     /// Puts the layer before a service.
     pub fn new(inner: S, app: App, verifier: Arc<Verifier>) -> Self {
-        Self { inner, app, verifier }
+        let throttle = Arc::new(Throttle::new(&app.config.http));
+        Self {
+            inner,
+            app,
+            verifier,
+            throttle,
+        }
     }
 }
 
@@ -85,17 +94,20 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
-        let (app, verifier) = (self.app.clone(), Arc::clone(&self.verifier));
+        let (app, verifier, throttle) = (self.app.clone(), Arc::clone(&self.verifier), Arc::clone(&self.throttle));
         Box::pin(async move {
             if is_open(&request) || opens_metrics(&app, &request) {
                 return inner.call(request).await;
             }
-            // The token is read before anything is awaited: a body may not be shared between threads.
-            let claims = claims(&app, &verifier, &request);
-            let caller = match claims {
-                Ok(claims) => known(&app, &claims).await,
+            // The credential is read before anything is awaited: a body may not be shared between threads.
+            let shown = throttle
+                .check_address(request.extensions().get::<Peer>().copied())
+                .and_then(|()| shown(&request));
+            let caller = match shown {
+                Ok(shown) => known(&app, &verifier, shown).await,
                 Err(error) => Err(error),
             };
+            let caller = caller.and_then(|caller| throttle.check_account(caller.account_id).map(|()| caller));
             match caller {
                 Ok(caller) => {
                     request.extensions_mut().insert(caller);
@@ -107,21 +119,47 @@ where
     }
 }
 
-fn claims(app: &App, verifier: &Verifier, request: &Request<Body>) -> Result<Claims> {
-    match credential(request.headers())? {
-        Credential::Jwt(token) => verifier.verify(token, app.clock.now()),
-        Credential::ApiKey(_) => Err(not_authenticated()),
-    }
+/// What a request has shown of itself.
+enum Shown {
+    Token(String),
+    ApiKey(String),
 }
 
-async fn known(app: &App, claims: &Claims) -> Result<Caller> {
+fn shown(request: &Request<Body>) -> Result<Shown> {
+    Ok(match credential(request.headers())? {
+        Credential::Jwt(token) => Shown::Token(token.to_owned()),
+        Credential::ApiKey(key) => Shown::ApiKey(key.to_owned()),
+    })
+}
+
+async fn known(app: &App, verifier: &Verifier, shown: Shown) -> Result<Caller> {
+    let claims = match shown {
+        Shown::Token(token) => {
+            let now = app.clock.now();
+            verifier.refresh_for(&token, now).await;
+            verifier.verify(&token, now)?
+        }
+        Shown::ApiKey(key) => {
+            let key = api_keys::verify(app, &key).await?;
+            return Ok(Caller {
+                account_id: key.account_id,
+                // A role comes from a token alone.
+                role: Role::User,
+                access: key.scope,
+            });
+        }
+    };
     let account_id = ensure::ensure(app, &claims.issuer, &claims.subject).await?;
     let role = if claims.role.as_deref() == Some(SUPER_ADMIN) {
         Role::SuperAdmin
     } else {
         Role::User
     };
-    Ok(Caller { account_id, role })
+    Ok(Caller {
+        account_id,
+        role,
+        access: Access::Admin,
+    })
 }
 
 fn is_open(request: &Request<Body>) -> bool {

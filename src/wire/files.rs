@@ -5,9 +5,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
-use super::{caller, http::FormFiles, traits::runyard::v1::file_service_server::FileService};
+use super::{caller, http::FormFiles, permit, traits::runyard::v1::file_service_server::FileService};
 use crate::{
-    accounts::Caller,
+    accounts::{Access, Caller},
     app::App,
     error::{Code, Error, Result},
     events::timestamp,
@@ -67,7 +67,10 @@ impl FormFiles for Forms {
         name: &str,
         content: BoxStream<'_, Result<Bytes>>,
     ) -> Result<String> {
-        let upload = receive::stream(&self.app, caller_in(extensions)?, name, content).await?;
+        // Files are taken in before the method is called, which would refuse the same.
+        let caller = caller_in(extensions)?;
+        permit::check(caller, Access::Run)?;
+        let upload = receive::stream(&self.app, caller, name, content).await?;
         Ok(upload.id.to_string())
     }
 

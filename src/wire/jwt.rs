@@ -8,11 +8,15 @@ mod claims;
 mod credential;
 mod keys;
 mod mint;
+mod remote;
 mod secret;
 
 use std::{
     path::PathBuf,
-    sync::atomic::{AtomicI64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -31,6 +35,7 @@ use crate::{
 };
 use claims::Rules;
 use keys::{Header, Key, KeySet};
+use remote::Remote;
 
 /// The longest token that is looked at, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
@@ -51,6 +56,7 @@ pub struct Verifier {
     jwks_file: Option<PathBuf>,
     jwks: ArcSwap<KeySet>,
     read_at: AtomicI64,
+    remote: Option<Arc<Remote>>,
     rules: Rules,
 }
 
@@ -71,9 +77,15 @@ impl Verifier {
             Some(path) => KeySet::read(path)?,
             None => KeySet::default(),
         };
-        if secret.is_none() && jwks.is_empty() {
+        if auth.jwks_file.is_some() && auth.jwks_url.is_some() {
             return Err(Error::invalid(
-                "no key to check tokens with: set RUNYARD_JWT_SECRET or RUNYARD_JWKS_FILE",
+                "auth.jwks_file and auth.jwks_url are both set; leave one out",
+            ));
+        }
+        let remote = auth.jwks_url.as_deref().map(Remote::new).transpose()?;
+        if secret.is_none() && jwks.is_empty() && remote.is_none() {
+            return Err(Error::invalid(
+                "no key to check tokens with: set RUNYARD_JWT_SECRET, RUNYARD_JWKS_FILE or RUNYARD_JWKS_URL",
             ));
         }
         Ok(Self {
@@ -81,8 +93,22 @@ impl Verifier {
             jwks_file: auth.jwks_file.clone(),
             jwks: ArcSwap::from_pointee(jwks),
             read_at: AtomicI64::new(i64::MIN),
+            remote,
             rules: Rules::from(auth),
         })
+    }
+
+    /// Fetches the keys of the configured URL, when they are old or do not hold the one that the token names.
+    ///
+    /// Called before [`Verifier::verify`], which waits for nothing.
+    pub async fn refresh_for(&self, token: &str, now: DateTime<Utc>) {
+        let Some(remote) = &self.remote else { return };
+        remote.refresh_when_stale(now.timestamp()).await;
+        let header = token.split('.').next().filter(|_| token.len() <= MAX_TOKEN_BYTES);
+        let header = header.and_then(|header| Header::read(header).ok());
+        if header.is_some_and(|header| self.with_key(&header, |_| ()).is_none()) {
+            remote.refresh_for_unknown_key(now.timestamp()).await;
+        }
     }
 
     /// Checks a token and returns what it says.
@@ -122,7 +148,14 @@ impl Verifier {
     /// Runs the check with the key that the header picks: the one of its key id, or without one the single key that fits.
     fn with_key<T>(&self, header: &Header, check: impl FnOnce(&Key) -> T) -> Option<T> {
         let jwks = self.jwks.load();
-        let mut fitting = self.secret.iter().chain(jwks.iter()).filter(|key| key.fits(header));
+        let remote = self.remote.as_ref().map(|remote| remote.keys());
+        let fetched = remote.iter().flat_map(|keys| keys.iter());
+        let mut fitting = self
+            .secret
+            .iter()
+            .chain(jwks.iter())
+            .chain(fetched)
+            .filter(|key| key.fits(header));
         match (fitting.next(), fitting.next()) {
             (Some(key), None) => Some(check(key)),
             _ => None,

@@ -292,7 +292,7 @@ fn status(asked: v1::RunStatus) -> Option<table::Status> {
     }
 }
 
-fn time(field: &'static str, asked: Option<prost_types::Timestamp>) -> Result<Option<DateTime<Utc>>> {
+pub(super) fn time(field: &'static str, asked: Option<prost_types::Timestamp>) -> Result<Option<DateTime<Utc>>> {
     let Some(asked) = asked else { return Ok(None) };
     let nanos = u32::try_from(asked.nanos).ok();
     let time = nanos.and_then(|nanos| DateTime::from_timestamp(asked.seconds, nanos));

@@ -30,6 +30,7 @@ use super::{
     http::{Options, Transcoder, fault, openapi, route::Rule},
     json::Codec,
     jwt::Verifier,
+    permit::Permit,
     status,
 };
 use crate::{
@@ -71,7 +72,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         status::complete(answer.headers_mut());
         answer
     };
-    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc.prepare(), complete);
+    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(Permit::new(grpc.prepare()), complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     let pages = pages(app, transcoder.router().rules())?.fallback_service(transcoder.over(grpc.clone()));
     let doors = service_fn(move |request: Request<Body>| {

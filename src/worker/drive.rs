@@ -16,6 +16,7 @@ use crate::{
     app::App,
     engine::{self, Budget, Job, ModelLimits, Outcome, prompt::Prompt},
     error::{Code, Error, Result},
+    ledger::Price,
     projects,
     runs::{
         Run, RunLog, Status,
@@ -140,8 +141,8 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
         steps_done: u32::try_from(run.steps).unwrap_or_default(),
         tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
     };
-    let charged = (!app.llm.is_demo(&model.name)).then_some(model);
-    let sink = Arc::new(JournalSink::new(Arc::clone(log), charged));
+    let price = Price::find(app, model);
+    let sink = Arc::new(JournalSink::new(app, run, Arc::clone(log), price));
     let cancel = either(&tokens.stop, &tokens.lost);
     Ok(engine::run(&app.llm, job, sink, &cancel).await)
 }

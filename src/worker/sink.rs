@@ -1,56 +1,78 @@
-//! The engine's sink over the journal: it prices what the model used.
+//! The engine's sink over the journal: it sets credits aside before the model is asked, and prices what it used.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicI32, AtomicI64, Ordering},
+};
 
 use async_trait::async_trait;
 
 use crate::{
-    config::Model,
+    app::App,
     engine::{Recorded, Sink, StoredMessage},
     error::Result,
+    ledger::{self, Charge, Price},
     llm::ChatMessage,
-    runs::{RunLog, journal::Spent},
+    runs::{
+        Run, RunLog,
+        journal::Spent,
+        reserve::{Ask, reserve},
+    },
     threads::{NewMessage, messages::StoredCall},
     v1::{MessageRole, ModelUsage, run_event::Event},
 };
 
-/// Millionths of a credit in a credit.
-const MICRO: f64 = 1_000_000.0;
-
 /// Takes what happens in one run.
 pub(super) struct JournalSink {
+    app: App,
+    run: Run,
     log: Arc<RunLog>,
-    input_price: f64,
-    output_price: f64,
+    price: Option<Price>,
+    /// Calls of the model that were recorded, and what is set aside for the next one. One run makes one call at a time.
+    steps: AtomicI32,
+    held: AtomicI64,
 }
 
 impl JournalSink {
-    /// A sink that charges a model's prices; none for the built-in model, whatever name it answers to.
-    pub(super) fn new(log: Arc<RunLog>, charged: Option<&Model>) -> Self {
-        let (input_price, output_price) = charged.map_or((0.0, 0.0), |model| (model.input_price, model.output_price));
+    /// A sink that charges the price of the run's model, when it has one.
+    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, price: Option<Price>) -> Self {
         Self {
+            app: app.clone(),
             log,
-            input_price,
-            output_price,
+            price,
+            steps: AtomicI32::new(run.steps),
+            held: AtomicI64::new(run.held_microcredits),
+            run: run.clone(),
         }
     }
 
-    // US dollars for a million tokens are 100 millionths of a credit for one token.
-    #[expect(
-        clippy::cast_precision_loss,
-        clippy::cast_possible_truncation,
-        reason = "token counts are far below 2^52"
-    )]
-    fn price(&self, usage: &mut ModelUsage, spent: &mut Spent) {
-        let micro =
-            (usage.input_tokens as f64 * self.input_price + usage.output_tokens as f64 * self.output_price) * 100.0;
-        usage.credits = micro.ceil() / MICRO;
-        spent.add(Spent {
+    fn price(&self, usage: &mut ModelUsage, spent: &mut Spent) -> Option<Charge> {
+        let count = |tokens: i64| u64::try_from(tokens).unwrap_or_default();
+        let step = self.steps.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut more = Spent {
             steps: 1,
             input_tokens: usage.input_tokens,
             output_tokens: usage.output_tokens,
-            microcredits: micro.ceil() as i64,
+            ..Spent::default()
+        };
+        let charge = self.price.map(|price| {
+            more.microcredits = price.cost(count(usage.input_tokens), count(usage.output_tokens));
+            usage.credits = ledger::in_credits(more.microcredits);
+            self.held.store(0, Ordering::Relaxed);
+            Charge {
+                account_id: self.run.account_id,
+                run_id: self.run.id,
+                thread_id: self.run.thread_id,
+                step,
+                model: usage.model_name.clone(),
+                input_tokens: usage.input_tokens,
+                output_tokens: usage.output_tokens,
+                estimated: usage.estimated,
+                microcredits: more.microcredits,
+            }
         });
+        spent.add(more);
+        charge
     }
 }
 
@@ -62,14 +84,32 @@ impl Sink for JournalSink {
 
     async fn record(&self, recorded: Vec<Recorded>) -> Result<()> {
         let (mut events, mut messages, mut spent) = (Vec::with_capacity(recorded.len()), Vec::new(), Spent::default());
+        let mut charges = Vec::new();
         for Recorded { mut event, message } in recorded {
             if let Event::Usage(usage) = &mut event {
-                self.price(usage, &mut spent);
+                charges.extend(self.price(usage, &mut spent));
             }
             events.push(event);
             messages.extend(message.map(stored));
         }
-        self.log.record(events, messages, spent).await
+        self.log.charge(events, messages, spent, charges).await
+    }
+
+    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32> {
+        let Some(price) = self.price else {
+            return Ok(max_output_tokens);
+        };
+        // What the start has set aside is enough for most first calls.
+        if price.cost(input_tokens, max_output_tokens.into()) <= self.held.load(Ordering::Relaxed) {
+            return Ok(max_output_tokens);
+        }
+        let ask = Ask {
+            input_tokens,
+            max_output_tokens,
+        };
+        let hold = reserve(&self.app, &self.run, price, ask).await?;
+        self.held.store(hold.microcredits, Ordering::Relaxed);
+        Ok(hold.max_output_tokens)
     }
 }
 

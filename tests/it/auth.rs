@@ -2,6 +2,7 @@
 
 mod credential;
 mod keys;
+mod remote;
 mod secret;
 mod signer;
 

@@ -80,7 +80,8 @@ fn configuration() {
          base_url = \"http://127.0.0.1:11434/v1/\" # the vendor's own when left out\n\
          api_key = \"…\"                          # none for a local server\n\
          model = \"…\"                            # answers for every public name, instead of the model's `upstream`\n```\n\n\
-         Keys without a default, which may be left out: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.issuer`,\n\
+         Keys without a default, which may be left out: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
+         `auth.issuer`, `http.rate_per_account`, `http.rate_per_address` (both like `{{ per_second = 20, burst = 40 }}`),\n\
          `auth.audience`, `auth.metrics_token`, `sandbox.rootfs`.\n\n\
          ## The defaults\n\n```toml\n{DEFAULTS}```\n",
         variables()

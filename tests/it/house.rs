@@ -6,6 +6,7 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use reqwest::{RequestBuilder, Response, header::HeaderMap, multipart::Form};
 use runyard::{
+    app::App,
     clock::Clock,
     config::{Config, Provider, ProviderKind},
     server::Server,
@@ -68,6 +69,8 @@ pub struct House {
     pub config: Config,
     pub address: SocketAddr,
     pub clock: Clock,
+    /// The server's own handles, while it runs.
+    pub app: Option<App>,
     pub http: reqwest::Client,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     database: Option<(String, String)>,
@@ -104,13 +107,14 @@ impl House {
             }
         };
         change(&mut config);
-        let (address, clock, running) = start(&config).await;
+        let (address, app, running) = start(&config).await;
         Self {
             upstream,
             gate: Gate::new(),
             config,
             address,
-            clock,
+            clock: app.clock.clone(),
+            app: Some(app),
             http: reqwest::Client::new(),
             running: Some(running),
             database: made,
@@ -121,11 +125,14 @@ impl House {
     /// Stops the server as SIGTERM does, and starts another one on the same data.
     pub async fn restart(&mut self) {
         self.stop().await;
-        let (address, clock, running) = start(&self.config).await;
-        (self.address, self.clock, self.running) = (address, clock, Some(running));
+        let (address, app, running) = start(&self.config).await;
+        (self.address, self.clock, self.running) = (address, app.clock.clone(), Some(running));
+        self.app = Some(app);
     }
 
     pub async fn stop(&mut self) {
+        // The folder is free only when nobody has the database open.
+        self.app = None;
         if let Some((stopping, server)) = self.running.take() {
             stopping.cancel();
             server.await.unwrap();
@@ -141,6 +148,19 @@ impl House {
 
     pub fn data_dir(&self) -> PathBuf {
         self.config.data_dir.clone()
+    }
+
+    pub fn app(&self) -> &App {
+        self.app.as_ref().unwrap()
+    }
+
+    /// The one number that a query gives, read from outside of the server.
+    pub async fn number(&self, sql: &str) -> i64 {
+        use sea_orm::{ConnectionTrait, Statement};
+        let db = self.app().db.read();
+        let statement = Statement::from_string(db.get_database_backend(), sql);
+        let row = db.query_one_raw(statement).await.unwrap().unwrap();
+        row.try_get_by_index(0).unwrap()
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -167,16 +187,13 @@ impl House {
     }
 }
 
-async fn start(config: &Config) -> (SocketAddr, Clock, (CancellationToken, JoinHandle<()>)) {
+async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHandle<()>)) {
     runyard::telemetry::start_metrics();
     let server = Server::open(config.clone()).await.unwrap();
-    let (address, clock, stopping) = (
-        server.address().unwrap(),
-        server.app().clock.clone(),
-        server.app().stopping.clone(),
-    );
+    let (address, app) = (server.address().unwrap(), server.app().clone());
+    let stopping = app.stopping.clone();
     let task = tokio::spawn(async move { server.run().await.unwrap() });
-    (address, clock, (stopping, task))
+    (address, app, (stopping, task))
 }
 
 async fn query(url: &str, sql: &str) {

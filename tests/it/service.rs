@@ -1,12 +1,15 @@
 //! The service from outside: real sockets, real databases, a scripted model.
 
 mod accounts;
+mod admin;
 mod agents;
 mod agents_update;
 mod agents_versions;
+mod api_keys;
 mod ask;
 mod belongings;
 mod call;
+mod credits;
 mod doors;
 mod files;
 mod files_memory;
@@ -17,6 +20,7 @@ mod hostile;
 mod limits;
 mod privacy;
 mod projects;
+mod rate_limits;
 mod recovery;
 mod seeds;
 mod slots;

@@ -43,7 +43,8 @@ const RINGS: &[&[&str]] = &[
     &["sandbox", "llm", "tools", "engine"],
     // `app` is the bag of handles that every verb is given.
     &[
-        "accounts", "limits", "events", "agents", "projects", "threads", "uploads", "runs", "sweeper", "app",
+        "accounts", "api_keys", "limits", "ledger", "admin", "events", "agents", "projects", "threads", "uploads",
+        "runs", "standing", "sweeper", "app",
     ],
     &["wire"],
     &["client", "worker", "server", "commands"],

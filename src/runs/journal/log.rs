@@ -16,6 +16,7 @@ use super::Journal;
 use crate::{
     error::{Code, Error, Result},
     events::Ring,
+    ledger::Charge,
     runs::{Run, Status},
     threads::{NewMessage, messages::Belongs},
     v1::run_event::Event,
@@ -54,6 +55,8 @@ pub(super) struct Gathered {
     pub(super) events: Vec<Event>,
     pub(super) messages: Vec<NewMessage>,
     pub(super) spent: Spent,
+    /// What is charged for it; nothing while nothing costs anything.
+    pub(super) charges: Vec<Charge>,
     pub(super) ending: Option<Ending>,
     pub(super) waiting: Vec<oneshot::Sender<Result<()>>>,
 }
@@ -121,10 +124,25 @@ impl RunLog {
     /// # Errors
     /// CONTENDED, when the lease is lost; those of the database.
     pub async fn record(self: &Arc<Self>, events: Vec<Event>, messages: Vec<NewMessage>, spent: Spent) -> Result<()> {
+        self.charge(events, messages, spent, Vec::new()).await
+    }
+
+    /// As [`RunLog::record`], and charges for what was spent in the same transaction.
+    ///
+    /// # Errors
+    /// As [`RunLog::record`].
+    pub async fn charge(
+        self: &Arc<Self>,
+        events: Vec<Event>,
+        messages: Vec<NewMessage>,
+        spent: Spent,
+        charges: Vec<Charge>,
+    ) -> Result<()> {
         self.write(|gathered| {
             gathered.events.extend(events);
             gathered.messages.extend(messages);
             gathered.spent.add(spent);
+            gathered.charges.extend(charges);
         })
         .await
     }
@@ -194,7 +212,7 @@ impl Spent {
         self.steps += more.steps;
         self.input_tokens += more.input_tokens;
         self.output_tokens += more.output_tokens;
-        self.microcredits += more.microcredits;
+        self.microcredits = self.microcredits.saturating_add(more.microcredits);
     }
 }
 

@@ -112,6 +112,8 @@ fn spend(Spending { run_id, spent }: &Spending) -> UpdateMany<Entity> {
         .col_expr(Column::InputTokens, add(Column::InputTokens, spent.input_tokens))
         .col_expr(Column::OutputTokens, add(Column::OutputTokens, spent.output_tokens))
         .col_expr(Column::Microcredits, add(Column::Microcredits, spent.microcredits))
+        // What was set aside for the call is given back with its charge.
+        .col_expr(Column::HeldMicrocredits, Expr::value(0_i64))
         .filter(Column::Id.eq(*run_id))
 }
 

@@ -17,6 +17,7 @@ use crate::{
     db::Db,
     error::{Code, Error, Result},
     events::{self, Hub, Stored, table as event_table},
+    ledger::{self, Charge},
     runs::{
         Status,
         table::{Column, Entity},
@@ -35,6 +36,7 @@ struct Taken {
     events: Vec<Stored>,
     messages: Vec<message::Model>,
     spent: Spent,
+    charges: Vec<Charge>,
     ending: Option<Ending>,
     waiting: Vec<tokio::sync::oneshot::Sender<Result<()>>>,
 }
@@ -69,6 +71,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
         events,
         messages,
         spent,
+        charges,
         ending,
         waiting,
     } = gathered;
@@ -99,6 +102,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
         events: stored,
         messages: rows,
         spent,
+        charges,
         ending,
         waiting,
     })
@@ -113,10 +117,12 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Uuid>
     let stale = find_stale(&tx, taken).await?;
     let current: Vec<&Taken> = taken.iter().filter(|run| !stale.contains(&run.log.run_id)).collect();
     let (mut events, mut messages, mut spendings, mut lasts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut charges = Vec::new();
     let now = clock.now();
     for run in current {
         events.extend(run.events.iter().map(|event| (run.log.run_id, event.clone())));
         messages.extend(&run.messages);
+        charges.extend(&run.charges);
         let spending = Spending {
             run_id: run.log.run_id,
             spent: run.spent,
@@ -136,6 +142,7 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Uuid>
     rows::insert_messages(&tx, &messages).await?;
     rows::add(&tx, &spendings).await?;
     rows::end(&tx, &lasts).await?;
+    ledger::charge::write(&tx, &charges, now).await?;
     tx.commit().await?;
     Ok(stale)
 }

@@ -7,16 +7,17 @@ use uuid::Uuid;
 
 use super::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun, finish, target::Target};
 use crate::{
-    accounts::{Scope, of},
+    accounts::{Caller, of},
     app::App,
     config::Limits,
     db::Tx,
     error::{Code, Error, Result},
     events::Stored,
+    ledger::{Price, wallet},
     limits::{self, Admission, Ask, Load, Plan},
     projects,
     runs::{
-        Run, Status,
+        Run, Status, reserve,
         table::{Column, Entity},
     },
     threads, uploads,
@@ -119,21 +120,29 @@ pub(super) async fn make_room(app: &App, tx: &Tx, busy: &[Run], if_busy: IfBusy)
     }
 }
 
-/// Counts what the account has and asks the plan. Only what the plan limits is counted.
+/// Counts what the account has and asks the plan, and says what is set aside for the first call of the model. Only what the
+/// plan limits is counted.
 pub(super) async fn admit(
     app: &App,
     tx: &Tx,
-    scope: Scope,
+    caller: &Caller,
     plan: &Plan<'_>,
     asked: Option<&str>,
     target: &Target,
-) -> Result<Admission> {
+) -> Result<(Admission, i64)> {
     let ask = Ask {
         model: asked,
         makes_thread: target.makes_thread,
         makes_project: target.makes_project,
     };
-    let mut load = Load::default();
+    let scope = caller.scope();
+    let (mut load, mut held, mut left) = (Load::default(), 0, 0);
+    let model = app.models.load(plan.model(asked, &app.models)?.model())?;
+    let price = Price::find(app, model);
+    if price.is_some() {
+        // Before what is set aside is summed up: whoever sets more aside has the balance, too.
+        left = wallet::lock(app, tx, caller.account_id).await?;
+    }
     if plan.limits == Limits::On {
         if ask.makes_thread && plan.tier.threads.is_some() {
             load.threads = counted(of::<threads::table::thread::Entity>(scope).count(tx).await?);
@@ -141,18 +150,23 @@ pub(super) async fn admit(
         if ask.makes_project && plan.tier.projects.is_some() {
             load.projects = counted(of::<projects::table::project::Entity>(scope).count(tx).await?);
         }
-        if plan.tier.concurrent_runs.is_some() {
-            load.running_threads = of::<Entity>(scope)
+        if plan.tier.concurrent_runs.is_some() || price.is_some() {
+            let running: Vec<(Uuid, i64)> = of::<Entity>(scope)
                 .select_only()
-                .column(Column::ThreadId)
+                .columns([Column::ThreadId, Column::HeldMicrocredits])
                 .filter(Column::Status.eq(Status::Running))
                 .order_by_asc(Column::Id)
                 .into_tuple()
                 .all(tx)
                 .await?;
+            load.running_threads = running.iter().map(|(thread_id, _)| *thread_id).collect();
+            held = running.iter().map(|(_, held)| held).sum();
         }
     }
-    limits::admit(plan, &app.models, &ask, &load)
+    load.microcredits = price.map(|_| left.saturating_sub(held));
+    let admission = limits::admit(plan, &app.models, &ask, &load)?;
+    let hold = price.map(|price| reserve::first(price, model).min(left - held));
+    Ok((admission, hold.unwrap_or_default()))
 }
 
 fn counted(count: u64) -> i64 {

@@ -6,10 +6,7 @@
 use http::{HeaderMap, header::AUTHORIZATION};
 
 use super::not_authenticated;
-use crate::error::Result;
-
-/// How API keys begin, so that they are never mistaken for a token.
-pub const API_KEY_PREFIX: &str = "ry_";
+use crate::{api_keys, error::Result};
 
 /// What a request brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +42,7 @@ fn find(headers: &HeaderMap) -> Result<Credential<'_>, &'static str> {
         return Err("the scheme of Authorization is not Bearer");
     }
     let token = word(token)?;
-    if token.starts_with(API_KEY_PREFIX) {
+    if token.starts_with(api_keys::PREFIX) {
         Ok(Credential::ApiKey(token))
     } else {
         Ok(Credential::Jwt(token))

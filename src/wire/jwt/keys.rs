@@ -12,7 +12,8 @@ use serde::Deserialize;
 use super::claims::{self, Unique};
 use crate::error::{Error, Result};
 
-const MAX_JWKS_BYTES: u64 = 1024 * 1024;
+/// The largest JWKS that is read.
+pub(super) const MAX_JWKS_BYTES: u64 = 1024 * 1024;
 const MIN_RSA_BYTES: usize = 256;
 const MAX_KEY_ID_BYTES: usize = 255;
 
@@ -136,7 +137,8 @@ impl KeySet {
         Ok(keys)
     }
 
-    fn parse(text: &str) -> Result<Self, String> {
+    /// Reads the text of a JWKS.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
         let jwks: Jwks = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let mut keys = Vec::new();
         let mut ids = BTreeSet::new();

@@ -29,7 +29,7 @@ const MAX_FILE_BYTES: u64 = 4096;
 /// INVALID_REQUEST saying what to do, when the secret is too short or its file cannot be used.
 pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     match load(config)? {
-        None if config.auth.jwks_file.is_none() => {
+        None if config.auth.jwks_file.is_none() && config.auth.jwks_url.is_none() => {
             let path = config.data_dir.join(FILE);
             create(&config.data_dir, &path).map_err(|error| unusable(&path, &error))?;
             load(config)
@@ -47,7 +47,7 @@ pub fn load(config: &Config) -> Result<Option<SecretString>> {
         check(secret)?;
         return Ok(Some(secret.clone()));
     }
-    if config.auth.jwks_file.is_some() {
+    if config.auth.jwks_file.is_some() || config.auth.jwks_url.is_some() {
         return Ok(None);
     }
     let path = config.data_dir.join(FILE);

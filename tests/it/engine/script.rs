@@ -146,6 +146,8 @@ pub struct Log {
     pub events: Arc<Mutex<Vec<Event>>>,
     /// The number of the record call from which on the sink refuses.
     pub refuse_from: Arc<Mutex<Option<usize>>>,
+    /// What the next calls may have of an answer; everything when nothing is said.
+    pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
     records: Arc<Mutex<usize>>,
     changed: Arc<tokio::sync::Notify>,
 }
@@ -185,6 +187,11 @@ impl Sink for Log {
     fn say(&self, event: Event) {
         self.add(format!("say {}", show(&event)));
         self.events.lock().unwrap().push(event);
+    }
+
+    async fn reserve(&self, _input_tokens: u64, max_output_tokens: u32) -> Result<u32> {
+        let affordable = self.affordable.lock().unwrap().pop_front().unwrap_or(Ok(u32::MAX));
+        affordable.map(|affordable| affordable.min(max_output_tokens))
     }
 
     async fn record(&self, events: Vec<Recorded>) -> Result<()> {

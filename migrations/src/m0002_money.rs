@@ -1,0 +1,170 @@
+//! Credits, API keys and the record of what administrators did.
+//!
+//! A ledger entry moves an amount from one book to another, so that entries sum to zero by their shape; a balance is the
+//! sum of an account's own book, kept beside it so that it can be locked and cannot go below zero.
+
+use sea_orm_migration::{
+    prelude::*,
+    schema::{
+        big_integer, binary, boolean, integer, integer_null, small_integer, string, string_null, text,
+        timestamp_with_time_zone, timestamp_with_time_zone_null, uuid, uuid_null,
+    },
+};
+
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        balances(manager).await?;
+        ledger_entries(manager).await?;
+        api_keys(manager).await?;
+        audit_entries(manager).await?;
+        // What a running run has set aside. It counts only while the run is unfinished, so ending the run gives it back.
+        let mut held = big_integer("held_microcredits");
+        held.default(0);
+        manager
+            .alter_table(Table::alter().table("runs").add_column(held).take())
+            .await
+    }
+}
+
+fn id() -> ColumnDef {
+    let mut column = ColumnDef::new("id");
+    column.uuid().not_null().primary_key();
+    column
+}
+
+fn table(name: &'static str) -> TableCreateStatement {
+    let mut table = Table::create();
+    table.table(name);
+    table
+}
+
+fn index(name: &'static str, on: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
+    let mut index = Index::create();
+    index.name(name).table(on);
+    for column in columns {
+        index.col(*column);
+    }
+    index
+}
+
+fn belongs(name: &'static str, parent: &'static str, key: &'static str) -> ForeignKeyCreateStatement {
+    let mut foreign = ForeignKey::create();
+    foreign
+        .name(format!("fk_{name}_account_id"))
+        .from(name, "account_id")
+        .to(parent, key)
+        .on_delete(ForeignKeyAction::Restrict);
+    foreign
+}
+
+async fn balances(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let mut account_id = ColumnDef::new("account_id");
+    account_id.uuid().not_null().primary_key();
+    let mut microcredits = big_integer("microcredits");
+    microcredits.check(Expr::col("microcredits").gte(0));
+    manager
+        .create_table(
+            table("balances")
+                .col(account_id)
+                .col(microcredits)
+                // The month whose credits were granted last: years times twelve plus the month.
+                .col(integer("granted_month"))
+                .foreign_key(&mut belongs("balances", "accounts", "id"))
+                .take(),
+        )
+        .await
+}
+
+async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    let mut amount = big_integer("microcredits");
+    amount.check(Expr::col("microcredits").gte(0));
+    manager
+        .create_table(
+            table("ledger_entries")
+                .col(id())
+                .col(uuid("account_id"))
+                .col(small_integer("debited"))
+                .col(small_integer("credited"))
+                .col(amount)
+                // What a call cost beyond what was left.
+                .col(big_integer("uncollected"))
+                // Entries outlive the runs and threads that they name.
+                .col(uuid_null("run_id"))
+                .col(integer_null("step"))
+                .col(uuid_null("thread_id"))
+                .col(string_null("model"))
+                .col(big_integer("input_tokens"))
+                .col(big_integer("output_tokens"))
+                .col(boolean("estimated"))
+                .col(string_null("grant_key"))
+                .col(timestamp_with_time_zone("created_at"))
+                // The balance's row, which every writer of entries has locked, and not the account's.
+                .foreign_key(&mut belongs("ledger_entries", "balances", "account_id"))
+                .take(),
+        )
+        .await?;
+    let one_charge = index("ledger_one_charge", "ledger_entries", &["run_id", "step"])
+        .unique()
+        .take();
+    manager.create_index(one_charge).await?;
+    let one_grant = index("ledger_one_grant", "ledger_entries", &["account_id", "grant_key"])
+        .unique()
+        .take();
+    manager.create_index(one_grant).await?;
+    manager
+        .create_index(index("ledger_by_account", "ledger_entries", &["account_id", "id"]).take())
+        .await?;
+    manager
+        .create_index(index("ledger_by_thread", "ledger_entries", &["thread_id", "id"]).take())
+        .await
+}
+
+async fn api_keys(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    manager
+        .create_table(
+            table("api_keys")
+                .col(id())
+                .col(uuid("account_id"))
+                .col(text("name"))
+                // The first characters of the key, by which it is found.
+                .col(string("prefix").unique_key().take())
+                .col(binary("salt"))
+                // BLAKE3 of the whole key, keyed with the salt.
+                .col(binary("hash"))
+                .col(small_integer("scope"))
+                .col(timestamp_with_time_zone("created_at"))
+                .col(timestamp_with_time_zone_null("expires_at"))
+                .col(timestamp_with_time_zone_null("last_used_at"))
+                .col(timestamp_with_time_zone_null("revoked_at"))
+                .foreign_key(&mut belongs("api_keys", "accounts", "id"))
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(index("api_keys_by_account", "api_keys", &["account_id", "id"]).take())
+        .await
+}
+
+async fn audit_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
+    manager
+        .create_table(
+            table("audit_entries")
+                .col(id())
+                // Who did it; whose account was changed.
+                .col(uuid("actor_id"))
+                .col(uuid("account_id"))
+                .col(string("action"))
+                .col(text("detail"))
+                .col(timestamp_with_time_zone("created_at"))
+                .foreign_key(&mut belongs("audit_entries", "accounts", "id"))
+                .take(),
+        )
+        .await?;
+    manager
+        .create_index(index("audit_by_account", "audit_entries", &["account_id", "id"]).take())
+        .await
+}

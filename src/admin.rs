@@ -1,0 +1,134 @@
+//! What an administrator of the installation does with accounts. Every change is recorded with who made it, in the same
+//! transaction, and said in the log.
+//!
+//! Called by `wire::admin`, which has seen the role.
+
+pub mod audit;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use uuid::Uuid;
+
+use crate::{
+    accounts::{
+        Caller, Scope, ensure, of,
+        table::{Column, Entity, Model},
+    },
+    app::App,
+    db::Tx,
+    error::{Code, Error, Result},
+    ledger::{MICRO, wallet},
+};
+
+/// Credits that can be granted at once.
+const MAX_GRANT: i64 = 1_000_000_000;
+/// Characters of the key of a grant at most.
+const MAX_KEY: usize = 100;
+/// Characters of the reason of a grant at most.
+const MAX_REASON: usize = 500;
+
+/// An account, and what it has left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// The account.
+    pub account: Model,
+    /// What is left, in millionths of a credit.
+    pub microcredits: i64,
+}
+
+/// Loads an account.
+///
+/// # Errors
+/// `ACCOUNT_NOT_FOUND`.
+pub async fn load(app: &App, account_id: Uuid) -> Result<Known> {
+    let account = find(app.db.read(), account_id).await?;
+    let microcredits = wallet::load(app, account_id).await?;
+    Ok(Known { account, microcredits })
+}
+
+/// Gives an account another tier; its credits stay, and the next monthly ones are the new tier's.
+///
+/// # Errors
+/// `ACCOUNT_NOT_FOUND`, INVALID_REQUEST for a tier that does not exist.
+pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) -> Result<Known> {
+    let tier = app.tiers.find(tier).ok_or_else(|| {
+        let message = format!(
+            "tier_name must be one of {}",
+            app.tiers.names().collect::<Vec<_>>().join(", ")
+        );
+        Error::invalid_field("tier_name", message)
+    })?;
+    let before = find(app.db.read(), account_id).await?;
+    let tx = app.db.begin("admin.set_tier").await?;
+    ensure::lock(&tx, account_id).await?;
+    Entity::update_many()
+        .col_expr(Column::Tier, Expr::value(tier.name.as_str()))
+        .filter(Column::Id.eq(account_id))
+        .exec(&tx)
+        .await?;
+    let detail = format!("from {} to {}", before.tier, tier.name);
+    finish(app, tx, caller, account_id, ("account.tier", &detail)).await
+}
+
+/// Credits that are to be given.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// How many.
+    pub credits: i64,
+    /// Asked for again with the same one, they are given once; empty for none.
+    pub request_key: String,
+    /// Why, for the record.
+    pub reason: String,
+}
+
+/// Gives an account credits, once for each request key.
+///
+/// # Errors
+/// `ACCOUNT_NOT_FOUND`, INVALID_REQUEST.
+pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> Result<Known> {
+    let Grant {
+        credits,
+        request_key,
+        reason,
+    } = new;
+    if !(1..=MAX_GRANT).contains(&credits) {
+        let message = format!("credits must be 1 to {MAX_GRANT}");
+        return Err(Error::invalid_field("credits", message));
+    }
+    if request_key.chars().count() > MAX_KEY || request_key.contains('\0') {
+        let message = format!("request_id must have at most {MAX_KEY} characters");
+        return Err(Error::invalid_field("request_id", message));
+    }
+    if reason.chars().count() > MAX_REASON || reason.contains('\0') {
+        let message = format!("reason must have at most {MAX_REASON} characters");
+        return Err(Error::invalid_field("reason", message));
+    }
+    find(app.db.read(), account_id).await?;
+    let key = if request_key.is_empty() {
+        format!("admin {}", crate::id::new())
+    } else {
+        format!("asked {request_key}")
+    };
+    let tx = app.db.begin("admin.grant").await?;
+    ensure::lock(&tx, account_id).await?;
+    wallet::lock(app, &tx, account_id).await?;
+    if wallet::grant(app, &tx, account_id, credits.saturating_mul(MICRO), &key).await? == 0 {
+        // The key was used before: the answer is the account as it is, and nothing happened that could be recorded.
+        drop(tx);
+        return load(app, account_id).await;
+    }
+    let detail = format!("{credits} credits: {reason}");
+    finish(app, tx, caller, account_id, ("account.credits", &detail)).await
+}
+
+async fn finish(app: &App, tx: Tx, caller: &Caller, account_id: Uuid, what: (&str, &str)) -> Result<Known> {
+    audit::record(app, &tx, caller, account_id, what).await?;
+    tx.commit().await?;
+    let (action, detail) = what;
+    tracing::info!(actor = %caller.account_id, account = %account_id, action, detail, "an administrator changed an account");
+    load(app, account_id).await
+}
+
+async fn find(db: &impl ConnectionTrait, account_id: Uuid) -> Result<Model> {
+    let found = of::<Entity>(Scope::account(account_id)).one(db).await?;
+    found.ok_or_else(|| Error::new(Code::AccountNotFound, "Account not found"))
+}

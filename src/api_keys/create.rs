@@ -1,0 +1,83 @@
+//! Making an API key.
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::{DateTime, Utc};
+use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter};
+use secrecy::SecretString;
+
+use super::{
+    ApiKey, PREFIX, SHOWN, hash,
+    table::{Column, Entity},
+};
+use crate::{
+    accounts::{Access, Caller, ensure, of},
+    app::App,
+    error::{Code, Error, Result},
+    id,
+};
+
+/// Characters of a name at most.
+const MAX_NAME: usize = 100;
+/// Keys of an account that are in use at most.
+const MAX_KEYS: u64 = 100;
+
+/// A key that is asked for.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// What the owner calls it.
+    pub name: String,
+    /// What it may do.
+    pub access: Access,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Makes a key; the key itself is only in this answer.
+///
+/// # Errors
+/// INVALID_REQUEST, CONFLICT when the account has too many.
+pub async fn create(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, SecretString)> {
+    let now = app.clock.now();
+    if new.name.trim().is_empty() || new.name.chars().count() > MAX_NAME || new.name.contains(char::is_control) {
+        return Err(Error::invalid_field(
+            "name",
+            format!("name must have 1 to {MAX_NAME} characters, none of them a control character"),
+        ));
+    }
+    if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(Error::invalid_field("expires_at", "expires_at must be in the future"));
+    }
+    // 64 bits to find it by, 256 bits that nobody can guess.
+    let found_by = URL_SAFE_NO_PAD.encode(id::random_bytes::<8>());
+    let secret = URL_SAFE_NO_PAD.encode(id::random_bytes::<32>());
+    let key = format!("{PREFIX}{found_by}{secret}");
+    let salt = id::random_bytes::<32>();
+    let row = ApiKey {
+        id: id::new(),
+        account_id: caller.account_id,
+        name: new.name,
+        prefix: key[..SHOWN].to_owned(),
+        salt: salt.to_vec(),
+        hash: hash(&salt, &key).as_bytes().to_vec(),
+        scope: new.access,
+        created_at: now,
+        expires_at: new.expires_at,
+        last_used_at: None,
+        revoked_at: None,
+    };
+    let tx = app.db.begin("api_keys.create").await?;
+    ensure::lock(&tx, caller.account_id).await?;
+    let in_use = of::<Entity>(caller.scope())
+        .filter(Column::RevokedAt.is_null())
+        .count(&tx)
+        .await?;
+    if in_use >= MAX_KEYS {
+        let message = format!("the account has {in_use} API keys; revoke one first");
+        return Err(Error::new(Code::Conflict, message));
+    }
+    Entity::insert(row.clone().into_active_model())
+        .exec_without_returning(&tx)
+        .await?;
+    tx.commit().await?;
+    Ok((row, key.into()))
+}

@@ -1,0 +1,30 @@
+//! Revoking an API key: the next request that brings it is refused.
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use uuid::Uuid;
+
+use super::{
+    ApiKey,
+    list::load,
+    table::{Column, Entity},
+};
+use crate::{accounts::Caller, app::App, error::Result};
+
+/// Revokes a key; one that was revoked before stays as it is.
+///
+/// # Errors
+/// `API_KEY_NOT_FOUND`.
+pub async fn revoke(app: &App, caller: &Caller, key_id: Uuid) -> Result<ApiKey> {
+    load(app.db.read(), caller.scope(), key_id).await?;
+    let tx = app.db.begin("api_keys.revoke").await?;
+    Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(app.clock.now()))
+        .filter(Column::AccountId.eq(caller.account_id))
+        .filter(Column::Id.eq(key_id))
+        .filter(Column::RevokedAt.is_null())
+        .exec(&tx)
+        .await?;
+    let row = load(&tx, caller.scope(), key_id).await?;
+    tx.commit().await?;
+    Ok(row)
+}

@@ -1,0 +1,50 @@
+//! The rows of API keys.
+
+use chrono::{DateTime, Utc};
+use sea_orm::entity::prelude::*;
+
+use crate::accounts::{Access, Owned};
+
+/// An API key, without the key.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "api_keys")]
+pub struct Model {
+    /// The key's UUID.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: Uuid,
+    /// The owner.
+    pub account_id: Uuid,
+    /// What the owner calls it.
+    pub name: String,
+    /// The first characters of the key, by which it is found.
+    #[sea_orm(unique)]
+    pub prefix: String,
+    /// The key of the hash: 32 random bytes.
+    #[sea_orm(column_type = "VarBinary(StringLen::None)")]
+    pub salt: Vec<u8>,
+    /// BLAKE3 of the whole key.
+    #[sea_orm(column_type = "VarBinary(StringLen::None)")]
+    pub hash: Vec<u8>,
+    /// What it may do.
+    pub scope: Access,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// When it ends by itself.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// When it was last used, to the minute.
+    pub last_used_at: Option<DateTime<Utc>>,
+    /// When it was revoked.
+    pub revoked_at: Option<DateTime<Utc>>,
+}
+
+/// Keys are joined by hand.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+impl Owned for Entity {
+    fn owner() -> Column {
+        Column::AccountId
+    }
+}

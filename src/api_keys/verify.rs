@@ -1,0 +1,75 @@
+//! Finding out whose key this is.
+
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, sea_query::Expr};
+use subtle::ConstantTimeEq;
+
+use super::{
+    ApiKey, SHOWN, hash,
+    table::{Column, Entity},
+};
+use crate::{
+    accounts::{Scope, of},
+    app::App,
+    error::{Code, Error, Result},
+};
+
+/// The longest key that is looked at, in bytes; ours are shorter.
+const MAX_KEY_BYTES: usize = 128;
+/// How exactly the last use of a key is known.
+const USED_EVERY: Duration = Duration::from_mins(1);
+
+/// The row of a key that may be used now.
+///
+/// # Errors
+/// NOT_AUTHENTICATED, always with the same sentence; those of the database.
+pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
+    let refused = |why: &'static str| Error::new(Code::NotAuthenticated, "Not authenticated").caused_by(why);
+    let prefix = key.get(..SHOWN).filter(|_| key.len() <= MAX_KEY_BYTES);
+    let prefix = prefix.ok_or_else(|| refused("the API key has another length"))?;
+    let row = of::<Entity>(Scope::system("who asks is not known yet"))
+        .filter(Column::Prefix.eq(prefix))
+        .one(app.db.read())
+        .await?;
+    // As much work is done for a key that is not there as for one that is.
+    let (salt, expected) = row.as_ref().map_or(([0; 32], vec![0; 32]), |row| {
+        (row.salt.as_slice().try_into().unwrap_or([0; 32]), row.hash.clone())
+    });
+    let is_right = bool::from(hash(&salt, key).as_bytes().ct_eq(expected.as_slice()));
+    let row = row.filter(|_| is_right).ok_or_else(|| refused("no such API key"))?;
+    let now = app.clock.now();
+    if row.revoked_at.is_some() {
+        return Err(refused("the API key was revoked"));
+    }
+    if row.expires_at.is_some_and(|expires_at| expires_at <= now) {
+        return Err(refused("the API key has expired"));
+    }
+    if row.last_used_at.is_none_or(|used_at| used_at + USED_EVERY <= now) {
+        let (app, key_id) = (app.clone(), row.id);
+        // The request need not wait for it.
+        tokio::spawn(async move {
+            if let Err(fault) = note_use(&app, key_id).await {
+                tracing::warn!(error = %fault, %key_id, "could not note the use of an API key");
+            }
+        });
+    }
+    Ok(row)
+}
+
+// Of many requests of one minute one writes.
+async fn note_use(app: &App, key_id: uuid::Uuid) -> Result<()> {
+    let now = app.clock.now();
+    let tx = app.db.begin("api_keys.use").await?;
+    Entity::update_many()
+        .col_expr(Column::LastUsedAt, Expr::value(now))
+        .filter(Column::Id.eq(key_id))
+        .filter(
+            Condition::any()
+                .add(Column::LastUsedAt.is_null())
+                .add(Column::LastUsedAt.lte(now - USED_EVERY)),
+        )
+        .exec(&tx)
+        .await?;
+    tx.commit().await
+}

@@ -1,0 +1,118 @@
+//! Charging for calls of models, in the transaction that records their usage.
+//!
+//! The entry is inserted first and the balance moves only when there was none, so that nothing is charged twice whatever is
+//! written again. A charge takes at most what is left.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, OnConflict},
+};
+use uuid::Uuid;
+
+use super::table::{
+    balance,
+    entry::{self, Book},
+};
+use crate::{
+    accounts::{Scope, of},
+    db::Tx,
+    error::Result,
+    id,
+};
+
+/// What one call of a model costs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Charge {
+    /// Who pays.
+    pub account_id: Uuid,
+    /// The run.
+    pub run_id: Uuid,
+    /// The thread.
+    pub thread_id: Uuid,
+    /// Which call of the model in the run, from 1.
+    pub step: i32,
+    /// The public name of the model.
+    pub model: String,
+    /// Tokens of the prompt.
+    pub input_tokens: i64,
+    /// Tokens of the answer.
+    pub output_tokens: i64,
+    /// Whether the tokens are estimated.
+    pub estimated: bool,
+    /// What it costs.
+    pub microcredits: i64,
+}
+
+/// Writes charges, of runs that the caller has locked.
+///
+/// # Errors
+/// Those of the database.
+pub async fn write(tx: &Tx, charges: &[&Charge], now: DateTime<Utc>) -> Result<()> {
+    if charges.is_empty() {
+        return Ok(());
+    }
+    let mut left = find_locked(tx, charges).await?;
+    for charge in charges {
+        // A run that was started while nothing was charged may have no balance.
+        let Some(balance) = left.get_mut(&charge.account_id) else {
+            continue;
+        };
+        let taken = charge.microcredits.clamp(0, *balance);
+        let inserted = tx
+            .execute(
+                entry::Entity::insert(row(charge, taken, now))
+                    .on_conflict(
+                        OnConflict::columns([entry::Column::RunId, entry::Column::Step])
+                            .do_nothing()
+                            .to_owned(),
+                    )
+                    .query(),
+            )
+            .await?;
+        if inserted.rows_affected() == 1 && taken > 0 {
+            *balance -= taken;
+            balance::Entity::update_many()
+                .col_expr(balance::Column::Microcredits, Expr::value(*balance))
+                .filter(balance::Column::AccountId.eq(charge.account_id))
+                .exec(tx)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+// In the order of the accounts, so that two writers cannot wait for each other.
+async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>> {
+    let mut query = of::<balance::Entity>(Scope::system("the journal charges for the runs of this worker"))
+        .filter(balance::Column::AccountId.is_in(charges.iter().map(|charge| charge.account_id)))
+        .order_by_asc(balance::Column::AccountId);
+    if tx.get_database_backend() == DbBackend::Postgres {
+        query = query.lock_exclusive();
+    }
+    let rows = query.all(tx).await?;
+    Ok(rows.into_iter().map(|row| (row.account_id, row.microcredits)).collect())
+}
+
+fn row(charge: &Charge, taken: i64, now: DateTime<Utc>) -> entry::ActiveModel {
+    entry::ActiveModel {
+        id: Set(id::new()),
+        account_id: Set(charge.account_id),
+        debited: Set(Book::Wallet),
+        credited: Set(Book::Used),
+        microcredits: Set(taken),
+        uncollected: Set(charge.microcredits.max(0) - taken),
+        run_id: Set(Some(charge.run_id)),
+        step: Set(Some(charge.step)),
+        thread_id: Set(Some(charge.thread_id)),
+        model: Set(Some(charge.model.clone())),
+        input_tokens: Set(charge.input_tokens),
+        output_tokens: Set(charge.output_tokens),
+        estimated: Set(charge.estimated),
+        grant_key: Set(None),
+        created_at: Set(now),
+    }
+}

@@ -1,0 +1,97 @@
+//! What a call of a model costs. Pure, except for [`Price::find`], which knows what is charged at all.
+
+use crate::{app::App, config::Limits, config::Model};
+
+/// US dollars for a million tokens are this many millionths of a credit for one token.
+const MICRO_PER_TOKEN: f64 = 100.0;
+
+/// The price of a model's tokens, in millionths of a credit for one token.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Price {
+    input: f64,
+    output: f64,
+}
+
+impl Price {
+    /// The price of a model; none when nothing is charged: plans are off, the model costs nothing, or the built-in model
+    /// answers in its name.
+    pub fn find(app: &App, model: &Model) -> Option<Self> {
+        if app.config.limits == Limits::Off || app.llm.is_demo(&model.name) {
+            return None;
+        }
+        Self::of(model)
+    }
+
+    /// The price in the model table, unless it is nothing.
+    pub fn of(model: &Model) -> Option<Self> {
+        (model.input_price > 0.0 || model.output_price > 0.0).then_some(Self {
+            input: model.input_price * MICRO_PER_TOKEN,
+            output: model.output_price * MICRO_PER_TOKEN,
+        })
+    }
+
+    /// What so many tokens cost, rounded up; as much as there can be rather than an overflow.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "a cast of a float saturates, and counts above 2^52 are garbage anyway"
+    )]
+    pub fn cost(self, input_tokens: u64, output_tokens: u64) -> i64 {
+        let cost = (input_tokens as f64 * self.input + output_tokens as f64 * self.output).ceil();
+        (cost as i64).max(0)
+    }
+
+    /// How many tokens of an answer an amount pays after the prompt.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a cast of a float saturates"
+    )]
+    pub fn affordable_output(self, microcredits: i64, input_tokens: u64) -> u64 {
+        let left = microcredits.saturating_sub(self.cost(input_tokens, 0));
+        if left <= 0 {
+            return 0;
+        }
+        // A free token makes this infinite, which saturates.
+        (left as f64 / self.output) as u64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PRICE: Price = Price {
+        input: 30.0,
+        output: 120.0,
+    };
+
+    #[test]
+    fn a_cost_is_rounded_up_and_never_overflows() {
+        assert_eq!(PRICE.cost(10, 5), 900);
+        assert_eq!(
+            Price {
+                input: 0.1,
+                output: 0.0
+            }
+            .cost(1, 0),
+            1
+        );
+        assert_eq!(PRICE.cost(u64::MAX, u64::MAX), i64::MAX);
+        assert_eq!(PRICE.cost(0, 0), 0);
+    }
+
+    #[test]
+    fn what_is_left_after_the_prompt_pays_the_answer() {
+        assert_eq!(PRICE.affordable_output(900, 10), 5);
+        assert_eq!(PRICE.affordable_output(899, 10), 4);
+        assert_eq!(PRICE.affordable_output(300, 10), 0);
+        assert_eq!(PRICE.affordable_output(0, 10), 0);
+        let free_answers = Price {
+            input: 1.0,
+            output: 0.0,
+        };
+        assert_eq!(free_answers.affordable_output(20, 10), u64::MAX);
+    }
+}

@@ -1,0 +1,133 @@
+//! An account's balance: made with the tier's credits at first sight, and given the tier's credits again once in each
+//! calendar month (UTC) in which the account is looked at. Months in which nobody looked are not made up for.
+
+use chrono::{DateTime, Datelike, Utc};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait, OnConflict},
+};
+use uuid::Uuid;
+
+use super::{
+    MICRO,
+    table::{
+        balance,
+        entry::{self, Book},
+    },
+};
+use crate::{
+    accounts::{Scope, of, table as accounts},
+    app::App,
+    db::Tx,
+    error::{Error, Result},
+    id,
+};
+
+/// Locks an account's balance and returns what is left; the month's credits are granted first when they are due.
+///
+/// # Errors
+/// Those of the database.
+pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
+    let month = month_of(app.clock.now());
+    let mut found = find_locked(tx, account_id).await?;
+    if found.is_none() {
+        let row = balance::ActiveModel {
+            account_id: Set(account_id),
+            microcredits: Set(0),
+            granted_month: Set(0),
+        };
+        let once = OnConflict::column(balance::Column::AccountId).do_nothing().to_owned();
+        tx.execute(balance::Entity::insert(row).on_conflict(once).query())
+            .await?;
+        found = find_locked(tx, account_id).await?;
+    }
+    let wallet = found.ok_or_else(|| Error::internal("balance", "a balance vanished while it was made"))?;
+    if wallet.granted_month >= month {
+        return Ok(wallet.microcredits);
+    }
+    balance::Entity::update_many()
+        .col_expr(balance::Column::GrantedMonth, Expr::value(month))
+        .filter(balance::Column::AccountId.eq(account_id))
+        .exec(tx)
+        .await?;
+    let tier = of::<accounts::Entity>(Scope::account(account_id)).one(tx).await?;
+    let tier = tier.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier));
+    let granted = i64::try_from(tier.credits_granted)
+        .unwrap_or(i64::MAX)
+        .saturating_mul(MICRO);
+    let key = format!("monthly {}-{:02}", month / 12, month % 12 + 1);
+    let granted = grant(app, tx, account_id, granted, &key).await?;
+    Ok(wallet.microcredits.saturating_add(granted))
+}
+
+/// What an account has left; the month's credits are granted first when they are due.
+///
+/// # Errors
+/// Those of the database.
+pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
+    let wallet = of::<balance::Entity>(Scope::account(account_id))
+        .one(app.db.read())
+        .await?;
+    if let Some(wallet) = wallet.filter(|wallet| wallet.granted_month >= month_of(app.clock.now())) {
+        return Ok(wallet.microcredits);
+    }
+    let tx = app.db.begin("ledger.load").await?;
+    // Whoever makes a balance has the account's row, as a start has.
+    crate::accounts::ensure::lock(&tx, account_id).await?;
+    let microcredits = lock(app, &tx, account_id).await?;
+    tx.commit().await?;
+    Ok(microcredits)
+}
+
+/// Gives credits to a locked balance, once for each key; returns what was given now.
+///
+/// # Errors
+/// Those of the database.
+pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key: &str) -> Result<i64> {
+    let row = entry::ActiveModel {
+        id: Set(id::new()),
+        account_id: Set(account_id),
+        debited: Set(Book::Granted),
+        credited: Set(Book::Wallet),
+        microcredits: Set(microcredits),
+        uncollected: Set(0),
+        run_id: Set(None),
+        step: Set(None),
+        thread_id: Set(None),
+        model: Set(None),
+        input_tokens: Set(0),
+        output_tokens: Set(0),
+        estimated: Set(false),
+        grant_key: Set(Some(key.to_owned())),
+        created_at: Set(app.clock.now()),
+    };
+    let once = OnConflict::columns([entry::Column::AccountId, entry::Column::GrantKey])
+        .do_nothing()
+        .to_owned();
+    let inserted = tx.execute(entry::Entity::insert(row).on_conflict(once).query()).await?;
+    if inserted.rows_affected() == 0 || microcredits == 0 {
+        return Ok(0);
+    }
+    balance::Entity::update_many()
+        .col_expr(
+            balance::Column::Microcredits,
+            Expr::col(balance::Column::Microcredits).add(microcredits),
+        )
+        .filter(balance::Column::AccountId.eq(account_id))
+        .exec(tx)
+        .await?;
+    Ok(microcredits)
+}
+
+async fn find_locked(tx: &Tx, account_id: Uuid) -> Result<Option<balance::Model>> {
+    let mut query = of::<balance::Entity>(Scope::account(account_id));
+    if tx.get_database_backend() == DbBackend::Postgres {
+        query = query.lock_exclusive();
+    }
+    Ok(query.one(tx).await?)
+}
+
+fn month_of(now: DateTime<Utc>) -> i32 {
+    now.year() * 12 + i32::try_from(now.month0()).unwrap_or_default()
+}

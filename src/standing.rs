@@ -1,0 +1,56 @@
+//! What an account has and what it may do: its credits, its tier, and how much of each limit is used.
+//!
+//! Called by `wire::accounts`. Everything is counted anew from the rows, so the answer is exact on the next call.
+
+use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
+
+use crate::{
+    accounts::{Caller, Scope, of, table as accounts},
+    agents::table::agent,
+    app::App,
+    error::{Error, Result},
+    ledger::wallet,
+    projects::table::project,
+    runs::{
+        Status,
+        table::{Column, Entity},
+    },
+    threads::table::thread,
+};
+
+/// What an account has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// The account.
+    pub account: accounts::Model,
+    /// What is left, in millionths of a credit.
+    pub microcredits: i64,
+    /// Unfinished runs.
+    pub runs: u64,
+    /// Agents.
+    pub agents: u64,
+    /// Threads.
+    pub threads: u64,
+    /// Projects.
+    pub projects: u64,
+}
+
+/// Loads what the caller's account has.
+///
+/// # Errors
+/// Those of the database.
+pub async fn load(app: &App, caller: &Caller) -> Result<Standing> {
+    let (db, scope) = (app.db.read(), Scope::account(caller.account_id));
+    let account = of::<accounts::Entity>(scope).one(db).await?;
+    Ok(Standing {
+        account: account.ok_or_else(|| Error::internal("account", "the caller's account is gone"))?,
+        microcredits: wallet::load(app, caller.account_id).await?,
+        runs: of::<Entity>(scope)
+            .filter(Column::Status.eq(Status::Running))
+            .count(db)
+            .await?,
+        agents: of::<agent::Entity>(scope).count(db).await?,
+        threads: of::<thread::Entity>(scope).count(db).await?,
+        projects: of::<project::Entity>(scope).count(db).await?,
+    })
+}

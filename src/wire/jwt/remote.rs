@@ -1,0 +1,157 @@
+//! The keys of an issuer behind a URL.
+//!
+//! Called by `jwt`. They are fetched at start and again when they are older than five minutes, or when a token names a key
+//! that is not there: at most once a minute, whatever arrives, whether the fetch succeeds or not. A fetch that fails leaves
+//! the keys as they are. What the issuer sends is bounded in size and time, and leads nowhere else.
+
+use std::{
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use reqwest::{Client, Url, redirect::Policy};
+use tokio::sync::Mutex;
+
+use super::{
+    KEYS_TTL_SECONDS, REFRESH_SECONDS,
+    keys::{KeySet, MAX_JWKS_BYTES},
+};
+use crate::error::{Error, Result};
+
+/// How long a fetch may take.
+const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Why the keys are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    /// They are old.
+    Stale,
+    /// A token names a key that is not among them.
+    Unknown,
+}
+
+/// The keys behind a URL.
+#[derive(Debug)]
+pub(super) struct Remote {
+    url: Url,
+    client: Client,
+    keys: ArcSwap<KeySet>,
+    /// One fetches, and those who cannot go on without its keys wait for it.
+    gate: Mutex<()>,
+    tried_at: AtomicI64,
+    fetched_at: AtomicI64,
+}
+
+impl Remote {
+    /// The keys of a URL, which are not fetched yet.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST, when it is not https, or http on this machine.
+    pub(super) fn new(url: &str) -> Result<Arc<Self>> {
+        let refused = || {
+            Error::invalid(format!(
+                "auth.jwks_url: {url:?} must be an https URL, or http on loopback"
+            ))
+        };
+        let url = Url::parse(url).map_err(|_| refused())?;
+        let is_loopback = url.host_str().is_some_and(|host| {
+            let host = host.trim_matches(['[', ']']);
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+        });
+        let fits = url.scheme() == "https" || (url.scheme() == "http" && is_loopback);
+        if !fits || !url.username().is_empty() || url.password().is_some() {
+            return Err(refused());
+        }
+        let client = Client::builder()
+            .redirect(Policy::none())
+            .timeout(FETCH_TIMEOUT)
+            .connect_timeout(FETCH_TIMEOUT)
+            .user_agent(concat!("runyard/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| Error::internal("the client of the JWKS", error))?;
+        Ok(Arc::new(Self {
+            url,
+            client,
+            keys: ArcSwap::default(),
+            gate: Mutex::default(),
+            tried_at: AtomicI64::new(i64::MIN),
+            fetched_at: AtomicI64::new(i64::MIN),
+        }))
+    }
+
+    /// The keys as they were fetched last.
+    pub(super) fn keys(&self) -> Arc<KeySet> {
+        self.keys.load_full()
+    }
+
+    /// Fetches the keys when they are old; whoever comes while somebody fetches goes on with the old ones.
+    pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) {
+        if self.wants(Why::Stale, now) {
+            self.refresh(Why::Stale, now).await;
+        }
+    }
+
+    /// Fetches the keys for a token that names one which is not there.
+    pub(super) async fn refresh_for_unknown_key(self: &Arc<Self>, now: i64) {
+        self.refresh(Why::Unknown, now).await;
+    }
+
+    fn wants(&self, why: Why, now: i64) -> bool {
+        let age = |at: &AtomicI64| now.saturating_sub(at.load(Ordering::Acquire));
+        age(&self.tried_at) >= REFRESH_SECONDS && (why == Why::Unknown || age(&self.fetched_at) >= KEYS_TTL_SECONDS)
+    }
+
+    // In a task of its own: a client that hangs up must not keep the keys from coming.
+    async fn refresh(self: &Arc<Self>, why: Why, now: i64) {
+        let remote = Arc::clone(self);
+        let refreshing = tokio::spawn(async move {
+            let _gate = match why {
+                Why::Unknown => remote.gate.lock().await,
+                Why::Stale => match remote.gate.try_lock() {
+                    Ok(gate) => gate,
+                    Err(_) => return,
+                },
+            };
+            if !remote.wants(why, now) {
+                return;
+            }
+            remote.tried_at.store(now, Ordering::Release);
+            match remote.fetch().await {
+                Ok(keys) => {
+                    remote.keys.store(keys.into());
+                    remote.fetched_at.store(now, Ordering::Release);
+                }
+                Err(why) => {
+                    tracing::warn!(url = %remote.url, why, "the JWKS could not be fetched; the earlier keys stay in use");
+                }
+            }
+        });
+        drop(refreshing.await);
+    }
+
+    async fn fetch(&self) -> Result<KeySet, String> {
+        let told = |error: reqwest::Error| error.without_url().to_string();
+        let mut response = self.client.get(self.url.clone()).send().await.map_err(told)?;
+        if response.status() != reqwest::StatusCode::OK {
+            return Err(format!("the answer has status {}", response.status()));
+        }
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(told)? {
+            if (text.len() + chunk.len()) as u64 > MAX_JWKS_BYTES {
+                return Err(format!("the answer is larger than {MAX_JWKS_BYTES} bytes"));
+            }
+            text.extend_from_slice(&chunk);
+        }
+        let text = String::from_utf8(text).map_err(|_| "the answer is not UTF-8".to_owned())?;
+        let keys = KeySet::parse(&text)?;
+        if keys.is_empty() {
+            return Err("the answer has no key for RS256, ES256 or EdDSA signatures".to_owned());
+        }
+        Ok(keys)
+    }
+}

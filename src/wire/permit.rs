@@ -1,0 +1,168 @@
+//! What an API key may do: the one place that decides, before every method, whatever the door.
+//!
+//! Called by `wire/stack.rs`. A token may do everything in its own account; a key only what its scope allows. A method that
+//! is missing from [`METHODS`] wants the widest scope; a test compares the list with the contract.
+
+use std::{
+    convert::Infallible,
+    task::{Context, Poll},
+};
+
+use futures::future::{Either, Ready, ready};
+use http::{Request, Response};
+use tonic::{Status, body::Body};
+use tower::Service;
+
+use crate::{
+    accounts::{Access, Caller},
+    error::{Code, Error, Result},
+};
+
+/// What a key must be allowed to do for each method of the contract.
+pub const METHODS: &[(&str, &[(&str, Access)])] = &[
+    (
+        "AgentService",
+        &[
+            ("CreateAgent", Access::Run),
+            ("ListAgents", Access::Read),
+            ("GetAgent", Access::Read),
+            ("UpdateAgent", Access::Run),
+            ("DeleteAgent", Access::Run),
+            ("GenerateAgentIcon", Access::Run),
+            ("ListAgentVersions", Access::Read),
+            ("CreateAgentVersion", Access::Run),
+            ("GetAgentVersion", Access::Read),
+            ("ActivateAgentVersion", Access::Run),
+            ("RollbackAgentVersion", Access::Run),
+            ("CompareAgentVersions", Access::Read),
+            ("ListAgentTools", Access::Read),
+        ],
+    ),
+    (
+        "RunService",
+        &[
+            ("StartRun", Access::Run),
+            ("GetRun", Access::Read),
+            ("StopRun", Access::Run),
+            ("StreamRun", Access::Read),
+            ("StreamRuns", Access::Read),
+            ("ListActiveRuns", Access::Read),
+            ("ListRuns", Access::Read),
+        ],
+    ),
+    (
+        "FileService",
+        &[("CreateUpload", Access::Run), ("UploadChunk", Access::Run)],
+    ),
+    (
+        "ThreadService",
+        &[
+            ("CreateThread", Access::Run),
+            ("ListThreads", Access::Read),
+            ("GetThread", Access::Read),
+            ("UpdateThread", Access::Run),
+            ("DeleteThread", Access::Run),
+            ("ListMessages", Access::Read),
+            ("AddMessage", Access::Run),
+        ],
+    ),
+    (
+        "ProjectService",
+        &[
+            ("ListProjects", Access::Read),
+            ("GetProject", Access::Read),
+            ("DeleteProject", Access::Run),
+        ],
+    ),
+    (
+        "SandboxService",
+        &[
+            ("GetSandbox", Access::Read),
+            ("ListFiles", Access::Read),
+            ("ReadFile", Access::Read),
+            ("WriteFile", Access::Run),
+            ("DeleteFile", Access::Run),
+        ],
+    ),
+    (
+        "AccountService",
+        &[
+            ("GetAccountState", Access::Read),
+            ("ListUsage", Access::Read),
+            ("CreateApiKey", Access::Admin),
+            ("ListApiKeys", Access::Admin),
+            ("RevokeApiKey", Access::Admin),
+        ],
+    ),
+    // These want the role super_admin besides, which no key gives.
+    (
+        "AdminService",
+        &[
+            ("GetAccount", Access::Admin),
+            ("SetAccountTier", Access::Admin),
+            ("GrantCredits", Access::Admin),
+        ],
+    ),
+];
+
+/// What a key must be allowed to do for a gRPC path such as `/runyard.v1.RunService/StartRun`; nothing for services that are
+/// not of the contract (health, reflection).
+fn needed(path: &str) -> Option<Access> {
+    let (service, method) = path.strip_prefix("/runyard.v1.")?.split_once('/')?;
+    let listed = METHODS
+        .iter()
+        .find(|(name, _)| *name == service)
+        .and_then(|(_, methods)| methods.iter().find(|(name, _)| *name == method));
+    Some(listed.map_or(Access::Admin, |(_, access)| *access))
+}
+
+/// Refuses what a caller's credential does not allow.
+///
+/// # Errors
+/// PERMISSION_DENIED, naming the scope that is missing.
+pub fn check(caller: &Caller, needed: Access) -> Result<()> {
+    if caller.access >= needed {
+        return Ok(());
+    }
+    let message = format!("the API key's scope {} is missing", needed.as_str());
+    Err(Error::new(Code::PermissionDenied, message))
+}
+
+/// The layer.
+#[derive(Clone)]
+pub struct Permit<S> {
+    inner: S,
+}
+
+impl<S> Permit<S> {
+    /// Puts the layer before the services.
+    pub fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S> Service<Request<Body>> for Permit<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<S::Future, Ready<Result<Response<Body>, Infallible>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let caller = request.extensions().get::<Caller>();
+        let permitted = match (caller, needed(request.uri().path())) {
+            (Some(caller), Some(needed)) => check(caller, needed),
+            // A method that nobody may call without a caller says so itself.
+            (None, _) | (_, None) => Ok(()),
+        };
+        match permitted {
+            Ok(()) => Either::Left(self.inner.call(request)),
+            Err(error) => Either::Right(ready(Ok(Status::from(error).into_http()))),
+        }
+    }
+}

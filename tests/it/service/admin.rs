@@ -1,0 +1,101 @@
+//! Administrators: only with the role, and never without a record.
+
+use runyard_upstream::{Script, Turn};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::house::{Answer, Caller, everywhere};
+
+async fn put(caller: &Caller, path: &str, body: Value) -> Answer {
+    Answer::of(caller.request("PUT", path).json(&body).send().await.unwrap()).await
+}
+
+#[tokio::test]
+async fn an_administrator_changes_tier_and_credits_and_is_recorded() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let ann = house.caller("ann");
+            let account_id = ann.get("/billing/account-state").await.ok()["account_id"].clone();
+            let path = format!("/admin/accounts/{}", account_id.as_str().unwrap());
+            let root = house.caller_as("root", Some("super_admin"));
+            let seen = root.get(&path).await.ok();
+            assert_eq!(
+                (
+                    &seen["account_id"],
+                    &seen["subject"],
+                    &seen["tier_name"],
+                    &seen["credits"]
+                ),
+                (&account_id, &json!("ann"), &json!("free"), &json!(300.0))
+            );
+            let changed = put(&root, &format!("{path}/tier"), json!({"tier_name": "pro"}))
+                .await
+                .ok();
+            assert_eq!(changed["tier_name"], "pro");
+            let state = ann.get("/billing/account-state").await.ok();
+            assert_eq!(
+                (&state["tier_name"], &state["concurrent_runs"]["limit"]),
+                (&json!("pro"), &json!(3))
+            );
+            let granted = root.post(&format!("{path}/credits"), json!({"credits": 25})).await.ok();
+            assert_eq!(granted["credits"], 325.0);
+            // Asked for again with the same key, it is given once.
+            for _ in 0..3 {
+                let asked = json!({"credits": 10, "request_id": "one"});
+                assert_eq!(
+                    root.post(&format!("{path}/credits"), asked).await.ok()["credits"],
+                    335.0
+                );
+            }
+            let recorded = "SELECT COUNT(*) FROM audit_entries WHERE actor_id <> account_id";
+            assert_eq!(house.number(recorded).await, 3);
+            let tier =
+                "SELECT COUNT(*) FROM audit_entries WHERE action = 'account.tier' AND detail = 'from free to pro'";
+            assert_eq!(house.number(tier).await, 1);
+
+            for credits in [0, -5, 1_000_000_001] {
+                let refused = root.post(&format!("{path}/credits"), json!({"credits": credits})).await;
+                refused.refused(400, "INVALID_REQUEST");
+            }
+            put(&root, &format!("{path}/tier"), json!({"tier_name": "gold"}))
+                .await
+                .refused(400, "INVALID_REQUEST");
+            let nobody = format!("/admin/accounts/{}", Uuid::now_v7());
+            root.get(&nobody).await.refused(404, "ACCOUNT_NOT_FOUND");
+            assert_eq!(house.number("SELECT COUNT(*) FROM audit_entries").await, 3);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn without_the_role_every_account_looks_alike() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let ann = house.caller("ann");
+            let mine = ann.get("/billing/account-state").await.ok()["account_id"].clone();
+            let random = Uuid::now_v7().to_string();
+            for account in [mine.as_str().unwrap(), &random, "no-uuid"] {
+                let path = format!("/admin/accounts/{account}");
+                let credits = ann.post(&format!("{path}/credits"), json!({"credits": 1})).await;
+                let answers = [
+                    ann.get(&path).await,
+                    put(&ann, &format!("{path}/tier"), json!({"tier_name": "pro"})).await,
+                    credits,
+                ];
+                for answer in answers {
+                    let body = answer.refused(403, "PERMISSION_DENIED");
+                    assert_eq!(body["detail"], "the role super_admin is missing");
+                }
+            }
+            let state = ann.get("/billing/account-state").await.ok();
+            assert_eq!(
+                (&state["tier_name"], &state["credits"]),
+                (&json!("free"), &json!(300.0))
+            );
+        },
+    )
+    .await;
+}

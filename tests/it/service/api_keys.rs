@@ -1,0 +1,231 @@
+//! API keys: shown once, bound to their scope, gone at once.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use prost_reflect::DescriptorPool;
+use runyard::{accounts::Access, contract::DESCRIPTORS, wire::permit::METHODS};
+use runyard_upstream::{Script, Turn};
+use serde_json::{Value, json};
+
+use crate::house::{Answer, Caller, House, PATIENCE, everywhere};
+
+async fn make(caller: &Caller, body: Value) -> (String, Value) {
+    let made = caller.post("/api-keys", body).await.ok();
+    (made["secret"].as_str().unwrap().to_owned(), made["api_key"].clone())
+}
+
+/// Somebody who brings the key as a bearer.
+fn with(house: &House, key: &str) -> Caller {
+    let mut caller = house.caller("nobody");
+    key.clone_into(&mut caller.token);
+    caller
+}
+
+#[tokio::test]
+async fn a_key_is_shown_once_and_opens_its_own_account() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let ann = house.caller("ann");
+            let (secret, key) = make(&ann, json!({"name": "ci", "scopes": ["admin"]})).await;
+            assert!(secret.starts_with("ry_") && secret.len() == 57, "{secret}");
+            assert_eq!(key["prefix"], secret[..14]);
+            assert_eq!(key["scopes"], json!(["admin"]));
+            let listed = ann.get("/api-keys").await;
+            assert!(!listed.text.contains(&secret), "{}", listed.text);
+            let text = house
+                .number("SELECT COUNT(*) FROM api_keys WHERE length(hash) = 32 AND length(salt) = 32")
+                .await;
+            assert_eq!(text, 1);
+            // As a bearer, and in its own header; the same account either way.
+            let state = with(house, &secret).get("/billing/account-state").await.ok();
+            assert_eq!(
+                state["account_id"],
+                ann.get("/billing/account-state").await.ok()["account_id"]
+            );
+            let request = house.http.get(house.url("/agents")).header("x-api-key", &secret);
+            assert_eq!(Answer::of(request.send().await.unwrap()).await.status, 200);
+            // One wrong letter, at the beginning or at the end, is another key.
+            let mut wrong_tail = secret.clone();
+            let last = wrong_tail.pop().unwrap();
+            wrong_tail.push(if last == 'A' { 'B' } else { 'A' });
+            for wrong in [
+                wrong_tail,
+                secret.replacen("ry_", "ry_x", 1),
+                secret[..20].to_owned(),
+                "ry_".to_owned(),
+            ] {
+                let body = with(house, &wrong)
+                    .get("/agents")
+                    .await
+                    .refused(401, "NOT_AUTHENTICATED");
+                assert_eq!(body["detail"], "Not authenticated");
+            }
+            let bob = house.caller("bob");
+            assert_eq!(bob.get("/api-keys").await.ok()["api_keys"], json!([]));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_revoked_or_expired_key_is_refused_at_once() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let ann = house.caller("ann");
+            let (secret, key) = make(&ann, json!({"name": "one"})).await;
+            assert_eq!(key["scopes"], json!(["run"]));
+            let using = with(house, &secret);
+            assert_eq!(using.get("/agents").await.status, 200);
+            let path = format!("/api-keys/{}/revoke", key["key_id"].as_str().unwrap());
+            let foreign = Answer::of(house.caller("bob").request("PATCH", &path).send().await.unwrap()).await;
+            foreign.refused(404, "API_KEY_NOT_FOUND");
+            assert_eq!(using.get("/agents").await.status, 200);
+            let revoked = Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
+            assert!(revoked["revoked_at"].is_string());
+            using.get("/agents").await.refused(401, "NOT_AUTHENTICATED");
+            let again = Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
+            assert_eq!(again["revoked_at"], revoked["revoked_at"]);
+
+            let until = house.clock.now() + Duration::from_mins(30);
+            let (secret, _) = make(&ann, json!({"name": "two", "expires_at": until.to_rfc3339()})).await;
+            assert_eq!(with(house, &secret).get("/agents").await.status, 200);
+            house.clock.advance(Duration::from_mins(31));
+            with(house, &secret)
+                .get("/agents")
+                .await
+                .refused(401, "NOT_AUTHENTICATED");
+            let past = json!({"name": "three", "expires_at": "2020-01-01T00:00:00Z"});
+            house
+                .caller("ann")
+                .post("/api-keys", past)
+                .await
+                .refused(400, "INVALID_REQUEST");
+            house
+                .caller("ann")
+                .post("/api-keys", json!({"name": ""}))
+                .await
+                .refused(400, "INVALID_REQUEST");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_last_use_is_known_to_the_minute() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let ann = house.caller("ann");
+            let (secret, _) = make(&ann, json!({"name": "one"})).await;
+            let used = async || house.caller("ann").get("/api-keys").await.ok()["api_keys"][0]["last_used_at"].clone();
+            assert_eq!(used().await, Value::Null);
+            let changes = async |from: &Value| {
+                tokio::time::timeout(PATIENCE, async {
+                    while &used().await == from {
+                        tokio::task::yield_now().await;
+                    }
+                })
+                .await
+                .unwrap();
+            };
+            with(house, &secret).get("/agents").await.ok();
+            changes(&Value::Null).await;
+            let first = used().await;
+            with(house, &secret).get("/agents").await.ok();
+            assert_eq!(used().await, first);
+            house.clock.advance(Duration::from_mins(2));
+            with(house, &secret).get("/agents").await.ok();
+            changes(&first).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_scope_allows_what_it_says_and_no_more() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let ann = house.caller("ann");
+            let key = async |scope: &str| {
+                let (secret, _) = make(&ann, json!({"name": scope, "scopes": [scope]})).await;
+                with(house, &secret)
+            };
+            let (read, run, admin) = (key("read").await, key("run").await, key("admin").await);
+            for caller in [&read, &run, &admin] {
+                assert_eq!(caller.get("/agents").await.status, 200);
+                assert_eq!(caller.get("/billing/account-state").await.status, 200);
+                // Roles come from tokens alone.
+                caller.get("/metrics").await.refused(403, "PERMISSION_DENIED");
+            }
+            let start = json!({"prompt": "x"});
+            let body = read
+                .post("/agent/start", start.clone())
+                .await
+                .refused(403, "PERMISSION_DENIED");
+            assert_eq!(body["detail"], "the API key's scope run is missing");
+            let request = runyard::v1::StartRunRequest {
+                prompt: Some("x".to_owned()),
+                ..Default::default()
+            };
+            let status = read.runs().await.start_run(read.signed(request)).await.unwrap_err();
+            assert_eq!(status.code(), tonic::Code::PermissionDenied);
+            // A form is refused before its files are kept.
+            let form = reqwest::multipart::Form::new().text("prompt", "x").part(
+                "files",
+                reqwest::multipart::Part::bytes(b"x".to_vec()).file_name("a.txt"),
+            );
+            read.form("/agent/start", form).await.refused(403, "PERMISSION_DENIED");
+            assert_eq!(house.number("SELECT COUNT(*) FROM uploads").await, 0);
+            let started = run.post("/agent/start", start).await.ok();
+            ann.ended(&started).await;
+            for caller in [&read, &run] {
+                let body = caller.get("/api-keys").await.refused(403, "PERMISSION_DENIED");
+                assert_eq!(body["detail"], "the API key's scope admin is missing");
+            }
+            assert_eq!(admin.get("/api-keys").await.status, 200);
+            let state = ann.get("/billing/account-state").await.ok();
+            let path = format!("/admin/accounts/{}", state["account_id"].as_str().unwrap());
+            admin.get(&path).await.refused(403, "PERMISSION_DENIED");
+        },
+    )
+    .await;
+}
+
+#[test]
+fn every_method_of_the_contract_says_what_a_key_needs() {
+    let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
+    let services = pool
+        .services()
+        .filter(|service| service.full_name().starts_with("runyard.v1."));
+    let contract: BTreeSet<(String, String)> = services
+        .flat_map(|service| {
+            let methods: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();
+            methods
+                .into_iter()
+                .map(move |method| (service.name().to_owned(), method))
+        })
+        .collect();
+    let listed: Vec<(String, String, Access)> = METHODS
+        .iter()
+        .flat_map(|(service, methods)| {
+            methods
+                .iter()
+                .map(|(method, access)| ((*service).to_owned(), (*method).to_owned(), *access))
+        })
+        .collect();
+    let names: BTreeSet<_> = listed
+        .iter()
+        .map(|(service, method, _)| (service.clone(), method.clone()))
+        .collect();
+    assert_eq!(names.len(), listed.len());
+    assert_eq!(names, contract);
+    // A key that may only look changes nothing.
+    let looks = ["Get", "List", "Stream", "Read", "Compare"];
+    for (service, method, access) in &listed {
+        let is_look = looks.iter().any(|look| method.starts_with(look));
+        assert!(is_look || *access > Access::Read, "{service}.{method}");
+    }
+}

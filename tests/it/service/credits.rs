@@ -1,0 +1,469 @@
+//! Credits: granted, set aside, charged exactly once, never below zero.
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use runyard::{
+    config::Limits,
+    ledger::{self, Charge, wallet},
+};
+use runyard_upstream::{Call, Script, Turn};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::house::{Caller, House, SseEvent, everywhere, everywhere_with};
+
+/// What kortix/minimax costs, in millionths of a credit.
+const fn cost(input: i64, output: i64) -> i64 {
+    input * 30 + output * 120
+}
+
+async fn left(caller: &Caller) -> i64 {
+    caller.get("/billing/account-state").await.ok()["microcredits"]
+        .as_i64()
+        .unwrap()
+}
+
+/// What accounts have is the sum of their own books, and the entries of all books sum to zero by their shape.
+async fn assert_balanced(house: &House) {
+    let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
+                   COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
+    let balances = "SELECT CAST(COALESCE(SUM(microcredits), 0) AS BIGINT) FROM balances";
+    assert_eq!(house.number(entries).await, house.number(balances).await);
+    assert_eq!(
+        house
+            .number("SELECT COUNT(*) FROM balances WHERE microcredits < 0")
+            .await,
+        0
+    );
+    let same = "SELECT COUNT(*) FROM ledger_entries WHERE credited = debited";
+    assert_eq!(house.number(same).await, 0);
+}
+
+fn usages(events: &[SseEvent]) -> Vec<&Value> {
+    let usages = events.iter().filter(|event| event.event == "usage");
+    usages.map(|event| &event.data["usage"]).collect()
+}
+
+#[tokio::test]
+async fn the_credits_of_the_tier_come_at_first_sight_and_once_a_month() {
+    everywhere(
+        |_| Turn::text("ok"),
+        async |house| {
+            let caller = house.caller("ann");
+            let states = join_all((0..20).map(|_| caller.get("/billing/account-state"))).await;
+            for state in states {
+                let state = state.ok();
+                assert_eq!(
+                    (&state["credits"], &state["tier_name"]),
+                    (&json!(300.0), &json!("free"))
+                );
+            }
+            house.clock.advance(Duration::from_hours(24 * 32));
+            let caller = house.caller("ann");
+            let states = join_all((0..20).map(|_| caller.get("/billing/account-state"))).await;
+            for state in states {
+                assert_eq!(state.ok()["credits"], 600.0);
+            }
+            assert_eq!(house.number("SELECT COUNT(*) FROM ledger_entries").await, 2);
+            assert_balanced(house).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_call_is_charged_from_the_usage_that_the_provider_tells() {
+    everywhere(
+        |_| {
+            vec![
+                Turn::calls([Call::new("bash", &json!({"command": "echo kept"}))]).usage(1000, 500),
+                Turn::text("Done.").usage(2000, 100),
+                Turn::text("Again.").usage(10, 10),
+            ]
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            let ended = caller.ended(&run).await;
+            assert_eq!(ended["status"], "completed", "{ended}");
+            let events = caller.events(&run, 0).await;
+            let credits: Vec<_> = usages(&events).iter().map(|usage| usage["credits"].clone()).collect();
+            assert_eq!(credits, [json!(0.09), json!(0.072)]);
+            let spent = cost(1000, 500) + cost(2000, 100);
+            assert_eq!(left(&caller).await, 300_000_000 - spent);
+            assert_balanced(house).await;
+
+            let other = caller.start("y").await;
+            caller.ended(&other).await;
+            let all = caller.get("/billing/usage-history").await.ok();
+            let steps = |page: &Value| {
+                let entries = page["entries"].as_array().unwrap().iter();
+                entries.map(|entry| entry["step"].as_i64().unwrap()).collect::<Vec<_>>()
+            };
+            assert_eq!(steps(&all), [1, 2, 1]);
+            let newest = &all["entries"][1];
+            assert_eq!(
+                (
+                    &newest["input_tokens"],
+                    &newest["output_tokens"],
+                    &newest["credits"],
+                    &newest["estimated"]
+                ),
+                (&json!(2000), &json!(100), &json!(0.072), &json!(false))
+            );
+            assert_eq!(newest["model_name"], "kortix/minimax");
+            let thread = run["thread_id"].as_str().unwrap();
+            let of_thread = caller
+                .get(&format!("/billing/usage-history?thread_id={thread}"))
+                .await
+                .ok();
+            assert_eq!(steps(&of_thread), [2, 1]);
+            let run_id = other["agent_run_id"].as_str().unwrap();
+            let of_run = caller
+                .get(&format!("/billing/usage-history?agent_run_id={run_id}"))
+                .await
+                .ok();
+            assert_eq!(steps(&of_run), [1]);
+            let past = caller
+                .get("/billing/usage-history?created_before=2020-01-01T00:00:00Z")
+                .await
+                .ok();
+            assert_eq!(steps(&past), [0_i64; 0]);
+            let first = caller.get("/billing/usage-history?page_size=2").await.ok();
+            let token = first["next_page_token"].as_str().unwrap();
+            let second = caller
+                .get(&format!("/billing/usage-history?page_size=2&page_token={token}"))
+                .await
+                .ok();
+            assert_eq!((steps(&first), steps(&second)), (vec![1, 2], vec![1]));
+            let neighbour = house
+                .caller("bob")
+                .get(&format!("/billing/usage-history?thread_id={thread}"))
+                .await;
+            assert_eq!(steps(&neighbour.ok()), [0_i64; 0]);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_starts_without_credits() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("ok")),
+        |config| {
+            config.tiers[0].credits_granted = 0;
+            config.tiers[0].threads = Some(0);
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            // After the model, before the threads.
+            let unknown = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
+            caller
+                .post("/agent/start", unknown)
+                .await
+                .refused(402, "MODEL_ACCESS_DENIED");
+            let body = caller
+                .post("/agent/start", json!({"prompt": "x"}))
+                .await
+                .refused(402, "INSUFFICIENT_CREDITS");
+            let expected = json!({"detail": {
+                "message": "Billing check failed: Insufficient credits", "error_code": "INSUFFICIENT_CREDITS",
+            }});
+            assert_eq!(body, expected);
+            // What costs nothing needs no credits.
+            let free = json!({"prompt": "x", "model_name": "runyard/demo"});
+            caller
+                .post("/agent/start", free)
+                .await
+                .refused(402, "THREAD_LIMIT_EXCEEDED");
+            let account = caller.get("/billing/account-state").await.ok()["account_id"].clone();
+            let admin = house.caller_as("root", Some("super_admin"));
+            let path = format!("/admin/accounts/{}/credits", account.as_str().unwrap());
+            admin.post(&path, json!({"credits": 1})).await.ok();
+            caller
+                .post("/agent/start", json!({"prompt": "x"}))
+                .await
+                .refused(402, "THREAD_LIMIT_EXCEEDED");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn credits_for_one_run_start_one_of_a_hundred() {
+    everywhere_with(
+        |gate| {
+            Script::function({
+                let gate = gate.clone();
+                move |_| Turn::text("Held.").usage(10, 10).held_by(&gate)
+            })
+        },
+        |config| {
+            let tier = &mut config.tiers[0];
+            (tier.credits_granted, tier.concurrent_runs, tier.threads, tier.projects) = (1, None, None, None);
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            let answers = join_all((0..100).map(|_| caller.post("/agent/start", json!({"prompt": "x"})))).await;
+            let (started, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+            assert_eq!((started.len(), refused.len()), (1, 99));
+            for answer in refused {
+                answer.refused(402, "INSUFFICIENT_CREDITS");
+            }
+            house.gate.open();
+            let run = started.into_iter().next().unwrap().ok();
+            assert_eq!(caller.ended(&run).await["status"], "completed");
+            // What was set aside came back, less the charge.
+            assert_eq!(left(&caller).await, 1_000_000 - cost(10, 10));
+            assert_balanced(house).await;
+            let next = caller.start("y").await;
+            assert_eq!(caller.ended(&next).await["status"], "completed");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_whose_credits_are_used_up_fails_and_keeps_its_work() {
+    everywhere_with(
+        |_| {
+            vec![
+                Turn::calls([Call::new("write", &json!({"path": "kept.txt", "content": "kept"}))]).usage(20_000, 3_200),
+                Turn::text("Never said."),
+            ]
+        },
+        |config| config.tiers[0].credits_granted = 1,
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            let ended = caller.ended(&run).await;
+            assert_eq!(
+                (&ended["status"], &ended["error"]["error_code"]),
+                (&json!("failed"), &json!("INSUFFICIENT_CREDITS")),
+                "{ended}"
+            );
+            // The answer was made as long as could be paid, and no second one was asked for.
+            let requests = house.upstream.requests();
+            assert_eq!(requests.len(), 1);
+            let most = requests[0].body["max_tokens"]
+                .as_i64()
+                .or(requests[0].body["max_completion_tokens"].as_i64());
+            assert!(
+                most.is_some_and(|most| (256..8192).contains(&most)),
+                "{}",
+                requests[0].body
+            );
+            let events = caller.events(&run, 0).await;
+            assert!(events.iter().any(|event| event.event == "tool_result"), "{events:?}");
+            let sandbox = ended["sandbox_id"].as_str().unwrap();
+            let file = caller
+                .get(&format!("/sandboxes/{sandbox}/files/content?path=kept.txt"))
+                .await;
+            assert_eq!((file.status, file.text.as_str()), (200, "kept"));
+            assert_eq!(left(&caller).await, 1_000_000 - cost(20_000, 3_200));
+            assert_balanced(house).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_hundred_debits_at_once_stop_at_zero_and_each_counts_once() {
+    everywhere(
+        |_| Turn::text("ok"),
+        async |house| {
+            let caller = house.caller("ann");
+            let state = caller.get("/billing/account-state").await.ok();
+            let account_id: Uuid = state["account_id"].as_str().unwrap().parse().unwrap();
+            let runs: Vec<Uuid> = (0..4).map(|_| Uuid::now_v7()).collect();
+            let debit = |run_id: Uuid, step: i32, microcredits: i64| {
+                let app = house.app().clone();
+                async move {
+                    let charge = Charge {
+                        account_id,
+                        run_id,
+                        thread_id: run_id,
+                        step,
+                        model: "kortix/minimax".to_owned(),
+                        input_tokens: 1,
+                        output_tokens: 1,
+                        estimated: false,
+                        microcredits,
+                    };
+                    let tx = app.db.begin("test").await.unwrap();
+                    ledger::charge::write(&tx, &[&charge], app.clock.now()).await.unwrap();
+                    tx.commit().await.unwrap();
+                }
+            };
+            // A hundred times the same two steps: two charges.
+            join_all((0..100).map(|number| debit(runs[0], number % 2, 1_000_000))).await;
+            assert_eq!(left(&caller).await, 298_000_000);
+            // A hundred different ones, worth twice what is left.
+            join_all((0..100).map(|number| debit(runs[1], number, 6_000_000))).await;
+            assert_eq!(left(&caller).await, 0);
+            assert_eq!(
+                house
+                    .number("SELECT COUNT(*) FROM ledger_entries WHERE step IS NOT NULL")
+                    .await,
+                102
+            );
+            let missing = house
+                .number("SELECT CAST(SUM(uncollected) AS BIGINT) FROM ledger_entries")
+                .await;
+            assert_eq!(missing, 600_000_000 - 298_000_000);
+            assert_balanced(house).await;
+            // The database itself refuses a balance below zero.
+            let tx = house.app().db.begin("test").await.unwrap();
+            wallet::lock(house.app(), &tx, account_id).await.unwrap();
+            let below =
+                sea_orm::ConnectionTrait::execute_unprepared(&tx, "UPDATE balances SET microcredits = -1").await;
+            assert!(below.is_err());
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_that_changes_hands_is_charged_once_for_each_step() {
+    everywhere(
+        |gate| {
+            vec![
+                Turn::calls([Call::new("bash", &json!({"command": "true"}))]).usage(100, 100),
+                Turn::text("Lost.").usage(100, 100).held_by(gate),
+                Turn::text("Done.").usage(200, 200),
+            ]
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            house.upstream.wait_for(2).await;
+            house.restart().await;
+            let caller = house.caller("ann");
+            let ended = caller.ended(&run).await;
+            assert_eq!(ended["status"], "completed", "{ended}");
+            let usage = caller.get("/billing/usage-history").await.ok();
+            let charged: Vec<_> = usage["entries"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|entry| entry["step"].clone())
+                .collect();
+            assert_eq!(charged, [json!(2), json!(1)]);
+            assert_eq!(left(&caller).await, 300_000_000 - cost(100, 100) - cost(200, 200));
+            assert_balanced(house).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_usage_that_is_missing_or_nonsense_is_estimated_and_charged() {
+    for usage in [
+        None,
+        Some(json!({"prompt_tokens": -5, "completion_tokens": -5})),
+        Some(
+            json!({"prompt_tokens": 9_223_372_036_854_775_807_u64, "completion_tokens": 9_223_372_036_854_775_807_u64}),
+        ),
+        Some(json!({"prompt_tokens": "NaN", "completion_tokens": null})),
+    ] {
+        everywhere(
+            |_| {
+                let turn = Turn::text("Some words that are worth something.");
+                match &usage {
+                    None => turn.without_usage(),
+                    Some(usage) => turn.raw_usage(usage.clone()),
+                }
+            },
+            async |house| {
+                let caller = house.caller("ann");
+                let run = caller.start("x").await;
+                let events = caller.events(&run, 0).await;
+                let usages = usages(&events);
+                assert_eq!(
+                    (usages.len(), &usages[0]["estimated"]),
+                    (1, &json!(true)),
+                    "{usage:?} {events:?}"
+                );
+                let charged = 300_000_000 - left(&caller).await;
+                assert!((1..3_000_000).contains(&charged), "{usage:?}: {charged}");
+                let history = caller.get("/billing/usage-history").await.ok();
+                assert_eq!(history["entries"][0]["estimated"], true);
+                assert_balanced(house).await;
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_private_installation_charges_nothing() {
+    everywhere_with(
+        |_| Turn::text("ok").usage(1000, 1000),
+        |config| {
+            config.limits = Limits::Off;
+            config.tiers[0].credits_granted = 0;
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            assert_eq!(caller.ended(&run).await["status"], "completed");
+            assert_eq!(
+                house
+                    .number("SELECT COUNT(*) FROM ledger_entries WHERE run_id IS NOT NULL")
+                    .await,
+                0
+            );
+            let state = caller.get("/billing/account-state").await.ok();
+            assert_eq!(
+                (&state["concurrent_runs"]["limit"], &state["credits"]),
+                (&Value::Null, &json!(0.0))
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_knows_what_it_has_and_may_do() {
+    everywhere(
+        |gate| Turn::text("ok").held_by(gate),
+        async |house| {
+            let caller = house.caller("ann");
+            caller.post("/agents", json!({"name": "Mine"})).await.ok();
+            let run = caller.start("x").await;
+            let state = caller.get("/billing/account-state").await.ok();
+            for (name, used, limit) in [
+                ("concurrent_runs", 1, 1),
+                ("agents", 1, 3),
+                ("threads", 1, 10),
+                ("projects", 1, 20),
+            ] {
+                assert_eq!(state[name], json!({"used": used, "limit": limit}), "{name}");
+            }
+            assert_eq!(state["max_upload_bytes"], 10_000_000);
+            let model = |name: &str| {
+                let models = state["models"].as_array().unwrap();
+                models.iter().find(|model| model["model_name"] == name).unwrap().clone()
+            };
+            let minimax = model("kortix/minimax");
+            assert_eq!(
+                (&minimax["allowed"], &minimax["downgraded_to"]),
+                (&json!(true), &Value::Null)
+            );
+            let basic = model("kortix/basic");
+            assert_eq!(
+                (&basic["allowed"], &basic["downgraded_to"]),
+                (&json!(false), &json!("kortix/minimax"))
+            );
+            assert_eq!(model("anthropic/claude-3.5-sonnet")["allowed"], false);
+            house.gate.open();
+            caller.ended(&run).await;
+            assert_eq!(
+                caller.get("/billing/account-state").await.ok()["concurrent_runs"]["used"],
+                0
+            );
+        },
+    )
+    .await;
+}

@@ -1,0 +1,112 @@
+//! How often an account and an address may ask: 429 on every door, and nothing by default.
+
+use std::{num::NonZeroU32, time::Duration};
+
+use futures::future::join_all;
+use runyard::{config::Rate, v1, wire::status::Fault};
+use runyard_upstream::{Script, Turn};
+
+use crate::house::{Answer, everywhere, everywhere_with};
+
+fn rate(per_second: u32, burst: u32) -> Option<Rate> {
+    Some(Rate {
+        per_second: NonZeroU32::new(per_second).unwrap(),
+        burst: NonZeroU32::new(burst).unwrap(),
+    })
+}
+
+#[tokio::test]
+async fn an_account_that_asks_too_often_is_told_when_to_come_back() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("ok")),
+        |config| config.http.rate_per_account = rate(1, 5),
+        async |house| {
+            let ann = house.caller("ann");
+            let answers = join_all((0..40).map(|_| ann.get("/agents"))).await;
+            let good = answers.iter().filter(|answer| answer.status == 200).count();
+            // The burst, and what a slow machine earns meanwhile.
+            assert!((5..40).contains(&good), "{good}");
+            let refused = answers.into_iter().find(|answer| answer.status != 200).unwrap();
+            assert_eq!(refused.header("retry-after"), "1");
+            let body = refused.refused(429, "THROTTLED");
+            assert_eq!(body["detail"], "too many requests from this account");
+
+            let mut agents = ann.agents().await;
+            let asked = join_all((0..20).map(|_| {
+                let (mut agents, request) = (agents.clone(), ann.signed(v1::ListAgentsRequest::default()));
+                async move { agents.list_agents(request).await }
+            }));
+            let status = asked.await.into_iter().find_map(Result::err).unwrap();
+            assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+            let fault = Fault::of(&status);
+            assert_eq!(fault.reason, "THROTTLED");
+            assert!(
+                fault.retry_after.is_some_and(|wait| wait <= Duration::from_secs(1)),
+                "{fault:?}"
+            );
+
+            let web = join_all((0..20).map(|_| {
+                let request = ann.request("POST", "/runyard.v1.AgentService/ListAgents");
+                let request = request
+                    .header("content-type", "application/grpc-web+proto")
+                    .header("x-grpc-web", "1");
+                request.body(vec![0_u8; 5]).send()
+            }));
+            let statuses = web
+                .await
+                .into_iter()
+                .map(|answer| answer.unwrap().headers().get("grpc-status").cloned());
+            assert!(statuses.flatten().any(|status| status == "8"));
+
+            // Others are not slowed by it, and nothing is remembered for ever.
+            let bob = house.caller("bob");
+            assert_eq!(bob.get("/agents").await.status, 200);
+            let waited = tokio::time::timeout(crate::house::PATIENCE, async {
+                while ann.get("/agents").await.status != 200 {}
+            });
+            waited.await.unwrap();
+            agents
+                .list_agents(house.caller("carl").signed(v1::ListAgentsRequest::default()))
+                .await
+                .unwrap();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_is_limited_before_its_token_is_looked_at() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("ok")),
+        |config| config.http.rate_per_address = rate(1, 5),
+        async |house| {
+            let guess = async || {
+                let request = house.http.get(house.url("/agents")).bearer_auth("ry_guess");
+                Answer::of(request.send().await.unwrap()).await
+            };
+            let answers = join_all((0..40).map(|_| guess())).await;
+            let refused = answers.into_iter().find(|answer| answer.status == 429).unwrap();
+            let body = refused.refused(429, "THROTTLED");
+            assert_eq!(body["detail"], "too many requests from this address");
+            // Whoever watches over the process may always ask.
+            for _ in 0..20 {
+                let health = house.http.get(house.url("/healthz")).send().await.unwrap();
+                assert_eq!(health.status(), 200);
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nobody_is_limited_by_default() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let ann = house.caller("ann");
+            let answers = join_all((0..300).map(|_| ann.get("/agents"))).await;
+            assert!(answers.iter().all(|answer| answer.status == 200));
+        },
+    )
+    .await;
+}
