@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// Sentences that no test covers yet. Never more than this; who writes a test makes it less.
-const UNCOVERED: usize = 1;
+const UNCOVERED: usize = 0;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
