@@ -3,10 +3,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve test unit clients lint fmt docs bench release clean
+.PHONY: help demo serve test unit clients lint fmt docs test-api fuzz bench release clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build, start a server, do the example run and list what it made
 	@scripts/demo.sh
@@ -24,6 +24,13 @@ unit: ## Run the Rust tests on SQLite only
 clients: ## Run the tests with clients in other languages
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
+
+test-api: ## Ask a real server everything that /openapi.json allows, and what it does not (three minutes)
+	cargo build --locked --bin runyard
+	tests/api/run.sh
+
+fuzz: ## Fuzz the parsers of foreign bytes, 30 seconds each (needs a nightly toolchain)
+	@scripts/fuzz.sh
 
 lint: ## Check format, lints and the contract
 	@scripts/lint.sh

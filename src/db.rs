@@ -4,9 +4,10 @@
 //! transaction, on SQLite a savepoint in a batch that the writer lane (`db/lane.rs`) commits once for all who wait.
 //! Nothing awaits a model, a sandbox, the network or a file between `begin` and `commit`.
 
+mod held;
 mod lane;
 
-use std::{fs::File, path::Path, time::Duration};
+use std::{fs::File, path::Path, sync::Arc, time::Duration};
 
 use runyard_migrations::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -21,6 +22,7 @@ use crate::{
     config::Config,
     error::{Code, Error, Result},
 };
+use held::Readers;
 use lane::{Lane, Unit};
 
 /// Connections that read at the same time, on SQLite.
@@ -33,14 +35,26 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Db {
-    readers: DatabaseConnection,
+    read: Read,
     writer: Writer,
 }
 
 #[derive(Clone)]
 enum Writer {
     Lane(Lane),
-    Pool,
+    Pool(DatabaseConnection),
+}
+
+/// For reading outside a unit of work: sees what is committed.
+#[derive(Clone)]
+pub struct Read {
+    from: ReadFrom,
+}
+
+#[derive(Clone)]
+enum ReadFrom {
+    Held(Arc<Readers>),
+    Pool(DatabaseConnection),
 }
 
 impl Db {
@@ -75,8 +89,10 @@ impl Db {
         })?;
         Migrator::up(&pool, None).await.map_err(migration_failed)?;
         Ok(Self {
-            readers: pool,
-            writer: Writer::Pool,
+            read: Read {
+                from: ReadFrom::Pool(pool.clone()),
+            },
+            writer: Writer::Pool(pool),
         })
     }
 
@@ -85,16 +101,19 @@ impl Db {
         let file = data_dir.join("runyard.db");
         let writer = connect_sqlite(&file, 1).await?;
         Migrator::up(&writer, None).await.map_err(migration_failed)?;
-        let readers = connect_sqlite(&file, SQLITE_READERS).await?;
+        let pool = connect_sqlite(&file, SQLITE_READERS).await?;
+        let readers = Readers::new(pool, SQLITE_READERS as usize);
         Ok(Self {
-            readers,
+            read: Read {
+                from: ReadFrom::Held(Arc::new(readers)),
+            },
             writer: Writer::Lane(Lane::start(writer, lock).await?),
         })
     }
 
     /// For reading outside a unit of work: sees what is committed.
-    pub fn read(&self) -> &DatabaseConnection {
-        &self.readers
+    pub fn read(&self) -> &Read {
+        &self.read
     }
 
     /// Whether only this process can use the database, so that leases of an earlier process are void.
@@ -106,7 +125,7 @@ impl Db {
     pub fn name(&self) -> &'static str {
         match self.writer {
             Writer::Lane(_) => "sqlite",
-            Writer::Pool => "postgres",
+            Writer::Pool(_) => "postgres",
         }
     }
 
@@ -117,14 +136,18 @@ impl Db {
     pub async fn begin(&self, name: &'static str) -> Result<Tx> {
         let work = match &self.writer {
             Writer::Lane(lane) => Work::Unit(lane.unit().await?),
-            Writer::Pool => Work::Transaction(self.readers.begin().await.map_err(Error::from)?),
+            Writer::Pool(pool) => Work::Transaction(pool.begin().await.map_err(Error::from)?),
         };
         Ok(Tx { name, work })
     }
 
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
-        self.readers.ping().await.map_err(Error::from)
+        self.read
+            .execute_unprepared("SELECT 1")
+            .await
+            .map(drop)
+            .map_err(Error::from)
     }
 }
 
@@ -231,6 +254,44 @@ impl ConnectionTrait for Tx {
         match &self.work {
             Work::Unit(unit) => unit.query_all_raw(statement).await,
             Work::Transaction(tx) => tx.query_all_raw(statement).await,
+        }
+    }
+}
+
+#[async_trait::async_trait]
+impl ConnectionTrait for Read {
+    fn get_database_backend(&self) -> DbBackend {
+        match &self.from {
+            ReadFrom::Held(_) => DbBackend::Sqlite,
+            ReadFrom::Pool(pool) => pool.get_database_backend(),
+        }
+    }
+
+    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        match &self.from {
+            ReadFrom::Held(readers) => readers.execute_raw(statement).await,
+            ReadFrom::Pool(pool) => pool.execute_raw(statement).await,
+        }
+    }
+
+    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
+        match &self.from {
+            ReadFrom::Held(readers) => readers.execute_unprepared(sql).await,
+            ReadFrom::Pool(pool) => pool.execute_unprepared(sql).await,
+        }
+    }
+
+    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        match &self.from {
+            ReadFrom::Held(readers) => readers.query_one_raw(statement).await,
+            ReadFrom::Pool(pool) => pool.query_one_raw(statement).await,
+        }
+    }
+
+    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        match &self.from {
+            ReadFrom::Held(readers) => readers.query_all_raw(statement).await,
+            ReadFrom::Pool(pool) => pool.query_all_raw(statement).await,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The one port: binds it, serves every door on it, and goes down in order.
 
+pub mod opening;
+
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::body::Body;
@@ -20,6 +22,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use tracing::{info, warn};
 
+use self::opening::Opening;
 use crate::{
     app::App,
     config::Config,
@@ -40,7 +43,7 @@ const BIND_ATTEMPTS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
-/// How long a connection may take to send its headers.
+/// How long a connection may take to say what it speaks, and then to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Streams of one HTTP/2 connection at once.
 const MAX_STREAMS: u32 = 1000;
@@ -275,7 +278,10 @@ fn connect(
         request.map(Body::new)
     });
     let connection = builder
-        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+        .serve_connection_with_upgrades(
+            TokioIo::new(Opening::new(stream, HEADER_TIMEOUT)),
+            TowerToHyperService::new(service),
+        )
         .into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {

@@ -64,7 +64,7 @@ async fn workspaces(app: &App) -> Result<()> {
             match projects::sandbox::discard(app, project_id).await {
                 Ok(()) => info!(project = %project_id, "removed the files of a deleted project"),
                 Err(fault) => {
-                    warn!(error = %fault, project = %project_id, "could not remove a deleted project's files")
+                    warn!(error = %fault, project = %project_id, "could not remove a deleted project's files");
                 }
             }
         }

@@ -13,7 +13,7 @@ pub mod files;
 pub mod http;
 pub mod json;
 pub mod jwt;
-mod page;
+pub mod page;
 pub mod permit;
 mod projects;
 mod range;

@@ -21,7 +21,7 @@ use crate::{Result, children::SECRET};
 /// Callers that share one HTTP/2 connection.
 const CALLERS_PER_CONNECTION: usize = 16;
 /// How long one call may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// Which way a caller comes in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl Account {
         let grant = Grant {
             subject: subject.to_owned(),
             role: None,
-            lifetime: Duration::from_secs(3600),
+            lifetime: Duration::from_hours(1),
         };
         let token = mint(&config.auth, secret, &grant, Clock::default().now())?;
         let bearer = format!("Bearer {token}").parse()?;

@@ -17,7 +17,7 @@ use crate::{
 /// Runs that are read in one stream.
 const AT_ONCE: usize = 100;
 /// How long everything may take to arrive.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// How often the server is asked whether all runs have ended.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -99,7 +99,7 @@ pub(crate) async fn read_back(address: SocketAddr, account: &Account, runs: &[Uu
 async fn read_some(client: &mut RunServiceClient<Channel>, account: &Account, runs: &[Uuid]) -> Result<i64> {
     let mut readers: HashMap<String, Reader> = runs
         .iter()
-        .map(|run| run.to_string())
+        .map(ToString::to_string)
         .map(|run| (run.clone(), Reader::new(&run)))
         .collect();
     let cursors = readers.keys().map(|run| RunCursor {

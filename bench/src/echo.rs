@@ -8,13 +8,12 @@ use std::{
 use futures::future::{BoxFuture, Ready, ready};
 use runyard::v1::{StartRunRequest, StartRunResponse};
 use tokio::net::TcpListener;
-use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{
     Request, Response, Status,
     body::Body,
     codegen::Service,
     server::{Grpc, NamedService, UnaryService},
-    transport::Server,
+    transport::{Server, server::TcpIncoming},
 };
 use tonic_prost::ProstCodec;
 use uuid::Uuid;
@@ -26,9 +25,8 @@ pub(crate) async fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     report::say(&listener.local_addr()?.to_string());
     let serving = Server::builder()
-        .tcp_nodelay(true)
         .add_service(Echo)
-        .serve_with_incoming(TcpListenerStream::new(listener));
+        .serve_with_incoming(TcpIncoming::from(listener).with_nodelay(Some(true)));
     tokio::select! {
         outcome = serving => Ok(outcome?),
         outcome = children::until_input_ends() => outcome,

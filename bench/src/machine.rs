@@ -43,6 +43,22 @@ pub(crate) fn used_by(pid: u32) -> Result<Duration> {
     Ok(Duration::from_millis((ticks()? + ticks()?) * 1000 / TICKS))
 }
 
+/// How often the threads of a process have gone to sleep to wait for something.
+pub(crate) fn waits_of(pid: u32) -> Result<u64> {
+    let mut waits = 0;
+    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+        // A thread may end in between.
+        let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        waits += line
+            .and_then(|line| line.trim().parse::<u64>().ok())
+            .unwrap_or_default();
+    }
+    Ok(waits)
+}
+
 /// Resident memory of a process, in MiB.
 pub(crate) fn memory_of(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
@@ -72,6 +88,7 @@ pub(crate) struct Usage {
     server: u32,
     family: Vec<u32>,
     began: Instant,
+    waits: u64,
     at_start: (Duration, Duration, Duration),
 }
 
@@ -82,6 +99,8 @@ pub(crate) struct Used {
     pub(crate) server: Duration,
     /// By programs that are no part of the benchmark, in percent of one processor.
     pub(crate) others: f64,
+    /// How often threads of the server went to sleep to wait for something.
+    pub(crate) waits: u64,
 }
 
 impl Usage {
@@ -93,6 +112,7 @@ impl Usage {
             server,
             family,
             began: Instant::now(),
+            waits: waits_of(server)?,
             at_start,
         })
     }
@@ -104,6 +124,7 @@ impl Usage {
         let others = now.2.saturating_sub(self.at_start.2).saturating_sub(family);
         Ok(Used {
             server: now.0.saturating_sub(self.at_start.0),
+            waits: waits_of(self.server)?.saturating_sub(self.waits),
             others: others.as_secs_f64() / self.began.elapsed().as_secs_f64() * 100.0,
         })
     }

@@ -21,6 +21,7 @@ mod tokens;
 use std::{error::Error, process::ExitCode};
 
 use options::{Command, Options};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Whatever stops a benchmark, in words.
 type Fault = Box<dyn Error + Send + Sync>;
@@ -32,7 +33,7 @@ async fn main() -> ExitCode {
         Ok(Command::Measure(options)) => {
             tokio::select! {
                 outcome = rounds::measure(&options) => outcome,
-                _ = tokio::signal::ctrl_c() => Err("stopped".into()),
+                stopped = told_to_stop() => stopped,
             }
         }
         Ok(Command::Model) => children::play_model().await,
@@ -46,4 +47,14 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+// Told by Ctrl-C or by SIGTERM: what was started ends with its handles, so the process must not just vanish.
+async fn told_to_stop() -> Result<()> {
+    let mut term = signal(SignalKind::terminate())?;
+    tokio::select! {
+        outcome = tokio::signal::ctrl_c() => outcome?,
+        _ = term.recv() => {}
+    }
+    Err("stopped".into())
 }

@@ -1,6 +1,7 @@
 //! The order of a benchmark: servers start, then rounds in which everything is measured in turn, then what needs an end.
 
 use std::{
+    fmt::Write,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -202,6 +203,7 @@ fn started(figures: &mut Figures, name: &str, found: &starts::Found) {
     figures.add(format!("{name}: p50"), "ms", found.p50);
     figures.add(format!("{name}: p99"), "ms", found.p99);
     figures.add(format!("{name}: server CPU/run"), "ms", found.cpu);
+    figures.add(format!("{name}: thread waits/run"), "waits", found.waits);
     figures.add("events of such a run", "events", found.events);
     figures.add("other programs on the machine", "% core", found.used.others);
 }
@@ -241,11 +243,12 @@ fn config(model: &str) -> Result<String> {
     let names = ["one", "many", "slow"];
     let mut text = "limits = \"off\"\n".to_owned();
     for (name, url) in names.iter().zip(urls) {
-        text.push_str(&format!(
+        let _ = write!(
+            text,
             "[providers.{name}]\nkind = \"openai\"\nbase_url = \"{url}\"\napi_key = \"sk-bench\"\n\
              [[models]]\nname = \"bench/{name}\"\nprovider = \"{name}\"\nupstream = \"scripted\"\n\
              context_window = 128000\nmax_output_tokens = 8192\ninput_price = 0.3\noutput_price = 1.2\n"
-        ));
+        );
     }
     text.push_str("[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"bench/one\"\nmax_upload_bytes = 1000000\ncredits_granted = 0\n");
     Ok(text)

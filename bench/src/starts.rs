@@ -42,6 +42,8 @@ pub(crate) struct Found {
     pub(crate) p99: f64,
     /// Processor time of the server for one run, in milliseconds.
     pub(crate) cpu: f64,
+    /// How often a thread of the server went to sleep for one run.
+    pub(crate) waits: f64,
     /// Events of one run.
     pub(crate) events: f64,
     /// Use of the machine.
@@ -104,6 +106,7 @@ pub(crate) async fn measure(target: Target<'_>, door: Door, callers: usize, runs
         p50: millis(times[times.len() / 2]),
         p99: millis(times[times.len() * 99 / 100]),
         cpu: millis(used.server) / runs as f64,
+        waits: used.waits as f64 / runs as f64,
         events: events as f64 / runs as f64,
         used,
     })

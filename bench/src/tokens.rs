@@ -23,7 +23,7 @@ use crate::{
 /// Runs that share a connection.
 const RUNS_PER_CONNECTION: usize = 50;
 /// How long a run may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What was found.
 pub(crate) struct Found {

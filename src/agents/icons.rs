@@ -277,7 +277,7 @@ mod tests {
             "no",
             r##"{"icon_name": "<script>", "icon_color": "#112233", "icon_background": "#FFFFFF"}"##,
             r##"{"icon_name": "scale", "icon_color": "red", "icon_background": "#FFFFFF"}"##,
-            r##"{"icon_name": "scale"}"##,
+            r#"{"icon_name": "scale"}"#,
         ] {
             assert_eq!(understood(nonsense), None, "{nonsense}");
         }

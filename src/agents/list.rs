@@ -117,9 +117,10 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
 }
 
 // Labels are a JSON list; each database has its own way of looking into one, and its own mark for a value.
+// A mark between brackets would be taken for a part of a quoted name.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {
-        DbBackend::Postgres => Expr::cust_with_values("tags @> to_jsonb(ARRAY[$1]::text[])", [tag]),
+        DbBackend::Postgres => Expr::cust_with_values("tags @> jsonb_build_array($1::text)", [tag]),
         _ => Expr::cust_with_values("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", [tag]),
     }
 }

@@ -5,8 +5,9 @@
 //! alone, a failed commit fails all of its batch.
 //!
 //! A statement is a change of threads, which costs more than most statements do. So the lane holds its connection, and a
-//! unit's savepoint travels with its first write: there is always one savepoint open, and whoever writes next releases
-//! it and sets its own. The two names take turns, so that a unit that goes back can never go back over its neighbour.
+//! unit's savepoint travels with its first write: the first unit that writes begins the batch, and each next one releases
+//! the savepoint before and sets its own. Two names take turns, so that a unit cannot go back over its neighbour. A unit
+//! may read before: nobody else writes, so what it sees is what it would see inside.
 
 use std::{
     fs::File,
@@ -16,13 +17,11 @@ use std::{
     },
 };
 
-use sea_orm::{
-    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
-    TransactionTrait,
-};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement};
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
+use super::held::{self, Held};
 use crate::error::{Code, Error, Result};
 
 /// Units that may wait for the lane; more wait for room.
@@ -45,7 +44,11 @@ impl Lane {
     /// # Errors
     /// Those of the database.
     pub(super) async fn start(pool: DatabaseConnection, lock: File) -> Result<Self> {
-        let writer = Writer::hold(&pool).await?;
+        let connection = held::hold(&pool).await?;
+        let writer = Writer {
+            connection,
+            open: Open::Nothing,
+        };
         let (asks, queue) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
             drive(writer, queue).await;
@@ -63,54 +66,55 @@ impl Lane {
     }
 }
 
-/// The savepoint that is open.
-#[derive(Clone, Copy)]
+/// What is open on the writing connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
+    /// No transaction: a batch begins with its first write.
+    Nothing,
+    /// A transaction, and the savepoint `a` in it.
     A,
+    /// A transaction, and the savepoint `b` in it.
     B,
 }
 
 impl Open {
-    fn other(self) -> Self {
+    fn next(self) -> Self {
         match self {
+            Self::Nothing | Self::B => Self::A,
             Self::A => Self::B,
-            Self::B => Self::A,
         }
     }
 
-    /// Ends this savepoint and sets the other one.
+    /// Opens the next one.
     fn turn(self) -> &'static str {
         match self {
+            Self::Nothing => "BEGIN IMMEDIATE;SAVEPOINT a;",
             Self::A => "RELEASE a;SAVEPOINT b;",
             Self::B => "RELEASE b;SAVEPOINT a;",
+        }
+    }
+
+    fn back(self) -> &'static str {
+        match self {
+            Self::Nothing => "ROLLBACK",
+            Self::A => "ROLLBACK TO a",
+            Self::B => "ROLLBACK TO b",
         }
     }
 }
 
 /// The one connection that writes.
 struct Writer {
-    /// SeaORM holds on to a connection only for a transaction; this one is over, so that its begins and commits are ours.
-    connection: DatabaseTransaction,
+    connection: Held,
     open: Open,
 }
 
 impl Writer {
-    async fn hold(pool: &DatabaseConnection) -> Result<Self> {
-        let connection = pool.begin().await?;
-        let writer = Self {
-            connection,
-            open: Open::A,
-        };
-        writer.execute("COMMIT").await?;
-        Ok(writer)
-    }
-
-    async fn begin(&mut self) -> Result<(), DbErr> {
-        self.open = Open::A;
-        self.execute("BEGIN IMMEDIATE;SAVEPOINT a").await
-    }
-
-    async fn commit(&self) -> Result<(), DbErr> {
+    async fn commit(&mut self) -> Result<(), DbErr> {
+        if self.open == Open::Nothing {
+            return Ok(());
+        }
+        self.open = Open::Nothing;
         let outcome = self.execute("COMMIT").await;
         if outcome.is_err() {
             // Some failures have ended the transaction already.
@@ -123,12 +127,8 @@ impl Writer {
     /// nothing to undo but the turn to make. When that fails too, the transaction itself has gone.
     async fn undo(&mut self) -> Result<(), DbErr> {
         let turn = self.open.turn();
-        self.open = self.open.other();
-        let back = match self.open {
-            Open::A => "ROLLBACK TO a",
-            Open::B => "ROLLBACK TO b",
-        };
-        if self.execute(back).await.is_err() {
+        self.open = self.open.next();
+        if self.execute(self.open.back()).await.is_err() {
             self.execute(turn).await?;
         }
         Ok(())
@@ -238,11 +238,6 @@ fn reads(statement: &Statement) -> bool {
 
 async fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Ask>) {
     while let Some(first) = queue.recv().await {
-        if let Err(fault) = writer.begin().await {
-            drop(writer.execute("ROLLBACK").await);
-            drop(first.send(Err(Error::from(fault))));
-            continue;
-        }
         let Some((back, waiting)) = fill(writer, first, &mut queue).await else {
             error!("the writing connection was lost");
             return;
@@ -279,7 +274,7 @@ async fn fill(
         match ended.durable {
             Some(durable) => {
                 if ended.has_written {
-                    writer.open = writer.open.other();
+                    writer.open = writer.open.next();
                 }
                 waiting.push(durable);
             }

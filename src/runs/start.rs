@@ -143,7 +143,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let tx = app.db.begin("runs.start").await?;
     // The account is locked first, so that two starts cannot both see the last free slot; the key is looked up before
     // the limits, so that a retry of an accepted start is answered, not refused.
-    let asker = asker::lock(&tx, caller, new.agent_id).await?;
+    let account = asker::lock(&tx, caller, new.agent_id).await?;
     if let Some(earlier) = find_by_key(app, &tx, caller, key.as_ref()).await? {
         drop(tx);
         return answer(app, caller, earlier, Timing::default()).await;
@@ -151,10 +151,10 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let target = Target::find(&tx, caller.scope(), &new).await?;
     let pinned = match new.agent_id {
         Some(_) => pin(&tx, caller.scope(), new.agent_id).await?,
-        None => asker.default_agent,
+        None => account.default_agent,
     };
     let plan = Plan {
-        tier: app.tiers.load(&asker.tier),
+        tier: app.tiers.load(&account.tier),
         limits: app.config.limits,
     };
     let asked = new

@@ -168,7 +168,9 @@ fn block(name: &[u8], kind: u8, size: u64, metadata: &Metadata) -> [u8; BLOCK] {
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, name);
     put(100, format!("{:07o}\0", metadata.mode & 0o777).as_bytes());
-    put(108, b"0000000\00000000\0");
+    // The owner is nobody in particular.
+    put(108, b"0000000\0");
+    put(116, b"0000000\0");
     if size < LARGE {
         put(124, format!("{size:011o}\0").as_bytes());
     } else {

@@ -41,12 +41,11 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
         load.projects = counted(of::<project::Entity>(caller.scope()).count(&tx).await?);
     }
     limits::admit_thread(&plan, &load, project_id.is_none())?;
-    let project_id = match project_id {
-        Some(project_id) => project_id,
-        None => {
-            let made = projects::create::insert(&tx, caller.account_id, name.clone(), now).await?;
-            made.id
-        }
+    let project_id = if let Some(project_id) = project_id {
+        project_id
+    } else {
+        let made = projects::create::insert(&tx, caller.account_id, name.clone(), now).await?;
+        made.id
     };
     let row = thread::Model {
         id: id::new(),

@@ -197,7 +197,7 @@ impl AgentService for Agents {
         Ok(Response::new(v1::CompareAgentVersionsResponse {
             version: Some(shown::version(one, current)?),
             other_version: Some(shown::version(other, current)?),
-            differences: differences.into_iter().map(shown::difference).collect(),
+            differences: differences.iter().map(shown::difference).collect(),
         }))
     }
 

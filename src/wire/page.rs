@@ -18,16 +18,16 @@ const MARK: usize = 12;
 const MAX_TOKEN: usize = 4096;
 
 /// A page that is asked for.
-pub(super) struct Page {
+pub struct Page {
     /// Rows to return.
-    pub(super) size: usize,
+    pub size: usize,
     cursor: Vec<u8>,
     mark: [u8; MARK],
 }
 
 impl Page {
     /// Reads the size and the token; `query` is everything else that decides what is listed.
-    pub(super) fn read(caller: &Caller, query: &str, size: i32, token: &str) -> Result<Self> {
+    pub fn read(caller: &Caller, query: &str, size: i32, token: &str) -> Result<Self> {
         Self::within(caller, query, (size, DEFAULT_SIZE, MAX_SIZE), token)
     }
 
@@ -59,7 +59,7 @@ impl Page {
     }
 
     /// The id of the last row of the page before.
-    pub(super) fn after(&self) -> Result<Option<Uuid>> {
+    pub fn after(&self) -> Result<Option<Uuid>> {
         if self.cursor.is_empty() {
             return Ok(None);
         }
@@ -67,7 +67,7 @@ impl Page {
     }
 
     /// The two ids of the last row of the page before.
-    pub(super) fn after_pair(&self) -> Result<Option<(Uuid, Uuid)>> {
+    pub fn after_pair(&self) -> Result<Option<(Uuid, Uuid)>> {
         if self.cursor.is_empty() {
             return Ok(None);
         }
@@ -77,7 +77,7 @@ impl Page {
     }
 
     /// The rows that were passed over before.
-    pub(super) fn offset(&self) -> Result<u64> {
+    pub fn offset(&self) -> Result<u64> {
         if self.cursor.is_empty() {
             return Ok(0);
         }
@@ -95,7 +95,7 @@ impl Page {
     }
 
     /// Cuts the rows to the page and makes the token of the next one; it is empty on the last page.
-    pub(super) fn cut<T>(&self, rows: &mut Vec<T>, cursor: impl Fn(&T) -> Vec<u8>) -> String {
+    pub fn cut<T>(&self, rows: &mut Vec<T>, cursor: impl Fn(&T) -> Vec<u8>) -> String {
         if rows.len() <= self.size {
             return String::new();
         }

@@ -16,6 +16,7 @@ mod json;
 mod llm;
 mod openapi;
 mod sandbox;
+mod seeds;
 mod service;
 mod tidy;
 mod tools;

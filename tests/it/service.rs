@@ -22,6 +22,7 @@ mod privacy;
 mod projects;
 mod rate_limits;
 mod recovery;
+mod seeds;
 mod slots;
 mod start;
 mod start_options;

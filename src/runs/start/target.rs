@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QueryTrait,
-    Statement,
+    Statement, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -40,6 +40,8 @@ pub(super) struct Target {
     pub(super) project_id: Uuid,
     pub(super) makes_thread: bool,
     pub(super) makes_project: bool,
+    /// Whether the thread is there and nobody has given it a name: the first prompt does.
+    pub(super) names_thread: bool,
 }
 
 impl Target {
@@ -61,6 +63,7 @@ impl Target {
                     project_id,
                     makes_thread: false,
                     makes_project: false,
+                    names_thread: thread.name.is_empty(),
                 })
             }
             (None, Some(_)) if !new.optimistic => Err(threads::list::not_found()),
@@ -78,6 +81,7 @@ impl Target {
                     project_id: new.project_id.unwrap_or(fresh),
                     makes_thread: true,
                     makes_project: project.is_none(),
+                    names_thread: false,
                 })
             }
         }
@@ -128,6 +132,13 @@ impl Target {
             .take(NAME_CHARS)
             .collect();
         let mut statements = Vec::new();
+        if self.names_thread && !name.is_empty() {
+            let named = thread::Entity::update_many()
+                .col_expr(thread::Column::Name, Expr::value(name.clone()))
+                .filter(thread::Column::AccountId.eq(run.account_id))
+                .filter(thread::Column::Id.eq(self.thread_id));
+            statements.push(named.build(backend));
+        }
         if self.makes_project {
             let row = project::Model {
                 id: self.project_id,

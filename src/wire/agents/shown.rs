@@ -64,7 +64,7 @@ pub(super) fn version(row: table::version::Model, current: Uuid) -> Result<v1::A
 }
 
 /// A field that differs between two versions.
-pub(super) fn difference(difference: Difference) -> v1::AgentVersionDifference {
+pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference {
     v1::AgentVersionDifference {
         field: difference.field.to_owned(),
         before: difference.before.to_string(),

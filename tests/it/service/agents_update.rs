@@ -1,17 +1,37 @@
 //! Changing and deleting agents.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use runyard::v1;
 use runyard_upstream::{Script, Turn};
+use sea_orm::{ConnectionTrait, Database, Statement};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 use super::ask::{delete, each, patch, put, text};
-use crate::house::{Caller, everywhere};
+use crate::house::{Caller, House, everywhere};
 
 async fn made(caller: &Caller, body: Value) -> (Value, String) {
     let agent = caller.post("/agents", body).await.ok();
     let path = format!("/agents/{}", text(&agent, "agent_id"));
     (agent, path)
+}
+
+/// Rows of deleted agents that are still there.
+async fn deleted(house: &House) -> i64 {
+    let file = house.data_dir().join("runyard.db");
+    let url = house.config.database_url.as_ref().map_or_else(
+        || format!("sqlite://{}", file.display()),
+        |url| url.expose_secret().to_owned(),
+    );
+    let db = Database::connect(url).await.unwrap();
+    let sql = "SELECT count(*) AS n FROM agents WHERE deleted_at IS NOT NULL";
+    let query = Statement::from_string(db.get_database_backend(), sql);
+    let row = db.query_one_raw(query).await.unwrap().unwrap();
+    let count = row.try_get::<i64>("", "n").unwrap();
+    db.close().await.unwrap();
+    count
 }
 
 #[tokio::test]
@@ -30,14 +50,14 @@ async fn what_runs_makes_a_version_and_a_name_does_not() {
             assert_eq!(renamed["version_count"], 1);
             assert_eq!(renamed["current_version_id"], agent["current_version_id"]);
             let server = json!({"name": "a", "type": "http", "url": "https://a.example/mcp"});
-            let changes = [
+            let contents = [
                 json!({"system_prompt": "Two."}),
                 json!({"model": "kortix/basic"}),
                 json!({"configured_mcps": [server]}),
                 json!({"custom_mcps": [server]}),
                 json!({"agentpress_tools": {"browser": {"enabled": true}}}),
             ];
-            for (number, change) in (2..).zip(&changes) {
+            for (number, change) in (2..).zip(&contents) {
                 let changed = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(changed["version_count"], number, "{change}");
                 assert_eq!(changed["current_version"]["version_number"], number);
@@ -301,7 +321,16 @@ async fn a_deleted_agent_is_gone_and_its_runs_are_not() {
                 ["user", "assistant"]
             );
             // The sweeper of a start removes what no run needs any more; the run is still readable.
+            assert_eq!(deleted(house).await, 1);
             house.restart().await;
+            let swept = async {
+                while deleted(house).await > 0 {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            };
+            tokio::time::timeout(crate::house::PATIENCE, swept)
+                .await
+                .expect("the sweeper removes it");
             let caller = house.caller("ann");
             assert_eq!(caller.ended(&run).await["agent_id"], agent["agent_id"]);
             assert_eq!(each(&caller.get("/agents").await.ok(), "agents", "name"), ["Agent"; 3]);

@@ -99,14 +99,14 @@ impl Reply {
 }
 
 pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, way: Way) -> Reply {
-    let called = async {
+    let exchange = async {
         match way {
             Way::Grpc => grpc(caller, method, request).await,
             Way::GrpcWeb => grpc_web(caller, method, request).await,
             Way::Http(binding) => http(caller, rules(method)[binding], request).await,
         }
     };
-    tokio::time::timeout(PATIENCE, called)
+    tokio::time::timeout(PATIENCE, exchange)
         .await
         .unwrap_or_else(|_| panic!("{} did not answer through {way:?}", method.full_name()))
 }

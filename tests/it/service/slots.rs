@@ -102,7 +102,8 @@ async fn l02_a_slot_is_free_after_every_end() {
             })
         },
         |config| {
-            config.worker.run_timeout_seconds = 1;
+            // Long enough for a busy machine.
+            config.worker.run_timeout_seconds = 4;
             config.tiers[0].concurrent_runs = Some(1);
         },
         async |house| {

@@ -28,6 +28,17 @@ async fn a_thread_is_made_in_a_new_project_or_in_an_own_one() {
                 .post("/threads", json!({"project_id": thread["project_id"]}))
                 .await
                 .ok();
+            // Who has no name gets the first prompt's beginning; who has one keeps it.
+            for (thread, name) in [
+                (&second, "Count to three"),
+                (&second, "Count to three"),
+                (&thread, "Plans"),
+            ] {
+                let start = json!({"prompt": "Count to three", "thread_id": thread["thread_id"], "mode": "chat"});
+                caller.ended(&caller.post("/agent/start", start).await.ok()).await;
+                let path = format!("/threads/{}", text(thread, "thread_id"));
+                assert_eq!(caller.get(&path).await.ok()["name"], name);
+            }
             assert_eq!(
                 (&second["name"], &second["project_id"]),
                 (&json!(""), &thread["project_id"])

@@ -191,7 +191,7 @@ async fn h10_no_request_is_smuggled() {
         |_| Turn::text("x"),
         async |house| {
             let caller = house.caller("ann");
-            let head = format!(
+            let opening = format!(
                 "POST /agents HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n",
                 caller.token
             );
@@ -205,50 +205,50 @@ async fn h10_no_request_is_smuggled() {
             for (what, request) in [
                 (
                     "two lengths",
-                    format!("{head}Content-Length: 22\r\nContent-Length: 0\r\n\r\n{body}{hidden}"),
+                    format!("{opening}Content-Length: 22\r\nContent-Length: 0\r\n\r\n{body}{hidden}"),
                 ),
                 (
                     "a list of lengths",
-                    format!("{head}Content-Length: 22, 0\r\n\r\n{body}{hidden}"),
+                    format!("{opening}Content-Length: 22, 0\r\n\r\n{body}{hidden}"),
                 ),
                 (
                     "a length with a sign",
-                    format!("{head}Content-Length: +22\r\n\r\n{body}{hidden}"),
+                    format!("{opening}Content-Length: +22\r\n\r\n{body}{hidden}"),
                 ),
                 (
                     "a negative length",
-                    format!("{head}Content-Length: -1\r\n\r\n{body}{hidden}"),
+                    format!("{opening}Content-Length: -1\r\n\r\n{body}{hidden}"),
                 ),
                 (
                     "a huge length",
-                    format!("{head}Content-Length: 99999999999999999999\r\n\r\n{body}"),
+                    format!("{opening}Content-Length: 99999999999999999999\r\n\r\n{body}"),
                 ),
                 (
                     "a coding that is none",
-                    format!("{head}Transfer-Encoding: xchunked\r\n\r\n{chunked}{hidden}"),
+                    format!("{opening}Transfer-Encoding: xchunked\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
                     "chunked and then another",
-                    format!("{head}Transfer-Encoding: chunked, identity\r\n\r\n{chunked}{hidden}"),
+                    format!("{opening}Transfer-Encoding: chunked, identity\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
                     "a space before the colon",
-                    format!("{head}Transfer-Encoding : chunked\r\n\r\n{chunked}{hidden}"),
+                    format!("{opening}Transfer-Encoding : chunked\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
                     "a folded line",
-                    format!("{head}X-A: b\r\n c\r\nTransfer-Encoding:\r\n chunked\r\n\r\n{chunked}{hidden}"),
+                    format!("{opening}X-A: b\r\n c\r\nTransfer-Encoding:\r\n chunked\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
                     "a chunk size that is none",
-                    format!("{head}Transfer-Encoding: chunked\r\n\r\nzz\r\n{body}\r\n0\r\n\r\n{hidden}"),
+                    format!("{opening}Transfer-Encoding: chunked\r\n\r\nzz\r\n{body}\r\n0\r\n\r\n{hidden}"),
                 ),
                 (
                     "a chunk size that overflows",
-                    format!("{head}Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{body}\r\n0\r\n\r\n"),
+                    format!("{opening}Transfer-Encoding: chunked\r\n\r\nfffffffffffffffff\r\n{body}\r\n0\r\n\r\n"),
                 ),
-                ("a name with a NUL", format!("{head}X-\0: b\r\n\r\n")),
-                ("a value with a line break", format!("{head}X-A: b\rX-B: c\r\n\r\n")),
+                ("a name with a NUL", format!("{opening}X-\0: b\r\n\r\n")),
+                ("a value with a line break", format!("{opening}X-A: b\rX-B: c\r\n\r\n")),
                 (
                     "no version",
                     format!("GET /agents\r\nAuthorization: Bearer {}\r\n\r\n", caller.token),
@@ -265,24 +265,24 @@ async fn h10_no_request_is_smuggled() {
                 assert!(statuses.len() <= 1, "{what}: {heard}");
             }
             // Both a length and a coding: the coding counts, or the request is refused; in no case is there a second one.
-            let both = format!("{head}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}");
+            let both = format!("{opening}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}");
             let heard = exchange(house.address, both.as_bytes()).await;
             assert!(
                 statuses(&heard).len() == 1 && ["200", "400"].contains(&statuses(&heard)[0]),
                 "{heard}"
             );
             let inside = format!(
-                "{head}Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
+                "{opening}Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
                 5 + hidden.len()
             );
             let heard = exchange(house.address, inside.as_bytes()).await;
             let named = caller.get("/agents").await.ok().to_string();
             assert!(!named.contains("Smuggled"), "{heard}");
             // The positive control: two honest requests on one connection are two.
-            let honest = format!("{head}Content-Length: 22\r\n\r\n{body}");
+            let honest = format!("{opening}Content-Length: 22\r\n\r\n{body}");
             let heard = exchange(house.address, format!("{honest}{honest}").as_bytes()).await;
             assert_eq!(statuses(&heard), ["200", "200"], "{heard}");
-            let absolute = format!("GET http://elsewhere.example/healthz HTTP/1.1\r\nHost: a\r\n\r\n");
+            let absolute = "GET http://elsewhere.example/healthz HTTP/1.1\r\nHost: a\r\n\r\n";
             assert_eq!(statuses(&exchange(house.address, absolute.as_bytes()).await), ["200"]);
         },
     )
@@ -449,4 +449,36 @@ async fn h05_idle_and_half_open_connections_hold_nobody_up() {
         },
     )
     .await;
+}
+
+/// H05: who does not say what they speak is given up, and who does is not, however long the rest takes.
+#[tokio::test]
+async fn h05_a_connection_says_in_time_what_it_speaks() {
+    use runyard::server::opening::Opening;
+    let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    for (first, is_known) in [
+        ("", false),
+        ("P", false),
+        (&preface[..23], false),
+        (preface, true),
+        ("G", true),
+        ("PRI * HTTP/1", true),
+        ("POST", true),
+    ] {
+        let (mut peer, ours) = tokio::io::duplex(64);
+        let mut opening = Opening::new(ours, Duration::from_millis(50));
+        // Byte by byte, as a hostile peer would.
+        for byte in first.bytes() {
+            peer.write_all(&[byte]).await.unwrap();
+            assert_eq!(opening.read_u8().await.unwrap(), byte);
+        }
+        let more = timeout(Duration::from_millis(500), opening.read_u8()).await;
+        match more {
+            Ok(read) => {
+                assert!(!is_known, "{first:?}");
+                assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
+            }
+            Err(_) => assert!(is_known, "{first:?} is waited for without an end"),
+        }
+    }
 }

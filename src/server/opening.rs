@@ -1,0 +1,94 @@
+//! The first bytes of a connection, within a time.
+//!
+//! Called by `server` for every connection. hyper tells HTTP/1 from HTTP/2 by the first bytes and would wait for them for
+//! ever; its own timeouts begin when it knows. So a connection that sends nothing, or half of HTTP/2's preface, is ended here.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
+
+/// What an HTTP/2 connection begins with (RFC 9113, 3.4).
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// A stream whose reader has a time to say what it speaks.
+pub struct Opening<S> {
+    stream: S,
+    /// How much of the preface was read.
+    seen: usize,
+    /// Until it is known what the peer speaks.
+    deadline: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Opening<S> {
+    /// Gives the peer so long.
+    pub fn new(stream: S, patience: Duration) -> Self {
+        Self {
+            stream,
+            seen: 0,
+            deadline: Some(Box::pin(sleep(patience))),
+        }
+    }
+
+    fn look_at(&mut self, bytes: &[u8]) {
+        let rest = &PREFACE[self.seen..];
+        let alike = bytes
+            .iter()
+            .zip(rest)
+            .take_while(|(byte, wanted)| byte == wanted)
+            .count();
+        self.seen += alike;
+        if alike < bytes.len() || self.seen == PREFACE.len() {
+            self.deadline = None;
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if let Some(deadline) = &mut self.deadline
+            && deadline.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if self.deadline.is_some() {
+            self.look_at(&buffer.filled()[before..]);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
