@@ -165,8 +165,8 @@ pub(super) async fn admit(
     }
     load.microcredits = price.map(|_| left.saturating_sub(held));
     let admission = limits::admit(plan, &app.models, &ask, &load)?;
-    let hold = price.map(|price| reserve::first(price, model).min(left - held));
-    Ok((admission, hold.unwrap_or_default()))
+    let set_aside = price.map(|price| reserve::first(price, model).min(left - held));
+    Ok((admission, set_aside.unwrap_or_default()))
 }
 
 fn counted(count: u64) -> i64 {

@@ -8,18 +8,18 @@ use runyard_upstream::{Script, Turn};
 
 use crate::house::{Answer, everywhere, everywhere_with};
 
-fn rate(per_second: u32, burst: u32) -> Option<Rate> {
-    Some(Rate {
+fn rate(per_second: u32, burst: u32) -> Rate {
+    Rate {
         per_second: NonZeroU32::new(per_second).unwrap(),
         burst: NonZeroU32::new(burst).unwrap(),
-    })
+    }
 }
 
 #[tokio::test]
 async fn an_account_that_asks_too_often_is_told_when_to_come_back() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
-        |config| config.http.rate_per_account = rate(1, 5),
+        |config| config.http.rate_per_account = Some(rate(1, 5)),
         async |house| {
             let ann = house.caller("ann");
             let answers = join_all((0..40).map(|_| ann.get("/agents"))).await;
@@ -78,7 +78,7 @@ async fn an_account_that_asks_too_often_is_told_when_to_come_back() {
 async fn an_address_is_limited_before_its_token_is_looked_at() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
-        |config| config.http.rate_per_address = rate(1, 5),
+        |config| config.http.rate_per_address = Some(rate(1, 5)),
         async |house| {
             let guess = async || {
                 let request = house.http.get(house.url("/agents")).bearer_auth("ry_guess");
