@@ -6,7 +6,7 @@ mod view;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use tokio::signal;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
     Ending,
@@ -77,9 +77,12 @@ impl Run {
         let client = self.connection.open(settings).await?;
         let mut view = if self.json { View::json()? } else { View::people() };
         let files = self.upload(&client, &mut view).await?;
+        // Heard from before the run exists, so that no Ctrl-C is lost and none leaves the run behind.
+        let mut interrupts =
+            signal(SignalKind::interrupt()).map_err(|error| Error::internal("signals cannot be received", error))?;
         let run = client.start_run(self.request(files)).await?;
         view.started(client.server(), &run)?;
-        let status = watch(&client, &run, &mut view).await?;
+        let status = watch(&client, &run, &mut view, &mut interrupts).await?;
         if self.mode == Mode::Code {
             made::take_away(&client, &run, self.download.as_deref(), &mut view).await?;
         }
@@ -115,7 +118,7 @@ impl Run {
 }
 
 /// Shows the events as they come and returns how the run ended. The first Ctrl-C stops the run, the second one leaves.
-async fn watch(client: &Client, run: &StartRunResponse, view: &mut View) -> Result<RunStatus> {
+async fn watch(client: &Client, run: &StartRunResponse, view: &mut View, interrupts: &mut Signal) -> Result<RunStatus> {
     let mut watch = client.watch_run(&run.agent_run_id, 0);
     let mut ended = RunStatus::Unspecified;
     let mut stopping = false;
@@ -130,8 +133,7 @@ async fn watch(client: &Client, run: &StartRunResponse, view: &mut View) -> Resu
                     view.show(&event)?;
                 }
             },
-            pressed = signal::ctrl_c() => {
-                pressed.map_err(|error| Error::internal("signals cannot be received", error))?;
+            _ = interrupts.recv() => {
                 if stopping {
                     view.quiet();
                     complain("left while the run was stopping");
