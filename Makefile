@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve test unit clients lint fmt docs test-api fuzz bench release clean
+.PHONY: help demo serve test unit clients lint fmt docs test-api bench release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,8 +29,6 @@ test-api: ## Ask a real server everything that /openapi.json allows, and what it
 	cargo build --locked --bin runyard
 	tests/api/run.sh
 
-fuzz: ## Fuzz the parsers of foreign bytes, 30 seconds each (needs a nightly toolchain)
-	@scripts/fuzz.sh
 
 lint: ## Check format, lints and the contract
 	@scripts/lint.sh
