@@ -29,7 +29,6 @@ test-api: ## Ask a real server everything that /openapi.json allows, and what it
 	cargo build --locked --bin runyard
 	tests/api/run.sh
 
-
 lint: ## Check format, lints and the contract
 	@scripts/lint.sh
 
