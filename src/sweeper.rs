@@ -4,7 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
-use tokio::{fs, time::interval};
+use tokio::{fs, time::sleep};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
@@ -23,31 +23,42 @@ use crate::{
 
 /// How often it looks.
 const EVERY: Duration = Duration::from_mins(10);
+/// How soon it looks again when something failed: a database that was away for a moment should not cost ten minutes.
+const AGAIN: Duration = Duration::from_secs(2);
 /// Uploads that are removed at once.
 const AT_ONCE: u64 = 500;
 
 /// Sweeps now and then, until `stopping`.
 pub async fn sweep(app: App, stopping: CancellationToken) {
-    let mut ticks = interval(EVERY);
+    let mut failures = 0;
     loop {
+        let pause = match sweep_once(&app).await {
+            Ok(()) => {
+                failures = 0;
+                EVERY
+            }
+            Err(fault) => {
+                warn!(error = %fault, "could not sweep");
+                failures += 1;
+                AGAIN.saturating_mul(failures).min(EVERY)
+            }
+        };
         tokio::select! {
             () = stopping.cancelled() => return,
-            _ = ticks.tick() => {}
-        }
-        if let Err(fault) = sweep_once(&app).await {
-            warn!(error = %fault, "could not sweep");
+            () = sleep(pause) => {}
         }
     }
 }
 
-/// Sweeps everything once.
+/// Sweeps everything once: what fails does not keep the rest from being swept.
 ///
 /// # Errors
-/// Those of the database.
+/// The first one: those of the database, and of the file system for a workspace that cannot be removed.
 pub async fn sweep_once(app: &App) -> Result<()> {
-    agents::delete::purge(app, AT_ONCE).await?;
-    workspaces(app).await?;
-    old_uploads(app).await
+    let agents = agents::delete::purge(app, AT_ONCE).await.map(drop);
+    let workspaces = workspaces(app).await;
+    let uploads = old_uploads(app).await;
+    agents.and(workspaces).and(uploads)
 }
 
 // A project's row is there before its workspace and goes before it: a workspace without a row is a leftover.
@@ -56,20 +67,20 @@ async fn workspaces(app: &App) -> Result<()> {
         return Ok(());
     };
     let scope = Scope::system("workspaces of deleted projects");
+    let mut failed = Ok(());
     while let Ok(Some(folder)) = folders.next_entry().await {
         let Some(project_id) = folder.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok()) else {
             continue;
         };
-        if projects::find(app.db.read(), scope, project_id).await?.is_none() {
-            match projects::sandbox::discard(app, project_id).await {
-                Ok(()) => info!(project = %project_id, "removed the files of a deleted project"),
-                Err(fault) => {
-                    warn!(error = %fault, project = %project_id, "could not remove a deleted project's files");
-                }
-            }
+        if projects::find(app.db.read(), scope, project_id).await?.is_some() {
+            continue;
+        }
+        match projects::sandbox::discard(app, project_id).await {
+            Ok(()) => info!(project = %project_id, "removed the files of a deleted project"),
+            Err(fault) => failed = Err(fault),
         }
     }
-    Ok(())
+    failed
 }
 
 // Uploads that are older than they may be, and staged files that have no row.

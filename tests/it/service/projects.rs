@@ -100,10 +100,11 @@ async fn a_workspace_without_a_project_is_swept_and_another_is_not() {
             house.restart().await;
             let swept = async {
                 while left.exists() {
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                 }
             };
-            tokio::time::timeout(crate::house::PATIENCE, swept).await.unwrap();
+            let swept = tokio::time::timeout(crate::house::PATIENCE, swept).await;
+            assert!(swept.is_ok(), "{:?} are still there", workspaces(house));
             assert_eq!(workspaces(house), [text(&run, "project_id")]);
             let caller = house.caller("ann");
             let body = json!({"prompt": "Again.", "thread_id": run["thread_id"]});
