@@ -91,6 +91,13 @@ class Server:
         made = subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True)
         return made.stdout.strip()
 
+    def caller(self, tier=None):
+        """The token of a new account."""
+        subject = str(uuid.uuid4())
+        if tier:
+            self.set_tier(subject, tier)
+        return self.token(subject)
+
     def http(self, method, path, token, body=None):
         """Asks over HTTP, as an administrator's script would; returns the answer's JSON."""
         request = urllib.request.Request(self.url + path, method=method)
