@@ -9,6 +9,7 @@ mod api_keys;
 mod ask;
 mod belongings;
 mod call;
+mod console;
 mod credits;
 mod doors;
 mod files;
