@@ -121,7 +121,7 @@ fn list(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Result<(), Box<
         let name = entry
             .file_name()
             .into_string()
-            .map_err(|name| format!("{name:?} is not UTF-8"))?;
+            .map_err(|name| format!("{} is not UTF-8", name.display()))?;
         let name = format!("{prefix}{name}");
         let kind = entry.file_type()?;
         if kind.is_dir() {

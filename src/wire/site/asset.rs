@@ -61,9 +61,10 @@ impl Asset {
         });
         let tag = blake3::hash(&plain).to_hex()[..16].to_owned();
         Self(Arc::new(Content {
-            gzip: match is_text(&kind) && plain.len() >= MIN_COMPRESSED {
-                true => OnceCell::new(),
-                false => OnceCell::new_with(Some(None)),
+            gzip: if is_text(&kind) && plain.len() >= MIN_COMPRESSED {
+                OnceCell::new()
+            } else {
+                OnceCell::new_with(Some(None))
             },
             kind: HeaderValue::from_str(&kind).unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream")),
             tag,

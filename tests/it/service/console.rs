@@ -98,7 +98,9 @@ async fn the_contract_goes_first() {
         let caller = house.caller("ann");
         assert!(caller.get("/agents").await.ok()["agents"].is_array());
         get(house, "/agents").await.refused(401, "NOT_AUTHENTICATED");
-        get(house, "/agent-run/any/stream").await.refused(401, "NOT_AUTHENTICATED");
+        get(house, "/agent-run/any/stream")
+            .await
+            .refused(401, "NOT_AUTHENTICATED");
         assert_eq!(get(house, "/openapi.json").await.json()["openapi"], "3.1.0");
         // A link does not lead out of the folder.
         get(house, "/passwd").await.refused(401, "NOT_AUTHENTICATED");
@@ -191,11 +193,18 @@ async fn a_program_always_has_a_page() {
             for path in ["/", "/docs"] {
                 let page = get(house, path).await;
                 assert_eq!(page.status, 200);
-                assert!(page.text.contains("<title>") && page.text.contains("Runyard"), "{}", page.text);
+                assert!(
+                    page.text.contains("<title>") && page.text.contains("Runyard"),
+                    "{}",
+                    page.text
+                );
                 assert!(page.header("content-security-policy").contains("script-src 'self'"));
             }
             let style = get(house, "/without.css").await;
-            assert_eq!((style.status, style.header("content-type")), (200, "text/css; charset=utf-8"));
+            assert_eq!(
+                (style.status, style.header("content-type")),
+                (200, "text/css; charset=utf-8")
+            );
         },
     )
     .await;
@@ -206,12 +215,18 @@ async fn a_folder_that_is_no_console_is_refused_at_the_start() {
     let refused = |folder: &Path| Site::open(Some(folder)).err().unwrap().message().to_owned();
     let folder = tempfile::tempdir().unwrap();
     let said = refused(folder.path());
-    assert!(said.contains("no index.html") && said.contains("make console"), "{said}");
+    assert!(
+        said.contains("no index.html") && said.contains("make console"),
+        "{said}"
+    );
     let said = refused(&folder.path().join("gone"));
     assert!(said.contains("http.console_dir") && said.contains("gone"), "{said}");
     fs::write(folder.path().join("index.html"), PAGE).unwrap();
     assert!(Site::open(Some(folder.path())).unwrap().has("/"));
-    fs::File::create(folder.path().join("huge")).unwrap().set_len(65 << 20).unwrap();
+    fs::File::create(folder.path().join("huge"))
+        .unwrap()
+        .set_len(65 << 20)
+        .unwrap();
     assert!(refused(folder.path()).contains("too much"));
 
     let mut config = Config::parse("the test's configuration", "").unwrap();
