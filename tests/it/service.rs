@@ -9,7 +9,6 @@ mod api_keys;
 mod ask;
 mod belongings;
 mod call;
-mod console;
 mod credits;
 mod doors;
 mod files;
