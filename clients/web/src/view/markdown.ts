@@ -36,9 +36,8 @@ export class Growing {
       open.push({ at, token });
       at += token.raw.length;
     }
-    // Places that do not add up would cut the text at the wrong place later on; then nothing is kept.
-    if (at !== text.length) return [...this.#finished, ...open];
-    while (open.length > 2) {
+    // The lexer tidies the end of some blocks; a block whose source is not what stands in the text would shift what follows.
+    while (open.length > 2 && text.startsWith(open[0]!.token.raw, open[0]!.at)) {
       const block = open.shift()!;
       this.#finished.push(block);
       this.#from = block.at + block.token.raw.length;
