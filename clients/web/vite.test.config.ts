@@ -5,6 +5,7 @@ import { defineConfig } from "vite";
 const names = readdirSync("test").filter((name) => name.endsWith(".test.ts") || name.endsWith(".test.tsx"));
 
 export default defineConfig({
+  publicDir: false,
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     ssr: true,
