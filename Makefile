@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve test unit clients lint fmt docs test-api bench release clean
+.PHONY: help demo serve console test unit clients lint fmt docs test-api bench release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: ## Build, start a server, do the example run and list what it made
 serve: ## Build and start a server with the defaults
 	@scripts/install.sh cc build-essential && scripts/install.sh bwrap bubblewrap
 	cargo run --locked --quiet -- serve
+
+console: ## Build the console and the API reference; the next build of the program takes them inside
+	@scripts/console.sh
 
 test: ## Run everything: lints, tests on SQLite and PostgreSQL, clients in other languages
 	@scripts/test.sh
