@@ -13,10 +13,11 @@ export class Server {
   #lines;
   #last = Promise.resolve();
 
-  static async start(environment = {}) {
+  /** Starts one; what serve.py may be told stands there. */
+  static async start(...told) {
     const server = new Server();
-    server.#child = spawn("python3", [SERVE], {
-      env: { ...process.env, ...environment, PYTHONDONTWRITEBYTECODE: "1" },
+    server.#child = spawn("python3", [SERVE, ...told], {
+      env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
       stdio: ["pipe", "pipe", "inherit"],
     });
     server.#lines = createInterface({ input: server.#child.stdout })[Symbol.asyncIterator]();
