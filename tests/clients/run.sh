@@ -14,7 +14,7 @@ mkdir -p "$RUNYARD_CLIENTS"
 # A part is a script beside this one.
 parts=("$@")
 if [ ${#parts[@]} = 0 ]; then
-    parts=(stubs python typescript)
+    parts=(stubs python docs generated typescript)
 fi
 for part in "${parts[@]}"; do
     echo "── clients: $part"
