@@ -275,12 +275,18 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     const longest = await visited.longestTask(start);
     console.log(`5,000 deltas in ${Date.now() - begun} ms; the longest task of the page took ${longest.toFixed(0)} ms`);
     assert.ok(longest <= LONGEST_TASK_MS, `${longest} ms`);
-    // What is measured can be seen: a page that does hang is found out.
-    await page.evaluate(() => {
-      const until = performance.now() + 300;
-      while (performance.now() < until);
-    });
-    await page.waitForFunction(() => window.longTasks.some((task) => task.duration >= 300));
+    // What is measured can be seen: a page that hangs is found out.
+    await page.evaluate(
+      () =>
+        new Promise((resolve) => {
+          setTimeout(() => {
+            const until = performance.now() + 300;
+            while (performance.now() < until);
+            setTimeout(resolve, 200);
+          });
+        }),
+    );
+    assert.ok((await visited.longestTask(start)) >= 290);
   });
 });
 
