@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit test-clients lint fmt docs test-api bench release clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web bench release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +27,10 @@ unit: ## Run the Rust tests on SQLite only
 test-clients: ## Run the tests with clients in other languages
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
+
+test-web: ## Try the console in real Chromium (three minutes); screenshots are left in target/web
+	cargo build --locked --bin runyard
+	scripts/web.sh
 
 test-api: ## Ask a real server everything that /openapi.json allows, and what it does not (three minutes)
 	cargo build --locked --bin runyard
