@@ -4,12 +4,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 tools=$(tests/clients/venv.sh tools tests/clients/requirements.txt)/bin
+export RUFF_CACHE_DIR=$RUNYARD_CLIENTS/ruff MYPY_CACHE_DIR=$RUNYARD_CLIENTS/mypy
 cd clients/python
 "$tools/python" build_stubs.py
 "$tools/python" make_sync.py --check
 "$tools/ruff" check --quiet .
 "$tools/ruff" format --quiet --check .
-MYPY_CACHE_DIR=$RUNYARD_CLIENTS/mypy "$tools/mypy"
+"$tools/mypy"
 # A source distribution first, then the wheel from it, so that both are whole.
 rm -rf "$RUNYARD_CLIENTS/dist"
 "$tools/python" -m build --no-isolation --outdir "$RUNYARD_CLIENTS/dist" . >"$RUNYARD_CLIENTS/build.log" 2>&1 ||

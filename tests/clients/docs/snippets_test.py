@@ -1,8 +1,7 @@
 """What the documents say to type is typed: every fenced snippet marked `run`, as it stands there, against a real server.
 
 The snippets of one language in one section are one script. `sh` runs in bash; `python run` with the Python client installed,
-`python run=grpc` with stubs of its own. Snippets that only install or start something are not marked; the tests of the package
-and of the program do that.
+`python run=grpc` with stubs of its own. Snippets that only install or start something are not marked and stand in OTHERS.
 """
 
 import os
@@ -20,6 +19,8 @@ DOCUMENTS = {
     "clients/python/README.md": 4,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# How the snippets begin that are not marked: the tests of the packages and of the program do what they do.
+OTHERS = ("runyard serve ", "export RUNYARD_SERVER=", "python -m pip install grpcio-tools", "pip install ./clients/python")
 # What a script must have printed, by document and section.
 SAID = {
     ("docs/quickstart.md", "curl"): ["event: status", "id: 6", "output/report.md", "x-error-code: INVALID_REQUEST"],
@@ -85,6 +86,15 @@ class SnippetsTest(unittest.TestCase):
                         self.assertIn(text, done.stdout)
                     said.add((document, section))
         self.assertEqual(set(SAID), said)
+
+    def test_no_snippet_is_forgotten(self):
+        for document in DOCUMENTS:
+            with open(os.path.join(ROOT, document), encoding="utf-8") as file:
+                fences = re.findall(r"^```(\S+)( run\S*)?\n(.*?)^```$", file.read(), re.MULTILINE | re.DOTALL)
+            for language, mark, text in fences:
+                # Other languages have tests of their own.
+                if language in ("sh", "python") and not mark:
+                    self.assertTrue(text.startswith(OTHERS), f"{document}: marked neither as run nor as known:\n{text}")
 
     def test_a_snippet_can_fail(self):
         self.assertEqual(self.do("sh", "", 'curl -sSf "$RUNYARD_SERVER/readyz"').returncode, 0)
