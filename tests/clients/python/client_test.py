@@ -207,12 +207,20 @@ class ClientTest(unittest.TestCase):
             while data := await reader.read(65536):
                 writer.write(data)
                 await writer.drain()
-            writer.close()
+
+        connections = set()
 
         async def between(reader, writer):
             """Takes TLS off, as a proxy before the server does."""
-            inside = await asyncio.open_connection("127.0.0.1", self.server.port)
-            await asyncio.gather(pass_on(reader, inside[1]), pass_on(inside[0], writer), return_exceptions=True)
+            connections.add(asyncio.current_task())
+            inside_reader, inside_writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+            ways = [asyncio.create_task(pass_on(*way)) for way in ((reader, inside_writer), (inside_reader, writer))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            inside_writer.close()
+            writer.close()
 
         async def both():
             async with await asyncio.start_server(between, "127.0.0.1", 0, ssl=context) as proxy:
@@ -225,6 +233,8 @@ class ClientTest(unittest.TestCase):
                     with self.assertRaises(runyard.RunyardError) as raised:
                         await stranger.agents.list()
                     self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
+                self.assertGreater(len(connections), 0)
+                await asyncio.wait(connections, timeout=10)
 
         asyncio.run(both())
 
