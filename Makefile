@@ -3,10 +3,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit clients lint fmt docs test-api test-web bench release clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web bench release clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build, start a server, do the example run and list what it made
 	@scripts/demo.sh
@@ -24,7 +24,7 @@ test: ## Run everything: lints, tests on SQLite and PostgreSQL, clients in other
 unit: ## Run the Rust tests on SQLite only
 	cargo test --locked --workspace
 
-clients: ## Run the tests with clients in other languages
+test-clients: ## Run the tests with clients in other languages
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
 
