@@ -2,12 +2,13 @@
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { after, before, test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, OUTPUT, PHONE, ROOT, startBrowser, Visit } from "./browser.mjs";
+import { CONSOLE_DIR, longestWork, OUTPUT, PHONE, ROOT, startBrowser, Visit } from "./browser.mjs";
 import { Site } from "./site.mjs";
 
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
@@ -268,34 +269,45 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     let start;
-    const measured = [];
-    // A task that other programs interrupt is longer by that; the page's own are what is shortest of three.
-    while (measured.length < 3 && !measured.some((longest) => longest <= LONGEST_TASK_MS)) {
+    let best = { long: Infinity, work: Infinity };
+    // A task that other programs interrupt is longer by that, so it is tried again; and on a machine that has more to do than
+    // it can, what counts is how long the page's thread worked, not how long it waited for its turn.
+    for (let attempt = 1; attempt <= 3 && best.long > LONGEST_TASK_MS; attempt += 1) {
       await visited.go("#/");
       await page.getByRole("form", { name: "New run" }).waitFor();
       start = await page.evaluate(() => performance.now());
       const begun = Date.now();
-      await visited.start("stream: 5000");
-      await visited.run("completed").waitFor();
-      const longest = await visited.longestTask(start);
-      measured.push(longest);
-      console.log(`5,000 deltas in ${Date.now() - begun} ms; the longest task of the page took ${longest.toFixed(0)} ms`);
+      const work = await longestWork(browser, page, async () => {
+        await visited.start("stream: 5000");
+        await visited.run("completed").waitFor();
+      });
+      const long = await visited.longestTask(start);
+      console.log(
+        `5,000 deltas in ${Date.now() - begun} ms; the longest task of the page took ${long.toFixed(0)} ms, ` +
+          `the most that one worked is ${work.toFixed(0)} ms`,
+      );
+      best = { long: Math.min(best.long, long), work: Math.min(best.work, work) };
       const text = await page.getByRole("list", { name: "Steps of the run" }).innerText();
       assert.ok(text.includes("word-0 ") && text.includes("word-4999"), "all of it is shown");
     }
-    assert.ok(Math.min(...measured) <= LONGEST_TASK_MS, `${measured.join()} ms`);
-    // What is measured can be seen: a page that hangs is found out.
-    await page.evaluate(
-      () =>
-        new Promise((resolve) => {
-          setTimeout(() => {
-            const until = performance.now() + 300;
-            while (performance.now() < until);
-            setTimeout(resolve, 200);
-          });
-        }),
+    const isBusy = loadavg()[0] > availableParallelism();
+    const isShort = best.long <= LONGEST_TASK_MS || (isBusy && best.work <= LONGEST_TASK_MS / 2);
+    assert.ok(isShort, JSON.stringify({ ...best, isBusy }));
+    // What is measured can be seen: a page that hangs is found out, both ways.
+    const work = await longestWork(browser, page, () =>
+      page.evaluate(
+        () =>
+          new Promise((resolve) => {
+            setTimeout(() => {
+              const until = performance.now() + 600;
+              while (performance.now() < until);
+              setTimeout(resolve, 200);
+            });
+          }),
+      ),
     );
-    assert.ok((await visited.longestTask(start)) >= 290);
+    assert.ok((await visited.longestTask(start)) >= 590);
+    assert.ok(work >= 50, `${work} ms of work`);
   });
 });
 
