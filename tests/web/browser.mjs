@@ -36,6 +36,24 @@ export function startBrowser() {
   });
 }
 
+/** The most that one task of a page's main thread worked while something was done, in milliseconds of processor time. */
+export async function longestWork(browser, page, doing) {
+  await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline"] });
+  let trace;
+  try {
+    await doing();
+  } finally {
+    trace = await browser.stopTracing();
+  }
+  const { traceEvents } = JSON.parse(trace);
+  const threadOf = ({ pid, tid }) => `${pid}/${tid}`;
+  const named = traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
+  const main = new Set(named.map(threadOf));
+  const tasks = traceEvents.filter((event) => event.name === "RunTask" && event.tdur > 0 && main.has(threadOf(event)));
+  assert.ok(tasks.length > 0, "tasks were traced");
+  return Math.max(...tasks.map(({ tdur }) => tdur / 1_000));
+}
+
 /** A page in a browser profile of its own, which notes whatever no page of ours may do. */
 export class Visit {
   /** Requests to other origins, errors on the console, exceptions. */
