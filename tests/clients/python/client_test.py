@@ -262,7 +262,11 @@ class ClientTest(unittest.TestCase):
                         await stranger.agents.list()
                     self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
                 self.assertGreater(len(connections), 0)
-                await asyncio.wait(connections, timeout=10)
+                proxy.close()
+                # A connection that was just made may still be on its way here.
+                await asyncio.sleep(0.1)
+                while waiting := [task for task in connections if not task.done()]:
+                    await asyncio.wait_for(asyncio.wait(waiting), timeout=10)
 
         asyncio.run(both())
 
