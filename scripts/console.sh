@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 
 built=clients/web/dist/index.html
 sources=(clients/web clients/typescript proto scripts/console.sh)
-if [ -f "$built" ] && [ -z "$(find "${sources[@]}" \( -name node_modules -o -name dist \) -prune -o -type f -newer "$built" -print -quit)" ]; then
+if [ -f "$built" ] && [ -z "$(find "${sources[@]}" \( -name node_modules -o -name dist -o -name .test -o -name generated \) -prune -o -type f -newer "$built" -print -quit)" ]; then
     exit 0
 fi
 

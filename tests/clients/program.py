@@ -25,7 +25,7 @@ DEADLINE = 60
 class Server:
     """A running server on a free port of loopback."""
 
-    def __init__(self, model=None):
+    def __init__(self, model=None, environment=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
         # The users that the sandbox becomes must be able to reach their folders below it.
         os.chmod(self.data, 0o755)
@@ -38,6 +38,7 @@ class Server:
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "RUNYARD_DATA_DIR": self.data,
             "RUNYARD_LISTEN": self.address,
+            **(environment or {}),
         }
         if model:
             self.environment["RUNYARD_OPENAI_BASE_URL"] = model.url

@@ -9,7 +9,8 @@ standard input, with one JSON a line; {"error": …} when a command fails:
     {"do": "stop"}                                    → {"code": …}   as an operator would
     {"do": "start"}                                   → {"pid": …}    again, on the same port and data
 
-When its input ends it stops everything and removes the data folder. `RUNYARD_BIN` names the program.
+When its input ends it stops everything and removes the data folder. `RUNYARD_BIN` names the program. Arguments NAME=VALUE
+are set in its environment; with `--demo` the built-in demo takes the scripted model's place.
 """
 
 import json
@@ -51,8 +52,9 @@ def say(line):
 def main():
     # Asked to end, it leaves through the same door as at the end of its input.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    model = Model()
-    server = Server(model)
+    environment = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
+    model = None if "--demo" in sys.argv[1:] else Model()
+    server = Server(model, environment)
     try:
         say({"url": server.url, "data": server.data, "pid": server.process.pid})
         for line in sys.stdin:
@@ -62,7 +64,8 @@ def main():
                 say({"error": f"{type(error).__name__}: {error}"})
     finally:
         server.close()
-        model.close()
+        if model:
+            model.close()
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ mod privacy;
 mod projects;
 mod rate_limits;
 mod recovery;
+mod seats;
 mod seeds;
 mod slots;
 mod start;

@@ -48,9 +48,12 @@ export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
 /** What a run is asked to do. */
 export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming"> {
-  /** Files to send along; the agent finds them in /workspace. */
-  files?: readonly FileInput[] | undefined;
-  /** A retry with the same key answers with the same run, for 24 hours; one is made when none is given. */
+  /** Files for the agent, which finds them in /workspace: to send along, or uploads that are complete. */
+  files?: readonly (FileInput | { uploadId: string })[] | undefined;
+  /**
+   * A retry with the same key answers with the same run, for 24 hours. When none is given one is made; in optimistic
+   * mode the thread's UUID serves as one.
+   */
   idempotencyKey?: string | undefined;
   /** Ends the call; it does not stop a run that has started. */
   signal?: AbortSignal | undefined;
@@ -166,10 +169,10 @@ export class Agents {
     // One after another: the order of the files is the caller's, and one connection is as fast as several.
     const sent: string[] = [];
     for (const file of files) {
-      const upload = await this.#uploads.create(file, { ...call, onProgress: onUploadProgress });
+      const upload = "uploadId" in file ? file : await this.#uploads.create(file, { ...call, onProgress: onUploadProgress });
       sent.push(upload.uploadId);
     }
-    const requestId = idempotencyKey ?? newId();
+    const requestId = idempotencyKey ?? (request.optimistic ? undefined : newId());
     const started = await this.#door.callSafely(RunService.method.startRun, { ...request, files: sent, requestId }, call);
     return new Run(this.#door, this.#feed, this.#sandboxes, { ...started, onConnection });
   }

@@ -157,6 +157,10 @@ export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
     const message = `the connection to ${baseUrl} is lost or cannot be made`;
     return new RunyardError({ errorCode: CONNECTION_LOST, kind: "unavailable", message, requestId, cause: error.cause });
   }
+  if (!info && isStranger(error)) {
+    const message = `what answers at ${baseUrl} is no Runyard server: ${error.rawMessage}`;
+    return new RunyardError({ errorCode: "UNIMPLEMENTED", kind: "unimplemented", message, requestId });
+  }
   const [bareKind, bareCode] = BARE[error.code] ?? ["internal", "INTERNAL"];
   const delay = error.findDetails(RetryInfoSchema)[0]?.retryDelay;
   return new RunyardError({
@@ -184,6 +188,12 @@ function isLost(error: ConnectError): boolean {
     default:
       return false;
   }
+}
+
+// An answer that is not one of gRPC-Web.
+function isStranger(error: ConnectError): boolean {
+  const codes = [Code.InvalidArgument, Code.Unknown, Code.Internal, Code.Unimplemented];
+  return !error.metadata.has("grpc-status") && codes.includes(error.code);
 }
 
 function factsOf(error: ConnectError): ErrorFacts {

@@ -57,6 +57,8 @@ const INBOX_EVENTS = 1_024;
 const GATHER_MS = 15;
 // A connection that died without a word is found out by opening another.
 const SILENCE_MS = 60_000;
+// A reader that came with a cursor and hears nothing for so long may be at the end of its run.
+const QUIET_MS = 500;
 // A stream that was open for so long was a success, even if nothing happened in it.
 const STEADY_MS = 5_000;
 
@@ -155,6 +157,8 @@ interface Follower {
   behind: boolean;
   /** Whether the open stream brought it something. */
   heard: boolean;
+  /** Its reader gave a cursor, and whether that is the end of the run is not known yet. */
+  mayBeAtEnd: boolean;
 }
 
 /** Everything that a client follows. */
@@ -188,7 +192,9 @@ export class Feed {
           parked: false,
           behind: false,
           heard: false,
+          mayBeAtEnd: false,
         };
+        follower.mayBeAtEnd = follower.cursor > 0;
         this.#add(follower);
       }
     };
@@ -267,6 +273,8 @@ class Group {
   readonly #door: Door;
   readonly #options: FeedOptions;
   readonly #members = new Set<Follower>();
+  /** Those whose event at the cursor is asked for once more. */
+  readonly #atEnd = new Set<Follower>();
   readonly #isAlone: boolean;
   readonly #expel: (follower: Follower) => void;
   #ended = false;
@@ -371,9 +379,10 @@ class Group {
     this.#openSince = undefined;
     this.#tell({ state: "connecting", attempt: this.#failures + 1 });
     const byRun = new Map(present.map((member) => [member.runId, member]));
-    const runs = present.map((member) => ({ agentRunId: member.runId, afterSequence: member.cursor }));
+    const runs = present.map((member) => ({ agentRunId: member.runId, afterSequence: this.#cursorOf(member) }));
     const request = fromPlain(StreamRunsRequestSchema, { runs });
     let silence: ReturnType<typeof setTimeout> | undefined;
+    let quiet: ReturnType<typeof setTimeout> | undefined;
     const listen = () => {
       clearTimeout(silence);
       silence = setTimeout(() => opened.abort(), SILENCE_MS);
@@ -383,6 +392,7 @@ class Group {
       const { messages } = await this.#door.stream(RunService.method.streamRuns, request, opened.signal);
       this.#openSince = Date.now();
       this.#tell({ state: "open" });
+      quiet = setTimeout(() => this.#askForEnds(present), QUIET_MS);
       for await (const wire of messages) {
         listen();
         this.#failures = 0;
@@ -404,10 +414,33 @@ class Group {
       }
     } finally {
       clearTimeout(silence);
+      clearTimeout(quiet);
     }
   }
 
+  // A stream behind the last event of a run says nothing, whether the run has ended or only pauses. Asked for the event at
+  // the cursor once more, it shows which.
+  #askForEnds(present: readonly Follower[]): void {
+    for (const member of present) {
+      if (member.mayBeAtEnd && !member.heard && !member.parked && this.#members.has(member)) {
+        this.#atEnd.add(member);
+      }
+      member.mayBeAtEnd = false;
+    }
+    if (this.#atEnd.size > 0) {
+      this.#reopen();
+    }
+  }
+
+  #cursorOf(member: Follower): number {
+    return this.#atEnd.has(member) ? member.cursor - 1 : member.cursor;
+  }
+
   #deliver(member: Follower, event: RunEvent): void {
+    if (this.#atEnd.delete(member) && event.sequence === member.cursor && isTerminal(event)) {
+      this.#leaveEnded(member);
+      return;
+    }
     if (event.sequence <= member.cursor || member.behind) {
       return;
     }
