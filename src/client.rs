@@ -236,7 +236,11 @@ impl Client {
 
 /// How a server is reached.
 fn endpoint(server: &str) -> Result<Endpoint> {
-    let wrong = || Error::invalid(format!("{server} is not a server's address such as http://127.0.0.1:8080"));
+    let wrong = || {
+        Error::invalid(format!(
+            "{server} is not a server's address such as http://127.0.0.1:8080"
+        ))
+    };
     let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| wrong())?;
     let endpoint = match endpoint.uri().scheme_str() {
         Some("http") => endpoint,

@@ -119,9 +119,13 @@ async fn a_run_is_found_again_stopped_and_waited_for() {
     everywhere(
         |gate| Turn::words(20).gate_after(5, gate),
         async |house| {
-            let client = Client::connect(&house.url(""), house.caller("ann").token).await.unwrap();
+            let client = Client::connect(&house.url(""), house.caller("ann").token)
+                .await
+                .unwrap();
             let mut run = client.task("count").chat().start().await.unwrap();
-            timeout(PATIENCE, house.upstream.wait_for(1)).await.expect("the model is asked");
+            timeout(PATIENCE, house.upstream.wait_for(1))
+                .await
+                .expect("the model is asked");
             run.next().await.unwrap().expect("an event");
             let mut again = client.attach(run.agent_run_id(), run.cursor()).await.unwrap();
             assert_eq!(
@@ -146,7 +150,9 @@ async fn an_error_says_what_the_server_said() {
     everywhere(
         |gate| Turn::words(20).gate_after(5, gate),
         async |house| {
-            let client = Client::connect(&house.url(""), house.caller("ann").token).await.unwrap();
+            let client = Client::connect(&house.url(""), house.caller("ann").token)
+                .await
+                .unwrap();
             let run = client.task("count").chat().start().await.unwrap();
             let refused = client.task("count").chat().start().await.unwrap_err();
             assert_eq!(refused.code(), Code::AgentRunLimitExceeded);

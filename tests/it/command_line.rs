@@ -72,7 +72,10 @@ fn it_has_a_manual() {
     assert_eq!((all.status.code(), stdout(&all).as_str()), (Some(0), ""));
     let pages = folder.path().join("pages");
     assert_eq!(std::fs::read_to_string(pages.join("runyard.1")).unwrap(), page);
-    for (name, word) in [("runyard-run.1", "download"), ("runyard-agents-create.1", "system\\-prompt")] {
+    for (name, word) in [
+        ("runyard-run.1", "download"),
+        ("runyard-agents-create.1", "system\\-prompt"),
+    ] {
         let page = std::fs::read_to_string(pages.join(name)).unwrap();
         assert!(page.contains(word), "{name}: {page}");
     }
@@ -97,7 +100,8 @@ fn it_completes_itself() {
         Some(2)
     );
     // What bash really offers after `runyard run --m`.
-    let asked = "source /dev/stdin; COMP_WORDS=(runyard run --m); COMP_CWORD=2; _runyard runyard --m run; echo ${COMPREPLY[@]}";
+    let asked =
+        "source /dev/stdin; COMP_WORDS=(runyard run --m); COMP_CWORD=2; _runyard runyard --m run; echo ${COMPREPLY[@]}";
     let mut bash = Command::new("bash")
         .args(["-c", asked])
         .stdin(Stdio::piped())

@@ -29,7 +29,15 @@ const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/golden.j
 /// Keys of a change that say what is changed, and not how.
 const NO_CHANGE: &[&str] = &["agent_id", "thread_id", "expected_version_id"];
 const KINDS: &[&str] = &[
-    "status", "message_delta", "reasoning_delta", "message", "tool_call", "tool_output", "tool_result", "usage", "notice",
+    "status",
+    "message_delta",
+    "reasoning_delta",
+    "message",
+    "tool_call",
+    "tool_output",
+    "tool_result",
+    "usage",
+    "notice",
 ];
 
 #[tokio::test]
@@ -162,7 +170,9 @@ impl Player {
             let mut events = Vec::new();
             while events.len() < usize::try_from(most).unwrap() {
                 let Some(next) = watch.next().await? else { break };
-                events.push(printed(&DynamicMessage::decode(event.clone(), next.encode_to_vec().as_slice()).unwrap()));
+                events.push(printed(
+                    &DynamicMessage::decode(event.clone(), next.encode_to_vec().as_slice()).unwrap(),
+                ));
             }
             Ok::<_, Error>((events, watch.cursor()))
         };
@@ -204,15 +214,25 @@ impl Player {
             return Err(format!("{ends} terminal events, the last event is {last}"));
         }
         let kind = |event: &Value| KINDS.iter().find(|kind| !event[**kind].is_null()).copied();
-        let mut kinds: Vec<_> = events.iter().map(|event| kind(event).ok_or(event)).collect::<std::result::Result<_, _>>().map_err(|event| format!("of no kind: {event}"))?;
+        let mut kinds: Vec<_> = events
+            .iter()
+            .map(|event| kind(event).ok_or(event))
+            .collect::<std::result::Result<_, _>>()
+            .map_err(|event| format!("of no kind: {event}"))?;
         kinds.dedup();
-        let texts = events.iter().filter_map(|event| event["message_delta"]["text"].as_str());
+        let texts = events
+            .iter()
+            .filter_map(|event| event["message_delta"]["text"].as_str());
         let text: String = texts.collect();
         let seen = json!({
             "kinds": kinds, "text": text, "status": status(last), "error_code": last["status"]["error_code"], "has": events,
         });
         for (key, wanted) in wanted.and_then(Value::as_object).into_iter().flatten() {
-            let wanted = if key == "has" { json!({"$has": wanted}) } else { wanted.clone() };
+            let wanted = if key == "has" {
+                json!({"$has": wanted})
+            } else {
+                wanted.clone()
+            };
             self.like(&wanted, &seen[key], key)?;
         }
         Ok(())
@@ -221,9 +241,15 @@ impl Player {
     /// A request with what was kept in its places.
     fn filled(&mut self, value: &Value) -> Value {
         match value {
-            Value::Object(entries) => entries.iter().map(|(key, value)| (key.clone(), self.filled(value))).collect(),
+            Value::Object(entries) => entries
+                .iter()
+                .map(|(key, value)| (key.clone(), self.filled(value)))
+                .collect(),
             Value::Array(values) => values.iter().map(|value| self.filled(value)).collect(),
-            Value::String(text) => match text.strip_prefix('$').map(|word| word.split_once(':').unwrap_or((word, ""))) {
+            Value::String(text) => match text
+                .strip_prefix('$')
+                .map(|word| word.split_once(':').unwrap_or((word, "")))
+            {
                 Some(("ref", key)) => self.kept[key].clone(),
                 Some(("new", key)) => {
                     let made = Value::from(Uuid::now_v7().to_string());
@@ -279,11 +305,16 @@ impl Player {
         match word {
             "save" => {
                 self.kept.insert(rest.to_owned(), seen.clone());
-                !matches!(seen, Value::Null | Value::Bool(false)) && *seen != "" && *seen != json!([]) && number(seen) != Some(0.0)
+                !matches!(seen, Value::Null | Value::Bool(false))
+                    && *seen != ""
+                    && *seen != json!([])
+                    && number(seen) != Some(0.0)
             }
             "ref" => self.kept.get(rest) == Some(seen),
             "uuid" => text.is_some_and(|text| text.len() == 36 && Uuid::parse_str(text).is_ok()),
-            "time" => text.is_some_and(|text| text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok()),
+            "time" => {
+                text.is_some_and(|text| text.ends_with('Z') && chrono::DateTime::parse_from_rfc3339(text).is_ok())
+            }
             "text" => text.is_some_and(|text| !text.is_empty()),
             "contains" => text.is_some_and(|text| text.contains(rest)),
             "positive" => number(seen).is_some_and(|number| number > 0.0),
@@ -297,7 +328,11 @@ async fn give_tier(house: &House, caller: &Caller, tier: &str) {
     let account = caller.get("/billing/account-state").await.ok()["account_id"].clone();
     let root = house.caller_as("root", Some("super_admin"));
     let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
-    let changed = root.request("PUT", &path).json(&json!({"tier_name": tier})).send().await;
+    let changed = root
+        .request("PUT", &path)
+        .json(&json!({"tier_name": tier}))
+        .send()
+        .await;
     assert_eq!(changed.unwrap().status(), 200);
 }
 
@@ -306,15 +341,23 @@ async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) ->
     let input = method.input();
     let entries = request.as_object_mut().unwrap();
     if input.get_field_by_name("update_mask").is_some() {
-        let changed: Vec<&str> = entries.keys().map(String::as_str).filter(|key| !NO_CHANGE.contains(key)).collect();
+        let changed: Vec<&str> = entries
+            .keys()
+            .map(String::as_str)
+            .filter(|key| !NO_CHANGE.contains(key))
+            .collect();
         // In JSON the paths of a mask are in camel case.
-        let mask = changed.iter().map(|key| input.get_field_by_name(key).unwrap().json_name().to_owned());
+        let mask = changed
+            .iter()
+            .map(|key| input.get_field_by_name(key).unwrap().json_name().to_owned());
         let mask = mask.collect::<Vec<_>>().join(",");
         entries.insert("update_mask".to_owned(), mask.into());
     }
     let request = DynamicMessage::deserialize(input, &request).map_err(|error| Status::internal(error.to_string()))?;
     let mut grpc = tonic::client::Grpc::new(client.channel());
-    grpc.ready().await.map_err(|error| Status::unavailable(error.to_string()))?;
+    grpc.ready()
+        .await
+        .map_err(|error| Status::unavailable(error.to_string()))?;
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let answer = grpc
         .unary(Request::new(request), path.parse().unwrap(), Dynamic(method.output()))
@@ -324,8 +367,12 @@ async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) ->
 
 /// Canonical JSON with the names of the proto, and every field.
 fn printed(message: &DynamicMessage) -> Value {
-    let options = SerializeOptions::new().use_proto_field_name(true).skip_default_fields(false);
-    message.serialize_with_options(serde_json::value::Serializer, &options).unwrap()
+    let options = SerializeOptions::new()
+        .use_proto_field_name(true)
+        .skip_default_fields(false);
+    message
+        .serialize_with_options(serde_json::value::Serializer, &options)
+        .unwrap()
 }
 
 /// What a client sees of a refusal.
@@ -343,7 +390,7 @@ fn refusal(error: &Error) -> Value {
             ("tier_name".to_owned(), json!(seen.tier_name)),
         ]);
     }
-    let status = error.cause().and_then(|cause| cause.downcast_ref::<Status>());
+    let status = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<Status>());
     let code = status.map(|status| screaming(&format!("{:?}", status.code())));
     json!({
         "code": code, "reason": error.code().as_str(), "message": error.message(), "facts": facts,
@@ -366,8 +413,17 @@ fn screaming(name: &str) -> String {
 /// `RUN_STATUS_RUNNING` and `running` are both running.
 fn short_name(text: &str) -> String {
     let name = text.to_lowercase();
-    let prefixes = ["run_status_", "message_role_", "mcp_transport_", "notice_kind_", "api_key_scope_"];
-    let short = prefixes.iter().find_map(|prefix| name.strip_prefix(prefix)).map(str::to_owned);
+    let prefixes = [
+        "run_status_",
+        "message_role_",
+        "mcp_transport_",
+        "notice_kind_",
+        "api_key_scope_",
+    ];
+    let short = prefixes
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+        .map(str::to_owned);
     short.unwrap_or(name)
 }
 

@@ -38,7 +38,9 @@ fn conversation(received: &Received) -> (String, usize) {
         }
         _ => String::new(),
     };
-    let said = messages[last.min(messages.len())..].iter().filter(|message| is_by("assistant")(message));
+    let said = messages[last.min(messages.len())..]
+        .iter()
+        .filter(|message| is_by("assistant")(message));
     (text, said.count())
 }
 
@@ -90,7 +92,10 @@ fn answer(turn: &[Line], number: usize) -> Turn {
                 deltas.push(Step::Pause(Duration::from_secs_f64(argument.parse().unwrap())));
             }
             "usage" => {
-                let counts: Vec<u64> = argument.split_whitespace().map(|count| count.parse().unwrap()).collect();
+                let counts: Vec<u64> = argument
+                    .split_whitespace()
+                    .map(|count| count.parse().unwrap())
+                    .collect();
                 usage = json!({"prompt_tokens": counts[0], "completion_tokens": counts[1], "total_tokens": counts[0] + counts[1]});
             }
             "fail" => {
@@ -103,7 +108,10 @@ fn answer(turn: &[Line], number: usize) -> Turn {
             }
         }
     }
-    deltas.push(event(&json!([{"index": 0, "delta": {}, "finish_reason": reason}]), &Value::Null));
+    deltas.push(event(
+        &json!([{"index": 0, "delta": {}, "finish_reason": reason}]),
+        &Value::Null,
+    ));
     deltas.push(event(&json!([]), &usage));
     deltas.push(Step::Bytes("data: [DONE]\n\n".into()));
     Turn::raw(deltas)
@@ -124,7 +132,10 @@ fn piece(text: &str) -> Step {
 }
 
 fn delta(delta: &Value) -> Step {
-    event(&json!([{"index": 0, "delta": delta, "finish_reason": null}]), &Value::Null)
+    event(
+        &json!([{"index": 0, "delta": delta, "finish_reason": null}]),
+        &Value::Null,
+    )
 }
 
 fn event(choices: &Value, usage: &Value) -> Step {
