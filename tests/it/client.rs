@@ -4,6 +4,7 @@ mod example;
 mod golden;
 mod line;
 mod model;
+mod tls;
 
 use std::{process::Stdio, time::Duration};
 
