@@ -3,10 +3,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit clients lint fmt docs test-api bench release dist test-dist clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web bench release dist test-dist clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build, start a server, do the example run and list what it made
 	@scripts/demo.sh
@@ -24,9 +24,13 @@ test: ## Run everything: lints, tests on SQLite and PostgreSQL, clients in other
 unit: ## Run the Rust tests on SQLite only
 	cargo test --locked --workspace
 
-clients: ## Run the tests with clients in other languages
+test-clients: ## Run the tests with clients in other languages
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
+
+test-web: ## Try the console in real Chromium (three minutes); screenshots are left in target/web
+	cargo build --locked --bin runyard
+	scripts/web.sh
 
 test-api: ## Ask a real server everything that /openapi.json allows, and what it does not (three minutes)
 	cargo build --locked --bin runyard

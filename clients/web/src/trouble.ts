@@ -3,6 +3,13 @@ import { isRunyardError } from "@runyard/client";
 import { signOut, token } from "./session";
 import { type Explained, explain } from "./view/refusal";
 
+let planName: string | null = null;
+
+/** Says which plan the account has, for refusals that do not. */
+export function knowPlan(name: string): void {
+  planName = name;
+}
+
 /** Explains anything that was thrown. An abort is no trouble: it gives null. */
 export function trouble(error: unknown): Explained | null {
   if (error instanceof DOMException && error.name === "AbortError") return null;
@@ -14,7 +21,8 @@ export function trouble(error: unknown): Explained | null {
     return explain({
       errorCode: error.errorCode,
       message: error.message,
-      facts: error.facts,
+      // Not every refusal says which plan refused.
+      facts: { ...(planName === null ? {} : { tierName: planName }), ...error.facts },
       ...(error.requestId ? { requestId: error.requestId } : {}),
       ...(error.retryAfter !== undefined ? { retryAfter: error.retryAfter } : {}),
     });

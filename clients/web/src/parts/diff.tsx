@@ -7,7 +7,7 @@ const WORD: Record<DiffLine["kind"], string> = { same: "", added: "added: ", rem
 /** A difference of two texts. */
 export function DiffView({ label, lines }: { label: string; lines: readonly DiffLine[] }) {
   return (
-    <div class="diff" tabIndex={0} role="region" aria-label={label}>
+    <div class="diff" tabIndex={0} role="group" aria-label={label}>
       {lines.map((line, at) => (
         <div key={at} class={`diff-line diff-${line.kind}`}>
           <span class="diff-sign" aria-hidden="true">

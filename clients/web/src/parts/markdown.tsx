@@ -77,7 +77,7 @@ function drawList(token: Tokens.List, picture: Picture): ComponentChild {
 function drawTable(token: Tokens.Table, picture: Picture): ComponentChild {
   const side = (at: number) => (token.align[at] === "right" ? "right" : token.align[at] === "center" ? "center" : undefined);
   return (
-    <div class="table-scroll" tabIndex={0} role="region" aria-label="Table">
+    <div class="table-scroll" tabIndex={0} role="group" aria-label="Table">
       <table>
         <thead>
           <tr>
@@ -157,7 +157,19 @@ function CodeBlock({ text, language }: { text: string; language: string | undefi
 
 // The lexer leaves the entities of HTML as they were written.
 const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", "#39": "'" };
+/** Letters in one node. A browser shapes a node anew when it changes; of a long text that grows, only the last one does. */
+const NODE = 2_000;
 
-function plain(text: string): string {
-  return text.replace(/&(amp|lt|gt|quot|apos|nbsp|#39);/g, (_all, name: string) => ENTITIES[name] ?? _all);
+function plain(text: string): ComponentChild {
+  const whole = text.replace(/&(amp|lt|gt|quot|apos|nbsp|#39);/g, (all, name: string) => ENTITIES[name] ?? all);
+  if (whole.length <= NODE) return whole;
+  const parts: string[] = [];
+  for (let at = 0; at < whole.length; ) {
+    let end = at + NODE;
+    // The two halves of a letter beyond the basic plane stay together.
+    if (/[\ud800-\udbff]/.test(whole[end - 1] ?? "")) end += 1;
+    parts.push(whole.slice(at, end));
+    at = end;
+  }
+  return parts;
 }

@@ -28,7 +28,7 @@ export function McpEditor({
   return (
     <section class="mcp" aria-label={label}>
       <div class="section-head">
-        <h3>{label}</h3>
+        <h2>{label}</h2>
         <button type="button" class="button button-small" onClick={() => onChange([...servers, onAdd()])}>
           <Icon of={Plus} size={15} />
           Add a server

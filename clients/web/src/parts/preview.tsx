@@ -145,7 +145,7 @@ function TableView({ text }: { text: string }) {
       <p class="small dim preview-facts">
         {table.more ? `The first ${count(table.rows.length)} rows` : `${count(table.rows.length)} rows`}, {count(table.header.length)} columns
       </p>
-      <div class="table-scroll data" tabIndex={0} role="region" aria-label="Table">
+      <div class="table-scroll data" tabIndex={0} role="group" aria-label="Table">
         <table>
           <thead>
             <tr>
@@ -185,7 +185,7 @@ function TextView({ text, name }: { text: string; name: string }) {
           <CopyButton text={text} what={name} />
         </span>
       </p>
-      <div class="text-view" tabIndex={0} role="region" aria-label={`Text of ${name}`}>
+      <div class="text-view" tabIndex={0} role="group" aria-label={`Text of ${name}`}>
         <pre class="line-numbers" aria-hidden="true">
           {shown.map((_line, at) => at + 1).join("\n")}
         </pre>

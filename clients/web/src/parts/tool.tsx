@@ -136,7 +136,7 @@ function Output({
     if (follow && element.current) element.current.scrollTop = element.current.scrollHeight;
   }, [text, follow]);
   return (
-    <pre ref={element} class={command ? "output output-command" : "output"} tabIndex={0} role="region" aria-label={label}>
+    <pre ref={element} class={command ? "output output-command" : "output"} tabIndex={0} role="group" aria-label={label}>
       {text === "" ? <span class="dim">{placeholder}</span> : text}
     </pre>
   );

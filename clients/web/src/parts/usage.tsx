@@ -56,7 +56,7 @@ export function UsageReport() {
       {!value && !refused && <Spinner label="Loading usage" />}
       {value && groups.length === 0 && <p class="dim">Nothing was used in this time.</p>}
       {groups.length > 0 && (
-        <div class="table-scroll data" tabIndex={0} role="region" aria-label={`Usage by ${by.value}`}>
+        <div class="table-scroll data" tabIndex={0} role="group" aria-label={`Usage by ${by.value}`}>
           <table>
             <thead>
               <tr>

@@ -88,7 +88,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       type="button"
                       class="button button-small"
                       disabled={busy.value}
-                      aria-label={`Make ${version.versionName} current`}
+                      aria-label={`Make current: ${version.versionName}`}
                       onClick={() => void act(() => runyard().agents.activateVersion(agent.agentId, version.versionId), `${version.versionName} is current`)}
                     >
                       Make current

@@ -51,7 +51,7 @@ export function Account() {
           </section>
           <section aria-labelledby="models">
             <h2 id="models">Models</h2>
-            <div class="table-scroll data" tabIndex={0} role="region" aria-label="Models">
+            <div class="table-scroll data" tabIndex={0} role="group" aria-label="Models">
               <table>
                 <thead>
                   <tr>

@@ -105,7 +105,7 @@ function Card({ run }: { run: RunRecord }) {
         </h2>
         {run.createdAt && <time class="small dim numbers">{dayAndTime(run.createdAt)}</time>}
       </header>
-      <div ref={place} class="board-steps" tabIndex={0} role="region" aria-label={`Last steps of ${name}`}>
+      <div ref={place} class="board-steps" tabIndex={0} role="group" aria-label={`Last steps of ${name}`}>
         {view.steps.length > LAST_STEPS && <p class="small dim">{view.steps.length - LAST_STEPS} earlier steps</p>}
         <RunTrack view={view.steps.length > LAST_STEPS ? { ...view, steps: view.steps.slice(-LAST_STEPS) } : view} />
         <Failure view={view} />

@@ -101,11 +101,18 @@ function FilesFollow({ sandboxId }: { sandboxId: string }) {
   return null;
 }
 
-// The workspace of a new thread is made in the background: look again when something has happened.
+/** How often it is looked whether a workspace is there, in milliseconds. */
+const LOOK_AGAIN = 1_500;
+
+// The workspace of a new thread is made in the background.
 function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean }) {
-  useSignalEffect(() => {
-    if (changes.value > 0 && waiting) void loadThread(threadId);
-  });
+  useEffect(() => {
+    if (!waiting) return;
+    const timer = setInterval(() => {
+      if (!document.hidden) void loadThread(threadId);
+    }, LOOK_AGAIN);
+    return () => clearInterval(timer);
+  }, [threadId, waiting]);
   return <p class="dim small files-none">{waiting ? "The workspace is being made." : "This thread has no files."}</p>;
 }
 
@@ -269,8 +276,12 @@ function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: stri
     const toEnd = () => {
       if (atEnd.current) element.scrollTop = element.scrollHeight;
     };
+    let before = element.scrollTop;
+    // What grows below moves the end away; only a movement upwards is the reader's.
     const onScroll = () => {
-      atEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < 80;
+      if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
+      else if (element.scrollTop < before - 1) atEnd.current = false;
+      before = element.scrollTop;
     };
     const observer = new ResizeObserver(toEnd);
     const watchChildren = new MutationObserver(() => {
