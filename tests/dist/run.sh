@@ -59,7 +59,7 @@ for script in postinst prerm postrm; do
 done
 if command -v systemd-analyze >/dev/null 2>&1; then
     sed "s|/usr/bin/runyard|$root/usr/bin/runyard|" "$root/lib/systemd/system/runyard.service" >"$work/runyard.service"
-    systemd-analyze verify "$work/runyard.service"
+    systemd-analyze verify --man=no "$work/runyard.service"
 fi
 
 echo "── the program, as an unprivileged user"

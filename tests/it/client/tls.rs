@@ -43,7 +43,9 @@ async fn door(server: SocketAddr) -> u16 {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
                 // A client that does not trust us goes away here.
-                let Ok(mut near) = acceptor.accept(near).await else { return };
+                let Ok(mut near) = acceptor.accept(near).await else {
+                    return;
+                };
                 let mut far = TcpStream::connect(server).await.unwrap();
                 let _ = copy_bidirectional(&mut near, &mut far).await;
             });
