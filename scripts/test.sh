@@ -42,5 +42,9 @@ echo "── clients in other languages"
 cargo build --locked --bin runyard
 tests/clients/run.sh
 
+echo "── a release, packed and tried"
+target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+RUNYARD_BIN=$target/debug/runyard tests/dist/run.sh
+
 echo
 echo "All tests passed on SQLite and on $postgres, in $((SECONDS - started)) s."

@@ -43,15 +43,30 @@ async fn a_watch_survives_a_line_that_breaks() {
             let run = client.start_run(prompt("count")).await.unwrap();
             let mut watch = client.watch_run(&run.agent_run_id, 0);
             let mut events = Vec::new();
-            // Often enough to hit every phase: connecting, waiting, reading.
-            let mut cutting = tokio::time::interval(Duration::from_millis(70));
+            // Three times after a short while, which hits connecting, waiting and reading; then only when some events have come,
+            // so that a slow machine gets anywhere.
+            let mut pauses = [5, 20, 70].map(Duration::from_millis).into_iter();
+            let mut pause = pauses.next();
+            let mut enough = 0;
             loop {
-                tokio::select! {
-                    _ = cutting.tick() => line.cut(),
-                    event = timeout(PATIENCE, watch.next()) => match event.expect("the next event").unwrap() {
-                        Some(event) => events.push(event),
-                        None => break,
-                    },
+                let waiting = tokio::time::sleep(pause.unwrap_or(PATIENCE));
+                let event = tokio::select! {
+                    () = waiting => None,
+                    event = timeout(PATIENCE, watch.next()) => Some(event.expect("the next event").unwrap()),
+                };
+                match event {
+                    Some(Some(event)) => events.push(event),
+                    Some(None) => break,
+                    None => {
+                        line.cut();
+                        pause = pauses.next();
+                        enough = events.len() + 60;
+                    }
+                }
+                if pause.is_none() && events.len() >= enough {
+                    line.cut();
+                    pauses = [5, 20, 70].map(Duration::from_millis).into_iter();
+                    pause = pauses.next();
                 }
             }
             assert!(line.cuts() >= 3, "the line was in use when it was cut: {}", line.cuts());
