@@ -18,7 +18,7 @@ use secrecy::SecretString;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, Command},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 
 use crate::house::{House, PATIENCE, everywhere, everywhere_with};
@@ -45,28 +45,23 @@ async fn a_watch_survives_a_line_that_breaks() {
             let mut events = Vec::new();
             // Three times after a short while, which hits connecting, waiting and reading; then only when some events have come,
             // so that a slow machine gets anywhere.
-            let mut pauses = [5, 20, 70].map(Duration::from_millis).into_iter();
-            let mut pause = pauses.next();
-            let mut enough = 0;
+            let pauses = [5, 20, 70].map(Duration::from_millis);
+            let mut cuts = 0;
+            let mut seen_at_cut = 0;
+            let mut cut_at = Instant::now() + pauses[0];
             loop {
-                let waiting = tokio::time::sleep(pause.unwrap_or(PATIENCE));
-                let event = tokio::select! {
-                    () = waiting => None,
-                    event = timeout(PATIENCE, watch.next()) => Some(event.expect("the next event").unwrap()),
-                };
-                match event {
-                    Some(Some(event)) => events.push(event),
-                    Some(None) => break,
-                    None => {
+                let has_come_far = cuts % 4 < 3 || events.len() >= seen_at_cut + 60;
+                tokio::select! {
+                    () = sleep_until(cut_at), if has_come_far => {
                         line.cut();
-                        pause = pauses.next();
-                        enough = events.len() + 60;
+                        cuts += 1;
+                        seen_at_cut = events.len();
+                        cut_at = Instant::now() + pauses[cuts % pauses.len()];
                     }
-                }
-                if pause.is_none() && events.len() >= enough {
-                    line.cut();
-                    pauses = [5, 20, 70].map(Duration::from_millis).into_iter();
-                    pause = pauses.next();
+                    event = timeout(PATIENCE, watch.next()) => match event.expect("the next event").unwrap() {
+                        Some(event) => events.push(event),
+                        None => break,
+                    },
                 }
             }
             assert!(line.cuts() >= 3, "the line was in use when it was cut: {}", line.cuts());

@@ -21,7 +21,7 @@ pub async fn analyze(server: &str, token: &str, save_in: &Path) -> Result<String
     while let Some(event) = run.next().await? {
         match event.event {
             Some(Event::MessageDelta(delta)) => answer.push_str(&delta.text),
-            Some(Event::ToolCall(call)) => answer.push_str(&format!("\n[{}]\n", call.name)),
+            Some(Event::ToolCall(call)) => answer.extend(["\n[", &call.name, "]\n"]),
             _ => {}
         }
     }
