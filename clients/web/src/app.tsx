@@ -1,11 +1,12 @@
 // The frame around every screen: navigation, threads at hand, the palette, what screen readers are told.
-import { Bot, Command, LogOut, MessagesSquare, Monitor, Moon, Plus, Rows3, Sun, UserRound } from "lucide";
+import { BookOpen, Bot, Command, LogOut, MessagesSquare, Monitor, Moon, Plus, Rows3, Sun, UserRound } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { RefusalNote, Spinner } from "./parts/basic";
 import { Brand } from "./parts/brand";
+import { Guard } from "./parts/guard";
 import { Icon } from "./parts/icon";
 import { isApple, listenToKeys } from "./parts/keys";
 import { Palette } from "./parts/palette";
@@ -74,7 +75,9 @@ function Frame() {
       </a>
       <Side where={where} onPalette={() => (palette.value = true)} />
       <main id="main" ref={main} tabIndex={-1}>
-        <Screen where={where} />
+        <Guard at={JSON.stringify(where)}>
+          <Screen where={where} />
+        </Guard>
       </main>
       <Tabs where={where} />
       {palette.value && <Palette onClose={() => (palette.value = false)} />}
@@ -195,7 +198,10 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
         )}
         <div class="side-tools">
           <ThemeSwitch />
-          <button type="button" class="button-icon push" aria-label="Sign out" title="Sign out" onClick={() => signOut()}>
+          <a class="button-icon side-docs" href="/docs" aria-label="API reference" title="API reference">
+            <Icon of={BookOpen} size={17} />
+          </a>
+          <button type="button" class="button-icon" aria-label="Sign out" title="Sign out" onClick={() => signOut()}>
             <Icon of={LogOut} size={17} />
           </button>
         </div>

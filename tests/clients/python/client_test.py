@@ -5,6 +5,8 @@ import io
 import os
 import pathlib
 import socket
+import ssl
+import subprocess
 import tempfile
 import threading
 import time
@@ -190,6 +192,52 @@ class ClientTest(unittest.TestCase):
                 client.with_timeout(0.1).agents.list()
         self.assertGreater(raised.exception.retry_after, 0)
 
+    def test_over_tls(self):
+        with tempfile.TemporaryDirectory() as folder:
+            key, certificate = os.path.join(folder, "key.pem"), os.path.join(folder, "certificate.pem")
+            command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+            command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+            subprocess.run(command, check=True, capture_output=True)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            context.set_alpn_protocols(["h2"])
+            trusted = pathlib.Path(certificate).read_bytes()
+
+        async def pass_on(reader, writer):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+
+        connections = set()
+
+        async def between(reader, writer):
+            """Takes TLS off, as a proxy before the server does."""
+            connections.add(asyncio.current_task())
+            inside_reader, inside_writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+            ways = [asyncio.create_task(pass_on(*way)) for way in ((reader, inside_writer), (inside_reader, writer))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            inside_writer.close()
+            writer.close()
+
+        async def both():
+            async with await asyncio.start_server(between, "127.0.0.1", 0, ssl=context) as proxy:
+                url = f"https://localhost:{proxy.sockets[0].getsockname()[1]}"
+                token = self.server.caller()
+                async with AsyncRunyard(url, token, root_certificates=trusted) as client:
+                    run = await client.agents.run(prompt="say: Secure.")
+                    self.assertEqual(await run.text(timeout=30), "Secure.")
+                async with AsyncRunyard(url, token, timeout=2) as stranger:
+                    with self.assertRaises(runyard.RunyardError) as raised:
+                        await stranger.agents.list()
+                    self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
+                self.assertGreater(len(connections), 0)
+                await asyncio.wait(connections, timeout=10)
+
+        asyncio.run(both())
+
     def test_many_runs_with_asyncio(self):
         async def one(client, number):
             run = await client.agents.run(prompt=f"say: I am {number}.")
@@ -250,6 +298,7 @@ class ClientTest(unittest.TestCase):
 
     def test_it_is_the_wheel_that_is_tested(self):
         self.assertIn("site-packages", runyard.__file__)
+        self.assertEqual(runyard.__version__, metadata.version("runyard"))
         self.assertTrue(resources.files("runyard").joinpath("py.typed").is_file())
         needed = " ".join(metadata.requires("runyard"))
         for name in ("grpcio", "protobuf", "googleapis-common-protos"):
@@ -266,7 +315,8 @@ class AwayTest(unittest.TestCase):
     def setUp(self):
         self.model = Model()
         self.addCleanup(self.model.close)
-        self.server = Server(self.model)
+        # What a dead worker held is free again after this time.
+        self.server = Server(self.model, configuration="[worker]\nlease_seconds = 3\n")
         self.addCleanup(self.server.close)
 
     def crash(self):
@@ -315,6 +365,44 @@ class AwayTest(unittest.TestCase):
             back.join()
             self.assertEqual(run.text(), "Here.")
             self.assertEqual([one.id for one in client.runs.list()], [run.id])
+
+    def test_files_go_on_where_they_were(self):
+        content = os.urandom(8_000_000)
+        test = self
+
+        class Breaking(io.BytesIO):
+            """A file during whose reading the server dies, once."""
+
+            crash = None
+
+            def read(self, size=-1):
+                if self.crash is None and self.tell() > 3_000_000:
+                    Breaking.crash = threading.Thread(target=test.crash)
+                    self.crash.start()
+                    time.sleep(0.3)
+                return super().read(size)
+
+        with Runyard(self.server.url, self.server.caller()) as client:
+            run = client.agents.run(prompt="say: Kept.", files=[Breaking(content)])
+            Breaking.crash.join()
+            run.wait(check=True)
+            (file,) = run.files("")
+            received = bytearray()
+            crash = None
+            for piece in file.pieces():
+                received += piece
+                if crash is None and len(received) > 1_000_000:
+                    crash = threading.Thread(target=self.crash)
+                    crash.start()
+                    crash.join()
+            self.assertEqual(received, content)
+            pieces = file.pieces()
+            next(pieces)
+            client.sandboxes.write(run.sandbox_id, file.path, ("other", b"another content"))
+            self.server.kill()
+            self.server.start()
+            with self.assertRaises(runyard.ConflictError):
+                list(pieces)
 
     def test_patience_ends(self):
         with Runyard(self.server.url, self.server.caller(), timeout=1, reconnect_for=1) as client:

@@ -12,6 +12,7 @@ from runyard import events, models
 from runyard._async.client import AsyncRunyard
 from runyard._async.files import AsyncRemoteFile
 from runyard._async.run import AsyncRun
+from runyard._options import VERSION
 from runyard._sync.client import Runyard
 from runyard._sync.files import RemoteFile
 from runyard._sync.run import Run
@@ -36,6 +37,8 @@ from runyard.errors import (
     UnavailableError,
     UnimplementedError,
 )
+
+__version__ = VERSION
 
 __all__ = [
     "AsyncRemoteFile",
@@ -63,6 +66,7 @@ __all__ = [
     "TooLargeError",
     "UnavailableError",
     "UnimplementedError",
+    "__version__",
     "events",
     "models",
 ]

@@ -5,13 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from importlib import metadata
 from urllib.parse import urlsplit
 
 Token = str | Callable[[], str]
 
 DEFAULT_URL = "http://127.0.0.1:8080"
 
-CHANNEL_OPTIONS: list[tuple[str, int]] = [
+VERSION = metadata.version("runyard")
+
+CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
+    # So that the server's operator sees who calls.
+    ("grpc.primary_user_agent", f"runyard-python/{VERSION}"),
     # Messages of a thread can be long; one call's arguments alone may have some megabytes.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
     # When to try again is decided in `_retry`; the channel itself must not add a minute to it.

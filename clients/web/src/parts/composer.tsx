@@ -141,6 +141,11 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
       {refused.value && (
         <RefusalNote explained={refused.value} onAgain={() => void start()} onClose={() => (refused.value = null)} />
       )}
+      {!refused.value && account.value && account.value.credits <= 0 && (
+        <Note kind="warning">
+          No credits are left: a new run is refused. <a href="#/account">See the account</a>
+        </Note>
+      )}
       {!refused.value && full.value && !busy && <SlotsNote />}
       <div class="composer-box">
         <textarea

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -26,16 +27,19 @@ class AsyncLine:
     def __init__(self, options: Options) -> None:
         self.options = options
         self.channel: grpc.aio.Channel | None = None
+        self.opening = threading.Lock()
 
     def open(self) -> grpc.aio.Channel:
-        if self.channel is None:
-            options = self.options
-            if options.is_secure:
-                credentials = grpc.ssl_channel_credentials(options.root_certificates)
-                self.channel = grpc.aio.secure_channel(options.address, credentials, options=CHANNEL_OPTIONS)
-            else:
-                self.channel = grpc.aio.insecure_channel(options.address, options=CHANNEL_OPTIONS)
-        return self.channel
+        # Threads may share a client; they share its channel, too.
+        with self.opening:
+            if self.channel is None:
+                options = self.options
+                if options.is_secure:
+                    credentials = grpc.ssl_channel_credentials(options.root_certificates)
+                    self.channel = grpc.aio.secure_channel(options.address, credentials, options=CHANNEL_OPTIONS)
+                else:
+                    self.channel = grpc.aio.insecure_channel(options.address, options=CHANNEL_OPTIONS)
+            return self.channel
 
     async def close(self) -> None:
         if self.channel is not None:
