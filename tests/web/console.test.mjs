@@ -311,6 +311,75 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
   });
 });
 
+test("what a model says and makes is never part of the page", LIMIT, async () => {
+  const { token } = await account(scripted);
+  const svg =
+    "<svg xmlns='http://www.w3.org/2000/svg' width='200' height='100'><script>document.title='taken'</script>" +
+    "<rect width='200' height='100' fill='teal' onclick='alert(1)'/><image href='http://127.0.0.1:9/pixel.png'/></svg>";
+  const said = [
+    "<img src=http://127.0.0.1:9/x.png onerror=document.title='taken'>",
+    "<script>document.title='taken'</script>",
+    "[a link](javascript:document.title='taken') and [another](http://127.0.0.1:9/there)",
+    "![a picture](http://127.0.0.1:9/picture.png)",
+  ];
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    await visited.start(`write: output/evil.svg | ${svg}\nsay: ${said.join("\\n\\n")}`);
+    await visited.run("completed").waitFor();
+    const picture = page.getByRole("region", { name: "Made in this run" }).getByRole("img").first();
+    await picture.waitFor();
+    assert.ok(await picture.evaluate((image) => image.decode().then(() => image.naturalWidth)) >= 200, "the drawing is shown");
+    const steps = page.getByRole("list", { name: "Steps of the run" });
+    assert.match(await steps.innerText(), /<img src=http/, "HTML is shown as text");
+    const found = await page.evaluate(() => ({
+      images: [...document.images].map((image) => image.src).filter((source) => !/^(blob|data):/.test(source)),
+      scripts: [...document.scripts].filter((script) => !script.src).length,
+      links: [...document.links].map((link) => link.href).filter((href) => href.startsWith("javascript:")),
+      title: document.title,
+    }));
+    assert.deepEqual([found.images, found.scripts, found.links], [[], 0, []]);
+    assert.notEqual(found.title, "taken");
+    await visited.screenshot("untrusted");
+  });
+});
+
+test("an API key is shown once, opens what it may, and is revoked", LIMIT, async () => {
+  const { token, client } = await account(demo);
+  await visit(demo, async (visited, page) => {
+    await visited.signIn(token, "#/account");
+    await page.getByRole("button", { name: "New key" }).click();
+    await page.getByRole("textbox", { name: "Name" }).fill("Nightly");
+    await visited.audit("a dialog");
+    await page.getByRole("button", { name: "Create key" }).click();
+    const secret = await page.getByRole("textbox", { name: "The key" }).inputValue();
+    await visited.screenshot("api-key");
+    await page.keyboard.press("Escape");
+    await page.getByRole("textbox", { name: "The key" }).waitFor({ state: "detached" });
+    assert.ok(!(await page.content()).includes(secret), "it is not shown again");
+    const program = new Runyard({ baseUrl: demo.url, token: secret });
+    assert.equal((await program.account.state()).accountId, (await client.account.state()).accountId);
+    await page.getByRole("button", { name: "Revoke Nightly" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke", exact: true }).click();
+    await page.getByRole("button", { name: "Revoke Nightly" }).waitFor({ state: "detached" });
+    await assert.rejects(program.account.state(), { kind: "unauthenticated" });
+  });
+});
+
+test("a busy thread lets a run wait its turn, or interrupts", LIMIT, async () => {
+  const { token, client } = await account(scripted, { tier: "pro" });
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    await visited.start("sleep: 120");
+    await visited.run("running").getByText("Waiting.").waitFor();
+    await page.getByRole("combobox", { name: "While a run is at work" }).selectOption({ label: "Interrupt the running one" });
+    await visited.start("say: I am first now.");
+    await visited.run("stopped").waitFor();
+    await visited.run("completed").getByText("I am first now.").waitFor();
+  });
+  const states = (await client.runs.list().all()).map((run) => run.status);
+  assert.deepEqual(states, ["completed", "stopped"]);
+});
+
 test("on a phone the main job works, and nothing is wider than the screen", LIMIT, async () => {
   const { token } = await account(demo);
   await visit(

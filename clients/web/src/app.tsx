@@ -16,7 +16,7 @@ import { SignIn } from "./screens/sign_in";
 import { ThreadScreen } from "./screens/thread";
 import { Threads } from "./screens/threads";
 import { signOut, token } from "./session";
-import { account } from "./stores/account";
+import { account, isUnlimited } from "./stores/account";
 import { active, runningThreads, useActive } from "./stores/active";
 import { announcement } from "./stores/announce";
 import { forgetRuns } from "./stores/live";
@@ -192,8 +192,14 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
         {account.state.value.refused && !account.value && <RefusalNote explained={account.state.value.refused} />}
         {account.value && (
           <a class="side-plan" href="#/account">
-            <span>{account.value.tierName}</span>
-            <span class="numbers">{credits(account.value.credits)} credits</span>
+            {isUnlimited(account.value) ? (
+              <span>No limits</span>
+            ) : (
+              <>
+                <span>{account.value.tierName}</span>
+                <span class="numbers">{credits(account.value.credits)} credits</span>
+              </>
+            )}
           </a>
         )}
         <div class="side-tools">
