@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web bench release clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web bench release dist test-dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ bench: ## Measure (a release build, then some ten minutes; QUICK=1 for two)
 
 release: ## Build the program for use
 	cargo build --locked --release --bin runyard
+
+dist: ## Make a release: a tarball and a Debian package, in target/dist
+	@scripts/dist.sh
+
+test-dist: ## Make a release and try it (RUNYARD_BIN=… packs a program that is there)
+	@tests/dist/run.sh
 
 clean: ## Remove what was built, and nothing else
 	cargo clean

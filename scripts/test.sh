@@ -46,5 +46,9 @@ tests/clients/run.sh
 echo "── the console in Chromium"
 scripts/web.sh
 
+echo "── a release, packed and tried"
+target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+RUNYARD_BIN=$target/debug/runyard tests/dist/run.sh
+
 echo
 echo "All tests passed on SQLite and on $postgres, in $((SECONDS - started)) s."

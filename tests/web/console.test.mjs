@@ -13,7 +13,7 @@ import { Site } from "./site.mjs";
 
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
 const TASK = "Analyze data.csv and create visualizations";
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 120_000 };
 /** The most JavaScript that the first page may bring, compressed. */
 const FIRST_PAGE_BYTES = 200 * 1024;
 /** The longest that a page may be deaf while a run streams. */
@@ -44,7 +44,7 @@ async function visit(server, doing, { expected, ...options } = {}) {
   try {
     await doing(visited, visited.page);
   } catch (error) {
-    await visited.screenshot("failed").catch(() => {});
+    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
     await visited.context.close();
     throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
   }
@@ -173,13 +173,18 @@ test("text is shown as it comes", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    await visited.start("slow: 60 40\nbash: echo from the tool; sleep 0.2\nsay: **All** done.");
+    // Every state of the page is looked at, however slow the machine: what was there, and not what is there when asked.
+    await page.evaluate(() => {
+      window.counts = new Set();
+      const look = () => window.counts.add(document.body.innerText.match(/word-\d+/g)?.length ?? 0);
+      new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+    });
+    await visited.start("slow: 80 40\nbash: echo from the tool; sleep 0.2\nsay: **All** done.");
     const steps = page.getByRole("list", { name: "Steps of the run" });
-    await steps.getByText("word-3").waitFor();
-    assert.ok(!(await steps.innerText()).includes("word-59"), "the end is not there yet");
-    await visited.run("running").waitFor();
-    await steps.getByText("word-59").waitFor();
+    await steps.getByText("word-79").waitFor();
     await visited.run("completed").waitFor();
+    const counts = await page.evaluate(() => [...window.counts]);
+    assert.ok(counts.filter((count) => count > 0 && count < 80).length >= 5, `words that were shown: ${counts}`);
     assert.equal(await steps.locator("strong", { hasText: "All" }).count(), 1, "markdown is drawn");
     assert.match(await steps.innerText(), /bash/);
   });
@@ -248,7 +253,7 @@ test("many runs are watched side by side over one stream", LIMIT, async () => {
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     await Promise.all(
-      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 80 50\nsay: Run ${number} is done.` })),
+      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 60 150\nsay: Run ${number} is done.` })),
     );
     await page.getByRole("navigation", { name: "Main" }).first().getByRole("link", { name: "Runs" }).click();
     const cards = page.getByRole("article");
@@ -309,6 +314,75 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     assert.ok((await visited.longestTask(start)) >= 590);
     assert.ok(work >= 50, `${work} ms of work`);
   });
+});
+
+test("what a model says and makes is never part of the page", LIMIT, async () => {
+  const { token } = await account(scripted);
+  const svg =
+    "<svg xmlns='http://www.w3.org/2000/svg' width='200' height='100'><script>document.title='taken'</script>" +
+    "<rect width='200' height='100' fill='teal' onclick='alert(1)'/><image href='http://127.0.0.1:9/pixel.png'/></svg>";
+  const said = [
+    "<img src=http://127.0.0.1:9/x.png onerror=document.title='taken'>",
+    "<script>document.title='taken'</script>",
+    "[a link](javascript:document.title='taken') and [another](http://127.0.0.1:9/there)",
+    "![a picture](http://127.0.0.1:9/picture.png)",
+  ];
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    await visited.start(`write: output/evil.svg | ${svg}\nsay: ${said.join("\\n\\n")}`);
+    await visited.run("completed").waitFor();
+    const picture = page.getByRole("region", { name: "Made in this run" }).getByRole("img").first();
+    await picture.waitFor();
+    assert.ok(await picture.evaluate((image) => image.decode().then(() => image.naturalWidth)) >= 200, "the drawing is shown");
+    const steps = page.getByRole("list", { name: "Steps of the run" });
+    assert.match(await steps.innerText(), /<img src=http/, "HTML is shown as text");
+    const found = await page.evaluate(() => ({
+      images: [...document.images].map((image) => image.src).filter((source) => !/^(blob|data):/.test(source)),
+      scripts: [...document.scripts].filter((script) => !script.src).length,
+      links: [...document.links].map((link) => link.href).filter((href) => href.startsWith("javascript:")),
+      title: document.title,
+    }));
+    assert.deepEqual([found.images, found.scripts, found.links], [[], 0, []]);
+    assert.notEqual(found.title, "taken");
+    await visited.screenshot("untrusted");
+  });
+});
+
+test("an API key is shown once, opens what it may, and is revoked", LIMIT, async () => {
+  const { token, client } = await account(demo);
+  await visit(demo, async (visited, page) => {
+    await visited.signIn(token, "#/account");
+    await page.getByRole("button", { name: "New key" }).click();
+    await page.getByRole("textbox", { name: "Name" }).fill("Nightly");
+    await visited.audit("a dialog");
+    await page.getByRole("button", { name: "Create key" }).click();
+    const secret = await page.getByRole("textbox", { name: "The key" }).inputValue();
+    await visited.screenshot("api-key");
+    await page.keyboard.press("Escape");
+    await page.getByRole("textbox", { name: "The key" }).waitFor({ state: "detached" });
+    assert.ok(!(await page.content()).includes(secret), "it is not shown again");
+    const program = new Runyard({ baseUrl: demo.url, token: secret });
+    assert.equal((await program.account.state()).accountId, (await client.account.state()).accountId);
+    await page.getByRole("button", { name: "Revoke Nightly" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke", exact: true }).click();
+    await page.getByRole("button", { name: "Revoke Nightly" }).waitFor({ state: "detached" });
+    await assert.rejects(program.account.state(), { kind: "unauthenticated" });
+  });
+});
+
+test("a busy thread lets a run wait its turn, or interrupts", LIMIT, async () => {
+  const { token, client } = await account(scripted, { tier: "pro" });
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    await visited.start("sleep: 120");
+    await visited.run("running").getByText("Waiting.").waitFor();
+    await page.getByRole("combobox", { name: "While a run is at work" }).selectOption({ label: "Interrupt the running one" });
+    await visited.start("say: I am first now.");
+    await visited.run("stopped").waitFor();
+    await visited.run("completed").getByText("I am first now.").waitFor();
+  });
+  const states = (await client.runs.list().all()).map((run) => run.status);
+  assert.deepEqual(states, ["completed", "stopped"]);
 });
 
 test("on a phone the main job works, and nothing is wider than the screen", LIMIT, async () => {

@@ -192,6 +192,34 @@ class ClientTest(unittest.TestCase):
                 client.with_timeout(0.1).agents.list()
         self.assertGreater(raised.exception.retry_after, 0)
 
+    def test_a_run_from_start_to_files_with_asyncio(self):
+        async def job(folder):
+            async with AsyncRunyard(self.server.url, self.server.caller()) as client:
+                shown = io.StringIO()
+                with open(CSV, "rb") as data:
+                    run = await client.agents.run(
+                        prompt="bash: mkdir -p output; wc -l < data.csv > output/lines.txt\nsay: Counted.", files=[data]
+                    )
+                self.assertEqual((await run.show(shown)).status, "completed")
+                self.assertIn("Counted.\ncompleted (2 model calls", shown.getvalue())
+                self.assertEqual((await run.messages())[-1].content, "Counted.")
+                (file,) = await run.files()
+                path = await file.save(folder)
+                self.assertEqual(pathlib.Path(path).read_bytes(), await file.read())
+                self.assertEqual((await run.wait(check=True)).usage.steps, 2)
+
+                slow = await client.agents.run(prompt="sleep: 100")
+                with self.assertRaises(TimeoutError):
+                    await slow.wait(timeout=0.3)
+                with self.assertRaises(asyncio.TimeoutError):
+                    await asyncio.wait_for(slow.text(), 0.3)
+                self.assertEqual([one.id for one in await client.agents.list_active()], [slow.id])
+                await slow.stop()
+                self.assertEqual((await slow.wait(timeout=30)).status, "stopped")
+
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(job(folder))
+
     def test_over_tls(self):
         with tempfile.TemporaryDirectory() as folder:
             key, certificate = os.path.join(folder, "key.pem"), os.path.join(folder, "certificate.pem")
@@ -234,7 +262,11 @@ class ClientTest(unittest.TestCase):
                         await stranger.agents.list()
                     self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
                 self.assertGreater(len(connections), 0)
-                await asyncio.wait(connections, timeout=10)
+                proxy.close()
+                # A connection that was just made may still be on its way here.
+                await asyncio.sleep(0.1)
+                while waiting := [task for task in connections if not task.done()]:
+                    await asyncio.wait_for(asyncio.wait(waiting), timeout=10)
 
         asyncio.run(both())
 
