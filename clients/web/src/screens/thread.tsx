@@ -19,7 +19,7 @@ import { changes, followAgain, givenUp, isAway, useRun } from "../stores/live";
 import { type Turn, loadThread, turns, whole } from "../stores/thread";
 import { loadThreads } from "../stores/threads";
 import { trouble } from "../trouble";
-import { ago, dayAndTime } from "../view/format";
+import { dayAndTime } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { hasEnded } from "../view/run";
 
@@ -457,9 +457,4 @@ function Made({ run, sandboxId, since, onFile }: { run: RunRecord; sandboxId: st
       )}
     </section>
   );
-}
-
-/** How long ago something was, for lists. */
-export function Ago({ at, now }: { at: Date | undefined; now: number }) {
-  return at ? <time dateTime={at.toISOString()}>{ago(at, now)}</time> : null;
 }
