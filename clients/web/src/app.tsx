@@ -10,7 +10,7 @@ import { Guard } from "./parts/guard";
 import { Icon } from "./parts/icon";
 import { isApple, listenToKeys } from "./parts/keys";
 import { Palette } from "./parts/palette";
-import { type Place, place } from "./router";
+import { type Place, go, place } from "./router";
 import { Home } from "./screens/home";
 import { SignIn } from "./screens/sign_in";
 import { ThreadScreen } from "./screens/thread";
@@ -20,6 +20,7 @@ import { account, isUnlimited } from "./stores/account";
 import { active, runningThreads, useActive } from "./stores/active";
 import { announcement } from "./stores/announce";
 import { forgetRuns } from "./stores/live";
+import { forgetLoaded } from "./stores/loaded";
 import { type Theme, choose, theme } from "./stores/theme";
 import { loadThreads, threads } from "./stores/threads";
 import { credits } from "./view/format";
@@ -33,7 +34,9 @@ const Account = lazy(() => import("./screens/account").then((module) => module.A
 export function App() {
   const signedIn = token.value !== null;
   useEffect(() => {
-    if (!signedIn) forgetRuns();
+    if (signedIn) return;
+    forgetRuns();
+    forgetLoaded();
   }, [signedIn]);
   return (
     <>
@@ -207,13 +210,18 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
           <a class="button-icon side-docs" href="/docs" aria-label="API reference" title="API reference">
             <Icon of={BookOpen} size={17} />
           </a>
-          <button type="button" class="button-icon" aria-label="Sign out" title="Sign out" onClick={() => signOut()}>
+          <button type="button" class="button-icon" aria-label="Sign out" title="Sign out" onClick={leave}>
             <Icon of={LogOut} size={17} />
           </button>
         </div>
       </div>
     </header>
   );
+}
+
+function leave(): void {
+  signOut();
+  go("/");
 }
 
 const THEMES: { value: Theme; label: string; icon: IconNode }[] = [

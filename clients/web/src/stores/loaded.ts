@@ -10,10 +10,23 @@ export interface Loaded<T> {
   loading: boolean;
 }
 
+// Everything that was loaded belongs to who is signed in. Stores are made once, so that this does not grow.
+const all: Loadable<unknown>[] = [];
+
+/** Forgets everything that was loaded, when somebody signs out. */
+export function forgetLoaded(): void {
+  for (const loadable of all) loadable.clear();
+}
+
 /** A value that can be loaded. Only the last of several loads counts. */
 export class Loadable<T> {
   readonly state: Signal<Loaded<T>> = signal({ value: null, refused: null, loading: false });
   #turn = 0;
+
+  /** Made once for each thing that is loaded, at the top of a module. */
+  constructor() {
+    all.push(this as Loadable<unknown>);
+  }
 
   /** Loads the value. */
   async load(ask: () => Promise<T>): Promise<void> {
