@@ -11,6 +11,7 @@ mod client;
 mod command_line;
 mod docs;
 mod engine;
+mod fuzz;
 mod house;
 mod json;
 mod llm;
