@@ -24,13 +24,15 @@ fi
 cp Cargo.lock fuzz/Cargo.lock
 echo "── building the targets"
 cargo fuzz build --sanitizer none
+host=$(rustc -vV | sed -n 's/^host: //p')
 for target in $(cargo fuzz list); do
     echo "── $target, $seconds s"
-    mkdir -p "fuzz/corpus/$target"
+    mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
     log=$(mktemp)
     # libFuzzer tells a lot; what counts is its last line, or why it stopped.
-    if cargo fuzz run --sanitizer none "$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -- \
-        -max_total_time="$seconds" -max_len=8192 -timeout=5 -rss_limit_mb=2048 >"$log" 2>&1; then
+    if "$CARGO_TARGET_DIR/$host/release/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" \
+        -artifact_prefix="fuzz/artifacts/$target/" -max_total_time="$seconds" -max_len=8192 -timeout=5 \
+        -rss_limit_mb=2048 >"$log" 2>&1; then
         tail -n 1 "$log"
     else
         tail -n 60 "$log"

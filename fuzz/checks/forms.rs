@@ -67,10 +67,19 @@ impl FormFiles for Store {
     }
 }
 
-static POOL: LazyLock<(DescriptorPool, Arc<Codec>)> = LazyLock::new(|| {
+/// One door for all checks, and what it has seen since it was last asked.
+static DOOR: LazyLock<(Transcoder, Store)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let codec = Arc::new(Codec::new(&pool));
-    (pool, codec)
+    let options = Options {
+        max_body_bytes: MAX_TEXT,
+        max_form_bytes: 256 * 1024,
+        heartbeat: Duration::from_secs(10),
+        body_idle: Duration::from_secs(1),
+    };
+    let store = Store::default();
+    let files: Arc<dyn FormFiles> = Arc::new(store.clone());
+    (Transcoder::new(&pool, codec, options, Some(files)).unwrap(), store)
 });
 
 static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
@@ -146,15 +155,8 @@ fn well_made(parts: &[u8]) {
 
 /// Sends a body to a service that finds nothing: the status, the answer's text, and what was seen meanwhile.
 fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
-    let store = Store::default();
-    let options = Options {
-        max_body_bytes: MAX_TEXT,
-        max_form_bytes: 256 * 1024,
-        heartbeat: Duration::from_secs(10),
-        body_idle: Duration::from_secs(1),
-    };
-    let (pool, codec) = &*POOL;
-    let transcoder = Transcoder::new(pool, Arc::clone(codec), options, Some(Arc::new(store.clone()))).unwrap();
+    let (transcoder, store) = &*DOOR;
+    *store.0.lock().unwrap() = Seen::default();
     let pieces: Vec<Result<Bytes, Infallible>> = body
         .chunks(size)
         .map(|piece| Ok(Bytes::copy_from_slice(piece)))
