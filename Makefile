@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve test unit clients lint fmt docs test-api bench release clean
+.PHONY: help demo serve console test unit clients lint fmt docs test-api test-web bench release clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,9 @@ serve: ## Build and start a server with the defaults
 	@scripts/install.sh cc build-essential && scripts/install.sh bwrap bubblewrap
 	cargo run --locked --quiet -- serve
 
+console: ## Build the console and the API reference; the next build of the program takes them inside
+	@scripts/console.sh
+
 test: ## Run everything: lints, tests on SQLite and PostgreSQL, clients in other languages
 	@scripts/test.sh
 
@@ -24,6 +27,10 @@ unit: ## Run the Rust tests on SQLite only
 clients: ## Run the tests with clients in other languages
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
+
+test-web: ## Try the console in real Chromium (three minutes); screenshots are left in target/web
+	cargo build --locked --bin runyard
+	scripts/web.sh
 
 test-api: ## Ask a real server everything that /openapi.json allows, and what it does not (three minutes)
 	cargo build --locked --bin runyard

@@ -9,6 +9,15 @@ scripts/install.sh cc build-essential
 scripts/install.sh bwrap bubblewrap
 scripts/install.sh curl curl
 
+# The console is worth having, but not worth failing for: the program runs without it.
+if ! scripts/console.sh; then
+    echo "The console cannot be built here, see above; the demo goes on without it" >&2
+fi
+console=
+if [ -f clients/web/dist/index.html ]; then
+    console=yes
+fi
+
 echo "Building (the first time takes a few minutes)"
 cargo build --locked --quiet --bin runyard
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
@@ -91,7 +100,11 @@ echo
 if [ -t 1 ] && [ -t 0 ]; then
     trap - EXIT
     cat <<END
-The server stays up. Try it:
+The server stays up.${console:+ The console, signed in:
+
+  $url/#token=$token
+
+Or} try it:
 
   export RUNYARD_SERVER=$url RUNYARD_TOKEN=$token
   $runyard run "What is in this file?" --file examples/data.csv

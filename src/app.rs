@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     events::Hub,
     llm::Models,
-    runs::{Journal, Wake},
+    runs::{Journal, Seats, Wake},
     sandbox::Sandboxes,
 };
 
@@ -44,6 +44,8 @@ pub struct Handles {
     pub journal: Journal,
     /// Tells the worker of new work and of stops.
     pub wake: Wake,
+    /// The worker's free places.
+    pub seats: Seats,
     /// Where tools run.
     pub sandboxes: Sandboxes,
     /// The models that answer.
@@ -69,7 +71,7 @@ impl App {
         let clock = Clock::default();
         let db = Db::open(&config).await?;
         let hub = Hub::default();
-        let journal = Journal::start(db.clone(), hub.clone(), clock.clone());
+        let journal = Journal::start(db.clone(), clock.clone());
         let handles = Handles {
             tiers: config.tier_table(),
             models: config.model_table(),
@@ -78,6 +80,7 @@ impl App {
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
             llm: Models::new(&config, None)?,
             wake: Wake::default(),
+            seats: Seats::default(),
             journal,
             stopping: CancellationToken::new(),
             hub,

@@ -89,6 +89,8 @@ pub struct Auth {
 pub struct Http {
     /// Origins that browsers may call from, exactly; none by default.
     pub cors_origins: Vec<String>,
+    /// A folder with a console to serve, instead of the one in the program.
+    pub console_dir: Option<PathBuf>,
     /// The largest body of a JSON request or gRPC message, in bytes.
     pub max_message_bytes: usize,
     /// The largest multipart body, in bytes.

@@ -136,6 +136,10 @@ pub trait Sink: Send + Sync {
     /// [`Outcome::Abandoned`].
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
 
+    /// Takes what [`Sink::record`] takes, in the same order with it, without waiting for its commit: it is durable with the
+    /// next record, or with the run's end, which the caller records. For the last answer of a run, which nothing follows.
+    fn leave(&self, events: Vec<Recorded>);
+
     /// Asks whether the model may be called with a prompt of about so many tokens; returns the tokens that its answer may
     /// have, which are at most those asked for.
     ///

@@ -9,12 +9,14 @@ pub mod journal;
 pub mod list;
 pub mod remove;
 pub mod reserve;
+pub mod seats;
 pub mod start;
 pub mod stop;
 pub mod table;
 pub mod wake;
 
 pub use journal::{Journal, RunLog};
+pub use seats::Seats;
 pub use start::{IfBusy, NewRun, Started, start};
 pub use table::{Model as Run, Status};
 pub use wake::Wake;

@@ -2,7 +2,7 @@
 //!
 //! Called by `wire::accounts`. Everything is counted anew from the rows, so the answer is exact on the next call.
 
-use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{PaginatorTrait, QueryFilter};
 
 use crate::{
     accounts::{Caller, Scope, of, table as accounts},
@@ -11,10 +11,7 @@ use crate::{
     error::{Error, Result},
     ledger::wallet,
     projects::table::project,
-    runs::{
-        Status,
-        table::{Column, Entity},
-    },
+    runs::table::{Entity, is_unfinished},
     threads::table::thread,
 };
 
@@ -45,10 +42,7 @@ pub async fn load(app: &App, caller: &Caller) -> Result<Standing> {
     Ok(Standing {
         account: account.ok_or_else(|| Error::internal("account", "the caller's account is gone"))?,
         microcredits: wallet::load(app, caller.account_id).await?,
-        runs: of::<Entity>(scope)
-            .filter(Column::Status.eq(Status::Running))
-            .count(db)
-            .await?,
+        runs: of::<Entity>(scope).filter(is_unfinished()).count(db).await?,
         agents: of::<agent::Entity>(scope).count(db).await?,
         threads: of::<thread::Entity>(scope).count(db).await?,
         projects: of::<project::Entity>(scope).count(db).await?,

@@ -19,6 +19,7 @@ mod projects;
 mod range;
 mod runs;
 mod sandboxes;
+pub mod site;
 pub mod stack;
 pub mod status;
 mod structs;

@@ -9,19 +9,28 @@ mod sink;
 
 use std::{
     collections::HashMap,
+    iter,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
 use tokio::{
-    sync::Semaphore,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     time::{MissedTickBehavior, interval, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 
-use crate::{app::App, error::Result, id, runs::claim};
+use crate::{
+    app::App,
+    error::Result,
+    id,
+    runs::{
+        claim::{self, Claimed},
+        seats::Seated,
+    },
+};
 
 /// How long the worker waits for a hint before it looks for work by itself.
 const POLL: Duration = Duration::from_secs(1);
@@ -61,36 +70,37 @@ pub async fn work(app: App, shutdown: CancellationToken) -> Result<()> {
     let (held, tasks) = (Held::default(), TaskTracker::new());
     let ended = CancellationToken::new();
     let renewing = tokio::spawn(renew(app.clone(), worker_id, held.clone(), ended.clone()));
-    let slots = Arc::new(Semaphore::new(app.config.worker.max_runs));
     let lease = Duration::from_secs(app.config.worker.lease_seconds);
+    let slots = Arc::new(Semaphore::new(app.config.worker.max_runs));
+    let arrivals = app.seats.open(worker_id, lease, &slots, app.config.worker.max_runs);
+    let bench = Bench {
+        app: app.clone(),
+        worker_id,
+        held: held.clone(),
+        tasks: tasks.clone(),
+    };
+    let seating = tokio::spawn(seat(bench.clone(), arrivals));
     while !shutdown.is_cancelled() {
-        let free = slots.available_permits().min(CLAIM_AT_ONCE);
-        let claimed = if free == 0 {
+        // Taken before the claim: a start may take a seat meanwhile.
+        let free: Vec<OwnedSemaphorePermit> = iter::from_fn(|| Arc::clone(&slots).try_acquire_owned().ok())
+            .take(CLAIM_AT_ONCE)
+            .collect();
+        let claimed = if free.is_empty() {
             Vec::new()
         } else {
-            claim::claim(&app, worker_id, free, lease)
+            claim::claim(&app, worker_id, free.len(), lease)
                 .await
                 .unwrap_or_else(|fault| {
                     warn!(error = %fault, "could not claim runs");
                     Vec::new()
                 })
         };
-        let more = free > 0 && claimed.len() == free;
-        for claimed in claimed {
-            let Ok(slot) = Arc::clone(&slots).try_acquire_owned() else {
-                break;
-            };
-            let tokens = Tokens::default();
-            let run_id = claimed.run.id;
-            held.with(|runs| runs.insert(run_id, tokens.clone()));
-            let (app, held) = (app.clone(), held.clone());
-            tasks.spawn(async move {
-                drive::drive(&app, worker_id, claimed, tokens).await;
-                held.with(|runs| runs.remove(&run_id));
-                drop(slot);
-                app.wake.run_queued();
-            });
+        let more = !free.is_empty() && claimed.len() == free.len();
+        for (claimed, slot) in claimed.into_iter().zip(free) {
+            bench.begin(claimed, slot);
         }
+        let waits = more || claim::has_waiting(&app).await.unwrap_or(true);
+        app.wake.note_waiting(waits);
         if !more {
             tokio::select! {
                 () = shutdown.cancelled() => {}
@@ -98,12 +108,47 @@ pub async fn work(app: App, shutdown: CancellationToken) -> Result<()> {
             }
         }
     }
+    // Who holds a seat hands it over before the channel ends; the tracker waits for it.
+    app.seats.close();
+    if let Err(fault) = seating.await {
+        error!(error = %fault, "seating runs ended badly");
+    }
     finish(&app, &held, &tasks).await;
     ended.cancel();
     renewing
         .await
         .unwrap_or_else(|fault| error!(error = %fault, "renewing leases ended badly"));
     Ok(())
+}
+
+/// Where runs are worked on.
+#[derive(Clone)]
+struct Bench {
+    app: App,
+    worker_id: Uuid,
+    held: Held,
+    tasks: TaskTracker,
+}
+
+impl Bench {
+    fn begin(&self, claimed: Claimed, slot: OwnedSemaphorePermit) {
+        let tokens = Tokens::default();
+        let run_id = claimed.run.id;
+        self.held.with(|runs| runs.insert(run_id, tokens.clone()));
+        let (app, held, worker_id) = (self.app.clone(), self.held.clone(), self.worker_id);
+        self.tasks.spawn(async move {
+            drive::drive(&app, worker_id, claimed, tokens).await;
+            held.with(|runs| runs.remove(&run_id));
+            drop(slot);
+            app.wake.run_ended();
+        });
+    }
+}
+
+async fn seat(bench: Bench, mut arrivals: mpsc::Receiver<Seated>) {
+    while let Some((claimed, slot)) = arrivals.recv().await {
+        bench.begin(claimed, slot);
+    }
 }
 
 // Running steps finish within the grace; what is left is handed over to whoever claims it next.
@@ -138,7 +183,7 @@ async fn renew(app: App, worker_id: Uuid, held: Held, ended: CancellationToken) 
         if before.is_empty() {
             continue;
         }
-        match claim::renew(&app, worker_id, lease).await {
+        match claim::renew(&app, worker_id, &before, lease).await {
             Ok(renewed) => held.with(|runs| {
                 for run_id in before {
                     let Some(tokens) = runs.get(&run_id) else { continue };

@@ -1,7 +1,10 @@
 //! The account's default agent: the one that runs which name no agent use. The database allows one at most.
 
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter,
+    sea_query::{Expr, ExprTrait},
+};
 
 use super::{list::live, table::agent};
 use crate::{
@@ -10,9 +13,14 @@ use crate::{
     error::Result,
 };
 
+// Written out: SQLite uses the index of the default agents only then.
+fn is_default() -> Expr {
+    Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
+}
+
 /// Unsets the default agent of a scope's account, if there is one.
 pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<()> {
-    let Some(row) = live(scope).filter(agent::Column::IsDefault.eq(true)).one(tx).await? else {
+    let Some(row) = live(scope).filter(is_default()).one(tx).await? else {
         return Ok(());
     };
     agent::Entity::update_many()
@@ -30,5 +38,5 @@ pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<(
 /// # Errors
 /// Those of the database.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<agent::Model>> {
-    Ok(live(scope).filter(agent::Column::IsDefault.eq(true)).one(db).await?)
+    Ok(live(scope).filter(is_default()).one(db).await?)
 }

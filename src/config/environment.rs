@@ -28,6 +28,7 @@ const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_JWT_ISSUER", Some("auth"), "issuer"),
     ("RUNYARD_JWT_AUDIENCE", Some("auth"), "audience"),
     ("RUNYARD_METRICS_TOKEN", Some("auth"), "metrics_token"),
+    ("RUNYARD_CONSOLE_DIR", Some("http"), "console_dir"),
     ("RUNYARD_BWRAP", Some("sandbox"), "bwrap"),
 ];
 

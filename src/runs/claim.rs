@@ -13,8 +13,8 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Run, Status,
-    table::{Column, Entity},
+    Run,
+    table::{Column, Entity, is_unfinished},
 };
 use crate::{
     accounts::{Scope, of},
@@ -82,23 +82,43 @@ pub struct Renewed {
     pub stop_requested: bool,
 }
 
-/// Renews all leases of a worker; a run that is not among the answers is not its any more.
+/// Whether any run waits to be claimed, be it for its thread or for a worker.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn renew(app: &App, worker_id: Uuid, lease: Duration) -> Result<Vec<Renewed>> {
+pub async fn has_waiting(app: &App) -> Result<bool> {
+    let waiting = of::<Entity>(Scope::system("a worker looks for work"))
+        .select_only()
+        .column(Column::Id)
+        .filter(is_unfinished())
+        .filter(Column::LeaseExpiresAt.is_null())
+        .limit(1)
+        .into_tuple::<Uuid>()
+        .one(app.db.read())
+        .await?;
+    Ok(waiting.is_some())
+}
+
+/// Renews the leases of runs that a worker holds; one that is not among the answers is not its any more. Only what it
+/// really works on is renewed, so that a run which was never handed to it is free again when its lease expires.
+///
+/// # Errors
+/// Those of the database.
+pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration) -> Result<Vec<Renewed>> {
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;
     Entity::update_many()
         .col_expr(Column::LeaseExpiresAt, Expr::value(until))
         .filter(Column::LeaseOwner.eq(worker_id))
+        .filter(Column::Id.is_in(run_ids.iter().copied()))
         .exec(&tx)
         .await?;
     let rows: Vec<(Uuid, bool)> = of::<Entity>(Scope::system("a worker renews what it holds"))
         .select_only()
         .columns([Column::Id, Column::StopRequested])
         .filter(Column::LeaseOwner.eq(worker_id))
-        .filter(Column::Status.eq(Status::Running))
+        .filter(Column::Id.is_in(run_ids.iter().copied()))
+        .filter(is_unfinished())
         .into_tuple()
         .all(&tx)
         .await?;

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use crate::{clock::Clock, db::Db, events::Hub};
-pub use log::{Ending, RunLog, Spent};
+use crate::{clock::Clock, db::Db};
+pub use log::{Ending, Entry, RunLog, Spent};
 
 /// Logs that may wait for the journal; each waits at most once.
 const QUEUE: usize = 16_384;
@@ -29,12 +29,12 @@ pub struct Journal {
 
 impl Journal {
     /// Starts the journal's task; it ends when its last handle and log have gone.
-    pub fn start(db: Db, hub: Hub, clock: Clock) -> Self {
+    pub fn start(db: Db, clock: Clock) -> Self {
         let (dirty, mut queue) = mpsc::channel::<Arc<RunLog>>(QUEUE);
         tokio::spawn(async move {
             let mut logs = Vec::with_capacity(BATCH);
             while queue.recv_many(&mut logs, BATCH).await > 0 {
-                write::write(&db, &hub, &clock, &logs).await;
+                write::write(&db, &clock, &logs).await;
                 logs.clear();
             }
         });

@@ -8,10 +8,7 @@ use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, 
 use tokio::fs;
 use uuid::Uuid;
 
-use super::{
-    Status,
-    table::{Column, Entity},
-};
+use super::table::{Column, Entity, is_unfinished};
 use crate::{
     accounts::{Caller, Scope, ensure, of, turns},
     app::App,
@@ -70,7 +67,7 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
 // A run that was ended from outside counts until its worker's processes are gone: they may still write.
 async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
     let busy = Condition::any()
-        .add(Column::Status.eq(Status::Running))
+        .add(is_unfinished())
         .add(Column::LeaseExpiresAt.gt(app.clock.now()));
     let running = of::<Entity>(scope).filter(column.eq(id)).filter(busy).count(tx).await?;
     if running == 0 {

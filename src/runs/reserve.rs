@@ -8,7 +8,7 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter,
 
 use super::{
     Run, Status,
-    table::{Column, Entity},
+    table::{Column, Entity, is_unfinished},
 };
 use crate::{
     accounts::{Scope, of},
@@ -71,7 +71,7 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: Ask) -> Result<Hol
     let others: Vec<i64> = of::<Entity>(Scope::account(run.account_id))
         .select_only()
         .column(Column::HeldMicrocredits)
-        .filter(Column::Status.eq(Status::Running))
+        .filter(is_unfinished())
         .filter(Column::Id.ne(run.id))
         .into_tuple()
         .all(&tx)

@@ -17,7 +17,10 @@ use sea_orm::{
 use uuid::Uuid;
 
 use super::{
-    Run, Status, finish,
+    Run, Status,
+    claim::{self, Claimed},
+    finish,
+    seats::Seat,
     table::{Column, Entity},
 };
 use crate::{
@@ -167,12 +170,17 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let loaded = began.elapsed();
 
     let now = app.clock.now();
-    let run = Run {
+    let mut run = Run {
         agent_id: pinned.as_ref().map(|pinned| pinned.agent_id),
         agent_version_id: pinned.as_ref().map(|pinned| pinned.version_id),
         held_microcredits,
         ..admitted(caller, &admission, &target, &new, key, now)
     };
+    let seat = seat(app, &target, &files);
+    if let Some(seat) = &seat {
+        (run.lease_owner, run.lease_epoch) = (Some(seat.worker_id), 1);
+        (run.lease_expires_at, run.started_at) = (Some(now + seat.lease), Some(now));
+    }
     let first = first_events(&run, &admission, now);
     let mut statements = inserts(tx.get_database_backend(), &target, &run, &new, &first);
     // Without files the prompt is known now, and one statement less is one change of threads less.
@@ -199,7 +207,10 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     if !files.is_empty() {
         place(app, caller, &run).await;
     }
-    app.wake.run_queued();
+    match seat {
+        Some(seat) => hand_over(app, seat, &run, &first).await,
+        None => app.wake.run_queued(),
+    }
     metrics::counter!(telemetry::RUNS_STARTED).increment(1);
     let timing = Timing {
         load: loaded,
@@ -212,6 +223,28 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         run,
         timing,
     })
+}
+
+// A new thread has nothing that must end first. Files are placed by the start, before a worker looks at them.
+fn seat(app: &App, target: &Target, files: &[uploads::table::Model]) -> Option<Seat> {
+    if !target.makes_thread || !files.is_empty() || app.wake.has_waiting() {
+        return None;
+    }
+    app.seats.take()
+}
+
+async fn hand_over(app: &App, seat: Seat, run: &Run, first: &[Stored]) {
+    let worker_id = seat.worker_id;
+    let claimed = Claimed {
+        run: run.clone(),
+        newest_event: first.last().map_or(0, |event| event.sequence),
+        awaits_files: false,
+    };
+    if seat.hand_over(claimed).is_err()
+        && let Err(fault) = claim::release(app, worker_id, run.id).await
+    {
+        tracing::warn!(error = %fault, run = %run.id, "could not let go of a run; its lease will expire");
+    }
 }
 
 fn admitted(

@@ -1,7 +1,7 @@
 //! The rows of runs.
 
 use chrono::{DateTime, Utc};
-use sea_orm::entity::prelude::*;
+use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
 
 use crate::{accounts::Owned, v1::RunStatus};
 
@@ -115,4 +115,9 @@ impl Owned for Entity {
     fn owner() -> Column {
         Column::AccountId
     }
+}
+
+/// Whether a run is unfinished. The number is written out: SQLite uses the index of the unfinished ones only then.
+pub fn is_unfinished() -> Expr {
+    Expr::col((Entity, Column::Status)).eq(Expr::cust("1"))
 }

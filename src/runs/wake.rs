@@ -1,7 +1,10 @@
 //! Hints for the worker of this process: there is work, and that run shall stop. A lost hint costs only time: the worker
 //! polls for work and reads stop requests whenever it renews its leases.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use dashmap::DashMap;
 use tokio::sync::Notify;
@@ -9,16 +12,46 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 /// The hints; cheap to clone.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Wake {
     work: Arc<Notify>,
+    waits: Arc<AtomicBool>,
     stops: Arc<DashMap<Uuid, CancellationToken>>,
+}
+
+impl Default for Wake {
+    // Until the worker has looked, an earlier process may have left runs that wait.
+    fn default() -> Self {
+        Self {
+            work: Arc::default(),
+            waits: Arc::new(AtomicBool::new(true)),
+            stops: Arc::default(),
+        }
+    }
 }
 
 impl Wake {
     /// A run waits to be claimed.
     pub fn run_queued(&self) {
+        self.waits.store(true, Ordering::SeqCst);
         self.work.notify_one();
+    }
+
+    /// A run has ended, so one that waits may be claimable now.
+    pub fn run_ended(&self) {
+        if self.has_waiting() {
+            self.work.notify_one();
+        }
+    }
+
+    /// Whether a run may be waiting to be claimed.
+    pub fn has_waiting(&self) -> bool {
+        self.waits.load(Ordering::SeqCst)
+    }
+
+    /// Notes what the worker has seen. Who is queued meanwhile has called [`Wake::work`] to an end, so it looks again.
+    pub fn note_waiting(&self, waits: bool) {
+        self.waits.store(waits, Ordering::SeqCst);
     }
 
     /// Waits for [`Wake::run_queued`]; one call before this one counts.

@@ -1,6 +1,6 @@
 //! Who asks: every request passes here before a byte of its body is read, whatever its door.
 //!
-//! What is open without a token is listed in [`OPEN`], and nothing else is. A service method finds its caller with [`of`].
+//! What is open without a token is listed in [`OPEN`], or a file of the site, and nothing else is. A service method finds its caller with [`of`].
 
 use std::{
     convert::Infallible,
@@ -18,6 +18,7 @@ use super::{
     door::Door,
     http::fault,
     jwt::{Credential, Verifier, credential},
+    site::Site,
     throttle::{Peer, Throttle},
 };
 use crate::{
@@ -32,7 +33,6 @@ const SUPER_ADMIN: &str = "super_admin";
 
 /// Paths that answer without a token, with everything beneath those that end in a slash.
 const OPEN: &[&str] = &[
-    "/",
     "/healthz",
     "/readyz",
     "/openapi.json",
@@ -62,17 +62,19 @@ pub struct Authenticate<S> {
     inner: S,
     app: App,
     verifier: Arc<Verifier>,
+    site: Arc<Site>,
     throttle: Arc<Throttle>,
 }
 
 impl<S> Authenticate<S> {
     /// Puts the layer before a service.
-    pub fn new(inner: S, app: App, verifier: Arc<Verifier>) -> Self {
+    pub fn new(inner: S, app: App, verifier: Arc<Verifier>, site: Arc<Site>) -> Self {
         let throttle = Arc::new(Throttle::new(&app.config.http));
         Self {
             inner,
             app,
             verifier,
+            site,
             throttle,
         }
     }
@@ -95,8 +97,9 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let (app, verifier, throttle) = (self.app.clone(), Arc::clone(&self.verifier), Arc::clone(&self.throttle));
+        let open = is_open(&request) || self.site.is_open(request.uri().path());
         Box::pin(async move {
-            if is_open(&request) || opens_metrics(&app, &request) {
+            if open || opens_metrics(&app, &request) {
                 return inner.call(request).await;
             }
             // The credential is read before anything is awaited: a body may not be shared between threads.
@@ -169,7 +172,7 @@ fn is_open(request: &Request<Body>) -> bool {
     is_preflight
         || OPEN
             .iter()
-            .any(|open| path == *open || (open.len() > 1 && open.ends_with('/') && path.starts_with(open)))
+            .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
 // Compared in constant time: the token is a secret of the deployment.

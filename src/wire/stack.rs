@@ -5,7 +5,8 @@
 //! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
 //! 4. The caller is known before a byte of the body is read.
 //! 5. `grpc-timeout` bounds the call, on every door.
-//! 6. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages and the transcoder.
+//! 6. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
+//!    transcoder.
 
 use std::{
     convert::Infallible,
@@ -27,10 +28,14 @@ use super::{
     caller::{Authenticate, METRICS, refuse},
     door::Door,
     files::Forms,
-    http::{Options, Transcoder, fault, openapi, route::Rule},
+    http::{
+        Options, Transcoder, fault, openapi,
+        route::{Routed, Rule},
+    },
     json::Codec,
     jwt::Verifier,
     permit::Permit,
+    site::Site,
     status,
 };
 use crate::{
@@ -74,7 +79,11 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     };
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(Permit::new(grpc.prepare()), complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
-    let pages = pages(app, transcoder.router().rules())?.fallback_service(transcoder.over(grpc.clone()));
+    // What has a method is the contract's, whatever the console's files are called.
+    let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
+    let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
+    let pages = pages(app, transcoder.router().rules())?
+        .fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));
     let doors = service_fn(move |request: Request<Body>| {
         let (grpc, web, pages) = (grpc.clone(), web.clone(), pages.clone());
         async move {
@@ -93,7 +102,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         }
     });
     let timed = Deadline { inner: doors };
-    let known = Authenticate::new(timed, app.clone(), verifier);
+    let known = Authenticate::new(timed, app.clone(), verifier, site);
     let stack = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(|_| {
             fault::refuse(Error::new(Code::Internal, "an internal error"))
@@ -174,7 +183,6 @@ fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
         fault::method_not_allowed("GET, HEAD")
     };
     Ok(Router::new()
-        .route("/", get(home).fallback(wrong_method))
         .route("/healthz", get(|| async { "ok\n" }).fallback(wrong_method))
         .route("/readyz", get(ready).fallback(wrong_method))
         .route(METRICS, get(metrics).fallback(wrong_method))
@@ -182,13 +190,29 @@ fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
         .with_state(state))
 }
 
-async fn home() -> impl IntoResponse {
-    concat!(
-        "Runyard ",
-        env!("CARGO_PKG_VERSION"),
-        " runs AI agents for other programs.\n\n",
-        "The contract over HTTP: /openapi.json\nThe same services answer gRPC and gRPC-Web on this port.\n",
-    )
+/// Answers with a file of the site where there is one, and leaves everything else to the contract.
+fn beside<S>(
+    site: Arc<Site>,
+    contract: S,
+) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+{
+    service_fn(move |request: Request<Body>| {
+        let (site, contract) = (Arc::clone(&site), contract.clone());
+        async move {
+            // Taken apart first: a body may not be shared between threads.
+            let (parts, body) = request.into_parts();
+            if let Some(answer) = site.answer(&parts.method, parts.uri.path(), &parts.headers).await {
+                return Ok(answer);
+            }
+            contract.oneshot(Request::from_parts(parts, body)).await
+        }
+    })
 }
 
 async fn ready(State(pages): State<Pages>) -> Response<Body> {

@@ -21,7 +21,7 @@ use crate::{
     runs::{
         Run, RunLog, Status,
         claim::{self, Claimed},
-        journal::{Ending, Spent},
+        journal::Ending,
         start::Mode,
     },
     sandbox::{Sandbox, Workplace},
@@ -103,7 +103,7 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
     let run = &claimed.run;
     let scope = Scope::account(run.account_id);
     let model = app.models.load(&run.model_used)?;
-    announce(app, run, log).await?;
+    announce(app, run, log);
     let workplace = Arc::new(OnDemand::new(app, run));
     if claimed.awaits_files {
         let waiting = uploads::place::waiting(app, scope, run.id).await?;
@@ -179,10 +179,9 @@ impl Workplace for OnDemand {
 }
 
 // What the reader of the run should know before anything else.
-async fn announce(app: &App, run: &Run, log: &Arc<RunLog>) -> Result<()> {
-    let mut notices = Vec::new();
-    let mut notice = |kind: NoticeKind, message: &str| {
-        notices.push(Event::Notice(Notice {
+fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
+    let notice = |kind: NoticeKind, message: &str| {
+        log.say(Event::Notice(Notice {
             kind: kind.into(),
             message: message.to_owned(),
         }));
@@ -197,11 +196,6 @@ async fn announce(app: &App, run: &Run, log: &Arc<RunLog>) -> Result<()> {
             NoticeKind::DemoModel,
             "No model provider is configured for this model: the built-in runyard/demo answers. It follows fixed rules.",
         );
-    }
-    if notices.is_empty() {
-        Ok(())
-    } else {
-        log.record(notices, Vec::new(), Spent::default()).await
     }
 }
 

@@ -15,7 +15,7 @@ use crate::{
     llm::ChatMessage,
     runs::{
         Run, RunLog,
-        journal::Spent,
+        journal::{Entry, Spent},
         reserve::{Ask, reserve},
     },
     threads::{NewMessage, messages::StoredCall},
@@ -44,6 +44,19 @@ impl JournalSink {
             held: AtomicI64::new(run.held_microcredits),
             run: run.clone(),
         }
+    }
+
+    fn entry(&self, recorded: Vec<Recorded>) -> Entry {
+        let mut entry = Entry::default();
+        for Recorded { mut event, message } in recorded {
+            if let Event::Usage(usage) = &mut event {
+                let charge = self.price(usage, &mut entry.spent);
+                entry.charges.extend(charge);
+            }
+            entry.events.push(event);
+            entry.messages.extend(message.map(stored));
+        }
+        entry
     }
 
     fn price(&self, usage: &mut ModelUsage, spent: &mut Spent) -> Option<Charge> {
@@ -83,16 +96,11 @@ impl Sink for JournalSink {
     }
 
     async fn record(&self, recorded: Vec<Recorded>) -> Result<()> {
-        let (mut events, mut messages, mut spent) = (Vec::with_capacity(recorded.len()), Vec::new(), Spent::default());
-        let mut charges = Vec::new();
-        for Recorded { mut event, message } in recorded {
-            if let Event::Usage(usage) = &mut event {
-                charges.extend(self.price(usage, &mut spent));
-            }
-            events.push(event);
-            messages.extend(message.map(stored));
-        }
-        self.log.charge(events, messages, spent, charges).await
+        self.log.record(self.entry(recorded)).await
+    }
+
+    fn leave(&self, recorded: Vec<Recorded>) {
+        self.log.leave(self.entry(recorded));
     }
 
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32> {

@@ -1,5 +1,10 @@
-"""Starts the real program for a test, in a data folder of its own, and stops it."""
+"""Starts the real program for a test, in a data folder of its own, and stops it.
 
+Tests in Python use `Server`; those in other languages use it through `serve.py`. With a `Model` the server's runs are
+played by it, else by the built-in demo.
+"""
+
+import json
 import os
 import shutil
 import signal
@@ -20,7 +25,7 @@ DEADLINE = 60
 class Server:
     """A running server on a free port of loopback."""
 
-    def __init__(self):
+    def __init__(self, model=None, environment=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
         # The users that the sandbox becomes must be able to reach their folders below it.
         os.chmod(self.data, 0o755)
@@ -33,7 +38,12 @@ class Server:
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "RUNYARD_DATA_DIR": self.data,
             "RUNYARD_LISTEN": self.address,
+            **(environment or {}),
         }
+        if model:
+            self.environment["RUNYARD_OPENAI_BASE_URL"] = model.url
+            self.environment["RUNYARD_OPENAI_API_KEY"] = "a-key-that-nobody-checks"
+            self.environment["RUNYARD_OPENAI_MODEL"] = "scripted"
         self.log = open(os.path.join(self.data, "server.log"), "wb")
         self.process = None
         try:
@@ -54,6 +64,10 @@ class Server:
                     with open(self.log.name, encoding="utf-8", errors="replace") as log:
                         raise RuntimeError("the server does not start:\n" + log.read()[-4000:]) from None
                 time.sleep(0.05)
+
+    @property
+    def url(self):
+        return f"http://{self.address}"
 
     def kill(self):
         """As a crash would."""
@@ -78,9 +92,38 @@ class Server:
         made = subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True)
         return made.stdout.strip()
 
+    def caller(self, tier=None):
+        """The token of a new account."""
+        subject = str(uuid.uuid4())
+        if tier:
+            self.set_tier(subject, tier)
+        return self.token(subject)
+
+    def http(self, method, path, token, body=None):
+        """Asks over HTTP, as an administrator's script would; returns the answer's JSON."""
+        request = urllib.request.Request(self.url + path, method=method)
+        request.add_header("authorization", f"Bearer {token}")
+        if body is not None:
+            request.data = json.dumps(body).encode()
+            request.add_header("content-type", "application/json")
+        with urllib.request.urlopen(request, timeout=DEADLINE) as answer:
+            return json.load(answer)
+
+    def account(self, subject):
+        """The id of a subject's account, which is made when it is first seen."""
+        return self.http("GET", "/v1/billing/account-state", self.token(subject))["account_id"]
+
+    def set_tier(self, subject, tier):
+        path = f"/v1/admin/accounts/{self.account(subject)}/tier"
+        self.http("PUT", path, self.token(None, "--role", "super_admin"), {"tier_name": tier})
+
+    def grant(self, subject, credits):
+        path = f"/v1/admin/accounts/{self.account(subject)}/credits"
+        self.http("POST", path, self.token(None, "--role", "super_admin"), {"credits": credits})
+
     def call(self, *arguments, token=None):
         """Calls the program as a client of this server."""
-        environment = dict(self.environment, RUNYARD_SERVER=f"http://{self.address}", RUNYARD_TOKEN=token or self.token())
+        environment = dict(self.environment, RUNYARD_SERVER=self.url, RUNYARD_TOKEN=token or self.token())
         return subprocess.run(
             [PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
         )

@@ -24,5 +24,9 @@ rm -rf "$work/stubs"
 mkdir "$work/stubs"
 "$venv/bin/python" -m grpc_tools.protoc --proto_path=proto --python_out="$work/stubs" --grpc_python_out="$work/stubs" \
     proto/runyard/v1/*.proto
-RUNYARD_BIN=${RUNYARD_BIN:-$target/debug/runyard} PYTHONPATH=$work/stubs:tests/clients PYTHONDONTWRITEBYTECODE=1 \
+export RUNYARD_BIN=${RUNYARD_BIN:-$target/debug/runyard}
+PYTHONPATH=$work/stubs:tests/clients PYTHONDONTWRITEBYTECODE=1 \
     "$venv/bin/python" -m unittest discover --start-directory tests/clients --pattern '*_test.py' --verbose
+
+# Other languages have scripts of their own.
+tests/clients/typescript.sh

@@ -81,8 +81,9 @@ fn configuration() {
          api_key = \"…\"                          # none for a local server\n\
          model = \"…\"                            # answers for every public name, instead of the model's `upstream`\n```\n\n\
          Keys without a default, which may be left out: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
-         `auth.issuer`, `http.rate_per_account`, `http.rate_per_address` (both like `{{ per_second = 20, burst = 40 }}`),\n\
-         `auth.audience`, `auth.metrics_token`, `sandbox.rootfs`.\n\n\
+         `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the console in\n\
+         the program), `http.rate_per_account`, `http.rate_per_address` (both like `{{ per_second = 20, burst = 40 }}`),\n\
+         `sandbox.rootfs`.\n\n\
          ## The defaults\n\n```toml\n{DEFAULTS}```\n",
         variables()
     );

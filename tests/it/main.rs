@@ -9,6 +9,7 @@
 mod auth;
 mod client;
 mod command_line;
+mod console;
 mod docs;
 mod engine;
 mod fuzz;

@@ -25,6 +25,7 @@ mod program;
 mod projects;
 mod rate_limits;
 mod recovery;
+mod seats;
 mod seeds;
 mod silence;
 mod slots;

@@ -37,14 +37,16 @@ impl Turn<'_> {
                 .map(|call| record::tool_call(&call.request, &call.arguments)),
         );
         events.extend(remark(&answer, calls.is_empty()).map(|text| record::notice(NoticeKind::Other, text)));
+        if calls.is_empty() {
+            // The run's end is recorded next, and these with it.
+            self.sink.leave(events);
+            return Ok(Next::Finish);
+        }
         self.record(events).await?;
         self.messages.push(ChatMessage::Assistant {
             text: answer.text,
             tool_calls: requests,
         });
-        if calls.is_empty() {
-            return Ok(Next::Finish);
-        }
         self.work(calls).await?;
         Ok(Next::AskAgain)
     }

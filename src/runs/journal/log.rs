@@ -49,14 +49,32 @@ pub struct Ending {
     pub error: Option<(String, String)>,
 }
 
+/// What belongs together and is written in one transaction.
+#[derive(Debug, Default)]
+pub struct Entry {
+    /// What happened, in order.
+    pub events: Vec<Event>,
+    /// The messages of the thread that came of it.
+    pub messages: Vec<NewMessage>,
+    /// What it used.
+    pub spent: Spent,
+    /// What is charged for it; nothing while nothing costs anything.
+    pub charges: Vec<Charge>,
+}
+
+impl Entry {
+    fn add(&mut self, more: Self) {
+        self.events.extend(more.events);
+        self.messages.extend(more.messages);
+        self.spent.add(more.spent);
+        self.charges.extend(more.charges);
+    }
+}
+
 /// What a log gathered since it was last written.
 #[derive(Default)]
 pub(super) struct Gathered {
-    pub(super) events: Vec<Event>,
-    pub(super) messages: Vec<NewMessage>,
-    pub(super) spent: Spent,
-    /// What is charged for it; nothing while nothing costs anything.
-    pub(super) charges: Vec<Charge>,
+    pub(super) entry: Entry,
     pub(super) ending: Option<Ending>,
     pub(super) waiting: Vec<oneshot::Sender<Result<()>>>,
 }
@@ -110,7 +128,7 @@ impl RunLog {
     pub fn say(self: &Arc<Self>, event: Event) {
         {
             let mut state = self.lock();
-            let events = &mut state.gathered.events;
+            let events = &mut state.gathered.entry.events;
             let merged = events.len() >= MERGE_FROM && events.last_mut().is_some_and(|last| merge(last, &event));
             if !merged {
                 events.push(event);
@@ -119,32 +137,17 @@ impl RunLog {
         self.queue();
     }
 
-    /// Writes events and messages, after everything that was said before; returns after the commit.
+    /// Writes an entry, after everything that was said before; returns after the commit.
     ///
     /// # Errors
     /// CONTENDED, when the lease is lost; those of the database.
-    pub async fn record(self: &Arc<Self>, events: Vec<Event>, messages: Vec<NewMessage>, spent: Spent) -> Result<()> {
-        self.charge(events, messages, spent, Vec::new()).await
+    pub async fn record(self: &Arc<Self>, entry: Entry) -> Result<()> {
+        self.write(|gathered| gathered.entry.add(entry)).await
     }
 
-    /// As [`RunLog::record`], and charges for what was spent in the same transaction.
-    ///
-    /// # Errors
-    /// As [`RunLog::record`].
-    pub async fn charge(
-        self: &Arc<Self>,
-        events: Vec<Event>,
-        messages: Vec<NewMessage>,
-        spent: Spent,
-        charges: Vec<Charge>,
-    ) -> Result<()> {
-        self.write(|gathered| {
-            gathered.events.extend(events);
-            gathered.messages.extend(messages);
-            gathered.spent.add(spent);
-            gathered.charges.extend(charges);
-        })
-        .await
+    /// Takes an entry that the run's end follows at once; it is written with the end.
+    pub fn leave(&self, entry: Entry) {
+        self.lock().gathered.entry.add(entry);
     }
 
     /// Ends the run with its terminal event; returns after the commit.

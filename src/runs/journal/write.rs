@@ -8,7 +8,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{
-    log::{Ending, Gathered, RunLog, Spent},
+    log::{Ending, Entry, Gathered, RunLog, Spent},
     rows::{self, Last, Spending},
 };
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
     clock::Clock,
     db::Db,
     error::{Code, Error, Result},
-    events::{self, Hub, Stored, table as event_table},
+    events::{self, Stored, table as event_table},
     ledger::{self, Charge},
     runs::{
         Status,
@@ -41,12 +41,12 @@ struct Taken {
     waiting: Vec<tokio::sync::oneshot::Sender<Result<()>>>,
 }
 
-pub(super) async fn write(db: &Db, hub: &Hub, clock: &Clock, logs: &[Arc<RunLog>]) {
+pub(super) async fn write(db: &Db, clock: &Clock, logs: &[Arc<RunLog>]) {
     let mut taken: Vec<Taken> = logs.iter().filter_map(|log| take(log, clock)).collect();
     let mut pause = PAUSE;
     for attempt in 1..=ATTEMPTS {
         match write_once(db, clock, &taken).await {
-            Ok(stale) => return publish(hub, taken, &stale),
+            Ok(stale) => return publish(taken, &stale),
             Err(fault) if attempt < ATTEMPTS => {
                 warn!(error = %fault, attempt, "the journal could not write; trying again");
                 sleep(pause).await;
@@ -67,14 +67,13 @@ pub(super) async fn write(db: &Db, hub: &Hub, clock: &Clock, logs: &[Arc<RunLog>
 
 fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
     let (gathered, mut sequence) = log.take();
-    let Gathered {
+    let Gathered { entry, ending, waiting } = gathered;
+    let Entry {
         events,
         messages,
         spent,
         charges,
-        ending,
-        waiting,
-    } = gathered;
+    } = entry;
     let now = clock.now();
     let terminal = ending.as_ref().map(|ending| {
         let error = ending
@@ -175,7 +174,7 @@ fn count(run: &Taken) {
     }
 }
 
-fn publish(_hub: &Hub, taken: Vec<Taken>, stale: &[Uuid]) {
+fn publish(taken: Vec<Taken>, stale: &[Uuid]) {
     for run in taken {
         let outcome = if stale.contains(&run.log.run_id) {
             run.log.lose();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use sea_orm::{ColumnTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
 use super::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun, finish, target::Target};
@@ -18,7 +18,7 @@ use crate::{
     projects,
     runs::{
         Run, Status, reserve,
-        table::{Column, Entity},
+        table::{Column, Entity, is_unfinished},
     },
     threads, uploads,
 };
@@ -154,7 +154,7 @@ pub(super) async fn admit(
             let running: Vec<(Uuid, i64)> = of::<Entity>(scope)
                 .select_only()
                 .columns([Column::ThreadId, Column::HeldMicrocredits])
-                .filter(Column::Status.eq(Status::Running))
+                .filter(is_unfinished())
                 .order_by_asc(Column::Id)
                 .into_tuple()
                 .all(tx)

@@ -20,8 +20,8 @@ use crate::{
         table::{project, sandbox},
     },
     runs::{
-        Run, Status,
-        table::{Column, Entity},
+        Run,
+        table::{Column, Entity, is_unfinished},
     },
     sandbox::Depth,
     threads::{self, table::thread},
@@ -95,7 +95,7 @@ impl Target {
         }
         let mut query = of::<Entity>(scope)
             .filter(Column::ThreadId.eq(self.thread_id))
-            .filter(Column::Status.eq(Status::Running))
+            .filter(is_unfinished())
             .order_by_asc(Column::Id);
         if tx.get_database_backend() == DbBackend::Postgres {
             query = query.lock_exclusive();

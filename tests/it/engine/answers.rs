@@ -23,7 +23,7 @@ async fn an_answer_is_said_as_it_comes_and_recorded_with_its_usage() {
             "say reasoning \"hm\"",
             "say delta \"Hel\"",
             "say delta \"lo\"",
-            "record message \"Hello\" + usage 10/5"
+            "leave message \"Hello\" + usage 10/5"
         ]
     );
     let request = &played.sent[0];
@@ -112,7 +112,7 @@ async fn missing_and_implausible_usage_is_estimated() {
         let played = Stage::new(vec![turn]).run().await;
         played.assert_completed();
         // "Be brief." is 3 tokens, "Do it." 2 and 8 for the message; "Hello" is 2.
-        assert_eq!(played.lines()[1], "record message \"Hello\" + usage 13/2 estimated");
+        assert_eq!(played.lines()[1], "leave message \"Hello\" + usage 13/2 estimated");
     }
 }
 
@@ -128,7 +128,7 @@ async fn an_empty_answer_is_asked_for_once_more() {
             "say delta \" \\n\"",
             "record usage 10/5",
             "say delta \"Here.\"",
-            "record message \"Here.\" + usage 10/5"
+            "leave message \"Here.\" + usage 10/5"
         ]
     );
     let ChatMessage::User { text } = &played.last_sent()[1] else {
@@ -153,7 +153,7 @@ async fn an_answer_at_its_length_limit_is_kept_with_a_notice() {
     played.assert_completed();
     assert_eq!(
         played.lines()[1],
-        "record message \"Once upon\" + usage 10/5 + notice NOTICE_KIND_OTHER"
+        "leave message \"Once upon\" + usage 10/5 + notice NOTICE_KIND_OTHER"
     );
 }
 

@@ -40,7 +40,7 @@ async fn a_call_is_recorded_with_its_message_before_it_starts() {
             "tool look 1 ends",
             "record result a \"ok 1\"",
             "say delta \"Done.\"",
-            "record message \"Done.\" + usage 10/5",
+            "leave message \"Done.\" + usage 10/5",
         ]
     );
     let conversation = [

@@ -189,6 +189,15 @@ impl Sink for Log {
         self.events.lock().unwrap().push(event);
     }
 
+    fn leave(&self, events: Vec<Recorded>) {
+        let shown: Vec<String> = events.iter().map(|recorded| show(&recorded.event)).collect();
+        for recorded in events {
+            self.events.lock().unwrap().push(recorded.event);
+            self.stored.lock().unwrap().extend(recorded.message);
+        }
+        self.add(format!("leave {}", shown.join(" + ")));
+    }
+
     async fn reserve(&self, _input_tokens: u64, max_output_tokens: u32) -> Result<u32> {
         let affordable = self.affordable.lock().unwrap().pop_front().unwrap_or(Ok(u32::MAX));
         affordable.map(|affordable| affordable.min(max_output_tokens))

@@ -1,0 +1,91 @@
+// The client: one object per server and token.
+
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
+import { Account, ApiKeys } from "./account.js";
+import { Agents } from "./agents.js";
+import { Door, type CallOptions, type Token } from "./door.js";
+import { invalid } from "./error.js";
+import { Feed, type OnConnection } from "./follow.js";
+import { Projects } from "./projects.js";
+import { Runs } from "./runs.js";
+import { Sandboxes } from "./sandboxes.js";
+import { Threads } from "./threads.js";
+import { Uploads } from "./uploads.js";
+
+/** How a client is made. */
+export interface RunyardOptions {
+  /** Where the server is; in a browser the page's own origin when it is left out. */
+  baseUrl?: string | undefined;
+  /** A token or an API key, or a function that fetches one. */
+  token?: Token | undefined;
+  /** The deadline of a call, in milliseconds; 30,000 when it is left out. Streams have none. */
+  timeoutMs?: number | undefined;
+  /** How often a call that may be repeated is tried while the server is away; 5 when it is left out. */
+  attempts?: number | undefined;
+  /** For how long a followed run waits for a server that is away, in milliseconds; 5 minutes when it is left out. */
+  reconnectForMs?: number | undefined;
+  /** Is told how the streams stand. */
+  onConnection?: OnConnection | undefined;
+  /** Another fetch than the global one. */
+  fetch?: typeof globalThis.fetch | undefined;
+}
+
+/** A client of a Runyard server. */
+export class Runyard {
+  readonly agents: Agents;
+  readonly threads: Threads;
+  readonly projects: Projects;
+  readonly runs: Runs;
+  readonly sandboxes: Sandboxes;
+  readonly uploads: Uploads;
+  readonly account: Account;
+  readonly apiKeys: ApiKeys;
+  readonly #door: Door;
+  readonly #feed: Feed;
+
+  constructor(options: RunyardOptions = {}) {
+    const baseUrl = options.baseUrl ?? pageOrigin();
+    if (baseUrl === undefined) {
+      throw invalid("baseUrl is needed: the address of the server");
+    }
+    this.#door = new Door({
+      baseUrl,
+      token: options.token,
+      timeoutMs: options.timeoutMs ?? 30_000,
+      attempts: Math.max(1, options.attempts ?? 5),
+      fetch: options.fetch,
+    });
+    this.#feed = new Feed(this.#door, {
+      reconnectForMs: options.reconnectForMs ?? 300_000,
+      onConnection: options.onConnection,
+    });
+    this.uploads = new Uploads(this.#door);
+    this.sandboxes = new Sandboxes(this.#door, this.uploads);
+    this.runs = new Runs(this.#door, this.#feed, this.sandboxes);
+    this.agents = new Agents(this.#door, this.#feed, this.uploads, this.sandboxes);
+    this.threads = new Threads(this.#door);
+    this.projects = new Projects(this.#door);
+    this.account = new Account(this.#door);
+    this.apiKeys = new ApiKeys(this.#door);
+  }
+
+  /** Calls any unary method of the contract with protobuf messages; "@runyard/client/proto" has the services. */
+  call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    options?: CallOptions,
+  ): Promise<MessageShape<O>> {
+    return this.#door.ask(method, create(method.input, request), options);
+  }
+
+  /** Ends all streams of this client. */
+  close(): void {
+    this.#feed.close();
+  }
+}
+
+function pageOrigin(): string | undefined {
+  const { location } = globalThis as { location?: { origin?: string } };
+  return location?.origin?.startsWith("http") ? location.origin : undefined;
+}

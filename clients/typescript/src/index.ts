@@ -1,0 +1,43 @@
+// @runyard/client: runs AI agents on a Runyard server, from Node and from browsers.
+
+export { Account, ApiKeys, type AccountState, type ApiKey, type NewApiKey, type UsageEntry } from "./account.js";
+export {
+  Agents,
+  type Agent,
+  type AgentChanges,
+  type AgentComparison,
+  type AgentIcon,
+  type AgentTool,
+  type AgentVersion,
+  type NewAgent,
+  type NewAgentVersion,
+  type RunOptions,
+} from "./agents.js";
+export { Runyard, type RunyardOptions } from "./client.js";
+export type { CallOptions, Token } from "./door.js";
+export { CONNECTION_LOST, isRunyardError, RunyardError, type ErrorFacts, type ErrorKind } from "./error.js";
+export {
+  isTerminal,
+  type EventBase,
+  type MessageDeltaEvent,
+  type MessageEvent,
+  type NoticeEvent,
+  type ReasoningDeltaEvent,
+  type RunEvent,
+  type StatusEvent,
+  type ToolCallEvent,
+  type ToolOutputEvent,
+  type ToolResultEvent,
+  type UnknownEvent,
+  type UsageEvent,
+} from "./events.js";
+export type { ConnectionState, FollowOptions, OnConnection, RunCursor } from "./follow.js";
+export { newId } from "./ids.js";
+export { Listing, type Page } from "./pages.js";
+export type { Input, Plain } from "./plain.js";
+export { Projects, type Project } from "./projects.js";
+export { Run, type RunFile } from "./run.js";
+export { Runs, type RunRecord } from "./runs.js";
+export { Sandboxes, type FileEntry, type FileStream, type ListFilesOptions, type Sandbox } from "./sandboxes.js";
+export { Threads, type Thread, type ThreadMessage } from "./threads.js";
+export { Uploads, type FileContent, type FileInput, type Upload, type UploadOptions, type UploadProgress } from "./uploads.js";

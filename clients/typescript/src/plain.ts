@@ -1,0 +1,200 @@
+// Between protobuf messages and plain objects: int64 is a number, a time is a Date, an enum is its lower-case word.
+//
+// The same words and names (in camelCase) that the JSON of the service has. Plain objects can be copied, compared,
+// printed and kept in any store of a user interface.
+
+import { create, ScalarType, type DescEnum, type DescField, type DescMessage, type JsonObject, type Message, type MessageShape } from "@bufbuild/protobuf";
+import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
+import type { ApiKeyScope } from "./generated/runyard/v1/accounts_pb.js";
+import type { McpTransport } from "./generated/runyard/v1/agents_pb.js";
+import type { NoticeKind, RunStatus } from "./generated/runyard/v1/events_pb.js";
+import type { IfBusy } from "./generated/runyard/v1/runs_pb.js";
+import type { MessageRole } from "./generated/runyard/v1/threads_pb.js";
+import { invalid } from "./error.js";
+
+type Word<T> = T extends RunStatus
+  ? Lowercase<keyof typeof RunStatus>
+  : T extends NoticeKind
+    ? Lowercase<keyof typeof NoticeKind>
+    : T extends MessageRole
+      ? Lowercase<keyof typeof MessageRole>
+      : T extends McpTransport
+        ? Lowercase<keyof typeof McpTransport>
+        : T extends ApiKeyScope
+          ? Lowercase<keyof typeof ApiKeyScope>
+          : T extends IfBusy
+            ? Lowercase<keyof typeof IfBusy>
+            : number;
+
+type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
+
+/** What a protobuf message is as a plain object. */
+export type Plain<T> = T extends undefined | null | string | boolean | Uint8Array
+  ? T
+  : T extends bigint
+    ? number
+    : T extends number
+      ? Numeric<T>
+      : T extends Timestamp
+        ? Date
+        : T extends Message
+          ? { [K in keyof T as K extends "$typeName" | "$unknown" ? never : K]: Plain<T[K]> }
+          : T extends JsonObject
+            ? T
+            : T extends readonly (infer Item)[]
+              ? Plain<Item>[]
+              : { [K in keyof T]: Plain<T[K]> };
+
+/** A plain object from which a request is made: everything may be left out. */
+export type Input<T> = T extends undefined | null | string | boolean | Uint8Array
+  ? T
+  : T extends bigint
+    ? number
+    : T extends number
+      ? Numeric<T>
+      : T extends Timestamp
+        ? Date
+        : T extends Message
+          ? { [K in keyof T as K extends "$typeName" | "$unknown" ? never : K]?: Input<T[K]> | undefined }
+          : T extends JsonObject
+            ? T
+            : T extends readonly (infer Item)[]
+              ? readonly Input<Item>[]
+              : { [K in keyof T]: Input<T[K]> };
+
+type Fields = Record<string, unknown>;
+
+/** A message as a plain object. */
+export function toPlain<D extends DescMessage>(schema: D, message: MessageShape<D>): Plain<MessageShape<D>> {
+  return fieldsOf(schema, message as unknown as Fields) as Plain<MessageShape<D>>;
+}
+
+function fieldsOf(schema: DescMessage, message: Fields): Fields {
+  const plain: Fields = {};
+  for (const field of schema.fields) {
+    const value = message[field.localName];
+    if (value !== undefined) {
+      plain[field.localName] = valueOf(field, value);
+    }
+  }
+  return plain;
+}
+
+function valueOf(field: DescField, value: unknown): unknown {
+  switch (field.fieldKind) {
+    case "scalar":
+      return typeof value === "bigint" ? Number(value) : value;
+    case "enum":
+      return wordOf(field.enum, value as number);
+    case "message":
+      return messageValueOf(field.message, value);
+    case "list":
+      return (value as unknown[]).map((item) => itemOf(field, item));
+    case "map":
+      return Object.fromEntries(Object.entries(value as Fields).map(([key, item]) => [key, itemOf(field, item)]));
+  }
+}
+
+function itemOf(field: DescField & { fieldKind: "list" | "map" }, item: unknown): unknown {
+  if (field.message) {
+    return messageValueOf(field.message, item);
+  }
+  if (field.enum) {
+    return wordOf(field.enum, item as number);
+  }
+  return typeof item === "bigint" ? Number(item) : item;
+}
+
+function messageValueOf(schema: DescMessage, value: unknown): unknown {
+  switch (schema.typeName) {
+    case "google.protobuf.Timestamp":
+      return timestampDate(value as Timestamp);
+    // protobuf-es already has it as a plain object.
+    case "google.protobuf.Struct":
+      return value;
+    default:
+      return fieldsOf(schema, value as Fields);
+  }
+}
+
+/** The lower-case word of an enum's number; one that this package does not know is "unspecified". */
+export function wordOf(schema: DescEnum, value: number): string {
+  return (schema.value[value] ?? schema.values[0])?.localName.toLowerCase() ?? "unspecified";
+}
+
+/** A message from a plain object. Keys without a value are passed over; unknown ones are refused. */
+export function fromPlain<D extends DescMessage>(schema: D, input: object): MessageShape<D> {
+  return create(schema, initOf(schema, input) as never) as MessageShape<D>;
+}
+
+function initOf(schema: DescMessage, input: object): Fields {
+  const init: Fields = {};
+  for (const [key, value] of Object.entries(input)) {
+    const field = schema.field[key];
+    if (!field) {
+      throw invalid(`${schema.name} has no field ${key}`);
+    }
+    if (value !== undefined && value !== null) {
+      init[key] = initValueOf(field, value);
+    }
+  }
+  return init;
+}
+
+function initValueOf(field: DescField, value: unknown): unknown {
+  switch (field.fieldKind) {
+    case "scalar":
+      return scalarOf(field, field.scalar, value);
+    case "enum":
+      return numberOf(field.enum, value);
+    case "message":
+      return messageInitOf(field.message, value);
+    case "list":
+      return Array.from(value as Iterable<unknown>, (item) => initItemOf(field, item));
+    case "map":
+      return Object.fromEntries(Object.entries(value as Fields).map(([key, item]) => [key, initItemOf(field, item)]));
+  }
+}
+
+function initItemOf(field: DescField & { fieldKind: "list" | "map" }, item: unknown): unknown {
+  if (field.message) {
+    return messageInitOf(field.message, item);
+  }
+  return field.enum ? numberOf(field.enum, item) : scalarOf(field, field.scalar as ScalarType, item);
+}
+
+function messageInitOf(schema: DescMessage, value: unknown): unknown {
+  switch (schema.typeName) {
+    case "google.protobuf.Timestamp":
+      if (!(value instanceof Date) || Number.isNaN(value.getTime())) {
+        throw invalid("a time is given as a Date");
+      }
+      return timestampFromDate(value);
+    case "google.protobuf.Struct":
+      return value;
+    default:
+      return fromPlain(schema, value as object);
+  }
+}
+
+function scalarOf(field: DescField, scalar: ScalarType, value: unknown): unknown {
+  switch (scalar) {
+    case ScalarType.INT64:
+    case ScalarType.UINT64:
+      if (typeof value !== "bigint" && !Number.isSafeInteger(value)) {
+        throw invalid(`${field.localName} must be a whole number`);
+      }
+      return BigInt(value as number);
+    default:
+      return value;
+  }
+}
+
+function numberOf(schema: DescEnum, word: unknown): number {
+  const found = schema.values.find((value) => value.localName.toLowerCase() === word);
+  if (!found) {
+    const known = schema.values.slice(1).map((value) => value.localName.toLowerCase());
+    throw invalid(`${String(word)} is no ${schema.name}; there are ${known.join(", ")}`);
+  }
+  return found.number;
+}

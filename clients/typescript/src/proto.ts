@@ -1,0 +1,14 @@
+// @runyard/client/proto: the contract as protobuf-es generates it, for what the face does not have.
+
+export * from "./generated/google/api/httpbody_pb.js";
+export * from "./generated/google/rpc/error_details_pb.js";
+export * from "./generated/runyard/v1/accounts_pb.js";
+export * from "./generated/runyard/v1/admin_pb.js";
+export * from "./generated/runyard/v1/agents_pb.js";
+export * from "./generated/runyard/v1/errors_pb.js";
+export * from "./generated/runyard/v1/events_pb.js";
+export * from "./generated/runyard/v1/files_pb.js";
+export * from "./generated/runyard/v1/projects_pb.js";
+export * from "./generated/runyard/v1/runs_pb.js";
+export * from "./generated/runyard/v1/sandboxes_pb.js";
+export * from "./generated/runyard/v1/threads_pb.js";

@@ -1,0 +1,158 @@
+// A handle on one run: iterate it for its events, wait for its end, stop it, read what it made.
+
+import type { CallOptions, Door } from "./door.js";
+import { RunyardError } from "./error.js";
+import { isTerminal, type RunEvent, type StatusEvent } from "./events.js";
+import type { Feed, FollowOptions, OnConnection } from "./follow.js";
+import { RunService } from "./generated/runyard/v1/runs_pb.js";
+import type { RunRecord } from "./runs.js";
+import type { FileEntry, Sandboxes } from "./sandboxes.js";
+
+/** What a handle knows from the beginning. */
+export interface RunFacts {
+  agentRunId: string;
+  threadId: string;
+  projectId: string;
+  sandboxId?: string | undefined;
+  onConnection?: OnConnection | undefined;
+}
+
+/** A file that a run left in its workspace. */
+export interface RunFile extends FileEntry {
+  /** The content. */
+  read(options?: CallOptions): Promise<Uint8Array>;
+  /** The content as text. */
+  text(options?: CallOptions): Promise<string>;
+  /** The content as a Blob with its content type. */
+  blob(options?: CallOptions): Promise<Blob>;
+}
+
+export class Run implements AsyncIterable<RunEvent> {
+  /** The run's UUID. */
+  readonly id: string;
+  /** The thread that it belongs to. */
+  readonly threadId: string;
+  /** The project that it belongs to. */
+  readonly projectId: string;
+  readonly #door: Door;
+  readonly #feed: Feed;
+  readonly #sandboxes: Sandboxes;
+  readonly #onConnection: OnConnection | undefined;
+  #sandboxId: string | undefined;
+
+  constructor(door: Door, feed: Feed, sandboxes: Sandboxes, facts: RunFacts) {
+    this.#door = door;
+    this.#feed = feed;
+    this.#sandboxes = sandboxes;
+    this.id = facts.agentRunId;
+    this.threadId = facts.threadId;
+    this.projectId = facts.projectId;
+    this.#sandboxId = facts.sandboxId;
+    this.#onConnection = facts.onConnection;
+  }
+
+  /** The run's UUID, under the name that the service gives it. */
+  get agentRunId(): string {
+    return this.id;
+  }
+
+  /** The sandbox's UUID, as soon as this handle knows it. */
+  get sandboxId(): string | undefined {
+    return this.#sandboxId;
+  }
+
+  /** All events of the run, live, to its end. */
+  [Symbol.asyncIterator](): AsyncIterableIterator<RunEvent> {
+    return this.events();
+  }
+
+  /** The events of the run after a cursor, live, to its end; goes on by itself after a break. */
+  events(options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
+    const onConnection = options.onConnection ?? this.#onConnection;
+    return this.#feed.follow([{ agentRunId: this.id, afterSequence: options.afterSequence }], { ...options, onConnection });
+  }
+
+  /** The run as the server knows it now. */
+  async get(options?: CallOptions): Promise<RunRecord> {
+    const record: RunRecord = await this.#door.callSafely(RunService.method.getRun, { agentRunId: this.id }, options);
+    this.#sandboxId ??= record.sandboxId;
+    return record;
+  }
+
+  /** Waits for the end, whatever it is: the record says whether the run completed, failed or was stopped. */
+  async wait(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<RunRecord> {
+    const signal = within(options);
+    for (;;) {
+      const record = await this.get({ signal });
+      if (record.status !== "running") {
+        return record;
+      }
+      // Nothing but the end matters here, and it is the last event: whatever comes before is read and dropped.
+      for await (const _ of this.events({ signal })) {
+      }
+    }
+  }
+
+  /** What the model says, message by message; throws when the run fails. */
+  async text(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<string> {
+    const said: string[] = [];
+    let end: StatusEvent | undefined;
+    for await (const event of this.events({ signal: within(options) })) {
+      if (event.type === "message" && event.text !== "") {
+        said.push(event.text);
+      }
+      if (isTerminal(event)) {
+        end = event;
+      }
+    }
+    if (end?.status === "failed") {
+      throw new RunyardError({
+        errorCode: end.errorCode ?? "INTERNAL",
+        kind: "internal",
+        message: end.message ?? "the run failed",
+      });
+    }
+    return said.join("\n");
+  }
+
+  /** Asks the run to stop. */
+  stop(options?: CallOptions): Promise<RunRecord> {
+    return this.#door.callSafely(RunService.method.stopRun, { agentRunId: this.id }, options);
+  }
+
+  /** The files in a folder of the workspace and below it: "output", unless another one is named. */
+  async files(options: CallOptions & { path?: string } = {}): Promise<RunFile[]> {
+    const { path = "output", ...call } = options;
+    const sandboxId = this.#sandboxId ?? (await this.get(call)).sandboxId;
+    if (!sandboxId) {
+      return [];
+    }
+    try {
+      const listed = await this.#sandboxes.list(sandboxId, { path, recursive: true, ...call }).all();
+      return listed.filter((entry) => !entry.isDir).map((entry) => this.#file(sandboxId, entry));
+    } catch (error) {
+      // A run that made no files made no folder for them.
+      if (error instanceof RunyardError && error.errorCode === "FILE_NOT_FOUND") {
+        return [];
+      }
+      throw error;
+    }
+  }
+
+  #file(sandboxId: string, entry: FileEntry): RunFile {
+    return {
+      ...entry,
+      read: (options) => this.#sandboxes.read(sandboxId, entry.path, options),
+      text: (options) => this.#sandboxes.readText(sandboxId, entry.path, options),
+      blob: (options) => this.#sandboxes.readBlob(sandboxId, entry.path, options),
+    };
+  }
+}
+
+function within(options: { signal?: AbortSignal; timeoutMs?: number }): AbortSignal | undefined {
+  if (options.timeoutMs === undefined) {
+    return options.signal;
+  }
+  const deadline = AbortSignal.timeout(options.timeoutMs);
+  return options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
+}

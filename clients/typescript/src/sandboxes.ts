@@ -1,0 +1,185 @@
+// Sandboxes and the files in them.
+
+import { backoffMs, sleep } from "./backoff.js";
+import type { CallOptions, Door, Incoming } from "./door.js";
+import { isPassing, RunyardError } from "./error.js";
+import type { HttpBody } from "./generated/google/api/httpbody_pb.js";
+import {
+  ReadFileRequestSchema,
+  SandboxService,
+  type File as WireFile,
+  type ReadFileRequest,
+  type Sandbox as WireSandbox,
+} from "./generated/runyard/v1/sandboxes_pb.js";
+import { Listing } from "./pages.js";
+import { fromPlain, type Plain } from "./plain.js";
+import type { FileContent, UploadOptions, Uploads } from "./uploads.js";
+
+/** The workspace of a project. */
+export interface Sandbox extends Plain<WireSandbox> {}
+/** A file or folder of a workspace. */
+export interface FileEntry extends Plain<WireFile> {}
+
+/** How a folder is listed. */
+export interface ListFilesOptions extends CallOptions {
+  /** The folder below /workspace; the workspace itself when it is left out. */
+  path?: string | undefined;
+  /** Whether to list what lies in its folders, too. */
+  recursive?: boolean | undefined;
+  pageSize?: number | undefined;
+  pageToken?: string | undefined;
+}
+
+/** The beginning of a file's content, and the rest as it arrives. */
+export interface FileStream {
+  /** The content type that the name suggests; a folder is an application/x-tar. */
+  contentType: string;
+  /** The content. When the connection breaks, it goes on behind the last byte. */
+  chunks: AsyncIterable<Uint8Array>;
+}
+
+const ATTEMPTS = 6;
+
+export class Sandboxes {
+  readonly #door: Door;
+  readonly #uploads: Uploads;
+
+  constructor(door: Door, uploads: Uploads) {
+    this.#door = door;
+    this.#uploads = uploads;
+  }
+
+  /** One sandbox. */
+  get(sandboxId: string, options?: CallOptions): Promise<Sandbox> {
+    return this.#door.callSafely(SandboxService.method.getSandbox, { sandboxId }, options);
+  }
+
+  /** The files of a folder, ordered by path. */
+  list(sandboxId: string, options: ListFilesOptions = {}): Listing<FileEntry> {
+    const { path, recursive, pageSize, pageToken: first, ...call } = options;
+    return new Listing(async (pageToken = first) => {
+      const request = { sandboxId, path, recursive, pageSize, pageToken };
+      const page = await this.#door.callSafely(SandboxService.method.listFiles, request, call);
+      return { items: page.files, nextPageToken: page.nextPageToken };
+    });
+  }
+
+  /** The content of a file, as it arrives. A folder arrives as a tar archive. */
+  async open(sandboxId: string, path: string, options: CallOptions = {}): Promise<FileStream> {
+    const content = this.#content(sandboxId, path, options.signal);
+    // The first message has the type and no bytes.
+    const first = await content.next();
+    const contentType = first.done ? "" : (first.value as string);
+    async function* rest() {
+      for await (const chunk of content) {
+        yield chunk as Uint8Array;
+      }
+    }
+    return { contentType, chunks: rest() };
+  }
+
+  /** The whole content of a file. */
+  async read(sandboxId: string, path: string, options?: CallOptions): Promise<Uint8Array> {
+    const { chunks } = await this.open(sandboxId, path, options);
+    return joined(chunks);
+  }
+
+  /** The whole content of a file as text. */
+  async readText(sandboxId: string, path: string, options?: CallOptions): Promise<string> {
+    return new TextDecoder().decode(await this.read(sandboxId, path, options));
+  }
+
+  /** The whole content of a file as a Blob with its content type. */
+  async readBlob(sandboxId: string, path: string, options?: CallOptions): Promise<Blob> {
+    const { contentType, chunks } = await this.open(sandboxId, path, options);
+    const parts: Uint8Array[] = [];
+    for await (const chunk of chunks) {
+      parts.push(chunk);
+    }
+    return new Blob(parts as BlobPart[], { type: contentType });
+  }
+
+  /** Places a file in the workspace. */
+  async write(sandboxId: string, path: string, data: FileContent, options: UploadOptions = {}): Promise<FileEntry> {
+    const name = path.split("/").pop() || "file";
+    const { uploadId } = await this.#uploads.create({ name, data }, options);
+    const { onProgress: _, ...call } = options;
+    return this.#door.call(SandboxService.method.writeFile, { sandboxId, path, uploadId }, call);
+  }
+
+  /** Deletes a file or an empty folder. */
+  async delete(sandboxId: string, path: string, options?: CallOptions): Promise<void> {
+    await this.#door.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
+  }
+
+  // The content type, and then the bytes. After a break it goes on behind the last byte, if the file is still the same.
+  async *#content(sandboxId: string, path: string, signal: AbortSignal | undefined): AsyncGenerator<string | Uint8Array> {
+    let received = 0;
+    let etag: string | null = null;
+    let isTypeKnown = false;
+    let failures = 0;
+    for (;;) {
+      const over = new AbortController();
+      const abort = () => over.abort(signal?.reason);
+      signal?.throwIfAborted();
+      signal?.addEventListener("abort", abort);
+      try {
+        const range: string = received > 0 ? `bytes=${received}-` : "";
+        const request: ReadFileRequest = fromPlain(ReadFileRequestSchema, {
+          sandboxId,
+          path,
+          range,
+          ifRange: range && (etag ?? ""),
+        });
+        const { header, messages }: Incoming<HttpBody> = await this.#door.stream(SandboxService.method.readFile, request, over.signal);
+        if (received > 0 && header.get("etag") !== etag) {
+          throw changed(path);
+        }
+        etag = header.get("etag");
+        for await (const body of messages) {
+          if (!isTypeKnown) {
+            isTypeKnown = true;
+            yield body.contentType;
+          }
+          if (body.data.byteLength > 0) {
+            failures = 0;
+            received += body.data.byteLength;
+            yield body.data;
+          }
+        }
+        return;
+      } catch (error) {
+        failures += 1;
+        // What has no tag cannot be cut: a folder's archive may be another one each time.
+        if (!isPassing(error) || failures >= ATTEMPTS || (received > 0 && etag === null)) {
+          throw error;
+        }
+        await sleep(backoffMs(failures, error.retryAfter), signal);
+      } finally {
+        signal?.removeEventListener("abort", abort);
+        over.abort();
+      }
+    }
+  }
+}
+
+async function joined(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of chunks) {
+    parts.push(chunk);
+    size += chunk.byteLength;
+  }
+  const whole = new Uint8Array(size);
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.byteLength;
+  }
+  return whole;
+}
+
+function changed(path: string): RunyardError {
+  const message = `${path} changed while it was read`;
+  return new RunyardError({ errorCode: "CONFLICT", kind: "conflicting", message });
+}

@@ -1,0 +1,81 @@
+// Threads and their messages.
+
+import type { CallOptions, Door } from "./door.js";
+import {
+  ThreadService,
+  UpdateThreadRequestSchema,
+  type AddMessageRequest,
+  type CreateThreadRequest,
+  type ListThreadsRequest,
+  type Message as WireMessage,
+  type Thread as WireThread,
+} from "./generated/runyard/v1/threads_pb.js";
+import { maskOf } from "./mask.js";
+import { Listing } from "./pages.js";
+import type { Input, Plain } from "./plain.js";
+
+/** A conversation. */
+export interface Thread extends Plain<WireThread> {}
+/** A message of a thread. */
+export interface ThreadMessage extends Plain<WireMessage> {}
+
+export class Threads {
+  readonly #door: Door;
+
+  constructor(door: Door) {
+    this.#door = door;
+  }
+
+  /** Creates an empty thread, in a new project when none is named. */
+  create(thread: Input<CreateThreadRequest> = {}, options?: CallOptions): Promise<Thread> {
+    return this.#door.call(ThreadService.method.createThread, thread, options);
+  }
+
+  /** One thread. */
+  get(threadId: string, options?: CallOptions): Promise<Thread> {
+    return this.#door.callSafely(ThreadService.method.getThread, { threadId }, options);
+  }
+
+  /** The caller's threads, newest first. */
+  list(query: Input<ListThreadsRequest> & CallOptions = {}): Listing<Thread> {
+    const { signal, timeoutMs, ...asked } = query;
+    return new Listing(async (pageToken = asked.pageToken) => {
+      const request = { ...asked, pageToken };
+      const page = await this.#door.callSafely(ThreadService.method.listThreads, request, { signal, timeoutMs });
+      return { items: page.threads, nextPageToken: page.nextPageToken };
+    });
+  }
+
+  /** Changes a thread. */
+  update(threadId: string, changes: { name?: string | null }, options?: CallOptions): Promise<Thread> {
+    const request = { ...changes, threadId, updateMask: maskOf(UpdateThreadRequestSchema, changes) };
+    return this.#door.call(ThreadService.method.updateThread, request, options);
+  }
+
+  /** Deletes a thread with its messages and runs. */
+  async delete(threadId: string, options?: CallOptions): Promise<void> {
+    await this.#door.call(ThreadService.method.deleteThread, { threadId }, options);
+  }
+
+  /** The messages of a thread, oldest first. */
+  listMessages(
+    threadId: string,
+    query: { pageSize?: number; pageToken?: string } & CallOptions = {},
+  ): Listing<ThreadMessage> {
+    const { signal, timeoutMs, pageSize, pageToken: first } = query;
+    return new Listing(async (pageToken = first) => {
+      const request = { threadId, pageSize, pageToken };
+      const page = await this.#door.callSafely(ThreadService.method.listMessages, request, { signal, timeoutMs });
+      return { items: page.messages, nextPageToken: page.nextPageToken };
+    });
+  }
+
+  /** Adds a message without starting a run. */
+  addMessage(
+    threadId: string,
+    message: Omit<Input<AddMessageRequest>, "threadId"> & { content: string },
+    options?: CallOptions,
+  ): Promise<ThreadMessage> {
+    return this.#door.call(ThreadService.method.addMessage, { ...message, threadId }, options);
+  }
+}

@@ -1,0 +1,465 @@
+// What the table of exchanges cannot say: broken connections, many runs in one stream, aborts, large files, secrets.
+
+import assert from "node:assert/strict";
+import { openAsBlob } from "node:fs";
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { createServer } from "node:http";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
+import { setTimeout as pause } from "node:timers/promises";
+import { inspect } from "node:util";
+import { isRunyardError, newId, Runyard, RunyardError } from "../dist/index.js";
+import { AccountService } from "../dist/proto.js";
+import { Server } from "./server.mjs";
+
+const LIMIT = { timeout: 90_000 };
+
+let server;
+before(async () => {
+  server = await Server.start();
+});
+after(() => server?.close());
+
+/** A fetch that counts the streams that it opened and that are still open. */
+function counting() {
+  const seen = { opened: 0, open: 0, most: 0 };
+  const counted = async (url, init) => {
+    if (!String(url).endsWith("/StreamRuns")) {
+      return fetch(url, init);
+    }
+    seen.opened += 1;
+    seen.open += 1;
+    seen.most = Math.max(seen.most, seen.open);
+    init.signal.addEventListener("abort", () => {
+      seen.open -= 1;
+    });
+    return fetch(url, init);
+  };
+  return [counted, seen];
+}
+
+async function all(stream) {
+  const events = [];
+  for await (const event of stream) {
+    events.push(event);
+  }
+  return events;
+}
+
+function assertWhole(events) {
+  assert.deepEqual(
+    events.map((event) => event.sequence),
+    events.map((_, position) => position + 1),
+    "no gap and no repeat",
+  );
+  const last = events.at(-1);
+  assert.equal(last.type, "status");
+  assert.notEqual(last.status, "running");
+}
+
+function textOf(events) {
+  return events.map((event) => (event.type === "message_delta" ? event.text : "")).join("");
+}
+
+function words(count) {
+  return Array.from({ length: count }, (_, number) => `word-${number} `).join("");
+}
+
+test("a run goes on from its cursor after the server was killed", LIMIT, async () => {
+  const states = [];
+  const client = await server.client();
+  const run = await client.agents.run({
+    prompt: "say: Before.\nbash: echo one\nslow: 100 40\nbash: echo two\nsay: After.",
+    onConnection: ({ state }) => states.push(state),
+  });
+  const events = [];
+  let killed;
+  for await (const event of run) {
+    events.push(event);
+    if (!killed && textOf(events).includes("word-5")) {
+      killed = server.ask({ do: "kill" }).then(() => server.ask({ do: "start" }));
+    }
+  }
+  await killed;
+  assert.ok(killed, "the server was killed in the middle");
+  assertWhole(events);
+  assert.equal(events.at(-1).status, "completed", inspect(events.at(-1)));
+  assert.ok(states.includes("waiting"), states.join());
+  assert.equal(states.at(-1), "closed");
+  assert.deepEqual(events, await all(client.runs.stream(run.id)), "what was seen is what is there");
+});
+
+test("a run goes on after the server was stopped and started", LIMIT, async () => {
+  const client = await server.client();
+  const run = await client.agents.run({ prompt: "slow: 60 40\nsay: After." });
+  const events = [];
+  let restarted;
+  for await (const event of run) {
+    events.push(event);
+    if (!restarted && event.type === "message_delta") {
+      restarted = server.ask({ do: "stop" }).then(() => server.ask({ do: "start" }));
+    }
+  }
+  await restarted;
+  assertWhole(events);
+  assert.deepEqual(events, await all(client.runs.stream(run.id)));
+  assert.equal((await run.wait()).status, events.at(-1).status);
+});
+
+test("calls that may be repeated wait for a server that comes back", LIMIT, async () => {
+  const client = await server.client();
+  const key = newId();
+  await server.ask({ do: "kill" });
+  const asked = Promise.all([
+    client.account.state(),
+    client.agents.run({ prompt: "say: Once.", idempotencyKey: key }),
+  ]);
+  await server.ask({ do: "start" });
+  const [state, run] = await asked;
+  assert.equal(state.tierName, "free");
+  assert.equal(await run.text(), "Once.");
+  const again = await client.agents.run({ prompt: "say: Once.", idempotencyKey: key });
+  assert.equal(again.id, run.id);
+});
+
+test("a server that stays away is an error in the end", LIMIT, async () => {
+  const states = [];
+  const client = new Runyard({
+    // A port of the discard service: nobody is there.
+    baseUrl: "http://127.0.0.1:9",
+    token: "secret-token",
+    attempts: 2,
+    reconnectForMs: 300,
+    onConnection: (state) => states.push(state),
+  });
+  await assert.rejects(client.account.state(), { errorCode: "CONNECTION_LOST", kind: "unavailable" });
+  await assert.rejects(all(client.runs.stream(newId())), { errorCode: "CONNECTION_LOST" });
+  const waiting = states.filter(({ state }) => state === "waiting");
+  assert.ok(waiting.length >= 2, inspect(states));
+  assert.ok(waiting.every(({ retryInMs }) => retryInMs >= 50 && retryInMs <= 5_000));
+});
+
+test("many runs share one stream, and each is whole", LIMIT, async () => {
+  const [counted, streams] = counting();
+  const client = await server.client({ tier: "enterprise" }, { fetch: counted });
+  const runs = await Promise.all(
+    Array.from({ length: 8 }, (_, number) => client.agents.run({ prompt: `slow: 30 20\nsay: I am ${number}.` })),
+  );
+  const followed = await Promise.all(runs.map((run) => all(run)));
+  for (const [number, events] of followed.entries()) {
+    assertWhole(events);
+    assert.ok(events.every((event) => event.agentRunId === runs[number].id));
+    assert.match(textOf(events), new RegExp(`I am ${number}\\.$`));
+  }
+  assert.equal(streams.most, 1, "one stream at a time");
+
+  const cursors = runs.map((run, number) => ({ agentRunId: run.id, afterSequence: number }));
+  const mixed = await all(client.runs.streamMany(cursors));
+  for (const [number, events] of followed.entries()) {
+    assert.deepEqual(
+      mixed.filter((event) => event.agentRunId === runs[number].id),
+      events.slice(number),
+    );
+  }
+  assert.equal(streams.most, 1);
+});
+
+test("one run that cannot be read does not take the others with it", LIMIT, async () => {
+  const client = await server.client();
+  const run = await client.agents.run({ prompt: "slow: 20 20" });
+  const [good, bad] = await Promise.allSettled([all(run), all(client.runs.stream(newId()))]);
+  assert.equal(bad.reason?.errorCode, "RUN_NOT_FOUND");
+  assertWhole(good.value);
+});
+
+test("a slow reader holds up no other and loses nothing", LIMIT, async () => {
+  const client = await server.client({ tier: "pro" });
+  const [slow, fast] = await Promise.all([
+    client.agents.run({ prompt: "stream: 4000" }),
+    client.agents.run({ prompt: "slow: 10 50\nsay: Done." }),
+  ]);
+  const seen = [];
+  const reader = slow[Symbol.asyncIterator]();
+  seen.push((await reader.next()).value);
+  // Nobody reads the slow one while the fast one comes in whole.
+  assertWhole(await all(fast));
+  await slow.wait();
+  for (let next = await reader.next(); !next.done; next = await reader.next()) {
+    seen.push(next.value);
+  }
+  assertWhole(seen);
+  assert.equal(textOf(seen), words(4000));
+});
+
+test("the same run can be read from two places at once", LIMIT, async () => {
+  const client = await server.client();
+  const run = await client.agents.run({ prompt: "slow: 40 20" });
+  const whole = [];
+  let rest;
+  for await (const event of run) {
+    whole.push(event);
+    if (event.sequence === 5) {
+      rest = all(run.events({ afterSequence: 3 }));
+    }
+  }
+  assertWhole(whole);
+  assert.deepEqual(await rest, whole.slice(3));
+});
+
+test("a cursor at the end of a run gives nothing, one beyond it is refused", LIMIT, async () => {
+  const client = await server.client();
+  const run = await client.agents.run({ prompt: "say: Short." });
+  const { length } = await all(run);
+  assert.deepEqual(await all(run.events({ afterSequence: length })), []);
+  await assert.rejects(all(run.events({ afterSequence: length + 1 })), { errorCode: "CURSOR_BEYOND_END" });
+  assert.equal((await all(run.events({ afterSequence: length - 1 }))).length, 1);
+});
+
+test("a run that is left goes on; one that is stopped ends", LIMIT, async () => {
+  const [counted, streams] = counting();
+  const client = await server.client({}, { fetch: counted });
+  const run = await client.agents.run({ prompt: "sleep: 60" });
+  for await (const event of run) {
+    if (event.type === "message_delta") {
+      break;
+    }
+  }
+  assert.equal((await run.get()).status, "running");
+  assert.equal(streams.open, 0, "the stream is closed");
+  assert.deepEqual(
+    (await client.agents.listActive().all()).map((active) => active.threadId),
+    [run.threadId],
+  );
+  await run.stop();
+  assert.equal((await run.wait({ timeoutMs: 30_000 })).status, "stopped");
+  assert.deepEqual((await client.agents.listActive()).items, []);
+});
+
+test("an abort rejects with its reason, wherever it comes", LIMIT, async () => {
+  const [counted, streams] = counting();
+  const client = await server.client({}, { fetch: counted });
+  const run = await client.agents.run({ prompt: "sleep: 60" });
+  const controller = new AbortController();
+  const reason = new Error("enough");
+  const followed = all(run.events({ signal: controller.signal }));
+  const waited = run.wait({ signal: controller.signal });
+  setTimeout(() => controller.abort(reason), 300);
+  await assert.rejects(followed, reason);
+  await assert.rejects(waited, reason);
+  assert.equal(streams.open, 0);
+  await assert.rejects(client.account.state({ signal: controller.signal }), reason);
+  await assert.rejects(client.agents.run({ prompt: "x", signal: controller.signal }), reason);
+  await assert.rejects(run.wait({ timeoutMs: 50 }), { name: "TimeoutError" });
+  await run.stop();
+});
+
+test("a closed client ends its streams", LIMIT, async () => {
+  const client = await server.client();
+  const run = await client.agents.run({ prompt: "sleep: 60" });
+  const followed = all(run);
+  setTimeout(() => client.close(), 200);
+  await assert.rejects(followed, { errorCode: "CANCELLED" });
+  await run.stop();
+});
+
+test("large files go up in pieces, also while the server is killed", LIMIT, async () => {
+  const client = await server.client({ tier: "pro" });
+  const folder = await mkdtemp(join(tmpdir(), "runyard-client-"));
+  try {
+    const path = join(folder, "large.bin");
+    const content = new Uint8Array(6_000_000).map((_, position) => (position * 31 + (position >> 11)) & 0xff);
+    await writeFile(path, content);
+    const progress = [];
+    let killed;
+    const run = await client.agents.run({
+      prompt: "bash: wc -c large.bin\nbash: mkdir output; cp large.bin output/; printf 'ä' > output/small.txt",
+      files: [{ name: "large.bin", data: await openAsBlob(path) }],
+      onUploadProgress: ({ sent, size }) => {
+        progress.push(sent / size);
+        if (!killed && sent > size / 2) {
+          killed = server.ask({ do: "kill" }).then(() => server.ask({ do: "start" }));
+        }
+      },
+    });
+    await killed;
+    assert.equal(progress[0], 0);
+    assert.equal(progress.at(-1), 1);
+    assert.deepEqual([...progress].sort((a, b) => a - b), progress, "progress does not go back");
+    assert.ok(progress.length > 10);
+    assert.equal((await run.wait()).status, "completed");
+    const files = await run.files();
+    assert.deepEqual(
+      files.map((file) => [file.path, file.size]),
+      [
+        ["output/large.bin", 6_000_000],
+        ["output/small.txt", 2],
+      ],
+    );
+    assert.ok(Buffer.from(await files[0].read()).equals(content), "what comes back is what was sent");
+    assert.equal(await files[1].text(), "ä");
+    const blob = await files[1].blob();
+    assert.equal(blob.type, "text/plain");
+    assert.equal(blob.size, 2);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+});
+
+test("a workspace is read and written", LIMIT, async () => {
+  const client = await server.client();
+  const run = await client.agents.run({ prompt: "say: Nothing.", files: [new File(["a,b"], "a.csv"), { name: "b.csv", data: "" }] });
+  assert.equal(await run.text(), "Nothing.");
+  assert.deepEqual(await run.files(), [], "it made nothing");
+  const { sandboxId } = await run.get();
+  const written = await client.sandboxes.write(sandboxId, "notes/c.txt", "hello");
+  assert.deepEqual([written.path, written.size, written.modifiedAt instanceof Date], ["notes/c.txt", 5, true]);
+  const paths = (await client.sandboxes.list(sandboxId, { recursive: true }).all()).map((file) => file.path);
+  assert.deepEqual(paths, ["a.csv", "b.csv", "notes", "notes/c.txt", "output"]);
+  const { contentType, chunks } = await client.sandboxes.open(sandboxId, "notes/c.txt");
+  assert.equal(contentType, "text/plain");
+  assert.equal(Buffer.concat(await all(chunks)).toString(), "hello");
+  assert.equal((await client.sandboxes.open(sandboxId, "notes")).contentType, "application/x-tar");
+  await assert.rejects(client.sandboxes.read(sandboxId, "none"), { errorCode: "FILE_NOT_FOUND", kind: "missing" });
+});
+
+test("an upload goes on where it was", LIMIT, async () => {
+  const client = await server.client();
+  const data = new Uint8Array(1_500_000).fill(7);
+  const controller = new AbortController();
+  let uploadId;
+  const { FileService } = await import("../dist/proto.js");
+  uploadId = (await client.call(FileService.method.createUpload, { name: "x.bin", size: BigInt(data.length) })).uploadId;
+  const half = { uploadId, offset: 0n, data: data.subarray(0, 700_000) };
+  assert.equal((await client.call(FileService.method.uploadChunk, half)).received, 700_000n);
+  const sent = [];
+  const upload = await client.uploads.resume(uploadId, { name: "x.bin", data }, {
+    signal: controller.signal,
+    onProgress: (progress) => sent.push(progress.sent),
+  });
+  assert.equal(upload.complete, true);
+  assert.equal(sent[0], 700_000);
+});
+
+test("a list is a page when awaited and everything when iterated", LIMIT, async () => {
+  const client = await server.client({ tier: "pro" });
+  for (const name of ["Aa", "Bb", "Cc"]) {
+    await client.agents.create({ name });
+  }
+  const first = await client.agents.list({ pageSize: 2, orderBy: "name" });
+  assert.deepEqual(first.items.map((agent) => agent.name), ["Aa", "Bb"]);
+  const second = await client.agents.list({ pageSize: 2, orderBy: "name", pageToken: first.nextPageToken });
+  assert.deepEqual([second.items.map((agent) => agent.name), second.nextPageToken], [["Cc"], ""]);
+  const names = [];
+  for await (const agent of client.agents.list({ pageSize: 1, orderBy: "name" })) {
+    names.push(agent.name);
+  }
+  assert.deepEqual(names, ["Aa", "Bb", "Cc"]);
+  assert.equal((await client.agents.list().all(2)).length, 2);
+});
+
+test("what is given is checked before the server is asked", LIMIT, async () => {
+  const client = await server.client();
+  await assert.rejects(client.agents.create({ name: "Aa", nmae: 1 }), { kind: "invalid", message: /no field nmae/ });
+  await assert.rejects(client.agents.create({ name: "Aa", customMcps: [{ name: "m", type: "ftp" }] }), {
+    message: /ftp is no McpTransport; there are http, sse, stdio/,
+  });
+  await assert.rejects(client.agents.list({ pageSize: 1.5 }).all(), { name: /Error/ });
+  await assert.rejects(client.account.usage({ createdAfter: "yesterday" }).all(), { message: /given as a Date/ });
+  await assert.rejects(client.uploads.create({ name: "", data: "" }), { message: /needs a name/ });
+  for (const baseUrl of ["nowhere", "ftp://127.0.0.1", "http://user:secret@127.0.0.1", ""]) {
+    assert.throws(() => new Runyard({ baseUrl }), (error) => error.kind === "invalid" && !inspect(error).includes("secret"));
+  }
+});
+
+test("a model that was asked for in vain is told with its facts", LIMIT, async () => {
+  const client = await server.client();
+  const refused = await client.agents.run({ prompt: "x", modelName: "openai/gpt-5-nano" }).catch((error) => error);
+  assert.ok(isRunyardError(refused));
+  assert.deepEqual([refused.errorCode, refused.kind, refused.facts], ["MODEL_ACCESS_DENIED", "not_in_plan", { tierName: "free" }]);
+  assert.match(String(refused), /^RunyardError: MODEL_ACCESS_DENIED: Your current subscription/);
+  const failed = await (await client.agents.run({ prompt: "fail: 401" })).text().catch((error) => error);
+  assert.equal(failed.errorCode, "MODEL_CREDENTIALS_REFUSED");
+});
+
+test("an account's usage has its times and numbers", LIMIT, async () => {
+  const client = await server.client();
+  const since = new Date(Date.now() - 60_000);
+  const run = await client.agents.run({ prompt: "usage: 1000 200\nsay: Costs." });
+  await run.wait();
+  const [entry] = await client.account.usage({ agentRunId: run.id, createdAfter: since }).all();
+  assert.deepEqual([entry.inputTokens, entry.outputTokens, entry.estimated], [1000, 200, false]);
+  assert.ok(entry.createdAt > since);
+  const state = await client.call(AccountService.method.getAccountState, {});
+  assert.equal(typeof state.microcredits, "bigint");
+});
+
+test("a token function is asked again when its token is refused", LIMIT, async () => {
+  const { token } = await server.ask({ do: "token" });
+  const handed = ["stale", token];
+  let asked = 0;
+  const client = new Runyard({ baseUrl: server.url, token: () => handed[Math.min(asked++, 1)] });
+  assert.equal((await client.account.state()).tierName, "free");
+  assert.equal(asked, 2);
+  const run = await client.agents.run({ prompt: "say: Fresh." });
+  assert.equal(await run.text(), "Fresh.");
+  const stale = new Runyard({ baseUrl: server.url, token: async () => "stale" });
+  await assert.rejects(stale.account.state(), { kind: "unauthenticated", message: "Not authenticated" });
+});
+
+test("the token is in no error and nothing that is printed", LIMIT, async () => {
+  const token = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2VjcmV0";
+  const said = [];
+  const collect = async (client) => {
+    said.push(inspect(client, { depth: 9, showHidden: true }), JSON.stringify(client));
+    const calls = [
+      () => client.account.state(),
+      () => all(client.runs.stream(newId())),
+      () => client.agents.run({ prompt: "x" }),
+    ];
+    for (const call of calls) {
+      const error = await call().then(
+        () => assert.fail("it was not refused"),
+        (thrown) => thrown,
+      );
+      assert.ok(error instanceof RunyardError, inspect(error));
+      said.push(inspect(error, { depth: 9, showHidden: true }), JSON.stringify(error), error.stack);
+    }
+  };
+  const short = { attempts: 1, reconnectForMs: 1 };
+  await collect(new Runyard({ baseUrl: server.url, token, ...short }));
+  await collect(new Runyard({ baseUrl: "http://127.0.0.1:9", token, ...short }));
+  // Headers would quote it.
+  await collect(new Runyard({ baseUrl: server.url, token: `${token}\nnext`, ...short }));
+  for (const text of said) {
+    assert.ok(!text?.includes("c2VjcmV0"), text);
+  }
+});
+
+test("what is no Runyard server is said, and not asked for ever", LIMIT, async () => {
+  const stranger = createServer((request, response) => {
+    request.resume();
+    response.writeHead(200, { "content-type": "text/html" });
+    response.end("<h1>Hello</h1>");
+  });
+  await new Promise((resolve) => stranger.listen(0, "127.0.0.1", resolve));
+  try {
+    const client = new Runyard({ baseUrl: `http://127.0.0.1:${stranger.address().port}`, token: "t" });
+    const error = await client.account.state().catch((thrown) => thrown);
+    assert.ok(isRunyardError(error), inspect(error));
+    assert.equal(error.errorCode, "UNIMPLEMENTED");
+    assert.match(error.message, /no Runyard server/);
+  } finally {
+    stranger.closeAllConnections();
+    stranger.close();
+  }
+});
+
+test("5,000 deltas arrive quickly and in order", LIMIT, async () => {
+  const client = await server.client();
+  const run = await client.agents.run({ prompt: "stream: 5000" });
+  await pause(1);
+  const events = await all(run);
+  assertWhole(events);
+  assert.equal(textOf(events), words(5000));
+});

@@ -1,0 +1,231 @@
+// The frame around every screen: navigation, threads at hand, the palette, what screen readers are told.
+import { Bot, Command, LogOut, MessagesSquare, Monitor, Moon, Plus, Rows3, Sun, UserRound } from "lucide";
+import type { IconNode } from "lucide";
+import { lazy, Suspense } from "./parts/lazy";
+import { useComputed, useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { RefusalNote, Spinner } from "./parts/basic";
+import { Brand } from "./parts/brand";
+import { Icon } from "./parts/icon";
+import { isApple, listenToKeys } from "./parts/keys";
+import { Palette } from "./parts/palette";
+import { type Place, place } from "./router";
+import { Home } from "./screens/home";
+import { SignIn } from "./screens/sign_in";
+import { ThreadScreen } from "./screens/thread";
+import { Threads } from "./screens/threads";
+import { signOut, token } from "./session";
+import { account } from "./stores/account";
+import { active, runningThreads, useActive } from "./stores/active";
+import { announcement } from "./stores/announce";
+import { forgetRuns } from "./stores/live";
+import { type Theme, choose, theme } from "./stores/theme";
+import { loadThreads, threads } from "./stores/threads";
+import { credits } from "./view/format";
+
+const Agents = lazy(() => import("./screens/agents").then((module) => module.Agents));
+const AgentScreen = lazy(() => import("./screens/agent").then((module) => module.AgentScreen));
+const Board = lazy(() => import("./screens/board").then((module) => module.Board));
+const Account = lazy(() => import("./screens/account").then((module) => module.Account));
+
+/** The console. */
+export function App() {
+  const signedIn = token.value !== null;
+  useEffect(() => {
+    if (!signedIn) forgetRuns();
+  }, [signedIn]);
+  return (
+    <>
+      {signedIn ? <Frame key={token.value} /> : <SignIn />}
+      <div class="unseen" role="status" aria-live="polite">
+        {announcement.value}
+      </div>
+    </>
+  );
+}
+
+function Frame() {
+  const palette = useSignal(false);
+  const main = useRef<HTMLElement>(null);
+  useActive();
+  useEffect(() => {
+    void loadThreads();
+    return listenToKeys(() => (palette.value = true));
+  }, []);
+  const where = place.value;
+  const first = useRef(true);
+  useEffect(() => {
+    // A screen reader begins at the top of the new screen; on the first one the browser does that by itself.
+    if (first.current) first.current = false;
+    else if (where.screen !== "home") main.current?.focus({ preventScroll: true });
+    scrollTo(0, 0);
+  }, [JSON.stringify(where)]);
+  return (
+    <div class="frame">
+      <a
+        class="skip"
+        href="#main"
+        onClick={(event) => {
+          event.preventDefault();
+          main.current?.focus();
+        }}
+      >
+        Skip to the content
+      </a>
+      <Side where={where} onPalette={() => (palette.value = true)} />
+      <main id="main" ref={main} tabIndex={-1}>
+        <Screen where={where} />
+      </main>
+      <Tabs where={where} />
+      {palette.value && <Palette onClose={() => (palette.value = false)} />}
+    </div>
+  );
+}
+
+function Screen({ where }: { where: Place }) {
+  const waiting = (
+    <div class="page">
+      <Spinner label="Loading" />
+    </div>
+  );
+  switch (where.screen) {
+    case "home":
+      return <Home />;
+    case "threads":
+      return <Threads />;
+    case "thread":
+      return <ThreadScreen key={where.threadId} threadId={where.threadId} />;
+    case "runs":
+      return <Suspense of={Board} fallback={waiting} properties={{}} />;
+    case "agents":
+      return <Suspense of={Agents} fallback={waiting} properties={{}} />;
+    case "agent":
+      return (
+        <Suspense of={AgentScreen} fallback={waiting} properties={{ key: where.agentId ?? "new", agentId: where.agentId, tab: where.tab }} />
+      );
+    case "account":
+      return <Suspense of={Account} fallback={waiting} properties={{}} />;
+    case "missing":
+      return (
+        <div class="page">
+          <h1>There is no such page</h1>
+          <p>
+            <a href="#/">Start a run</a>, or look at your <a href="#/threads">threads</a>.
+          </p>
+        </div>
+      );
+  }
+}
+
+interface Entry {
+  to: string;
+  label: string;
+  icon: IconNode;
+  screens: Place["screen"][];
+}
+
+const ENTRIES: Entry[] = [
+  { to: "/", label: "New run", icon: Plus, screens: ["home"] },
+  { to: "/threads", label: "Threads", icon: MessagesSquare, screens: ["threads", "thread"] },
+  { to: "/runs", label: "Runs", icon: Rows3, screens: ["runs"] },
+  { to: "/agents", label: "Agents", icon: Bot, screens: ["agents", "agent"] },
+  { to: "/account", label: "Account", icon: UserRound, screens: ["account"] },
+];
+
+function Links({ where }: { where: Place }) {
+  const running = active.value?.length ?? 0;
+  return (
+    <ul>
+      {ENTRIES.map((entry) => (
+        <li key={entry.to}>
+          <a href={`#${entry.to}`} class="nav-link" aria-current={entry.screens.includes(where.screen) ? "page" : undefined}>
+            <Icon of={entry.icon} size={19} />
+            <span>{entry.label}</span>
+            {entry.to === "/runs" && running > 0 && (
+              <span class="badge badge-live">
+                {running}
+                <span class="unseen"> running</span>
+              </span>
+            )}
+          </a>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
+  const recent = useComputed(() => (threads.value ?? []).slice(0, 12));
+  const here = where.screen === "thread" ? where.threadId : null;
+  return (
+    <header class="side">
+      <div class="side-top">
+        <a class="side-brand" href="#/" aria-label="Runyard, new run">
+          <Brand />
+        </a>
+        <button type="button" class="button-icon side-palette" aria-label="Find a page, thread or agent" title={`${isApple ? "⌘" : "Ctrl"}+K`} onClick={onPalette}>
+          <Icon of={Command} size={17} />
+        </button>
+      </div>
+      <nav class="side-nav" aria-label="Main">
+        <Links where={where} />
+      </nav>
+      {recent.value.length > 0 && (
+        <nav class="side-threads" aria-label="Recent threads">
+          <h2 class="small dim">Recent</h2>
+          <ul>
+            {recent.value.map((thread) => (
+              <li key={thread.threadId}>
+                <a href={`#/threads/${thread.threadId}`} class="side-thread" aria-current={thread.threadId === here ? "page" : undefined}>
+                  {runningThreads.value.has(thread.threadId) && <span class="pulse" role="img" aria-label="Running:" />}
+                  <span>{thread.name || "Without a name"}</span>
+                </a>
+              </li>
+            ))}
+          </ul>
+        </nav>
+      )}
+      <div class="side-foot">
+        {account.state.value.refused && !account.value && <RefusalNote explained={account.state.value.refused} />}
+        {account.value && (
+          <a class="side-plan" href="#/account">
+            <span>{account.value.tierName}</span>
+            <span class="numbers">{credits(account.value.credits)} credits</span>
+          </a>
+        )}
+        <div class="side-tools">
+          <ThemeSwitch />
+          <button type="button" class="button-icon push" aria-label="Sign out" title="Sign out" onClick={() => signOut()}>
+            <Icon of={LogOut} size={17} />
+          </button>
+        </div>
+      </div>
+    </header>
+  );
+}
+
+const THEMES: { value: Theme; label: string; icon: IconNode }[] = [
+  { value: "light", label: "Light", icon: Sun },
+  { value: "dark", label: "Dark", icon: Moon },
+  { value: "system", label: "As the system", icon: Monitor },
+];
+
+function ThemeSwitch() {
+  return (
+    <div class="theme-switch" role="group" aria-label="Theme">
+      {THEMES.map(({ value, label, icon }) => (
+        <button key={value} type="button" aria-pressed={theme.value === value} aria-label={label} title={label} onClick={() => choose(value)}>
+          <Icon of={icon} size={15} />
+        </button>
+      ))}
+    </div>
+  );
+}
+
+function Tabs({ where }: { where: Place }) {
+  return (
+    <nav class="tabs" aria-label="Main, at the bottom">
+      <Links where={where} />
+    </nav>
+  );
+}

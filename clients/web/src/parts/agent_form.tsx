@@ -1,0 +1,232 @@
+// The settings of an agent: what it is called, how it looks, what it is told, what it may use.
+import { useSignal } from "@preact/signals";
+import type { Agent, AgentTool } from "@runyard/client";
+import { useEffect } from "preact/hooks";
+import { runyard } from "../client";
+import { account, loadAccount } from "../stores/account";
+import { trouble } from "../trouble";
+import type { Explained } from "../view/refusal";
+import { Field, Note, RefusalNote } from "./basic";
+import { IconPicker } from "./icon_picker";
+import { McpEditor, type McpServer, blankServer } from "./mcp_editor";
+
+/** What a form holds. */
+interface Draft {
+  name: string;
+  description: string;
+  iconName: string;
+  iconColor: string;
+  iconBackground: string;
+  systemPrompt: string;
+  model: string;
+  tags: string;
+  isDefault: boolean;
+  isPublic: boolean;
+  configuredMcps: McpServer[];
+  customMcps: McpServer[];
+  tools: Record<string, { enabled: boolean }>;
+}
+
+/** The settings of an agent, or of one that is to be made. */
+export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (agent: Agent) => void }) {
+  const draft = useSignal(draftOf(agent));
+  const before = useSignal(draft.value);
+  const tools = useSignal<readonly AgentTool[]>(CORE);
+  const saving = useSignal(false);
+  const saved = useSignal<string | null>(null);
+  const refused = useSignal<Explained | null>(null);
+  useEffect(() => {
+    void loadAccount();
+    if (agent) {
+      runyard()
+        .agents.listTools(agent.agentId)
+        .then(
+          (list) => (tools.value = list),
+          (error) => (refused.value = trouble(error)),
+        );
+    }
+  }, [agent?.currentVersionId]);
+  const set = (change: Partial<Draft>) => {
+    draft.value = { ...draft.value, ...change };
+    saved.value = null;
+  };
+  const now = draft.value;
+  const changes = changesOf(before.value, now);
+  const makesVersion = ["systemPrompt", "model", "configuredMcps", "customMcps", "agentpressTools"].some((key) => key in changes);
+  const save = async () => {
+    saving.value = true;
+    refused.value = null;
+    try {
+      const client = runyard();
+      const next = agent
+        ? await client.agents.update(agent.agentId, { ...changes, expectedVersionId: agent.currentVersionId })
+        : await client.agents.create(newAgent(now));
+      draft.value = draftOf(next);
+      before.value = draft.value;
+      saved.value = agent && next.currentVersionId !== agent.currentVersionId ? `Saved as ${next.currentVersion?.versionName}.` : "Saved.";
+      onSaved(next);
+    } catch (error) {
+      refused.value = trouble(error);
+    } finally {
+      saving.value = false;
+    }
+  };
+  return (
+    <form
+      class="form"
+      onSubmit={(event) => {
+        event.preventDefault();
+        void save();
+      }}
+    >
+      <fieldset>
+        <legend>Who it is</legend>
+        <div class="form-row">
+          <IconPicker
+            agentName={now.name}
+            icon={{ name: now.iconName, color: now.iconColor, background: now.iconBackground }}
+            onChange={(icon) => set({ iconName: icon.name, iconColor: icon.color, iconBackground: icon.background })}
+          />
+          <Field label="Name" wide>
+            <input required minLength={2} maxLength={100} value={now.name} onInput={(event) => set({ name: event.currentTarget.value })} />
+          </Field>
+        </div>
+        <Field label="Description" hint="What it is for, for you and for others.">
+          <input maxLength={2000} value={now.description} onInput={(event) => set({ description: event.currentTarget.value })} />
+        </Field>
+        <Field label="Tags" hint="Separated by commas.">
+          <input value={now.tags} onInput={(event) => set({ tags: event.currentTarget.value })} />
+        </Field>
+        <div class="checks">
+          <label class="check">
+            <input type="checkbox" checked={now.isDefault} disabled={agent?.isDefault} onChange={(event) => set({ isDefault: event.currentTarget.checked })} />
+            <span>
+              Default agent <span class="small dim">does every run that names no other</span>
+            </span>
+          </label>
+          <label class="check">
+            <input type="checkbox" checked={now.isPublic} onChange={(event) => set({ isPublic: event.currentTarget.checked })} />
+            <span>
+              Called public <span class="small dim">a label; it gives nobody access</span>
+            </span>
+          </label>
+        </div>
+      </fieldset>
+      <fieldset>
+        <legend>What it is told</legend>
+        <Field label="System prompt" hint={agent ? undefined : "Left empty, the built-in prompt is used."}>
+          <textarea class="code" rows={10} maxLength={100_000} value={now.systemPrompt} onInput={(event) => set({ systemPrompt: event.currentTarget.value })} />
+        </Field>
+        <Field label="Model">
+          <select value={now.model} onChange={(event) => set({ model: event.currentTarget.value })}>
+            {!agent && <option value="">The plan's default</option>}
+            {now.model && !account.value?.models.some((model) => model.modelName === now.model) && <option value={now.model}>{now.model}</option>}
+            {account.value?.models.map((model) => (
+              <option key={model.modelName} value={model.modelName}>
+                {model.modelName}
+                {!model.allowed && (model.downgradedTo ? ` → ${model.downgradedTo} on your plan` : " · not in your plan")}
+              </option>
+            ))}
+          </select>
+        </Field>
+      </fieldset>
+      <fieldset>
+        <legend>Tools</legend>
+        <p class="small dim">The six core tools work in the sandbox and are always on.</p>
+        <ul class="tool-list">
+          {tools.value.map((tool) => (
+            <li key={tool.name}>
+              <label class="check">
+                <input
+                  type="checkbox"
+                  role="switch"
+                  disabled={tool.isCore}
+                  checked={tool.isCore || (now.tools[tool.name]?.enabled ?? tool.enabled)}
+                  onChange={(event) => set({ tools: { ...now.tools, [tool.name]: { enabled: event.currentTarget.checked } } })}
+                />
+                <span>
+                  <code>{tool.name}</code> <span class="small dim tool-about">{tool.description}</span>
+                </span>
+              </label>
+            </li>
+          ))}
+        </ul>
+      </fieldset>
+      <fieldset>
+        <legend>MCP servers</legend>
+        <McpEditor label="Integrations" servers={now.configuredMcps} onChange={(configuredMcps) => set({ configuredMcps })} onAdd={blankServer} />
+        <McpEditor label="Custom servers" servers={now.customMcps} onChange={(customMcps) => set({ customMcps })} onAdd={blankServer} />
+      </fieldset>
+      {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
+      <div class="form-foot">
+        {saved.value && <Note kind="good">{saved.value}</Note>}
+        {agent && makesVersion && <span class="small dim">Saving makes a new version.</span>}
+        <button type="submit" class="button button-primary push" disabled={saving.value || (agent !== null && Object.keys(changes).length === 0)}>
+          {saving.value ? "Saving" : agent ? "Save changes" : "Create agent"}
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function draftOf(agent: Agent | null): Draft {
+  const version = agent?.currentVersion;
+  return {
+    name: agent?.name ?? "",
+    description: agent?.description ?? "",
+    iconName: agent?.iconName ?? "bot",
+    iconColor: agent?.iconColor ?? "#0F766E",
+    iconBackground: agent?.iconBackground ?? "#F0FDFA",
+    systemPrompt: version?.systemPrompt ?? "",
+    model: version?.model ?? "",
+    tags: (agent?.tags ?? []).join(", "),
+    isDefault: agent?.isDefault ?? false,
+    isPublic: agent?.isPublic ?? false,
+    configuredMcps: version?.configuredMcps ?? [],
+    customMcps: version?.customMcps ?? [],
+    tools: version?.agentpressTools ?? {},
+  };
+}
+
+function tagsOf(text: string): string[] {
+  return [...new Set(text.split(",").map((tag) => tag.trim()).filter(Boolean))];
+}
+
+function newAgent(draft: Draft) {
+  return {
+    name: draft.name,
+    isDefault: draft.isDefault,
+    isPublic: draft.isPublic,
+    iconName: draft.iconName,
+    iconColor: draft.iconColor,
+    iconBackground: draft.iconBackground,
+    tags: tagsOf(draft.tags),
+    configuredMcps: draft.configuredMcps,
+    customMcps: draft.customMcps,
+    ...(draft.description ? { description: draft.description } : {}),
+    ...(draft.systemPrompt.trim() ? { systemPrompt: draft.systemPrompt } : {}),
+    ...(draft.model ? { model: draft.model } : {}),
+  };
+}
+
+// Only what differs is sent: what another person changed meanwhile stays.
+function changesOf(before: Draft, now: Draft): Record<string, unknown> {
+  const changes: Record<string, unknown> = {};
+  const differs = (left: unknown, right: unknown) => JSON.stringify(left) !== JSON.stringify(right);
+  for (const key of ["name", "description", "iconName", "iconColor", "iconBackground", "systemPrompt", "model", "isDefault", "isPublic", "configuredMcps", "customMcps"] as const) {
+    if (differs(before[key], now[key])) changes[key] = now[key];
+  }
+  if (differs(tagsOf(before.tags), tagsOf(now.tags))) changes["tags"] = tagsOf(now.tags);
+  if (differs(before.tools, now.tools)) changes["agentpressTools"] = now.tools;
+  return changes;
+}
+
+// What a new agent has before the server is asked.
+const CORE: readonly AgentTool[] = [
+  ["bash", "Runs a command in the sandbox."],
+  ["read", "Reads a file of the workspace."],
+  ["write", "Writes a file of the workspace."],
+  ["edit", "Replaces a piece of a text file."],
+  ["glob", "Finds files by a pattern of their names."],
+  ["grep", "Finds lines by a pattern."],
+].map(([name, description]) => ({ name: name!, description: description!, isCore: true, enabled: true, parametersSchema: "{}" }));

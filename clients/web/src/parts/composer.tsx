@@ -1,0 +1,294 @@
+// Where a task is written: the words, the files, who does it and how. Used for a new thread and for going on in one.
+import { ArrowUp, FileText, Paperclip, X } from "lucide";
+import { useComputed, useSignal } from "@preact/signals";
+import { newId } from "@runyard/client";
+import { useEffect, useId, useMemo, useRef } from "preact/hooks";
+import { runyard } from "../client";
+import { account, loadAccount } from "../stores/account";
+import { agents, loadAgents } from "../stores/agents";
+import { Attachments, type Attachment } from "../stores/attachments";
+import { trouble } from "../trouble";
+import { bytes } from "../view/format";
+import type { Explained } from "../view/refusal";
+import { Note, RefusalNote } from "./basic";
+import { Icon } from "./icon";
+import { isApple } from "./keys";
+
+/** A run that was started. */
+export interface Started {
+  threadId: string;
+  agentRunId: string;
+}
+
+/** What a composer can be given. */
+export interface ComposerProperties {
+  /** The thread to go on in; a new one when absent. */
+  threadId?: string;
+  /** Whether the thread has a running run. */
+  busy?: boolean;
+  onStarted: (started: Started) => void;
+  /** A task to begin with. */
+  suggestion?: { prompt: string; files: File[]; turn: number } | null;
+  large?: boolean;
+}
+
+/** Where a task is written. */
+export function Composer({ threadId, busy = false, onStarted, suggestion, large = false }: ComposerProperties) {
+  const prompt = useSignal("");
+  const agentId = useSignal("");
+  const model = useSignal("");
+  const mode = useSignal("code");
+  const ifBusy = useSignal<"enqueue" | "interrupt">("enqueue");
+  const starting = useSignal(false);
+  const over = useSignal(false);
+  const refused = useSignal<Explained | null>(null);
+  const attachments = useMemo(() => new Attachments(), []);
+  const words = useRef<HTMLTextAreaElement>(null);
+  const picker = useRef<HTMLInputElement>(null);
+  const help = useId();
+  // A retry after a lost answer brings the same key, so that it cannot start a second run.
+  const key = useRef<{ of: string; key: string } | null>(null);
+  const full = useComputed(() => {
+    const runs = account.value?.concurrentRuns;
+    return runs?.limit !== undefined && runs.used >= runs.limit;
+  });
+
+  useEffect(() => {
+    void loadAccount();
+    void loadAgents();
+    return () => attachments.clear();
+  }, []);
+  useEffect(() => {
+    if (!suggestion) return;
+    prompt.value = suggestion.prompt;
+    attachments.clear();
+    attachments.add(suggestion.files);
+    words.current?.focus();
+  }, [suggestion?.turn]);
+  useEffect(() => {
+    const element = words.current;
+    if (!element) return;
+    element.style.height = "auto";
+    element.style.height = `${Math.min(element.scrollHeight + 2, innerHeight * 0.4)}px`;
+  }, [prompt.value]);
+
+  const start = async () => {
+    const text = prompt.value.trim();
+    if (starting.value || (text === "" && attachments.list.value.length === 0)) {
+      words.current?.focus();
+      return;
+    }
+    starting.value = true;
+    refused.value = null;
+    try {
+      const files = await attachments.ready();
+      if (!files) {
+        attachments.problem.value = "A file could not be sent. Take it out, or add it again.";
+        return;
+      }
+      const request = {
+        prompt: text || "Look at the files.",
+        files: files.map((uploadId) => ({ uploadId })),
+        mode: mode.value,
+        ...(threadId ? { threadId, ifBusy: ifBusy.value } : {}),
+        ...(agentId.value ? { agentId: agentId.value } : {}),
+        ...(model.value ? { modelName: model.value } : {}),
+      };
+      const of = JSON.stringify(request);
+      if (key.current?.of !== of) key.current = { of, key: newId() };
+      const started = await runyard().agents.run({ ...request, idempotencyKey: key.current.key });
+      key.current = null;
+      prompt.value = "";
+      attachments.clear();
+      void loadAccount();
+      onStarted(started);
+    } catch (error) {
+      refused.value = trouble(error);
+    } finally {
+      starting.value = false;
+    }
+  };
+
+  const onPaste = (event: ClipboardEvent) => {
+    const files = [...(event.clipboardData?.files ?? [])];
+    if (files.length === 0) return;
+    event.preventDefault();
+    attachments.add(files);
+  };
+
+  return (
+    <form
+      class={`composer${large ? " composer-large" : ""}${over.value ? " composer-over" : ""}`}
+      aria-label={threadId ? "Go on in this thread" : "New run"}
+      onSubmit={(event) => {
+        event.preventDefault();
+        void start();
+      }}
+      onDragOver={(event) => {
+        if (!event.dataTransfer?.types.includes("Files")) return;
+        event.preventDefault();
+        over.value = true;
+      }}
+      onDragLeave={(event) => {
+        if (!event.currentTarget.contains(event.relatedTarget as Node | null)) over.value = false;
+      }}
+      onDrop={(event) => {
+        event.preventDefault();
+        over.value = false;
+        attachments.add(event.dataTransfer?.files ?? []);
+      }}
+    >
+      {refused.value && (
+        <RefusalNote explained={refused.value} onAgain={() => void start()} onClose={() => (refused.value = null)} />
+      )}
+      {!refused.value && full.value && !busy && <SlotsNote />}
+      <div class="composer-box">
+        <textarea
+          ref={words}
+          class="composer-words"
+          aria-label="Task"
+          aria-describedby={help}
+          data-composer="true"
+          rows={large ? 3 : 1}
+          placeholder={threadId ? "Go on: ask for a change, or something new" : "What is to be done? Drop files here, if there are any."}
+          value={prompt.value}
+          onInput={(event) => (prompt.value = event.currentTarget.value)}
+          onPaste={onPaste}
+          onKeyDown={(event) => {
+            if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
+              event.preventDefault();
+              void start();
+            }
+          }}
+        />
+        <AttachmentList attachments={attachments} />
+        <div class="composer-foot">
+          <input
+            ref={picker}
+            type="file"
+            multiple
+            class="unseen"
+            aria-label="Choose files"
+            tabIndex={-1}
+            onChange={(event) => {
+              attachments.add(event.currentTarget.files ?? []);
+              event.currentTarget.value = "";
+            }}
+          />
+          <button type="button" class="button button-quiet" onClick={() => picker.current?.click()}>
+            <Icon of={Paperclip} size={16} />
+            Add files
+          </button>
+          <AgentChoice value={agentId.value} onChange={(value) => (agentId.value = value)} />
+          <ModelChoice value={model.value} onChange={(value) => (model.value = value)} />
+          <label class="choice" title="With tools: the agent has a sandbox with the files. Chat only: it just answers.">
+            <span class="unseen">Mode</span>
+            <select value={mode.value} onChange={(event) => (mode.value = event.currentTarget.value)}>
+              <option value="code">With tools</option>
+              <option value="chat">Chat only</option>
+            </select>
+          </label>
+          {threadId && busy && (
+            <label class="choice">
+              <span class="unseen">While a run is at work</span>
+              <select
+                value={ifBusy.value}
+                onChange={(event) => (ifBusy.value = event.currentTarget.value as "enqueue" | "interrupt")}
+              >
+                <option value="enqueue">Wait its turn</option>
+                <option value="interrupt">Interrupt the running one</option>
+              </select>
+            </label>
+          )}
+          <button type="submit" class="button button-primary composer-start" disabled={starting.value}>
+            {starting.value ? "Starting" : "Start"}
+            <Icon of={ArrowUp} size={16} />
+          </button>
+        </div>
+      </div>
+      <p id={help} class="composer-help small">
+        <kbd>{isApple ? "⌘" : "Ctrl"}</kbd> <kbd>Enter</kbd> starts · <kbd>/</kbd> comes back here · files up to{" "}
+        {bytes(account.value?.maxUploadBytes ?? 10_000_000)} each
+      </p>
+    </form>
+  );
+}
+
+function SlotsNote() {
+  const runs = account.value?.concurrentRuns;
+  return (
+    <Note kind="warning">
+      {runs?.limit === 1 ? "Your run slot is taken" : `All ${runs?.limit} run slots are taken`} on the{" "}
+      {account.value?.tierName} plan: a new run is refused until one has ended. <a href="#/runs">See the runs</a>
+    </Note>
+  );
+}
+
+function AttachmentList({ attachments }: { attachments: Attachments }) {
+  return (
+    <>
+      {attachments.problem.value && <Note kind="error">{attachments.problem.value}</Note>}
+      {attachments.list.value.length > 0 && (
+        <ul class="attachments" aria-label="Files of this task">
+          {attachments.list.value.map((attachment) => (
+            <AttachmentChip key={attachment.key} attachment={attachment} onRemove={() => attachments.remove(attachment.key)} />
+          ))}
+        </ul>
+      )}
+    </>
+  );
+}
+
+function AttachmentChip({ attachment, onRemove }: { attachment: Attachment; onRemove: () => void }) {
+  const { file, sent, uploadId, problem } = attachment;
+  const percent = file.size === 0 ? 100 : Math.round((sent / file.size) * 100);
+  return (
+    <li class={`attachment${problem ? " attachment-bad" : ""}`}>
+      <Icon of={FileText} size={16} />
+      <span class="attachment-name">{file.name}</span>
+      <span class="small dim">{problem ?? bytes(file.size)}</span>
+      {!uploadId && !problem && <progress max={100} value={percent} aria-label={`${file.name}: ${percent} % sent`} />}
+      <button type="button" class="button-icon" aria-label={`Take out ${file.name}`} onClick={onRemove}>
+        <Icon of={X} size={14} />
+      </button>
+    </li>
+  );
+}
+
+function AgentChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  const list = agents.value ?? [];
+  const standard = list.find((agent) => agent.isDefault);
+  return (
+    <label class="choice">
+      <span class="unseen">Agent</span>
+      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+        <option value="">{standard ? `${standard.name} (default)` : "Built-in agent"}</option>
+        {list
+          .filter((agent) => agent !== standard)
+          .map((agent) => (
+            <option key={agent.agentId} value={agent.agentId}>
+              {agent.name}
+            </option>
+          ))}
+      </select>
+    </label>
+  );
+}
+
+function ModelChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
+  const models = account.value?.models ?? [];
+  return (
+    <label class="choice">
+      <span class="unseen">Model</span>
+      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+        <option value="">The agent's model</option>
+        {models.map((model) => (
+          <option key={model.modelName} value={model.modelName} disabled={!model.allowed && !model.downgradedTo}>
+            {model.modelName}
+            {!model.allowed && (model.downgradedTo ? ` → ${model.downgradedTo}` : " · not in your plan")}
+          </option>
+        ))}
+      </select>
+    </label>
+  );
+}

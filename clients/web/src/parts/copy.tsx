@@ -1,0 +1,26 @@
+// A button that copies a text.
+import { Check, Copy } from "lucide";
+import { useState } from "preact/hooks";
+import { announce } from "../stores/announce";
+import { Icon } from "./icon";
+
+/** A button that copies `text`; `what` names it. */
+export function CopyButton({ text, what, label = false }: { text: string; what: string; label?: boolean }) {
+  const [done, setDone] = useState(false);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(text);
+      setDone(true);
+      announce("Copied");
+      setTimeout(() => setDone(false), 1500);
+    } catch {
+      announce("The browser does not let the page copy");
+    }
+  };
+  return (
+    <button type="button" class={label ? "button button-small" : "button-icon"} aria-label={label ? undefined : `Copy ${what}`} onClick={copy}>
+      <Icon of={done ? Check : Copy} size={15} />
+      {label && (done ? "Copied" : "Copy")}
+    </button>
+  );
+}

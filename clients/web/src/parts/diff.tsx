@@ -1,0 +1,22 @@
+// A difference of two texts, line by line.
+import type { DiffLine } from "../view/diff";
+
+const SIGN: Record<DiffLine["kind"], string> = { same: " ", added: "+", removed: "−", place: "" };
+const WORD: Record<DiffLine["kind"], string> = { same: "", added: "added: ", removed: "removed: ", place: "" };
+
+/** A difference of two texts. */
+export function DiffView({ label, lines }: { label: string; lines: readonly DiffLine[] }) {
+  return (
+    <div class="diff" tabIndex={0} role="group" aria-label={label}>
+      {lines.map((line, at) => (
+        <div key={at} class={`diff-line diff-${line.kind}`}>
+          <span class="diff-sign" aria-hidden="true">
+            {SIGN[line.kind]}
+          </span>
+          {WORD[line.kind] && <span class="unseen">{WORD[line.kind]}</span>}
+          <span class="diff-text">{line.text}</span>
+        </div>
+      ))}
+    </div>
+  );
+}

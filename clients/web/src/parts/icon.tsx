@@ -1,0 +1,24 @@
+// One icon of the Lucide set, drawn as SVG. Icons are decoration: what they mean is said in words beside them.
+import { type IconNode } from "lucide";
+import { h } from "preact";
+
+/** An icon, in the colour of the text around it. */
+export function Icon({ of, size = 18 }: { of: IconNode; size?: number }) {
+  return (
+    <svg
+      class="icon"
+      viewBox="0 0 24 24"
+      width={size}
+      height={size}
+      fill="none"
+      stroke="currentColor"
+      stroke-width="1.9"
+      stroke-linecap="round"
+      stroke-linejoin="round"
+      aria-hidden="true"
+      focusable="false"
+    >
+      {of.map(([tag, attributes], at) => h(tag, { ...attributes, key: at }))}
+    </svg>
+  );
+}

@@ -1,0 +1,103 @@
+// The MCP servers of an agent: how each is reached and which of its tools may be used.
+import { Plus, Trash2 } from "lucide";
+import type { AgentVersion } from "@runyard/client";
+import { Field } from "./basic";
+import { Icon } from "./icon";
+
+/** One MCP server. */
+export type McpServer = AgentVersion["customMcps"][number];
+
+/** A server that is about to be described. */
+export function blankServer(): McpServer {
+  return { name: "", type: "http", url: "", command: "", args: [], headers: {}, enabledTools: [] };
+}
+
+/** The MCP servers of one list. */
+export function McpEditor({
+  label,
+  servers,
+  onChange,
+  onAdd,
+}: {
+  label: string;
+  servers: readonly McpServer[];
+  onChange: (servers: McpServer[]) => void;
+  onAdd: () => McpServer;
+}) {
+  const set = (at: number, change: Partial<McpServer>) => onChange(servers.map((server, place) => (place === at ? { ...server, ...change } : server)));
+  return (
+    <section class="mcp" aria-label={label}>
+      <div class="section-head">
+        <h2>{label}</h2>
+        <button type="button" class="button button-small" onClick={() => onChange([...servers, onAdd()])}>
+          <Icon of={Plus} size={15} />
+          Add a server
+        </button>
+      </div>
+      {servers.length === 0 && <p class="small dim">None.</p>}
+      {servers.map((server, at) => (
+        <div key={at} class="mcp-server" role="group" aria-label={server.name || `Server ${at + 1}`}>
+          <div class="mcp-row">
+            <Field label="Name">
+              <input required maxLength={64} value={server.name} onInput={(event) => set(at, { name: event.currentTarget.value })} />
+            </Field>
+            <Field label="Reached by">
+              <select value={server.type} onChange={(event) => set(at, { type: event.currentTarget.value as McpServer["type"] })}>
+                <option value="http">Streamable HTTP</option>
+                <option value="sse">HTTP with server-sent events</option>
+                <option value="stdio">A command in the sandbox</option>
+              </select>
+            </Field>
+            <button type="button" class="button-icon" aria-label={`Remove ${server.name || `server ${at + 1}`}`} onClick={() => onChange(servers.filter((_server, place) => place !== at))}>
+              <Icon of={Trash2} size={16} />
+            </button>
+          </div>
+          {server.type === "stdio" ? (
+            <>
+              <Field label="Command">
+                <input required value={server.command} onInput={(event) => set(at, { command: event.currentTarget.value })} />
+              </Field>
+              <Field label="Arguments" hint="One a line.">
+                <textarea class="code" rows={2} value={server.args.join("\n")} onInput={(event) => set(at, { args: linesOf(event.currentTarget.value) })} />
+              </Field>
+            </>
+          ) : (
+            <>
+              <Field label="Address">
+                <input required type="url" placeholder="https://…" value={server.url} onInput={(event) => set(at, { url: event.currentTarget.value })} />
+              </Field>
+              <Field label="Headers" hint="One a line, as Name: value.">
+                <textarea
+                  class="code"
+                  rows={2}
+                  value={Object.entries(server.headers)
+                    .map(([name, value]) => (value === "" ? name : `${name}: ${value}`))
+                    .join("\n")}
+                  onInput={(event) => set(at, { headers: headersOf(event.currentTarget.value) })}
+                />
+              </Field>
+            </>
+          )}
+          <Field label="Tools that may be used" hint="One a line; all of them when empty.">
+            <textarea class="code" rows={2} value={server.enabledTools.join("\n")} onInput={(event) => set(at, { enabledTools: linesOf(event.currentTarget.value) })} />
+          </Field>
+        </div>
+      ))}
+    </section>
+  );
+}
+
+function linesOf(text: string): string[] {
+  return text === "" ? [] : text.split("\n");
+}
+
+function headersOf(text: string): Record<string, string> {
+  const pairs = text
+    .split("\n")
+    .filter((line) => line.trim() !== "")
+    .map((line): [string, string] => {
+      const at = line.indexOf(":");
+      return at < 0 ? [line, ""] : [line.slice(0, at).trim(), line.slice(at + 1).replace(/^ /, "")];
+    });
+  return Object.fromEntries(pairs);
+}

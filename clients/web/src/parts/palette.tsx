@@ -1,0 +1,93 @@
+// Goes anywhere by a few letters: pages, threads, agents.
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { go } from "../router";
+import { agents, loadAgents } from "../stores/agents";
+import { threads } from "../stores/threads";
+import { Dialog } from "./basic";
+
+interface Target {
+  label: string;
+  kind: string;
+  to: string;
+}
+
+const PAGES: Target[] = [
+  { label: "New run", kind: "Page", to: "/" },
+  { label: "Threads", kind: "Page", to: "/threads" },
+  { label: "Runs", kind: "Page", to: "/runs" },
+  { label: "Agents", kind: "Page", to: "/agents" },
+  { label: "New agent", kind: "Page", to: "/agents/new" },
+  { label: "Account", kind: "Page", to: "/account" },
+];
+
+// The types of Preact want a list element with this role; here the list is named by aria-controls.
+const COMBOBOX = { role: "combobox" } as object;
+
+/** What is shown at most. */
+const MOST = 12;
+
+/** Goes anywhere by a few letters. */
+export function Palette({ onClose }: { onClose: () => void }) {
+  const text = useSignal("");
+  const at = useSignal(0);
+  const list = useRef<HTMLUListElement>(null);
+  useEffect(() => void loadAgents(), []);
+  const wanted = text.value.trim().toLowerCase();
+  const found = [
+    ...PAGES,
+    ...(threads.value ?? []).map((thread) => ({ label: thread.name || "Without a name", kind: "Thread", to: `/threads/${thread.threadId}` })),
+    ...(agents.value ?? []).map((agent) => ({ label: agent.name, kind: "Agent", to: `/agents/${agent.agentId}` })),
+  ]
+    .filter((target) => target.label.toLowerCase().includes(wanted))
+    .slice(0, MOST);
+  const chosen = Math.min(at.value, found.length - 1);
+  const take = (target: Target | undefined) => {
+    if (!target) return;
+    onClose();
+    go(target.to);
+  };
+  return (
+    <Dialog title="Go to" onClose={onClose}>
+      <input
+        class="palette-words"
+        type="search"
+        {...COMBOBOX}
+        aria-label="Page, thread or agent"
+        aria-expanded="true"
+        aria-controls="palette-list"
+        aria-activedescendant={found[chosen] ? `palette-${chosen}` : undefined}
+        placeholder="Page, thread or agent"
+        autofocus
+        value={text.value}
+        onInput={(event) => {
+          text.value = event.currentTarget.value;
+          at.value = 0;
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "ArrowDown") at.value = Math.min(chosen + 1, found.length - 1);
+          else if (event.key === "ArrowUp") at.value = Math.max(chosen - 1, 0);
+          else if (event.key === "Enter") take(found[chosen]);
+          else return;
+          event.preventDefault();
+        }}
+      />
+      <ul id="palette-list" ref={list} class="palette-list" role="listbox" aria-label="Found">
+        {found.map((target, place) => (
+          <li
+            key={target.to}
+            id={`palette-${place}`}
+            role="option"
+            aria-selected={place === chosen}
+            onMouseMove={() => (at.value = place)}
+            onClick={() => take(target)}
+          >
+            <span>{target.label}</span>
+            <span class="small dim">{target.kind}</span>
+          </li>
+        ))}
+        {found.length === 0 && <li class="dim palette-none">Nothing is called that.</li>}
+      </ul>
+    </Dialog>
+  );
+}

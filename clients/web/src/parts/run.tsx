@@ -1,0 +1,207 @@
+// A run as a track with its steps on it: text, reasoning, calls of tools, notices; at its end what it used.
+import { Brain, ChevronRight, Info, Square } from "lucide";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { runyard } from "../client";
+import { announce } from "../stores/announce";
+import { useNow } from "../stores/clock";
+import { trouble } from "../trouble";
+import { count, credits, duration, short } from "../view/format";
+import type { Explained } from "../view/refusal";
+import { explainFailure } from "../view/refusal";
+import { type NoticeStep, type ReasoningStep, type RunView, type Step, type TextStep, hasEnded } from "../view/run";
+import { RefusalNote, State } from "./basic";
+import { Icon } from "./icon";
+import { Markdown } from "./markdown";
+import { pure } from "./pure";
+import { ToolCard } from "./tool";
+
+/** The steps of a run, one below the other. */
+export function RunTrack({ view }: { view: RunView }) {
+  const ended = hasEnded(view);
+  return (
+    <ol class="track" aria-label="Steps of the run">
+      {view.steps.map((step, at) => (
+        <Stop key={`${step.kind}-${step.id}`} step={step} ended={ended} live={!ended && at === view.steps.length - 1} />
+      ))}
+      {!ended && view.steps.length === 0 && (
+        <li class="stop stop-live">
+          <span class="dim">{view.last === 0 ? "Connecting" : "Waiting for its turn"}</span>
+        </li>
+      )}
+    </ol>
+  );
+}
+
+const Stop = pure(({ step, ended, live }: { step: Step; ended: boolean; live: boolean }) => (
+  <li class={`stop stop-${step.kind}${live ? " stop-live" : ""}`}>
+    {step.kind === "tool" ? (
+      <ToolCard step={step} ended={ended} />
+    ) : step.kind === "text" ? (
+      <Said step={step} live={live && !step.finished} ended={ended} />
+    ) : step.kind === "reasoning" ? (
+      <Reasoned step={step} live={live} />
+    ) : (
+      <Noticed step={step} />
+    )}
+  </li>
+));
+
+function Said({ step, live, ended }: { step: TextStep; live: boolean; ended: boolean }) {
+  const text = usePaced(step.text, step.finished || ended);
+  return (
+    <div class={live ? "said said-live" : "said"}>
+      <Markdown text={text} />
+      {step.partial && <p class="small bad">The answer broke off here.</p>}
+    </div>
+  );
+}
+
+// Drawing a long text takes longer than a frame: then it is drawn less often, so that a fifth of the time goes into it at most.
+function usePaced(text: string, final: boolean): string {
+  const [shown, setShown] = useState(text);
+  const pace = useRef({ latest: text, timer: 0 as ReturnType<typeof setTimeout> | 0, began: 0, took: 0 });
+  const state = pace.current;
+  state.latest = text;
+  useEffect(() => {
+    if (state.began > 0) {
+      state.took = performance.now() - state.began;
+      state.began = 0;
+    }
+  });
+  useEffect(() => {
+    if (final || text === shown || state.timer !== 0) return;
+    const show = () => {
+      state.timer = 0;
+      state.began = performance.now();
+      setShown(state.latest);
+    };
+    if (state.took < 4) show();
+    else state.timer = setTimeout(show, Math.min(1000, state.took * 5));
+  }, [text, shown, final]);
+  useEffect(
+    () => () => {
+      if (state.timer !== 0) clearTimeout(state.timer);
+      state.timer = 0;
+    },
+    [],
+  );
+  return final ? text : shown;
+}
+
+function Reasoned({ step, live }: { step: ReasoningStep; live: boolean }) {
+  const [chosen, setChosen] = useState<boolean | null>(null);
+  const open = chosen ?? live;
+  return (
+    <div class="reasoned">
+      <button type="button" class="reasoned-head" aria-expanded={open} onClick={() => setChosen(!open)}>
+        <Icon of={ChevronRight} size={14} />
+        <Icon of={Brain} size={16} />
+        Reasoning
+      </button>
+      {open && <p class="reasoned-text">{step.text}</p>}
+    </div>
+  );
+}
+
+function Noticed({ step }: { step: NoticeStep }) {
+  return (
+    <p class="noticed">
+      <Icon of={Info} size={15} />
+      <span>{step.message}</span>
+    </p>
+  );
+}
+
+/** The state of a run, how long it takes and what it used; with a button to stop it. */
+export function RunBar({ view, stopping }: { view: RunView; stopping?: boolean }) {
+  const [asked, setAsked] = useState(stopping ?? false);
+  const [refused, setRefused] = useState<Explained | null>(null);
+  const ended = hasEnded(view);
+  const stop = async () => {
+    setAsked(true);
+    setRefused(null);
+    announce("Stopping the run");
+    try {
+      await runyard().runs.stop(view.runId);
+    } catch (error) {
+      setAsked(false);
+      setRefused(trouble(error));
+    }
+  };
+  return (
+    <>
+      <div class="run-bar">
+        <State of={view.state} />
+        <Used view={view} />
+        {!ended && (
+          <button type="button" class="button button-small button-stop" disabled={asked} onClick={stop}>
+            <Icon of={Square} size={13} />
+            {asked ? "Stopping" : "Stop"}
+          </button>
+        )}
+      </div>
+      {refused && <RefusalNote explained={refused} onClose={() => setRefused(null)} />}
+    </>
+  );
+}
+
+/** What a run used so far. */
+export function Used({ view }: { view: RunView }) {
+  const { usage } = view;
+  return (
+    <dl class="used numbers">
+      {view.startedAt !== null && (
+        <div>
+          <dt class="unseen">Time</dt>
+          <dd>{view.endedAt === null ? <Ticking since={view.startedAt} /> : duration(view.endedAt - view.startedAt)}</dd>
+        </div>
+      )}
+      {usage.calls > 0 && (
+        <>
+          <div title={`${count(usage.inputTokens)} tokens in, ${count(usage.outputTokens)} out, ${usage.calls} calls of the model`}>
+            <dt class="unseen">Tokens in and out</dt>
+            <dd>
+              {usage.estimated && "≈ "}
+              {short(usage.inputTokens)} in · {short(usage.outputTokens)} out
+            </dd>
+          </div>
+          <div>
+            <dt class="unseen">Credits</dt>
+            <dd>{credits(usage.credits)} credits</dd>
+          </div>
+          {usage.modelName && (
+            <div class="used-model">
+              <dt class="unseen">Model</dt>
+              <dd>{usage.modelName}</dd>
+            </div>
+          )}
+        </>
+      )}
+    </dl>
+  );
+}
+
+function Ticking({ since }: { since: number }) {
+  const now = useNow();
+  return <>{duration(Math.max(0, now - since))}</>;
+}
+
+/** Why a run failed, in words. */
+export function Failure({ view }: { view: RunView }) {
+  if (view.state === "failed") {
+    return (
+      <div class="note note-error failure">
+        <div class="note-text">
+          <strong>{explainFailure(view.errorCode, view.message)}</strong>
+          {view.errorCode && (
+            <p class="small">
+              <code>{view.errorCode}</code>
+              {view.message && ` ${view.message}`}
+            </p>
+          )}
+        </div>
+      </div>
+    );
+  }
+  return view.state !== "running" && view.state !== "waiting" && view.message ? <p class="small dim">{view.message}</p> : null;
+}

@@ -1,0 +1,177 @@
+// One call of a tool: what was asked, what it puts out while it works, and how it ended. Collapsed when it is over.
+import { ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
+import type { IconNode } from "lucide";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { useNow } from "../stores/clock";
+import { difference, unified } from "../view/diff";
+import { counted, duration, excerpt } from "../view/format";
+import type { ToolStep } from "../view/run";
+import { DiffView } from "./diff";
+import { Icon } from "./icon";
+import { pure } from "./pure";
+
+const SIGNS: Record<string, IconNode> = {
+  bash: SquareTerminal,
+  read: FileSearch,
+  write: FilePlus2,
+  edit: FilePenLine,
+  glob: FolderSearch,
+  grep: TextSearch,
+};
+
+/** One call of a tool. */
+export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
+
+function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
+  // Open by itself while it works or when it failed; a choice made by hand stays.
+  const [chosen, setChosen] = useState<boolean | null>(null);
+  const working = step.result === null && !ended;
+  const open = chosen ?? (working || step.result?.isError === true || step.name === "edit");
+  const status = step.result ? exitStatus(step.result.text) : null;
+  return (
+    <div class={`tool${working ? " tool-working" : ""}${step.result?.isError ? " tool-failed" : ""}`}>
+      <button type="button" class="tool-head" aria-expanded={open} onClick={() => setChosen(!open)}>
+        <Icon of={ChevronRight} size={14} />
+        <Icon of={SIGNS[step.name] ?? Plug} size={16} />
+        <span class="tool-name">{step.name}</span>
+        <span class="tool-what">{summary(step)}</span>
+        <span class="tool-end numbers">
+          {working && <Elapsed since={step.startedAt} />}
+          {step.result && (
+            <>
+              {step.result.isError ? <span class="bad">failed</span> : status !== null && status !== 0 && <span class="bad">exit {status}</span>}
+              <span>{duration(step.result.durationMs)}</span>
+            </>
+          )}
+          {!step.result && ended && <span class="bad">ended</span>}
+        </span>
+      </button>
+      {open && <Body step={step} working={working} />}
+    </div>
+  );
+}
+
+function Elapsed({ since }: { since: number }) {
+  const now = useNow();
+  return <span>{duration(Math.max(0, now - since))}</span>;
+}
+
+function Body({ step, working }: { step: ToolStep; working: boolean }) {
+  return (
+    <div class="tool-body">
+      {step.invalidArgs !== null && <Output label="What the model gave as arguments" text={step.invalidArgs} />}
+      <Asked step={step} />
+      {step.result ? (
+        <Result step={step} text={step.result.text} truncated={step.result.truncated} />
+      ) : (
+        (step.output !== "" || working) && (
+          <Output
+            label={working ? "Output, live" : "Output"}
+            text={(step.outputCut ? "[… earlier output left out]\n" : "") + step.output}
+            follow={working}
+            placeholder={working ? "No output yet" : ""}
+          />
+        )
+      )}
+    </div>
+  );
+}
+
+function Asked({ step }: { step: ToolStep }) {
+  const words = step.args;
+  switch (step.name) {
+    case "bash":
+      return text(words["command"]) === "" ? null : <Output label="Command" text={text(words["command"])} command />;
+    case "write":
+      return <DiffView label={`What was written to ${text(words["path"])}`} lines={difference("", text(words["content"])).slice(0, 400)} />;
+    case "edit":
+      return step.result && !step.result.isError && step.result.text.includes("@@") ? null : (
+        <DiffView
+          label={`The change of ${text(words["path"])}`}
+          lines={difference(text(words["old_string"] ?? words["old"]), text(words["new_string"] ?? words["new"]))}
+        />
+      );
+    case "read":
+    case "glob":
+    case "grep":
+      return null;
+    default:
+      return Object.keys(words).length === 0 ? null : <Output label="Arguments" text={JSON.stringify(words, null, 2)} />;
+  }
+}
+
+function Result({ step, text, truncated }: { step: ToolStep; text: string; truncated: boolean }) {
+  if (step.name === "edit" && text.includes("@@")) {
+    const at = text.indexOf("@@");
+    return (
+      <>
+        {text.slice(0, at).trim() !== "" && <p class="small dim">{text.slice(0, at).trim()}</p>}
+        <DiffView label={`The change of ${String(step.args["path"] ?? "the file")}`} lines={unified(text.slice(at).trimEnd())} />
+      </>
+    );
+  }
+  return (
+    <>
+      <Output label={step.result?.isError ? "Error" : "Result"} text={text} placeholder="No output" />
+      {truncated && <p class="small dim">Some of the output was left out.</p>}
+    </>
+  );
+}
+
+function Output({
+  label,
+  text,
+  follow = false,
+  command = false,
+  placeholder = "",
+}: {
+  label: string;
+  text: string;
+  follow?: boolean;
+  command?: boolean;
+  placeholder?: string;
+}) {
+  const element = useRef<HTMLPreElement>(null);
+  useEffect(() => {
+    if (follow && element.current) element.current.scrollTop = element.current.scrollHeight;
+  }, [text, follow]);
+  return (
+    <pre ref={element} class={command ? "output output-command" : "output"} tabIndex={0} role="group" aria-label={label}>
+      {text === "" ? <span class="dim">{placeholder}</span> : text}
+    </pre>
+  );
+}
+
+function summary(step: ToolStep): string {
+  const words = step.args;
+  switch (step.name) {
+    case "bash":
+      return excerpt(firstCommand(text(words["command"])), 160);
+    case "write":
+      return `${text(words["path"])} · ${counted(text(words["content"]).split("\n").length, "line")}`;
+    case "grep":
+    case "glob":
+      return [text(words["pattern"]), text(words["path"])].filter(Boolean).join(" in ");
+    case "read":
+    case "edit":
+      return text(words["path"]);
+    default:
+      return excerpt(Object.entries(words).map(([name, value]) => `${name}: ${text(value)}`).join(", "), 160);
+  }
+}
+
+// A comment on the first line says what a command is for; the command itself is in the body.
+function firstCommand(command: string): string {
+  const lines = command.split("\n").filter((line) => line.trim() !== "");
+  return (lines.find((line) => !line.trimStart().startsWith("#")) ?? lines[0] ?? "").trim();
+}
+
+function exitStatus(result: string): number | null {
+  const found = /\[exit status (\d+)\]\s*$/.exec(result);
+  return found ? Number(found[1]) : null;
+}
+
+function text(value: unknown): string {
+  if (typeof value === "string") return value;
+  return value === undefined || value === null ? "" : JSON.stringify(value);
+}

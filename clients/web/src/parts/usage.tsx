@@ -1,0 +1,105 @@
+// What was charged: by day, by thread, by run.
+import { useSignal } from "@preact/signals";
+import type { UsageEntry } from "@runyard/client";
+import { useEffect, useMemo } from "preact/hooks";
+import { runyard } from "../client";
+import { Loadable } from "../stores/loaded";
+import { threads } from "../stores/threads";
+import { count, credits, day } from "../view/format";
+import { type By, groupUsage } from "../view/usage";
+import { RefusalNote, Spinner } from "./basic";
+
+/** Charges that are loaded at most. */
+const MOST = 5_000;
+
+const usage = new Loadable<{ entries: readonly UsageEntry[]; days: number }>();
+
+/** What was charged. */
+export function UsageReport() {
+  const by = useSignal<By>("day");
+  const days = useSignal(30);
+  useEffect(() => {
+    const wanted = days.value;
+    void usage.load(async () => ({
+      days: wanted,
+      entries: await runyard()
+        .account.usage({ pageSize: 200, createdAfter: new Date(Date.now() - wanted * 86_400_000) })
+        .all(MOST),
+    }));
+  }, [days.value]);
+  const { value, refused } = usage.state.value;
+  const groups = useMemo(() => groupUsage(value?.entries ?? [], by.value), [value, by.value]);
+  const most = Math.max(...groups.map((group) => group.credits), 0);
+  const mostTokens = Math.max(...groups.map((group) => group.inputTokens + group.outputTokens), 1);
+  const share = (group: (typeof groups)[number]) => (most > 0 ? group.credits / most : (group.inputTokens + group.outputTokens) / mostTokens);
+  return (
+    <section aria-labelledby="usage">
+      <div class="section-head">
+        <h2 id="usage">Usage</h2>
+        <div class="switch" role="group" aria-label="Grouped by">
+          {(["day", "thread", "run"] as const).map((each) => (
+            <button key={each} type="button" aria-pressed={by.value === each} onClick={() => (by.value = each)}>
+              By {each}
+            </button>
+          ))}
+        </div>
+        <label class="choice push">
+          <span class="unseen">Period</span>
+          <select value={days.value} onChange={(event) => (days.value = Number(event.currentTarget.value))}>
+            <option value={7}>7 days</option>
+            <option value={30}>30 days</option>
+            <option value={90}>90 days</option>
+          </select>
+        </label>
+      </div>
+      {refused && <RefusalNote explained={refused} />}
+      {!value && !refused && <Spinner label="Loading usage" />}
+      {value && groups.length === 0 && <p class="dim">Nothing was used in this time.</p>}
+      {groups.length > 0 && (
+        <div class="table-scroll data" tabIndex={0} role="group" aria-label={`Usage by ${by.value}`}>
+          <table>
+            <thead>
+              <tr>
+                <th scope="col">{by.value === "day" ? "Day" : by.value === "thread" ? "Thread" : "Run"}</th>
+                <th scope="col" class="usage-bar-head">
+                  <span class="unseen">Share</span>
+                </th>
+                <th scope="col" class="right">
+                  Calls
+                </th>
+                <th scope="col" class="right">
+                  Tokens in
+                </th>
+                <th scope="col" class="right">
+                  Tokens out
+                </th>
+                <th scope="col" class="right">
+                  Credits
+                </th>
+              </tr>
+            </thead>
+            <tbody>
+              {groups.slice(0, 100).map((group) => (
+                <tr key={group.key}>
+                  <td>{by.value === "day" ? day(Date.parse(group.key)) : <a href={`#/threads/${group.threadId}`}>{by.value === "thread" ? threadName(group.threadId) : `${group.key.slice(-12)}`}</a>}</td>
+                  <td class="usage-bar">
+                    <span style={{ width: `${Math.max(2, share(group) * 100)}%` }} />
+                  </td>
+                  <td class="right">{count(group.calls)}</td>
+                  <td class="right">{count(group.inputTokens)}</td>
+                  <td class="right">{count(group.outputTokens)}</td>
+                  <td class="right">{credits(group.credits)}</td>
+                </tr>
+              ))}
+            </tbody>
+          </table>
+        </div>
+      )}
+      {value && value.entries.length >= MOST && <p class="small dim">Only the newest {count(MOST)} charges are counted.</p>}
+    </section>
+  );
+}
+
+function threadName(threadId: string): string {
+  return threads.value?.find((thread) => thread.threadId === threadId)?.name ?? threadId.slice(-12);
+}

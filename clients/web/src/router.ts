@@ -1,0 +1,80 @@
+// Where the console is: the fragment of the address, such as `#/threads/UUID`, as a value.
+import { computed, signal } from "@preact/signals";
+
+/** A place in the console. */
+export type Place =
+  | { screen: "home" }
+  | { screen: "threads" }
+  | { screen: "thread"; threadId: string }
+  | { screen: "runs" }
+  | { screen: "agents" }
+  | { screen: "agent"; agentId: string | null; tab: "settings" | "versions" }
+  | { screen: "account" }
+  | { screen: "missing" };
+
+const path = signal(readPath());
+
+/** The place that the address names. */
+export const place = computed(() => parse(path.value));
+
+/** Reads a path such as `/threads/UUID`. */
+export function parse(text: string): Place {
+  const [first, second, third, ...rest] = text.split("?")[0]!.split("/").filter(Boolean).map(decoded);
+  if (rest.length > 0) return { screen: "missing" };
+  switch (first) {
+    case undefined:
+      return { screen: "home" };
+    case "threads":
+      if (third !== undefined) break;
+      return second === undefined ? { screen: "threads" } : { screen: "thread", threadId: second };
+    case "runs":
+      if (second !== undefined) break;
+      return { screen: "runs" };
+    case "agents":
+      if (second === undefined) return { screen: "agents" };
+      if (third !== undefined && third !== "versions") break;
+      return {
+        screen: "agent",
+        agentId: second === "new" ? null : second,
+        tab: third === "versions" ? "versions" : "settings",
+      };
+    case "account":
+      if (second !== undefined) break;
+      return { screen: "account" };
+  }
+  return { screen: "missing" };
+}
+
+/** The values after `?` in the path. */
+export function parameters(): URLSearchParams {
+  return new URLSearchParams(path.value.split("?")[1] ?? "");
+}
+
+/** Goes to a path. */
+export function go(to: string): void {
+  location.hash = `#${to}`;
+}
+
+/** Follows the address bar from now on. */
+export function followAddress(): void {
+  addEventListener("hashchange", () => {
+    path.value = readPath();
+  });
+}
+
+/** Reads the address anew, after it was replaced without an event. */
+export function readAddress(): void {
+  path.value = readPath();
+}
+
+function readPath(): string {
+  return typeof location === "undefined" ? "/" : location.hash.replace(/^#/, "") || "/";
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}

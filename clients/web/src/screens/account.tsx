@@ -1,0 +1,85 @@
+// The account: its plan, what is used of it, what was charged, and its API keys.
+import { useEffect } from "preact/hooks";
+import { ApiKeys } from "../parts/api_keys";
+import { Meter, RefusalNote, Spinner } from "../parts/basic";
+import { UsageReport } from "../parts/usage";
+import { account, loadAccount } from "../stores/account";
+import { bytes, count, credits } from "../view/format";
+
+/** The account. */
+export function Account() {
+  useEffect(() => {
+    document.title = "Account · Runyard";
+    void loadAccount();
+  }, []);
+  const { value, refused } = account.state.value;
+  return (
+    <div class="page">
+      <h1>Account</h1>
+      {refused && <RefusalNote explained={refused} onAgain={() => void loadAccount()} />}
+      {!value && !refused && <Spinner label="Loading the account" />}
+      {value && (
+        <>
+          <section class="plan" aria-labelledby="plan">
+            <div class="plan-facts">
+              <div>
+                <h2 id="plan" class="small dim">
+                  Plan
+                </h2>
+                <p class="big">{value.tierName}</p>
+              </div>
+              <div>
+                <h2 class="small dim">Credits</h2>
+                <p class="big numbers">{credits(value.credits)}</p>
+                <p class="small dim">
+                  ${(value.credits / 100).toFixed(2)}
+                  {value.credits <= 0 ? ": no run can start" : value.credits < 20 ? ": nearly used up" : ""}
+                </p>
+              </div>
+              <div>
+                <h2 class="small dim">Files</h2>
+                <p class="big numbers">{bytes(value.maxUploadBytes)}</p>
+                <p class="small dim">each, at most</p>
+              </div>
+            </div>
+            <div class="meters">
+              {value.concurrentRuns && <Meter label="Runs at once" used={value.concurrentRuns.used} limit={value.concurrentRuns.limit ?? null} />}
+              {value.agents && <Meter label="Agents" used={value.agents.used} limit={value.agents.limit ?? null} />}
+              {value.threads && <Meter label="Threads" used={value.threads.used} limit={value.threads.limit ?? null} />}
+              {value.projects && <Meter label="Projects" used={value.projects.used} limit={value.projects.limit ?? null} />}
+            </div>
+          </section>
+          <section aria-labelledby="models">
+            <h2 id="models">Models</h2>
+            <div class="table-scroll data" tabIndex={0} role="group" aria-label="Models">
+              <table>
+                <thead>
+                  <tr>
+                    <th scope="col">Model</th>
+                    <th scope="col">In your plan</th>
+                    <th scope="col" class="right">
+                      Window
+                    </th>
+                  </tr>
+                </thead>
+                <tbody>
+                  {value.models.map((model) => (
+                    <tr key={model.modelName}>
+                      <td>
+                        <code>{model.modelName}</code>
+                      </td>
+                      <td>{model.allowed ? "Yes" : model.downgradedTo ? `${model.downgradedTo} runs instead` : <span class="dim">No</span>}</td>
+                      <td class="right">{count(model.contextWindow)} tokens</td>
+                    </tr>
+                  ))}
+                </tbody>
+              </table>
+            </div>
+          </section>
+        </>
+      )}
+      <UsageReport />
+      <ApiKeys />
+    </div>
+  );
+}

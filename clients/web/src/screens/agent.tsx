@@ -1,0 +1,128 @@
+// One agent, or a new one: its settings and its versions.
+import { Trash2 } from "lucide";
+import { useSignal } from "@preact/signals";
+import type { Agent } from "@runyard/client";
+import { useEffect } from "preact/hooks";
+import { runyard } from "../client";
+import { AgentForm } from "../parts/agent_form";
+import { AgentIcon } from "../parts/agent_icon";
+import { Confirm, RefusalNote, Spinner } from "../parts/basic";
+import { Icon } from "../parts/icon";
+import { VersionHistory } from "../parts/versions";
+import { go } from "../router";
+import { loadAccount } from "../stores/account";
+import { loadAgents } from "../stores/agents";
+import { announce } from "../stores/announce";
+import { Loadable } from "../stores/loaded";
+import { trouble } from "../trouble";
+import { counted } from "../view/format";
+import type { Explained } from "../view/refusal";
+
+const shown = new Loadable<Agent>();
+
+/** One agent, or a new one. */
+export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "settings" | "versions" }) {
+  const refused = useSignal<Explained | null>(null);
+  const deleting = useSignal(false);
+  useEffect(() => {
+    shown.clear();
+    if (agentId) void shown.load(() => runyard().agents.get(agentId));
+  }, [agentId]);
+  const { value, refused: notLoaded } = shown.state.value;
+  const agent = value?.agentId === agentId ? value : null;
+  useEffect(() => {
+    document.title = `${agent?.name ?? (agentId ? "Agent" : "New agent")} · Runyard`;
+  }, [agent?.name]);
+  const changed = (next: Agent) => {
+    shown.set(next);
+    void loadAgents();
+    void loadAccount();
+  };
+  if (!agentId) {
+    return (
+      <div class="page">
+        <h1>New agent</h1>
+        <AgentForm
+          agent={null}
+          onSaved={(made) => {
+            changed(made);
+            announce(`${made.name} is created`);
+            go(`/agents/${made.agentId}`);
+          }}
+        />
+      </div>
+    );
+  }
+  if (!agent) {
+    return (
+      <div class="page">
+        <h1 class="unseen">Agent</h1>
+        {notLoaded ? (
+          <RefusalNote explained={notLoaded} onAgain={() => void shown.load(() => runyard().agents.get(agentId))} />
+        ) : (
+          <Spinner label="Loading the agent" />
+        )}
+      </div>
+    );
+  }
+  return (
+    <div class="page">
+      <div class="page-head">
+        <AgentIcon name={agent.iconName} color={agent.iconColor} background={agent.iconBackground} size={48} />
+        <div>
+          <h1>{agent.name}</h1>
+          <p class="small dim numbers">
+            {agent.currentVersion?.versionName} · {agent.currentVersion?.model} · {counted(agent.versionCount, "version")}
+            {agent.isDefault && " · default agent"}
+          </p>
+        </div>
+        <button type="button" class="button button-quiet push" disabled={agent.isDefault} title={agent.isDefault ? "The default agent cannot be deleted" : ""} onClick={() => (deleting.value = true)}>
+          <Icon of={Trash2} size={16} />
+          Delete
+        </button>
+      </div>
+      {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
+      <nav class="subnav" aria-label="Parts of the agent">
+        <a href={`#/agents/${agentId}`} aria-current={tab === "settings" ? "page" : undefined}>
+          Settings
+        </a>
+        <a href={`#/agents/${agentId}/versions`} aria-current={tab === "versions" ? "page" : undefined}>
+          Versions <span class="badge">{agent.versionCount}</span>
+        </a>
+      </nav>
+      {tab === "settings" ? (
+        <AgentForm
+          key={agent.currentVersionId}
+          agent={agent}
+          onSaved={(next) => {
+            const isNew = next.currentVersionId !== agent.currentVersionId;
+            changed(next);
+            announce(isNew ? `Saved as ${next.currentVersion?.versionName}` : "Saved");
+          }}
+        />
+      ) : (
+        <VersionHistory agent={agent} onChanged={changed} />
+      )}
+      {deleting.value && (
+        <Confirm
+          title={`Delete ${agent.name}?`}
+          action="Delete"
+          onClose={() => (deleting.value = false)}
+          onConfirm={async () => {
+            try {
+              await runyard().agents.delete(agentId);
+              announce(`${agent.name} is deleted`);
+              void loadAgents();
+              void loadAccount();
+              go("/agents");
+            } catch (error) {
+              refused.value = trouble(error);
+            }
+          }}
+        >
+          <p>Its runs and threads stay readable. The agent and its versions go for good.</p>
+        </Confirm>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,119 @@
+// Many runs side by side: those at work live over one stream, and those that ended last.
+import { ArrowUpRight } from "lucide";
+import { useSignal } from "@preact/signals";
+import type { RunRecord } from "@runyard/client";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { runyard } from "../client";
+import { Empty, Meter, Note, RefusalNote, Spinner } from "../parts/basic";
+import { Icon } from "../parts/icon";
+import { Failure, RunBar, RunTrack } from "../parts/run";
+import { account, loadAccount } from "../stores/account";
+import { active } from "../stores/active";
+import { followAgain, givenUp, isAway, useRun } from "../stores/live";
+import { Loadable } from "../stores/loaded";
+import { threads } from "../stores/threads";
+import { dayAndTime } from "../view/format";
+import { hasEnded } from "../view/run";
+
+/** Runs that are shown side by side at most. */
+const MOST = 24;
+/** Steps that a card shows: the last ones. */
+const LAST_STEPS = 6;
+
+const newest = new Loadable<readonly RunRecord[]>();
+
+function load(): Promise<void> {
+  return newest.load(() => runyard().runs.list({ pageSize: MOST }).all(MOST));
+}
+
+/** Many runs side by side. */
+export function Board() {
+  const only = useSignal<"all" | "active">("all");
+  const at = active.value?.map((run) => run.agentRunId).join() ?? "";
+  useEffect(() => {
+    document.title = "Runs · Runyard";
+    void loadAccount();
+  }, []);
+  // Whenever another run begins or one ends.
+  useEffect(() => {
+    void load();
+    void loadAccount();
+  }, [at]);
+  const { value, refused, loading } = newest.state.value;
+  const atWork = new Set((active.value ?? []).map((run) => run.agentRunId));
+  const known = new Set((value ?? []).map((run) => run.agentRunId));
+  const all = [...(active.value ?? []).filter((run) => !known.has(run.agentRunId)), ...(value ?? [])];
+  const shown = only.value === "active" ? all.filter((run) => atWork.has(run.agentRunId)) : all.slice(0, MOST);
+  const slots = account.value?.concurrentRuns;
+  return (
+    <div class="page page-wide">
+      <div class="page-head">
+        <h1>Runs</h1>
+        <div class="switch" role="group" aria-label="Which runs">
+          <button type="button" aria-pressed={only.value === "all"} onClick={() => (only.value = "all")}>
+            All
+          </button>
+          <button type="button" aria-pressed={only.value === "active"} onClick={() => (only.value = "active")}>
+            At work <span class="badge">{atWork.size}</span>
+          </button>
+        </div>
+        {slots && (
+          <div class="board-slots">
+            <Meter label="Runs at once" used={atWork.size} limit={slots.limit ?? null} />
+          </div>
+        )}
+      </div>
+      {isAway.value && <Note kind="warning">The connection is interrupted. It is being opened again; nothing is lost.</Note>}
+      {refused && <RefusalNote explained={refused} onAgain={() => void load()} />}
+      {!value && loading && <Spinner label="Loading runs" />}
+      {value && shown.length === 0 && (
+        <Empty title={only.value === "active" ? "Nothing is at work" : "No runs yet"}>
+          <p>Runs that work at the same time stand side by side here, each with its steps as they happen.</p>
+          <a class="button button-primary" href="#/">
+            Start a run
+          </a>
+        </Empty>
+      )}
+      <ul class="board">
+        {shown.map((run) => (
+          <li key={run.agentRunId}>
+            <Card run={run} />
+          </li>
+        ))}
+      </ul>
+    </div>
+  );
+}
+
+function Card({ run }: { run: RunRecord }) {
+  const view = useRun(run.agentRunId).value;
+  const place = useRef<HTMLDivElement>(null);
+  const name = threads.value?.find((thread) => thread.threadId === run.threadId)?.name ?? "Thread";
+  const lost = givenUp(run.agentRunId);
+  useLayoutEffect(() => {
+    if (place.current) place.current.scrollTop = place.current.scrollHeight;
+  }, [view]);
+  const ended = hasEnded(view);
+  return (
+    <article class={`board-card${ended ? "" : " board-card-live"}`} aria-label={`${name}, ${view.state}`}>
+      <header>
+        <h2>
+          <a href={`#/threads/${run.threadId}`}>
+            {name}
+            <Icon of={ArrowUpRight} size={15} />
+          </a>
+        </h2>
+        {run.createdAt && <time class="small dim numbers">{dayAndTime(run.createdAt)}</time>}
+      </header>
+      <div ref={place} class="board-steps" tabIndex={0} role="group" aria-label={`Last steps of ${name}`}>
+        {view.steps.length > LAST_STEPS && <p class="small dim">{view.steps.length - LAST_STEPS} earlier steps</p>}
+        <RunTrack view={view.steps.length > LAST_STEPS ? { ...view, steps: view.steps.slice(-LAST_STEPS) } : view} />
+        <Failure view={view} />
+      </div>
+      {lost && <RefusalNote explained={{ ...lost, again: true }} onAgain={() => followAgain(run.agentRunId)} />}
+      <footer>
+        <RunBar view={view} stopping={run.stopRequested} />
+      </footer>
+    </article>
+  );
+}

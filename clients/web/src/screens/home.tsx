@@ -1,0 +1,102 @@
+// The first page: where a task is written, what may be tried, and the threads that were at work last.
+import { ChartLine, FileText, FolderTree } from "lucide";
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { Meter, RefusalNote } from "../parts/basic";
+import { Composer } from "../parts/composer";
+import { Icon } from "../parts/icon";
+import { ThreadList } from "../parts/thread_list";
+import { go } from "../router";
+import { account, loadAccount } from "../stores/account";
+import { loadThreads, threads } from "../stores/threads";
+import { credits } from "../view/format";
+import { sampleNotes, sampleTable } from "./samples";
+
+/** The first page. */
+export function Home() {
+  const suggestion = useSignal<{ prompt: string; files: File[]; turn: number } | null>(null);
+  useEffect(() => {
+    document.title = "New run · Runyard";
+    void loadThreads();
+  }, []);
+  const suggest = (prompt: string, files: File[]) => {
+    suggestion.value = { prompt, files, turn: (suggestion.peek()?.turn ?? 0) + 1 };
+  };
+  const list = threads.value;
+  return (
+    <div class="page home">
+      <h1>What should run?</h1>
+      <Composer
+        large
+        suggestion={suggestion.value}
+        onStarted={({ threadId }) => {
+          void loadThreads();
+          go(`/threads/${threadId}`);
+        }}
+      />
+      <div class="tries" role="group" aria-label="Examples">
+        <button type="button" class="try" onClick={() => suggest("Analyze data.csv and create visualizations", [sampleTable()])}>
+          <Icon of={ChartLine} />
+          <span>
+            <strong>Analyze a table</strong>
+            <span class="small">A year of sales as CSV: a report and a chart</span>
+          </span>
+        </button>
+        <button type="button" class="try" onClick={() => suggest("Summarize notes.txt in three sentences", [sampleNotes()])}>
+          <Icon of={FileText} />
+          <span>
+            <strong>Read a text</strong>
+            <span class="small">Notes of a meeting, in short</span>
+          </span>
+        </button>
+        <button type="button" class="try" onClick={() => suggest("Write a shell script that lists the ten largest files below a folder, and try it out", [])}>
+          <Icon of={FolderTree} />
+          <span>
+            <strong>Write and try a script</strong>
+            <span class="small">In the sandbox, with its output live</span>
+          </span>
+        </button>
+      </div>
+      <PlanLine />
+      <section aria-labelledby="recent">
+        <div class="section-head">
+          <h2 id="recent">Recent threads</h2>
+          {list && list.length > 8 && <a href="#/threads">All threads</a>}
+        </div>
+        {threads.state.value.refused && (
+          <RefusalNote explained={threads.state.value.refused} onAgain={() => void loadThreads()} />
+        )}
+        {list?.length === 0 && (
+          <p class="dim">
+            None yet. A thread is a conversation with its own workspace: files stay, and every run in it goes on from what is
+            there.
+          </p>
+        )}
+        {list && list.length > 0 && <ThreadList threads={list.slice(0, 8)} />}
+      </section>
+    </div>
+  );
+}
+
+// What the plan still allows, before it says no.
+function PlanLine() {
+  const state = account.value;
+  if (!state) {
+    const refused = account.state.value.refused;
+    return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : null;
+  }
+  return (
+    <section class="plan-line" aria-label="Your plan">
+      <a class="plan-name" href="#/account">
+        <span class="small dim">Plan</span>
+        <strong>{state.tierName}</strong>
+      </a>
+      <div class="plan-credits">
+        <span class="small dim">Credits</span>
+        <strong class="numbers">{credits(state.credits)}</strong>
+      </div>
+      {state.concurrentRuns && <Meter label="Runs at once" used={state.concurrentRuns.used} limit={state.concurrentRuns.limit ?? null} />}
+      {state.threads && <Meter label="Threads" used={state.threads.used} limit={state.threads.limit ?? null} />}
+    </section>
+  );
+}

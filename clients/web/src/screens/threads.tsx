@@ -1,0 +1,40 @@
+// All threads.
+import { useEffect } from "preact/hooks";
+import { Empty, RefusalNote, Spinner } from "../parts/basic";
+import { ThreadList } from "../parts/thread_list";
+import { loadMoreThreads, loadThreads, moreThreads, threads } from "../stores/threads";
+
+/** All threads. */
+export function Threads() {
+  useEffect(() => {
+    document.title = "Threads · Runyard";
+    void loadThreads();
+  }, []);
+  const { value, refused, loading } = threads.state.value;
+  return (
+    <div class="page">
+      <div class="page-head">
+        <h1>Threads</h1>
+        <a class="button button-primary" href="#/">
+          New run
+        </a>
+      </div>
+      {refused && <RefusalNote explained={refused} onAgain={() => void loadThreads()} />}
+      {!value && loading && <Spinner label="Loading threads" />}
+      {value?.length === 0 && (
+        <Empty title="No threads yet">
+          <p>Start a run, and its thread shows up here: what was asked, what the agent did, and the files it made.</p>
+          <a class="button button-primary" href="#/">
+            Start a run
+          </a>
+        </Empty>
+      )}
+      {value && value.length > 0 && <ThreadList threads={value} />}
+      {moreThreads.value !== "" && (
+        <button type="button" class="button" disabled={loading} onClick={() => void loadMoreThreads()}>
+          {loading ? "Loading" : "Show more"}
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,109 @@
+// Files that were added to a task: each goes up in chunks as soon as it is added, so that the start does not wait for it.
+import { type Signal, signal } from "@preact/signals";
+import { runyard } from "../client";
+import { trouble } from "../trouble";
+import { bytes } from "../view/format";
+import { account } from "./account";
+
+/** Files that one task may have here. */
+const MOST_FILES = 50;
+/** Files that go up at the same time. */
+const AT_ONCE = 2;
+
+/** A file on its way. */
+export interface Attachment {
+  key: number;
+  file: File;
+  sent: number;
+  uploadId: string | null;
+  problem: string | null;
+}
+
+/** The files of one composer. */
+export class Attachments {
+  readonly list: Signal<readonly Attachment[]> = signal([]);
+  readonly problem: Signal<string | null> = signal(null);
+  #next = 1;
+  #going = 0;
+  #aborts = new Map<number, AbortController>();
+
+  /** Adds files, and begins to send them. */
+  add(files: Iterable<File>): void {
+    this.problem.value = null;
+    const limit = account.state.peek().value?.maxUploadBytes ?? null;
+    const added: Attachment[] = [];
+    for (const file of files) {
+      if (this.list.peek().length + added.length >= MOST_FILES) {
+        this.problem.value = `A task takes at most ${MOST_FILES} files here.`;
+        break;
+      }
+      const tooLarge = limit !== null && file.size > limit;
+      added.push({
+        key: this.#next++,
+        file,
+        sent: 0,
+        uploadId: null,
+        problem: tooLarge ? `Too large: your plan takes files up to ${bytes(limit)}` : null,
+      });
+    }
+    this.list.value = [...this.list.peek(), ...added];
+    this.#go();
+  }
+
+  /** Takes a file out again. */
+  remove(key: number): void {
+    this.#aborts.get(key)?.abort();
+    this.list.value = this.list.peek().filter((attachment) => attachment.key !== key);
+  }
+
+  /** Takes all files out. */
+  clear(): void {
+    for (const { key } of this.list.peek()) this.remove(key);
+    this.problem.value = null;
+  }
+
+  /** Waits until all files are there and gives the ids of their uploads; null when one of them cannot be sent. */
+  async ready(): Promise<string[] | null> {
+    await new Promise<void>((resolve) => {
+      const stop = this.list.subscribe((list) => {
+        if (list.every(({ uploadId, problem }) => uploadId !== null || problem !== null)) {
+          queueMicrotask(() => stop());
+          resolve();
+        }
+      });
+    });
+    const list = this.list.peek();
+    return list.every(({ uploadId }) => uploadId !== null) ? list.map(({ uploadId }) => uploadId!) : null;
+  }
+
+  #go(): void {
+    for (const attachment of this.list.peek()) {
+      if (this.#going >= AT_ONCE) return;
+      const { key, uploadId, problem } = attachment;
+      if (uploadId === null && problem === null && !this.#aborts.has(key)) void this.#send(attachment);
+    }
+  }
+
+  async #send({ key, file }: Attachment): Promise<void> {
+    const abort = new AbortController();
+    this.#aborts.set(key, abort);
+    this.#going += 1;
+    try {
+      const upload = await runyard().uploads.create(file, {
+        signal: abort.signal,
+        onProgress: ({ sent }) => this.#change(key, { sent }),
+      });
+      this.#change(key, { uploadId: upload.uploadId, sent: file.size });
+    } catch (error) {
+      this.#change(key, { problem: trouble(error)?.text ?? "Not sent" });
+    } finally {
+      this.#aborts.delete(key);
+      this.#going -= 1;
+      this.#go();
+    }
+  }
+
+  #change(key: number, change: Partial<Attachment>): void {
+    this.list.value = this.list.peek().map((attachment) => (attachment.key === key ? { ...attachment, ...change } : attachment));
+  }
+}

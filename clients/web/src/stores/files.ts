@@ -1,0 +1,110 @@
+// The files of the sandbox that is looked at, and their contents for previews and downloads.
+import type { FileEntry } from "@runyard/client";
+import { runyard } from "../client";
+import { Loadable } from "./loaded";
+
+/** Files that are listed at most. */
+const MOST = 2_000;
+/** Bytes of a text or an image that a preview loads at most. */
+export const MAX_PREVIEW = 4_000_000;
+
+/** How a file is shown. */
+export type FileKind = "image" | "table" | "markdown" | "text" | "other";
+
+/** The files of the sandbox that is looked at, by path. */
+export const files = new Loadable<{ sandboxId: string; files: readonly FileEntry[] }>();
+
+/** Loads the files of a sandbox. */
+export function loadFiles(sandboxId: string): Promise<void> {
+  if (files.state.peek().value?.sandboxId !== sandboxId) files.clear();
+  return files.load(async () => ({
+    sandboxId,
+    files: await runyard().sandboxes.list(sandboxId, { recursive: true, pageSize: 1000 }).all(MOST),
+  }));
+}
+
+let waiting: ReturnType<typeof setTimeout> | undefined;
+
+/** Loads the files again soon: many changes in a row are one load. */
+export function filesChanged(sandboxId: string): void {
+  if (waiting !== undefined) return;
+  waiting = setTimeout(() => {
+    waiting = undefined;
+    void loadFiles(sandboxId);
+  }, 150);
+}
+
+/** How a file is shown. */
+export function kindOf(file: Pick<FileEntry, "name" | "contentType">): FileKind {
+  const name = file.name.toLowerCase();
+  if (/\.(svg|png|jpe?g|gif|webp|avif|bmp|ico)$/.test(name)) return "image";
+  if (/\.(csv|tsv)$/.test(name)) return "table";
+  if (/\.(md|markdown)$/.test(name)) return "markdown";
+  if (file.contentType.startsWith("text/") || /(json|xml|yaml|toml|javascript|typescript|x-sh|x-python|sql)/.test(file.contentType)) return "text";
+  return /\.(json|ya?ml|toml|py|rs|js|ts|tsx|jsx|sh|sql|go|rb|java|c|h|cpp|hpp|css|html?|xml|ini|cfg|conf|log|txt|lock|env|gitignore|dockerfile|makefile)$/.test(`.${name}`)
+    ? "text"
+    : "other";
+}
+
+// A blob keeps the type that is given here, never one that the file claims: as an image, an SVG cannot run scripts.
+const IMAGE_TYPES: Record<string, string> = {
+  svg: "image/svg+xml",
+  png: "image/png",
+  jpg: "image/jpeg",
+  jpeg: "image/jpeg",
+  gif: "image/gif",
+  webp: "image/webp",
+  avif: "image/avif",
+  bmp: "image/bmp",
+  ico: "image/x-icon",
+};
+
+/** An image of a sandbox as a blob. */
+export async function readImage(sandboxId: string, path: string, signal: AbortSignal): Promise<Blob> {
+  const type = IMAGE_TYPES[path.slice(path.lastIndexOf(".") + 1).toLowerCase()] ?? "application/octet-stream";
+  return new Blob([await readBytes(sandboxId, path, signal)], { type });
+}
+
+/** The beginning of a text of a sandbox, and whether that is all of it. */
+export async function readText(sandboxId: string, path: string, size: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
+  const data = await readBytes(sandboxId, path, signal, MAX_PREVIEW);
+  return { text: new TextDecoder().decode(data), whole: size <= MAX_PREVIEW };
+}
+
+/** Saves a file of a sandbox on the person's machine. */
+export async function save(sandboxId: string, file: FileEntry): Promise<void> {
+  const data = await readBytes(sandboxId, file.path);
+  const address = URL.createObjectURL(new Blob([data], { type: "application/octet-stream" }));
+  const link = document.createElement("a");
+  link.href = address;
+  link.download = file.name;
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(address), 60_000);
+}
+
+/** Deletes a file of a sandbox. */
+export async function deleteFile(sandboxId: string, path: string): Promise<void> {
+  await runyard().sandboxes.delete(sandboxId, path);
+  await loadFiles(sandboxId);
+}
+
+// Stops reading when `most` bytes are there.
+async function readBytes(sandboxId: string, path: string, signal?: AbortSignal, most = Infinity): Promise<Uint8Array<ArrayBuffer>> {
+  const parts: Uint8Array[] = [];
+  let size = 0;
+  const { chunks } = await runyard().sandboxes.open(sandboxId, path, { signal });
+  for await (const chunk of chunks) {
+    parts.push(chunk.byteLength > most - size ? chunk.subarray(0, most - size) : chunk);
+    size += parts[parts.length - 1]!.byteLength;
+    if (size >= most) break;
+  }
+  const whole = new Uint8Array(size);
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.byteLength;
+  }
+  return whole;
+}

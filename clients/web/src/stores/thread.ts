@@ -1,0 +1,73 @@
+// One thread: what was asked in it, the runs that worked on it, and what they said.
+import type { RunRecord, Thread, ThreadMessage } from "@runyard/client";
+import { runyard } from "../client";
+import { Loadable } from "./loaded";
+
+/** Messages and runs that are loaded of one thread at most. */
+const MOST = 2_000;
+
+/** A thread with everything that is shown of it. */
+export interface WholeThread {
+  thread: Thread;
+  /** Oldest first. */
+  messages: readonly ThreadMessage[];
+  /** Oldest first. */
+  runs: readonly RunRecord[];
+}
+
+/** A turn of a thread: what was said, and the run that answers it. */
+export interface Turn {
+  key: string;
+  prompt: ThreadMessage | null;
+  run: RunRecord | null;
+  /** What was said in the run, for runs whose events are not shown. */
+  answers: readonly ThreadMessage[];
+}
+
+/** The thread that is shown. */
+export const whole = new Loadable<WholeThread>();
+
+/** Loads a thread with its messages and runs. */
+export function loadThread(threadId: string): Promise<void> {
+  return whole.load(async () => {
+    const client = runyard();
+    const [thread, messages, runs] = await Promise.all([
+      client.threads.get(threadId),
+      client.threads.listMessages(threadId, { pageSize: 200 }).all(MOST),
+      client.runs.list({ threadId, pageSize: 200 }).all(MOST),
+    ]);
+    return { thread, messages, runs: [...runs].reverse() };
+  });
+}
+
+/** The turns of a thread, oldest first. */
+export function turns({ messages, runs }: Pick<WholeThread, "messages" | "runs">): Turn[] {
+  const made: { at: number; turn: Turn }[] = [];
+  const byRun = new Map<string, ThreadMessage[]>();
+  for (const message of messages) {
+    if (message.agentRunId) {
+      const said = byRun.get(message.agentRunId);
+      if (said) said.push(message);
+      else byRun.set(message.agentRunId, [message]);
+    } else if (message.role !== "tool") {
+      const isUser = message.role === "user";
+      made.push({
+        at: Number(message.createdAt ?? 0),
+        turn: { key: message.messageId, prompt: isUser ? message : null, run: null, answers: isUser ? [] : [message] },
+      });
+    }
+  }
+  for (const run of runs) {
+    const said = byRun.get(run.agentRunId) ?? [];
+    made.push({
+      at: Number(run.createdAt ?? 0),
+      turn: {
+        key: run.agentRunId,
+        prompt: said.find((message) => message.role === "user") ?? null,
+        run,
+        answers: said.filter((message) => message.role === "assistant"),
+      },
+    });
+  }
+  return made.sort((left, right) => left.at - right.at).map(({ turn }) => turn);
+}

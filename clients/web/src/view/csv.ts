@@ -1,0 +1,56 @@
+// Reads the beginning of a table of separated values, for a preview.
+
+/** The beginning of a table. */
+export interface Table {
+  header: string[];
+  rows: string[][];
+  /** Whether there is more than `rows`. */
+  more: boolean;
+}
+
+/** Reads at most `most` rows; the separator is the one that the first line has most of. */
+export function readTable(text: string, most: number): Table {
+  const rows: string[][] = [];
+  const separator = guessSeparator(text);
+  let row: string[] = [];
+  let cell = "";
+  let quoted = false;
+  let at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
+  const endRow = () => {
+    row.push(cell);
+    if (row.length > 1 || row[0] !== "") rows.push(row);
+    row = [];
+    cell = "";
+  };
+  for (; at < text.length && rows.length <= most; at += 1) {
+    const letter = text[at]!;
+    if (quoted) {
+      if (letter !== '"') cell += letter;
+      else if (text[at + 1] === '"') {
+        cell += '"';
+        at += 1;
+      } else quoted = false;
+    } else if (letter === '"' && cell === "") quoted = true;
+    else if (letter === separator) {
+      row.push(cell);
+      cell = "";
+    } else if (letter === "\n") endRow();
+    else if (letter !== "\r") cell += letter;
+  }
+  if (rows.length <= most && (cell !== "" || row.length > 0)) endRow();
+  const header = rows.shift() ?? [];
+  return { header, rows: rows.slice(0, most), more: at < text.length || rows.length > most };
+}
+
+/** Whether a column holds numbers only, so that it can be set right. */
+export function isNumeric(table: Table, column: number): boolean {
+  const cells = table.rows.map((row) => row[column] ?? "").filter((cell) => cell !== "");
+  return cells.length > 0 && cells.every((cell) => /^[-+]?[\d.,\s]+%?$/.test(cell));
+}
+
+function guessSeparator(text: string): string {
+  const line = text.slice(0, 4096).split("\n", 1)[0] ?? "";
+  const candidates = [",", ";", "\t", "|"];
+  const times = (letter: string) => line.split(letter).length - 1;
+  return candidates.reduce((best, letter) => (times(letter) > times(best) ? letter : best));
+}

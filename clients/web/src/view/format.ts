@@ -1,0 +1,81 @@
+// Numbers, sizes and times in words.
+
+const whole = new Intl.NumberFormat("en-US");
+const money = new Intl.NumberFormat("en-US", { minimumFractionDigits: 0, maximumFractionDigits: 2 });
+const fine = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 2 });
+
+/** A whole number, such as 12,459. */
+export function count(value: number | bigint): string {
+  return whole.format(value);
+}
+
+/** A number and its noun, such as "1 run" or "3 runs". */
+export function counted(value: number, one: string, many = `${one}s`): string {
+  return `${count(value)} ${value === 1 ? one : many}`;
+}
+
+/** A large number in few characters, such as 19.7k. */
+export function short(value: number): string {
+  if (value < 1000) return String(value);
+  if (value < 999_950) return `${trim(value / 1000)}k`;
+  return `${trim(value / 1_000_000)}M`;
+}
+
+/** Credits, such as 12.5; a tiny amount keeps its leading digits. */
+export function credits(value: number): string {
+  return value > 0 && value < 0.01 ? fine.format(value) : money.format(value);
+}
+
+/** A size, such as 12.5 kB. */
+export function bytes(value: number | bigint): string {
+  const size = Number(value);
+  if (size < 1000) return `${size} B`;
+  if (size < 999_950) return `${trim(size / 1000)} kB`;
+  if (size < 999_950_000) return `${trim(size / 1_000_000)} MB`;
+  return `${trim(size / 1_000_000_000)} GB`;
+}
+
+/** A duration, such as 0.3 s, 12 s or 3 min 20 s. */
+export function duration(ms: number): string {
+  if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+/** How long ago something was, such as "3 min ago", or its day. */
+export function ago(then: number | Date, now: number): string {
+  const seconds = Math.round((now - Number(then)) / 1000);
+  if (seconds < 10) return "just now";
+  if (seconds < 60) return `${seconds} s ago`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 86_400) return `${Math.floor(seconds / 3600)} h ago`;
+  return day(then);
+}
+
+/** A day, such as 21 Nov 2026. */
+export function day(at: number | Date): string {
+  return new Date(at).toLocaleDateString("en-GB", { day: "numeric", month: "short", year: "numeric" });
+}
+
+/** A day and a time, such as 21 Nov 2026, 22:53. */
+export function dayAndTime(at: number | Date): string {
+  return new Date(at).toLocaleString("en-GB", {
+    day: "numeric",
+    month: "short",
+    year: "numeric",
+    hour: "2-digit",
+    minute: "2-digit",
+  });
+}
+
+/** The beginning of a text in one line. */
+export function excerpt(text: string, most: number): string {
+  const line = text.replace(/\s+/g, " ").trim();
+  return line.length <= most ? line : `${line.slice(0, most - 1).trimEnd()}…`;
+}
+
+function trim(value: number): string {
+  return value >= 100 ? String(Math.round(value)) : value.toFixed(1).replace(/\.0$/, "");
+}

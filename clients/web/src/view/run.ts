@@ -1,0 +1,252 @@
+// What a reader sees of a run, made from its events by a pure function.
+//
+// An event that was seen already changes nothing, and any prefix of a run's events followed by the rest gives the same view
+// as all of them at once: that is what lets a stream break and go on from its cursor. A gap is never papered over: what
+// lies behind it is refused, so that the stream is opened again from the last event that was seen.
+import type { NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
+
+/** A run's state in the words that the console uses. */
+export type RunState = "waiting" | "running" | "completed" | "failed" | "stopped";
+
+/** Text of the model. */
+export interface TextStep {
+  kind: "text";
+  id: string;
+  text: string;
+  finished: boolean;
+  partial: boolean;
+}
+
+/** Reasoning of the model. */
+export interface ReasoningStep {
+  kind: "reasoning";
+  id: string;
+  text: string;
+}
+
+/** A call of a tool. */
+export interface ToolStep {
+  kind: "tool";
+  id: string;
+  name: string;
+  args: Record<string, unknown>;
+  invalidArgs: string | null;
+  /** What it has put out so far; the beginning is left out when it is long. */
+  output: string;
+  outputCut: boolean;
+  startedAt: number;
+  result: ToolEnd | null;
+}
+
+/** How a call of a tool ended. */
+export interface ToolEnd {
+  isError: boolean;
+  text: string;
+  truncated: boolean;
+  durationMs: number;
+}
+
+/** Something that the reader should know. */
+export interface NoticeStep {
+  kind: "notice";
+  id: string;
+  notice: NoticeEvent["kind"];
+  message: string;
+}
+
+/** A step of a run. */
+export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep;
+
+/** What a run used so far. */
+export interface Usage {
+  calls: number;
+  inputTokens: number;
+  outputTokens: number;
+  credits: number;
+  estimated: boolean;
+  modelName: string | null;
+}
+
+/** What a reader sees of a run. */
+export interface RunView {
+  runId: string;
+  /** The sequence of the last event: the cursor. */
+  last: number;
+  state: RunState;
+  errorCode: string | null;
+  message: string | null;
+  steps: readonly Step[];
+  usage: Usage;
+  startedAt: number | null;
+  endedAt: number | null;
+}
+
+/** Characters of a running tool's output that are kept; its result tells the rest. */
+export const MAX_LIVE_OUTPUT = 64 * 1024;
+
+/** A run of which no event is known yet. */
+export function unseen(runId: string): RunView {
+  return {
+    runId,
+    last: 0,
+    state: "waiting",
+    errorCode: null,
+    message: null,
+    steps: [],
+    usage: { calls: 0, inputTokens: 0, outputTokens: 0, credits: 0, estimated: false, modelName: null },
+    startedAt: null,
+    endedAt: null,
+  };
+}
+
+/** Whether the run has ended. */
+export function hasEnded(view: RunView): boolean {
+  return view.state === "completed" || view.state === "failed" || view.state === "stopped";
+}
+
+/**
+ * The view after more events. Steps that no event touched stay the same objects, and so does the view when nothing changed.
+ * Everything from a gap on is left out.
+ */
+export function advance(view: RunView, events: readonly RunEvent[]): RunView {
+  let next: Draft | null = null;
+  for (const event of events) {
+    if (event.agentRunId !== view.runId) continue;
+    const { sequence } = event;
+    const last = next?.last ?? view.last;
+    if (sequence <= last) continue;
+    if (sequence > last + 1) break;
+    next ??= { ...view, steps: [...view.steps], usage: { ...view.usage }, fresh: new Set() };
+    next.last = sequence;
+    apply(next, event);
+  }
+  if (!next) return view;
+  const { fresh: _fresh, ...made } = next;
+  return made;
+}
+
+// A view in the making: `fresh` are the steps that were copied or made since it was begun and may be written to.
+interface Draft extends Omit<RunView, "steps"> {
+  steps: Step[];
+  fresh: Set<Step>;
+}
+
+function apply(draft: Draft, event: RunEvent): void {
+  const at = event.createdAt.getTime();
+  switch (event.type) {
+    case "status":
+      status(draft, event.status, at);
+      draft.errorCode = event.errorCode ?? null;
+      draft.message = event.message ?? null;
+      break;
+    case "message_delta":
+      working(draft, at);
+      text(draft, event.messageId).text += event.text;
+      break;
+    case "message": {
+      working(draft, at);
+      // A message without a word only carries calls of tools.
+      if (event.text === "" && !draft.steps.some((step) => step.kind === "text" && step.id === event.messageId)) break;
+      const step = text(draft, event.messageId);
+      step.text = event.text;
+      step.finished = true;
+      step.partial = event.partial;
+      break;
+    }
+    case "reasoning_delta":
+      working(draft, at);
+      reasoning(draft, event.messageId).text += event.text;
+      break;
+    case "tool_call":
+      working(draft, at);
+      add(draft, {
+        kind: "tool",
+        id: event.toolCallId,
+        name: event.name,
+        args: (event.arguments ?? {}) as Record<string, unknown>,
+        invalidArgs: event.invalidArguments ?? null,
+        output: "",
+        outputCut: false,
+        startedAt: at,
+        result: null,
+      });
+      break;
+    case "tool_output": {
+      const step = tool(draft, event.toolCallId);
+      if (!step) break;
+      step.output += event.text;
+      if (step.output.length > MAX_LIVE_OUTPUT) {
+        step.output = step.output.slice(-MAX_LIVE_OUTPUT / 2);
+        step.outputCut = true;
+      }
+      break;
+    }
+    case "tool_result": {
+      const step = tool(draft, event.toolCallId);
+      if (!step) break;
+      const { isError, text, truncated, durationMs } = event;
+      step.result = { isError, text, truncated, durationMs };
+      break;
+    }
+    case "usage":
+      draft.usage.calls += 1;
+      draft.usage.inputTokens += event.inputTokens;
+      draft.usage.outputTokens += event.outputTokens;
+      draft.usage.credits += event.credits;
+      draft.usage.estimated ||= event.estimated;
+      draft.usage.modelName = event.modelName || draft.usage.modelName;
+      break;
+    case "notice":
+      add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
+      break;
+    case "unknown":
+      // An event of a later version: it counts for the cursor and shows nothing.
+      break;
+  }
+}
+
+function status(draft: Draft, state: StatusEvent["status"], at: number): void {
+  if (state === "unspecified") return;
+  // "running" is said when the run is made; it is at work once the model or a tool has said something.
+  draft.state = state === "running" && draft.startedAt === null ? "waiting" : state;
+  if (state !== "running") {
+    draft.endedAt = at;
+    draft.startedAt ??= at;
+  }
+}
+
+function working(draft: Draft, at: number): void {
+  draft.startedAt ??= at;
+  if (draft.state === "waiting") draft.state = "running";
+}
+
+function add<S extends Step>(draft: Draft, step: S): S {
+  draft.steps.push(step);
+  draft.fresh.add(step);
+  return step;
+}
+
+// The step at a position, as an object of this draft's own that may be written to.
+function own<S extends Step>(draft: Draft, position: number): S {
+  const step = draft.steps[position] as S;
+  if (draft.fresh.has(step)) return step;
+  const copy = { ...step };
+  draft.steps[position] = copy;
+  draft.fresh.add(copy);
+  return copy;
+}
+
+function text(draft: Draft, id: string): TextStep {
+  const at = draft.steps.findLastIndex((step) => step.kind === "text" && step.id === id);
+  return at >= 0 ? own<TextStep>(draft, at) : add(draft, { kind: "text", id, text: "", finished: false, partial: false });
+}
+
+function reasoning(draft: Draft, id: string): ReasoningStep {
+  const at = draft.steps.findLastIndex((step) => step.kind === "reasoning" && step.id === id);
+  return at >= 0 ? own<ReasoningStep>(draft, at) : add(draft, { kind: "reasoning", id, text: "" });
+}
+
+function tool(draft: Draft, id: string): ToolStep | null {
+  const at = draft.steps.findLastIndex((step) => step.kind === "tool" && step.id === id);
+  return at >= 0 ? own<ToolStep>(draft, at) : null;
+}

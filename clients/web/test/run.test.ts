@@ -1,0 +1,138 @@
+// A run's view: made from its events, the same however they arrive.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import type { RunEvent } from "@runyard/client";
+import { MAX_LIVE_OUTPUT, type RunView, advance, hasEnded, unseen } from "../src/view/run";
+
+const RUN = "01a20050-c1be-76d7-b592-ba985a8be29d";
+
+// Everything but what all events have.
+type What = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, "agentRunId" | "sequence" | "createdAt"> : never) : never;
+
+function events(...list: What[]): RunEvent[] {
+  return list.map((what, at) => ({ ...what, agentRunId: RUN, sequence: at + 1, createdAt: new Date(1_000 * (at + 1)) }) as RunEvent);
+}
+
+const WHOLE = events(
+  { type: "status", status: "running" },
+  { type: "notice", kind: "demo_model", message: "The built-in model answers." },
+  { type: "reasoning_delta", messageId: "m1", text: "First " },
+  { type: "reasoning_delta", messageId: "m1", text: "look." },
+  { type: "message_delta", messageId: "m1", text: "I'll look " },
+  { type: "message_delta", messageId: "m1", text: "at it." },
+  { type: "message", messageId: "m1", text: "I'll look at it.", partial: false },
+  { type: "usage", modelName: "runyard/demo", inputTokens: 100, outputTokens: 20, cachedInputTokens: 0, estimated: false, credits: 0.5 },
+  { type: "tool_call", toolCallId: "c1", name: "bash", arguments: { command: "ls" } },
+  { type: "tool_call", toolCallId: "c2", name: "read", arguments: { path: "a" } },
+  { type: "tool_output", toolCallId: "c1", text: "a\n" },
+  { type: "tool_output", toolCallId: "c1", text: "b\n" },
+  { type: "tool_result", toolCallId: "c2", name: "read", isError: true, text: "no such file", truncated: false, durationMs: 1 },
+  { type: "tool_result", toolCallId: "c1", name: "bash", isError: false, text: "a\nb\n[exit status 0]", truncated: false, durationMs: 30 },
+  { type: "unknown" },
+  { type: "message_delta", messageId: "m2", text: "Two fi" },
+  { type: "message", messageId: "m2", text: "Two files.", partial: true },
+  { type: "usage", modelName: "runyard/demo", inputTokens: 150, outputTokens: 5, cachedInputTokens: 0, estimated: true, credits: 0.25 },
+  { type: "status", status: "completed" },
+);
+
+const ALL = advance(unseen(RUN), WHOLE);
+
+test("the whole view", () => {
+  assert.equal(ALL.state, "completed");
+  assert.equal(ALL.last, WHOLE.length);
+  assert.deepEqual(ALL.usage, { calls: 2, inputTokens: 250, outputTokens: 25, credits: 0.75, estimated: true, modelName: "runyard/demo" });
+  assert.equal(ALL.startedAt, 3_000);
+  assert.equal(ALL.endedAt, 19_000);
+  assert.deepEqual(
+    ALL.steps.map((step) => (step.kind === "tool" ? [step.name, step.output, step.result?.isError] : step.kind === "notice" ? [step.notice] : [step.kind, step.text])),
+    [["demo_model"], ["reasoning", "First look."], ["text", "I'll look at it."], ["bash", "a\nb\n", false], ["read", "", true], ["text", "Two files."]],
+  );
+  const last = ALL.steps.at(-1);
+  assert.ok(last?.kind === "text" && last.partial && last.finished);
+});
+
+test("every prefix and the rest give the same view", () => {
+  for (let cut = 0; cut <= WHOLE.length; cut += 1) {
+    const prefix = advance(unseen(RUN), WHOLE.slice(0, cut));
+    assert.equal(prefix.last, cut);
+    assert.deepEqual(advance(prefix, WHOLE.slice(cut)), ALL, `cut at ${cut}`);
+    // After a break the stream may begin earlier than it has to.
+    assert.deepEqual(advance(prefix, WHOLE.slice(Math.max(0, cut - 4))), ALL, `repeated before ${cut}`);
+  }
+});
+
+test("one event at a time gives the same view, and leaves the views before it as they were", () => {
+  const views: [RunView, string][] = [];
+  let view = unseen(RUN);
+  for (const event of WHOLE) {
+    views.push([view, JSON.stringify(view)]);
+    view = advance(view, [event]);
+  }
+  assert.deepEqual(view, ALL);
+  for (const [before, was] of views) assert.equal(JSON.stringify(before), was);
+});
+
+test("events that were seen change nothing: not even the object", () => {
+  assert.equal(advance(ALL, WHOLE), ALL);
+  const half = advance(unseen(RUN), WHOLE.slice(0, 9));
+  assert.equal(advance(half, WHOLE.slice(2, 8)), half);
+});
+
+test("what lies behind a gap is refused", () => {
+  const half = advance(unseen(RUN), WHOLE.slice(0, 5));
+  assert.equal(advance(half, WHOLE.slice(6)), half);
+  const upToTheGap = advance(half, [WHOLE[5]!, WHOLE[7]!, WHOLE[6]!]);
+  assert.equal(upToTheGap.last, 6);
+  assert.deepEqual(advance(upToTheGap, WHOLE.slice(6)), ALL);
+});
+
+test("another run's events are left out", () => {
+  const other = WHOLE.map((event) => ({ ...event, agentRunId: "another" }));
+  const view = unseen(RUN);
+  assert.equal(advance(view, other), view);
+});
+
+test("steps that no event touched stay the same objects", () => {
+  const before = advance(unseen(RUN), WHOLE.slice(0, 10));
+  const after = advance(before, WHOLE.slice(10, 12));
+  assert.equal(after.steps[0], before.steps[0]);
+  assert.equal(after.steps[2], before.steps[2]);
+  assert.notEqual(after.steps[3], before.steps[3]);
+  assert.equal(after.steps[4], before.steps[4]);
+});
+
+test("a run waits until it is taken up, and again says that it runs after its worker was lost", () => {
+  const waiting = advance(unseen(RUN), WHOLE.slice(0, 1));
+  assert.equal(waiting.state, "waiting");
+  assert.equal(advance(waiting, WHOLE.slice(1, 3)).state, "running");
+  const list = events(
+    { type: "status", status: "running" },
+    { type: "message_delta", messageId: "m1", text: "x" },
+    { type: "notice", kind: "resumed", message: "Taken up again." },
+    { type: "status", status: "running" },
+  );
+  const view = advance(unseen(RUN), list);
+  assert.equal(view.state, "running");
+  assert.equal(hasEnded(view), false);
+});
+
+test("a failed run keeps its code and its sentence", () => {
+  const view = advance(unseen(RUN), events({ type: "status", status: "running" }, { type: "status", status: "failed", errorCode: "MODEL_UNAVAILABLE", message: "away" }));
+  assert.equal(view.state, "failed");
+  assert.equal(view.errorCode, "MODEL_UNAVAILABLE");
+  assert.equal(view.message, "away");
+  assert.equal(hasEnded(view), true);
+});
+
+test("the output of a running tool is bounded", () => {
+  const piece = "x".repeat(10_000);
+  const list = events(
+    { type: "status", status: "running" },
+    { type: "tool_call", toolCallId: "c1", name: "bash", arguments: {} },
+    ...Array.from({ length: 50 }, (): What => ({ type: "tool_output", toolCallId: "c1", text: piece })),
+  );
+  const step = advance(unseen(RUN), list).steps[0];
+  assert.ok(step?.kind === "tool");
+  assert.ok(step.output.length <= MAX_LIVE_OUTPUT);
+  assert.equal(step.outputCut, true);
+});

@@ -1,0 +1,131 @@
+// Tables, differences, refusals, places, tokens, turns and sums.
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { parse } from "../src/router";
+import { fromFragment, fromPaste } from "../src/session";
+import { turns } from "../src/stores/thread";
+import { isNumeric, readTable } from "../src/view/csv";
+import { difference, unified } from "../src/view/diff";
+import { bytes, credits, duration, short } from "../src/view/format";
+import { explain, explainFailure } from "../src/view/refusal";
+import { groupUsage } from "../src/view/usage";
+
+test("a table with quotes, separators and line ends in its cells", () => {
+  const table = readTable('\ufeffname;note;units\r\n"A; B";"said ""yes""";1\r\nC;"two\nlines";2.5\r\n', 10);
+  assert.deepEqual(table.header, ["name", "note", "units"]);
+  assert.deepEqual(table.rows, [["A; B", 'said "yes"', "1"], ["C", "two\nlines", "2.5"]]);
+  assert.equal(table.more, false);
+  assert.equal(isNumeric(table, 2), true);
+  assert.equal(isNumeric(table, 0), false);
+});
+
+test("a long table is cut", () => {
+  const table = readTable("a,b\n" + "1,2\n".repeat(100), 10);
+  assert.equal(table.rows.length, 10);
+  assert.equal(table.more, true);
+  assert.equal(readTable("a,b\n" + "1,2\n".repeat(10), 10).more, false);
+});
+
+test("the difference of two texts", () => {
+  const before = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].join("\n");
+  const after = before.replace("e", "E").replace("f\n", "");
+  const lines = difference(before, after);
+  assert.deepEqual(lines.filter(({ kind }) => kind === "removed").map(({ text }) => text), ["e", "f"]);
+  assert.deepEqual(lines.filter(({ kind }) => kind === "added").map(({ text }) => text), ["E"]);
+  assert.deepEqual(lines[0], { kind: "place", text: "1 same line" });
+  assert.deepEqual(difference(before, before), []);
+});
+
+test("a difference takes one text to the other", () => {
+  const words = ["x", "y", "z"];
+  let seed = 7;
+  const next = () => (seed = (seed * 48271) % 2147483647);
+  for (let round = 0; round < 200; round += 1) {
+    const some = () => Array.from({ length: next() % 8 }, () => words[next() % 3]!).join("\n");
+    const [left, right] = [some(), some()];
+    if (left === right) continue;
+    const lines = difference(left, right);
+    const rebuild = (side: "removed" | "added") => lines.filter(({ kind }) => kind === "same" || kind === side).map(({ text }) => text).join("\n");
+    // Texts this short lose no line to the shortening, unless it says so.
+    if (lines.some(({ kind }) => kind === "place")) continue;
+    assert.equal(rebuild("removed"), left);
+    assert.equal(rebuild("added"), right);
+  }
+});
+
+test("a unified diff", () => {
+  assert.deepEqual(unified("@@ -1,2 +1,2 @@\n same\n-old\n+new").map(({ kind, text }) => [kind, text]), [
+    ["place", "@@ -1,2 +1,2 @@"],
+    ["same", "same"],
+    ["removed", "old"],
+    ["added", "new"],
+  ]);
+});
+
+test("refusals say what can be done", () => {
+  const full = explain({
+    errorCode: "AGENT_RUN_LIMIT_EXCEEDED",
+    message: "…",
+    facts: { runningThreadIds: ["t1"], runningCount: 1, limit: 1, tierName: "free" },
+  });
+  assert.equal(full.text, "The free plan runs 1 at a time, and one is running. Wait until it has ended, or stop one.");
+  assert.deepEqual(full.links.map(({ to }) => to), ["/threads/t1", "/runs"]);
+  assert.equal(full.again, true);
+  const agents = explain({ errorCode: "AGENT_LIMIT_EXCEEDED", message: "", facts: { currentCount: 3, limit: 3, tierName: "free" } });
+  assert.equal(agents.text, "The free plan allows 3 agents. Delete one that you no longer need.");
+  assert.equal(explain({ errorCode: "THROTTLED", message: "", retryAfter: 1.2 }).text, "Try again in 2 seconds.");
+  assert.equal(explain({ errorCode: "INTERNAL", message: "x", requestId: "r1" }).requestId, "r1");
+  const other = explain({ errorCode: "INVALID_REQUEST", message: "agent name is required" });
+  assert.deepEqual([other.title, other.text], ["Invalid request", "Agent name is required."]);
+  assert.equal(explainFailure("RUN_TIMEOUT", null), "The run took longer than it may. Continue the thread to go on from here.");
+  assert.equal(explainFailure(null, "it broke"), "It broke.");
+});
+
+test("places", () => {
+  assert.deepEqual(parse("/"), { screen: "home" });
+  assert.deepEqual(parse("/threads/abc"), { screen: "thread", threadId: "abc" });
+  assert.deepEqual(parse("/agents/new"), { screen: "agent", agentId: null, tab: "settings" });
+  assert.deepEqual(parse("/agents/abc/versions"), { screen: "agent", agentId: "abc", tab: "versions" });
+  for (const wrong of ["/nowhere", "/agents/abc/else", "/threads/a/b", "/runs/x", "/a/b/c/d", "/threads/%"]) {
+    assert.equal(parse(wrong).screen, wrong === "/threads/%" ? "thread" : "missing", wrong);
+  }
+});
+
+test("tokens of links and of pastes", () => {
+  assert.equal(fromFragment("#token=abc.def"), "abc.def");
+  assert.equal(fromFragment("#/?token=abc"), "abc");
+  assert.equal(fromFragment("#/threads/abc"), null);
+  assert.equal(fromFragment("#token="), null);
+  assert.equal(fromPaste('  "abc.def" '), "abc.def");
+  assert.equal(fromPaste("Bearer abc.def"), "abc.def");
+  assert.equal(fromPaste("http://127.0.0.1:8080/#token=abc.def"), "abc.def");
+});
+
+test("turns stand in the order in which they were asked", () => {
+  const said = (messageId: string, role: string, second: number, agentRunId?: string) =>
+    ({ messageId, role, content: messageId, agentRunId, createdAt: new Date(second * 1000), files: [], toolCalls: [] }) as never;
+  const run = (agentRunId: string, second: number) => ({ agentRunId, createdAt: new Date(second * 1000) }) as never;
+  const made = turns({
+    messages: [said("q1", "user", 1, "r1"), said("a1", "assistant", 2, "r1"), said("tool", "tool", 3, "r1"), said("note", "user", 4), said("q2", "user", 5, "r2")],
+    runs: [run("r1", 1), run("r2", 5)],
+  });
+  assert.deepEqual(
+    made.map(({ key, prompt, answers }) => [key, prompt?.content ?? null, answers.map(({ content }) => content)]),
+    [["r1", "q1", ["a1"]], ["note", "note", []], ["r2", "q2", []]],
+  );
+});
+
+test("charges add up", () => {
+  const entry = (agentRunId: string, threadId: string, at: string, cost: number) => ({ agentRunId, threadId, createdAt: new Date(at), inputTokens: 10, outputTokens: 1, credits: cost }) as never;
+  const entries = [entry("r2", "t1", "2026-11-21T01:00:00Z", 2), entry("r1", "t1", "2026-11-20T23:00:00Z", 1), entry("r0", "t0", "2026-11-20T01:00:00Z", 4)];
+  assert.deepEqual(groupUsage(entries, "day").map(({ key, credits, calls }) => [key, credits, calls]), [["2026-11-21", 2, 1], ["2026-11-20", 5, 2]]);
+  assert.deepEqual(groupUsage(entries, "thread").map(({ key, credits }) => [key, credits]), [["t1", 3], ["t0", 4]]);
+  assert.equal(groupUsage(entries, "run").length, 3);
+});
+
+test("numbers in words", () => {
+  assert.deepEqual([bytes(999), bytes(12_459), bytes(10_000_000)], ["999 B", "12.5 kB", "10 MB"]);
+  assert.deepEqual([duration(309), duration(12_400), duration(200_000), duration(3_720_000)], ["0.3 s", "12 s", "3 min 20 s", "1 h 2 min"]);
+  assert.deepEqual([short(999), short(19_722), short(1_500_000)], ["999", "19.7k", "1.5M"]);
+  assert.deepEqual([credits(300), credits(0.00123), credits(12.345)], ["300", "0.0012", "12.35"]);
+});

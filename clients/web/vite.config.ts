@@ -1,0 +1,63 @@
+// Builds the console (index.html) and the API reference (docs.html) into dist/, and serves both while developing.
+//
+// RUNYARD_SERVER names the server that a development server passes calls on to.
+import { gzipSync } from "node:zlib";
+import { defineConfig, type Plugin } from "vite";
+
+// The most that the first page's JavaScript may weigh, compressed.
+const FIRST_PAGE_LIMIT = 200 * 1024;
+
+// Prints what the first page weighs and fails the build when it weighs too much.
+function firstPageSize(): Plugin {
+  return {
+    name: "first-page-size",
+    apply: "build",
+    generateBundle(_options, bundle) {
+      const entry = Object.values(bundle).find((part) => part.type === "chunk" && part.isEntry && part.name === "index");
+      if (!entry) this.error("there is no entry named index");
+      const seen = new Set<string>();
+      const visit = (name: string) => {
+        const part = bundle[name];
+        if (seen.has(name) || part?.type !== "chunk") return;
+        seen.add(name);
+        part.imports.forEach(visit);
+      };
+      visit(entry.fileName);
+      let total = 0;
+      for (const name of seen) {
+        const part = bundle[name];
+        if (part?.type === "chunk") total += gzipSync(part.code).length;
+      }
+      const said = `JavaScript of the first page: ${(total / 1024).toFixed(1)} KB gzip`;
+      if (total > FIRST_PAGE_LIMIT) this.error(`${said}; it may weigh ${FIRST_PAGE_LIMIT / 1024} KB`);
+      console.log(said);
+    },
+  };
+}
+
+// The policy that the program serves the console with, so that a preview breaks where the program would.
+const POLICY =
+  "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
+  "font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
+
+const server = process.env.RUNYARD_SERVER ?? "http://127.0.0.1:8080";
+
+export default defineConfig({
+  plugins: [firstPageSize()],
+  oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
+  build: {
+    target: "es2022",
+    // Inlined modules would be inline scripts and data: URLs, which the content security policy forbids.
+    assetsInlineLimit: 0,
+    modulePreload: { polyfill: false },
+    chunkSizeWarningLimit: 2000,
+    rolldownOptions: { input: { index: "index.html", docs: "docs.html" } },
+  },
+  server: {
+    proxy: { "^/runyard\\.v1\\.": server, "/openapi.json": server },
+  },
+  preview: {
+    headers: { "Content-Security-Policy": POLICY },
+    proxy: { "^/runyard\\.v1\\.": server, "/openapi.json": server },
+  },
+});

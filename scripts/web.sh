@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# make test-web: the console in real Chromium, against the real program. Screenshots are left in target/web.
+#
+# RUNYARD_BIN names the program; without it the one of the debug build is taken.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/install.sh node nodejs
+scripts/install.sh npm npm
+scripts/install.sh python3 python3
+if [ -z "${RUNYARD_CHROMIUM:-}" ]; then
+    scripts/install.sh chromium chromium
+    RUNYARD_CHROMIUM=$(command -v chromium)
+    export RUNYARD_CHROMIUM
+fi
+if [ -z "${RUNYARD_BIN:-}" ]; then
+    target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    RUNYARD_BIN=$target/debug/runyard
+fi
+export RUNYARD_BIN
+
+# The program serves the console from this folder, whatever was inside when it was built.
+scripts/console.sh
+cd tests/web
+wanted=$(sha256sum package-lock.json | cut -c1-16)
+if [ "$(cat node_modules/.ready 2>/dev/null)" != "$wanted" ]; then
+    npm ci --no-audit --no-fund --loglevel=error
+    echo "$wanted" >node_modules/.ready
+fi
+npm test --silent

@@ -1,0 +1,199 @@
+//! One file as an answer: its type, how long it may be kept, what a page of it may do.
+
+use std::{borrow::Cow, io::Write, sync::Arc};
+
+use axum::body::Body;
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use tokio::sync::OnceCell;
+
+/// A name with a hash never has another content.
+const FOR_EVER: &str = "public, max-age=31536000, immutable";
+/// Anything else is asked for again, and mostly answered with 304.
+const ASK_AGAIN: &str = "no-cache";
+/// Below this, gzip gains nothing.
+const MIN_COMPRESSED: usize = 1024;
+/// The shortest hash that counts as one.
+const MIN_HASH: usize = 8;
+
+/// What a page may load and do: its own origin's things, and nothing else. Images may be made by the page itself.
+const CONSOLE_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+     connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
+/// The same for the API reference, whose components bring their styles along.
+const REFERENCE_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
+     img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; \
+     frame-ancestors 'none'; form-action 'none'";
+/// What neither page asks a browser for.
+const NO_PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
+
+const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
+const OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
+const RESOURCE_POLICY: HeaderName = HeaderName::from_static("cross-origin-resource-policy");
+
+/// A file; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Asset(Arc<Content>);
+
+struct Content {
+    kind: HeaderValue,
+    /// Without the quotes and without what tells the encoding.
+    tag: String,
+    keeping: &'static str,
+    /// Of a page.
+    policy: Option<&'static str>,
+    plain: Bytes,
+    /// Made when it is first asked for; nothing when it would not be smaller.
+    gzip: OnceCell<Option<Bytes>>,
+}
+
+impl Asset {
+    /// A file of this name, relative to the folder.
+    pub(super) fn new(name: &str, content: Cow<'static, [u8]>) -> Self {
+        let plain = match content {
+            Cow::Borrowed(bytes) => Bytes::from_static(bytes),
+            Cow::Owned(bytes) => Bytes::from(bytes),
+        };
+        let kind = content_type(name);
+        let policy = kind.starts_with("text/html").then_some(match name {
+            "docs.html" => REFERENCE_POLICY,
+            _ => CONSOLE_POLICY,
+        });
+        let tag = blake3::hash(&plain).to_hex()[..16].to_owned();
+        Self(Arc::new(Content {
+            gzip: if is_text(&kind) && plain.len() >= MIN_COMPRESSED {
+                OnceCell::new()
+            } else {
+                OnceCell::new_with(Some(None))
+            },
+            kind: HeaderValue::from_str(&kind).unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream")),
+            tag,
+            keeping: if has_hash(name) { FOR_EVER } else { ASK_AGAIN },
+            policy,
+            plain,
+        }))
+    }
+
+    /// The answer to GET.
+    pub(super) async fn answer(&self, asked: &HeaderMap) -> Response<Body> {
+        let content = &self.0;
+        let small = if accepts_gzip(asked) {
+            self.gzipped().await
+        } else {
+            None
+        };
+        let tag = match small {
+            Some(_) => format!("\"{}-gzip\"", content.tag),
+            None => format!("\"{}\"", content.tag),
+        };
+        let unchanged = is_known(asked, &tag);
+        let mut response = Response::new(Body::empty());
+        let headers = response.headers_mut();
+        let mut say = |name: HeaderName, value: &'static str| headers.insert(name, HeaderValue::from_static(value));
+        say(header::CACHE_CONTROL, content.keeping);
+        say(header::VARY, "accept-encoding");
+        say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+        say(RESOURCE_POLICY, "same-origin");
+        if let Some(policy) = content.policy {
+            say(header::CONTENT_SECURITY_POLICY, policy);
+            say(header::REFERRER_POLICY, "no-referrer");
+            say(OPENER_POLICY, "same-origin");
+            say(PERMISSIONS_POLICY, NO_PERMISSIONS);
+        }
+        if let Ok(tag) = HeaderValue::from_str(&tag) {
+            headers.insert(header::ETAG, tag);
+        }
+        if unchanged {
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            return response;
+        }
+        headers.insert(header::CONTENT_TYPE, content.kind.clone());
+        let body = match small {
+            Some(small) => {
+                headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+                small
+            }
+            None => content.plain.clone(),
+        };
+        headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
+        *response.body_mut() = Body::from(body);
+        response
+    }
+
+    async fn gzipped(&self) -> Option<Bytes> {
+        let made = self.0.gzip.get_or_init(async || {
+            let plain = self.0.plain.clone();
+            tokio::task::spawn_blocking(move || compress(&plain))
+                .await
+                .ok()
+                .flatten()
+        });
+        made.await.clone()
+    }
+}
+
+/// The answer to HEAD: what GET would have said about itself.
+pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
+    response.map(|_| Body::empty())
+}
+
+fn compress(plain: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+    encoder.write_all(plain).ok()?;
+    let small = encoder.finish().ok()?;
+    (small.len() < plain.len()).then(|| small.into())
+}
+
+fn content_type(name: &str) -> String {
+    let essence = mime_guess::from_path(name)
+        .first_or_octet_stream()
+        .essence_str()
+        .to_owned();
+    if is_text(&essence) {
+        format!("{essence}; charset=utf-8")
+    } else {
+        essence
+    }
+}
+
+fn is_text(kind: &str) -> bool {
+    kind.starts_with("text/") || ["javascript", "json", "svg+xml"].iter().any(|word| kind.contains(word))
+}
+
+/// Whether the name is like `assets/index-BxT5a0uZ.js`: what Vite makes.
+fn has_hash(name: &str) -> bool {
+    let Some(file) = name.strip_prefix("assets/") else {
+        return false;
+    };
+    let stem = file.split('.').next().unwrap_or_default();
+    // A hash may have a hyphen itself, so the first one that leaves enough counts.
+    stem.split_once('-').is_some_and(|(_, hash)| hash.len() >= MIN_HASH)
+}
+
+/// Whether gzip is named in `Accept-Encoding`, and not with q=0 (RFC 9110, 12.5.3).
+fn accepts_gzip(asked: &HeaderMap) -> bool {
+    let lists = asked.get_all(header::ACCEPT_ENCODING).iter();
+    let mut codings = lists
+        .filter_map(|list| list.to_str().ok())
+        .flat_map(|list| list.split(','));
+    codings.any(|coding| {
+        let (name, parameters) = coding.split_once(';').unwrap_or((coding, ""));
+        let quality = parameters
+            .trim()
+            .strip_prefix("q=")
+            .and_then(|quality| quality.parse::<f32>().ok());
+        name.trim().eq_ignore_ascii_case("gzip") && quality != Some(0.0)
+    })
+}
+
+/// Whether the browser has this very content (RFC 9110, 13.1.2).
+fn is_known(asked: &HeaderMap, tag: &str) -> bool {
+    let lists = asked.get_all(header::IF_NONE_MATCH).iter();
+    let mut tags = lists
+        .filter_map(|list| list.to_str().ok())
+        .flat_map(|list| list.split(','));
+    tags.any(|known| {
+        let known = known.trim();
+        known == "*" || known.strip_prefix("W/").unwrap_or(known) == tag
+    })
+}

@@ -1,0 +1,193 @@
+"""A model whose behaviour is written in the prompt: a server with OpenAI's streaming chat API, for tests in every language.
+
+Each line of the last user message is one step. Lines of text collect until a tool is called or the lines end; that is one
+turn, and the number of assistant messages after the user's says which turn is next, so nothing is remembered here. When
+the turns are used up, the model says `Done.` Lines that are no step are passed over.
+
+    say: TEXT                 streams TEXT, word by word
+    stream: N                 streams N pieces, "word-0 word-1 …"
+    slow: N MS                the same, with MS milliseconds between the pieces
+    sleep: SECONDS            holds the stream that long after its first piece
+    usage: INPUT OUTPUT       the turn reports these token counts
+    bash: COMMAND             calls the tool, as do the next three
+    write: PATH | CONTENT
+    edit: PATH | OLD | NEW
+    read: PATH
+    fail: STATUS              answers with this HTTP status; after a piece of text it breaks the stream off instead
+
+In what follows the colon, \\n stands for a new line.
+"""
+
+import http.server
+import json
+import sys
+import threading
+import time
+
+TEXTS = ("say", "stream", "slow", "sleep", "usage")
+TOOLS = {
+    "bash": ("command",),
+    "write": ("path", "content"),
+    "edit": ("path", "old_string", "new_string"),
+    "read": ("path",),
+}
+MOST_PIECES = 100_000
+LONGEST_PAUSE = 300.0
+
+
+class Model:
+    """The server, on a free port of loopback, in threads of its own."""
+
+    def __init__(self):
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}/v1/"
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def close(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+def turns(prompt):
+    """The prompt as turns, each a list of steps (verb, argument)."""
+    found, turn = [], []
+    for line in prompt.splitlines():
+        verb, colon, argument = line.strip().partition(":")
+        argument = argument.strip().replace("\\n", "\n")
+        if not colon or verb not in (*TEXTS, *TOOLS, "fail"):
+            continue
+        turn.append((verb, argument))
+        if verb in TOOLS or verb == "fail":
+            found.append(turn)
+            turn = []
+    return [*found, turn] if turn else found
+
+
+def next_turn(messages):
+    """What comes next in a conversation, and its number."""
+    users = [position for position, message in enumerate(messages) if message.get("role") == "user"]
+    if not users:
+        return [("say", "Done.")], 0
+    said = sum(message.get("role") == "assistant" for message in messages[users[-1] :])
+    all_turns = turns(text_of(messages[users[-1]]))
+    return (all_turns[said] if said < len(all_turns) else [("say", "Done.")]), said
+
+
+def text_of(message):
+    content = message.get("content") or ""
+    return content if isinstance(content, str) else "\n".join(part.get("text", "") for part in content)
+
+
+class Answer(http.server.BaseHTTPRequestHandler):
+    """One request."""
+
+    protocol_version = "HTTP/1.1"
+    # A client that does not go on is not waited for for ever.
+    timeout = 600
+
+    def log_message(self, *_):
+        """A quiet server."""
+
+    def do_POST(self):
+        request = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
+        turn, number = next_turn(request.get("messages", []))
+        if turn[0][0] == "fail":
+            self.refuse(int(turn[0][1]))
+            return
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        # A client that goes away in the middle is no fault of ours.
+        try:
+            self.stream(request, turn, number)
+        except (BrokenPipeError, ConnectionResetError, TimeoutError):
+            self.close_connection = True
+
+    def refuse(self, status):
+        body = json.dumps({"error": {"message": f"scripted to fail with {status}", "type": "scripted"}}).encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def stream(self, request, turn, number):
+        self.pieces = 0
+        self.delta({"role": "assistant", "content": ""})
+        tokens = None
+        reason = "stop"
+        for verb, argument in turn:
+            if verb == "fail":
+                # The chunked body ends without its last chunk.
+                self.close_connection = True
+                return
+            if verb == "usage":
+                tokens = [int(count) for count in argument.split()]
+            elif verb in TOOLS:
+                self.call(verb, argument, f"call_{number}")
+                reason = "tool_calls"
+            else:
+                self.text(verb, argument)
+        self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+        # About four characters are a token, as with the real ones.
+        sent, made = tokens or (len(json.dumps(request["messages"])) // 4, max(self.pieces, 1))
+        usage = {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
+        self.event({"choices": [], "usage": usage})
+        self.chunk(b"data: [DONE]\n\n")
+        self.chunk(b"")
+
+    def text(self, verb, argument):
+        if verb == "say":
+            if self.pieces:
+                self.piece("\n")
+            # Every space and new line stays what it is.
+            for word in argument.replace(" ", " \0").split("\0"):
+                self.piece(word)
+        elif verb == "sleep":
+            if not self.pieces:
+                self.piece("Waiting. ")
+            until = time.monotonic() + min(float(argument), LONGEST_PAUSE)
+            while (left := until - time.monotonic()) > 0:
+                time.sleep(min(left, 0.5))
+                # Tells a client that is still there from one that has gone.
+                self.chunk(b": still here\n\n")
+        else:
+            count, _, pause = argument.partition(" ")
+            for position in range(min(int(count), MOST_PIECES)):
+                if position and pause:
+                    time.sleep(min(float(pause) / 1000, LONGEST_PAUSE))
+                self.piece(f"word-{position} ")
+
+    def call(self, verb, argument, call_id):
+        names = TOOLS[verb]
+        values = argument.split(" | ", len(names) - 1)
+        arguments = json.dumps(dict(zip(names, values)))
+        function = {"name": verb, "arguments": ""}
+        self.delta({"tool_calls": [{"index": 0, "id": call_id, "type": "function", "function": function}]})
+        # As real models do, the arguments come in pieces.
+        middle = len(arguments) // 2
+        for part in (arguments[:middle], arguments[middle:]):
+            self.delta({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})
+
+    def piece(self, text):
+        self.pieces += 1
+        self.delta({"content": text})
+
+    def delta(self, delta):
+        self.event({"choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
+
+    def event(self, event):
+        event = {"id": "scripted", "object": "chat.completion.chunk", "created": 0, "model": "scripted", **event}
+        self.chunk(b"data: " + json.dumps(event).encode() + b"\n\n")
+
+    def chunk(self, data):
+        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        self.wfile.flush()
+
+
+if __name__ == "__main__":
+    model = Model()
+    print(json.dumps({"url": model.url}), flush=True)
+    sys.stdin.read()

@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# The TypeScript client: built, its types checked, and tried against the real program, as a folder and as a package.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+scripts/install.sh node nodejs
+scripts/install.sh npm npm
+scripts/install.sh python3 python3
+if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
+    echo "The TypeScript client needs Node 20 or newer; this is $(node --version)" >&2
+    exit 1
+fi
+if [ -z "${RUNYARD_BIN:-}" ]; then
+    target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    RUNYARD_BIN=$target/debug/runyard
+fi
+export RUNYARD_BIN
+
+cd clients/typescript
+# What npm ci has put there is kept as long as the lock file is the same.
+wanted=$(sha256sum package-lock.json | cut -c1-16)
+if [ "$(cat node_modules/.ready 2>/dev/null)" != "$wanted" ]; then
+    npm ci --no-audit --no-fund --loglevel=error
+    echo "$wanted" >node_modules/.ready
+fi
+npm run --silent build
+node --test --test-reporter=spec tests/

@@ -1,0 +1,239 @@
+//! The console's files over HTTP: from a folder that the test has made, and what a program without any says.
+
+use std::{fs, io::Read, path::Path};
+
+use flate2::read::GzDecoder;
+use reqwest::{
+    Method,
+    header::{ACCEPT_ENCODING, IF_NONE_MATCH},
+};
+use runyard::{config::Config, server::Server, wire::site::Site};
+use runyard_upstream::{Script, Turn};
+use tempfile::TempDir;
+
+use crate::house::{Answer, House, everywhere_with};
+
+const PAGE: &str = "<!doctype html><title>Console</title>";
+const SCRIPT: &str = "assets/index-B7x_5a-Z.js";
+
+/// A console as Vite leaves it.
+fn built() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    };
+    put("index.html", PAGE);
+    put("docs.html", "<!doctype html><title>Reference</title>");
+    put(SCRIPT, &"console.log('hello');\n".repeat(500));
+    put("assets/logo.svg", "<svg xmlns='http://www.w3.org/2000/svg'/>");
+    put("agents", "the path of a method");
+    put("agent-run/any/stream", "the path of a method");
+    put("openapi.json", "the path of a page");
+    std::os::unix::fs::symlink("/etc/passwd", folder.path().join("passwd")).unwrap();
+    folder
+}
+
+async fn with_console(test: impl AsyncFn(&mut House)) {
+    let folder = built();
+    let change = |config: &mut Config| config.http.console_dir = Some(folder.path().to_owned());
+    everywhere_with(|_| Script::function(|_| Turn::words(1)), change, test).await;
+}
+
+/// A client that shows what comes over the wire: the house's own one unpacks it.
+fn plain_client() -> reqwest::Client {
+    reqwest::Client::builder().no_gzip().build().unwrap()
+}
+
+/// What somebody without a token gets.
+async fn ask(house: &House, method: Method, path: &str) -> Answer {
+    Answer::of(plain_client().request(method, house.url(path)).send().await.unwrap()).await
+}
+
+async fn get(house: &House, path: &str) -> Answer {
+    ask(house, Method::GET, path).await
+}
+
+#[tokio::test]
+async fn pages_are_open_and_may_do_little() {
+    with_console(async |house| {
+        for path in ["/", "/index.html"] {
+            let page = get(house, path).await;
+            assert_eq!((page.status, page.text.as_str()), (200, PAGE), "{path}");
+            assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+            assert_eq!(page.header("cache-control"), "no-cache");
+            let policy = page.header("content-security-policy");
+            for rule in [
+                "default-src 'self'",
+                "script-src 'self';",
+                "style-src 'self';",
+                "connect-src 'self'",
+                "object-src 'none'",
+                "frame-ancestors 'none'",
+            ] {
+                assert!(policy.contains(rule), "{rule}: {policy}");
+            }
+            assert!(!policy.contains("unsafe"), "{policy}");
+            assert_eq!(page.header("x-content-type-options"), "nosniff");
+            assert_eq!(page.header("referrer-policy"), "no-referrer");
+            assert_eq!(page.header("cross-origin-opener-policy"), "same-origin");
+            assert!(page.header("permissions-policy").contains("camera=()"));
+            assert!(!page.header("x-request-id").is_empty(), "the stack is before it");
+        }
+        let reference = get(house, "/docs").await;
+        assert!(reference.text.contains("Reference"), "{}", reference.text);
+        let policy = reference.header("content-security-policy");
+        assert!(
+            policy.contains("style-src 'self' 'unsafe-inline'") && policy.contains("script-src 'self';"),
+            "{policy}"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_contract_goes_first() {
+    with_console(async |house| {
+        let caller = house.caller("ann");
+        assert!(caller.get("/agents").await.ok()["agents"].is_array());
+        get(house, "/agents").await.refused(401, "NOT_AUTHENTICATED");
+        get(house, "/agent-run/any/stream")
+            .await
+            .refused(401, "NOT_AUTHENTICATED");
+        assert_eq!(get(house, "/openapi.json").await.json()["openapi"], "3.1.0");
+        // A link does not lead out of the folder.
+        get(house, "/passwd").await.refused(401, "NOT_AUTHENTICATED");
+        caller.get("/passwd").await.refused(404, "NO_SUCH_PATH");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_with_a_hash_is_kept_for_ever() {
+    with_console(async |house| {
+        let script = get(house, &format!("/{SCRIPT}")).await;
+        assert_eq!(script.status, 200);
+        assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
+        assert_eq!(script.header("cache-control"), "public, max-age=31536000, immutable");
+        assert_eq!(script.header("content-security-policy"), "", "a policy is a page's");
+        let image = get(house, "/assets/logo.svg").await;
+        assert_eq!(image.header("content-type"), "image/svg+xml; charset=utf-8");
+        assert_eq!(image.header("cache-control"), "no-cache", "it has no hash");
+        for gone in ["/assets/index-00000000.js", "/assets/", "/favicon.ico"] {
+            get(house, gone).await.refused(404, "NO_SUCH_PATH");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_a_browser_has_is_not_sent_again() {
+    with_console(async |house| {
+        let path = format!("/{SCRIPT}");
+        let with = async |name, value: &str| {
+            let request = plain_client().get(house.url(&path)).header(name, value);
+            request.send().await.unwrap()
+        };
+        let plain = get(house, &path).await;
+        let small = with(ACCEPT_ENCODING, "br, gzip;q=0.8").await;
+        assert_eq!(small.headers()["content-encoding"], "gzip");
+        assert_eq!(small.headers()["vary"], "accept-encoding");
+        let small_tag = small.headers()["etag"].to_str().unwrap().to_owned();
+        assert_ne!(small_tag, plain.header("etag"), "other bytes, another tag");
+        let bytes = small.bytes().await.unwrap();
+        assert!(bytes.len() * 10 < plain.text.len(), "{}", bytes.len());
+        let mut text = String::new();
+        GzDecoder::new(&*bytes).read_to_string(&mut text).unwrap();
+        assert_eq!(text, plain.text);
+        let refused = with(ACCEPT_ENCODING, "gzip;q=0, identity").await;
+        assert!(refused.headers().get("content-encoding").is_none());
+
+        for known in [plain.header("etag"), "\"x\", W/\"y\"", "*"] {
+            let known = known.replace("\"y\"", plain.header("etag"));
+            let unchanged = with(IF_NONE_MATCH, &known).await;
+            assert_eq!(unchanged.status(), 304, "{known}");
+            assert_eq!(unchanged.headers()["etag"], plain.header("etag"));
+            assert_eq!(unchanged.bytes().await.unwrap().len(), 0);
+        }
+        for other in ["\"x\"", &small_tag] {
+            assert_eq!(with(IF_NONE_MATCH, other).await.status(), 200, "{other}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn files_are_read_and_nothing_else() {
+    with_console(async |house| {
+        let path = format!("/{SCRIPT}");
+        let whole = get(house, &path).await;
+        let head = ask(house, Method::HEAD, &path).await;
+        assert_eq!((head.status, head.text.as_str()), (200, ""));
+        for name in ["content-length", "content-type", "etag", "cache-control"] {
+            assert_eq!(head.header(name), whole.header(name), "{name}");
+            assert!(!head.header(name).is_empty(), "{name}");
+        }
+        for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
+            let answer = ask(house, method.clone(), &path).await;
+            assert_eq!(answer.header("allow"), "GET, HEAD", "{method}");
+            answer.refused(405, "METHOD_NOT_ALLOWED");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_program_always_has_a_page() {
+    // Whether a console was there when the tests were built or not.
+    everywhere_with(
+        |_| Script::function(|_| Turn::words(1)),
+        |_| {},
+        async |house| {
+            for path in ["/", "/docs"] {
+                let page = get(house, path).await;
+                assert_eq!(page.status, 200);
+                assert!(
+                    page.text.contains("<title>") && page.text.contains("Runyard"),
+                    "{}",
+                    page.text
+                );
+                assert!(page.header("content-security-policy").contains("script-src 'self'"));
+            }
+            let style = get(house, "/without.css").await;
+            assert_eq!(
+                (style.status, style.header("content-type")),
+                (200, "text/css; charset=utf-8")
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_console_is_refused_at_the_start() {
+    let refused = |folder: &Path| Site::open(Some(folder)).err().unwrap().message().to_owned();
+    let folder = tempfile::tempdir().unwrap();
+    let said = refused(folder.path());
+    assert!(
+        said.contains("no index.html") && said.contains("make console"),
+        "{said}"
+    );
+    let said = refused(&folder.path().join("gone"));
+    assert!(said.contains("http.console_dir") && said.contains("gone"), "{said}");
+    fs::write(folder.path().join("index.html"), PAGE).unwrap();
+    assert!(Site::open(Some(folder.path())).unwrap().has("/"));
+    fs::File::create(folder.path().join("huge"))
+        .unwrap()
+        .set_len(65 << 20)
+        .unwrap();
+    assert!(refused(folder.path()).contains("too much"));
+
+    let mut config = Config::parse("the test's configuration", "").unwrap();
+    config.listen = "127.0.0.1:0".parse().unwrap();
+    let data = tempfile::tempdir().unwrap();
+    config.data_dir = data.path().join("data");
+    config.http.console_dir = Some(folder.path().to_owned());
+    let server = Server::open(config).await.unwrap();
+    assert!(server.run().await.is_err());
+}
