@@ -13,9 +13,12 @@ mod paths;
 #[path = "../../fuzz/checks/tokens.rs"]
 mod tokens;
 
+/// A target: its name, and what it does with an input.
+type Target = (&'static str, fn(&[u8]));
+
 #[test]
 fn every_seed_of_every_target_holds() {
-    let targets: [(&str, fn(&[u8])); 5] = [
+    let targets: [Target; 5] = [
         ("cursors", cursors::check),
         ("forms", forms::check),
         ("json", json::check),

@@ -109,6 +109,7 @@ fn mistakes_are_named() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn a_mistake_in_tiers_models_and_providers_names_its_file_line_and_key() {
     let model = "[[models]]\nname = \"a\"\nupstream = \"a\"\ncontext_window = 100\nmax_output_tokens = 10\ninput_price = 1\noutput_price = 1.5\n";
     let tier = "[[tiers]]\nname = \"free\"\nmodels = [\"a\"]\ndefault_model = \"a\"\nmax_upload_bytes = 1\ncredits_granted = 1\n";
