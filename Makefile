@@ -3,10 +3,10 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit clients lint fmt docs test-api test-web bench release clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web bench release dist test-dist clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build, start a server, do the example run and list what it made
 	@scripts/demo.sh
@@ -24,7 +24,7 @@ test: ## Run everything: lints, tests on SQLite and PostgreSQL, clients in other
 unit: ## Run the Rust tests on SQLite only
 	cargo test --locked --workspace
 
-clients: ## Run the tests with clients in other languages
+test-clients: ## Run the tests with clients in other languages
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
 
@@ -51,6 +51,12 @@ bench: ## Measure (a release build, then some ten minutes; QUICK=1 for two)
 
 release: ## Build the program for use
 	cargo build --locked --release --bin runyard
+
+dist: ## Make a release: a tarball and a Debian package, in target/dist
+	@scripts/dist.sh
+
+test-dist: ## Make a release and try it (RUNYARD_BIN=… packs a program that is there)
+	@tests/dist/run.sh
 
 clean: ## Remove what was built, and nothing else
 	cargo clean

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make test: lints, the tests on SQLite and PostgreSQL, and clients in other languages. It leaves nothing behind.
+# make test: lints, the tests on SQLite and PostgreSQL, clients in other languages, and the console in Chromium. It leaves
+# nothing behind but what was built, and screenshots in target/web.
 #
 # RUNYARD_TEST_POSTGRES_URL names a PostgreSQL to use instead of a temporary one; the tests make databases of their own in it.
 set -euo pipefail
@@ -41,6 +42,13 @@ cargo test --locked --workspace --no-fail-fast
 echo "── clients in other languages"
 cargo build --locked --bin runyard
 tests/clients/run.sh
+
+echo "── the console in Chromium"
+scripts/web.sh
+
+echo "── a release, packed and tried"
+target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+RUNYARD_BIN=$target/debug/runyard tests/dist/run.sh
 
 echo
 echo "All tests passed on SQLite and on $postgres, in $((SECONDS - started)) s."

@@ -1,10 +1,19 @@
-//! A client of the contract over gRPC.
+//! A client of the contract over gRPC, for Rust programs; the commands use it, too.
 //!
-//! Used by the commands, and by any Rust program that links this crate. Calls that can be repeated without harm are repeated
-//! while the server is away, a bounded number of times; a watched run survives broken connections.
+//! [`Client::task`] starts a run, and [`Running`] is one: its events, its end, its files. Calls that can be repeated without
+//! harm are repeated while the server is away, a bounded number of times; a watched run survives broken connections and
+//! restarts of the server. What has no method here is called over [`Client::channel`], whose errors [`from_status`] reads.
+//!
+//! An error is [`Error`]: `code()` is stable, `message()` is for people, `facts()` are what a refusal by the plan is about,
+//! `retry_after_hint()` is when trying again makes sense.
+//!
+//! ```rust
+#![doc = include_str!("../tests/it/client/example.rs")]
+//! ```
 
 mod failure;
 mod files;
+mod task;
 mod watch;
 
 use std::time::Duration;
@@ -14,7 +23,7 @@ use tonic::{
     Request, Status,
     metadata::{Ascii, MetadataValue},
     service::{Interceptor, interceptor::InterceptedService},
-    transport::{Channel, Endpoint},
+    transport::{Channel, ClientTlsConfig, Endpoint},
 };
 
 use crate::{
@@ -27,7 +36,9 @@ use crate::{
         run_service_client::RunServiceClient, sandbox_service_client::SandboxServiceClient,
     },
 };
-pub use watch::Watch;
+pub use failure::from_status;
+pub use task::{Running, Task};
+pub use watch::{Watch, is_terminal};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const CALL_TIMEOUT: Duration = Duration::from_mins(1);
@@ -35,18 +46,19 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 const ATTEMPTS: u32 = 5;
 
-type Door = InterceptedService<Channel, Bearer>;
+/// A channel that signs every call with the client's token.
+pub type Signed = InterceptedService<Channel, Bearer>;
 
 /// A connection to a server, as one caller.
 #[derive(Clone, Debug)]
 pub struct Client {
-    door: Door,
+    channel: Signed,
     server: String,
 }
 
 /// Puts the caller's token on every call.
 #[derive(Clone, Debug)]
-struct Bearer(MetadataValue<Ascii>);
+pub struct Bearer(MetadataValue<Ascii>);
 
 impl Interceptor for Bearer {
     fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
@@ -56,35 +68,57 @@ impl Interceptor for Bearer {
 }
 
 impl Client {
-    /// Connects to a server such as `http://127.0.0.1:8080`.
+    /// Connects to a server such as `http://127.0.0.1:8080` or `https://runyard.example`, with a token or an API key.
+    ///
+    /// A server that speaks TLS must have a certificate that this machine trusts; `SSL_CERT_FILE` names others to trust.
     ///
     /// # Errors
     /// INVALID_REQUEST when the address or the token cannot be sent, UNAVAILABLE when nobody answers there.
-    pub async fn connect(server: &str, token: &SecretString) -> Result<Self> {
-        let endpoint = Endpoint::from_shared(server.to_owned())
-            .ok()
-            .filter(|endpoint| endpoint.uri().scheme_str() == Some("http"))
-            .ok_or_else(|| {
-                Error::invalid(format!(
-                    "{server} is not a server's address such as http://127.0.0.1:8080"
-                ))
-            })?
-            .connect_timeout(CONNECT_TIMEOUT)
-            .http2_keep_alive_interval(KEEP_ALIVE)
-            .keep_alive_while_idle(true)
-            .tcp_nodelay(true);
-        let channel = endpoint.connect().await.map_err(|error| {
-            let message = format!("no server answers at {server}; start one with `runyard serve`");
+    pub async fn connect(server: &str, token: impl Into<SecretString>) -> Result<Self> {
+        let server = server.trim_end_matches('/');
+        let channel = endpoint(server)?.connect().await.map_err(|error| {
+            let advice = match root_cause(&error) {
+                // What is wrong with a certificate helps whoever can change that.
+                Some(cause) if server.starts_with("https:") => cause,
+                _ => "start one with `runyard serve`".to_owned(),
+            };
+            let message = format!("no server answers at {server}; {advice}");
             Error::new(Code::Unavailable, message).caused_by(error)
         })?;
-        let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.expose_secret())
+        let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.into().expose_secret())
             .parse()
             .map_err(|_| Error::invalid("the token has characters that no token has"))?;
         bearer.set_sensitive(true);
         Ok(Self {
-            door: InterceptedService::new(channel, Bearer(bearer)),
+            channel: InterceptedService::new(channel, Bearer(bearer)),
             server: server.to_owned(),
         })
+    }
+
+    /// The channel, for the generated clients in `v1`: they have every method of the contract.
+    pub fn channel(&self) -> Signed {
+        self.channel.clone()
+    }
+
+    /// A task for an agent, to be started.
+    pub fn task(&self, prompt: impl Into<String>) -> Task {
+        Task::new(self.clone(), prompt.into())
+    }
+
+    /// A run that was started before, with its events after this one (0 for all).
+    ///
+    /// # Errors
+    /// RUN_NOT_FOUND, and UNAVAILABLE.
+    pub async fn attach(&self, agent_run_id: &str, after_sequence: i64) -> Result<Running> {
+        let run = self.load_run(agent_run_id).await?;
+        let started = StartRunResponse {
+            thread_id: run.thread_id,
+            agent_run_id: run.agent_run_id,
+            project_id: run.project_id,
+            sandbox_id: run.sandbox_id,
+            ..StartRunResponse::default()
+        };
+        Ok(Running::new(self.clone(), started, after_sequence))
     }
 
     /// The server's address.
@@ -139,7 +173,7 @@ impl Client {
             project_id: project_id.to_owned(),
         };
         repeat(async || {
-            ProjectServiceClient::new(self.door.clone())
+            ProjectServiceClient::new(self.channel())
                 .get_project(call(request.clone()))
                 .await
         })
@@ -183,21 +217,52 @@ impl Client {
         }
     }
 
-    fn runs(&self) -> RunServiceClient<Door> {
-        RunServiceClient::new(self.door.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    fn runs(&self) -> RunServiceClient<Signed> {
+        RunServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    fn agents(&self) -> AgentServiceClient<Door> {
-        AgentServiceClient::new(self.door.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    fn agents(&self) -> AgentServiceClient<Signed> {
+        AgentServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
 
-    fn uploads(&self) -> FileServiceClient<Door> {
-        FileServiceClient::new(self.door.clone())
+    fn uploads(&self) -> FileServiceClient<Signed> {
+        FileServiceClient::new(self.channel())
     }
 
-    fn sandboxes(&self) -> SandboxServiceClient<Door> {
-        SandboxServiceClient::new(self.door.clone()).max_decoding_message_size(MAX_MESSAGE_BYTES)
+    fn sandboxes(&self) -> SandboxServiceClient<Signed> {
+        SandboxServiceClient::new(self.channel()).max_decoding_message_size(MAX_MESSAGE_BYTES)
     }
+}
+
+/// How a server is reached.
+fn endpoint(server: &str) -> Result<Endpoint> {
+    let wrong = || {
+        Error::invalid(format!(
+            "{server} is not a server's address such as http://127.0.0.1:8080"
+        ))
+    };
+    let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| wrong())?;
+    let endpoint = match endpoint.uri().scheme_str() {
+        Some("http") => endpoint,
+        Some("https") => endpoint
+            .tls_config(ClientTlsConfig::new().with_native_roots())
+            .map_err(|error| Error::new(Code::Unavailable, "TLS cannot be set up").caused_by(error))?,
+        _ => return Err(wrong()),
+    };
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT)
+        .http2_keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_while_idle(true)
+        .tcp_nodelay(true))
+}
+
+/// The words of the deepest error.
+fn root_cause(error: &dyn std::error::Error) -> Option<String> {
+    let mut deepest = error.source()?;
+    while let Some(deeper) = deepest.source() {
+        deepest = deeper;
+    }
+    Some(deepest.to_string())
 }
 
 /// A unary call with a deadline.

@@ -4,7 +4,9 @@
 //! failed, 2 it was called wrongly (clap's), 130 it was stopped.
 
 mod agents;
+mod completions;
 mod connection;
+mod man;
 mod migrate;
 mod output;
 mod run;
@@ -45,6 +47,10 @@ enum Command {
     Token(token::Token),
     /// Apply the database migrations and leave.
     Migrate,
+    /// Print the completions for a shell.
+    Completions(completions::Completions),
+    /// Print the manual page, for `man -l -`.
+    Man(man::Manual),
 }
 
 /// How a command ended that did not fail.
@@ -76,6 +82,8 @@ fn execute(cli: Cli) -> Result<Ending> {
         Command::Serve(serve) => serve.execute(&settings),
         Command::Migrate => migrate::execute(&settings),
         Command::Token(token) => token.execute(&settings),
+        Command::Completions(completions) => completions.execute(),
+        Command::Man(manual) => manual.execute(),
         Command::Run(run) => {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(run.execute(&settings))

@@ -3,7 +3,7 @@
 use tonic::{Code as Grpc, Status};
 
 use crate::{
-    error::{Code, Error},
+    error::{Code, Error, Facts},
     wire::status::Fault,
 };
 
@@ -18,9 +18,26 @@ pub(super) fn is_passing(status: &Status) -> bool {
 }
 
 /// The error that the server meant. A newer server may have codes that this client does not know.
-pub(super) fn from_status(status: Status) -> Error {
+pub fn from_status(status: Status) -> Error {
     let fault = Fault::of(&status);
     let code = Code::ALL.iter().copied().find(|code| code.as_str() == fault.reason);
     let code = code.or_else(|| Code::ALL.iter().copied().find(|code| code.kind() == fault.kind));
-    Error::new(code.unwrap_or(Code::Internal), fault.message).caused_by(status)
+    let code = code.unwrap_or(Code::Internal);
+    let mut error = match fault.field {
+        Some(field) if code == Code::InvalidRequest => Error::invalid_field(field, fault.message),
+        _ => Error::new(code, fault.message),
+    };
+    if let Some(refusal) = fault.refusal {
+        error = error.with_facts(Facts {
+            running_thread_ids: refusal.running_thread_ids,
+            running_count: refusal.running_count,
+            current_count: refusal.current_count,
+            limit: refusal.limit,
+            tier_name: refusal.tier_name,
+        });
+    }
+    if let Some(wait) = fault.retry_after {
+        error = error.retry_after(wait);
+    }
+    error.caused_by(status)
 }

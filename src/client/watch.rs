@@ -5,7 +5,7 @@
 
 use tonic::{Status, Streaming};
 
-use super::{ATTEMPTS, Door, backoff, failure};
+use super::{ATTEMPTS, Signed, backoff, failure};
 use crate::{
     error::{Code, Error, Result},
     v1::{RunEvent, RunStatus, StreamRunRequest, run_event::Event, run_service_client::RunServiceClient},
@@ -14,7 +14,7 @@ use crate::{
 /// The events of a run, in order.
 #[derive(Debug)]
 pub struct Watch {
-    runs: RunServiceClient<Door>,
+    runs: RunServiceClient<Signed>,
     request: StreamRunRequest,
     stream: Option<Streaming<RunEvent>>,
     failures: u32,
@@ -22,7 +22,7 @@ pub struct Watch {
 }
 
 impl Watch {
-    pub(super) fn new(runs: RunServiceClient<Door>, agent_run_id: &str, after_sequence: i64) -> Self {
+    pub(super) fn new(runs: RunServiceClient<Signed>, agent_run_id: &str, after_sequence: i64) -> Self {
         let request = StreamRunRequest {
             agent_run_id: agent_run_id.to_owned(),
             after_sequence,

@@ -44,7 +44,7 @@ impl Connection {
             Some(token) if !token.expose_secret().is_empty() => token.clone(),
             _ => local_token(&config)?,
         };
-        Client::connect(server.trim_end_matches('/'), &token).await
+        Client::connect(&server, token).await
     }
 }
 

@@ -26,6 +26,11 @@ impl Output {
         self.written(|out| write!(out, "{text}"))
     }
 
+    /// Prints a whole file.
+    pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.written(|out| out.write_all(bytes))
+    }
+
     fn written(&mut self, write: impl FnOnce(&mut io::Stdout) -> io::Result<()>) -> Result<()> {
         write(&mut self.0)
             .and_then(|()| self.0.flush())

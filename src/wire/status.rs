@@ -44,6 +44,8 @@ pub struct Fault {
     pub refusal: Option<Refusal>,
     /// When trying again makes sense.
     pub retry_after: Option<Duration>,
+    /// The request field to blame.
+    pub field: Option<String>,
 }
 
 impl Fault {
@@ -52,10 +54,12 @@ impl Fault {
         let mut info = None;
         let mut refusal = None;
         let mut retry_after = None;
+        let mut field = None;
         for detail in pb::Status::decode(status.details()).unwrap_or_default().details {
             match detail.type_url.rsplit('/').next() {
                 Some("google.rpc.ErrorInfo") => info = pb::ErrorInfo::decode(&*detail.value).ok(),
                 Some("google.rpc.RetryInfo") => retry_after = delay(&detail.value),
+                Some("google.rpc.BadRequest") => field = blamed(&detail.value),
                 Some("runyard.v1.Refusal") => refusal = Refusal::decode(&*detail.value).ok(),
                 _ => {}
             }
@@ -75,6 +79,7 @@ impl Fault {
             message,
             refusal,
             retry_after,
+            field,
         }
     }
 }
@@ -274,6 +279,11 @@ impl Detail for Refusal {
 fn delay(encoded: &[u8]) -> Option<Duration> {
     let info = pb::RetryInfo::decode(encoded).ok()?;
     Duration::try_from(info.retry_delay?).ok()
+}
+
+fn blamed(encoded: &[u8]) -> Option<String> {
+    let violations = pb::BadRequest::decode(encoded).ok()?.field_violations;
+    violations.into_iter().next().map(|violation| violation.field)
 }
 
 fn kind_of_reason(info: &pb::ErrorInfo) -> Option<Kind> {

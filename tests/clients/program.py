@@ -25,7 +25,7 @@ DEADLINE = 60
 class Server:
     """A running server on a free port of loopback."""
 
-    def __init__(self, model=None, environment=None):
+    def __init__(self, model=None, environment=None, configuration=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
         # The users that the sandbox becomes must be able to reach their folders below it.
         os.chmod(self.data, 0o755)
@@ -44,6 +44,11 @@ class Server:
             self.environment["RUNYARD_OPENAI_BASE_URL"] = model.url
             self.environment["RUNYARD_OPENAI_API_KEY"] = "a-key-that-nobody-checks"
             self.environment["RUNYARD_OPENAI_MODEL"] = "scripted"
+        if configuration:
+            path = os.path.join(self.data, "configuration.toml")
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(configuration)
+            self.environment["RUNYARD_CONFIG"] = path
         self.log = open(os.path.join(self.data, "server.log"), "wb")
         self.process = None
         try:

@@ -1,22 +1,27 @@
 //! The Rust client and `runyard run`, against a whole server and over connections that break.
 
+mod example;
+mod golden;
 mod line;
+mod model;
+mod tls;
 
 use std::{process::Stdio, time::Duration};
 
 use runyard::{
     client::Client,
+    error::Code,
     v1::{RunStatus, StartRunRequest, run_event::Event},
 };
-use runyard_upstream::Turn;
+use runyard_upstream::{Script, Turn};
 use secrecy::SecretString;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, Command},
-    time::timeout,
+    time::{Instant, sleep_until, timeout},
 };
 
-use crate::house::{House, PATIENCE, everywhere};
+use crate::house::{House, PATIENCE, everywhere, everywhere_with};
 use line::Line;
 
 fn prompt(text: &str) -> StartRunRequest {
@@ -34,15 +39,25 @@ async fn a_watch_survives_a_line_that_breaks() {
         async |house| {
             let line = Line::to(house.address).await;
             let token = SecretString::from(house.caller("ann").token);
-            let client = Client::connect(&line.url(), &token).await.unwrap();
+            let client = Client::connect(&line.url(), token.clone()).await.unwrap();
             let run = client.start_run(prompt("count")).await.unwrap();
             let mut watch = client.watch_run(&run.agent_run_id, 0);
             let mut events = Vec::new();
-            // Often enough to hit every phase: connecting, waiting, reading.
-            let mut cutting = tokio::time::interval(Duration::from_millis(70));
+            // Three times after a short while, which hits connecting, waiting and reading; then only when some events have come,
+            // so that a slow machine gets anywhere.
+            let pauses = [5, 20, 70].map(Duration::from_millis);
+            let mut cuts = 0;
+            let mut seen_at_cut = 0;
+            let mut cut_at = Instant::now() + pauses[0];
             loop {
+                let has_come_far = cuts % 4 < 3 || events.len() >= seen_at_cut + 60;
                 tokio::select! {
-                    _ = cutting.tick() => line.cut(),
+                    () = sleep_until(cut_at), if has_come_far => {
+                        line.cut();
+                        cuts += 1;
+                        seen_at_cut = events.len();
+                        cut_at = Instant::now() + pauses[cuts % pauses.len()];
+                    }
                     event = timeout(PATIENCE, watch.next()) => match event.expect("the next event").unwrap() {
                         Some(event) => events.push(event),
                         None => break,
@@ -52,7 +67,7 @@ async fn a_watch_survives_a_line_that_breaks() {
             assert!(line.cuts() >= 3, "the line was in use when it was cut: {}", line.cuts());
             let expected: Vec<i64> = (1..).take(events.len()).collect();
             assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), expected);
-            let direct = Client::connect(&house.url(""), &token).await.unwrap();
+            let direct = Client::connect(&house.url(""), token.clone()).await.unwrap();
             let mut again = direct.watch_run(&run.agent_run_id, 0);
             for event in events {
                 assert_eq!(again.next().await.unwrap(), Some(event));
@@ -70,7 +85,7 @@ async fn a_watch_ends_with_what_the_server_says() {
         |_| Turn::words(3),
         async |house| {
             let token = SecretString::from(house.caller("ann").token);
-            let client = Client::connect(&house.url(""), &token).await.unwrap();
+            let client = Client::connect(&house.url(""), token.clone()).await.unwrap();
             let unknown = client
                 .watch_run("0196f7a2-0000-7000-8000-000000000001", 0)
                 .next()
@@ -87,6 +102,80 @@ async fn a_watch_ends_with_what_the_server_says() {
                 panic!("the last event is {last:?}")
             };
             assert_eq!(status.status(), RunStatus::Completed);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_example_of_the_documentation_works() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::status(500)),
+        |config| config.providers.clear(),
+        async |house| {
+            // The built-in model answers, which really writes files.
+            let made = tempfile::tempdir().unwrap();
+            let token = house.caller("ann").token;
+            let answer = example::analyze(&house.url("/"), &token, made.path()).await.unwrap();
+            assert!(answer.contains("[bash]"), "{answer}");
+            let charts = std::fs::read_dir(made.path()).unwrap().count();
+            assert!(charts > 0, "{answer}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_run_is_found_again_stopped_and_waited_for() {
+    everywhere(
+        |gate| Turn::words(20).gate_after(5, gate),
+        async |house| {
+            let client = Client::connect(&house.url(""), house.caller("ann").token)
+                .await
+                .unwrap();
+            let mut run = client.task("count").chat().start().await.unwrap();
+            timeout(PATIENCE, house.upstream.wait_for(1))
+                .await
+                .expect("the model is asked");
+            run.next().await.unwrap().expect("an event");
+            let mut again = client.attach(run.agent_run_id(), run.cursor()).await.unwrap();
+            assert_eq!(
+                (again.agent_run_id(), again.thread_id(), again.project_id()),
+                (run.agent_run_id(), run.thread_id(), run.project_id())
+            );
+            assert_eq!(again.cursor(), 1);
+            run.stop().await.unwrap();
+            assert_eq!(again.wait().await.unwrap().status(), RunStatus::Stopped);
+            assert_eq!(run.wait().await.unwrap().status(), RunStatus::Stopped);
+            assert!(run.cursor() > 1 && run.cursor() == again.cursor());
+            assert!(run.files("output").await.unwrap().is_empty());
+            let unknown = client.attach("0196f7a2-0000-7000-8000-000000000001", 0).await;
+            assert_eq!(unknown.unwrap_err().code(), Code::RunNotFound);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_error_says_what_the_server_said() {
+    everywhere(
+        |gate| Turn::words(20).gate_after(5, gate),
+        async |house| {
+            let client = Client::connect(&house.url(""), house.caller("ann").token)
+                .await
+                .unwrap();
+            let run = client.task("count").chat().start().await.unwrap();
+            let refused = client.task("count").chat().start().await.unwrap_err();
+            assert_eq!(refused.code(), Code::AgentRunLimitExceeded);
+            let facts = refused.facts().unwrap();
+            assert_eq!((facts.running_count, facts.limit), (Some(1), Some(1)));
+            assert_eq!(facts.running_thread_ids, [run.thread_id()]);
+            let wrong = client.task("count").thread("x").start().await.unwrap_err();
+            assert_eq!((wrong.code(), wrong.field()), (Code::InvalidRequest, Some("thread_id")));
+            let nobody = Client::connect(&house.url(""), "").await.unwrap();
+            let nobody = nobody.list_agents().await.unwrap_err();
+            assert_eq!(nobody.code(), Code::NotAuthenticated);
+            house.gate.open();
         },
     )
     .await;

@@ -3,8 +3,9 @@
 mod configuration;
 
 use std::{
+    io::Write,
     path::Path,
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use runyard::{config::Config, wire::jwt::Verifier};
@@ -55,6 +56,61 @@ fn it_says_what_it_can_do() {
     }
     let version = runyard(folder.path(), &["--version"], &[]);
     assert_eq!(stdout(&version), format!("runyard {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn it_has_a_manual() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = runyard(folder.path(), &["man"], &[]);
+    assert_eq!(page.status.code(), Some(0));
+    let page = stdout(&page);
+    assert!(page.contains(".TH runyard 1"), "{page}");
+    for word in ["runyard\\-serve(1)", "RUNYARD_DATA_DIR", ".SH ENVIRONMENT"] {
+        assert!(page.contains(word), "{word}: {page}");
+    }
+    let all = runyard(folder.path(), &["man", "--dir", "pages"], &[]);
+    assert_eq!((all.status.code(), stdout(&all).as_str()), (Some(0), ""));
+    let pages = folder.path().join("pages");
+    assert_eq!(std::fs::read_to_string(pages.join("runyard.1")).unwrap(), page);
+    for (name, word) in [
+        ("runyard-run.1", "download"),
+        ("runyard-agents-create.1", "system\\-prompt"),
+    ] {
+        let page = std::fs::read_to_string(pages.join(name)).unwrap();
+        assert!(page.contains(word), "{name}: {page}");
+    }
+    assert!(!pages.join("runyard-help.1").exists());
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let said = complaint(&runyard(folder.path(), &["man", "--dir", "file"], &[]), 1);
+    assert!(said.contains("file cannot be written"), "{said}");
+}
+
+#[test]
+fn it_completes_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = |shell: &str| {
+        let output = runyard(folder.path(), &["completions", shell], &[]);
+        assert_eq!(output.status.code(), Some(0), "{shell}");
+        stdout(&output)
+    };
+    assert!(script("zsh").starts_with("#compdef runyard\n"));
+    assert!(script("fish").contains("complete -c runyard"));
+    assert_eq!(
+        runyard(folder.path(), &["completions", "csh"], &[]).status.code(),
+        Some(2)
+    );
+    // What bash really offers after `runyard run --m`.
+    let asked =
+        "source /dev/stdin; COMP_WORDS=(runyard run --m); COMP_CWORD=2; _runyard runyard --m run; echo ${COMPREPLY[@]}";
+    let mut bash = Command::new("bash")
+        .args(["-c", asked])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    bash.stdin.take().unwrap().write_all(script("bash").as_bytes()).unwrap();
+    let offered = bash.wait_with_output().unwrap();
+    assert_eq!(stdout(&offered).trim(), "--model --mode");
 }
 
 #[test]
@@ -124,7 +180,7 @@ fn a_failure_is_one_line_that_says_what_to_do() {
     assert!(fails(&nobody, &[]).contains("start one with `runyard serve`"));
     let said = fails(&["run", "hello", "--file", "gone.csv", "--token", "a"], &[]);
     assert!(said.contains("there is no file gone.csv"), "{said}");
-    for server in ["127.0.0.1:8080", "https://127.0.0.1", "ftp://x", "::"] {
+    for server in ["127.0.0.1:8080", "ftp://x", "::"] {
         let said = fails(&["agents", "list", "--server", server, "--token", "a"], &[]);
         assert!(said.contains("is not a server's address such as http://"), "{said}");
     }

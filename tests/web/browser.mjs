@@ -6,13 +6,14 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+/** The repository. */
+export const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
 /** Where screenshots and downloads are put. */
-export const OUTPUT = `${ROOT}target/web`;
+export const OUTPUT = `${ROOT}/target/web`;
 /** The console as it was built, unless another one is named. */
-export const CONSOLE_DIR = process.env.RUNYARD_CONSOLE_DIR ?? `${ROOT}clients/web/dist`;
+export const CONSOLE_DIR = process.env.RUNYARD_CONSOLE_DIR ?? `${ROOT}/clients/web/dist`;
 
 mkdirSync(OUTPUT, { recursive: true });
 
@@ -35,6 +36,24 @@ export function startBrowser() {
   });
 }
 
+/** The most that one task of a page's main thread worked while something was done, in milliseconds of processor time. */
+export async function longestWork(browser, page, doing) {
+  await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline"] });
+  let trace;
+  try {
+    await doing();
+  } finally {
+    trace = await browser.stopTracing();
+  }
+  const { traceEvents } = JSON.parse(trace);
+  const threadOf = ({ pid, tid }) => `${pid}/${tid}`;
+  const named = traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
+  const main = new Set(named.map(threadOf));
+  const tasks = traceEvents.filter((event) => event.name === "RunTask" && event.tdur > 0 && main.has(threadOf(event)));
+  assert.ok(tasks.length > 0, "tasks were traced");
+  return Math.max(...tasks.map(({ tdur }) => tdur / 1_000));
+}
+
 /** A page in a browser profile of its own, which notes whatever no page of ours may do. */
 export class Visit {
   /** Requests to other origins, errors on the console, exceptions. */
@@ -44,10 +63,13 @@ export class Visit {
   /** How many streams of runs are open, and were at most. */
   streams = { open: 0, most: 0 };
   #pending = new Set();
+  #others = [];
 
-  static async begin(browser, origin, { viewport = DESKTOP, ...options } = {}) {
+  /** Begins one at an origin; `others` are origins that the page may ask, too. */
+  static async begin(browser, origin, { viewport = DESKTOP, others = [], ...options } = {}) {
     const visit = new Visit();
     visit.origin = origin;
+    visit.#others = others;
     visit.context = await browser.newContext({ viewport, acceptDownloads: true, locale: "en-GB", ...options });
     await visit.context.addInitScript(() => {
       window.longTasks = [];
@@ -67,7 +89,7 @@ export class Visit {
     const { page } = this;
     page.on("request", (request) => {
       const url = new URL(request.url());
-      if (!["data:", "blob:"].includes(url.protocol) && url.origin !== this.origin) {
+      if (!["data:", "blob:"].includes(url.protocol) && url.origin !== this.origin && !this.#others.includes(url.origin)) {
         this.wrong.push(`asked another origin: ${url}`);
       }
       if (url.pathname.endsWith("/StreamRuns")) {

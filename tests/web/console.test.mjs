@@ -1,17 +1,19 @@
 // The console in real Chromium, against the real program.
 
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
+import { availableParallelism, loadavg } from "node:os";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { after, before, test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
-import { CONSOLE_DIR, OUTPUT, PHONE, startBrowser, Visit } from "./browser.mjs";
+import { CONSOLE_DIR, longestWork, OUTPUT, PHONE, ROOT, startBrowser, Visit } from "./browser.mjs";
+import { Site } from "./site.mjs";
 
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
 const TASK = "Analyze data.csv and create visualizations";
-const LIMIT = { timeout: 60_000 };
+const LIMIT = { timeout: 120_000 };
 /** The most JavaScript that the first page may bring, compressed. */
 const FIRST_PAGE_BYTES = 200 * 1024;
 /** The longest that a page may be deaf while a run streams. */
@@ -42,7 +44,7 @@ async function visit(server, doing, { expected, ...options } = {}) {
   try {
     await doing(visited, visited.page);
   } catch (error) {
-    await visited.screenshot("failed").catch(() => {});
+    await visited.screenshot(`failed-${Date.now()}`).catch(() => {});
     await visited.context.close();
     throw new Error(`${error.message}\nThe page did: ${visited.wrong.join("\n") || "nothing wrong"}`, { cause: error });
   }
@@ -171,13 +173,18 @@ test("text is shown as it comes", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    await visited.start("slow: 60 40\nbash: echo from the tool; sleep 0.2\nsay: **All** done.");
+    // Every state of the page is looked at, however slow the machine: what was there, and not what is there when asked.
+    await page.evaluate(() => {
+      window.counts = new Set();
+      const look = () => window.counts.add(document.body.innerText.match(/word-\d+/g)?.length ?? 0);
+      new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+    });
+    await visited.start("slow: 80 40\nbash: echo from the tool; sleep 0.2\nsay: **All** done.");
     const steps = page.getByRole("list", { name: "Steps of the run" });
-    await steps.getByText("word-3").waitFor();
-    assert.ok(!(await steps.innerText()).includes("word-59"), "the end is not there yet");
-    await visited.run("running").waitFor();
-    await steps.getByText("word-59").waitFor();
+    await steps.getByText("word-79").waitFor();
     await visited.run("completed").waitFor();
+    const counts = await page.evaluate(() => [...window.counts]);
+    assert.ok(counts.filter((count) => count > 0 && count < 80).length >= 5, `words that were shown: ${counts}`);
     assert.equal(await steps.locator("strong", { hasText: "All" }).count(), 1, "markdown is drawn");
     assert.match(await steps.innerText(), /bash/);
   });
@@ -246,7 +253,7 @@ test("many runs are watched side by side over one stream", LIMIT, async () => {
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     await Promise.all(
-      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 80 50\nsay: Run ${number} is done.` })),
+      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 60 150\nsay: Run ${number} is done.` })),
     );
     await page.getByRole("navigation", { name: "Main" }).first().getByRole("link", { name: "Runs" }).click();
     const cards = page.getByRole("article");
@@ -266,28 +273,116 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    const start = await page.evaluate(() => performance.now());
-    const begun = Date.now();
-    await visited.start("stream: 5000");
-    await visited.run("completed").waitFor();
-    const text = await page.getByRole("list", { name: "Steps of the run" }).innerText();
-    assert.ok(text.includes("word-0 ") && text.includes("word-4999"), "all of it is shown");
-    const longest = await visited.longestTask(start);
-    console.log(`5,000 deltas in ${Date.now() - begun} ms; the longest task of the page took ${longest.toFixed(0)} ms`);
-    assert.ok(longest <= LONGEST_TASK_MS, `${longest} ms`);
-    // What is measured can be seen: a page that hangs is found out.
-    await page.evaluate(
-      () =>
-        new Promise((resolve) => {
-          setTimeout(() => {
-            const until = performance.now() + 300;
-            while (performance.now() < until);
-            setTimeout(resolve, 200);
-          });
-        }),
+    let start;
+    let best = { long: Infinity, work: Infinity };
+    // A task that other programs interrupt is longer by that, so it is tried again; and on a machine that has more to do than
+    // it can, what counts is how long the page's thread worked, not how long it waited for its turn.
+    for (let attempt = 1; attempt <= 3 && best.long > LONGEST_TASK_MS; attempt += 1) {
+      await visited.go("#/");
+      await page.getByRole("form", { name: "New run" }).waitFor();
+      start = await page.evaluate(() => performance.now());
+      const begun = Date.now();
+      const work = await longestWork(browser, page, async () => {
+        await visited.start("stream: 5000");
+        await visited.run("completed").waitFor();
+      });
+      const long = await visited.longestTask(start);
+      console.log(
+        `5,000 deltas in ${Date.now() - begun} ms; the longest task of the page took ${long.toFixed(0)} ms, ` +
+          `the most that one worked is ${work.toFixed(0)} ms`,
+      );
+      best = { long: Math.min(best.long, long), work: Math.min(best.work, work) };
+      const text = await page.getByRole("list", { name: "Steps of the run" }).innerText();
+      assert.ok(text.includes("word-0 ") && text.includes("word-4999"), "all of it is shown");
+    }
+    const isBusy = loadavg()[0] > availableParallelism();
+    const isShort = best.long <= LONGEST_TASK_MS || (isBusy && best.work <= LONGEST_TASK_MS / 2);
+    assert.ok(isShort, JSON.stringify({ ...best, isBusy }));
+    // What is measured can be seen: a page that hangs is found out, both ways.
+    const work = await longestWork(browser, page, () =>
+      page.evaluate(
+        () =>
+          new Promise((resolve) => {
+            setTimeout(() => {
+              const until = performance.now() + 600;
+              while (performance.now() < until);
+              setTimeout(resolve, 200);
+            });
+          }),
+      ),
     );
-    assert.ok((await visited.longestTask(start)) >= 290);
+    assert.ok((await visited.longestTask(start)) >= 590);
+    assert.ok(work >= 50, `${work} ms of work`);
   });
+});
+
+test("what a model says and makes is never part of the page", LIMIT, async () => {
+  const { token } = await account(scripted);
+  const svg =
+    "<svg xmlns='http://www.w3.org/2000/svg' width='200' height='100'><script>document.title='taken'</script>" +
+    "<rect width='200' height='100' fill='teal' onclick='alert(1)'/><image href='http://127.0.0.1:9/pixel.png'/></svg>";
+  const said = [
+    "<img src=http://127.0.0.1:9/x.png onerror=document.title='taken'>",
+    "<script>document.title='taken'</script>",
+    "[a link](javascript:document.title='taken') and [another](http://127.0.0.1:9/there)",
+    "![a picture](http://127.0.0.1:9/picture.png)",
+  ];
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    await visited.start(`write: output/evil.svg | ${svg}\nsay: ${said.join("\\n\\n")}`);
+    await visited.run("completed").waitFor();
+    const picture = page.getByRole("region", { name: "Made in this run" }).getByRole("img").first();
+    await picture.waitFor();
+    assert.ok(await picture.evaluate((image) => image.decode().then(() => image.naturalWidth)) >= 200, "the drawing is shown");
+    const steps = page.getByRole("list", { name: "Steps of the run" });
+    assert.match(await steps.innerText(), /<img src=http/, "HTML is shown as text");
+    const found = await page.evaluate(() => ({
+      images: [...document.images].map((image) => image.src).filter((source) => !/^(blob|data):/.test(source)),
+      scripts: [...document.scripts].filter((script) => !script.src).length,
+      links: [...document.links].map((link) => link.href).filter((href) => href.startsWith("javascript:")),
+      title: document.title,
+    }));
+    assert.deepEqual([found.images, found.scripts, found.links], [[], 0, []]);
+    assert.notEqual(found.title, "taken");
+    await visited.screenshot("untrusted");
+  });
+});
+
+test("an API key is shown once, opens what it may, and is revoked", LIMIT, async () => {
+  const { token, client } = await account(demo);
+  await visit(demo, async (visited, page) => {
+    await visited.signIn(token, "#/account");
+    await page.getByRole("button", { name: "New key" }).click();
+    await page.getByRole("textbox", { name: "Name" }).fill("Nightly");
+    await visited.audit("a dialog");
+    await page.getByRole("button", { name: "Create key" }).click();
+    const secret = await page.getByRole("textbox", { name: "The key" }).inputValue();
+    await visited.screenshot("api-key");
+    await page.keyboard.press("Escape");
+    await page.getByRole("textbox", { name: "The key" }).waitFor({ state: "detached" });
+    assert.ok(!(await page.content()).includes(secret), "it is not shown again");
+    const program = new Runyard({ baseUrl: demo.url, token: secret });
+    assert.equal((await program.account.state()).accountId, (await client.account.state()).accountId);
+    await page.getByRole("button", { name: "Revoke Nightly" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke", exact: true }).click();
+    await page.getByRole("button", { name: "Revoke Nightly" }).waitFor({ state: "detached" });
+    await assert.rejects(program.account.state(), { kind: "unauthenticated" });
+  });
+});
+
+test("a busy thread lets a run wait its turn, or interrupts", LIMIT, async () => {
+  const { token, client } = await account(scripted, { tier: "pro" });
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    await visited.start("sleep: 120");
+    await visited.run("running").getByText("Waiting.").waitFor();
+    await page.getByRole("combobox", { name: "While a run is at work" }).selectOption({ label: "Interrupt the running one" });
+    await visited.start("say: I am first now.");
+    await visited.run("stopped").waitFor();
+    await visited.run("completed").getByText("I am first now.").waitFor();
+  });
+  const states = (await client.runs.list().all()).map((run) => run.status);
+  assert.deepEqual(states, ["completed", "stopped"]);
 });
 
 test("on a phone the main job works, and nothing is wider than the screen", LIMIT, async () => {
@@ -415,6 +510,30 @@ test("the API reference is complete and comes from here alone", LIMIT, async () 
     await visited.screenshot("docs");
     await visited.audit("the API reference");
   });
+});
+
+test("the page of the quickstart works, from an origin of its own", LIMIT, async () => {
+  const pages = readFileSync(`${ROOT}/docs/quickstart.md`, "utf8").split("\n```html run\n").slice(1);
+  assert.equal(pages.length, 1);
+  const site = await Site.build(pages[0].split("\n```")[0]);
+  const configuration = `${site.folder}/runyard.toml`;
+  writeFileSync(configuration, `[http]\ncors_origins = ["${site.origin}"]\n`);
+  const server = await Server.start(`RUNYARD_CONFIG=${configuration}`, "--demo");
+  try {
+    site.server = server.url;
+    site.token = (await account(server)).token;
+    const visited = await Visit.begin(browser, site.origin, { others: [server.url] });
+    await visited.page.goto(site.origin);
+    await visited.page.getByLabel("Table").setInputFiles(CSV);
+    await visited.page.locator("#chart[src^='blob:']").waitFor();
+    assert.ok(await visited.page.locator("#chart").evaluate((image) => image.decode().then(() => image.naturalWidth)) > 100);
+    assert.match(await visited.page.locator("#text").innerText(), /data\.csv/);
+    await visited.screenshot("quickstart");
+    await visited.end();
+  } finally {
+    await server.close();
+    await site.close();
+  }
 });
 
 test("a page that breaks the rules is found out", LIMIT, async () => {

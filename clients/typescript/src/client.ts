@@ -25,6 +25,8 @@ export interface RunyardOptions {
   attempts?: number | undefined;
   /** For how long a followed run waits for a server that is away, in milliseconds; 5 minutes when it is left out. */
   reconnectForMs?: number | undefined;
+  /** After how much silence a stream is opened anew, in milliseconds; a minute when it is left out. */
+  silenceMs?: number | undefined;
   /** Is told how the streams stand. */
   onConnection?: OnConnection | undefined;
   /** Another fetch than the global one. */
@@ -58,6 +60,7 @@ export class Runyard {
     });
     this.#feed = new Feed(this.#door, {
       reconnectForMs: options.reconnectForMs ?? 300_000,
+      silenceMs: options.silenceMs ?? 60_000,
       onConnection: options.onConnection,
     });
     this.uploads = new Uploads(this.#door);

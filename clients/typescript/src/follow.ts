@@ -47,6 +47,8 @@ export interface RunCursor {
 export interface FeedOptions {
   /** For how long a server may be away until a reader is told, in milliseconds. */
   reconnectForMs: number;
+  /** After how much silence a stream is opened anew, in milliseconds: a connection may have died without a word. */
+  silenceMs: number;
   /** Is told about every stream. */
   onConnection: OnConnection | undefined;
 }
@@ -55,8 +57,6 @@ const RUNS_PER_STREAM = 100;
 const INBOX_EVENTS = 1_024;
 // Runs that are followed one after another get into one stream together.
 const GATHER_MS = 15;
-// A connection that died without a word is found out by opening another.
-const SILENCE_MS = 60_000;
 // A reader that came with a cursor and hears nothing for so long may be at the end of its run.
 const QUIET_MS = 500;
 // A stream that was open for so long was a success, even if nothing happened in it.
@@ -381,20 +381,23 @@ class Group {
     const byRun = new Map(present.map((member) => [member.runId, member]));
     const runs = present.map((member) => ({ agentRunId: member.runId, afterSequence: this.#cursorOf(member) }));
     const request = fromPlain(StreamRunsRequestSchema, { runs });
-    let silence: ReturnType<typeof setTimeout> | undefined;
     let quiet: ReturnType<typeof setTimeout> | undefined;
-    const listen = () => {
-      clearTimeout(silence);
-      silence = setTimeout(() => opened.abort(), SILENCE_MS);
-    };
+    let heardAt = Date.now();
+    let isHeldBack = false;
+    // One timer for all events: a fast stream has thousands of them.
+    const { silenceMs } = this.#options;
+    const silence = setInterval(() => {
+      if (!isHeldBack && Date.now() - heardAt >= silenceMs) {
+        opened.abort();
+      }
+    }, silenceMs / 4);
     try {
-      listen();
       const { messages } = await this.#door.stream(RunService.method.streamRuns, request, opened.signal);
       this.#openSince = Date.now();
       this.#tell({ state: "open" });
       quiet = setTimeout(() => this.#askForEnds(present), QUIET_MS);
       for await (const wire of messages) {
-        listen();
+        heardAt = Date.now();
         this.#failures = 0;
         const event = fromWire(wire);
         const member = byRun.get(event.agentRunId);
@@ -403,9 +406,10 @@ class Group {
         }
         // With one reader the connection itself can wait.
         if (member && this.#members.has(member) && !member.parked && member.inbox.isFull) {
-          clearTimeout(silence);
+          isHeldBack = true;
           await roomIn(member.inbox, opened.signal);
-          listen();
+          isHeldBack = false;
+          heardAt = Date.now();
         }
         // The server ends a stream when all of its runs have ended; nobody here needs to wait for that.
         if (this.#members.size === 0) {
@@ -413,7 +417,7 @@ class Group {
         }
       }
     } finally {
-      clearTimeout(silence);
+      clearInterval(silence);
       clearTimeout(quiet);
     }
   }

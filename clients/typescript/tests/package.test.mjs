@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
@@ -12,6 +12,7 @@ import { Server } from "./server.mjs";
 
 const run = promisify(execFile);
 const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const TSC = join(PACKAGE, "node_modules/typescript/bin/tsc");
 const LIMIT = { timeout: 180_000 };
 
@@ -68,6 +69,10 @@ const WRONG = [
   'const size: bigint = (await client.sandboxes.list("x")).items[0]!.size;',
 ];
 
+function snippetsOf(document, mark) {
+  return document.split(`\n\`\`\`${mark}\n`).slice(1).map((rest) => rest.split("\n```")[0] + "\n");
+}
+
 let folder;
 let server;
 before(async () => {
@@ -110,6 +115,31 @@ test("a program in TypeScript compiles against the installed package and runs", 
   });
 });
 
+test("what the quickstart shows compiles and runs", LIMIT, async () => {
+  const snippets = snippetsOf(await readFile(join(ROOT, "docs/quickstart.md"), "utf8"), "ts run");
+  assert.equal(snippets.length, 2);
+  await copyFile(join(ROOT, "examples/data.csv"), join(folder, "data.csv"));
+  const demo = await Server.start("--demo");
+  try {
+    const { token } = await demo.ask({ do: "token", tier: "pro" });
+    const env = { ...process.env, RUNYARD_SERVER: demo.url, RUNYARD_TOKEN: token };
+    const said = [];
+    for (const [number, snippet] of snippets.entries()) {
+      await writeFile(join(folder, `quickstart${number}.ts`), snippet);
+      await compile(`quickstart${number}.ts`);
+      const { stdout } = await run(process.execPath, [`quickstart${number}.js`], { cwd: folder, env });
+      said.push(stdout);
+    }
+    for (const text of ["▸ bash", "\ncompleted\n", "output/chart.svg", "output/report.md"]) {
+      assert.ok(said[0].includes(text), said[0]);
+    }
+    assert.match(await readFile(join(folder, "chart.svg"), "utf8"), /<svg/);
+    assert.match(said[1], /^true \S/);
+  } finally {
+    await demo.close();
+  }
+});
+
 test("what is wrong does not compile", LIMIT, async () => {
   const lines = ['import { Runyard } from "@runyard/client";', 'const client = new Runyard({ baseUrl: "http://x" });', ...WRONG, "export {};"];
   await writeFile(join(folder, "wrong.ts"), lines.join("\n"));
@@ -123,7 +153,7 @@ test("what is wrong does not compile", LIMIT, async () => {
 
 test("what the README shows runs", LIMIT, async () => {
   const readme = await readFile(join(folder, "node_modules/@runyard/client/README.md"), "utf8");
-  const snippets = [...readme.matchAll(/```js\n([^]*?)```/g)].map(([, code]) => code);
+  const snippets = snippetsOf(readme, "js");
   assert.equal(snippets.length, 2);
   await writeFile(join(folder, "first.mjs"), snippets[0].replace("Analyze data.csv and create visualizations", "bash: mkdir -p output; cp data.csv output/\\nsay: Here."));
   const { stdout } = await run(process.execPath, ["first.mjs"], { cwd: folder, env: await environment() });

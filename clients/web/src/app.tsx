@@ -1,11 +1,12 @@
 // The frame around every screen: navigation, threads at hand, the palette, what screen readers are told.
-import { Bot, Command, LogOut, MessagesSquare, Monitor, Moon, Plus, Rows3, Sun, UserRound } from "lucide";
+import { BookOpen, Bot, Command, LogOut, MessagesSquare, Monitor, Moon, Plus, Rows3, Sun, UserRound } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
 import { useComputed, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { RefusalNote, Spinner } from "./parts/basic";
 import { Brand } from "./parts/brand";
+import { Guard } from "./parts/guard";
 import { Icon } from "./parts/icon";
 import { isApple, listenToKeys } from "./parts/keys";
 import { Palette } from "./parts/palette";
@@ -15,7 +16,7 @@ import { SignIn } from "./screens/sign_in";
 import { ThreadScreen } from "./screens/thread";
 import { Threads } from "./screens/threads";
 import { signOut, token } from "./session";
-import { account } from "./stores/account";
+import { account, isUnlimited } from "./stores/account";
 import { active, runningThreads, useActive } from "./stores/active";
 import { announcement } from "./stores/announce";
 import { forgetRuns } from "./stores/live";
@@ -74,7 +75,9 @@ function Frame() {
       </a>
       <Side where={where} onPalette={() => (palette.value = true)} />
       <main id="main" ref={main} tabIndex={-1}>
-        <Screen where={where} />
+        <Guard at={JSON.stringify(where)}>
+          <Screen where={where} />
+        </Guard>
       </main>
       <Tabs where={where} />
       {palette.value && <Palette onClose={() => (palette.value = false)} />}
@@ -189,13 +192,22 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
         {account.state.value.refused && !account.value && <RefusalNote explained={account.state.value.refused} />}
         {account.value && (
           <a class="side-plan" href="#/account">
-            <span>{account.value.tierName}</span>
-            <span class="numbers">{credits(account.value.credits)} credits</span>
+            {isUnlimited(account.value) ? (
+              <span>No limits</span>
+            ) : (
+              <>
+                <span>{account.value.tierName}</span>
+                <span class="numbers">{credits(account.value.credits)} credits</span>
+              </>
+            )}
           </a>
         )}
         <div class="side-tools">
           <ThemeSwitch />
-          <button type="button" class="button-icon push" aria-label="Sign out" title="Sign out" onClick={() => signOut()}>
+          <a class="button-icon side-docs" href="/docs" aria-label="API reference" title="API reference">
+            <Icon of={BookOpen} size={17} />
+          </a>
+          <button type="button" class="button-icon" aria-label="Sign out" title="Sign out" onClick={() => signOut()}>
             <Icon of={LogOut} size={17} />
           </button>
         </div>

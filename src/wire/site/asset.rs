@@ -18,12 +18,8 @@ const MIN_COMPRESSED: usize = 1024;
 const MIN_HASH: usize = 8;
 
 /// What a page may load and do: its own origin's things, and nothing else. Images may be made by the page itself.
-const CONSOLE_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
+const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
-/// The same for the API reference, whose components bring their styles along.
-const REFERENCE_POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self' 'unsafe-inline'; \
-     img-src 'self' data: blob:; connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; \
-     frame-ancestors 'none'; form-action 'none'";
 /// What neither page asks a browser for.
 const NO_PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
@@ -40,8 +36,7 @@ struct Content {
     /// Without the quotes and without what tells the encoding.
     tag: String,
     keeping: &'static str,
-    /// Of a page.
-    policy: Option<&'static str>,
+    is_page: bool,
     plain: Bytes,
     /// Made when it is first asked for; nothing when it would not be smaller.
     gzip: OnceCell<Option<Bytes>>,
@@ -55,10 +50,6 @@ impl Asset {
             Cow::Owned(bytes) => Bytes::from(bytes),
         };
         let kind = content_type(name);
-        let policy = kind.starts_with("text/html").then_some(match name {
-            "docs.html" => REFERENCE_POLICY,
-            _ => CONSOLE_POLICY,
-        });
         let tag = blake3::hash(&plain).to_hex()[..16].to_owned();
         Self(Arc::new(Content {
             gzip: if is_text(&kind) && plain.len() >= MIN_COMPRESSED {
@@ -66,10 +57,10 @@ impl Asset {
             } else {
                 OnceCell::new_with(Some(None))
             },
+            is_page: kind.starts_with("text/html"),
             kind: HeaderValue::from_str(&kind).unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream")),
             tag,
             keeping: if has_hash(name) { FOR_EVER } else { ASK_AGAIN },
-            policy,
             plain,
         }))
     }
@@ -94,8 +85,8 @@ impl Asset {
         say(header::VARY, "accept-encoding");
         say(header::X_CONTENT_TYPE_OPTIONS, "nosniff");
         say(RESOURCE_POLICY, "same-origin");
-        if let Some(policy) = content.policy {
-            say(header::CONTENT_SECURITY_POLICY, policy);
+        if content.is_page {
+            say(header::CONTENT_SECURITY_POLICY, POLICY);
             say(header::REFERRER_POLICY, "no-referrer");
             say(OPENER_POLICY, "same-origin");
             say(PERMISSIONS_POLICY, NO_PERMISSIONS);

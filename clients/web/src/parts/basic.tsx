@@ -1,6 +1,6 @@
 // Small parts that every screen uses: a spinner, a state, a notice, an empty state, a dialog, a field, a meter.
 import { CircleAlert, CircleCheck, CircleStop, Clock, Info, TriangleAlert, X } from "lucide";
-import type { ComponentChildren } from "preact";
+import { type ComponentChildren, type VNode, cloneElement } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import type { RunState } from "../view/run";
 import type { Explained } from "../view/refusal";
@@ -200,24 +200,21 @@ export function Confirm({
   );
 }
 
-/** A labelled field. */
-export function Field({
-  label,
-  hint,
-  children,
-  wide = false,
-}: {
-  label: string;
-  hint?: ComponentChildren;
-  children: ComponentChildren;
-  wide?: boolean;
-}) {
+/** A field with its label and, when there is something to say, a hint that describes it. */
+export function Field({ label, hint, children, wide = false }: { label: string; hint?: ComponentChildren; children: VNode; wide?: boolean }) {
+  const id = useId();
   return (
-    <label class={wide ? "field field-wide" : "field"}>
-      <span class="field-label">{label}</span>
-      {children}
-      {hint && <span class="field-hint">{hint}</span>}
-    </label>
+    <div class={wide ? "field field-wide" : "field"}>
+      <label class="field-label" for={id}>
+        {label}
+      </label>
+      {cloneElement(children, hint ? { id, "aria-describedby": `${id}-hint` } : { id })}
+      {hint && (
+        <span class="field-hint" id={`${id}-hint`}>
+          {hint}
+        </span>
+      )}
+    </div>
   );
 }
 

@@ -4,7 +4,7 @@ import { useComputed, useSignal } from "@preact/signals";
 import { newId } from "@runyard/client";
 import { useEffect, useId, useMemo, useRef } from "preact/hooks";
 import { runyard } from "../client";
-import { account, loadAccount } from "../stores/account";
+import { account, isUnlimited, loadAccount } from "../stores/account";
 import { agents, loadAgents } from "../stores/agents";
 import { Attachments, type Attachment } from "../stores/attachments";
 import { trouble } from "../trouble";
@@ -140,6 +140,11 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
     >
       {refused.value && (
         <RefusalNote explained={refused.value} onAgain={() => void start()} onClose={() => (refused.value = null)} />
+      )}
+      {!refused.value && account.value && account.value.credits <= 0 && !isUnlimited(account.value) && (
+        <Note kind="warning">
+          No credits are left: a new run is refused. <a href="#/account">See the account</a>
+        </Note>
       )}
       {!refused.value && full.value && !busy && <SlotsNote />}
       <div class="composer-box">
@@ -281,7 +286,7 @@ function ModelChoice({ value, onChange }: { value: string; onChange: (value: str
     <label class="choice">
       <span class="unseen">Model</span>
       <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
-        <option value="">The agent's model</option>
+        <option value="">Agent's model</option>
         {models.map((model) => (
           <option key={model.modelName} value={model.modelName} disabled={!model.allowed && !model.downgradedTo}>
             {model.modelName}

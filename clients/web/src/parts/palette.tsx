@@ -88,6 +88,10 @@ export function Palette({ onClose }: { onClose: () => void }) {
         ))}
         {found.length === 0 && <li class="dim palette-none">Nothing is called that.</li>}
       </ul>
+      <p class="small dim palette-keys">
+        <kbd>g</kbd> and then <kbd>h</kbd> home, <kbd>t</kbd> threads, <kbd>r</kbd> runs, <kbd>a</kbd> agents, <kbd>c</kbd> account ·{" "}
+        <kbd>/</kbd> task
+      </p>
     </Dialog>
   );
 }

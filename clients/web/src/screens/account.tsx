@@ -3,7 +3,7 @@ import { useEffect } from "preact/hooks";
 import { ApiKeys } from "../parts/api_keys";
 import { Meter, RefusalNote, Spinner } from "../parts/basic";
 import { UsageReport } from "../parts/usage";
-import { account, loadAccount } from "../stores/account";
+import { account, isUnlimited, loadAccount } from "../stores/account";
 import { bytes, count, credits } from "../view/format";
 
 /** The account. */
@@ -26,16 +26,19 @@ export function Account() {
                 <h2 id="plan" class="small dim">
                   Plan
                 </h2>
-                <p class="big">{value.tierName}</p>
+                <p class="big">{isUnlimited(value) ? "No limits" : value.tierName}</p>
+                {isUnlimited(value) && <p class="small dim">This installation charges nothing.</p>}
               </div>
-              <div>
-                <h2 class="small dim">Credits</h2>
-                <p class="big numbers">{credits(value.credits)}</p>
-                <p class="small dim">
-                  ${(value.credits / 100).toFixed(2)}
-                  {value.credits <= 0 ? ": no run can start" : value.credits < 20 ? ": nearly used up" : ""}
-                </p>
-              </div>
+              {!isUnlimited(value) && (
+                <div>
+                  <h2 class="small dim">Credits</h2>
+                  <p class="big numbers">{credits(value.credits)}</p>
+                  <p class="small dim">
+                    ${(value.credits / 100).toFixed(2)}
+                    {value.credits <= 0 ? ": no run can start" : value.credits < 20 ? ": nearly used up" : ""}
+                  </p>
+                </div>
+              )}
               <div>
                 <h2 class="small dim">Files</h2>
                 <p class="big numbers">{bytes(value.maxUploadBytes)}</p>

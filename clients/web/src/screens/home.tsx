@@ -7,7 +7,7 @@ import { Composer } from "../parts/composer";
 import { Icon } from "../parts/icon";
 import { ThreadList } from "../parts/thread_list";
 import { go } from "../router";
-import { account, loadAccount } from "../stores/account";
+import { account, isUnlimited, loadAccount } from "../stores/account";
 import { loadThreads, threads } from "../stores/threads";
 import { credits } from "../view/format";
 import { sampleNotes, sampleTable } from "./samples";
@@ -85,6 +85,7 @@ function PlanLine() {
     const refused = account.state.value.refused;
     return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : null;
   }
+  if (isUnlimited(state)) return null;
   return (
     <section class="plan-line" aria-label="Your plan">
       <a class="plan-name" href="#/account">

@@ -1,15 +1,18 @@
 // Signing in with a token.
 import { useSignal } from "@preact/signals";
+import { Runyard, isRunyardError } from "@runyard/client";
 import { useEffect, useRef } from "preact/hooks";
 import { Field, Note } from "../parts/basic";
 import { Brand } from "../parts/brand";
 import { farewell, fromPaste, signIn } from "../session";
+import { trouble } from "../trouble";
 
 /** Signing in with a token. */
 export function SignIn() {
   const text = useSignal("");
   const remember = useSignal(false);
-  const wrong = useSignal(false);
+  const wrong = useSignal<string | null>(null);
+  const asking = useSignal(false);
   const field = useRef<HTMLInputElement>(null);
   useEffect(() => {
     document.title = "Sign in · Runyard";
@@ -22,15 +25,16 @@ export function SignIn() {
         <h1>Sign in</h1>
         {farewell.value && <Note kind="warning">{farewell.value}</Note>}
         <form
-          onSubmit={(event) => {
+          onSubmit={async (event) => {
             event.preventDefault();
+            if (asking.value) return;
+            asking.value = true;
+            farewell.value = null;
             const token = fromPaste(text.value);
-            if (token === "" || /\s/.test(token)) {
-              wrong.value = true;
-              field.current?.focus();
-              return;
-            }
-            signIn(token, remember.value);
+            wrong.value = await reasonAgainst(token);
+            asking.value = false;
+            if (wrong.value === null) signIn(token, remember.value);
+            else field.current?.focus();
           }}
         >
           <Field label="Token" hint="A JSON Web Token or an API key. A sign-in link can be pasted, too.">
@@ -41,21 +45,21 @@ export function SignIn() {
               autocomplete="off"
               spellcheck={false}
               required
-              aria-invalid={wrong.value}
+              aria-invalid={wrong.value !== null}
               value={text.value}
               onInput={(event) => {
                 text.value = event.currentTarget.value;
-                wrong.value = false;
+                wrong.value = null;
               }}
             />
           </Field>
-          {wrong.value && <Note kind="error">This does not look like a token: it has spaces in it, or nothing.</Note>}
+          {wrong.value !== null && <Note kind="error">{wrong.value}</Note>}
           <label class="check">
             <input type="checkbox" checked={remember.value} onChange={(event) => (remember.value = event.currentTarget.checked)} />
             <span>Keep me signed in on this device</span>
           </label>
-          <button type="submit" class="button button-primary button-wide">
-            Sign in
+          <button type="submit" class="button button-primary button-wide" disabled={asking.value}>
+            {asking.value ? "Signing in" : "Sign in"}
           </button>
         </form>
         <details class="sign-in-help">
@@ -69,4 +73,16 @@ export function SignIn() {
       </div>
     </main>
   );
+}
+
+// The server is asked before anybody is signed in: a wrong token is told here, and not by each part of the console.
+async function reasonAgainst(token: string): Promise<string | null> {
+  if (token === "" || /\s/.test(token)) return "This does not look like a token: it has spaces in it, or nothing.";
+  try {
+    await new Runyard({ baseUrl: location.origin, token }).account.state();
+    return null;
+  } catch (error) {
+    if (isRunyardError(error) && error.kind === "unauthenticated") return "The token is not valid here. It may have expired.";
+    return trouble(error)?.text ?? "That did not work. Try again.";
+  }
 }

@@ -15,3 +15,8 @@ export function loadAccount(): Promise<void> {
     return state;
   });
 }
+
+/** Whether the installation enforces no plans and charges nothing: only then is there no limit of runs at once. */
+export function isUnlimited(state: AccountState): boolean {
+  return state.concurrentRuns !== undefined && state.concurrentRuns.limit === undefined;
+}

@@ -24,6 +24,8 @@ export const isAway = computed(() => away.value.size > 0);
 const MOST_KEPT = 60;
 /** Events of one run that wait to be drawn before its stream is held back. */
 const MOST_QUEUED = 1_000;
+/** Events that are taken off the stream in one go; then the page may do something else. */
+const AT_ONCE = 100;
 
 interface Watched {
   view: Signal<RunView>;
@@ -100,10 +102,13 @@ async function follow(runId: string, run: Watched): Promise<void> {
         if (run.following === mine) heard(runId, connection);
       },
     });
+    let taken = 0;
     for await (const event of events) {
       if (run.following !== mine) return;
       run.queue.push(event);
       draw();
+      taken += 1;
+      if (taken % AT_ONCE === 0) await nextTask();
       if (run.queue.length >= MOST_QUEUED) await new Promise<void>((resolve) => (run.roomAgain = resolve));
     }
   } catch (error) {
@@ -115,6 +120,11 @@ async function follow(runId: string, run: Watched): Promise<void> {
       heard(runId, { state: "closed" });
     }
   }
+}
+
+// What is awaited otherwise goes on in the same task, however long that gets.
+function nextTask(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve));
 }
 
 function leave(runId: string, run: Watched): void {

@@ -1,0 +1,72 @@
+"""The client of Runyard, which runs AI agents for programs.
+
+    with Runyard("http://127.0.0.1:8080", token) as client:
+        run = client.agents.run(prompt="Analyze data.csv", files=["data.csv"])
+        for event in run:
+            print(event.kind)
+
+`AsyncRunyard` is the same for asyncio.
+"""
+
+from runyard import events, models
+from runyard._async.client import AsyncRunyard
+from runyard._async.files import AsyncRemoteFile
+from runyard._async.run import AsyncRun
+from runyard._options import VERSION
+from runyard._sync.client import Runyard
+from runyard._sync.files import RemoteFile
+from runyard._sync.run import Run
+from runyard.errors import (
+    AuthenticationError,
+    CancelledError,
+    ConflictError,
+    DeadlineError,
+    Facts,
+    FieldViolation,
+    InsufficientCreditsError,
+    InternalError,
+    InvalidRequestError,
+    LimitError,
+    ModelAccessError,
+    NotFoundError,
+    PermissionDeniedError,
+    RunFailedError,
+    RunyardError,
+    ThrottledError,
+    TooLargeError,
+    UnavailableError,
+    UnimplementedError,
+)
+
+__version__ = VERSION
+
+__all__ = [
+    "AsyncRemoteFile",
+    "AsyncRun",
+    "AsyncRunyard",
+    "AuthenticationError",
+    "CancelledError",
+    "ConflictError",
+    "DeadlineError",
+    "Facts",
+    "FieldViolation",
+    "InsufficientCreditsError",
+    "InternalError",
+    "InvalidRequestError",
+    "LimitError",
+    "ModelAccessError",
+    "NotFoundError",
+    "PermissionDeniedError",
+    "RemoteFile",
+    "Run",
+    "RunFailedError",
+    "Runyard",
+    "RunyardError",
+    "ThrottledError",
+    "TooLargeError",
+    "UnavailableError",
+    "UnimplementedError",
+    "__version__",
+    "events",
+    "models",
+]

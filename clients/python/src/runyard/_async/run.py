@@ -1,0 +1,184 @@
+"""A run that was started or found: its events, its end, its files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, TextIO
+
+from runyard import _methods as methods
+from runyard._async.files import AsyncRemoteFile
+from runyard._retry import Backoff, may_reconnect
+from runyard.errors import DeadlineError, NotFoundError, RunFailedError, RunyardError, UnavailableError
+from runyard.events import MessageFinished, RunEvent, StatusChanged, to_event
+from runyard.models import Message, RunRecord, RunStatus, to_message
+from runyard.progress import Progress, pick_view
+
+if TYPE_CHECKING:
+    from runyard._async.client import AsyncRunyard
+
+
+class AsyncRun:
+    """A handle on a run. Iterating over it gives all its events, from the first to the terminal one, as they happen."""
+
+    def __init__(
+        self,
+        client: AsyncRunyard,
+        *,
+        agent_run_id: str,
+        thread_id: str,
+        project_id: str,
+        sandbox_id: str | None,
+        status: RunStatus,
+        record: RunRecord | None = None,
+    ) -> None:
+        self._client = client
+        self.agent_run_id = agent_run_id
+        self.thread_id = thread_id
+        self.project_id = project_id
+        self.sandbox_id = sandbox_id
+        self.status = status
+        """The state as it was last heard of."""
+        self.record = record
+        """The whole run as it was last fetched; `refresh()` fetches it."""
+        self.cursor = 0
+        """The sequence of the newest event that came through this handle."""
+
+    @classmethod
+    def of_record(cls, client: AsyncRunyard, record: RunRecord) -> AsyncRun:
+        return cls(
+            client,
+            agent_run_id=record.agent_run_id,
+            thread_id=record.thread_id,
+            project_id=record.project_id,
+            sandbox_id=record.sandbox_id,
+            status=record.status,
+            record=record,
+        )
+
+    @property
+    def id(self) -> str:
+        """The run's UUID, the same as `agent_run_id`."""
+        return self.agent_run_id
+
+    def __repr__(self) -> str:
+        return f"<Run {self.agent_run_id} {self.status}>"
+
+    def __aiter__(self) -> AsyncIterator[RunEvent]:
+        return self.events()
+
+    async def events(self, *, after_sequence: int = 0, timeout: float | None = None) -> AsyncIterator[RunEvent]:
+        """The events after a cursor, until the run has ended. While the server is away it is looked for again, and the
+        stream goes on where it was. `timeout` bounds the whole; without one a run may take its time."""
+        async for event in follow(self._client, self.agent_run_id, after_sequence, timeout):
+            self.cursor = max(self.cursor, event.sequence)
+            if isinstance(event, StatusChanged):
+                self.status = event.status
+            yield event
+
+    async def refresh(self) -> RunRecord:
+        """Fetches the run."""
+        request = to_message(methods.GET_RUN.request, agent_run_id=self.agent_run_id)
+        self.record = await self._client._transport.load(methods.GET_RUN, request, RunRecord)
+        self.status = self.record.status
+        self.sandbox_id = self.record.sandbox_id
+        return self.record
+
+    async def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
+        """Waits for the end and returns the run. With `check` another end than completed raises RunFailedError."""
+        if self.status == "running":
+            async for _ in self.events(after_sequence=self.cursor, timeout=timeout):
+                pass
+        record = await self.refresh()
+        if check and record.status != "completed":
+            raise RunFailedError(record)
+        return record
+
+    async def text(self, *, timeout: float | None = None) -> str:
+        """Waits for the end and returns what the model said last. A run that failed raises RunFailedError."""
+        text = ""
+        async for event in self.events(timeout=timeout):
+            if isinstance(event, MessageFinished) and event.text:
+                text = event.text
+        if self.status == "failed":
+            raise RunFailedError(await self.refresh())
+        return text
+
+    async def stop(self) -> None:
+        """Asks the run to stop; a run that has ended stays as it is. `wait()` tells when it has stopped."""
+        request = to_message(methods.STOP_RUN.request, agent_run_id=self.agent_run_id)
+        self.record = await self._client._transport.load(methods.STOP_RUN, request, RunRecord)
+        self.status = self.record.status
+
+    async def files(self, path: str = "output") -> list[AsyncRemoteFile]:
+        """The files in a folder of the workspace and below it; "" is the whole workspace."""
+        if self.sandbox_id is None:
+            await self.refresh()
+        if self.sandbox_id is None:
+            return []
+        try:
+            found = self._client.sandboxes.files_all(self.sandbox_id, path, recursive=True)
+            return [file async for file in found if not file.is_dir]
+        except NotFoundError as error:
+            # Nothing was put there yet.
+            if error.error_code == "FILE_NOT_FOUND":
+                return []
+            raise
+
+    async def messages(self) -> list[Message]:
+        """All messages of the run's thread, oldest first."""
+        return [message async for message in self._client.threads.messages_all(self.thread_id)]
+
+    async def show(self, file: TextIO | None = None) -> RunRecord:
+        """Shows what the run does until it has ended: live in a terminal, in place in a notebook, else line by line."""
+        progress = Progress(self.agent_run_id)
+        view = pick_view(file)
+        try:
+            async for event in self.events():
+                progress.take(event)
+                view.draw(progress, event)
+        finally:
+            view.close(progress)
+        return await self.refresh()
+
+
+async def follow(client: AsyncRunyard, run_id: str, after: int, timeout: float | None) -> AsyncIterator[RunEvent]:
+    """The events of a run after a cursor, each once and in order, over as many connections as it takes."""
+    transport = client._transport
+    deadline = None if timeout is None else time.monotonic() + timeout
+    backoff = Backoff(transport.options.reconnect_for)
+    cursor = after
+    while True:
+        left = None if deadline is None else deadline - time.monotonic()
+        if left is not None and left <= 0:
+            raise DeadlineError("the time to wait is over", error_code="DEADLINE_EXCEEDED")
+        request = to_message(methods.STREAM_RUN.request, agent_run_id=run_id, after_sequence=cursor)
+        opened_at = cursor
+        error: RunyardError
+        try:
+            async with transport.stream(methods.STREAM_RUN, request, left) as stream:
+                async for message in stream.messages():
+                    if message.sequence <= cursor:
+                        continue
+                    if message.sequence > cursor + 1:
+                        break
+                    cursor = message.sequence
+                    backoff.succeeded()
+                    event = to_event(message)
+                    yield event
+                    if isinstance(event, StatusChanged) and event.is_terminal:
+                        return
+            error = UnavailableError("the stream ended before the run", error_code="UNAVAILABLE")
+            if cursor == opened_at and await _is_over(client, run_id):
+                # The cursor was at the end.
+                return
+        except RunyardError as raised:
+            if not may_reconnect(raised):
+                raise
+            error = raised
+        await transport.pause(backoff, error, deadline)
+
+
+async def _is_over(client: AsyncRunyard, run_id: str) -> bool:
+    request = to_message(methods.GET_RUN.request, agent_run_id=run_id)
+    return (await client._transport.load(methods.GET_RUN, request, RunRecord)).status != "running"

@@ -1,0 +1,73 @@
+"""Threads and their messages."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
+
+from runyard import _methods as methods
+from runyard._lists import pages
+from runyard._unset import UNSET, Unset, changes
+from runyard.models import Message, MessageRole, Page, Thread, to_message
+
+if TYPE_CHECKING:
+    from runyard._async.client import AsyncRunyard
+
+
+class AsyncThreads:
+    """Threads."""
+
+    def __init__(self, client: AsyncRunyard) -> None:
+        self._transport = client._transport
+
+    async def create(self, *, project_id: str = "", name: str | None = None) -> Thread:
+        """Creates an empty thread, in a new project when none is given."""
+        request = to_message(methods.CREATE_THREAD.request, project_id=project_id, name=name)
+        return await self._transport.load(methods.CREATE_THREAD, request, Thread)
+
+    async def get(self, thread_id: str) -> Thread:
+        """One thread."""
+        request = to_message(methods.GET_THREAD.request, thread_id=thread_id)
+        return await self._transport.load(methods.GET_THREAD, request, Thread)
+
+    async def list(self, *, project_id: str = "", page_size: int = 0, page_token: str = "") -> Page[Thread]:
+        """One page of the caller's threads, newest first."""
+        request = to_message(
+            methods.LIST_THREADS.request, project_id=project_id, page_size=page_size, page_token=page_token
+        )
+        answer = await self._transport.call(methods.LIST_THREADS, request)
+        return pages(answer.threads, Thread, answer.next_page_token)
+
+    async def update(self, thread_id: str, *, name: str | Unset | None = UNSET) -> Thread:
+        """Renames a thread."""
+        request = changes(to_message(methods.UPDATE_THREAD.request, thread_id=thread_id), name=name)
+        return await self._transport.load(methods.UPDATE_THREAD, request, Thread)
+
+    async def delete(self, thread_id: str) -> None:
+        """Deletes a thread with its messages and runs."""
+        request = to_message(methods.DELETE_THREAD.request, thread_id=thread_id)
+        await self._transport.call(methods.DELETE_THREAD, request)
+
+    async def messages(self, thread_id: str, *, page_size: int = 0, page_token: str = "") -> Page[Message]:
+        """One page of a thread's messages, oldest first."""
+        request = to_message(
+            methods.LIST_MESSAGES.request, thread_id=thread_id, page_size=page_size, page_token=page_token
+        )
+        answer = await self._transport.call(methods.LIST_MESSAGES, request)
+        return pages(answer.messages, Message, answer.next_page_token)
+
+    async def messages_all(self, thread_id: str) -> AsyncIterator[Message]:
+        """All messages of a thread, oldest first."""
+        token = ""
+        while True:
+            page = await self.messages(thread_id, page_size=200, page_token=token)
+            for message in page:
+                yield message
+            token = page.next_page_token
+            if not token:
+                return
+
+    async def add_message(self, thread_id: str, *, content: str, role: MessageRole | None = None) -> Message:
+        """Adds a message without starting a run."""
+        request = to_message(methods.ADD_MESSAGE.request, thread_id=thread_id, content=content, role=role)
+        return await self._transport.load(methods.ADD_MESSAGE, request, Message)

@@ -1,0 +1,126 @@
+"""The methods of the contract that the client calls, with the types of what goes in and out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from google.api import httpbody_pb2
+from google.protobuf import empty_pb2
+from google.protobuf.message import Message
+
+from runyard._proto import (
+    accounts_pb2 as accounts,
+)
+from runyard._proto import (
+    admin_pb2 as admin,
+)
+from runyard._proto import (
+    agents_pb2 as agents,
+)
+from runyard._proto import (
+    events_pb2 as events,
+)
+from runyard._proto import (
+    files_pb2 as files,
+)
+from runyard._proto import (
+    projects_pb2 as projects,
+)
+from runyard._proto import (
+    runs_pb2 as runs,
+)
+from runyard._proto import (
+    sandboxes_pb2 as sandboxes,
+)
+from runyard._proto import (
+    threads_pb2 as threads,
+)
+
+Req = TypeVar("Req", bound=Message)
+Res = TypeVar("Res", bound=Message)
+
+
+@dataclass(frozen=True)
+class Method(Generic[Req, Res]):
+    """A method; one that is repeatable may be called again when nobody knows whether it was done."""
+
+    name: str
+    request: type[Req]
+    response: type[Res]
+    repeatable: bool
+
+    @property
+    def path(self) -> str:
+        service, _, method = self.name.partition(".")
+        return f"/runyard.v1.{service}/{method}"
+
+
+def _again(name: str, request: type[Req], response: type[Res]) -> Method[Req, Res]:
+    return Method(name, request, response, repeatable=True)
+
+
+def _once(name: str, request: type[Req], response: type[Res]) -> Method[Req, Res]:
+    return Method(name, request, response, repeatable=False)
+
+
+CREATE_AGENT = _once("AgentService.CreateAgent", agents.CreateAgentRequest, agents.Agent)
+LIST_AGENTS = _again("AgentService.ListAgents", agents.ListAgentsRequest, agents.ListAgentsResponse)
+GET_AGENT = _again("AgentService.GetAgent", agents.GetAgentRequest, agents.Agent)
+UPDATE_AGENT = _once("AgentService.UpdateAgent", agents.UpdateAgentRequest, agents.Agent)
+DELETE_AGENT = _once("AgentService.DeleteAgent", agents.DeleteAgentRequest, empty_pb2.Empty)
+GENERATE_ICON = _again(
+    "AgentService.GenerateAgentIcon", agents.GenerateAgentIconRequest, agents.GenerateAgentIconResponse
+)
+LIST_VERSIONS = _again(
+    "AgentService.ListAgentVersions", agents.ListAgentVersionsRequest, agents.ListAgentVersionsResponse
+)
+CREATE_VERSION = _once("AgentService.CreateAgentVersion", agents.CreateAgentVersionRequest, agents.AgentVersion)
+GET_VERSION = _again("AgentService.GetAgentVersion", agents.GetAgentVersionRequest, agents.AgentVersion)
+ACTIVATE_VERSION = _again("AgentService.ActivateAgentVersion", agents.ActivateAgentVersionRequest, agents.Agent)
+ROLLBACK_VERSION = _once("AgentService.RollbackAgentVersion", agents.RollbackAgentVersionRequest, agents.Agent)
+COMPARE_VERSIONS = _again(
+    "AgentService.CompareAgentVersions", agents.CompareAgentVersionsRequest, agents.CompareAgentVersionsResponse
+)
+LIST_TOOLS = _again("AgentService.ListAgentTools", agents.ListAgentToolsRequest, agents.ListAgentToolsResponse)
+
+# A start carries a key, under which it happens once.
+START_RUN = _again("RunService.StartRun", runs.StartRunRequest, runs.StartRunResponse)
+GET_RUN = _again("RunService.GetRun", runs.GetRunRequest, runs.Run)
+STOP_RUN = _again("RunService.StopRun", runs.StopRunRequest, runs.Run)
+STREAM_RUN = _again("RunService.StreamRun", runs.StreamRunRequest, events.RunEvent)
+LIST_ACTIVE_RUNS = _again("RunService.ListActiveRuns", runs.ListActiveRunsRequest, runs.ListActiveRunsResponse)
+LIST_RUNS = _again("RunService.ListRuns", runs.ListRunsRequest, runs.ListRunsResponse)
+
+# An upload that nothing used goes away by itself.
+CREATE_UPLOAD = _again("FileService.CreateUpload", files.CreateUploadRequest, files.Upload)
+UPLOAD_CHUNK = _again("FileService.UploadChunk", files.UploadChunkRequest, files.Upload)
+
+CREATE_THREAD = _once("ThreadService.CreateThread", threads.CreateThreadRequest, threads.Thread)
+LIST_THREADS = _again("ThreadService.ListThreads", threads.ListThreadsRequest, threads.ListThreadsResponse)
+GET_THREAD = _again("ThreadService.GetThread", threads.GetThreadRequest, threads.Thread)
+UPDATE_THREAD = _again("ThreadService.UpdateThread", threads.UpdateThreadRequest, threads.Thread)
+DELETE_THREAD = _once("ThreadService.DeleteThread", threads.DeleteThreadRequest, empty_pb2.Empty)
+LIST_MESSAGES = _again("ThreadService.ListMessages", threads.ListMessagesRequest, threads.ListMessagesResponse)
+ADD_MESSAGE = _once("ThreadService.AddMessage", threads.AddMessageRequest, threads.Message)
+
+LIST_PROJECTS = _again("ProjectService.ListProjects", projects.ListProjectsRequest, projects.ListProjectsResponse)
+GET_PROJECT = _again("ProjectService.GetProject", projects.GetProjectRequest, projects.Project)
+DELETE_PROJECT = _once("ProjectService.DeleteProject", projects.DeleteProjectRequest, empty_pb2.Empty)
+
+GET_SANDBOX = _again("SandboxService.GetSandbox", sandboxes.GetSandboxRequest, sandboxes.Sandbox)
+LIST_FILES = _again("SandboxService.ListFiles", sandboxes.ListFilesRequest, sandboxes.ListFilesResponse)
+READ_FILE = _again("SandboxService.ReadFile", sandboxes.ReadFileRequest, httpbody_pb2.HttpBody)
+WRITE_FILE = _once("SandboxService.WriteFile", sandboxes.WriteFileRequest, sandboxes.File)
+DELETE_FILE = _once("SandboxService.DeleteFile", sandboxes.DeleteFileRequest, empty_pb2.Empty)
+
+GET_ACCOUNT_STATE = _again("AccountService.GetAccountState", accounts.GetAccountStateRequest, accounts.AccountState)
+LIST_USAGE = _again("AccountService.ListUsage", accounts.ListUsageRequest, accounts.ListUsageResponse)
+CREATE_API_KEY = _once("AccountService.CreateApiKey", accounts.CreateApiKeyRequest, accounts.CreateApiKeyResponse)
+LIST_API_KEYS = _again("AccountService.ListApiKeys", accounts.ListApiKeysRequest, accounts.ListApiKeysResponse)
+REVOKE_API_KEY = _again("AccountService.RevokeApiKey", accounts.RevokeApiKeyRequest, accounts.ApiKey)
+
+GET_ACCOUNT = _again("AdminService.GetAccount", admin.GetAccountRequest, admin.Account)
+SET_ACCOUNT_TIER = _again("AdminService.SetAccountTier", admin.SetAccountTierRequest, admin.Account)
+# With a key, as the client always sends one.
+GRANT_CREDITS = _again("AdminService.GrantCredits", admin.GrantCreditsRequest, admin.Account)

@@ -1,0 +1,2 @@
+# Made from runyard/_async by make_sync.py: change it there.
+"""The client without asyncio."""

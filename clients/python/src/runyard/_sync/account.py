@@ -1,0 +1,115 @@
+# Made from runyard/_async by make_sync.py: change it there.
+"""The caller's own account, its API keys, and the accounts that an administrator sees."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from runyard import _methods as methods
+from runyard._lists import pages
+from runyard.models import (
+    Account,
+    AccountState,
+    ApiKey,
+    ApiKeyScope,
+    NewApiKey,
+    Page,
+    UsageEntry,
+    to_message,
+)
+
+if TYPE_CHECKING:
+    from runyard._sync.client import Runyard
+
+
+class OwnAccount:
+    """The caller's account."""
+
+    def __init__(self, client: Runyard) -> None:
+        self._transport = client._transport
+
+    def state(self) -> AccountState:
+        """Credits, tier, limits and models."""
+        request = to_message(methods.GET_ACCOUNT_STATE.request)
+        return self._transport.load(methods.GET_ACCOUNT_STATE, request, AccountState)
+
+    def usage(
+        self,
+        *,
+        thread_id: str = "",
+        agent_run_id: str = "",
+        created_after: datetime.datetime | None = None,
+        created_before: datetime.datetime | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page[UsageEntry]:
+        """One page of what was charged, newest first."""
+        request = to_message(
+            methods.LIST_USAGE.request,
+            thread_id=thread_id,
+            agent_run_id=agent_run_id,
+            created_after=created_after,
+            created_before=created_before,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        answer = self._transport.call(methods.LIST_USAGE, request)
+        return pages(answer.entries, UsageEntry, answer.next_page_token)
+
+
+class ApiKeys:
+    """The caller's API keys."""
+
+    def __init__(self, client: Runyard) -> None:
+        self._transport = client._transport
+
+    def create(
+        self, *, name: str, scopes: Sequence[ApiKeyScope] = (), expires_at: datetime.datetime | None = None
+    ) -> NewApiKey:
+        """Creates a key; its secret is shown this once."""
+        request = to_message(methods.CREATE_API_KEY.request, name=name, scopes=scopes, expires_at=expires_at)
+        return self._transport.load(methods.CREATE_API_KEY, request, NewApiKey)
+
+    def list(self, *, page_size: int = 0, page_token: str = "") -> Page[ApiKey]:
+        """One page of the keys."""
+        request = to_message(methods.LIST_API_KEYS.request, page_size=page_size, page_token=page_token)
+        answer = self._transport.call(methods.LIST_API_KEYS, request)
+        return pages(answer.api_keys, ApiKey, answer.next_page_token)
+
+    def revoke(self, key_id: str) -> ApiKey:
+        """Ends a key at once."""
+        request = to_message(methods.REVOKE_API_KEY.request, key_id=key_id)
+        return self._transport.load(methods.REVOKE_API_KEY, request, ApiKey)
+
+
+class Admin:
+    """Accounts, for callers with the role super_admin."""
+
+    def __init__(self, client: Runyard) -> None:
+        self._transport = client._transport
+
+    def get_account(self, account_id: str) -> Account:
+        """One account."""
+        request = to_message(methods.GET_ACCOUNT.request, account_id=account_id)
+        return self._transport.load(methods.GET_ACCOUNT, request, Account)
+
+    def set_tier(self, account_id: str, tier_name: str) -> Account:
+        """Gives an account another tier."""
+        request = to_message(methods.SET_ACCOUNT_TIER.request, account_id=account_id, tier_name=tier_name)
+        return self._transport.load(methods.SET_ACCOUNT_TIER, request, Account)
+
+    def grant_credits(
+        self, account_id: str, amount: int, *, reason: str = "", request_id: str | None = None
+    ) -> Account:
+        """Gives an account credits, once for each `request_id`."""
+        request = to_message(
+            methods.GRANT_CREDITS.request,
+            account_id=account_id,
+            credits=amount,
+            reason=reason,
+            request_id=request_id or str(uuid.uuid4()),
+        )
+        return self._transport.load(methods.GRANT_CREDITS, request, Account)

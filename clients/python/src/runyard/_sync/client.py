@@ -1,0 +1,64 @@
+# Made from runyard/_async by make_sync.py: change it there.
+"""The client."""
+
+from __future__ import annotations
+
+from runyard._sync.account import Admin, ApiKeys, OwnAccount
+from runyard._sync.agents import Agents
+from runyard._sync.files import Files
+from runyard._sync.projects import Projects, Sandboxes
+from runyard._sync.runs import Runs
+from runyard._sync.threads import Threads
+from runyard._sync.transport import Transport
+from runyard._options import Token, read_options
+
+
+class Runyard:
+    """A server and a caller. Without arguments, RUNYARD_SERVER and RUNYARD_TOKEN of the environment say which.
+
+    `token` is a token or an API key, or a function that gives the current one. `timeout` bounds every call that is not
+    a stream, its repeats included; `reconnect_for` is how long a stream looks for a server that is away.
+    """
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        token: Token | None = None,
+        *,
+        timeout: float = 60.0,
+        reconnect_for: float = 120.0,
+        root_certificates: bytes | None = None,
+    ) -> None:
+        options = read_options(base_url, token, timeout, reconnect_for, root_certificates)
+        self._set_up(Transport(options))
+
+    def _set_up(self, transport: Transport) -> None:
+        self._transport = transport
+        self.agents = Agents(self)
+        self.runs = Runs(self)
+        self.threads = Threads(self)
+        self.projects = Projects(self)
+        self.sandboxes = Sandboxes(self)
+        self.files = Files(self)
+        self.account = OwnAccount(self)
+        self.api_keys = ApiKeys(self)
+        self.admin = Admin(self)
+
+    def with_timeout(self, seconds: float) -> Runyard:
+        """The same client, over the same connection, with another timeout."""
+        other = Runyard.__new__(Runyard)
+        other._set_up(self._transport.with_timeout(seconds))
+        return other
+
+    def __repr__(self) -> str:
+        return f"Runyard({self._transport.options.url!r})"
+
+    def close(self) -> None:
+        """Closes the connection; using the client again opens a new one."""
+        self._transport.line.close()
+
+    def __enter__(self) -> Runyard:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

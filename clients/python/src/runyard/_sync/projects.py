@@ -1,0 +1,97 @@
+# Made from runyard/_async by make_sync.py: change it there.
+"""Projects and the files in their sandboxes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from runyard import _methods as methods
+from runyard._sync.files import RemoteFile, read_pieces
+from runyard._lists import pages
+from runyard._sources import FileLike
+from runyard.models import File, Page, Project, Sandbox, to_message, to_model
+
+if TYPE_CHECKING:
+    from runyard._sync.client import Runyard
+
+
+class Projects:
+    """Projects."""
+
+    def __init__(self, client: Runyard) -> None:
+        self._transport = client._transport
+
+    def get(self, project_id: str) -> Project:
+        """One project."""
+        request = to_message(methods.GET_PROJECT.request, project_id=project_id)
+        return self._transport.load(methods.GET_PROJECT, request, Project)
+
+    def list(self, *, page_size: int = 0, page_token: str = "") -> Page[Project]:
+        """One page of the caller's projects, newest first."""
+        request = to_message(methods.LIST_PROJECTS.request, page_size=page_size, page_token=page_token)
+        answer = self._transport.call(methods.LIST_PROJECTS, request)
+        return pages(answer.projects, Project, answer.next_page_token)
+
+    def delete(self, project_id: str) -> None:
+        """Deletes a project with its threads, runs and files."""
+        request = to_message(methods.DELETE_PROJECT.request, project_id=project_id)
+        self._transport.call(methods.DELETE_PROJECT, request)
+
+
+class Sandboxes:
+    """Sandboxes: the files under /workspace."""
+
+    def __init__(self, client: Runyard) -> None:
+        self._client = client
+        self._transport = client._transport
+
+    def get(self, sandbox_id: str) -> Sandbox:
+        """One sandbox."""
+        request = to_message(methods.GET_SANDBOX.request, sandbox_id=sandbox_id)
+        return self._transport.load(methods.GET_SANDBOX, request, Sandbox)
+
+    def files(
+        self, sandbox_id: str, path: str = "", *, recursive: bool = False, page_size: int = 0, page_token: str = ""
+    ) -> Page[RemoteFile]:
+        """One page of the files and folders in a folder, ordered by path."""
+        request = to_message(
+            methods.LIST_FILES.request,
+            sandbox_id=sandbox_id,
+            path=path,
+            recursive=recursive,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        answer = self._transport.call(methods.LIST_FILES, request)
+        found = [RemoteFile(self._transport, sandbox_id, to_model(file, File)) for file in answer.files]
+        return Page(found, answer.next_page_token)
+
+    def files_all(
+        self, sandbox_id: str, path: str = "", *, recursive: bool = False
+    ) -> Iterator[RemoteFile]:
+        """All files and folders in a folder, ordered by path."""
+        token = ""
+        while True:
+            page = self.files(sandbox_id, path, recursive=recursive, page_size=1000, page_token=token)
+            for file in page:
+                yield file
+            token = page.next_page_token
+            if not token:
+                return
+
+    def read(self, sandbox_id: str, path: str) -> bytes:
+        """The content of a file, or of a folder as a tar archive."""
+        return b"".join([piece for piece in read_pieces(self._transport, sandbox_id, path)])
+
+    def write(self, sandbox_id: str, path: str, file: FileLike) -> RemoteFile:
+        """Sends a file and places it at a path."""
+        upload = self._client.files.upload(file)
+        request = to_message(methods.WRITE_FILE.request, sandbox_id=sandbox_id, path=path, upload_id=upload.upload_id)
+        written = self._transport.load(methods.WRITE_FILE, request, File)
+        return RemoteFile(self._transport, sandbox_id, written)
+
+    def delete_file(self, sandbox_id: str, path: str) -> None:
+        """Deletes a file or an empty folder."""
+        request = to_message(methods.DELETE_FILE.request, sandbox_id=sandbox_id, path=path)
+        self._transport.call(methods.DELETE_FILE, request)

@@ -1,0 +1,73 @@
+# Made from runyard/_async by make_sync.py: change it there.
+"""Runs: one, many, the unfinished ones."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from runyard import _methods as methods
+from runyard._sync.run import Run, follow
+from runyard.events import RunEvent
+from runyard.models import Page, RunRecord, RunStatus, to_message, to_model
+
+if TYPE_CHECKING:
+    from runyard._sync.client import Runyard
+
+
+class Runs:
+    """Runs."""
+
+    def __init__(self, client: Runyard) -> None:
+        self._client = client
+        self._transport = client._transport
+
+    def get(self, agent_run_id: str) -> Run:
+        """One run."""
+        request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
+        record = self._transport.load(methods.GET_RUN, request, RunRecord)
+        return Run.of_record(self._client, record)
+
+    def list(
+        self,
+        *,
+        thread_id: str = "",
+        status: RunStatus | None = None,
+        created_after: datetime.datetime | None = None,
+        created_before: datetime.datetime | None = None,
+        page_size: int = 0,
+        page_token: str = "",
+    ) -> Page[Run]:
+        """One page of the caller's runs, newest first."""
+        request = to_message(
+            methods.LIST_RUNS.request,
+            thread_id=thread_id,
+            status=status,
+            created_after=created_after,
+            created_before=created_before,
+            page_size=page_size,
+            page_token=page_token,
+        )
+        answer = self._transport.call(methods.LIST_RUNS, request)
+        runs = [Run.of_record(self._client, to_model(run, RunRecord)) for run in answer.agent_runs]
+        return Page(runs, answer.next_page_token)
+
+    def list_active(self, *, page_size: int = 200, page_token: str = "") -> Page[Run]:
+        """The caller's unfinished runs, newest first."""
+        request = to_message(methods.LIST_ACTIVE_RUNS.request, page_size=page_size, page_token=page_token)
+        answer = self._transport.call(methods.LIST_ACTIVE_RUNS, request)
+        runs = [Run.of_record(self._client, to_model(run, RunRecord)) for run in answer.active_runs]
+        return Page(runs, answer.next_page_token)
+
+    def stream(
+        self, agent_run_id: str, *, after_sequence: int = 0, timeout: float | None = None
+    ) -> Iterator[RunEvent]:
+        """The events of a run after a cursor, until it has ended, over as many connections as it takes."""
+        return follow(self._client, agent_run_id, after_sequence, timeout)
+
+    def stop(self, agent_run_id: str) -> Run:
+        """Asks a run to stop."""
+        request = to_message(methods.STOP_RUN.request, agent_run_id=agent_run_id)
+        record = self._transport.load(methods.STOP_RUN, request, RunRecord)
+        return Run.of_record(self._client, record)

@@ -1,0 +1,29 @@
+"""The difference between what is not said and what is said to be nothing."""
+
+from __future__ import annotations
+
+import enum
+from typing import Any, Final
+
+from runyard.models import M, fill
+
+
+class Unset(enum.Enum):
+    """The type of UNSET."""
+
+    UNSET = "unset"
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET: Final = Unset.UNSET
+
+
+def changes(request: M, **given: Any) -> M:
+    """Sets what is given and names it in the update mask; None is in the mask only, which clears."""
+    said = {name: value for name, value in given.items() if value is not UNSET}
+    fill(request, said)
+    mask: Any = request
+    mask.update_mask.paths.extend(said)
+    return request

@@ -1,0 +1,157 @@
+"""The events of a run, one class for each kind.
+
+`match event:` with `case MessageDelta(text=text):` reads well; `event.kind` is the name of the kind in the contract.
+"""
+
+from __future__ import annotations
+
+import datetime
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from runyard._proto import events_pb2
+from runyard.models import NoticeKind, RunStatus, value_of
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunEvent:
+    """One event of a run; of this class itself when this client does not know the kind."""
+
+    kind: ClassVar[str] = "unknown"
+    agent_run_id: str
+    sequence: int
+    """The position in the run, from 1: the cursor from which a stream goes on."""
+    created_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusChanged(RunEvent):
+    """The run changed its state; the last event of every run is one of these."""
+
+    kind = "status"
+    status: RunStatus
+    error_code: str | None
+    message: str | None
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether the run has ended."""
+        return self.status != "running"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageDelta(RunEvent):
+    """A piece of the model's text."""
+
+    kind = "message_delta"
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReasoningDelta(RunEvent):
+    """A piece of the model's reasoning."""
+
+    kind = "reasoning_delta"
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageFinished(RunEvent):
+    """A finished message of the model."""
+
+    kind = "message"
+    message_id: str
+    text: str
+    partial: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolCall(RunEvent):
+    """The model calls a tool."""
+
+    kind = "tool_call"
+    tool_call_id: str
+    name: str
+    arguments: dict[str, Any] | None
+    invalid_arguments: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolOutput(RunEvent):
+    """A piece of a running tool's output."""
+
+    kind = "tool_output"
+    tool_call_id: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolResult(RunEvent):
+    """A tool has ended."""
+
+    kind = "tool_result"
+    tool_call_id: str
+    name: str
+    is_error: bool
+    text: str
+    truncated: bool
+    duration_ms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelUsage(RunEvent):
+    """What one call of the model used."""
+
+    kind = "usage"
+    model_name: str
+    input_tokens: int
+    output_tokens: int
+    cached_input_tokens: int
+    estimated: bool
+    credits: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Notice(RunEvent):
+    """Something that the reader should know."""
+
+    # The contract has a field of the name `kind` here; `about` is that field.
+    kind = "notice"
+    about: NoticeKind
+    message: str
+
+
+EVENTS: dict[str, type[RunEvent]] = {
+    each.kind: each
+    for each in (
+        StatusChanged,
+        MessageDelta,
+        ReasoningDelta,
+        MessageFinished,
+        ToolCall,
+        ToolOutput,
+        ToolResult,
+        ModelUsage,
+        Notice,
+    )
+}
+
+
+def to_event(message: events_pb2.RunEvent) -> RunEvent:
+    """An event of the contract as its class."""
+    values: dict[str, Any] = {
+        "agent_run_id": message.agent_run_id,
+        "sequence": message.sequence,
+        "created_at": message.created_at.ToDatetime(tzinfo=datetime.timezone.utc),
+    }
+    kind = message.WhichOneof("event")
+    wanted = EVENTS.get(kind or "", RunEvent)
+    if kind is not None and wanted is not RunEvent:
+        payload = getattr(message, kind)
+        for descriptor in payload.DESCRIPTOR.fields:
+            name = "about" if descriptor.name == "kind" else descriptor.name
+            if name in wanted.__dataclass_fields__:
+                values[name] = value_of(payload, descriptor)
+    return wanted(**values)

@@ -1,0 +1,485 @@
+"""What the server answers with, as plain frozen classes, made from the messages of the contract by one function.
+
+Fields have the names of the contract. Times are aware datetimes, enums short lower-case words such as "running",
+and what is unset is None.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
+from typing import Any, Generic, Literal, TypeVar
+
+from google.protobuf import json_format
+from google.protobuf.message import Message as ProtoMessage
+from google.protobuf.timestamp_pb2 import Timestamp
+
+T = TypeVar("T")
+
+# The types of descriptors differ from one implementation of protobuf to the next.
+Field = Any
+Enum = Any
+
+RunStatus = Literal["running", "completed", "failed", "stopped"]
+MessageRole = Literal["user", "assistant", "tool"]
+McpTransport = Literal["http", "sse", "stdio"]
+ApiKeyScope = Literal["read", "run", "admin"]
+NoticeKind = Literal[
+    "model_downgraded",
+    "provider_retried",
+    "history_compacted",
+    "tools_ended",
+    "budget_exhausted",
+    "demo_model",
+    "resumed",
+    "other",
+]
+IfBusy = Literal["enqueue", "reject", "interrupt"]
+
+
+class Page(list[T], Generic[T]):
+    """One page of a list. `next_page_token` asks for the next one and is empty on the last."""
+
+    def __init__(self, items: list[T], next_page_token: str = "") -> None:
+        super().__init__(items)
+        self.next_page_token = next_page_token
+
+
+@dataclass(frozen=True, kw_only=True)
+class ToolSetting:
+    """Whether an agent may use a tool."""
+
+    enabled: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class McpServer:
+    """An MCP server that an agent may use."""
+
+    name: str
+    type: McpTransport
+    url: str = ""
+    command: str = ""
+    args: list[str] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict, repr=False)
+    enabled_tools: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentVersion:
+    """One version of an agent: everything that decides how it runs."""
+
+    version_id: str
+    agent_id: str
+    version_number: int
+    version_name: str
+    system_prompt: str
+    model: str
+    configured_mcps: list[McpServer]
+    custom_mcps: list[McpServer]
+    agentpress_tools: dict[str, ToolSetting]
+    is_active: bool
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Agent:
+    """An agent."""
+
+    agent_id: str
+    name: str
+    description: str | None
+    icon_name: str
+    icon_color: str
+    icon_background: str
+    is_default: bool
+    is_public: bool
+    tags: list[str]
+    current_version_id: str
+    version_count: int
+    current_version: AgentVersion
+    configured_mcps: list[McpServer]
+    custom_mcps: list[McpServer]
+    agentpress_tools: dict[str, ToolSetting]
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentIcon:
+    """A suggested icon."""
+
+    icon_name: str
+    icon_color: str
+    icon_background: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentVersionDifference:
+    """One field that differs; the values are JSON text."""
+
+    field: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentVersionComparison:
+    """What differs between two versions."""
+
+    version: AgentVersion
+    other_version: AgentVersion
+    differences: list[AgentVersionDifference]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AgentTool:
+    """One tool that an agent may use."""
+
+    name: str
+    description: str
+    is_core: bool
+    enabled: bool
+    parameters_schema: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunError:
+    """Why a run failed."""
+
+    error_code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunUsage:
+    """What a run used so far."""
+
+    steps: int
+    input_tokens: int
+    output_tokens: int
+    credits: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """A run as the server has it."""
+
+    agent_run_id: str
+    thread_id: str
+    project_id: str
+    agent_id: str | None
+    agent_version_id: str | None
+    sandbox_id: str | None
+    status: RunStatus
+    model_requested: str | None
+    model_name: str
+    mode: str
+    memory_enabled: bool | None
+    stop_requested: bool
+    error: RunError | None
+    usage: RunUsage | None
+    created_at: datetime.datetime
+    started_at: datetime.datetime | None
+    finished_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Thread:
+    """A conversation."""
+
+    thread_id: str
+    project_id: str
+    name: str
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageToolCall:
+    """A tool call inside a message of the model."""
+
+    tool_call_id: str
+    name: str
+    arguments: dict[str, Any] | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    """A message of a thread."""
+
+    message_id: str
+    thread_id: str
+    agent_run_id: str | None
+    role: MessageRole
+    content: str
+    tool_calls: list[MessageToolCall]
+    tool_call_id: str | None
+    files: list[str]
+    partial: bool
+    created_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Project:
+    """A workspace and the threads around it."""
+
+    project_id: str
+    name: str
+    sandbox_id: str | None
+    created_at: datetime.datetime
+    updated_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sandbox:
+    """The workspace of a project."""
+
+    sandbox_id: str
+    project_id: str
+    used_bytes: int
+    limit_bytes: int
+    created_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class File:
+    """A file or folder of a workspace."""
+
+    path: str
+    name: str
+    is_dir: bool
+    size: int
+    content_type: str
+    modified_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload:
+    """A file on its way into a sandbox."""
+
+    upload_id: str
+    name: str
+    size: int
+    received: int
+    complete: bool
+    created_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class LimitState:
+    """A limit of the plan and how much of it is used."""
+
+    used: int
+    limit: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelState:
+    """A model and whether the caller may use it."""
+
+    model_name: str
+    allowed: bool
+    downgraded_to: str | None
+    context_window: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AccountState:
+    """The caller's account."""
+
+    account_id: str
+    tier_name: str
+    credits: float
+    microcredits: int
+    concurrent_runs: LimitState
+    agents: LimitState
+    threads: LimitState
+    projects: LimitState
+    max_upload_bytes: int
+    models: list[ModelState]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UsageEntry:
+    """One charge."""
+
+    agent_run_id: str
+    thread_id: str
+    step: int
+    model_name: str
+    input_tokens: int
+    output_tokens: int
+    credits: float
+    estimated: bool
+    created_at: datetime.datetime
+
+
+@dataclass(frozen=True, kw_only=True)
+class ApiKey:
+    """An API key, without its secret."""
+
+    key_id: str
+    name: str
+    prefix: str
+    scopes: list[ApiKeyScope]
+    created_at: datetime.datetime
+    expires_at: datetime.datetime | None
+    last_used_at: datetime.datetime | None
+    revoked_at: datetime.datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewApiKey:
+    """A new API key with its secret, which is shown this once."""
+
+    api_key: ApiKey
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Account:
+    """An account, as an administrator sees it."""
+
+    account_id: str
+    issuer: str
+    subject: str
+    tier_name: str
+    credits: float
+    microcredits: int
+    created_at: datetime.datetime
+
+
+# The messages whose class has another name.
+_NAMED: dict[str, type] = {
+    "Run": RunRecord,
+    "GenerateAgentIconResponse": AgentIcon,
+    "CompareAgentVersionsResponse": AgentVersionComparison,
+    "CreateApiKeyResponse": NewApiKey,
+}
+
+
+def model_class(message_name: str) -> type | None:
+    """The class for a message of the contract."""
+    found = _NAMED.get(message_name, globals().get(message_name))
+    return found if isinstance(found, type) and is_dataclass(found) else None
+
+
+def to_model(message: ProtoMessage, wanted: type[T]) -> T:
+    """A message of the contract as its class; fields that the class does not know are left out."""
+    known = wanted.__dataclass_fields__  # type: ignore[attr-defined]
+    values = {each.name: value_of(message, each) for each in message.DESCRIPTOR.fields if each.name in known}
+    return wanted(**values)
+
+
+def value_of(message: ProtoMessage, descriptor: Field) -> Any:
+    """A field as a plain value."""
+    value = getattr(message, descriptor.name)
+    if descriptor.is_repeated:
+        entry = descriptor.message_type
+        if entry is not None and entry.GetOptions().map_entry:
+            inner = entry.fields_by_name["value"]
+            return {key: _plain(each, inner) for key, each in value.items()}
+        return [_plain(each, descriptor) for each in value]
+    if descriptor.has_presence and not message.HasField(descriptor.name):
+        return None
+    return _plain(value, descriptor)
+
+
+def _plain(value: Any, descriptor: Field) -> Any:
+    if descriptor.enum_type is not None:
+        return enum_word(descriptor.enum_type, value)
+    kind = descriptor.message_type
+    if kind is None:
+        return value
+    if kind.full_name == "google.protobuf.Timestamp":
+        return value.ToDatetime(tzinfo=datetime.timezone.utc)
+    if kind.full_name == "google.protobuf.Struct":
+        return json_format.MessageToDict(value)
+    wanted = model_class(kind.name)
+    return to_model(value, wanted) if wanted else json_format.MessageToDict(value, preserving_proto_field_name=True)
+
+
+def _enum_prefix(kind: Enum) -> str:
+    # By buf's rule the value 0 is the type's prefix and UNSPECIFIED.
+    return str(kind.values_by_number[0].name).removesuffix("UNSPECIFIED")
+
+
+def enum_word(kind: Enum, number: int) -> str:
+    """The short name of a value; one that this client does not know is its number, as text."""
+    value = kind.values_by_number.get(number)
+    return str(value.name).removeprefix(_enum_prefix(kind)).lower() if value else str(number)
+
+
+def enum_number(kind: Enum, word: str) -> int:
+    """The number of a value, from its short or its full name."""
+    name = word.upper()
+    for candidate in (name, _enum_prefix(kind) + name):
+        if candidate in kind.values_by_name:
+            return int(kind.values_by_name[candidate].number)
+    allowed = ", ".join(enum_word(kind, value.number) for value in kind.values if value.number)
+    raise ValueError(f"{word!r} is none of: {allowed}")
+
+
+M = TypeVar("M", bound=ProtoMessage)
+
+
+def to_message(wanted: type[M], **values: Any) -> M:
+    """A message of the contract from plain values; None is unset."""
+    message = wanted()
+    fill(message, values)
+    return message
+
+
+def fill(message: ProtoMessage, values: Mapping[str, Any]) -> None:
+    """Sets fields from plain values: classes of this module, mappings, lists, words, datetimes."""
+    fields = message.DESCRIPTOR.fields_by_name
+    for name, value in values.items():
+        if value is None:
+            continue
+        if name not in fields:
+            raise TypeError(f"{message.DESCRIPTOR.name} has no field {name!r}")
+        descriptor = fields[name]
+        target = getattr(message, name)
+        if descriptor.is_repeated:
+            _fill_repeated(target, descriptor, value)
+        elif descriptor.message_type is not None:
+            _fill_message(target, value)
+        elif descriptor.enum_type is not None:
+            setattr(message, name, enum_number(descriptor.enum_type, value) if isinstance(value, str) else value)
+        else:
+            setattr(message, name, value)
+
+
+def _fill_repeated(target: Any, descriptor: Field, value: Any) -> None:
+    entry = descriptor.message_type
+    if entry is not None and entry.GetOptions().map_entry:
+        for key, each in value.items():
+            if entry.fields_by_name["value"].message_type is None:
+                target[key] = each
+            else:
+                # A setting may be just true or false.
+                _fill_message(target[key], {"enabled": each} if isinstance(each, bool) else each)
+        return
+    if isinstance(value, str | bytes):
+        raise TypeError(f"{descriptor.name} is a list")
+    for each in value:
+        if entry is not None:
+            _fill_message(target.add(), each)
+        else:
+            kind = descriptor.enum_type
+            target.append(enum_number(kind, each) if kind is not None and isinstance(each, str) else each)
+
+
+def _fill_message(target: Any, value: Any) -> None:
+    target.SetInParent()
+    if isinstance(target, Timestamp):
+        if not isinstance(value, datetime.datetime) or value.tzinfo is None:
+            raise TypeError("a time must be a datetime with a time zone")
+        target.FromDatetime(value)
+    elif isinstance(value, Mapping):
+        fill(target, value)
+    else:
+        fill(target, {name: getattr(value, name) for name in value.__dataclass_fields__})

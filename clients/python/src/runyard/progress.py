@@ -1,0 +1,215 @@
+"""What a run does, for people: live in a terminal, in place in a notebook, line by line elsewhere.
+
+`Progress` gathers events; a view draws them. Whatever comes from a model or a tool is stripped of control characters
+before a terminal sees it, and escaped before a notebook does.
+"""
+
+from __future__ import annotations
+
+import html
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TextIO
+
+from runyard.events import (
+    MessageDelta,
+    MessageFinished,
+    ModelUsage,
+    Notice,
+    RunEvent,
+    StatusChanged,
+    ToolCall,
+    ToolResult,
+)
+
+SHOWN_ARGUMENT = 100
+SHOWN_STEPS = 200
+# A notebook is redrawn at most so often, in seconds.
+DRAW_EVERY = 0.1
+
+
+@dataclass
+class Step:
+    """A call of a tool, as it is shown."""
+
+    what: str
+    outcome: str = "…"
+    is_error: bool = False
+
+
+@dataclass
+class Progress:
+    """What is known about a run so far."""
+
+    run_id: str
+    status: str = "running"
+    reason: str = ""
+    text: str = ""
+    """The message that is being said, or was said last."""
+    is_text_whole: bool = True
+    steps: dict[str, Step] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    model_calls: int = 0
+    credits: float = 0.0
+
+    def take(self, event: RunEvent) -> None:
+        match event:
+            case MessageDelta(text=text):
+                self.text = text if self.is_text_whole else self.text + text
+                self.is_text_whole = False
+            case MessageFinished(text=text):
+                # A turn that only calls tools says nothing; what was said before stays.
+                self.text = text or self.text
+                self.is_text_whole = True
+            case ToolCall():
+                self.steps[event.tool_call_id] = Step(_call_in_words(event))
+            case ToolResult():
+                step = self.steps.setdefault(event.tool_call_id, Step(event.name))
+                step.outcome = f"{event.duration_ms / 1000:.1f} s"
+                step.is_error = event.is_error
+            case ModelUsage():
+                self.model_calls += 1
+                self.credits += event.credits
+            case Notice(message=message):
+                self.notices.append(message)
+            case StatusChanged():
+                self.status = event.status
+                self.reason = event.message or event.error_code or ""
+
+    def ending(self) -> str:
+        calls = f"{self.model_calls} model call{'' if self.model_calls == 1 else 's'}"
+        reason = f": {self.reason}" if self.reason else ""
+        return f"{self.status}{reason} ({calls}, {self.credits:.2f} credits)"
+
+
+class View(Protocol):
+    """Something that draws progress."""
+
+    def draw(self, progress: Progress, event: RunEvent) -> None:
+        """Draws what an event changed."""
+
+    def close(self, progress: Progress) -> None:
+        """Leaves the drawing in a good state, whatever happened."""
+
+
+class TextView:
+    """A stream of text. In a terminal the model's words appear as they come, elsewhere when a message is finished."""
+
+    def __init__(self, file: TextIO, is_live: bool) -> None:
+        self.file = file
+        self.is_live = is_live
+        self.is_in_line = False
+        encoding = getattr(file, "encoding", None) or "utf-8"
+        try:
+            "▸✓✗".encode(encoding)
+            self.call, self.good, self.bad = "▸", "✓", "✗"
+        except UnicodeEncodeError:
+            self.call, self.good, self.bad = ">", "ok", "failed"
+        self.encoding = encoding
+
+    def draw(self, progress: Progress, event: RunEvent) -> None:
+        match event:
+            case MessageDelta(text=text) if self.is_live:
+                self._write(text)
+                self.is_in_line = True
+            case MessageFinished(text=text):
+                if not self.is_live and text:
+                    self._line(text)
+                self._end_line()
+            case ToolCall():
+                self._line(f"{self.call} {progress.steps[event.tool_call_id].what}")
+            case ToolResult():
+                first = (event.text.strip().splitlines() or [""])[0] if event.is_error else ""
+                self._line(
+                    f"  {self.bad if event.is_error else self.good} {event.duration_ms / 1000:.1f} s {first}".rstrip()
+                )
+            case Notice(message=message):
+                self._line(f"note: {message}")
+            case StatusChanged() if event.is_terminal:
+                self._line(progress.ending())
+
+    def close(self, progress: Progress) -> None:  # noqa: ARG002 - the same for all views
+        self._end_line()
+
+    def _end_line(self) -> None:
+        if self.is_in_line:
+            self._write("\n")
+            self.is_in_line = False
+
+    def _line(self, text: str) -> None:
+        self._end_line()
+        self._write(text + "\n")
+
+    def _write(self, text: str) -> None:
+        self.file.write(plain(text).encode(self.encoding, "replace").decode(self.encoding))
+        self.file.flush()
+
+
+class NotebookView:
+    """One output of a notebook's cell, which is replaced as the run goes on."""
+
+    def __init__(self, display: Any, html_class: Any) -> None:
+        self.html_class = html_class
+        self.drawn_at = time.monotonic()
+        self.handle = display(html_class("<i>running</i>"), display_id=True)
+
+    def draw(self, progress: Progress, event: RunEvent) -> None:  # noqa: ARG002 - the same for all views
+        if time.monotonic() - self.drawn_at >= DRAW_EVERY:
+            self._redraw(progress)
+
+    def close(self, progress: Progress) -> None:
+        self._redraw(progress)
+
+    def _redraw(self, progress: Progress) -> None:
+        self.drawn_at = time.monotonic()
+        self.handle.update(self.html_class(page_of(progress)))
+
+
+def page_of(progress: Progress) -> str:
+    """Progress as HTML; nothing of the run's own text is taken as markup."""
+    steps = list(progress.steps.values())
+    rows = [f"<li><i>{len(steps) - SHOWN_STEPS} earlier calls</i></li>"] if len(steps) > SHOWN_STEPS else []
+    for step in steps[-SHOWN_STEPS:]:
+        mark = "✗" if step.is_error else "▸"
+        rows.append(f"<li>{mark} <code>{html.escape(step.what)}</code> {html.escape(step.outcome)}</li>")
+    notes = "".join(f"<p><small>{html.escape(note)}</small></p>" for note in progress.notices)
+    text = f'<pre style="white-space: pre-wrap">{html.escape(progress.text)}</pre>' if progress.text else ""
+    done = progress.ending() if progress.status != "running" else "running"
+    return (
+        f'{notes}<ul style="list-style: none; padding: 0">{"".join(rows)}</ul>{text}<p><b>{html.escape(done)}</b></p>'
+    )
+
+
+def pick_view(file: TextIO | None) -> View:
+    """A notebook's cell when this is one and no file is given, else the file or the standard output."""
+    if file is None and (notebook := _notebook()) is not None:
+        return notebook
+    file = file or sys.stdout
+    return TextView(file, is_live=bool(getattr(file, "isatty", lambda: False)()))
+
+
+def _notebook() -> NotebookView | None:
+    # Who is in a notebook has imported IPython; nobody else pays for it.
+    if "IPython" not in sys.modules:
+        return None
+    from IPython import display, get_ipython
+
+    shell = get_ipython()  # type: ignore[no-untyped-call, unused-ignore]
+    if shell is None or not hasattr(shell, "kernel"):
+        return None
+    return NotebookView(display.display, display.HTML)
+
+
+def _call_in_words(call: ToolCall) -> str:
+    arguments = call.arguments or {}
+    first = next((arguments[name] for name in ("command", "path", "pattern") if name in arguments), None)
+    if first is None:
+        first = ", ".join(f"{name}={value}" for name, value in arguments.items())
+    words = " ".join(str(first).split())
+    return f"{call.name}: {words if len(words) <= SHOWN_ARGUMENT else words[: SHOWN_ARGUMENT - 1] + '…'}"
+
+
+def plain(text: str) -> str:
+    """Text without the characters by which it could take over a terminal."""
+    return "".join(character for character in text if character in "\n\t" or character.isprintable())

@@ -1,0 +1,144 @@
+// One operation: what it takes, what it answers, and a command that asks it.
+import { ChevronRight } from "lucide";
+import { useState } from "preact/hooks";
+import { CopyButton } from "../parts/copy";
+import { Icon } from "../parts/icon";
+import { Markdown } from "../parts/markdown";
+import { curlOf, exampleOf } from "./example";
+import { type Content, type Document, type Placed, inner, nameOf } from "./openapi";
+import { Field, SchemaView } from "./schema";
+
+/** One operation; it shows what is in it when it is opened. */
+export function OperationView({ document, placed, open, onToggle }: { document: Document; placed: Placed; open: boolean; onToggle: () => void }) {
+  const { method, path, operation } = placed;
+  return (
+    <article class="operation" id={operation.operationId}>
+      <h3>
+        <button type="button" class="operation-head" aria-expanded={open} onClick={onToggle}>
+          <Icon of={ChevronRight} size={15} />
+          <span class={`method method-${method}`}>{method}</span>
+          <code class="path">{path}</code>
+          <span class="operation-summary">{operation.summary}</span>
+        </button>
+      </h3>
+      {open && <Body document={document} placed={placed} />}
+    </article>
+  );
+}
+
+function Body({ document, placed }: { document: Document; placed: Placed }) {
+  const { operation } = placed;
+  const parameters = operation.parameters ?? [];
+  return (
+    <div class="operation-body">
+      {operation.description && <Markdown text={operation.description} />}
+      <Code label="Command" text={curlOf(document, placed)} language="sh" />
+      {parameters.length > 0 && (
+        <section>
+          <h4>Parameters</h4>
+          <dl class="fields">
+            {parameters.map((parameter) => (
+              <Field
+                key={`${parameter.in}-${parameter.name}`}
+                document={document}
+                name={parameter.name}
+                schema={{ ...parameter.schema, ...(parameter.description ? { description: parameter.description } : {}) }}
+                required={parameter.required ?? false}
+                above={[]}
+                note={<span class="small dim">in the {parameter.in}</span>}
+              />
+            ))}
+          </dl>
+        </section>
+      )}
+      {operation.requestBody && (
+        <section>
+          <h4>Body</h4>
+          <Bodies document={document} content={operation.requestBody.content} />
+        </section>
+      )}
+      <section>
+        <h4>Answers</h4>
+        <Answers document={document} placed={placed} />
+      </section>
+    </div>
+  );
+}
+
+function Answers({ document, placed }: { document: Document; placed: Placed }) {
+  return (
+    <ul class="answers">
+      {Object.entries(placed.operation.responses).map(([status, given]) => {
+        const answer = given.$ref ? document.components.responses[nameOf(given.$ref)] : given;
+        if (!answer) return null;
+        return <AnswerView key={status} document={document} status={status} description={answer.description ?? ""} content={answer.content ?? {}} />;
+      })}
+    </ul>
+  );
+}
+
+function AnswerView({ document, status, description, content }: { document: Document; status: string; description: string; content: Content }) {
+  const [open, setOpen] = useState(status.startsWith("2"));
+  const has = Object.keys(content).length > 0;
+  return (
+    <li class="answer">
+      <h5>
+        {has ? (
+          <button type="button" class="answer-head" aria-expanded={open} onClick={() => setOpen(!open)}>
+            <Icon of={ChevronRight} size={14} />
+            <AnswerWords status={status} description={description} />
+          </button>
+        ) : (
+          <span class="answer-head">
+            <AnswerWords status={status} description={description} />
+          </span>
+        )}
+      </h5>
+      {has && open && <Bodies document={document} content={content} example />}
+    </li>
+  );
+}
+
+function AnswerWords({ status, description }: { status: string; description: string }) {
+  return (
+    <>
+      <span class={`status status-${status[0]}`}>{status}</span>
+      <span class="answer-words">{description}</span>
+    </>
+  );
+}
+
+function Bodies({ document, content, example = false }: { document: Document; content: Content; example?: boolean }) {
+  return (
+    <>
+      {Object.entries(content).map(([type, { schema }]) => (
+        <div key={type} class="body">
+          <p class="small dim">
+            <code>{type}</code>
+            {schema?.$ref && ` · ${nameOf(schema.$ref)}`}
+          </p>
+          {schema && <SchemaView document={document} schema={schema} />}
+          {example && schema && type === "application/json" && inner(document, schema)?.name && (
+            <Code label="Example" text={JSON.stringify(exampleOf(document, schema), null, 2)} language="json" />
+          )}
+        </div>
+      ))}
+    </>
+  );
+}
+
+function Code({ label, text, language }: { label: string; text: string; language: string }) {
+  return (
+    <div class="code-block">
+      <div class="code-head">
+        <span>
+          {label} · {language}
+        </span>
+        <CopyButton text={text} what={`the ${label.toLowerCase()}`} />
+      </div>
+      <pre tabIndex={0}>
+        <code>{text}</code>
+      </pre>
+    </div>
+  );
+}

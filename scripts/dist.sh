@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# make dist: a release as a tarball and as a Debian package, in target/dist, with the console inside.
+#
+# RUNYARD_BIN names a program to pack, instead of building one; it has the console that it was built with, and is packed
+# quickly rather than small.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+scripts/install.sh cc build-essential
+scripts/install.sh dpkg-deb dpkg
+
+version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
+program=${RUNYARD_BIN:-}
+pack=(gzip --no-name --fast)
+pack_package=(-Zgzip -z1)
+if [ -z "$program" ]; then
+    pack=(gzip --no-name --best)
+    pack_package=(-Zxz)
+    scripts/console.sh
+    cargo build --locked --release --bin runyard
+    target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
+    program=$target/release/runyard
+fi
+machine=$(uname -m)
+architecture=$(dpkg --print-architecture)
+dist=target/dist
+tree=$dist/tree
+name=runyard-$version-$machine-linux
+rm -rf "$dist"
+mkdir -p "$tree" "$dist/$name"
+
+# Everything is packed as root's, with the time of the last commit: the same sources give the same files.
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
+export SOURCE_DATE_EPOCH
+
+# ── the tarball ──
+strip --strip-debug -o "$dist/$name/runyard" "$program"
+chmod 755 "$dist/$name/runyard"
+install -m 644 LICENSE README.md CHANGELOG.md packaging/runyard.toml packaging/runyard.service "$dist/$name"
+install -d "$dist/$name/man" "$dist/$name/completions"
+"$dist/$name/runyard" man --dir "$dist/$name/man"
+"$dist/$name/runyard" completions bash >"$dist/$name/completions/runyard"
+"$dist/$name/runyard" completions zsh >"$dist/$name/completions/_runyard"
+"$dist/$name/runyard" completions fish >"$dist/$name/completions/runyard.fish"
+tar --create --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$SOURCE_DATE_EPOCH" --directory "$dist" "$name" |
+    "${pack[@]}" >"$dist/$name.tar.gz"
+
+# ── the Debian package ──
+place() {
+    install -D -m "$1" "$2" "$tree/$3"
+}
+place 755 "$dist/$name/runyard" usr/bin/runyard
+place 644 packaging/runyard.service lib/systemd/system/runyard.service
+place 644 packaging/runyard.toml etc/runyard/runyard.toml
+place 644 "$dist/$name/completions/runyard" usr/share/bash-completion/completions/runyard
+place 644 "$dist/$name/completions/_runyard" usr/share/zsh/vendor-completions/_runyard
+place 644 "$dist/$name/completions/runyard.fish" usr/share/fish/vendor_completions.d/runyard.fish
+for page in "$dist/$name"/man/*.1; do
+    place 644 "$page" "usr/share/man/man1/$(basename "$page")"
+done
+find "$tree/usr/share/man" -name '*.1' -exec gzip --no-name --best {} +
+place 644 packaging/debian/copyright usr/share/doc/runyard/copyright
+gzip --no-name --best --stdout CHANGELOG.md >"$dist/changelog.gz"
+place 644 "$dist/changelog.gz" usr/share/doc/runyard/changelog.gz
+install -d "$tree/DEBIAN"
+install -m 755 packaging/debian/{postinst,prerm,postrm} "$tree/DEBIAN"
+echo /etc/runyard/runyard.toml >"$tree/DEBIAN/conffiles"
+# The newest symbol that the program takes from the C library says which one it needs.
+glibc=$(objdump --dynamic-syms "$tree/usr/bin/runyard" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
+cat >"$tree/DEBIAN/control" <<END
+Package: runyard
+Version: $version
+Architecture: $architecture
+Maintainer: Runyard <runyard@localhost>
+Section: net
+Priority: optional
+Installed-Size: $(du --summarize --apparent-size --block-size=1024 "$tree" | cut -f1)
+Depends: adduser, bubblewrap, ca-certificates, libc6 (>= ${glibc#GLIBC_}), libgcc-s1
+Suggests: postgresql
+Description: service that runs AI agents for other programs
+ A program sends a prompt and files; an agent works on them with tools in a
+ sandbox; the program watches live, and fetches the files that the agent made.
+ gRPC, gRPC-Web, HTTP with JSON and a web console on one port; SQLite inside,
+ or PostgreSQL beside it.
+END
+dpkg-deb "${pack_package[@]}" --root-owner-group --build "$tree" "$dist/runyard_${version}_$architecture.deb" >/dev/null
+rm -rf "$tree" "$dist/changelog.gz" "${dist:?}/$name"
+(cd "$dist" && sha256sum -- *.tar.gz *.deb >SHA256SUMS)
+
+echo "In $dist:"
+(cd "$dist" && du --apparent-size --human-readable -- *.tar.gz *.deb)
+echo "Built against ${glibc/_/ }; the program needs these libraries:"
+ldd "$program" | sed 's/ (0x[0-9a-f]*)//'

@@ -1,0 +1,23 @@
+//! `runyard completions`: what a shell needs to complete our command lines.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use super::{Cli, Ending, output::Output};
+use crate::error::Result;
+
+/// Print the completions for a shell.
+#[derive(Args, Debug)]
+pub(super) struct Completions {
+    /// The shell.
+    shell: Shell,
+}
+
+impl Completions {
+    pub(super) fn execute(&self) -> Result<Ending> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), "runyard", &mut script);
+        Output::new().bytes(&script)?;
+        Ok(Ending::Well)
+    }
+}

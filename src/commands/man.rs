@@ -1,0 +1,60 @@
+//! `runyard man`: the manual, made from what the command line knows about itself.
+
+use std::{fs, io, path::PathBuf};
+
+use clap::{Args, Command, CommandFactory};
+use clap_mangen::Man;
+
+use super::{Cli, Ending, output::Output, settings};
+use crate::error::{Error, Result};
+
+/// Where more is said.
+const FOOT: &str = ".SH \"SEE ALSO\"\nThe server's own \\fI/docs\\fR, and \\fIdocs/\\fR in its source.\n";
+
+/// Print the manual page, for `man -l -`.
+#[derive(Args, Debug)]
+pub(super) struct Manual {
+    /// Write all pages into this folder instead: this one and one for each command.
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+impl Manual {
+    pub(super) fn execute(self) -> Result<Ending> {
+        let page = page().map_err(|error| Error::internal("the manual page", error))?;
+        let Some(folder) = self.dir else {
+            Output::new().bytes(&page)?;
+            return Ok(Ending::Well);
+        };
+        let written = fs::create_dir_all(&folder)
+            .and_then(|()| clap_mangen::generate_to(command(), &folder))
+            .and_then(|()| fs::write(folder.join("runyard.1"), page));
+        written.map_err(|error| Error::invalid(format!("{} cannot be written: {error}", folder.display())))?;
+        Ok(Ending::Well)
+    }
+}
+
+/// What has a page: `help` has none.
+fn command() -> Command {
+    Cli::command().disable_help_subcommand(true)
+}
+
+fn page() -> io::Result<Vec<u8>> {
+    let man = Man::new(command());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    man.render_subcommands_section(&mut page)?;
+    // A table: its lines stay lines.
+    page.extend_from_slice(b".SH ENVIRONMENT\n.nf\n");
+    for line in settings::VARIABLES.lines().skip(1) {
+        page.extend_from_slice(line.trim_start().as_bytes());
+        page.push(b'\n');
+    }
+    page.extend_from_slice(b".fi\n");
+    page.extend_from_slice(FOOT.as_bytes());
+    Ok(page)
+}

@@ -1,0 +1,109 @@
+"""What the documents say to type is typed: every fenced snippet marked `run`, as it stands there, against a real server.
+
+The snippets of one language in one section are one script. `sh` runs in bash; `python run` with the Python client installed,
+`python run=grpc` with stubs of its own. Snippets that only install or start something are not marked and stand in OTHERS.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+import unittest
+
+from program import CSV, ROOT, Server
+
+DOCUMENTS = {
+    # How many scripts there must be at least, so that a mark that is lost is noticed.
+    "docs/quickstart.md": 3,
+    "clients/python/README.md": 4,
+}
+FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# How the snippets begin that are not marked: the tests of the packages and of the program do what they do.
+OTHERS = (
+    "runyard serve ", "export RUNYARD_SERVER=", "python -m pip install grpcio-tools", "pip install ./clients/python",
+    "(cd clients/typescript && npm ci",
+)
+# What a script must have printed, by document and section.
+SAID = {
+    ("docs/quickstart.md", "curl"): ["event: status", "id: 6", "output/report.md", "x-error-code: INVALID_REQUEST"],
+    ("docs/quickstart.md", "gRPC"): ["tool_call", "output/report.md"],
+    ("docs/quickstart.md", "Python"): ["completed (", "output/report.md", "assistant "],
+    ("clients/python/README.md", "Runyard for Python"): ["1 status", "output/report.md"],
+    ("clients/python/README.md", "Runs"): ["completed"],
+    ("clients/python/README.md", "With asyncio"): ["message_delta"],
+    ("clients/python/README.md", "Errors"): ["AGENT_NOT_FOUND"],
+}
+
+
+def scripts(document):
+    """(section, language, variant, script) of each script in a document."""
+    with open(os.path.join(ROOT, document), encoding="utf-8") as file:
+        text = file.read()
+    # A comment of a shell script looks like a heading, so only what is outside of fences counts.
+    outside = re.sub(r"^```.*?^```$", lambda fence: " " * len(fence[0]), text, flags=re.MULTILINE | re.DOTALL)
+    headings = [(match.start(), match[1]) for match in re.finditer(r"^#+ (.+)$", outside, re.MULTILINE)]
+    found = {}
+    for fence in FENCE.finditer(text):
+        section = [title for start, title in headings if start < fence.start()][-1]
+        found.setdefault((section, fence[1], fence[2] or ""), []).append(fence[3])
+    return [(*key, "\n".join(parts)) for key, parts in found.items()]
+
+
+class SnippetsTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+        cls.addClassCleanup(cls.server.close)
+
+    def do(self, language, variant, script):
+        tools, client = os.environ["RUNYARD_TOOLS_BIN"], os.environ["RUNYARD_CLIENT_BIN"]
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": os.environ.get("HOME", "/"),
+            "RUNYARD_SERVER": self.server.url,
+            "RUNYARD_TOKEN": self.server.caller(),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+        command = ["bash", "-euo", "pipefail", "-c"] if language == "sh" else [client + "/python", "-c"]
+        if variant == "grpc":
+            command[0] = tools + "/python"
+            environment["PYTHONPATH"] = os.environ["RUNYARD_STUBS"]
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(CSV, folder)
+            done = subprocess.run(
+                [*command, script], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+            )
+        return done
+
+    def test_every_snippet(self):
+        said = set()
+        for document, least in DOCUMENTS.items():
+            found = scripts(document)
+            self.assertGreaterEqual(len(found), least, document)
+            for section, language, variant, script in found:
+                with self.subTest(document=document, section=section, language=language):
+                    done = self.do(language, variant, script)
+                    self.assertEqual(done.returncode, 0, done.stdout[-2000:] + done.stderr[-4000:])
+                    for text in SAID.get((document, section), []):
+                        self.assertIn(text, done.stdout)
+                    said.add((document, section))
+        self.assertEqual(set(SAID), said)
+
+    def test_no_snippet_is_forgotten(self):
+        for document in DOCUMENTS:
+            with open(os.path.join(ROOT, document), encoding="utf-8") as file:
+                fences = re.findall(r"^```(\S+)( run\S*)?\n(.*?)^```$", file.read(), re.MULTILINE | re.DOTALL)
+            for language, mark, text in fences:
+                # Other languages have tests of their own.
+                if language in ("sh", "python") and not mark:
+                    self.assertTrue(text.startswith(OTHERS), f"{document}: marked neither as run nor as known:\n{text}")
+
+    def test_a_snippet_can_fail(self):
+        self.assertEqual(self.do("sh", "", 'curl -sSf "$RUNYARD_SERVER/readyz"').returncode, 0)
+        self.assertNotEqual(self.do("sh", "", 'curl -sSf "$RUNYARD_SERVER/nothing"').returncode, 0)
+        self.assertNotEqual(self.do("python", "", "import runyard.nothing").returncode, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,423 @@
+"""The Python client against a real server: what it does beyond the golden table."""
+
+import asyncio
+import io
+import os
+import pathlib
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+from importlib import metadata, resources
+
+import runyard
+from runyard import AsyncRunyard, Runyard
+from runyard.events import EVENTS, MessageDelta, StatusChanged, ToolCall
+
+from model import Model
+from program import CSV, Server
+
+SLOW = "slow: 40 50\nbash: echo one; sleep 1; echo two > /workspace/two.txt; cat /workspace/two.txt\nslow: 40 50"
+
+
+class ClientTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = Model()
+        cls.addClassCleanup(cls.model.close)
+        cls.server = Server(cls.model)
+        cls.addClassCleanup(cls.server.close)
+
+    def client(self, tier=None, server=None, **options):
+        server = server or self.server
+        client = Runyard(server.url, server.caller(tier), **options)
+        self.addCleanup(client.close)
+        return client
+
+    def test_the_calls_of_the_seeds(self):
+        client = self.client()
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "data.csv")
+            pathlib.Path(path).write_bytes(pathlib.Path(CSV).read_bytes())
+            with open(path, "rb") as data:
+                run = client.agents.run(prompt="bash: cp data.csv output.csv; sleep 30", files=[data])
+        try:
+            run2 = client.agents.run(prompt="Task")
+            self.fail(f"{run2} was not refused")
+        except Exception as e:
+            self.assertIn("AGENT_RUN_LIMIT_EXCEEDED", str(e))
+            active_runs = client.agents.list_active()
+            self.assertEqual([r.thread_id for r in active_runs], [run.thread_id])
+        run.stop()
+        self.assertEqual(run.wait().status, "stopped")
+        self.assertEqual(client.agents.list_active(), [])
+
+    def test_a_run_from_start_to_files(self):
+        with self.client() as client:
+            self.assertEqual(client.agents.create(name="Analyst", icon_name="brain").icon_name, "brain")
+            run = client.agents.run(
+                prompt="say: I count.\nbash: mkdir -p output; wc -c < data.csv > output/size.txt\nsay: Counted.", files=[CSV]
+            )
+            self.assertEqual((run.status, run.id), ("running", run.agent_run_id))
+            events = list(run)
+            self.assertEqual([event.sequence for event in events], list(range(1, len(events) + 1)))
+            self.assertEqual("".join(event.text for event in events if isinstance(event, MessageDelta)), "I count.Counted.")
+            self.assertEqual([event.name for event in events if isinstance(event, ToolCall)], ["bash"])
+            self.assertTrue(isinstance(events[-1], StatusChanged) and events[-1].is_terminal)
+            self.assertEqual(list(run), events, "a run can be gone through again")
+            self.assertEqual(list(client.runs.stream(run.id, after_sequence=4)), events[4:])
+            self.assertEqual(run.text(), "Counted.")
+            record = run.wait(timeout=10, check=True)
+            self.assertEqual((record.status, record.usage.steps), ("completed", 2))
+            self.assertEqual(run.messages()[-1].content, "Counted.")
+            (file,) = run.files()
+            size = str(os.path.getsize(CSV)).encode()
+            self.assertEqual((file.path, file.read().strip()), ("output/size.txt", size))
+            with tempfile.TemporaryDirectory() as folder:
+                self.assertEqual(file.save(folder), os.path.join(folder, "size.txt"))
+                self.assertEqual(pathlib.Path(file.save(os.path.join(folder, "other"))).read_bytes().strip(), size)
+                self.assertEqual(sorted(os.listdir(folder)), ["other", "size.txt"])
+            self.assertIn("data.csv", [file.path for file in run.files("")])
+            self.assertEqual(run.files("nothing"), [])
+
+    def test_files_of_every_kind(self):
+        large = bytes(range(256)) * 12_000
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder, "large.bin")
+            path.write_bytes(large)
+            reading, writing = os.pipe()
+            threading.Thread(target=lambda: (os.write(writing, b"piped"), os.close(writing))).start()
+            half_read = io.BytesIO(b"skipped, kept")
+            half_read.read(9)
+            client = self.client()
+            with os.fdopen(reading, "rb") as pipe:
+                files = [str(path), path, ("named.txt", b"bytes"), pipe, half_read, ("empty.txt", b"")]
+                run = client.agents.run(prompt="say: Thanks.", files=files)
+            run.wait(check=True)
+            sizes = {file.name: file.size for file in run.files("")}
+            self.assertEqual(sum(size == len(large) for size in sizes.values()), 2, sizes)
+            self.assertEqual((sizes["named.txt"], sizes["empty.txt"], sizes["file"]), (5, 0, 5), sizes)
+            found = {file.name: file for file in run.files("")}
+            self.assertEqual(found["large.bin"].read(), large)
+            with self.assertRaisesRegex(TypeError, "'rb'"), open(CSV, encoding="utf-8") as text:
+                client.files.upload(text)
+            with self.assertRaises(TypeError):
+                client.agents.run(prompt="x", files=str(path))
+            with self.assertRaises(FileNotFoundError):
+                client.files.upload(os.path.join(folder, "nothing"))
+            with self.assertRaises(runyard.TooLargeError):
+                client.files.upload(("huge", bytes(10_000_001)))
+
+    def test_refusals_have_their_facts(self):
+        client = self.client()
+        with self.assertRaises(runyard.InvalidRequestError) as raised:
+            client.agents.create()
+        self.assertEqual(raised.exception.message, "Agent name is required")
+        self.assertEqual([one.field for one in raised.exception.field_violations], ["name"])
+        self.assertRegex(raised.exception.request_id, "^[0-9a-f-]{36}$")
+        run = client.agents.run(prompt="sleep: 100")
+        with self.assertRaises(runyard.LimitError) as raised:
+            client.agents.run(prompt="say: x")
+        error = raised.exception
+        self.assertEqual((error.limit, error.running_count, error.running_thread_ids), (1, 1, (run.thread_id,)))
+        run.stop()
+        run.wait()
+        with self.assertRaises(runyard.ModelAccessError) as raised:
+            client.agents.run(prompt="say: x", model_name="openai/gpt-5-nano")
+        self.assertEqual(raised.exception.tier_name, "free")
+        with self.assertRaises(runyard.NotFoundError):
+            client.runs.get(client.account.state().account_id)
+        with self.assertRaises(runyard.AuthenticationError):
+            Runyard(self.server.url, "a.b.c").agents.list()
+        failed = client.agents.run(prompt="fail: 401")
+        with self.assertRaises(runyard.RunFailedError) as raised:
+            failed.wait(check=True)
+        self.assertEqual(raised.exception.error_code, "MODEL_CREDENTIALS_REFUSED")
+        with self.assertRaises(runyard.RunFailedError):
+            failed.text()
+        self.assertEqual(failed.wait().status, "failed")
+
+    def test_waiting_has_an_end(self):
+        client = self.client()
+        run = client.agents.run(prompt="sleep: 100")
+        begun = time.monotonic()
+        with self.assertRaises(TimeoutError) as raised:
+            run.wait(timeout=0.5)
+        self.assertIsInstance(raised.exception, runyard.DeadlineError)
+        self.assertLess(time.monotonic() - begun, 5)
+        run.stop()
+        self.assertEqual(run.wait(timeout=30).status, "stopped")
+        with socket.create_server(("127.0.0.1", 0)) as silent:
+            url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+            with Runyard(url, "token").with_timeout(0.3) as mute, self.assertRaises(TimeoutError):
+                mute.agents.list()
+
+    def test_a_token_is_not_shown_and_may_change(self):
+        token = self.server.caller()
+        tokens = iter(["a.b.c", token])
+        with Runyard(self.server.url, lambda: next(tokens)) as client:
+            with self.assertRaises(runyard.AuthenticationError) as raised:
+                client.agents.list()
+            self.assertEqual(client.agents.list(), [])
+        client = Runyard(self.server.url, token)
+        self.addCleanup(client.close)
+        for shown in (repr(client), repr(client._transport.options), str(raised.exception), repr(vars(raised.exception))):
+            self.assertNotIn(token, shown)
+        key = client.api_keys.create(name="Key")
+        self.assertNotIn(key.secret, repr(key))
+        with Runyard(self.server.url, key.secret) as by_key:
+            self.assertEqual(by_key.agents.list(), [])
+        os.environ["RUNYARD_SERVER"], os.environ["RUNYARD_TOKEN"] = self.server.url, token
+        self.addCleanup(lambda: (os.environ.pop("RUNYARD_SERVER"), os.environ.pop("RUNYARD_TOKEN")))
+        with Runyard() as client:
+            self.assertEqual(client.account.state().tier_name, "free")
+        for wrong in ("127.0.0.1:1", "http://host/path", "ftp://host"):
+            with self.assertRaises(ValueError):
+                Runyard(wrong, token)
+
+    def test_a_throttled_call_waits_as_it_is_told(self):
+        server = Server(configuration="[http]\nrate_per_account = { per_second = 2, burst = 1 }\n")
+        self.addCleanup(server.close)
+        client = Runyard(server.url, server.caller())
+        self.addCleanup(client.close)
+        begun = time.monotonic()
+        for _ in range(4):
+            client.agents.list()
+        self.assertGreater(time.monotonic() - begun, 1, "the server let them pass at once")
+        with self.assertRaises(runyard.ThrottledError) as raised:
+            for _ in range(4):
+                client.with_timeout(0.1).agents.list()
+        self.assertGreater(raised.exception.retry_after, 0)
+
+    def test_over_tls(self):
+        with tempfile.TemporaryDirectory() as folder:
+            key, certificate = os.path.join(folder, "key.pem"), os.path.join(folder, "certificate.pem")
+            command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1", "-subj", "/CN=localhost"]
+            command += ["-addext", "subjectAltName=DNS:localhost", "-keyout", key, "-out", certificate]
+            subprocess.run(command, check=True, capture_output=True)
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate, key)
+            context.set_alpn_protocols(["h2"])
+            trusted = pathlib.Path(certificate).read_bytes()
+
+        async def pass_on(reader, writer):
+            while data := await reader.read(65536):
+                writer.write(data)
+                await writer.drain()
+
+        connections = set()
+
+        async def between(reader, writer):
+            """Takes TLS off, as a proxy before the server does."""
+            connections.add(asyncio.current_task())
+            inside_reader, inside_writer = await asyncio.open_connection("127.0.0.1", self.server.port)
+            ways = [asyncio.create_task(pass_on(*way)) for way in ((reader, inside_writer), (inside_reader, writer))]
+            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            for way in ways:
+                way.cancel()
+            await asyncio.gather(*ways, return_exceptions=True)
+            inside_writer.close()
+            writer.close()
+
+        async def both():
+            async with await asyncio.start_server(between, "127.0.0.1", 0, ssl=context) as proxy:
+                url = f"https://localhost:{proxy.sockets[0].getsockname()[1]}"
+                token = self.server.caller()
+                async with AsyncRunyard(url, token, root_certificates=trusted) as client:
+                    run = await client.agents.run(prompt="say: Secure.")
+                    self.assertEqual(await run.text(timeout=30), "Secure.")
+                async with AsyncRunyard(url, token, timeout=2) as stranger:
+                    with self.assertRaises(runyard.RunyardError) as raised:
+                        await stranger.agents.list()
+                    self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
+                self.assertGreater(len(connections), 0)
+                await asyncio.wait(connections, timeout=10)
+
+        asyncio.run(both())
+
+    def test_many_runs_with_asyncio(self):
+        async def one(client, number):
+            run = await client.agents.run(prompt=f"say: I am {number}.")
+            return await run.text(timeout=30)
+
+        async def all_of_them():
+            async with AsyncRunyard(self.server.url, self.server.caller("enterprise")) as client:
+                texts = await asyncio.gather(*(one(client, number) for number in range(8)))
+                names = [project.name async for project in pages(client)]
+                return texts, names
+
+        async def pages(client):
+            for project in await client.projects.list():
+                yield project
+
+        texts, names = asyncio.run(all_of_them())
+        self.assertEqual(texts, [f"I am {number}." for number in range(8)])
+        self.assertEqual(len(names), 8)
+
+    def test_the_contract_is_known_whole(self):
+        """A field or an event that the contract gets must not be forgotten here."""
+        from runyard import _methods, models
+        from runyard._proto import events_pb2
+
+        members = {field.name for field in events_pb2.RunEvent.DESCRIPTOR.oneofs_by_name["event"].fields}
+        self.assertEqual(members, set(EVENTS))
+        for name, wanted in EVENTS.items():
+            message = events_pb2.RunEvent.DESCRIPTOR.fields_by_name[name].message_type
+            fields = {"about" if name == "notice" and field.name == "kind" else field.name for field in message.fields}
+            self.assertEqual(fields, set(wanted.__dataclass_fields__) - set(runyard.events.RunEvent.__dataclass_fields__))
+        compared = set()
+
+        def compare(message):
+            wanted = models.model_class(message.name)
+            if wanted is None or message.name in compared:
+                return
+            compared.add(message.name)
+            self.assertEqual({field.name for field in message.fields}, set(wanted.__dataclass_fields__), message.name)
+            for field in message.fields:
+                if field.message_type is not None:
+                    compare(field.message_type)
+
+        called = [method for method in vars(_methods).values() if isinstance(method, _methods.Method)]
+        for method in called:
+            compare(method.response.DESCRIPTOR)
+            for field in method.response.DESCRIPTOR.fields:
+                if field.message_type is not None:
+                    compare(field.message_type)
+        self.assertGreater(len(compared), 15)
+        names = {method.name for method in called}
+        services = {service.full_name: service for method in called for service in services_of(method)}
+        for service in services.values():
+            for method in service.methods:
+                # One stream for many runs is for browsers, which have few connections.
+                if method.name != "StreamRuns":
+                    self.assertIn(f"{service.name}.{method.name}", names)
+        self.assertGreater(len(services), 6)
+
+    def test_it_is_the_wheel_that_is_tested(self):
+        self.assertIn("site-packages", runyard.__file__)
+        self.assertEqual(runyard.__version__, metadata.version("runyard"))
+        self.assertTrue(resources.files("runyard").joinpath("py.typed").is_file())
+        needed = " ".join(metadata.requires("runyard"))
+        for name in ("grpcio", "protobuf", "googleapis-common-protos"):
+            self.assertIn(name, needed)
+
+
+def services_of(method):
+    return method.request.DESCRIPTOR.file.services_by_name.values()
+
+
+class AwayTest(unittest.TestCase):
+    """The server dies and comes back while a client is at it."""
+
+    def setUp(self):
+        self.model = Model()
+        self.addCleanup(self.model.close)
+        # What a dead worker held is free again after this time.
+        self.server = Server(self.model, configuration="[worker]\nlease_seconds = 3\n")
+        self.addCleanup(self.server.close)
+
+    def crash(self):
+        self.server.kill()
+        time.sleep(0.5)
+        self.server.start()
+
+    def check(self, events, again):
+        self.assertEqual([event.sequence for event in events], list(range(1, len(events) + 1)), "no gap, no repeat")
+        self.assertEqual(events, again, "what was seen is what is there")
+        self.assertEqual(events[-1].status, "completed", events[-1])
+
+    def test_a_stream_goes_on_by_itself(self):
+        with Runyard(self.server.url, self.server.caller()) as client:
+            run = client.agents.run(prompt=SLOW)
+            events = []
+            for event in run:
+                events.append(event)
+                if event.sequence == 10:
+                    crash = threading.Thread(target=self.crash)
+                    crash.start()
+            crash.join()
+            self.check(events, list(run))
+
+    def test_a_stream_goes_on_by_itself_with_asyncio(self):
+        async def watch():
+            async with AsyncRunyard(self.server.url, self.server.caller()) as client:
+                run = await client.agents.run(prompt=SLOW)
+                events, crash = [], None
+                async for event in run:
+                    events.append(event)
+                    if event.sequence == 10:
+                        crash = asyncio.create_task(asyncio.to_thread(self.crash))
+                await crash
+                return events, [event async for event in run]
+
+        self.check(*asyncio.run(watch()))
+
+    def test_a_start_is_sent_again_and_happens_once(self):
+        with Runyard(self.server.url, self.server.caller()) as client:
+            client.agents.list()
+            self.server.kill()
+            back = threading.Timer(0.5, self.server.start)
+            back.start()
+            run = client.agents.run(prompt="say: Here.", files=[("a.txt", b"a")])
+            back.join()
+            self.assertEqual(run.text(), "Here.")
+            self.assertEqual([one.id for one in client.runs.list()], [run.id])
+
+    def test_files_go_on_where_they_were(self):
+        content = os.urandom(8_000_000)
+        test = self
+
+        class Breaking(io.BytesIO):
+            """A file during whose reading the server dies, once."""
+
+            crash = None
+
+            def read(self, size=-1):
+                if self.crash is None and self.tell() > 3_000_000:
+                    Breaking.crash = threading.Thread(target=test.crash)
+                    self.crash.start()
+                    time.sleep(0.3)
+                return super().read(size)
+
+        with Runyard(self.server.url, self.server.caller()) as client:
+            run = client.agents.run(prompt="say: Kept.", files=[Breaking(content)])
+            Breaking.crash.join()
+            run.wait(check=True)
+            (file,) = run.files("")
+            received = bytearray()
+            crash = None
+            for piece in file.pieces():
+                received += piece
+                if crash is None and len(received) > 1_000_000:
+                    crash = threading.Thread(target=self.crash)
+                    crash.start()
+                    crash.join()
+            self.assertEqual(received, content)
+            pieces = file.pieces()
+            next(pieces)
+            client.sandboxes.write(run.sandbox_id, file.path, ("other", b"another content"))
+            self.server.kill()
+            self.server.start()
+            with self.assertRaises(runyard.ConflictError):
+                list(pieces)
+
+    def test_patience_ends(self):
+        with Runyard(self.server.url, self.server.caller(), timeout=1, reconnect_for=1) as client:
+            run = client.agents.run(prompt="sleep: 100")
+            self.assertEqual(next(iter(run)).sequence, 1)
+            events = run.events(after_sequence=1)
+            next(events)
+            self.server.kill()
+            with self.assertRaises(runyard.UnavailableError):
+                list(events)
+            with self.assertRaises(runyard.RunyardError) as raised:
+                client.agents.list()
+            self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
+            self.server.start()
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,209 @@
+"""golden.json through the Python client, with asyncio and without."""
+
+import asyncio
+import dataclasses
+import datetime
+import unittest
+
+import runyard
+from google.protobuf import json_format
+from runyard._methods import CREATE_UPLOAD, UPLOAD_CHUNK
+from runyard.events import EVENTS
+from runyard.models import Upload
+
+from golden import Player, Refused, exchanges, name_of
+from model import Model
+from program import Server
+
+# What the face calls the methods of the contract; the first arguments are given by position.
+FACE = {
+    "AgentService.CreateAgent": ("agents", "create", ()),
+    "AgentService.ListAgents": ("agents", "list", ()),
+    "AgentService.GetAgent": ("agents", "get", ("agent_id",)),
+    "AgentService.UpdateAgent": ("agents", "update", ("agent_id",)),
+    "AgentService.DeleteAgent": ("agents", "delete", ("agent_id",)),
+    "AgentService.GenerateAgentIcon": ("agents", "generate_icon", ("name",)),
+    "AgentService.ListAgentVersions": ("agents", "versions", ("agent_id",)),
+    "AgentService.CreateAgentVersion": ("agents", "create_version", ("agent_id",)),
+    "AgentService.GetAgentVersion": ("agents", "get_version", ("agent_id", "version_id")),
+    "AgentService.ActivateAgentVersion": ("agents", "activate_version", ("agent_id", "version_id")),
+    "AgentService.RollbackAgentVersion": ("agents", "rollback_version", ("agent_id", "version_id")),
+    "AgentService.CompareAgentVersions": ("agents", "compare_versions", ("agent_id", "version_id", "other_version_id")),
+    "AgentService.ListAgentTools": ("agents", "tools", ("agent_id",)),
+    "RunService.StartRun": ("agents", "run", ()),
+    "RunService.GetRun": ("runs", "get", ("agent_run_id",)),
+    "RunService.StopRun": ("runs", "stop", ("agent_run_id",)),
+    "RunService.ListRuns": ("runs", "list", ()),
+    "RunService.ListActiveRuns": ("agents", "list_active", ()),
+    "ThreadService.CreateThread": ("threads", "create", ()),
+    "ThreadService.ListThreads": ("threads", "list", ()),
+    "ThreadService.GetThread": ("threads", "get", ("thread_id",)),
+    "ThreadService.UpdateThread": ("threads", "update", ("thread_id",)),
+    "ThreadService.DeleteThread": ("threads", "delete", ("thread_id",)),
+    "ThreadService.ListMessages": ("threads", "messages", ("thread_id",)),
+    "ThreadService.AddMessage": ("threads", "add_message", ("thread_id",)),
+    "ProjectService.ListProjects": ("projects", "list", ()),
+    "ProjectService.GetProject": ("projects", "get", ("project_id",)),
+    "ProjectService.DeleteProject": ("projects", "delete", ("project_id",)),
+    "SandboxService.GetSandbox": ("sandboxes", "get", ("sandbox_id",)),
+    "SandboxService.ListFiles": ("sandboxes", "files", ("sandbox_id",)),
+    "SandboxService.WriteFile": ("sandboxes", "write", ("sandbox_id", "path", "upload_id")),
+    "SandboxService.DeleteFile": ("sandboxes", "delete_file", ("sandbox_id", "path")),
+    "AccountService.GetAccountState": ("account", "state", ()),
+    "AccountService.ListUsage": ("account", "usage", ()),
+    "AccountService.CreateApiKey": ("api_keys", "create", ()),
+    "AccountService.ListApiKeys": ("api_keys", "list", ()),
+    "AccountService.RevokeApiKey": ("api_keys", "revoke", ("key_id",)),
+}
+# Lists are bare in the face; the contract names them.
+LISTS = {
+    "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
+    "list_active": "active_runs",
+}
+LISTED = {"agents": "agents", "runs": "agent_runs", "threads": "threads", "projects": "projects", "api_keys": "api_keys"}
+ENUMS = ("status", "if_busy", "role", "type")
+
+
+class Door:
+    """The client, seen in JSON's types."""
+
+    def __init__(self, client, do):
+        self.client = client
+        self.do = do
+
+    def refuse(self, act):
+        try:
+            return self.do(act())
+        except runyard.RunyardError as error:
+            facts = {"message": error.message, "error_code": error.error_code, **in_json(error.facts)}
+            fields = [violation.field for violation in error.field_violations]
+            raise Refused(error.grpc_code, error.error_code, None, error.message, facts, fields) from error
+
+    def call(self, method, request):
+        if method.startswith("FileService."):
+            # The face sends files whole; the two calls of which an upload consists are made below it.
+            known = {CREATE_UPLOAD.name: CREATE_UPLOAD, UPLOAD_CHUNK.name: UPLOAD_CHUNK}[method]
+            message = json_format.ParseDict(request, known.request())
+            answer = self.refuse(lambda: self.client._transport.call(known, message))
+            return json_format.MessageToDict(
+                answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            )
+        service, name, by_position = FACE[method]
+        request = {key: self.argument(key, value) for key, value in request.items()}
+        first = [request.pop(key) for key in by_position if key in request]
+        answer = self.refuse(lambda: getattr(getattr(self.client, service), name)(*first, **request))
+        if isinstance(answer, list):
+            listed = LISTS.get(name) or LISTED[service]
+            return {listed: in_json(answer), "next_page_token": answer.next_page_token}
+        return in_json(answer) or {}
+
+    def argument(self, key, value):
+        if key == "upload_id":
+            return uploaded(value)
+        if key == "files":
+            return [uploaded(one) for one in value]
+        if key in ENUMS:
+            return name_of(value).removeprefix("if_busy_")
+        if key == "custom_mcps":
+            return [{**one, "type": name_of(one["type"])} for one in value]
+        return [name_of(one) for one in value] if key == "scopes" else value
+
+    def upload(self, name, data):
+        return self.refuse(lambda: self.client.files.upload((name, data))).upload_id
+
+    def read(self, request):
+        return self.refuse(lambda: self.client.sandboxes.read(request["sandbox_id"], request["path"]))
+
+
+class SyncDoor(Door):
+    def __init__(self, url, token):
+        super().__init__(runyard.Runyard(url, token or ""), lambda answer: answer)
+
+    def stream(self, request, most):
+        def read():
+            events = []
+            for event in self.client.runs.stream(request["agent_run_id"], after_sequence=request["after_sequence"]):
+                events.append(event_in_json(event))
+                if len(events) == most:
+                    break
+            return events
+
+        return self.refuse(read)
+
+
+class AsyncDoor(Door):
+    def __init__(self, url, token, loop):
+        super().__init__(runyard.AsyncRunyard(url, token or ""), loop.run_until_complete)
+
+    def stream(self, request, most):
+        async def read():
+            events = []
+            async for event in self.client.runs.stream(request["agent_run_id"], after_sequence=request["after_sequence"]):
+                events.append(event_in_json(event))
+                if len(events) == most:
+                    break
+            return events
+
+        return self.refuse(read)
+
+
+def uploaded(upload_id):
+    return Upload(upload_id=upload_id, name="", size=0, received=0, complete=True, created_at=None)
+
+
+def in_json(value):
+    if isinstance(value, (list, tuple)):
+        return [in_json(one) for one in value]
+    if isinstance(value, dict):
+        return {key: in_json(one) for key, one in value.items()}
+    if isinstance(value, datetime.datetime):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value):
+        return {field.name: in_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if getattr(value, "record", None) is not None:
+        return in_json(value.record)
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    return {key: in_json(one) for key, one in vars(value).items() if not key.startswith("_")}
+
+
+def event_in_json(event):
+    assert EVENTS[event.kind] is type(event), event
+    payload = in_json(event)
+    common = {key: payload.pop(key) for key in ("agent_run_id", "sequence", "created_at")}
+    if "about" in payload:
+        payload["kind"] = payload.pop("about")
+    return {**common, event.kind: payload}
+
+
+class PythonGoldenTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = Model()
+        cls.addClassCleanup(cls.model.close)
+        cls.server = Server(cls.model)
+        cls.addClassCleanup(cls.server.close)
+
+    def play(self, open_door):
+        doors = []
+
+        def opened(token):
+            doors.append(open_door(token))
+            return doors[-1]
+
+        self.addCleanup(lambda: [door.do(door.client.close()) for door in doors])
+        for exchange in exchanges():
+            with self.subTest(exchange["name"]):
+                Player(opened, self.server.caller).play(exchange)
+
+    def test_without_asyncio(self):
+        self.play(lambda token: SyncDoor(self.server.url, token))
+
+    def test_with_asyncio(self):
+        loop = asyncio.new_event_loop()
+        self.addCleanup(loop.close)
+        self.play(lambda token: AsyncDoor(self.server.url, token, loop))
+
+
+if __name__ == "__main__":
+    unittest.main()

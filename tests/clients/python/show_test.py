@@ -1,0 +1,93 @@
+"""What people see of a run: in a terminal, in a pipe, in a notebook."""
+
+import io
+import os
+import pty
+import sys
+import threading
+import unittest
+
+import nbformat
+from nbclient import NotebookClient
+from runyard import Runyard
+
+from model import Model
+from program import Server
+
+PROMPT = "say: I look.\nbash: printf 'found\\033[31m it'; exit 3\nsay: It was <b>bold</b>."
+
+
+class ShowTest(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.model = Model()
+        cls.addClassCleanup(cls.model.close)
+        cls.server = Server(cls.model)
+        cls.addClassCleanup(cls.server.close)
+
+    def run_in(self, file):
+        with Runyard(self.server.url, self.server.caller()) as client:
+            return client.agents.run(prompt=PROMPT).show(file)
+
+    def check(self, shown):
+        self.assertIn("I look.", shown)
+        self.assertIn("▸ bash: printf 'found\\033[31m it'; exit 3", shown)
+        self.assertIn("✗", shown)
+        self.assertIn("It was <b>bold</b>.", shown)
+        self.assertIn("completed (2 model calls, ", shown)
+        self.assertNotIn("\x1b", shown, "what a tool says cannot take over the terminal")
+
+    def test_line_by_line_without_a_terminal(self):
+        file = io.StringIO()
+        self.assertEqual(self.run_in(file).status, "completed")
+        self.check(file.getvalue())
+        self.assertIn("I look.\n▸ bash", file.getvalue())
+
+    def test_live_in_a_terminal(self):
+        master, slave = pty.openpty()
+        pieces = []
+
+        def read():
+            try:
+                while piece := os.read(master, 4096):
+                    pieces.append(piece)
+            except OSError:
+                # How Linux says that the other end is closed.
+                pass
+
+        reader = threading.Thread(target=read)
+        reader.start()
+        with os.fdopen(slave, "w", encoding="utf-8") as terminal:
+            self.run_in(terminal)
+        reader.join()
+        os.close(master)
+        self.check(b"".join(pieces).decode().replace("\r\n", "\n"))
+        self.assertGreater(len(pieces), 5, "it comes in pieces")
+
+    def test_a_terminal_without_unicode(self):
+        raw = io.BytesIO()
+        file = io.TextIOWrapper(raw, encoding="ascii", newline="\n")
+        self.run_in(file)
+        self.assertIn(b"> bash: printf", raw.getvalue())
+
+    def test_in_place_in_a_notebook(self):
+        cell = (
+            "from runyard import Runyard\n"
+            f"client = Runyard({self.server.url!r}, {self.server.caller()!r})\n"
+            f"run = client.agents.run(prompt={PROMPT!r}, progress=True)\n"
+            "print(run.status)\n"
+        )
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
+        notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python", "language": "python"}
+        NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+        outputs = notebook.cells[0].outputs
+        pages = [output.data["text/html"] for output in outputs if output.output_type == "display_data"]
+        self.assertEqual(len(pages), 1, "one output, which was replaced as the run went on")
+        self.assertIn("It was &lt;b&gt;bold&lt;/b&gt;.", pages[0])
+        self.assertIn("completed (2 model calls", pages[0])
+        self.assertIn("✗ <code>bash: printf", pages[0])
+        self.assertEqual([output.text for output in outputs if output.output_type == "stream"], ["completed\n"])
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,37 @@
+"""A use of the client that mypy must find right; it is not run."""
+
+from typing_extensions import assert_type
+
+from runyard import AsyncRunyard, Run, Runyard
+from runyard.events import MessageDelta, RunEvent, StatusChanged
+from runyard.models import Agent, RunRecord
+
+
+def watch(client: Runyard) -> str:
+    agent = client.agents.create(name="Analyst", agentpress_tools={"web_search": True})
+    assert_type(agent, Agent)
+    client.agents.update(agent.agent_id, description=None)
+    run = client.agents.run(prompt="x", files=["a.csv", ("b.csv", b"1"), open("c.csv", "rb")], if_busy="reject")
+    assert_type(run, Run)
+    said = ""
+    for event in run:
+        assert_type(event, RunEvent)
+        match event:
+            case MessageDelta():
+                said += event.text
+            case StatusChanged(status="completed"):
+                return said
+    assert_type(run.wait(timeout=1), RunRecord)
+    assert_type([one.thread_id for one in client.agents.list_active()], list[str])
+    assert_type([file.read() for file in run.files()], list[bytes])
+    return run.text()
+
+
+async def watch_with_asyncio(client: AsyncRunyard) -> str:
+    run = await client.agents.run(prompt="x")
+    async for event in run:
+        assert_type(event, RunEvent)
+    assert_type([await file.read() for file in await run.files()], list[bytes])
+    async for agent in client.agents.list_all():
+        assert_type(agent, Agent)
+    return await run.text()

@@ -1,0 +1,28 @@
+#!/usr/bin/env bash
+# venv.sh NAME REQUIREMENTS [WHEEL]: a virtual environment with these packages; prints where it is. It is made anew when the
+# requirements, this Python or what the wheel needs have changed; a wheel itself is always installed as it is now.
+set -euo pipefail
+
+name=$1
+requirements=$2
+wheel=${3:-}
+
+scripts/install.sh python3 python3 >&2
+if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    # Debian ships venv as a package of its own; no program tells whether it is there.
+    scripts/install.sh python3-venv-is-not-there python3-venv >&2
+fi
+needed=$(cat "$requirements"; if [ -n "$wheel" ]; then cat clients/python/pyproject.toml; fi)
+wanted=$(sha256sum <<<"$needed" | cut -c1-16)-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+venv=$RUNYARD_CLIENTS/$name-$wanted
+pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
+if [ ! -f "$venv/ready" ]; then
+    rm -rf "$RUNYARD_CLIENTS/$name"-*
+    python3 -m venv "$venv"
+    # The wheel brings what it says that it needs.
+    "${pip[@]}" install --requirement "$requirements" ${wheel:+"$wheel"} >&2
+    touch "$venv/ready"
+elif [ -n "$wheel" ]; then
+    "${pip[@]}" install --no-deps --force-reinstall "$wheel" >&2
+fi
+echo "$venv"

@@ -1,0 +1,114 @@
+#!/usr/bin/env bash
+# What `make dist` makes: the tarball has what it should, and the program of the Debian package works as the package's user would
+# run it, without any privilege. RUNYARD_BIN names the program to pack (a debug build will do); without it a release is built.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+scripts/dist.sh
+dist=$PWD/target/dist
+work=$(mktemp -d "${TMPDIR:-/tmp}/runyard-dist.XXXXXX")
+chmod 755 "$work"
+pid=
+cleanup() {
+    local code=$?
+    if [ -n "$pid" ]; then
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" 2>/dev/null || true
+    fi
+    rm -rf "$work"
+    exit "$code"
+}
+trap cleanup EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+fail() {
+    echo "$*" >&2
+    exit 1
+}
+
+echo "── the sums"
+(cd "$dist" && sha256sum --check --quiet SHA256SUMS)
+
+echo "── the tarball"
+tarball=$(echo "$dist"/runyard-*.tar.gz)
+tar --extract --gzip --file "$tarball" --directory "$work"
+unpacked=$(echo "$work"/runyard-*)
+for file in runyard LICENSE README.md CHANGELOG.md runyard.toml runyard.service man/runyard.1 man/runyard-run.1 \
+    completions/runyard completions/_runyard completions/runyard.fish; do
+    [ -s "$unpacked/$file" ] || fail "$file is not in the tarball"
+done
+others=$(tar --list --gzip --numeric-owner --verbose --file "$tarball" | awk '$2 != "0/0"')
+[ -z "$others" ] || fail "not everything belongs to root: $others"
+"$unpacked/runyard" --version
+
+echo "── the package"
+package=$(echo "$dist"/runyard_*.deb)
+root=$work/root
+dpkg-deb --extract "$package" "$root"
+dpkg-deb --control "$package" "$work/control"
+for file in usr/bin/runyard lib/systemd/system/runyard.service etc/runyard/runyard.toml usr/share/man/man1/runyard.1.gz \
+    usr/share/bash-completion/completions/runyard usr/share/doc/runyard/copyright; do
+    [ -s "$root/$file" ] || fail "$file is not in the package"
+done
+[ "$(cat "$work/control/conffiles")" = /etc/runyard/runyard.toml ] || fail "the configuration would be written over"
+grep -q '^Depends: .*bubblewrap.*libc6 (>= 2\.' "$work/control/control" || fail "the package does not say what it needs"
+for script in postinst prerm postrm; do
+    sh -n "$work/control/$script"
+    [ -x "$work/control/$script" ] || fail "$script cannot be run"
+done
+if command -v systemd-analyze >/dev/null 2>&1; then
+    sed "s|/usr/bin/runyard|$root/usr/bin/runyard|" "$root/lib/systemd/system/runyard.service" >"$work/runyard.service"
+    systemd-analyze verify --man=no "$work/runyard.service"
+fi
+
+echo "── the program, as an unprivileged user"
+scripts/install.sh bwrap bubblewrap
+scripts/install.sh curl curl
+# As the unit says: no capabilities, none to be had, and a user of its own.
+as_service=(env)
+if [ "$(id -u)" = 0 ]; then
+    as_service=(setpriv --reuid=64123 --regid=64123 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all)
+fi
+install -d -m 755 "$work/data"
+[ "$(id -u)" != 0 ] || chown 64123:64123 "$work/data"
+port=
+for candidate in $(seq 18080 18180); do
+    if ! (exec 3<>"/dev/tcp/127.0.0.1/$candidate") 2>/dev/null; then
+        port=$candidate
+        break
+    fi
+done
+url=http://127.0.0.1:$port
+cat >"$work/runyard" <<END
+#!/bin/sh
+cd "$work" && exec env --ignore-environment PATH="$PATH" RUNYARD_DATA_DIR="$work/data" RUNYARD_LISTEN=127.0.0.1:$port \
+    RUNYARD_SERVER=$url RUNYARD_TOKEN="\$TOKEN" ${as_service[*]} "$root/usr/bin/runyard" "\$@" --config "$root/etc/runyard/runyard.toml"
+END
+chmod 755 "$work/runyard"
+"$work/runyard" serve >"$work/log" 2>&1 &
+pid=$!
+for attempt in $(seq 150); do
+    ! curl --silent --fail --max-time 2 "$url/readyz" >/dev/null || break
+    if ! kill -0 "$pid" 2>/dev/null || [ "$attempt" = 150 ]; then
+        cat "$work/log" >&2
+        fail "the server does not start"
+    fi
+    sleep 0.1
+done
+TOKEN=$("$work/runyard" token --sub somebody)
+export TOKEN
+cp examples/data.csv "$work/data.csv"
+install -d -m 777 "$work/made"
+"$work/runyard" run "Analyze data.csv and create visualizations" --file data.csv --download "$work/made" >"$work/run.log" 2>&1 || {
+    cat "$work/run.log" "$work/log" >&2
+    fail "the run failed"
+}
+[ -n "$(find "$work/made" -name '*.svg')" ] || fail "the run made no chart: $(cat "$work/run.log")"
+curl --silent --fail --max-time 5 "$url/" | grep -qi '<!doctype html>' || fail "there is no page at /"
+if [ -f clients/web/dist/index.html ] && [ -z "${RUNYARD_BIN:-}" ]; then
+    script=$(curl --silent --fail --max-time 5 "$url/" | grep -o '/assets/[^"]*\.js' | head -n 1)
+    curl --silent --fail --max-time 5 --output /dev/null "$url$script" || fail "the console is not inside"
+fi
+grep -o 'sandbox: .*' "$work/log" | head -n 3
+echo "The release is good: $(basename "$tarball"), $(basename "$package")"

@@ -1,0 +1,86 @@
+//! The client over TLS: a door before a server, with a certificate that its authority in `tls/` has signed.
+//!
+//! The keys there are for these tests alone: the server's opens nothing else, the authority's is gone.
+
+use std::{net::SocketAddr, process::Stdio, sync::Arc};
+
+use runyard_upstream::Turn;
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
+    process::Command,
+    time::timeout,
+};
+use tokio_rustls::{
+    TlsAcceptor,
+    rustls::{
+        ServerConfig,
+        crypto::aws_lc_rs,
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    },
+};
+
+use crate::house::{PATIENCE, everywhere};
+
+const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client/tls/authority.pem");
+
+/// Takes TLS off what goes to the server, and returns the port of the door.
+async fn door(server: SocketAddr) -> u16 {
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
+    let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((near, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                // A client that does not trust us goes away here.
+                let Ok(mut near) = acceptor.accept(near).await else {
+                    return;
+                };
+                let mut far = TcpStream::connect(server).await.unwrap();
+                let _ = copy_bidirectional(&mut near, &mut far).await;
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_server_is_reached_over_tls_when_its_certificate_is_trusted() {
+    everywhere(
+        |_| Turn::words(1),
+        async |house| {
+            let url = format!("https://localhost:{}", door(house.address).await);
+            let list = async |trusted: Option<&str>| {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_runyard"));
+                command
+                    .args(["agents", "list", "--server", &url])
+                    .env_clear()
+                    .env("RUNYARD_TOKEN", house.caller("ann").token)
+                    .stdin(Stdio::null())
+                    .kill_on_drop(true);
+                command.envs(trusted.map(|path| ("SSL_CERT_FILE", path)));
+                let output = timeout(PATIENCE, command.output()).await.expect("an end").unwrap();
+                let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+                (output.status.code(), text(output.stdout), text(output.stderr))
+            };
+            let (code, out, errors) = list(Some(AUTHORITY)).await;
+            assert_eq!(code, Some(0), "{errors}");
+            assert!(out.contains("You have no agents"), "{out}");
+            let (code, out, errors) = list(None).await;
+            assert_eq!((code, out.as_str()), (Some(1), ""));
+            assert!(errors.contains("no server answers at https://localhost"), "{errors}");
+            assert!(errors.contains("certificate"), "{errors}");
+        },
+    )
+    .await;
+}
