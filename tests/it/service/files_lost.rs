@@ -37,7 +37,9 @@ fn form(content: Body) -> Form {
 }
 
 async fn start(program: &Program, key: &str, content: Vec<u8>) -> reqwest::Response {
-    let request = program.request("POST", "/agent/start").header("idempotency-key", key);
+    // On a connection of its own: one whose body was refused is closed.
+    let request = reqwest::Client::new().post(format!("{}/agent/start", program.url));
+    let request = request.bearer_auth(&program.token).header("idempotency-key", key);
     request.multipart(form(content.into())).send().await.unwrap()
 }
 

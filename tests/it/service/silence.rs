@@ -1,4 +1,4 @@
-//! I12: the log of a failing request names the request and the run, and nothing that anybody said, uploaded or holds.
+//! I12: the log of a failing request says why it failed, and nothing that anybody said, uploaded or holds.
 //! U06: a stream in which nothing happens says that it is alive.
 
 use std::time::Duration;
@@ -62,7 +62,6 @@ async fn i12_a_log_holds_nothing_that_somebody_said() {
         .await
         .unwrap();
     assert_eq!(refused.status(), 404);
-    let request_id = refused.headers()["x-request-id"].to_str().unwrap().to_owned();
     let broken = program
         .request("POST", "/agent/start")
         .header("content-type", "application/json");
@@ -79,10 +78,9 @@ async fn i12_a_log_holds_nothing_that_somebody_said() {
     }
 
     let log = program.log();
-    assert!(
-        log.contains(run_id) || log.contains(&request_id),
-        "the log tells of what failed: {log}"
-    );
+    for code in ["THREAD_NOT_FOUND", "INVALID_REQUEST", "NOT_AUTHENTICATED"] {
+        assert!(log.contains(code), "the log tells of what failed: {log}");
+    }
     let told = log.lines().find(|line| line.contains("CANARY"));
     assert_eq!(told, None, "the log tells what somebody said");
     let signature = ann.rsplit('.').next().unwrap();

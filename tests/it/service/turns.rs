@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use crate::house::{Caller, House, PATIENCE, everywhere_with};
 
-/// How soon somebody must be served whom nothing concerns.
-const PROMPTLY: Duration = Duration::from_secs(3);
+/// How soon somebody must be served whom nothing concerns: sooner than a connection is waited for.
+const PROMPTLY: Duration = Duration::from_secs(8);
 
 async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
     let statement = Statement::from_string(db.get_database_backend(), sql);
