@@ -1,6 +1,7 @@
 """The Python client against a real server: what it does beyond the golden table."""
 
 import asyncio
+import contextlib
 import io
 import os
 import pathlib
@@ -179,18 +180,46 @@ class ClientTest(unittest.TestCase):
                 Runyard(wrong, token)
 
     def test_a_throttled_call_waits_as_it_is_told(self):
-        server = Server(configuration="[http]\nrate_per_account = { per_second = 2, burst = 1 }\n")
+        server = Server(configuration="[http]\nrate_per_account = { per_second = 1, burst = 1 }\n")
         self.addCleanup(server.close)
         client = Runyard(server.url, server.caller())
         self.addCleanup(client.close)
         begun = time.monotonic()
-        for _ in range(4):
+        for _ in range(3):
             client.agents.list()
         self.assertGreater(time.monotonic() - begun, 1, "the server let them pass at once")
         with self.assertRaises(runyard.ThrottledError) as raised:
             for _ in range(4):
-                client.with_timeout(0.1).agents.list()
+                client.with_timeout(0.5).agents.list()
         self.assertGreater(raised.exception.retry_after, 0)
+
+    def test_a_run_from_start_to_files_with_asyncio(self):
+        async def job(folder):
+            async with AsyncRunyard(self.server.url, self.server.caller()) as client:
+                shown = io.StringIO()
+                with open(CSV, "rb") as data:
+                    run = await client.agents.run(
+                        prompt="bash: mkdir -p output; wc -l < data.csv > output/lines.txt\nsay: Counted.", files=[data]
+                    )
+                self.assertEqual((await run.show(shown)).status, "completed")
+                self.assertIn("Counted.\ncompleted (2 model calls", shown.getvalue())
+                self.assertEqual((await run.messages())[-1].content, "Counted.")
+                (file,) = await run.files()
+                path = await file.save(folder)
+                self.assertEqual(pathlib.Path(path).read_bytes(), await file.read())
+                self.assertEqual((await run.wait(check=True)).usage.steps, 2)
+
+                slow = await client.agents.run(prompt="sleep: 100")
+                with self.assertRaises(TimeoutError):
+                    await slow.wait(timeout=0.3)
+                with self.assertRaises(asyncio.TimeoutError):
+                    await asyncio.wait_for(slow.text(), 0.3)
+                self.assertEqual([one.id for one in await client.agents.list_active()], [slow.id])
+                await slow.stop()
+                self.assertEqual((await slow.wait(timeout=30)).status, "stopped")
+
+        with tempfile.TemporaryDirectory() as folder:
+            asyncio.run(job(folder))
 
     def test_over_tls(self):
         with tempfile.TemporaryDirectory() as folder:
@@ -215,7 +244,8 @@ class ClientTest(unittest.TestCase):
             connections.add(asyncio.current_task())
             inside_reader, inside_writer = await asyncio.open_connection("127.0.0.1", self.server.port)
             ways = [asyncio.create_task(pass_on(*way)) for way in ((reader, inside_writer), (inside_reader, writer))]
-            await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
@@ -234,7 +264,10 @@ class ClientTest(unittest.TestCase):
                         await stranger.agents.list()
                     self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
                 self.assertGreater(len(connections), 0)
-                await asyncio.wait(connections, timeout=10)
+                # One whose other side refused our certificate may not have heard of it.
+                for task in connections:
+                    task.cancel()
+                await asyncio.gather(*connections)
 
         asyncio.run(both())
 
@@ -405,7 +438,7 @@ class AwayTest(unittest.TestCase):
                 list(pieces)
 
     def test_patience_ends(self):
-        with Runyard(self.server.url, self.server.caller(), timeout=1, reconnect_for=1) as client:
+        with Runyard(self.server.url, self.server.caller(), timeout=5, reconnect_for=1) as client:
             run = client.agents.run(prompt="sleep: 100")
             self.assertEqual(next(iter(run)).sequence, 1)
             events = run.events(after_sequence=1)
