@@ -17,11 +17,15 @@ UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
 
-class Refused(Exception):
-    """What a door says when a call is refused; what it cannot see is None."""
+# What a door cannot see; None is that there is nothing.
+HIDDEN = object()
 
-    def __init__(self, code=None, reason=None, http=None, message=None, facts=None, fields=None):
-        super().__init__(f"{code or http} {reason}: {message}")
+
+class Refused(Exception):
+    """What a door says when a call is refused."""
+
+    def __init__(self, *, code=HIDDEN, reason, http=HIDDEN, message, facts, fields=HIDDEN):
+        super().__init__(f"{reason}: {message}")
         self.seen = {
             "code": code, "reason": reason, "http": http, "message": message, "facts": facts, "fields": fields,
         }
@@ -64,7 +68,7 @@ class Player:
             if "error" not in step:
                 raise
             for key, wanted in step["error"].items():
-                if refused.seen[key] is not None:
+                if refused.seen[key] is not HIDDEN:
                     self.match(wanted, refused.seen[key], key)
             return
         assert "error" not in step, "it was not refused"
@@ -127,7 +131,7 @@ class Player:
 
     def match(self, wanted, seen, where):
         if isinstance(wanted, dict) and "$has" in wanted:
-            for position, item in enumerate(wanted["$has"]):
+            for item in wanted["$has"]:
                 assert any(self.matches(item, one) for one in seen), f"{where}: nothing like {item} in {seen}"
         elif isinstance(wanted, dict):
             assert isinstance(seen, dict), f"{where}: {seen!r} is no object"

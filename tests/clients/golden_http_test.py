@@ -113,6 +113,8 @@ class GoldenHttpTest(unittest.TestCase):
             [{**create, "request": {}, "answer": {}}],
             [{**create, "request": {}, "error": {"reason": "AGENT_NOT_FOUND"}}],
             [{**create, "request": {}, "error": {"http": 404}}],
+            [{**create, "request": {}, "error": {"facts": {"limit": 3}}}],
+            [{**create, "request": {}, "error": {"message": "Agent name is missing"}}],
             [start, {**stream, "events": {"text": "Hello!"}}],
             [start, {**stream, "events": {"status": "$enum:FAILED"}}],
             [start, {**stream, "events": {"kinds": ["status"]}}],

@@ -30,5 +30,5 @@ diff <(grep -n '# wrong' tests/clients/python/typed_wrong.py | cut -d: -f1) \
     <(grep -o '^[^:]*:[0-9]*: error' "$RUNYARD_CLIENTS/typed_wrong.log" | cut -d: -f2 | sort -nu)
 # Jupyter keeps its files where the tests are, not in the home folder.
 export JUPYTER_CONFIG_DIR=$RUNYARD_CLIENTS/jupyter JUPYTER_DATA_DIR=$RUNYARD_CLIENTS/jupyter IPYTHONDIR=$RUNYARD_CLIENTS/jupyter
-PYTHONPATH=tests/clients PYTHONDONTWRITEBYTECODE=1 "$installed/bin/python" -m unittest discover \
+GRPC_VERBOSITY=ERROR PYTHONPATH=tests/clients PYTHONDONTWRITEBYTECODE=1 "$installed/bin/python" -m unittest discover \
     --start-directory tests/clients/python --pattern '*_test.py' --verbose

@@ -77,7 +77,9 @@ class Door:
         except runyard.RunyardError as error:
             facts = {"message": error.message, "error_code": error.error_code, **in_json(error.facts)}
             fields = [violation.field for violation in error.field_violations]
-            raise Refused(error.grpc_code, error.error_code, None, error.message, facts, fields) from error
+            raise Refused(
+                code=error.grpc_code, reason=error.error_code, message=error.message, facts=facts, fields=fields
+            ) from error
 
     def call(self, method, request):
         if method.startswith("FileService."):

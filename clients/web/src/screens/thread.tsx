@@ -35,6 +35,18 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
     if (whole.state.peek().value?.thread.threadId !== threadId) whole.clear();
     chosen.value = null;
     void loadThread(threadId);
+    // What ended while nothing could be asked is asked for now.
+    const look = () => void loadThread(threadId);
+    addEventListener("online", look);
+    let wasAway = false;
+    const stop = isAway.subscribe((away) => {
+      if (wasAway && !away) look();
+      wasAway = away;
+    });
+    return () => {
+      removeEventListener("online", look);
+      stop();
+    };
   }, [threadId]);
   const { value, refused: notLoaded } = whole.state.value;
   const shown = value?.thread.threadId === threadId ? value : null;
