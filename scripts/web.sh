@@ -21,6 +21,7 @@ export RUNYARD_BIN
 
 # The program serves the console from this folder, whatever was inside when it was built.
 scripts/console.sh
+(cd clients/web && npm test --silent)
 cd tests/web
 wanted=$(sha256sum package-lock.json | cut -c1-16)
 if [ "$(cat node_modules/.ready 2>/dev/null)" != "$wanted" ]; then

@@ -3,12 +3,14 @@
 pub mod ensure;
 pub mod scope;
 pub mod table;
+pub mod turns;
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use uuid::Uuid;
 
 pub use ensure::Accounts;
 pub use scope::{Owned, Scope, of};
+pub use turns::Turns;
 
 /// Who asks: an account, and what it may do besides using its own things.
 #[derive(Clone, Debug, PartialEq, Eq)]

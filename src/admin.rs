@@ -12,6 +12,7 @@ use crate::{
     accounts::{
         Caller, Scope, ensure, of,
         table::{Column, Entity, Model},
+        turns,
     },
     app::App,
     db::Tx,
@@ -58,7 +59,7 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
         Error::invalid_field("tier_name", message)
     })?;
     let before = find(app.db.read(), account_id).await?;
-    let tx = app.db.begin("admin.set_tier").await?;
+    let tx = turns::begin(app, account_id, "admin.set_tier").await?;
     ensure::lock(&tx, account_id).await?;
     Entity::update_many()
         .col_expr(Column::Tier, Expr::value(tier.name.as_str()))
@@ -83,7 +84,7 @@ pub struct Grant {
 /// Gives an account credits, once for each request key.
 ///
 /// # Errors
-/// `ACCOUNT_NOT_FOUND`, INVALID_REQUEST.
+/// `ACCOUNT_NOT_FOUND`, INVALID_REQUEST, `REQUEST_KEY_REUSED` when the key was used for another number of credits.
 pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> Result<Known> {
     let Grant {
         credits,
@@ -108,12 +109,17 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> 
     } else {
         format!("asked {request_key}")
     };
-    let tx = app.db.begin("admin.grant").await?;
+    let tx = turns::begin(app, account_id, "admin.grant").await?;
     ensure::lock(&tx, account_id).await?;
     wallet::lock(app, &tx, account_id).await?;
     if wallet::grant(app, &tx, account_id, credits.saturating_mul(MICRO), &key).await? == 0 {
         // The key was used before: the answer is the account as it is, and nothing happened that could be recorded.
+        let earlier = wallet::granted(&tx, account_id, &key).await?;
         drop(tx);
+        if earlier != Some(credits.saturating_mul(MICRO)) {
+            let message = "This request key was used for another grant";
+            return Err(Error::new(Code::RequestKeyReused, message));
+        }
         return load(app, account_id).await;
     }
     let detail = format!("{credits} credits: {reason}");

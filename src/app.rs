@@ -5,7 +5,7 @@ use std::{ops::Deref, sync::Arc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, Turns},
     clock::Clock,
     config::{Config, ModelTable, TierTable},
     db::Db,
@@ -36,6 +36,8 @@ pub struct Handles {
     pub models: ModelTable,
     /// The memory of known subjects.
     pub accounts: Accounts,
+    /// Whose turn it is to change an account.
+    pub turns: Turns,
     /// The newest events of live runs.
     pub hub: Hub,
     /// The one writer of running runs.
@@ -74,6 +76,7 @@ impl App {
             tiers: config.tier_table(),
             models: config.model_table(),
             accounts: Accounts::default(),
+            turns: Turns::default(),
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
             llm: Models::new(&config, None)?,
             wake: Wake::default(),

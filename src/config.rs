@@ -5,15 +5,21 @@
 
 pub mod environment;
 pub mod models;
+mod place;
 pub mod tiers;
 
 use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use secrecy::SecretString;
 use serde::Deserialize;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
 use crate::error::{Error, Result};
 pub use models::{Model, ModelTable, Provider, ProviderKind};
+use place::{File, Mistake};
 pub use tiers::{Tier, TierTable};
 
 const DEFAULTS: &str = include_str!("config/defaults.toml");
@@ -163,17 +169,17 @@ impl Config {
     /// # Errors
     /// INVALID_REQUEST with the file's name, the line and what is wrong there.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
-        let defaults: toml::Table =
-            toml::from_str(DEFAULTS).map_err(|error| Error::internal("the built-in configuration is broken", error))?;
-        let over: toml::Table = toml::from_str(text).map_err(|error| Error::invalid(format!("{name}: {error}")))?;
-        let mut merged = defaults;
-        lay_over(&mut merged, over);
-        let config: Self = toml::Value::Table(merged)
-            .try_into()
-            .map_err(|error: toml::de::Error| Error::invalid(format!("{name}: {}", error.message())))?;
-        config
-            .check()
-            .map_err(|error| Error::invalid(format!("{name}: {}", error.message())))?;
+        let file = File::parse(name, text)?;
+        Self::read(&file, file.table().clone())
+    }
+
+    /// Lays what the file and the environment say over the defaults; mistakes are told in terms of the file.
+    fn read(file: &File<'_>, over: DeTable<'_>) -> Result<Self> {
+        let broken = |error| Error::internal("the built-in configuration is broken", error);
+        let mut merged = DeTable::parse(DEFAULTS).map_err(broken)?;
+        lay_over(merged.get_mut(), over);
+        let config = Self::deserialize(toml::de::Deserializer::from(merged)).map_err(|error| file.misread(&error))?;
+        config.check().map_err(|mistake| file.mistaken(&mistake))?;
         Ok(config)
     }
 
@@ -192,16 +198,20 @@ impl Config {
         Duration::from_secs(self.worker.run_timeout_seconds)
     }
 
-    fn check(&self) -> Result<()> {
+    fn check(&self) -> std::result::Result<(), Mistake<'_>> {
         models::check(&self.models, &self.providers)?;
         tiers::check(&self.tiers, &self.models)
     }
 }
 
-fn lay_over(under: &mut toml::Table, over: toml::Table) {
+fn lay_over<'t>(under: &mut DeTable<'t>, over: DeTable<'t>) {
     for (key, value) in over {
-        match (under.get_mut(&key), value) {
-            (Some(toml::Value::Table(below)), toml::Value::Table(above)) => lay_over(below, above),
+        match (under.get_mut(&**key.get_ref()).map(Spanned::get_mut), value) {
+            (Some(DeValue::Table(below)), value) if value.get_ref().is_table() => {
+                if let DeValue::Table(above) = value.into_inner() {
+                    lay_over(below, above);
+                }
+            }
             (_, value) => {
                 under.insert(key, value);
             }

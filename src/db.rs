@@ -138,7 +138,8 @@ impl Db {
             Writer::Lane(lane) => Work::Unit(lane.unit().await?),
             Writer::Pool(pool) => Work::Transaction(pool.begin().await.map_err(Error::from)?),
         };
-        Ok(Tx { name, work })
+        let kept = None;
+        Ok(Tx { name, work, kept })
     }
 
     /// Whether the database answers.
@@ -163,6 +164,8 @@ pub async fn migrate(config: &Config) -> Result<()> {
 pub struct Tx {
     name: &'static str,
     work: Work,
+    // Behind the work, so that it is let go when the work is over.
+    kept: Option<Box<dyn Send + Sync>>,
 }
 
 enum Work {
@@ -171,6 +174,13 @@ enum Work {
 }
 
 impl Tx {
+    /// Keeps something until the unit is over.
+    #[must_use]
+    pub fn keeping(mut self, kept: impl Send + Sync + 'static) -> Self {
+        self.kept = Some(Box::new(kept));
+        self
+    }
+
     /// Makes the unit durable; returns after the commit that holds it.
     ///
     /// # Errors

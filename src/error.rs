@@ -124,7 +124,7 @@ codes! {
     AgentLimitExceeded = "AGENT_LIMIT_EXCEEDED" => OverPlan,
     /// The plan does not include the model.
     ModelAccessDenied = "MODEL_ACCESS_DENIED" => NotInPlan,
-    /// Too many requests; Retry-After says when to come back.
+    /// Too many requests, or too many uploads that wait; Retry-After says when to come back.
     Throttled = "THROTTLED" => Throttled,
     /// The body, the file or the message is larger than allowed.
     TooLarge = "TOO_LARGE" => TooLarge,

@@ -5,6 +5,7 @@
 //! balance. A running run sets aside what its next call can cost at most (`runs/reserve.rs`); the charge is written in the
 //! same transaction as the usage event (`runs/journal/write.rs`), once for each step of a run.
 
+pub mod aside;
 pub mod charge;
 pub mod list;
 pub mod price;

@@ -14,7 +14,6 @@ mod execute;
 mod hierarchy;
 mod host;
 mod meter;
-pub mod name;
 mod output;
 mod processes;
 mod seccomp;

@@ -25,14 +25,17 @@ use crate::{
 const EVERY: Duration = Duration::from_mins(10);
 /// How soon it looks again when something failed: a database that was away for a moment should not cost ten minutes.
 const AGAIN: Duration = Duration::from_secs(2);
+/// How long a staged file without a row may be somebody's who is still sending it.
+const ON_ITS_WAY: Duration = Duration::from_hours(1);
 /// Uploads that are removed at once.
 const AT_ONCE: u64 = 500;
 
 /// Sweeps now and then, until `stopping`.
 pub async fn sweep(app: App, stopping: CancellationToken) {
+    let began = SystemTime::now();
     let mut failures = 0;
     loop {
-        let pause = match sweep_once(&app).await {
+        let pause = match sweep_once(&app, began).await {
             Ok(()) => {
                 failures = 0;
                 EVERY
@@ -50,14 +53,14 @@ pub async fn sweep(app: App, stopping: CancellationToken) {
     }
 }
 
-/// Sweeps everything once: what fails does not keep the rest from being swept.
+/// Sweeps everything once: what fails does not keep the rest from being swept. `began` is when this process did.
 ///
 /// # Errors
 /// The first one: those of the database, and of the file system for a workspace that cannot be removed.
-pub async fn sweep_once(app: &App) -> Result<()> {
+pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let agents = agents::delete::purge(app, AT_ONCE).await.map(drop);
     let workspaces = workspaces(app).await;
-    let uploads = old_uploads(app).await;
+    let uploads = old_uploads(app, began).await;
     agents.and(workspaces).and(uploads)
 }
 
@@ -84,7 +87,7 @@ async fn workspaces(app: &App) -> Result<()> {
 }
 
 // Uploads that are older than they may be, and staged files that have no row.
-async fn old_uploads(app: &App) -> Result<()> {
+async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     let old = app.clock.now() - uploads::KEPT;
     let scope = Scope::system("uploads that nothing took");
     let forgotten: Vec<Uuid> = of::<Entity>(scope)
@@ -100,16 +103,17 @@ async fn old_uploads(app: &App) -> Result<()> {
         uploads::receive::discard(app, scope, &forgotten).await?;
         info!(uploads = forgotten.len(), "removed uploads that nothing took");
     }
-    // A crash between a file and its row leaves the file.
+    // A crash in the middle of a file leaves it without a row. Where nobody else uses the folder, what is older than this
+    // process is such a file.
     let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
         return Ok(());
     };
     while let Ok(Some(file)) = files.next_entry().await {
         let modified = file.metadata().await.and_then(|facts| facts.modified());
-        let age = modified
-            .ok()
-            .and_then(|modified| SystemTime::now().duration_since(modified).ok());
-        let is_old = age.is_some_and(|age| age > uploads::KEPT);
+        let is_left = modified.is_ok_and(|modified| {
+            let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+            age > ON_ITS_WAY || app.db.is_private() && modified < began
+        });
         let Some(upload_id) = file.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok()) else {
             continue;
         };
@@ -118,7 +122,7 @@ async fn old_uploads(app: &App) -> Result<()> {
             .one(app.db.read())
             .await?
             .is_some();
-        if is_old && !known {
+        if is_left && !known {
             drop(fs::remove_file(file.path()).await);
         }
     }

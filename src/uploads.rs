@@ -8,6 +8,7 @@ pub mod place;
 pub mod receive;
 pub mod table;
 pub mod take;
+mod waiting;
 pub mod write;
 
 use std::path::PathBuf;

@@ -5,6 +5,8 @@
 mod m0001_first;
 mod m0002_money;
 mod m0003_deleted_agents;
+mod m0004_search;
+mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::MigrationTrait;
@@ -19,6 +21,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0001_first::Migration),
             Box::new(m0002_money::Migration),
             Box::new(m0003_deleted_agents::Migration),
+            Box::new(m0004_search::Migration),
         ]
     }
 }

@@ -13,6 +13,8 @@ use sea_orm_migration::{
     sea_orm::DbBackend,
 };
 
+use crate::parts::{id, index, table};
+
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -28,18 +30,6 @@ impl MigrationTrait for Migration {
     }
 }
 
-fn id() -> ColumnDef {
-    let mut column = ColumnDef::new("id");
-    column.uuid().not_null().primary_key();
-    column
-}
-
-fn table(name: &'static str) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(name);
-    table
-}
-
 fn child(
     name: &'static str,
     column: &'static str,
@@ -52,15 +42,6 @@ fn child(
         .to(parent, "id")
         .on_delete(gone);
     key
-}
-
-fn index(name: &'static str, on: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(name).table(on);
-    for column in columns {
-        index.col(*column);
-    }
-    index
 }
 
 async fn accounts(manager: &SchemaManager<'_>) -> Result<(), DbErr> {

@@ -11,6 +11,8 @@ use sea_orm_migration::{
     },
 };
 
+use crate::parts::{id, index, table};
+
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
@@ -28,27 +30,6 @@ impl MigrationTrait for Migration {
             .alter_table(Table::alter().table("runs").add_column(held).take())
             .await
     }
-}
-
-fn id() -> ColumnDef {
-    let mut column = ColumnDef::new("id");
-    column.uuid().not_null().primary_key();
-    column
-}
-
-fn table(name: &'static str) -> TableCreateStatement {
-    let mut table = Table::create();
-    table.table(name);
-    table
-}
-
-fn index(name: &'static str, on: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
-    let mut index = Index::create();
-    index.name(name).table(on);
-    for column in columns {
-        index.col(*column);
-    }
-    index
 }
 
 fn belongs(name: &'static str, parent: &'static str, key: &'static str) -> ForeignKeyCreateStatement {

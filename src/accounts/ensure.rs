@@ -5,8 +5,9 @@
 
 use moka::future::Cache;
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::OnConflict,
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{LockType, OnConflict},
 };
 use uuid::Uuid;
 
@@ -81,14 +82,15 @@ async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
 }
 
 /// Loads an account and locks its row, so that two writers cannot both see the last free slot. On SQLite the writer lane
-/// is the lock.
+/// is the lock. Rows that belong to the account may be written meanwhile: their foreign keys need the account to stay, and
+/// whoever holds one of them would wait for this lock while we wait for that row.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn lock(tx: &Tx, account_id: Uuid) -> Result<table::Model> {
     let mut query = of::<table::Entity>(Scope::account(account_id));
     if tx.get_database_backend() == sea_orm::DbBackend::Postgres {
-        query = query.lock_exclusive();
+        query = query.lock(LockType::NoKeyUpdate);
     }
     query
         .one(tx)

@@ -4,14 +4,14 @@ use sea_orm::{EntityTrait, IntoActiveModel, PaginatorTrait};
 
 use super::{
     Agent, default,
-    list::live,
+    list::{folded, live},
     mcp::{self, Server},
     rules::{self, json},
     table::{agent, version},
     tools::{self, Settings},
 };
 use crate::{
-    accounts::{Caller, ensure},
+    accounts::{Caller, ensure, turns},
     app::App,
     error::Result,
     id,
@@ -63,7 +63,7 @@ pub struct NewAgent {
 pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> {
     let settings = check(app, &new)?;
     let now = app.clock.now();
-    let tx = app.db.begin("agents.create").await?;
+    let tx = turns::begin(app, caller.account_id, "agents.create").await?;
     // The account is locked first, so that two creates cannot both see the last free place.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let plan = Plan {
@@ -77,6 +77,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
     }
     let (agent_id, version_id) = (id::new(), id::new());
     let row = agent::Model {
+        search_text: folded(&new.name, new.description.as_deref()),
         id: agent_id,
         account_id: caller.account_id,
         name: new.name,

@@ -11,8 +11,11 @@ use super::rules;
 use crate::{
     accounts::{Caller, of, table},
     app::App,
-    error::Result,
-    llm::{ChatMessage, Llm, ModelEvent, ModelRequest},
+    engine::compact::{estimate_all, estimate_bytes},
+    error::{Code, Error, Result},
+    ledger::{Price, aside, wallet},
+    limits::INSUFFICIENT_CREDITS,
+    llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
 };
 
 /// How long the model may take.
@@ -185,10 +188,11 @@ pub struct Icon {
     pub background: String,
 }
 
-/// Suggests an icon for an agent of this name.
+/// Suggests an icon for an agent of this name. The call of the model is paid for as every other one.
 ///
 /// # Errors
-/// INVALID_REQUEST for a name that no agent can have; never for what the model does.
+/// INVALID_REQUEST for a name that no agent can have; INSUFFICIENT_CREDITS, when too little is left for the call; never for
+/// what the model does.
 pub async fn generate(app: &App, caller: &Caller, name: &str) -> Result<Icon> {
     rules::name(name)?;
     let account = of::<table::Entity>(caller.scope()).one(app.db.read()).await?;
@@ -197,9 +201,37 @@ pub async fn generate(app: &App, caller: &Caller, name: &str) -> Result<Icon> {
     if app.llm.is_demo(model) || !app.llm.serves(model) {
         return Ok(by_hash(name));
     }
-    let asked = timeout(PATIENCE, ask(&app.llm, model, name)).await;
-    let suggested = asked.ok().flatten().and_then(|answer| understood(&answer));
+    let request = request(model, name);
+    let prompt = prompt_tokens(&request);
+    let price = app.models.find(model).and_then(|model| Price::find(app, model));
+    if let Some(price) = price
+        && wallet::load(app, caller.account_id).await? < price.cost(prompt, MAX_TOKENS.into())
+    {
+        return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
+    }
+    let mut answer = Answer::default();
+    let ended = timeout(PATIENCE, ask(&app.llm, request, &mut answer)).await;
+    if let Some(price) = price
+        && answer.began
+    {
+        let usage = answer.usage.unwrap_or_else(|| TokenUsage {
+            input: prompt,
+            output: estimate_bytes(answer.text.len()),
+            cached_input: 0,
+        });
+        let used = (usage, answer.usage.is_none());
+        aside::charge(app, caller.account_id, (model, price), used).await?;
+    }
+    let suggested = ended.unwrap_or(false).then(|| understood(&answer.text)).flatten();
     Ok(suggested.unwrap_or_else(|| by_hash(name)))
+}
+
+/// What has come of the model's answer.
+#[derive(Default)]
+struct Answer {
+    began: bool,
+    text: String,
+    usage: Option<TokenUsage>,
 }
 
 /// Whether a text is a colour like `#6366F1`.
@@ -207,14 +239,14 @@ pub(super) fn is_colour(text: &str) -> bool {
     text.len() == 7 && text.starts_with('#') && text.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
 }
 
-async fn ask(llm: &impl Llm, model: &str, name: &str) -> Option<String> {
+fn request(model: &str, name: &str) -> ModelRequest {
     let system = format!(
         "You choose an icon for a software agent by its name. Answer with one JSON object and nothing else: \
          {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. The \
          background is light, the colour readable on it. The names: {}.",
         LIBRARY.join(", ")
     );
-    let request = ModelRequest {
+    ModelRequest {
         model: model.to_owned(),
         system,
         messages: vec![ChatMessage::User {
@@ -222,24 +254,37 @@ async fn ask(llm: &impl Llm, model: &str, name: &str) -> Option<String> {
         }],
         tools: Vec::new(),
         max_output_tokens: MAX_TOKENS,
-    };
+    }
+}
+
+fn prompt_tokens(request: &ModelRequest) -> u64 {
+    estimate_bytes(request.system.len()) + estimate_all(&request.messages)
+}
+
+/// Gathers the answer; whether it came to its end.
+async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut Answer) -> bool {
     let mut stream = llm.stream(request).await;
-    let mut answer = String::new();
     while let Some(event) = stream.next().await {
         match event {
-            Ok(ModelEvent::Text(text)) => answer.push_str(&text),
-            Ok(ModelEvent::End(_)) => break,
-            Ok(_) => {}
+            Ok(ModelEvent::Retried { .. }) => continue,
+            Ok(ModelEvent::Text(text)) => answer.text.push_str(&text),
+            Ok(ModelEvent::Usage(usage)) => answer.usage = Some(usage),
+            Ok(ModelEvent::End(_)) => {
+                answer.began = true;
+                return true;
+            }
+            Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_)) => {}
             Err(fault) => {
                 tracing::warn!(error = %fault, "no icon from the model");
-                return None;
+                return false;
             }
         }
-        if answer.len() > MAX_ANSWER {
-            return None;
+        answer.began = true;
+        if answer.text.len() > MAX_ANSWER {
+            return false;
         }
     }
-    Some(answer)
+    true
 }
 
 // Models like to say more than they are asked for: what counts is the object in it.

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Select,
-    sea_query::{Expr, ExprTrait, Func, SimpleExpr},
+    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Select,
+    sea_query::{Expr, LikeExpr, SimpleExpr},
 };
 use uuid::Uuid;
 
@@ -56,6 +56,12 @@ pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
 
+/// Name and description as a search looks at them. The letter case is folded here, because a database knows that of ASCII
+/// alone, or that of its locale.
+pub(super) fn folded(name: &str, description: Option<&str>) -> String {
+    format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
+}
+
 /// Lists agents with their current versions.
 ///
 /// # Errors
@@ -69,15 +75,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
             .replace('\\', "\\\\")
             .replace('%', "\\%")
             .replace('_', "\\_");
-        let contains = |column: agent::Column| {
-            Expr::expr(Func::lower(Expr::col(column)))
-                .like(sea_orm::sea_query::LikeExpr::new(format!("%{escaped}%")).escape('\\'))
-        };
-        query = query.filter(
-            Condition::any()
-                .add(contains(agent::Column::Name))
-                .add(contains(agent::Column::Description)),
-        );
+        let contains = LikeExpr::new(format!("%{escaped}%")).escape('\\');
+        query = query.filter(agent::Column::SearchText.like(contains));
     }
     if let Some(is_default) = listing.is_default {
         query = query.filter(agent::Column::IsDefault.eq(is_default));

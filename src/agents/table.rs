@@ -30,6 +30,8 @@ pub mod agent {
         pub is_default: bool,
         /// Whether the owner calls it public.
         pub is_public: bool,
+        /// Name and description as a search looks at them; see `list::folded`.
+        pub search_text: String,
         /// Free labels: a JSON list of strings.
         pub tags: Json,
         /// The current version.

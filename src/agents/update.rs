@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     Agent, create, default,
-    list::load,
+    list::{folded, load},
     mcp::{self, Server},
     rules::{self, json},
     table::agent,
@@ -14,7 +14,7 @@ use super::{
     version::{self, Content},
 };
 use crate::{
-    accounts::{Caller, ensure},
+    accounts::{Caller, ensure, turns},
     app::App,
     config::Tier,
     error::{Code, Error, Result},
@@ -100,7 +100,7 @@ pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentCha
     let now = app.clock.now();
     // An agent that is not the caller's is refused before anything is locked.
     load(app.db.read(), caller.scope(), agent_id).await?;
-    let tx = app.db.begin("agents.update").await?;
+    let tx = turns::begin(app, caller.account_id, "agents.update").await?;
     // Under the account's lock numbers have no gaps, and there is one default.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
@@ -135,6 +135,7 @@ pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentCha
 /// Writes a changed agent.
 pub(super) async fn write(tx: &crate::db::Tx, row: &mut agent::Model, now: DateTime<Utc>) -> Result<()> {
     row.updated_at = now;
+    row.search_text = folded(&row.name, row.description.as_deref());
     agent::Entity::update(row.clone().into_active_model().reset_all())
         .exec(tx)
         .await?;

@@ -5,9 +5,12 @@
 
 use std::{fs, io::ErrorKind, path::Path};
 
-use toml::{Table, Value};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
 
-use super::{Config, models::DEFAULT_PROVIDER};
+use super::{Config, models::DEFAULT_PROVIDER, place::File};
 use crate::error::{Error, Result};
 
 /// Looks a variable up.
@@ -60,7 +63,8 @@ impl Config {
             None => String::new(),
         };
         let name = file.map_or_else(|| "the environment".into(), |path| path.display().to_string());
-        let mut table: Table = toml::from_str(&text).map_err(|error| Error::invalid(format!("{name}: {error}")))?;
+        let file = File::parse(&name, &text)?;
+        let mut table = file.table().clone();
         for (variable, section, key) in KEYS {
             if let Some(value) = lookup(variable) {
                 check(variable, &value)?;
@@ -68,7 +72,7 @@ impl Config {
             }
         }
         lay_provider(&mut table, lookup)?;
-        Self::parse(&name, &table.to_string())
+        Self::read(&file, table)
     }
 }
 
@@ -104,7 +108,7 @@ fn check(variable: &str, value: &str) -> Result<()> {
     }
 }
 
-fn lay_provider(table: &mut Table, lookup: Lookup<'_>) -> Result<()> {
+fn lay_provider(table: &mut DeTable<'_>, lookup: Lookup<'_>) -> Result<()> {
     let given: Vec<_> = PROVIDER_KEYS
         .iter()
         .filter_map(|(name, key)| Some((*key, lookup(name)?)))
@@ -115,7 +119,7 @@ fn lay_provider(table: &mut Table, lookup: Lookup<'_>) -> Result<()> {
     let path = ["providers", DEFAULT_PROVIDER];
     let configured = table
         .get("providers")
-        .and_then(|providers| providers.get(DEFAULT_PROVIDER))
+        .and_then(|providers| providers.get_ref().get(DEFAULT_PROVIDER))
         .is_some();
     if !configured {
         if given.iter().all(|(key, _)| *key == "model") {
@@ -131,14 +135,21 @@ fn lay_provider(table: &mut Table, lookup: Lookup<'_>) -> Result<()> {
     Ok(())
 }
 
-fn set(table: &mut Table, path: &[&str], key: &str, value: String) {
+fn set(table: &mut DeTable<'_>, path: &[&str], key: &str, value: String) {
+    // What a variable says stands nowhere in the file.
+    let nowhere = |value| Spanned::new(0..0, value);
     let Some((first, rest)) = path.split_first() else {
-        table.insert(key.to_owned(), Value::String(value));
+        table.insert(
+            Spanned::new(0..0, key.to_owned().into()),
+            nowhere(DeValue::String(value.into())),
+        );
         return;
     };
-    let entry = table.entry(*first).or_insert_with(|| Value::Table(Table::new()));
+    let entry = table
+        .entry(Spanned::new(0..0, (*first).to_owned().into()))
+        .or_insert_with(|| nowhere(DeValue::Table(DeTable::new())));
     // A file that has something else here is refused by the parser, in its own words.
-    if let Value::Table(inner) = entry {
+    if let DeValue::Table(inner) = entry.get_mut() {
         set(inner, rest, key, value);
     }
 }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use secrecy::SecretString;
 use serde::Deserialize;
 
+use super::place::Mistake;
 use crate::error::{Code, Error, Result};
 
 /// The name of the provider that serves every model which names none.
@@ -101,36 +102,47 @@ impl ModelTable {
     }
 }
 
-/// Refuses names that occur twice, providers that do not exist and prices that are no prices.
-pub(super) fn check(models: &[Model], providers: &BTreeMap<String, Provider>) -> Result<()> {
+/// Refuses names that are empty or occur twice, providers that do not exist, prices that are no prices and addresses that are
+/// no addresses.
+pub(super) fn check<'c>(
+    models: &'c [Model],
+    providers: &'c BTreeMap<String, Provider>,
+) -> std::result::Result<(), Mistake<'c>> {
+    for (name, provider) in providers {
+        let base_url = provider.base_url.as_deref().unwrap_or("https://");
+        if !base_url.starts_with("http://") && !base_url.starts_with("https://") {
+            let what = "must begin with http:// or https://";
+            return Err(Mistake::at(["providers", name, "base_url"], what));
+        }
+    }
     let mut seen = BTreeSet::new();
-    for model in models {
-        for name in std::iter::once(&model.name).chain(&model.aliases) {
+    for (index, model) in models.iter().enumerate() {
+        let wrong = |key, what: String| Err(Mistake::entry("models", (index, key), what));
+        let aliases = model.aliases.iter().map(|alias| ("aliases", alias));
+        for (key, name) in std::iter::once(("name", &model.name)).chain(aliases) {
+            if name.is_empty() {
+                return wrong(key, "a name must not be empty".to_owned());
+            }
             if !seen.insert(name) {
-                return Err(Error::invalid(format!("models: the name {name} occurs twice")));
+                return wrong(key, format!("the name {name} occurs twice"));
             }
         }
         let known = [DEFAULT_PROVIDER, DEMO_PROVIDER].contains(&model.provider.as_str());
         if !known && !providers.contains_key(&model.provider) {
-            return Err(Error::invalid(format!(
-                "models: {} names the provider {}, which is not configured",
-                model.name, model.provider
-            )));
+            let (name, provider) = (&model.name, &model.provider);
+            return wrong(
+                "provider",
+                format!("{name} names the provider {provider}, which is not configured"),
+            );
         }
-        if ![model.input_price, model.output_price]
-            .iter()
-            .all(|price| price.is_finite() && *price >= 0.0)
-        {
-            return Err(Error::invalid(format!(
-                "models: {} has a price that is negative or not a number",
-                model.name
-            )));
+        for (key, price) in [("input_price", model.input_price), ("output_price", model.output_price)] {
+            if !price.is_finite() || price < 0.0 {
+                return wrong(key, format!("the price of {} is negative or not a number", model.name));
+            }
         }
         if model.context_window <= u64::from(model.max_output_tokens) {
-            return Err(Error::invalid(format!(
-                "models: {} has no room for a prompt: context_window must exceed max_output_tokens",
-                model.name
-            )));
+            let what = "leaves no room for a prompt: it must exceed max_output_tokens";
+            return wrong("context_window", format!("{} {what}", model.name));
         }
     }
     Ok(())

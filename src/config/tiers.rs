@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Model;
-use crate::error::{Error, Result};
+use super::{Model, place::Mistake};
 
 /// What a plan allows. A limit that is absent does not exist.
 #[derive(Clone, Debug, Deserialize)]
@@ -74,26 +73,44 @@ impl TierTable {
     }
 }
 
-/// Refuses an empty table, names that occur twice and models that do not exist.
-pub(super) fn check(tiers: &[Tier], models: &[Model]) -> Result<()> {
+/// Refuses an empty table, names that are empty or occur twice, limits below zero and models that do not exist.
+pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mistake<'c>> {
     if tiers.is_empty() {
-        return Err(Error::invalid("tiers: at least one tier is needed"));
+        return Err(Mistake::at(["tiers"], "at least one tier is needed"));
     }
-    for (position, tier) in tiers.iter().enumerate() {
-        if tiers[..position].iter().any(|other| other.name == tier.name) {
-            return Err(Error::invalid(format!("tiers: the name {} occurs twice", tier.name)));
+    for (index, tier) in tiers.iter().enumerate() {
+        let wrong = |key, what: String| Err(Mistake::entry("tiers", (index, key), what));
+        if tier.name.is_empty() {
+            return wrong("name", "a name must not be empty".to_owned());
         }
-        let named = tier
+        if tiers[..index].iter().any(|other| other.name == tier.name) {
+            return wrong("name", format!("the name {} occurs twice", tier.name));
+        }
+        let limits = [
+            ("concurrent_runs", tier.concurrent_runs),
+            ("agents", tier.agents),
+            ("threads", tier.threads),
+            ("projects", tier.projects),
+        ];
+        if let Some((key, _)) = limits.iter().find(|(_, limit)| limit.is_some_and(|limit| limit < 0)) {
+            return wrong(
+                key,
+                format!("a limit of {} is below zero; leave it out for none", tier.name),
+            );
+        }
+        let offered = tier
             .models
             .iter()
             .filter(|name| *name != "*")
-            .chain([&tier.default_model]);
-        for name in named.chain(tier.downgrades.keys()).chain(tier.downgrades.values()) {
+            .map(|name| ("models", name));
+        let replaced = tier.downgrades.iter().flat_map(|(from, to)| [from, to]);
+        let named = offered
+            .chain([("default_model", &tier.default_model)])
+            .chain(replaced.map(|name| ("downgrades", name)));
+        for (key, name) in named {
             if !models.iter().any(|model| model.name == *name) {
-                return Err(Error::invalid(format!(
-                    "tiers: {} names the model {name}, which is not in the model table",
-                    tier.name
-                )));
+                let what = format!("{} names the model {name}, which is not in the model table", tier.name);
+                return wrong(key, what);
             }
         }
     }

@@ -17,7 +17,7 @@ use super::{
     },
 };
 use crate::{
-    accounts::{Scope, of, table as accounts},
+    accounts::{Scope, of, table as accounts, turns},
     app::App,
     db::Tx,
     error::{Error, Result},
@@ -72,7 +72,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
     if let Some(wallet) = wallet.filter(|wallet| wallet.granted_month >= month_of(app.clock.now())) {
         return Ok(wallet.microcredits);
     }
-    let tx = app.db.begin("ledger.load").await?;
+    let tx = turns::begin(app, account_id, "ledger.load").await?;
     // Whoever makes a balance has the account's row, as a start has.
     crate::accounts::ensure::lock(&tx, account_id).await?;
     let microcredits = lock(app, &tx, account_id).await?;
@@ -118,6 +118,18 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
         .exec(tx)
         .await?;
     Ok(microcredits)
+}
+
+/// What was granted under a key.
+///
+/// # Errors
+/// Those of the database.
+pub async fn granted(tx: &Tx, account_id: Uuid, key: &str) -> Result<Option<i64>> {
+    let found = of::<entry::Entity>(Scope::account(account_id))
+        .filter(entry::Column::GrantKey.eq(key))
+        .one(tx)
+        .await?;
+    Ok(found.map(|entry| entry.microcredits))
 }
 
 async fn find_locked(tx: &Tx, account_id: Uuid) -> Result<Option<balance::Model>> {

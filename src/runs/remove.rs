@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use super::table::{Column, Entity, is_unfinished};
 use crate::{
-    accounts::{Caller, Scope, ensure, of},
+    accounts::{Caller, Scope, ensure, of, turns},
     app::App,
     db::Tx,
     error::{Code, Error, Result},
@@ -25,7 +25,7 @@ use crate::{
 /// `THREAD_NOT_FOUND`; CONFLICT while a run is running.
 pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
     threads::load(app.db.read(), caller.scope(), thread_id).await?;
-    let tx = app.db.begin("threads.delete").await?;
+    let tx = turns::begin(app, caller.account_id, "threads.delete").await?;
     ensure::lock(&tx, caller.account_id).await?;
     threads::load(&tx, caller.scope(), thread_id).await?;
     refuse_busy(app, &tx, caller.scope(), Column::ThreadId, thread_id).await?;
@@ -46,7 +46,7 @@ pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
 /// `PROJECT_NOT_FOUND`; CONFLICT while a run is running.
 pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()> {
     projects::load(app.db.read(), caller.scope(), project_id).await?;
-    let tx = app.db.begin("projects.delete").await?;
+    let tx = turns::begin(app, caller.account_id, "projects.delete").await?;
     ensure::lock(&tx, caller.account_id).await?;
     projects::load(&tx, caller.scope(), project_id).await?;
     refuse_busy(app, &tx, caller.scope(), Column::ProjectId, project_id).await?;

@@ -24,7 +24,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, of},
+    accounts::{Caller, of, turns},
     agents::version::pin,
     app::App,
     db::Tx,
@@ -143,7 +143,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let key = decide::key(&new, &files);
     let taken = target::names_in_workspace(app, caller.scope(), &new, &files).await?;
 
-    let tx = app.db.begin("runs.start").await?;
+    let tx = turns::begin(app, caller.account_id, "runs.start").await?;
     // The account is locked first, so that two starts cannot both see the last free slot; the key is looked up before
     // the limits, so that a retry of an accepted start is answered, not refused.
     let account = asker::lock(&tx, caller, new.agent_id).await?;

@@ -9,7 +9,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, ensure},
+    accounts::{Caller, ensure, turns},
     app::App,
     error::Result,
 };
@@ -21,7 +21,7 @@ use crate::{
 pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
     // A run that is not the caller's is refused before anything is locked.
     load(app.db.read(), caller.scope(), run_id).await?;
-    let tx = app.db.begin("runs.stop").await?;
+    let tx = turns::begin(app, caller.account_id, "runs.stop").await?;
     ensure::lock(&tx, caller.account_id).await?;
     let run = load(&tx, caller.scope(), run_id).await?;
     if run.status != Status::Running {

@@ -12,42 +12,13 @@ use rustix::{
 
 use super::{
     beneath::{Root, look, metadata, refusal, relative, shown},
-    name::{clean_name, numbered},
     workspace::{FileKind, Workspace, is_temporary, split},
 };
 use crate::error::{Code, Error, Result};
 
-/// How many numbers are tried for the name of an upload.
-const MAX_SAME_NAMES: u32 = 10_000;
-
 impl Workspace {
-    /// A name at the top of the workspace that is free now, made of the name that was asked for by `clean_name`.
-    ///
-    /// # Errors
-    /// `INVALID_REQUEST` when too many files have that name.
-    pub fn free_name(&self, name: &str) -> Result<String> {
-        let root = self.root()?;
-        candidates(name)
-            .find(|name| look(root.folder(), name.as_bytes()).err() == Some(Errno::NOENT))
-            .ok_or_else(|| Error::invalid(format!("too many files are called {name:?}")))
-    }
-
-    /// Moves a finished upload to the top of the workspace under a free name made of `name`, which is returned.
-    ///
-    /// # Errors
-    /// `INVALID_REQUEST` when too many files have that name; INTERNAL when the file cannot be moved.
-    pub fn place(&self, host_file: &Path, name: &str) -> Result<String> {
-        let root = self.root()?;
-        for name in candidates(name) {
-            if self.move_in(&root, host_file, &name)? {
-                return Ok(name);
-            }
-        }
-        Err(Error::invalid(format!("too many files are called {name:?}")))
-    }
-
     /// Moves a finished upload to exactly this name, and succeeds when that has happened before: for crash recovery, with
-    /// the name taken from `free_name` and recorded first.
+    /// the name chosen and recorded first.
     ///
     /// # Errors
     /// CONFLICT when something else has the name; `FILE_NOT_FOUND` when there is neither the upload nor the file.
@@ -128,10 +99,4 @@ fn open_upload(host_file: &Path) -> rustix::io::Result<OwnedFd> {
 
 fn failed(errno: Errno) -> Error {
     Error::internal("the upload cannot be moved into the workspace", errno)
-}
-
-fn candidates(name: &str) -> impl Iterator<Item = String> {
-    let name = clean_name(name);
-    let more = name.clone();
-    std::iter::once(name).chain((2..MAX_SAME_NAMES).map(move |number| numbered(&more, number)))
 }

@@ -9,7 +9,7 @@ use super::{
     table::{message, thread},
 };
 use crate::{
-    accounts::{Caller, ensure},
+    accounts::{Caller, ensure, turns},
     app::App,
     error::{Error, Result},
     id,
@@ -47,7 +47,7 @@ pub async fn say(
     }
     load(app.db.read(), caller.scope(), thread_id).await?;
     let now = app.clock.now();
-    let tx = app.db.begin("threads.say").await?;
+    let tx = turns::begin(app, caller.account_id, "threads.say").await?;
     // The thread cannot be deleted meanwhile.
     ensure::lock(&tx, caller.account_id).await?;
     let mut thread = load(&tx, caller.scope(), thread_id).await?;

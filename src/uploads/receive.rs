@@ -1,7 +1,7 @@
 //! Taking bytes in: announced and in chunks (`FileService`), or as one stream (a part of a form).
 
 use std::{
-    io::SeekFrom,
+    io::{ErrorKind, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -19,9 +19,10 @@ use uuid::Uuid;
 use super::{
     largest, staged,
     table::{ActiveModel, Column, Entity, Model},
+    waiting,
 };
 use crate::{
-    accounts::{Caller, Scope, of},
+    accounts::{Caller, Scope, ensure, of, turns},
     app::App,
     error::{Code, Error, Result},
     id,
@@ -35,7 +36,7 @@ const MAX_NAME: usize = 4096;
 /// Announces a file.
 ///
 /// # Errors
-/// INVALID_REQUEST, `TOO_LARGE`.
+/// INVALID_REQUEST, `TOO_LARGE`, THROTTLED when too many wait.
 pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Result<Model> {
     check_name(&name)?;
     if size < 0 {
@@ -57,9 +58,13 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
         placed: false,
         created_at: app.clock.now(),
     };
-    let file = create(&staged(app, row.id)).await?;
-    drop(file);
-    insert(app, &row).await?;
+    let mut staging = Staging {
+        path: staged(app, row.id),
+        keep: false,
+    };
+    drop(create(&staging.path).await?);
+    insert(app, &row, largest).await?;
+    staging.keep = true;
     if size == 0 { finish(app, row).await } else { Ok(row) }
 }
 
@@ -93,16 +98,17 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
     if end <= row.received {
         return Ok(row);
     }
-    let fault = |error| Error::internal("upload", error);
     let mut file = OpenOptions::new()
         .write(true)
         .open(staged(app, upload_id))
         .await
-        .map_err(fault)?;
-    file.seek(SeekFrom::Start(offset.unsigned_abs())).await.map_err(fault)?;
-    file.write_all(&data).await.map_err(fault)?;
+        .map_err(not_written)?;
+    file.seek(SeekFrom::Start(offset.unsigned_abs()))
+        .await
+        .map_err(not_written)?;
+    file.write_all(&data).await.map_err(not_written)?;
     // What is reported as received survives a crash.
-    file.sync_data().await.map_err(fault)?;
+    file.sync_data().await.map_err(not_written)?;
     let tx = app.db.begin("uploads.chunk").await?;
     Entity::update_many()
         .col_expr(Column::Received, Expr::value(end))
@@ -123,7 +129,7 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
 /// Takes a whole file as a stream; nothing stays when it is too large or breaks off.
 ///
 /// # Errors
-/// `TOO_LARGE` as soon as the limit is passed, and the stream's own.
+/// `TOO_LARGE` as soon as the limit is passed, THROTTLED when too many wait, and the stream's own.
 pub async fn stream(
     app: &App,
     caller: &Caller,
@@ -132,6 +138,8 @@ pub async fn stream(
 ) -> Result<Model> {
     check_name(name)?;
     let largest = largest(app, caller.account_id).await?;
+    // Asked before a byte is taken, and again when its size is known.
+    waiting::check(app, app.db.read(), caller.account_id, (0, largest)).await?;
     let upload_id = id::new();
     let mut staging = Staging {
         path: staged(app, upload_id),
@@ -150,7 +158,7 @@ pub async fn stream(
         placed: false,
         created_at: app.clock.now(),
     };
-    insert(app, &row).await?;
+    insert(app, &row, largest).await?;
     staging.keep = true;
     Ok(row)
 }
@@ -170,7 +178,6 @@ impl Drop for Staging {
 }
 
 async fn copy(path: &Path, content: impl Stream<Item = Result<Bytes>> + Send, largest: u64) -> Result<(i64, String)> {
-    let fault = |error| Error::internal("upload", error);
     let mut content = std::pin::pin!(content);
     let mut file = create(path).await?;
     let (mut size, mut digest) = (0_u64, blake3::Hasher::new());
@@ -181,9 +188,9 @@ async fn copy(path: &Path, content: impl Stream<Item = Result<Bytes>> + Send, la
             return Err(too_large(largest));
         }
         digest.update(&piece);
-        file.write_all(&piece).await.map_err(fault)?;
+        file.write_all(&piece).await.map_err(not_written)?;
     }
-    file.sync_data().await.map_err(fault)?;
+    file.sync_data().await.map_err(not_written)?;
     Ok((
         i64::try_from(size).unwrap_or(i64::MAX),
         digest.finalize().to_hex().to_string(),
@@ -252,8 +259,11 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
     })
 }
 
-async fn insert(app: &App, row: &Model) -> Result<()> {
-    let tx = app.db.begin("uploads.create").await?;
+async fn insert(app: &App, row: &Model, largest: u64) -> Result<()> {
+    let tx = turns::begin(app, row.account_id, "uploads.create").await?;
+    // The account is locked, so that two uploads cannot both see the last room.
+    ensure::lock(&tx, row.account_id).await?;
+    waiting::check(app, &tx, row.account_id, (row.size, largest)).await?;
     Entity::insert(row.clone().into_active_model())
         .exec_without_returning(&tx)
         .await?;
@@ -261,9 +271,8 @@ async fn insert(app: &App, row: &Model) -> Result<()> {
 }
 
 async fn create(path: &Path) -> Result<File> {
-    let fault = |error| Error::internal("upload", error);
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).await.map_err(fault)?;
+        fs::create_dir_all(folder).await.map_err(not_written)?;
     }
     OpenOptions::new()
         .write(true)
@@ -271,7 +280,17 @@ async fn create(path: &Path) -> Result<File> {
         .mode(0o600)
         .open(path)
         .await
-        .map_err(fault)
+        .map_err(not_written)
+}
+
+/// A file that cannot be written: when the disk is full, it may be better later.
+fn not_written(error: std::io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            Error::new(Code::Unavailable, "there is no room for files now").caused_by(error)
+        }
+        _ => Error::internal("upload", error),
+    }
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -154,6 +154,16 @@ impl House {
         self.app.as_ref().unwrap()
     }
 
+    /// A connection to its database beside the server's own.
+    pub async fn outside(&self) -> sea_orm::DatabaseConnection {
+        use secrecy::ExposeSecret;
+        let url = match &self.config.database_url {
+            Some(url) => url.expose_secret().to_owned(),
+            None => format!("sqlite://{}", self.data_dir().join("runyard.db").display()),
+        };
+        sea_orm::Database::connect(url).await.unwrap()
+    }
+
     /// The one number that a query gives, read from outside of the server.
     pub async fn number(&self, sql: &str) -> i64 {
         use sea_orm::{ConnectionTrait, Statement};

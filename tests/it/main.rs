@@ -12,6 +12,7 @@ mod command_line;
 mod console;
 mod docs;
 mod engine;
+mod fuzz;
 mod house;
 mod json;
 mod llm;

@@ -34,7 +34,8 @@ pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Re
     }
     let backend = tx.get_database_backend();
     let text = match backend {
-        DbBackend::Postgres => FIND.replace("{lock}", " FOR UPDATE OF a"),
+        // As `ensure::lock` does.
+        DbBackend::Postgres => FIND.replace("{lock}", " FOR NO KEY UPDATE OF a"),
         // The writer lane is the lock.
         _ => FIND.replace("{lock}", ""),
     };

@@ -31,26 +31,35 @@ const FIELDS: [&str; 13] = [
     "is_public",
 ];
 
+/// The fields that make a version.
+const CONTENT: [&str; 5] = [
+    "system_prompt",
+    "model",
+    "configured_mcps",
+    "custom_mcps",
+    "agentpress_tools",
+];
+
 /// Which fields change.
 struct Mask {
     fields: Option<BTreeSet<String>>,
 }
 
 impl Mask {
-    fn read(mask: Option<prost_types::FieldMask>) -> Result<Self> {
+    fn read(mask: Option<prost_types::FieldMask>, may_change: &[&str]) -> Result<Self> {
         let paths = mask.map(|mask| mask.paths).unwrap_or_default();
         if let Some(path) = paths
             .iter()
-            .find(|path| *path != "*" && !FIELDS.contains(&path.as_str()) && !IDS.contains(&path.as_str()))
+            .find(|path| *path != "*" && !may_change.contains(&path.as_str()) && !IDS.contains(&path.as_str()))
         {
             return Err(Error::invalid_field(
                 "update_mask",
-                format!("update_mask: {path:?} is not a field of an agent that can change"),
+                format!("update_mask: {path:?} is not a field that can change here"),
             ));
         }
         let all = paths.iter().any(|path| path == "*");
         let fields = if all {
-            Some(FIELDS.map(str::to_owned).into())
+            Some(may_change.iter().copied().map(str::to_owned).collect())
         } else if paths.is_empty() {
             None
         } else {
@@ -71,7 +80,7 @@ impl Mask {
 
 /// What an update asks for.
 pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
-    let mask = Mask::read(asked.update_mask)?;
+    let mask = Mask::read(asked.update_mask, &FIELDS)?;
     let expected = asked.expected_version_id.as_deref().unwrap_or_default();
     Ok(AgentChange {
         name: mask.change("name", asked.name),
@@ -96,9 +105,9 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     })
 }
 
-/// What a new version asks for: what it does not say stays.
+/// What a new version asks for: what it does not say stays, unless the mask names it.
 pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
-    let mask = Mask { fields: None };
+    let mask = Mask::read(asked.update_mask, &CONTENT)?;
     Ok(ContentChange {
         system_prompt: mask.change("system_prompt", asked.system_prompt),
         model: mask.change("model", asked.model),

@@ -164,7 +164,12 @@ fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<()
                 _ => return Err("must hold names of fields between commas"),
             }
         }
-        if proto.is_empty() {
+        // Each `_` stands before a letter, or the path could not be printed.
+        let has_camel_case = proto
+            .split('_')
+            .skip(1)
+            .all(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
+        if proto.is_empty() || !has_camel_case {
             return Err("must hold names of fields between commas");
         }
         put_tag(wire, 1, WireType::Length);

@@ -180,17 +180,17 @@ class ClientTest(unittest.TestCase):
                 Runyard(wrong, token)
 
     def test_a_throttled_call_waits_as_it_is_told(self):
-        server = Server(configuration="[http]\nrate_per_account = { per_second = 2, burst = 1 }\n")
+        server = Server(configuration="[http]\nrate_per_account = { per_second = 1, burst = 1 }\n")
         self.addCleanup(server.close)
         client = Runyard(server.url, server.caller())
         self.addCleanup(client.close)
         begun = time.monotonic()
-        for _ in range(4):
+        for _ in range(3):
             client.agents.list()
         self.assertGreater(time.monotonic() - begun, 1, "the server let them pass at once")
         with self.assertRaises(runyard.ThrottledError) as raised:
             for _ in range(4):
-                client.with_timeout(0.1).agents.list()
+                client.with_timeout(0.5).agents.list()
         self.assertGreater(raised.exception.retry_after, 0)
 
     def test_a_run_from_start_to_files_with_asyncio(self):
@@ -438,7 +438,7 @@ class AwayTest(unittest.TestCase):
                 list(pieces)
 
     def test_patience_ends(self):
-        with Runyard(self.server.url, self.server.caller(), timeout=1, reconnect_for=1) as client:
+        with Runyard(self.server.url, self.server.caller(), timeout=5, reconnect_for=1) as client:
             run = client.agents.run(prompt="sleep: 100")
             self.assertEqual(next(iter(run)).sequence, 1)
             events = run.events(after_sequence=1)

@@ -1,5 +1,6 @@
 """What people see of a run: in a terminal, in a pipe, in a notebook."""
 
+import contextlib
 import io
 import os
 import pty
@@ -45,24 +46,33 @@ class ShowTest(unittest.TestCase):
 
     def test_live_in_a_terminal(self):
         master, slave = pty.openpty()
-        pieces = []
+        shown = bytearray()
+        early = threading.Event()
 
         def read():
-            try:
+            # Linux says with an error that the other end is closed.
+            with contextlib.suppress(OSError):
                 while piece := os.read(master, 4096):
-                    pieces.append(piece)
-            except OSError:
-                # How Linux says that the other end is closed.
-                pass
+                    shown.extend(piece)
+                    if b"Early." in shown:
+                        early.set()
 
         reader = threading.Thread(target=read)
         reader.start()
-        with os.fdopen(slave, "w", encoding="utf-8") as terminal:
-            self.run_in(terminal)
-        reader.join()
+        with Runyard(self.server.url, self.server.caller()) as client, os.fdopen(slave, "w", encoding="utf-8") as terminal:
+            client.agents.run(prompt=PROMPT).show(terminal)
+            run = client.agents.run(prompt="say: Early.\nsleep: 100")
+            showing = threading.Thread(target=run.show, args=(terminal,))
+            showing.start()
+            self.assertTrue(early.wait(30), "words are shown as they come")
+            self.assertEqual(client.runs.get(run.id).status, "running")
+            run.stop()
+            showing.join(30)
+        reader.join(30)
         os.close(master)
-        self.check(b"".join(pieces).decode().replace("\r\n", "\n"))
-        self.assertGreater(len(pieces), 5, "it comes in pieces")
+        text = shown.decode().replace("\r\n", "\n")
+        self.check(text)
+        self.assertIn("Early.\nstopped", text)
 
     def test_a_terminal_without_unicode(self):
         raw = io.BytesIO()

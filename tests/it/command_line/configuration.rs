@@ -107,3 +107,134 @@ fn mistakes_are_named() {
         "{said}"
     );
 }
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_mistake_in_tiers_models_and_providers_names_its_file_line_and_key() {
+    let model = "[[models]]\nname = \"a\"\nupstream = \"a\"\ncontext_window = 100\nmax_output_tokens = 10\ninput_price = 1\noutput_price = 1.5\n";
+    let tier = "[[tiers]]\nname = \"free\"\nmodels = [\"a\"]\ndefault_model = \"a\"\nmax_upload_bytes = 1\ncredits_granted = 1\n";
+    let good = format!("# Ours.\n{model}\n{tier}");
+    assert!(
+        load(Some(&good), &[]).is_ok(),
+        "the file that the mistakes are put into is good"
+    );
+
+    // Line 1 is the comment, lines 2 to 8 the model, 10 to 15 the tier.
+    let table: &[(&str, &str, &str)] = &[
+        (
+            "input_price = 1\n",
+            "input_price = -1\n",
+            "line 7, models[0].input_price: the price of a is negative",
+        ),
+        (
+            "output_price = 1.5",
+            "output_price = nan",
+            "line 8, models[0].output_price: the price of a",
+        ),
+        (
+            "input_price = 1\n",
+            "input_price = \"1\"\n",
+            "line 7, models[0].input_price: invalid type: string",
+        ),
+        (
+            "max_output_tokens = 10\n",
+            "max_output_tokens = 100\n",
+            "line 5, models[0].context_window: a leaves no room",
+        ),
+        (
+            "max_output_tokens = 10\n",
+            "max_tokens = 10\n",
+            "line 6, models[0].max_tokens: unknown field `max_tokens`",
+        ),
+        (
+            "max_output_tokens = 10\n",
+            "\n",
+            "line 2, models[0]: missing field `max_output_tokens`",
+        ),
+        (
+            "upstream = \"a\"",
+            "upstream = \"a\"\naliases = [\"b\", \"a\"]",
+            "line 5, models[0].aliases: the name a occurs twice",
+        ),
+        (
+            "upstream = \"a\"",
+            "upstream = \"a\"\nprovider = \"x\"",
+            "line 5, models[0].provider: a names the provider x",
+        ),
+        (
+            "name = \"a\"",
+            "name = \"\"",
+            "line 3, models[0].name: a name must not be empty",
+        ),
+        (
+            "credits_granted = 1\n",
+            "credits_granted = 1\nconcurrent_runs = -1\n",
+            "line 16, tiers[0].concurrent_runs: a limit of free",
+        ),
+        (
+            "credits_granted = 1\n",
+            "credits_granted = 1\nagents = \"3\"\n",
+            "line 16, tiers[0].agents: invalid type",
+        ),
+        (
+            "credits_granted = 1\n",
+            "credits_granted = -1\n",
+            "line 15, tiers[0].credits_granted: invalid value",
+        ),
+        (
+            "credits_granted = 1\n",
+            "credits_granted = 1\nagent = 3\n",
+            "line 16, tiers[0].agent: unknown field",
+        ),
+        (
+            "models = [\"a\"]",
+            "models = [\n\"a\",\n\"z\"]",
+            "line 12, tiers[0].models: free names the model z",
+        ),
+        (
+            "default_model = \"a\"",
+            "default_model = \"z\"",
+            "line 13, tiers[0].default_model: free names the model z",
+        ),
+        (
+            "credits_granted = 1\n",
+            "credits_granted = 1\ndowngrades = { z = \"a\" }\n",
+            "line 16, tiers[0].downgrades: free names the model z",
+        ),
+        (
+            "# Ours.",
+            "providers.x.kind = \"y\"",
+            "line 1, providers.x.kind: unknown variant `y`",
+        ),
+        (
+            "# Ours.",
+            "providers.x = { kind = \"openai\", base_url = \"ftp://x\" }",
+            "line 1, providers.x.base_url: must begin with http",
+        ),
+        (
+            "# Ours.",
+            "http.heartbeat_seconds = \"x\"",
+            "line 1, http.heartbeat_seconds: invalid type",
+        ),
+        ("# Ours.", "listen = ", "line 1: "),
+    ];
+    for (from, to, wanted) in table {
+        let mistaken = good.replacen(from, to, 1);
+        assert_ne!(mistaken, good, "{from}");
+        let said = load(Some(&mistaken), &[]).unwrap_err();
+        assert!(said.contains(&format!("runyard.toml, {wanted}")), "{to}: {said}");
+    }
+
+    let twice = format!("{good}{tier}");
+    let said = load(Some(&twice), &[]).unwrap_err();
+    assert!(
+        said.contains("runyard.toml, line 17, tiers[1].name: the name free occurs twice"),
+        "{said}"
+    );
+    // Models of one's own and the tiers of the defaults: there is no line to name.
+    let said = load(Some(model), &[]).unwrap_err();
+    assert!(
+        said.contains("runyard.toml, tiers[0].models of the defaults: free names the model"),
+        "{said}"
+    );
+}

@@ -45,6 +45,23 @@ fn hostile_texts_are_refused() {
             b"{\"k_struct\": {\"a\": 1, \"a\": 1}}",
             "k_struct[\"a\"]: must not be there twice",
         ),
+        (b"{\"k_mask\": \"a_b,cD\"}", "taken"),
+        (
+            b"{\"k_mask\": \"a__b\"}",
+            "k_mask: must hold names of fields between commas",
+        ),
+        (
+            b"{\"k_mask\": \"a_\"}",
+            "k_mask: must hold names of fields between commas",
+        ),
+        (
+            b"{\"k_mask\": \"a_1\"}",
+            "k_mask: must hold names of fields between commas",
+        ),
+        (
+            b"{\"k_mask\": \"a_B\"}",
+            "k_mask: must hold names of fields between commas",
+        ),
         (b"{\"a_double\": NaN}", "invalid JSON at byte 13: a value was expected"),
         (
             b"{\"a_double\": Infinity}",

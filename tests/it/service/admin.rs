@@ -48,6 +48,11 @@ async fn an_administrator_changes_tier_and_credits_and_is_recorded() {
                     335.0
                 );
             }
+            // With the same key another number of credits is another grant.
+            let asked = json!({"credits": 11, "request_id": "one"});
+            let refused = root.post(&format!("{path}/credits"), asked).await;
+            refused.refused(409, "REQUEST_KEY_REUSED");
+            assert_eq!(root.get(&path).await.ok()["credits"], 335.0);
             let recorded = "SELECT COUNT(*) FROM audit_entries WHERE actor_id <> account_id";
             assert_eq!(house.number(recorded).await, 3);
             let tier =

@@ -1,10 +1,11 @@
 //! Agents: create, get, list.
 
 use futures::future::join_all;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use runyard_upstream::Turn;
 use serde_json::json;
 
-use crate::house::everywhere;
+use crate::house::{Answer, everywhere, everywhere_with};
 
 #[tokio::test]
 async fn an_agent_is_what_the_seed_prints() {
@@ -183,6 +184,49 @@ async fn pages_are_bound_to_their_caller_and_query() {
             assert_eq!(
                 caller.get("/agents?search=RLA").await.ok()["agents"][0]["name"],
                 "Carla"
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_search_folds_the_letters_of_every_alphabet() {
+    everywhere_with(
+        |_| Turn::text("x"),
+        |config| config.tiers[0].agents = None,
+        async |house| {
+            let caller = house.caller("ann");
+            let made = async |name: &str, description: &str| {
+                let body = json!({"name": name, "description": description});
+                caller.post("/agents", body).await.ok()["agent_id"].clone()
+            };
+            made("M\u{fc}ller", "Bucht \u{dc}bertr\u{e4}ge").await;
+            let second = made("\u{421}\u{43e}\u{444}\u{438}\u{44f}", "50% of _all_").await;
+            let found = async |text: &str| {
+                let text = utf8_percent_encode(text, NON_ALPHANUMERIC);
+                let page = caller.get(&format!("/agents?search={text}")).await.ok();
+                page["agents"].as_array().unwrap().len()
+            };
+            for (text, count) in [
+                ("M\u{dc}LLER", 1),
+                ("m\u{fc}ller", 1),
+                ("\u{fc}BERTR\u{c4}GE", 1),
+                ("\u{441}\u{41e}\u{424}\u{418}", 1),
+                ("muller", 0),
+                ("0% OF _A", 1),
+                ("50_ of", 0),
+                ("%", 1),
+            ] {
+                assert_eq!(found(text).await, count, "{text}");
+            }
+            // What is searched changes with the agent.
+            let path = format!("/agents/{}", second.as_str().unwrap());
+            let request = caller.request("PATCH", &path).json(&json!({"name": "\u{d8}rsted"}));
+            Answer::of(request.send().await.unwrap()).await.ok();
+            assert_eq!(
+                (found("\u{f8}RSTED").await, found("\u{421}\u{43e}\u{444}").await),
+                (1, 0)
             );
         },
     )

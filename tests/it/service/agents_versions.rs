@@ -266,3 +266,40 @@ async fn an_icon_is_the_models_choice_or_the_names() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn a_new_version_clears_what_its_mask_names() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let caller = house.caller("ann");
+            let server = json!({"name": "a", "type": "sse", "url": "https://a.example/sse"});
+            let body = json!({"name": "Agent", "system_prompt": "One.", "custom_mcps": [server], "configured_mcps": [server],
+                "agentpress_tools": {"x": {"enabled": false}}});
+            let (_, path) = made(&caller, body).await;
+            let versions = format!("{path}/versions");
+            // Without a mask an empty list says nothing.
+            let kept = caller.post(&versions, json!({"custom_mcps": []})).await.ok();
+            assert_eq!(kept["custom_mcps"].as_array().unwrap().len(), 1);
+            let body = json!({"update_mask": "custom_mcps,agentpress_tools", "system_prompt": "Not in the mask."});
+            let cleared = caller.post(&versions, body).await.ok();
+            assert_eq!((&cleared["custom_mcps"], &cleared["system_prompt"]), (&json!([]), &json!("One.")));
+            assert_eq!(cleared["configured_mcps"].as_array().unwrap().len(), 1);
+            assert!(cleared["agentpress_tools"].get("x").is_none(), "{cleared}");
+            let asked = v1::CreateAgentVersionRequest {
+                agent_id: path.rsplit('/').next().unwrap().to_owned(),
+                update_mask: Some(prost_types::FieldMask {
+                    paths: vec!["configured_mcps".to_owned()],
+                }),
+                ..Default::default()
+            };
+            let over_grpc = caller.agents().await.create_agent_version(caller.signed(asked)).await;
+            assert!(over_grpc.unwrap().get_ref().configured_mcps.is_empty());
+            for field in ["name", "nothing", "agent_id.x"] {
+                let refused = caller.post(&versions, json!({"update_mask": field})).await;
+                refused.refused(400, "INVALID_REQUEST");
+            }
+        },
+    )
+    .await;
+}

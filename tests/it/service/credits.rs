@@ -467,3 +467,55 @@ async fn an_account_knows_what_it_has_and_may_do() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn the_choice_of_an_icon_is_charged_like_every_call() {
+    let good = r##"{"icon_name": "scale", "icon_color": "#112233", "icon_background": "#FFEEDD"}"##;
+    everywhere(
+        |_| {
+            [
+                Turn::text(good).usage(100, 10),
+                Turn::text(good).without_usage(),
+                Turn::status(400),
+                Turn::text("x").usage(1_000_000_000, 1_000_000_000),
+            ]
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            let ask = async || caller.post("/agents/generate-icon", json!({"name": "Lawyer"})).await;
+            let before = left(&caller).await;
+            assert_eq!(ask().await.ok()["icon_name"], "scale");
+            assert_eq!(left(&caller).await, before - cost(100, 10));
+            let listed = caller.get("/billing/usage-history").await.ok();
+            let entry = &listed["entries"][0];
+            assert_eq!(
+                (
+                    &entry["agent_run_id"],
+                    &entry["model_name"],
+                    &entry["input_tokens"],
+                    &entry["estimated"]
+                ),
+                (&json!(""), &json!("kortix/minimax"), &json!(100), &json!(false))
+            );
+            // Where the provider says nothing, the text is counted.
+            ask().await.ok();
+            let listed = caller.get("/billing/usage-history").await.ok();
+            let (entry, then) = (&listed["entries"][0], left(&caller).await);
+            assert_eq!(entry["estimated"], true);
+            let tokens = |name: &str| entry[name].as_i64().unwrap();
+            assert!(tokens("input_tokens") > 100 && tokens("output_tokens") > 10, "{entry}");
+            let estimated = cost(tokens("input_tokens"), tokens("output_tokens"));
+            assert_eq!(then, before - cost(100, 10) - estimated);
+            // A call that came to nothing costs nothing, and one that costs more than there is takes what is left.
+            ask().await.ok();
+            assert_eq!(left(&caller).await, then);
+            ask().await.ok();
+            assert_eq!(left(&caller).await, 0);
+            assert_balanced(house).await;
+            let asked = house.upstream.count();
+            ask().await.refused(402, "INSUFFICIENT_CREDITS");
+            assert_eq!(house.upstream.count(), asked, "the model was not asked");
+        },
+    )
+    .await;
+}

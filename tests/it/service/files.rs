@@ -156,3 +156,57 @@ async fn a_file_over_the_plan_is_refused_and_nothing_is_kept() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn files_that_nothing_takes_have_a_limit() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("ok")),
+        |config| config.tiers[0].max_upload_bytes = 100,
+        async |house| {
+            let caller = house.caller("ann");
+            let announce = async |size: i64| caller.post("/uploads", json!({"name": "a", "size": size})).await;
+            let with_file = async || {
+                let part = Part::bytes(vec![b'x'; 50]).file_name("b");
+                let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
+                caller.form("/agent/start", form).await
+            };
+            // Ten files of the largest size, or as many bytes in more of them.
+            for _ in 0..9 {
+                announce(100).await.ok();
+            }
+            announce(51).await.ok();
+            let refused = announce(50).await;
+            let wait: u64 = refused.header("retry-after").parse().unwrap();
+            assert!((1..=24 * 60 * 60).contains(&wait), "{wait}");
+            refused.refused(429, "THROTTLED");
+            with_file().await.refused(429, "THROTTLED");
+            let threads = caller.get("/threads").await.ok();
+            assert_eq!(threads["threads"], json!([]), "nothing was started");
+            let staged = || std::fs::read_dir(house.data_dir().join("uploads")).unwrap().count();
+            assert_eq!(staged(), 10, "what was refused left nothing");
+            // What fits, fits; another account has its own room; and what a run takes makes room.
+            let last = announce(0).await.ok();
+            house
+                .caller("bob")
+                .post("/uploads", json!({"name": "a", "size": 100}))
+                .await
+                .ok();
+            let run = json!({"prompt": "x", "mode": "chat", "files": [last["upload_id"]]});
+            caller.post("/agent/start", run).await.ok();
+
+            // By number, too.
+            let eve = house.caller("eve");
+            let mut answers = Vec::new();
+            for _ in 0..8 {
+                let some = (0..40).map(|_| eve.post("/uploads", json!({"name": "e", "size": 0})));
+                answers.extend(futures::future::join_all(some).await);
+            }
+            let (good, bad): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+            assert_eq!((good.len(), bad.len()), (300, 20));
+            for answer in bad {
+                answer.refused(429, "THROTTLED");
+            }
+        },
+    )
+    .await;
+}

@@ -43,6 +43,7 @@ function Body({ document, placed }: { document: Document; placed: Placed }) {
                 document={document}
                 name={parameter.name}
                 schema={{ ...parameter.schema, ...(parameter.description ? { description: parameter.description } : {}) }}
+                asked
                 required={parameter.required ?? false}
                 above={[]}
                 note={<span class="small dim">in the {parameter.in}</span>}
@@ -117,7 +118,7 @@ function Bodies({ document, content, example = false }: { document: Document; co
             <code>{type}</code>
             {schema?.$ref && ` · ${nameOf(schema.$ref)}`}
           </p>
-          {schema && <SchemaView document={document} schema={schema} />}
+          {schema && <SchemaView document={document} schema={schema} asked={!example} />}
           {example && schema && type === "application/json" && inner(document, schema)?.name && (
             <Code label="Example" text={JSON.stringify(exampleOf(document, schema), null, 2)} language="json" />
           )}

@@ -5,7 +5,18 @@ import { Markdown } from "../parts/markdown";
 import { type Document, type Schema, inner, typeOf } from "./openapi";
 
 /** The fields of a schema, or its values. */
-export function SchemaView({ document, schema, above = [] }: { document: Document; schema: Schema; above?: readonly string[] }) {
+export function SchemaView({
+  document,
+  schema,
+  asked,
+  above = [],
+}: {
+  document: Document;
+  schema: Schema;
+  /** Whether it is sent, so that it matters which fields are required. */
+  asked: boolean;
+  above?: readonly string[];
+}) {
   const found = inner(document, schema);
   if (!found) {
     return (
@@ -23,7 +34,8 @@ export function SchemaView({ document, schema, above = [] }: { document: Documen
           document={document}
           name={name}
           schema={field}
-          required={found.schema.required?.includes(name) ?? false}
+          asked={asked}
+          required={asked && (found.schema.required?.includes(name) ?? false)}
           above={found.name ? [...above, found.name] : above}
         />
       ))}
@@ -40,6 +52,7 @@ export function Field({
   document,
   name,
   schema,
+  asked,
   required,
   above,
   note,
@@ -47,6 +60,7 @@ export function Field({
   document: Document;
   name: string;
   schema: Schema;
+  asked: boolean;
   required: boolean;
   above: readonly string[];
   note?: ComponentChild;
@@ -73,7 +87,7 @@ export function Field({
         {schema.description && <Markdown text={schema.description} />}
         {opens && open && (
           <div class="inner">
-            <SchemaView document={document} schema={schema} above={above} />
+            <SchemaView document={document} schema={schema} asked={asked} above={above} />
           </div>
         )}
       </dd>

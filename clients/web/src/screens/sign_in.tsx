@@ -4,6 +4,7 @@ import { Runyard, isRunyardError } from "@runyard/client";
 import { useEffect, useRef } from "preact/hooks";
 import { Field, Note } from "../parts/basic";
 import { Brand } from "../parts/brand";
+import { Yard } from "../parts/yard";
 import { farewell, fromPaste, signIn } from "../session";
 import { trouble } from "../trouble";
 
@@ -20,6 +21,7 @@ export function SignIn() {
   }, []);
   return (
     <main class="sign-in" id="main">
+      <Yard />
       <div class="sign-in-card">
         <Brand large />
         <h1>Sign in</h1>

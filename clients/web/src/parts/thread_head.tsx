@@ -1,0 +1,110 @@
+// The name of a thread, and what can be done with the thread.
+import { Ellipsis, Pencil, Trash2 } from "lucide";
+import { useSignal } from "@preact/signals";
+import { useRef } from "preact/hooks";
+import { runyard } from "../client";
+import { go } from "../router";
+import { loadAccount } from "../stores/account";
+import { announce } from "../stores/announce";
+import { whole } from "../stores/thread";
+import { loadThreads } from "../stores/threads";
+import { trouble } from "../trouble";
+import type { Explained } from "../view/refusal";
+import { Confirm, Dialog, Field } from "./basic";
+import { Icon } from "./icon";
+
+/** The name of a thread, and what can be done with the thread. */
+export function ThreadHead({ name, threadId, onRefused }: { name: string; threadId: string; onRefused: (explained: Explained | null) => void }) {
+  const menu = useRef<HTMLDetailsElement>(null);
+  const open = useSignal<"rename" | "delete" | null>(null);
+  const next = useSignal(name);
+  const close = () => menu.current?.removeAttribute("open");
+  return (
+    <header class="thread-head">
+      <h1>{name || "Thread"}</h1>
+      <details
+        ref={menu}
+        class="menu"
+        onKeyDown={(event) => {
+          if (event.key === "Escape") close();
+        }}
+      >
+        <summary class="button-icon" aria-label="More about this thread">
+          <Icon of={Ellipsis} />
+        </summary>
+        <div class="menu-items">
+          <button
+            type="button"
+            onClick={() => {
+              close();
+              next.value = name;
+              open.value = "rename";
+            }}
+          >
+            <Icon of={Pencil} size={16} />
+            Rename
+          </button>
+          <button
+            type="button"
+            class="bad"
+            onClick={() => {
+              close();
+              open.value = "delete";
+            }}
+          >
+            <Icon of={Trash2} size={16} />
+            Delete
+          </button>
+        </div>
+      </details>
+      {open.value === "rename" && (
+        <Dialog title="Rename this thread" onClose={() => (open.value = null)}>
+          <form
+            class="dialog-text"
+            onSubmit={async (event) => {
+              event.preventDefault();
+              try {
+                const thread = await runyard().threads.update(threadId, { name: next.value.trim() });
+                const before = whole.state.peek().value;
+                if (before) whole.set({ ...before, thread });
+                void loadThreads();
+              } catch (error) {
+                onRefused(trouble(error));
+              }
+              open.value = null;
+            }}
+          >
+            <Field label="Name">
+              <input required maxLength={200} value={next.value} onInput={(event) => (next.value = event.currentTarget.value)} />
+            </Field>
+            <div class="dialog-actions">
+              <button type="submit" class="button button-primary">
+                Rename
+              </button>
+            </div>
+          </form>
+        </Dialog>
+      )}
+      {open.value === "delete" && (
+        <Confirm
+          title="Delete this thread?"
+          action="Delete"
+          onClose={() => (open.value = null)}
+          onConfirm={async () => {
+            try {
+              await runyard().threads.delete(threadId);
+              announce("The thread is deleted");
+              void loadThreads();
+              void loadAccount();
+              go("/threads");
+            } catch (error) {
+              onRefused(trouble(error));
+            }
+          }}
+        >
+          <p>Its messages and runs go for good.</p>
+        </Confirm>
+      )}
+    </header>
+  );
+}

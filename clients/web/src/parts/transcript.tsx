@@ -1,0 +1,108 @@
+// What was asked in a thread and what came of it, with the composer below to go on.
+import { useSignal } from "@preact/signals";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
+import { loadAccount } from "../stores/account";
+import { isAway } from "../stores/live";
+import { type Turn, loadThread } from "../stores/thread";
+import { loadThreads } from "../stores/threads";
+import { Note } from "./basic";
+import { Composer } from "./composer";
+import { TurnView } from "./turn";
+
+/** Runs whose steps are shown at once; the steps of older ones are shown when asked for. */
+const NEWEST = 10;
+
+/** What was asked in a thread and what came of it. */
+export function Transcript({
+  threadId,
+  all,
+  sandboxId,
+  onFile,
+}: {
+  threadId: string;
+  all: readonly Turn[];
+  sandboxId: string | null;
+  onFile: (path: string) => void;
+}) {
+  const place = useRef<HTMLDivElement>(null);
+  const stick = useStickToEnd(place, threadId);
+  const older = all.length - NEWEST;
+  const busy = useSignal(all.some((turn) => turn.run?.status === "running"));
+  useEffect(() => {
+    busy.value = all.some((turn) => turn.run?.status === "running");
+  }, [all]);
+  return (
+    <div class="transcript">
+      <div ref={place} class="turns" tabIndex={0} role="region" aria-label="Transcript">
+        {all.map((turn, at) => (
+          <TurnView
+            key={turn.key}
+            turn={turn}
+            fresh={at >= older}
+            last={at === all.length - 1}
+            sandboxId={sandboxId}
+            onFile={onFile}
+            onEnded={() => {
+              void loadThread(threadId);
+              void loadAccount();
+            }}
+          />
+        ))}
+        {all.length === 0 && <p class="dim">Nothing was said here yet.</p>}
+      </div>
+      <div class="transcript-foot">
+        {isAway.value && (
+          <Note kind="warning">The connection is interrupted. It is being opened again; nothing is lost.</Note>
+        )}
+        <Composer
+          threadId={threadId}
+          busy={busy.value}
+          onStarted={() => {
+            stick();
+            void loadThread(threadId);
+            void loadThreads();
+          }}
+        />
+      </div>
+    </div>
+  );
+}
+
+// Keeps the end in sight as long as the reader is there; scrolling up lets go of it.
+function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: string): () => void {
+  const atEnd = useRef(true);
+  useLayoutEffect(() => {
+    const element = place.current;
+    if (!element) return;
+    atEnd.current = true;
+    const toEnd = () => {
+      if (atEnd.current) element.scrollTop = element.scrollHeight;
+    };
+    let before = element.scrollTop;
+    // What grows below moves the end away; only a movement upwards is the reader's.
+    const onScroll = () => {
+      if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
+      else if (element.scrollTop < before - 1) atEnd.current = false;
+      before = element.scrollTop;
+    };
+    const observer = new ResizeObserver(toEnd);
+    const watchChildren = new MutationObserver(() => {
+      observer.disconnect();
+      observer.observe(element);
+      for (const child of element.children) observer.observe(child);
+    });
+    watchChildren.observe(element, { childList: true });
+    observer.observe(element);
+    for (const child of element.children) observer.observe(child);
+    element.addEventListener("scroll", onScroll, { passive: true });
+    toEnd();
+    return () => {
+      observer.disconnect();
+      watchChildren.disconnect();
+      element.removeEventListener("scroll", onScroll);
+    };
+  }, [threadId]);
+  return () => {
+    atEnd.current = true;
+  };
+}

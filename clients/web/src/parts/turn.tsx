@@ -1,0 +1,161 @@
+// One turn of a thread: what was asked, the run that answers it, and what the run has made.
+import { Download, FileText } from "lucide";
+import { useSignal } from "@preact/signals";
+import type { FileEntry, RunRecord } from "@runyard/client";
+import { useEffect } from "preact/hooks";
+import { announce } from "../stores/announce";
+import { files, kindOf, loadFiles, save } from "../stores/files";
+import { followAgain, givenUp, useRun } from "../stores/live";
+import type { Turn } from "../stores/thread";
+import { trouble } from "../trouble";
+import { dayAndTime } from "../view/format";
+import type { Explained } from "../view/refusal";
+import { hasEnded } from "../view/run";
+import { RefusalNote, State } from "./basic";
+import { Icon } from "./icon";
+import { Markdown } from "./markdown";
+import { Picture } from "./preview";
+import { Failure, RunBar, RunTrack } from "./run";
+
+/** One turn of a thread. */
+export function TurnView({
+  turn,
+  fresh,
+  last,
+  sandboxId,
+  onFile,
+  onEnded,
+}: {
+  turn: Turn;
+  fresh: boolean;
+  last: boolean;
+  sandboxId: string | null;
+  onFile: (path: string) => void;
+  onEnded: () => void;
+}) {
+  const asked = useSignal(false);
+  const withSteps = turn.run !== null && (fresh || asked.value);
+  return (
+    <article class="turn" aria-label={turn.prompt ? `Task: ${turn.prompt.content.slice(0, 80)}` : "Message"}>
+      {turn.prompt && (
+        <div class="asked">
+          <div class="asked-head small">
+            <span>You</span>
+            {turn.prompt.createdAt && <time class="dim">{dayAndTime(turn.prompt.createdAt)}</time>}
+          </div>
+          <p class="asked-text">{turn.prompt.content}</p>
+          {turn.prompt.files.length > 0 && (
+            <ul class="asked-files" aria-label="Files that came with it">
+              {turn.prompt.files.map((path) => (
+                <li key={path}>
+                  <button type="button" class="chip" onClick={() => onFile(path)}>
+                    <Icon of={FileText} size={14} />
+                    {path}
+                  </button>
+                </li>
+              ))}
+            </ul>
+          )}
+        </div>
+      )}
+      {withSteps && turn.run ? (
+        <LiveRun run={turn.run} last={last} sandboxId={sandboxId} onFile={onFile} onEnded={onEnded} />
+      ) : (
+        <div class="older">
+          {turn.answers.map((message) => message.content && <Markdown key={message.messageId} text={message.content} />)}
+          {turn.run && (
+            <p class="small">
+              <State of={turn.run.status === "unspecified" ? "running" : turn.run.status} quiet />{" "}
+              <button type="button" class="button button-small" onClick={() => (asked.value = true)}>
+                Show the steps
+              </button>
+            </p>
+          )}
+        </div>
+      )}
+    </article>
+  );
+}
+
+function LiveRun({
+  run,
+  last,
+  sandboxId,
+  onFile,
+  onEnded,
+}: {
+  run: RunRecord;
+  last: boolean;
+  sandboxId: string | null;
+  onFile: (path: string) => void;
+  onEnded: () => void;
+}) {
+  const view = useRun(run.agentRunId).value;
+  const ended = hasEnded(view);
+  const lost = givenUp(run.agentRunId);
+  useEffect(() => {
+    if (ended && run.status === "running") onEnded();
+  }, [ended]);
+  return (
+    <section class="run" aria-label={`Run, ${view.state}`}>
+      <RunTrack view={view} />
+      <Failure view={view} />
+      {lost && <RefusalNote explained={{ ...lost, again: true }} onAgain={() => followAgain(run.agentRunId)} />}
+      {last && sandboxId && <Made run={run} sandboxId={sandboxId} since={view.startedAt ?? Number(run.createdAt ?? 0)} onFile={onFile} />}
+      <RunBar view={view} stopping={run.stopRequested} />
+    </section>
+  );
+}
+
+// What the last run has made, pictures first: they are what people look for.
+function Made({ run, sandboxId, since, onFile }: { run: RunRecord; sandboxId: string; since: number; onFile: (path: string) => void }) {
+  const refused = useSignal<Explained | null>(null);
+  useEffect(() => {
+    if (files.state.peek().value?.sandboxId !== sandboxId) void loadFiles(sandboxId);
+  }, [sandboxId]);
+  const list = files.value?.sandboxId === sandboxId ? files.value.files : [];
+  const made = list.filter((file) => !file.isDir && file.modifiedAt && Number(file.modifiedAt) >= since);
+  if (made.length === 0) return null;
+  const pictures = made.filter((file) => kindOf(file) === "image" && file.size < 4_000_000).slice(0, 6);
+  const others = made.filter((file) => !pictures.includes(file)).slice(0, 12);
+  const download = async (file: FileEntry) => {
+    try {
+      await save(sandboxId, file);
+      announce(`${file.name} is saved`);
+    } catch (error) {
+      refused.value = trouble(error);
+    }
+  };
+  return (
+    <section class="made" aria-label="Made in this run" key={run.agentRunId}>
+      {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
+      {pictures.map((file) => (
+        <figure key={file.path} class="made-picture">
+          <Picture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
+          <figcaption>
+            <button type="button" class="chip" onClick={() => onFile(file.path)}>
+              {file.path}
+            </button>
+            <button type="button" class="button button-small push" aria-label={`Download ${file.name}`} onClick={() => void download(file)}>
+              <Icon of={Download} size={15} />
+              Download
+            </button>
+          </figcaption>
+        </figure>
+      ))}
+      {others.length > 0 && (
+        <ul class="made-files" aria-label="Files made in this run">
+          {others.map((file) => (
+            <li key={file.path}>
+              <button type="button" class="chip" onClick={() => onFile(file.path)}>
+                <Icon of={FileText} size={14} />
+                {file.path}
+              </button>
+            </li>
+          ))}
+          {made.length > pictures.length + others.length && <li class="small dim">and {made.length - pictures.length - others.length} more</li>}
+        </ul>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,116 @@
+//! Cursors: page tokens are good for the caller and the query that they were given to and come back as they were; the id of a
+//! server-sent event is a whole number or is refused.
+
+use std::sync::LazyLock;
+
+use prost_reflect::{DescriptorPool, prost::Message as _};
+use runyard::{
+    accounts::{Access, Caller, Role},
+    contract::DESCRIPTORS,
+    v1::StreamRunRequest,
+    wire::{
+        json::{Codec, Dialect},
+        page::Page,
+    },
+};
+use uuid::Uuid;
+
+static CODEC: LazyLock<Codec> = LazyLock::new(|| Codec::new(&DescriptorPool::decode(DESCRIPTORS).unwrap()));
+
+/// Panics when a promise about cursors does not hold for these bytes.
+pub fn check(data: &[u8]) {
+    page_token(data);
+    if let Ok(text) = std::str::from_utf8(data) {
+        foreign_token(text);
+        event_id(text);
+    }
+}
+
+fn caller(number: u128) -> Caller {
+    Caller {
+        account_id: Uuid::from_u128(number),
+        role: Role::User,
+        access: Access::Admin,
+    }
+}
+
+/// A token with these bytes inside, as a page makes it.
+fn page_token(cursor: &[u8]) {
+    if cursor.is_empty() || cursor.len() > 1024 {
+        return;
+    }
+    let page = Page::read(&caller(1), "agents", 1, "").unwrap();
+    let mut rows = vec![(), ()];
+    let token = page.cut(&mut rows, |()| cursor.to_vec());
+    assert_eq!(rows.len(), 1);
+    let again = Page::read(&caller(1), "agents", 1, &token).expect("a page's own token is good");
+    assert_eq!(again.after().ok().flatten(), Uuid::from_slice(cursor).ok());
+    let pair = cursor
+        .split_at_checked(16)
+        .and_then(|(first, second)| Some((Uuid::from_slice(first).ok()?, Uuid::from_slice(second).ok()?)));
+    assert_eq!(again.after_pair().ok().flatten(), pair);
+    let offset = <[u8; 8]>::try_from(cursor).ok().map(u64::from_be_bytes);
+    assert_eq!(
+        again.offset().ok(),
+        offset.map(|offset| offset.min(u64::from(u32::MAX)))
+    );
+    assert!(
+        Page::read(&caller(2), "agents", 1, &token).is_err(),
+        "another caller has the token"
+    );
+    assert!(
+        Page::read(&caller(1), "runs", 1, &token).is_err(),
+        "another query has the token"
+    );
+    for place in 0..16.min(token.len()) {
+        let mut letters = token.clone().into_bytes();
+        letters[place] = if letters[place] == b'A' { b'B' } else { b'A' };
+        let other = String::from_utf8(letters).unwrap();
+        assert!(
+            Page::read(&caller(1), "agents", 1, &other).is_err(),
+            "the mark of a token can be changed"
+        );
+    }
+}
+
+/// Any text: no token is good for two callers.
+fn foreign_token(text: &str) {
+    let taken = [1, 2].map(|number| Page::read(&caller(number), "agents", 1, text).is_ok());
+    assert!(
+        text.is_empty() || taken != [true, true],
+        "two callers have one page token"
+    );
+}
+
+/// Any text: it is taken as the number that it is.
+fn event_id(text: &str) {
+    let message = CODEC.message("runyard.v1.StreamRunRequest").unwrap();
+    let mut wire = Vec::new();
+    if CODEC
+        .decode_text((message, "after_sequence"), Dialect::Runyard, text, &mut wire)
+        .is_err()
+    {
+        assert!(wire.is_empty(), "an error left something behind");
+        let is_json = !text.starts_with('+') && !text.starts_with("-0") && !has_leading_zero(text);
+        assert!(
+            text.parse::<i64>().is_err() || !is_json,
+            "{text:?} is a number and is refused"
+        );
+        return;
+    }
+    let number = StreamRunRequest::decode(wire.as_slice()).unwrap().after_sequence;
+    let plain = text.parse::<f64>().expect("what is taken is a number");
+    #[expect(
+        clippy::float_cmp,
+        clippy::cast_precision_loss,
+        reason = "both are the same number, rounded the same"
+    )]
+    let same = plain == number as f64;
+    assert!(same, "{text:?} was read as {number}");
+}
+
+/// JSON has no numbers such as 007.
+fn has_leading_zero(text: &str) -> bool {
+    let digits = text.trim_start_matches('-');
+    digits.len() > 1 && digits.starts_with('0')
+}

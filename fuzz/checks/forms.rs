@@ -1,0 +1,187 @@
+//! Bodies of the HTTP door, forms above all: how a body is cut into pieces changes nothing, nothing that was uploaded for a
+//! refused form is left, and what a well-made form holds arrives as it was.
+//!
+//! The first byte is the kind: 0 a JSON body, 1 a form as it is, 2 the parts of a form that is made here.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, LazyLock, Mutex},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use http::{Extensions, Request, StatusCode};
+use http_body_util::BodyExt;
+use prost_reflect::{DescriptorPool, prost::Message as _};
+use runyard::{
+    Error,
+    contract::DESCRIPTORS,
+    v1::StartRunRequest,
+    wire::{
+        http::{FormFiles, Options, Transcoder},
+        json::Codec,
+    },
+};
+use tower::{ServiceExt, service_fn};
+
+/// The most bytes of a body's text.
+const MAX_TEXT: usize = 64 * 1024;
+
+/// The id that every upload gets.
+const UPLOAD: &str = "0190a0a0-0000-7000-8000-000000000001";
+
+/// What was uploaded and not discarded, and what the service was asked.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Seen {
+    files: Vec<(String, Vec<u8>)>,
+    kept: usize,
+    asked: Option<StartRunRequest>,
+}
+
+#[derive(Clone, Default)]
+struct Store(Arc<Mutex<Seen>>);
+
+#[async_trait]
+impl FormFiles for Store {
+    async fn receive(
+        &self,
+        _: &Extensions,
+        name: &str,
+        mut content: BoxStream<'_, Result<Bytes, Error>>,
+    ) -> Result<String, Error> {
+        let mut bytes = Vec::new();
+        while let Some(piece) = content.next().await {
+            bytes.extend_from_slice(&piece?);
+        }
+        let mut seen = self.0.lock().unwrap();
+        seen.files.push((name.to_owned(), bytes));
+        seen.kept += 1;
+        Ok(UPLOAD.to_owned())
+    }
+
+    async fn discard(&self, _: &Extensions, ids: Vec<String>) {
+        self.0.lock().unwrap().kept -= ids.len();
+    }
+}
+
+/// One door for all checks, and what it has seen since it was last asked.
+static DOOR: LazyLock<(Transcoder, Store)> = LazyLock::new(|| {
+    let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
+    let codec = Arc::new(Codec::new(&pool));
+    let options = Options {
+        max_body_bytes: MAX_TEXT,
+        max_form_bytes: 256 * 1024,
+        heartbeat: Duration::from_secs(10),
+        body_idle: Duration::from_secs(1),
+    };
+    let store = Store::default();
+    let files: Arc<dyn FormFiles> = Arc::new(store.clone());
+    (Transcoder::new(&pool, codec, options, Some(files)).unwrap(), store)
+});
+
+static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap()
+});
+
+/// Panics when a promise of the door does not hold for these bytes.
+pub fn check(data: &[u8]) {
+    match data.split_first() {
+        Some((0, body)) => as_it_is("application/json", body),
+        Some((1, body)) => as_it_is("multipart/form-data; boundary=b", body),
+        Some((2, parts)) => well_made(parts),
+        _ => {}
+    }
+}
+
+/// Foreign bytes: the same answer whole and in pieces of a length that the body decides.
+fn as_it_is(kind: &str, body: &[u8]) {
+    let size = usize::from(body.last().copied().unwrap_or(1) % 32) + 1;
+    let (whole, in_pieces) = (ask(kind, body, body.len().max(1)), ask(kind, body, size));
+    assert_eq!(whole, in_pieces, "the pieces of {size} bytes change the answer");
+    let (status, _, seen) = whole;
+    match seen.asked {
+        Some(_) => assert_eq!(status, StatusCode::NOT_FOUND, "the service's answer is the answer"),
+        None => assert!(
+            (400..500).contains(&status.as_u16()),
+            "{status} without having asked the service"
+        ),
+    }
+    assert_eq!(seen.kept, 0, "a refused form left uploads behind");
+}
+
+/// A form as a browser makes it: a text, then files.
+fn well_made(parts: &[u8]) {
+    const BOUNDARY: &str = "----a-boundary-that-is-in-no-part";
+    let mut parts = parts.split(|byte| *byte == 0xff);
+    let prompt = parts
+        .next()
+        .and_then(|text| std::str::from_utf8(text).ok())
+        .unwrap_or("x");
+    let files: Vec<&[u8]> = parts.take(8).collect();
+    if prompt.len() > MAX_TEXT
+        || files
+            .iter()
+            .any(|file| file.windows(12).any(|bytes| bytes == b"----a-bounda"))
+    {
+        return;
+    }
+    if prompt.contains("----a-bounda") {
+        return;
+    }
+    let mut body =
+        format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\n{prompt}\r\n").into_bytes();
+    for (index, file) in files.iter().enumerate() {
+        let head =
+            format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"{index}.bin\"\r\n\r\n");
+        body.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(file);
+        body.extend_from_slice(b"\r\n");
+    }
+    body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
+    let size = prompt.len() % 64 + 1;
+    let (_, _, seen) = ask(&format!("multipart/form-data; boundary={BOUNDARY}"), &body, size);
+    let asked = seen.asked.expect("a well-made form is taken");
+    assert_eq!(asked.prompt.as_deref().unwrap_or_default(), prompt);
+    assert_eq!(asked.files, vec![UPLOAD; files.len()]);
+    let arrived: Vec<&[u8]> = seen.files.iter().map(|(_, content)| content.as_slice()).collect();
+    assert_eq!(arrived, files, "a file is not what it was");
+}
+
+/// Sends a body to a service that finds nothing: the status, the answer's text, and what was seen meanwhile.
+fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
+    let (transcoder, store) = &*DOOR;
+    *store.0.lock().unwrap() = Seen::default();
+    let pieces: Vec<Result<Bytes, Infallible>> = body
+        .chunks(size)
+        .map(|piece| Ok(Bytes::copy_from_slice(piece)))
+        .collect();
+    let request = Request::post("/agent/start")
+        .header("content-type", kind)
+        .body(Body::from_stream(futures::stream::iter(pieces)))
+        .unwrap();
+    let heard = store.clone();
+    let service = transcoder.over(service_fn(move |request: Request<tonic::body::Body>| {
+        let heard = heard.clone();
+        async move {
+            let message = request.into_body().collect().await.unwrap().to_bytes();
+            let asked = StartRunRequest::decode(&message[5..]).expect("the door makes whole messages");
+            heard.0.lock().unwrap().asked = Some(asked);
+            Ok::<_, Infallible>(tonic::Status::not_found("nothing is here").into_http::<tonic::body::Body>())
+        }
+    }));
+    RUNTIME.block_on(async {
+        let answer = service.oneshot(request).await.unwrap();
+        let status = answer.status();
+        let text = answer.into_body().collect().await.unwrap().to_bytes();
+        // A form that was dropped in the middle is tidied up by a task.
+        tokio::task::yield_now().await;
+        let seen = store.0.lock().unwrap().clone();
+        (status, text, seen)
+    })
+}

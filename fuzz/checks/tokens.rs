@@ -1,0 +1,122 @@
+//! JSON Web Tokens: none that nobody signed is taken, none that was changed is taken, and a signed one says what was signed.
+//!
+//! The first byte is the kind: 0 a whole token, 1 an Authorization header, 2 a payload that is signed here, 3 a header that is
+//! signed here.
+
+use std::sync::LazyLock;
+
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use chrono::DateTime;
+use hmac::{Hmac, KeyInit, Mac};
+use runyard::{
+    config::Config,
+    wire::jwt::{Claims, Credential, LEEWAY_SECONDS, MAX_TOKEN_BYTES, Verifier, credential},
+};
+use secrecy::SecretString;
+use serde_json::Value;
+use sha2::Sha256;
+
+const SECRET: &str = "a secret that no fuzzer will ever guess, is it";
+const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
+const PAYLOAD: &str = r#"{"sub":"ann","exp":1790003600}"#;
+/// When the tokens are checked.
+const NOW: i64 = 1_790_000_000;
+
+static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
+    let config = Config::parse("the fuzzer's configuration", "").unwrap();
+    Verifier::new(&config.auth, Some(&SecretString::from(SECRET))).unwrap()
+});
+
+/// Panics when a promise of the verifier does not hold for these bytes.
+pub fn check(data: &[u8]) {
+    match data.split_first() {
+        Some((0, token)) => unsigned(token),
+        Some((1, header)) => authorization(header),
+        Some((2, payload)) => signed_payload(payload),
+        Some((3, header)) => signed_header(header),
+        _ => {}
+    }
+}
+
+fn unsigned(token: &[u8]) {
+    if let Ok(token) = std::str::from_utf8(token) {
+        assert!(verify(token).is_none(), "a token was taken that nobody signed");
+    }
+}
+
+/// A credential is one word of the header, to the letter.
+fn authorization(header: &[u8]) {
+    let Ok(value) = http::HeaderValue::from_bytes(header) else {
+        return;
+    };
+    let mut headers = http::HeaderMap::new();
+    headers.insert("authorization", value.clone());
+    if let Ok(Credential::Jwt(word) | Credential::ApiKey(word)) = credential(&headers) {
+        assert!(!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic()));
+        let (scheme, rest) = value.to_str().unwrap().split_once(' ').unwrap();
+        assert!(scheme.eq_ignore_ascii_case("bearer") && rest == word);
+        assert!(verify(word).is_none(), "a token was taken that nobody signed");
+    }
+    headers.append("authorization", value);
+    assert!(credential(&headers).is_err(), "two credentials are no credential");
+}
+
+/// A signed payload is taken only when it is what the rules want, and is then read as another reader reads it.
+fn signed_payload(payload: &[u8]) {
+    let token = sign(HEADER.as_bytes(), payload);
+    let Some(claims) = verify(&token) else {
+        return;
+    };
+    assert!(token.len() <= MAX_TOKEN_BYTES);
+    let said: Value = serde_json::from_slice(payload).expect("what is taken is JSON");
+    assert_eq!(said["sub"].as_str(), Some(claims.subject.as_str()));
+    assert_eq!(said["iss"].as_str().unwrap_or_default(), claims.issuer);
+    assert!(!claims.subject.is_empty() && !claims.subject.contains(char::is_control));
+    assert!(
+        claims.expires_at.timestamp() + LEEWAY_SECONDS > NOW,
+        "an expired token was taken"
+    );
+    #[expect(clippy::cast_possible_truncation, reason = "whole seconds are what is kept")]
+    let exp = said["exp"].as_f64().expect("what is taken has a time") as i64;
+    assert_eq!(exp, claims.expires_at.timestamp());
+    changed(&token, payload);
+}
+
+/// A signed header may name its key and its type and nothing that changes how the token is checked.
+fn signed_header(header: &[u8]) {
+    let token = sign(header, PAYLOAD.as_bytes());
+    if let Some(claims) = verify(&token) {
+        let said: Value = serde_json::from_slice(header).expect("what is taken is JSON");
+        assert_eq!(said["alg"], "HS256", "the key decides the algorithm");
+        for name in ["crit", "b64", "zip", "enc", "cty"] {
+            assert!(said.get(name).is_none(), "a header with {name} was taken");
+        }
+        assert_eq!(claims.subject, "ann");
+        changed(&token, header);
+    }
+}
+
+/// A good token with one letter changed, at a place that the bytes decide, is a bad token.
+fn changed(token: &str, data: &[u8]) {
+    let sum: usize = data.iter().map(|byte| usize::from(*byte)).sum();
+    let mut letters = token.as_bytes().to_vec();
+    let place = sum % letters.len();
+    for letter in [b'A', b'B', b'z', b'_', b'.', b'=', b' '] {
+        if letter != token.as_bytes()[place] {
+            letters[place] = letter;
+            let other = std::str::from_utf8(&letters).unwrap();
+            assert!(verify(other).is_none(), "the letter {place} of a token can be changed");
+        }
+    }
+}
+
+fn verify(token: &str) -> Option<Claims> {
+    VERIFIER.verify(token, DateTime::from_timestamp(NOW, 0).unwrap()).ok()
+}
+
+fn sign(header: &[u8], payload: &[u8]) -> String {
+    let signed = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(payload));
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).unwrap();
+    mac.update(signed.as_bytes());
+    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes()))
+}

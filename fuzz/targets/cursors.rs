@@ -1,0 +1,7 @@
+//! Feeds `checks/cursors.rs` with what the fuzzer makes.
+#![no_main]
+
+#[path = "../checks/cursors.rs"]
+mod cursors;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| cursors::check(data));

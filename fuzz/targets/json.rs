@@ -1,0 +1,7 @@
+//! Feeds `checks/json.rs` with what the fuzzer makes.
+#![no_main]
+
+#[path = "../checks/json.rs"]
+mod json;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| json::check(data));

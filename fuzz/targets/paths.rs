@@ -1,0 +1,7 @@
+//! Feeds `checks/paths.rs` with what the fuzzer makes.
+#![no_main]
+
+#[path = "../checks/paths.rs"]
+mod paths;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| paths::check(data));

@@ -1,0 +1,7 @@
+//! Feeds `checks/tokens.rs` with what the fuzzer makes.
+#![no_main]
+
+#[path = "../checks/tokens.rs"]
+mod tokens;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tokens::check(data));

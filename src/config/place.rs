@@ -1,0 +1,184 @@
+//! Where in the configuration file something is wrong: its line and its key.
+//!
+//! Used by `config` alone. The file is kept as the parser read it, with the place of every value, until it was found good.
+
+use std::{fmt, ops::Range};
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use crate::error::{Error, Result};
+
+/// One step on the way to a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step<'a> {
+    /// The value of a key.
+    Key(&'a str),
+    /// An element of a list.
+    Item(usize),
+}
+
+/// What a value should not be, and which value.
+#[derive(Debug)]
+pub(super) struct Mistake<'a> {
+    path: Vec<Step<'a>>,
+    what: String,
+}
+
+impl<'a> Mistake<'a> {
+    /// A mistake in a key of an entry of a list of tables, such as `tiers` and `models`.
+    pub(super) fn entry(list: &'static str, (index, key): (usize, &'static str), what: impl Into<String>) -> Self {
+        Self {
+            path: vec![Step::Key(list), Step::Item(index), Step::Key(key)],
+            what: what.into(),
+        }
+    }
+
+    /// A mistake in the value of a key.
+    pub(super) fn at(keys: impl IntoIterator<Item = &'a str>, what: impl Into<String>) -> Self {
+        Self {
+            path: keys.into_iter().map(Step::Key).collect(),
+            what: what.into(),
+        }
+    }
+}
+
+/// A configuration file: its name, its text, and what the parser made of it.
+pub(super) struct File<'t> {
+    name: &'t str,
+    text: &'t str,
+    root: Spanned<DeTable<'t>>,
+}
+
+impl<'t> File<'t> {
+    /// Parses a file.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST with the file's name, the line and what is wrong there.
+    pub(super) fn parse(name: &'t str, text: &'t str) -> Result<Self> {
+        match DeTable::parse(text) {
+            Ok(root) => Ok(Self { name, text, root }),
+            Err(error) => {
+                let line = error.span().map_or(1, |span| line(text, span.start));
+                let what = error.message().replace('\n', ", ");
+                Err(Error::invalid(format!("{name}, line {line}: {what}")))
+            }
+        }
+    }
+
+    /// What it sets.
+    pub(super) fn table(&self) -> &DeTable<'t> {
+        self.root.get_ref()
+    }
+
+    /// The refusal for a value of the wrong type or a key that does not exist.
+    pub(super) fn misread(&self, error: &toml::de::Error) -> Error {
+        let what = error.message().replace('\n', ", ");
+        let Some(span) = error.span() else {
+            return Error::invalid(format!("{}: {what}", self.name));
+        };
+        let mut path = Vec::new();
+        descend(self.table(), &span, &mut path);
+        self.refusal(line(self.text, span.start), &path, &what)
+    }
+
+    /// The refusal for a mistake. Where the file has not said what is wrong, the nearest thing that it has said is named.
+    pub(super) fn mistaken(&self, mistake: &Mistake<'_>) -> Error {
+        let found = (1..=mistake.path.len())
+            .rev()
+            .find_map(|length| Some((length, span_of(self.table(), &mistake.path[..length])?)));
+        match found {
+            Some((1, _)) if matches!(mistake.path.get(1), Some(Step::Item(_))) => self.unplaced(mistake),
+            Some((_, span)) => self.refusal(line(self.text, span.start), &mistake.path, &mistake.what),
+            None => self.unplaced(mistake),
+        }
+    }
+
+    fn refusal(&self, line: usize, path: &[Step<'_>], what: &str) -> Error {
+        Error::invalid(format!("{}, line {line}, {}: {what}", self.name, Path(path)))
+    }
+
+    fn unplaced(&self, mistake: &Mistake<'_>) -> Error {
+        let Mistake { path, what } = mistake;
+        Error::invalid(format!("{}, {} of the defaults: {what}", self.name, Path(path)))
+    }
+}
+
+struct Path<'a>(&'a [Step<'a>]);
+
+impl fmt::Display for Path<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (position, step) in self.0.iter().enumerate() {
+            match step {
+                Step::Key(key) if position == 0 => f.write_str(key)?,
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Item(index) => write!(f, "[{index}]")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The line of a place, counted from 1.
+fn line(text: &str, at: usize) -> usize {
+    let before = text.get(..at).unwrap_or(text);
+    before.bytes().filter(|byte| *byte == b'\n').count() + 1
+}
+
+/// The place of a key's value; of the entry's beginning for an element of a list.
+fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
+    let (first, rest) = path.split_first()?;
+    let Step::Key(key) = first else { return None };
+    let mut value = table.get(*key)?;
+    for step in rest {
+        value = match (step, value.get_ref()) {
+            (Step::Key(key), DeValue::Table(inner)) => inner.get(*key)?,
+            (Step::Item(index), DeValue::Array(items)) => items.get(*index)?,
+            _ => return None,
+        };
+    }
+    Some(value.span())
+}
+
+/// The steps to the innermost key that a place is in.
+fn descend<'t>(table: &'t DeTable<'_>, at: &Range<usize>, path: &mut Vec<Step<'t>>) {
+    let within = |span: &Range<usize>| span.start <= at.start && at.end <= span.end && !span.is_empty();
+    for (key, value) in table {
+        if within(&key.span()) {
+            path.push(Step::Key(key.get_ref()));
+            return;
+        }
+        if holds(value, &within) {
+            path.push(Step::Key(key.get_ref()));
+            return inside(value, at, path);
+        }
+    }
+}
+
+fn inside<'t>(value: &'t Spanned<DeValue<'_>>, at: &Range<usize>, path: &mut Vec<Step<'t>>) {
+    match value.get_ref() {
+        DeValue::Table(inner) => descend(inner, at, path),
+        DeValue::Array(items) => {
+            let within = |span: &Range<usize>| span.start <= at.start && at.end <= span.end && !span.is_empty();
+            if let Some((index, item)) = items.iter().enumerate().find(|(_, item)| holds(item, &within)) {
+                path.push(Step::Item(index));
+                inside(item, at, path);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether a place is in a value. A table's own place is its header alone, so what it holds is looked at, too.
+fn holds(value: &Spanned<DeValue<'_>>, within: &dyn Fn(&Range<usize>) -> bool) -> bool {
+    within(&value.span())
+        || match value.get_ref() {
+            DeValue::Table(inner) => inner
+                .iter()
+                .any(|(key, value)| within(&key.span()) || holds(value, within)),
+            DeValue::Array(items) => items.iter().any(|item| holds(item, within)),
+            _ => false,
+        }
+}

@@ -1,0 +1,62 @@
+//! Charging for a call of a model beside runs, such as the choice of an icon: an entry without run, thread and step.
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use uuid::Uuid;
+
+use super::{
+    price::Price,
+    table::{
+        balance,
+        entry::{self, Book},
+    },
+    wallet,
+};
+use crate::{
+    accounts::{ensure, turns},
+    app::App,
+    error::Result,
+    id,
+    llm::TokenUsage,
+};
+
+/// Takes what a call cost from an account, at most what is left.
+///
+/// # Errors
+/// Those of the database.
+pub async fn charge(
+    app: &App,
+    account_id: Uuid,
+    (model, price): (&str, Price),
+    (usage, estimated): (TokenUsage, bool),
+) -> Result<()> {
+    let tx = turns::begin(app, account_id, "ledger.aside").await?;
+    ensure::lock(&tx, account_id).await?;
+    let left = wallet::lock(app, &tx, account_id).await?;
+    let cost = price.cost(usage.input, usage.output);
+    let taken = cost.clamp(0, left.max(0));
+    let tokens = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let row = entry::ActiveModel {
+        id: Set(id::new()),
+        account_id: Set(account_id),
+        debited: Set(Book::Wallet),
+        credited: Set(Book::Used),
+        microcredits: Set(taken),
+        uncollected: Set(cost - taken),
+        run_id: Set(None),
+        step: Set(None),
+        thread_id: Set(None),
+        model: Set(Some(model.to_owned())),
+        input_tokens: Set(tokens(usage.input)),
+        output_tokens: Set(tokens(usage.output)),
+        estimated: Set(estimated),
+        grant_key: Set(None),
+        created_at: Set(app.clock.now()),
+    };
+    entry::Entity::insert(row).exec_without_returning(&tx).await?;
+    balance::Entity::update_many()
+        .col_expr(balance::Column::Microcredits, Expr::value(left - taken))
+        .filter(balance::Column::AccountId.eq(account_id))
+        .exec(&tx)
+        .await?;
+    tx.commit().await
+}

@@ -1,0 +1,330 @@
+//! U04, H05, H07: floods. The program's memory stays small whatever one client sends, and the others are served meanwhile.
+
+use std::time::Duration;
+
+use flate2::{Compress, Compression, FlushCompress};
+use reqwest::Client;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use super::program::{OPEN, Program};
+use crate::house::PATIENCE;
+
+/// How far the memory may grow.
+const MAX_GROWTH: u64 = 48 * 1024 * 1024;
+/// Bytes that a flood has at most.
+const FLOOD: usize = 64 * 1024 * 1024;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GO_AWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// A header block (HPACK) without anything that has to be remembered.
+fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
+    // `:method` and `:scheme: http` are entries of the table; `:path` and `:authority` are names of it.
+    let mut block = vec![0x80 | method, 0x86, 0x04];
+    let text = |block: &mut Vec<u8>, text: &str| {
+        let length = text.len();
+        if length < 127 {
+            block.push(u8::try_from(length).unwrap());
+        } else {
+            block.push(127);
+            let mut rest = length - 127;
+            while rest >= 128 {
+                block.push(u8::try_from(rest % 128 + 128).unwrap());
+                rest /= 128;
+            }
+            block.push(u8::try_from(rest).unwrap());
+        }
+        block.extend_from_slice(text.as_bytes());
+    };
+    text(&mut block, path);
+    block.push(0x01);
+    text(&mut block, "a");
+    for (name, value) in more {
+        block.push(0x00);
+        text(&mut block, name);
+        text(&mut block, value);
+    }
+    block
+}
+
+const GET: u8 = 2;
+const POST: u8 = 3;
+
+/// A connection that has said what it speaks.
+async fn open(program: &Program) -> TcpStream {
+    let mut stream = TcpStream::connect(program.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    stream.write_all(&frame(SETTINGS, 0, 0, &[])).await.unwrap();
+    stream
+}
+
+/// How a flood ended.
+#[derive(Debug, PartialEq)]
+enum End {
+    /// The server closed the connection.
+    Closed,
+    /// The server takes no more until it can get rid of what it has to say.
+    Stalled,
+    /// Everything was taken.
+    Taken,
+}
+
+/// Sends the same piece again and again without reading anything.
+async fn flood(program: &Program, mut piece: impl FnMut(u32) -> Vec<u8>) -> End {
+    let mut stream = open(program).await;
+    let mut sent = 0;
+    for number in 0.. {
+        let bytes = piece(number);
+        sent += bytes.len();
+        match timeout(Duration::from_secs(2), stream.write_all(&bytes)).await {
+            Err(_) => return End::Stalled,
+            Ok(Err(_)) => return End::Closed,
+            Ok(Ok(())) if sent >= FLOOD => return End::Taken,
+            Ok(Ok(())) => {}
+        }
+    }
+    End::Taken
+}
+
+async fn assert_served(program: &Program) {
+    let asked = program.request("GET", "/agents").send();
+    let answer = timeout(PATIENCE, asked).await.expect("others are served").unwrap();
+    assert_eq!(answer.status(), 200);
+}
+
+/// Does something hostile while somebody else asks; returns what came of it.
+async fn beside<T>(program: &Program, what: &str, hostile: impl Future<Output = T>) -> T {
+    assert_served(program).await;
+    let before = program.memory();
+    let work = async {
+        let ((), outcome) = tokio::join!(
+            async {
+                for _ in 0..20 {
+                    assert_served(program).await;
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+            },
+            hostile
+        );
+        outcome
+    };
+    let (outcome, most) = program.most(work).await;
+    let growth = most.saturating_sub(before);
+    assert!(growth < MAX_GROWTH, "{what} took {} MiB", growth / 1024 / 1024);
+    assert_served(program).await;
+    outcome
+}
+
+#[tokio::test]
+async fn u04_floods_of_http2_frames() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), OPEN).await;
+    let ask = block(GET, "/healthz", &[]);
+
+    let end = beside(&program, "rapid reset", async {
+        flood(&program, |number| {
+            let (mut bytes, first) = (Vec::new(), number * 200 + 1);
+            for stream in (first..first + 200).step_by(2) {
+                bytes.extend(frame(HEADERS, END_HEADERS | END_STREAM, stream, &ask));
+                bytes.extend(frame(RST_STREAM, 0, stream, &8_u32.to_be_bytes()));
+            }
+            bytes
+        })
+        .await
+    });
+    assert_eq!(
+        end.await,
+        End::Closed,
+        "streams that are opened and given up without an end"
+    );
+
+    let end = beside(&program, "continuation", async {
+        let mut first = true;
+        flood(&program, |_| {
+            let more = [&[0x00, 1, b'x', 100][..], &[b'y'; 100]].concat().repeat(100);
+            let begin = if std::mem::take(&mut first) {
+                frame(HEADERS, 0, 1, &ask)
+            } else {
+                Vec::new()
+            };
+            [begin, frame(CONTINUATION, 0, 1, &more)].concat()
+        })
+        .await
+    });
+    assert_eq!(end.await, End::Closed, "headers without an end");
+
+    for (what, kind, payload) in [
+        ("settings", SETTINGS, &[0, 4, 0, 1, 0, 0][..]),
+        ("pings", PING, &[0; 8][..]),
+    ] {
+        let bytes = frame(kind, 0, 0, payload).repeat(500);
+        let end = beside(&program, what, flood(&program, |_| bytes.clone())).await;
+        assert_ne!(end, End::Taken, "{what} whose answers nobody reads");
+    }
+    let end = beside(&program, "data that belongs to nothing", async {
+        flood(&program, |_| frame(DATA, 0, 1, &[0; 16_384])).await
+    });
+    assert_eq!(end.await, End::Closed);
+}
+
+/// Reads frames until one of them is what is looked for; none when the connection ends before.
+async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u32, &[u8]) -> Option<T>) -> Option<T> {
+    loop {
+        let mut head = [0; 9];
+        stream.read_exact(&mut head).await.ok()?;
+        let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+        let mut payload = vec![0; length];
+        stream.read_exact(&mut payload).await.ok()?;
+        let number = u32::from_be_bytes([head[5], head[6], head[7], head[8]]);
+        if let Some(found) = wanted(head[3], number, &payload) {
+            return Some(found);
+        }
+    }
+}
+
+/// H05: a connection has no more streams than it was told that it may have, and what is too much is refused alone.
+#[tokio::test]
+async fn h05_streams_beyond_the_limit_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), OPEN).await;
+    let hostile = async {
+        let mut stream = open(&program).await;
+        let limit = find(&mut stream, |kind, _, payload| {
+            let settings = payload.chunks_exact(6).filter(|_| kind == SETTINGS);
+            let most = settings.filter(|setting| setting[..2] == [0, 3]);
+            most.map(|setting| u32::from_be_bytes(setting[2..].try_into().unwrap()))
+                .next()
+        });
+        let limit = timeout(PATIENCE, limit).await.unwrap().expect("the limit is announced");
+        assert_eq!(limit, 1000);
+        // Requests whose body does not come: each keeps its stream.
+        let token = format!("Bearer {}", program.token);
+        let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
+        let ask = block(POST, "/threads", &headers);
+        for number in 0..=limit {
+            let bytes = frame(HEADERS, END_HEADERS, number * 2 + 1, &ask);
+            stream.write_all(&bytes).await.unwrap();
+        }
+        let last = limit * 2 + 1;
+        let refused = find(&mut stream, |kind, number, payload| {
+            assert_ne!(kind, GO_AWAY, "the connection is not to blame");
+            (kind == RST_STREAM).then(|| (number, u32::from_be_bytes(payload.try_into().unwrap())))
+        });
+        let refused = timeout(PATIENCE, refused).await.unwrap();
+        // REFUSED_STREAM: it may be tried again.
+        assert_eq!(refused, Some((last, 7)));
+    };
+    beside(&program, "a thousand streams", hostile).await;
+}
+
+/// H05: thousands of connections that do nothing take little and hold nobody up.
+#[tokio::test]
+async fn h05_thousands_of_idle_connections() {
+    const CONNECTIONS: usize = 3000;
+    let (soft, hard) = descriptors();
+    assert!(
+        hard > 4000,
+        "this test needs 4000 file descriptors, the hard limit is {hard}"
+    );
+    if soft < 4000 {
+        rustix::process::setrlimit(
+            rustix::process::Resource::Nofile,
+            rustix::process::Rlimit {
+                current: Some(4000),
+                maximum: Some(hard),
+            },
+        )
+        .unwrap();
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), OPEN).await;
+    let hostile = async {
+        let mut connections = Vec::with_capacity(CONNECTIONS);
+        for number in 0..CONNECTIONS {
+            let mut stream = TcpStream::connect(program.address).await.unwrap();
+            let half: &[u8] = match number % 4 {
+                0 => b"",
+                1 => b"PRI * HTTP/2.0\r\n\r\nSM",
+                2 => b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0",
+                _ => b"POST /agents HTTP/1.1\r\nHost: a\r\nX-Slow: ",
+            };
+            stream.write_all(half).await.unwrap();
+            connections.push(stream);
+        }
+        assert_served(&program).await;
+        connections
+    };
+    let connections = beside(&program, "idle connections", hostile).await;
+    assert_eq!(connections.len(), CONNECTIONS);
+}
+
+fn descriptors() -> (u64, u64) {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
+}
+
+/// H07: a small message that would become a gibibyte is refused unopened: no door takes compressed messages.
+#[tokio::test]
+async fn h07_a_compression_bomb() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), OPEN).await;
+    let client = Client::builder().http2_prior_knowledge().build().unwrap();
+    let send = async |encoding: &str, is_compressed: bool, message: &[u8]| {
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        let body = [&[u8::from(is_compressed)][..], &length, message].concat();
+        let request = client
+            .post(format!("{}/runyard.v1.AgentService/ListAgents", program.url))
+            .bearer_auth(&program.token)
+            .header("te", "trailers")
+            .header("content-type", "application/grpc")
+            .header("grpc-encoding", encoding);
+        let answer = timeout(PATIENCE, request.body(body).send()).await.unwrap().unwrap();
+        let status = answer.headers().get("grpc-status");
+        status.map_or(0, |status| status.to_str().unwrap().parse::<u8>().unwrap())
+    };
+    let bomb = bomb(1024);
+    assert!(bomb.len() < 2 * 1024 * 1024, "the message itself is small");
+    assert_eq!(send("identity", false, &[]).await, 0, "the way in is open");
+    for encoding in ["gzip", "deflate", "zstd"] {
+        let status = beside(&program, encoding, send(encoding, true, &bomb)).await;
+        assert_eq!(status, 12, "{encoding} over gRPC");
+        let asked = async {
+            let request = program.request("POST", "/threads").header("content-encoding", encoding);
+            let request = request.header("content-type", "application/json").body(bomb.clone());
+            timeout(PATIENCE, request.send())
+                .await
+                .unwrap()
+                .unwrap()
+                .status()
+                .as_u16()
+        };
+        let status = beside(&program, encoding, asked).await;
+        assert!((400..500).contains(&status), "{encoding} over HTTP: {status}");
+    }
+}
+
+/// So many mebibytes of zeros, as gzip.
+fn bomb(mebibytes: usize) -> Vec<u8> {
+    let mut output = Vec::with_capacity(64 * 1024);
+    let mut deflate = Compress::new(Compression::best(), false);
+    // A piece that refers to nothing before it may be repeated.
+    let piece = deflate.compress_vec(&vec![0; 1024 * 1024], &mut output, FlushCompress::Full);
+    assert_eq!(piece.unwrap(), flate2::Status::Ok);
+    [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255][..], &output.repeat(mebibytes)].concat()
+}

@@ -1,0 +1,153 @@
+//! The real program as a process of its own, for tests of its memory, its log and its sudden end.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use reqwest::RequestBuilder;
+use tokio::process::{Child, Command};
+
+use crate::house::PATIENCE;
+
+const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+/// A configuration in which anybody may do anything with the built-in model.
+pub const OPEN: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"runyard/demo\"\n\
+                        max_upload_bytes = 1000000000\ncredits_granted = 300\n";
+
+/// `runyard serve` on SQLite in a folder.
+pub struct Program {
+    child: Child,
+    folder: PathBuf,
+    pub address: SocketAddr,
+    pub url: String,
+    pub token: String,
+    pub http: reqwest::Client,
+}
+
+impl Program {
+    pub async fn start(folder: &Path, config: &str) -> Self {
+        Self::start_in(folder, config, "exec \"$@\"").await
+    }
+
+    /// As [`Program::start`], by a line of the shell that executes `"$@"` at its end.
+    pub async fn start_in(folder: &Path, config: &str, line: &str) -> Self {
+        std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::write(folder.join("runyard.toml"), config).unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let mut program = Self {
+            child: serve(folder, address, line),
+            folder: folder.to_owned(),
+            address,
+            url: format!("http://{address}"),
+            token: String::new(),
+            http: reqwest::Client::new(),
+        };
+        program.ready().await;
+        program.token = program.mint("ann").await;
+        program
+    }
+
+    /// A token for somebody.
+    pub async fn mint(&self, subject: &str) -> String {
+        let mut command = command(&self.folder, self.address, "exec \"$@\"");
+        let minted = command.args(["token", "--sub", subject]).output().await.unwrap();
+        assert!(minted.status.success(), "{minted:?}");
+        String::from_utf8(minted.stdout).unwrap().trim().to_owned()
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let request = self
+            .http
+            .request(method.parse().unwrap(), format!("{}{path}", self.url));
+        request.bearer_auth(&self.token)
+    }
+
+    /// Ends it as a loss of power does.
+    pub async fn kill(&mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// Starts it again on the same data and port.
+    pub async fn start_again(&mut self) {
+        self.child = serve(&self.folder, self.address, "exec \"$@\"");
+        self.ready().await;
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
+    async fn ready(&self) {
+        let url = format!("{}/readyz", self.url);
+        let ready = async {
+            while !self
+                .http
+                .get(&url)
+                .send()
+                .await
+                .is_ok_and(|answer| answer.status() == 200)
+            {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let ready = tokio::time::timeout(PATIENCE, ready).await;
+        assert!(ready.is_ok(), "the server does not start: {}", self.log());
+    }
+
+    /// Bytes of the program's own memory now.
+    pub fn memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
+    /// The most memory that it has while something happens.
+    pub async fn most<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
+        let (most, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let watching = async {
+            while !done.load(Ordering::Relaxed) {
+                most.fetch_max(self.memory(), Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let working = async {
+            let answer = work.await;
+            done.store(true, Ordering::Relaxed);
+            answer
+        };
+        let (answer, ()) = tokio::join!(working, watching);
+        (answer, most.load(Ordering::Relaxed))
+    }
+}
+
+fn command(folder: &Path, address: SocketAddr, line: &str) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command
+        .args(["-c", line, "sh", env!("CARGO_BIN_EXE_runyard")])
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+        .env("RUNYARD_CONFIG", folder.join("runyard.toml"))
+        .env("RUNYARD_JWT_SECRET", SECRET)
+        .env("RUNYARD_LISTEN", address.to_string())
+        .env("RUNYARD_LOG", "info,runyard=debug")
+        .kill_on_drop(true);
+    command
+}
+
+fn serve(folder: &Path, address: SocketAddr, line: &str) -> Child {
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("log"))
+        .unwrap();
+    command(folder, address, line).arg("serve").stderr(log).spawn().unwrap()
+}

@@ -1,0 +1,129 @@
+//! I12: the log of a failing request says why it failed, and nothing that anybody said, uploaded or holds.
+//! U06: a stream in which nothing happens says that it is alive.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use reqwest::multipart::{Form, Part};
+use runyard_upstream::{Script, Turn, Upstream};
+use serde_json::{Value, json};
+
+use super::program::Program;
+use crate::house::{Answer, PATIENCE, everywhere_with};
+
+const CONFIG: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"kortix/minimax\"\n\
+                      max_upload_bytes = 1000000\ncredits_granted = 300\n";
+
+#[tokio::test]
+async fn i12_a_log_holds_nothing_that_somebody_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(Script::function(|_| {
+        Turn::status(400).body("{\"error\": {\"message\": \"CANARY-ANSWER is no good\"}}")
+    }))
+    .await;
+    let provider = format!(
+        "{CONFIG}[providers.default]\nkind = \"openai\"\nbase_url = \"{}\"\napi_key = \"sk-CANARY-KEY\"\n",
+        upstream.base_url()
+    );
+    let mut program = Program::start(folder.path(), &provider).await;
+    let ann = program.token.clone();
+    program.token = program.mint("CANARY-NEIGHBOUR").await;
+    let theirs = program
+        .request("POST", "/threads")
+        .json(&json!({"name": "CANARY-TITLE"}))
+        .send()
+        .await
+        .unwrap();
+    let theirs: Value = theirs.json().await.unwrap();
+    program.token = ann.clone();
+
+    // A run whose model refuses, with everything in it that must not be told.
+    let form = Form::new()
+        .text("prompt", "CANARY-PROMPT")
+        .part("files", Part::text("CANARY-CONTENT").file_name("CANARY-NAME.txt"));
+    let answer = program
+        .request("POST", "/agent/start")
+        .multipart(form)
+        .send()
+        .await
+        .unwrap();
+    let run = Answer::of(answer).await.ok();
+    let run_id = run["agent_run_id"].as_str().unwrap();
+    let path = format!("/agent-run/{run_id}/stream");
+    let events = program.request("GET", &path).timeout(PATIENCE).send().await.unwrap();
+    assert!(events.text().await.unwrap().contains("\"failed\""));
+    // Requests that fail: another's thread, a body that is none, a token that is none, a key that is none.
+    let thread = theirs["thread_id"].as_str().unwrap();
+    let asked = json!({"prompt": "CANARY-PROMPT", "thread_id": thread});
+    let refused = program
+        .request("POST", "/agent/start")
+        .json(&asked)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(refused.status(), 404);
+    let broken = program
+        .request("POST", "/agent/start")
+        .header("content-type", "application/json");
+    assert_eq!(
+        broken.body("{\"prompt\": CANARY-BODY").send().await.unwrap().status(),
+        400
+    );
+    for (name, value) in [
+        ("authorization", "Bearer CANARY.TOKEN.x"),
+        ("x-api-key", "ry_CANARYKEY"),
+    ] {
+        let asked = program.http.get(format!("{}/agents", program.url)).header(name, value);
+        assert_eq!(asked.send().await.unwrap().status(), 401);
+    }
+
+    let log = program.log();
+    for code in ["THREAD_NOT_FOUND", "INVALID_REQUEST", "NOT_AUTHENTICATED"] {
+        assert!(log.contains(code), "the log tells of what failed: {log}");
+    }
+    let told = log.lines().find(|line| line.contains("CANARY"));
+    assert_eq!(told, None, "the log tells what somebody said");
+    let signature = ann.rsplit('.').next().unwrap();
+    assert!(!log.contains(&ann) && !log.contains(signature), "the log holds a token");
+    for id in ["thread_id", "project_id", "account_id"] {
+        if let Some(id) = theirs[id].as_str() {
+            assert!(!log.contains(id), "the log of one names what another one has: {id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn u06_a_stream_in_which_nothing_happens_says_that_it_is_alive() {
+    everywhere_with(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("At last.").held_by(&gate))
+        },
+        |config| config.http.heartbeat_seconds = 1,
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("Wait.").await;
+            let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
+            let stream = caller.request("GET", &path).send().await.unwrap();
+            let mut pieces = stream.bytes_stream();
+            let mut heard = String::new();
+            let two = async {
+                while heard.lines().filter(|line| line.starts_with(':')).count() < 2 {
+                    heard.push_str(std::str::from_utf8(&pieces.next().await.unwrap().unwrap()).unwrap());
+                }
+            };
+            tokio::time::timeout(PATIENCE, two).await.expect("two heartbeats come");
+            house.gate.open();
+            let rest = async {
+                while let Some(piece) = pieces.next().await {
+                    heard.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
+                }
+            };
+            tokio::time::timeout(Duration::from_secs(20), rest)
+                .await
+                .expect("the stream ends");
+            assert!(heard.contains("At last.") && heard.contains("\"completed\""), "{heard}");
+        },
+    )
+    .await;
+}
