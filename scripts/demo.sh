@@ -99,12 +99,12 @@ fi
 echo
 if [ -t 1 ] && [ -t 0 ]; then
     trap - EXIT
+    echo "The server stays up."
+    if [ -n "$console" ]; then
+        printf 'The console, signed in:\n\n  %s\n\n' "$url/#token=$token"
+    fi
     cat <<END
-The server stays up.${console:+ The console, signed in:
-
-  $url/#token=$token
-
-Or} try it:
+Try it:
 
   export RUNYARD_SERVER=$url RUNYARD_TOKEN=$token
   $runyard run "What is in this file?" --file examples/data.csv
