@@ -8,10 +8,10 @@ import { Empty, Meter, Note, RefusalNote, Spinner } from "../parts/basic";
 import { Icon } from "../parts/icon";
 import { Failure, RunBar, RunTrack } from "../parts/run";
 import { account, loadAccount } from "../stores/account";
-import { active } from "../stores/active";
+import { active, loadActive } from "../stores/active";
 import { followAgain, givenUp, isAway, useRun } from "../stores/live";
 import { Loadable } from "../stores/loaded";
-import { threads } from "../stores/threads";
+import { loadThreads, threads } from "../stores/threads";
 import { dayAndTime } from "../view/format";
 import { hasEnded } from "../view/run";
 
@@ -22,8 +22,11 @@ const LAST_STEPS = 6;
 
 const newest = new Loadable<readonly RunRecord[]>();
 
-function load(): Promise<void> {
-  return newest.load(() => runyard().runs.list({ pageSize: MOST }).all(MOST));
+async function load(): Promise<void> {
+  await newest.load(() => runyard().runs.list({ pageSize: MOST }).all(MOST));
+  // Runs that another program has started are in threads that were not listed yet.
+  const known = new Set((threads.state.peek().value ?? []).map((thread) => thread.threadId));
+  if (newest.state.peek().value?.some((run) => !known.has(run.threadId))) await loadThreads();
 }
 
 /** Many runs side by side. */
@@ -32,7 +35,7 @@ export function Board() {
   const at = active.value?.map((run) => run.agentRunId).join() ?? "";
   useEffect(() => {
     document.title = "Runs · Runyard";
-    void loadAccount();
+    void loadActive();
   }, []);
   // Whenever another run begins or one ends.
   useEffect(() => {
