@@ -86,9 +86,14 @@ impl Follower {
                     self.ready = page.into();
                     return Ok(());
                 }
-                // Every run has a first event: one without any was deleted with its thread.
-                if table::last_sequence(self.app.db.read(), self.run_id).await? == 0 {
-                    return Err(Error::new(Code::RunNotFound, "Agent run not found"));
+                match table::newest(self.app.db.read(), self.run_id).await? {
+                    // Every run has a first event: one without any was deleted with its thread.
+                    None => return Err(Error::new(Code::RunNotFound, "Agent run not found")),
+                    Some((sequence, true)) if sequence <= self.cursor => {
+                        self.ended = true;
+                        return Ok(());
+                    }
+                    Some(_) => {}
                 }
             }
         }

@@ -136,3 +136,20 @@ pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i6
         .await?;
     Ok(last.flatten().unwrap_or_default())
 }
+
+/// The sequence of a run's newest event, and whether it is the terminal one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn newest(db: &impl ConnectionTrait, run_id: Uuid) -> Result<Option<(i64, bool)>> {
+    let newest = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
+        .select_only()
+        .columns([Column::Sequence, Column::Terminal])
+        .filter(Column::RunId.eq(run_id))
+        .order_by_desc(Column::Sequence)
+        .limit(1)
+        .into_tuple()
+        .one(db)
+        .await?;
+    Ok(newest)
+}

@@ -108,7 +108,7 @@ class GrpcTest(unittest.TestCase):
         self.assertEqual(calls, results)
 
         # Any cursor gives exactly the rest.
-        for after in (1, len(events) // 2, len(events) - 1):
+        for after in (1, len(events) // 2, len(events) - 1, len(events)):
             self.assertEqual(list(caller.events(started.agent_run_id, after)), events[after:])
         self.refused(
             grpc.StatusCode.INVALID_ARGUMENT,

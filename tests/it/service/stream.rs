@@ -168,3 +168,32 @@ async fn many_runs_in_one_stream() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn a_stream_at_the_end_of_a_finished_run_ends_on_every_door() {
+    everywhere(words, async |house| {
+        let caller = house.caller("ann");
+        let mut cursors = Vec::new();
+        for _ in 0..2 {
+            let run = caller.start("x").await;
+            let last = caller.events(&run, 0).await.len();
+            cursors.push(v1::RunCursor {
+                agent_run_id: run["agent_run_id"].as_str().unwrap().to_owned(),
+                after_sequence: i64::try_from(last).unwrap(),
+            });
+        }
+        let mut grpc = caller.runs().await;
+        let one = caller.signed(v1::StreamRunRequest {
+            agent_run_id: cursors[0].agent_run_id.clone(),
+            after_sequence: cursors[0].after_sequence,
+        });
+        let rest = grpc.stream_run(one).await.unwrap().into_inner().collect::<Vec<_>>();
+        assert!(tokio::time::timeout(PATIENCE, rest).await.unwrap().is_empty());
+        // One that is over does not keep the stream of another open, nor end it.
+        cursors[1].after_sequence -= 1;
+        let many = caller.signed(v1::StreamRunsRequest { runs: cursors });
+        let rest = grpc.stream_runs(many).await.unwrap().into_inner().collect::<Vec<_>>();
+        assert_eq!(tokio::time::timeout(PATIENCE, rest).await.unwrap().len(), 1);
+    })
+    .await;
+}
