@@ -2,6 +2,7 @@
 
 use std::{ops::Deref, sync::Arc};
 
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -48,6 +49,8 @@ pub struct Handles {
     pub seats: Seats,
     /// Where tools run.
     pub sandboxes: Sandboxes,
+    /// Tells open streams that an API key was revoked here.
+    pub key_revoked: watch::Sender<()>,
     /// The models that answer.
     pub llm: Models,
     /// The process goes down: streams end, nothing new is claimed.
@@ -81,6 +84,7 @@ impl App {
             llm: Models::new(&config, None)?,
             wake: Wake::default(),
             seats: Seats::default(),
+            key_revoked: watch::Sender::new(()),
             journal,
             stopping: CancellationToken::new(),
             hub,

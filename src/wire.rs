@@ -23,6 +23,7 @@ pub mod site;
 pub mod stack;
 pub mod status;
 mod structs;
+mod tenure;
 mod threads;
 pub mod throttle;
 

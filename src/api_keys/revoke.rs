@@ -26,5 +26,7 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Uuid) -> Result<ApiKey> 
         .await?;
     let row = load(&tx, caller.scope(), key_id).await?;
     tx.commit().await?;
+    // Streams that it opened look at their keys now.
+    app.key_revoked.send_replace(());
     Ok(row)
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sea_orm::{ColumnTrait, Condition, EntityTrait, QueryFilter, sea_query::Expr};
 use subtle::ConstantTimeEq;
+use uuid::Uuid;
 
 use super::{
     ApiKey, SHOWN, hash,
@@ -57,8 +58,21 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
     Ok(row)
 }
 
+/// Whether a key that was good may still be used.
+///
+/// # Errors
+/// Those of the database.
+pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
+    let row = of::<Entity>(Scope::system("the key has shown itself before"))
+        .filter(Column::Id.eq(key_id))
+        .one(app.db.read())
+        .await?;
+    let now = app.clock.now();
+    Ok(row.is_some_and(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|expires_at| expires_at > now)))
+}
+
 // Of many requests of one minute one writes.
-async fn note_use(app: &App, key_id: uuid::Uuid) -> Result<()> {
+async fn note_use(app: &App, key_id: Uuid) -> Result<()> {
     let now = app.clock.now();
     let tx = app.db.begin("api_keys.use").await?;
     Entity::update_many()

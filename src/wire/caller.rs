@@ -19,6 +19,7 @@ use super::{
     http::fault,
     jwt::{Credential, Verifier, credential},
     site::Site,
+    tenure::Tenure,
     throttle::{Peer, Throttle},
 };
 use crate::{
@@ -106,14 +107,15 @@ where
             let shown = throttle
                 .check_address(request.extensions().get::<Peer>().copied())
                 .and_then(|()| shown(&request));
-            let caller = match shown {
+            let known = match shown {
                 Ok(shown) => known(&app, &verifier, shown).await,
                 Err(error) => Err(error),
             };
-            let caller = caller.and_then(|caller| throttle.check_account(caller.account_id).map(|()| caller));
-            match caller {
-                Ok(caller) => {
+            let known = known.and_then(|known| throttle.check_account(known.0.account_id).map(|()| known));
+            match known {
+                Ok((caller, tenure)) => {
                     request.extensions_mut().insert(caller);
+                    request.extensions_mut().insert(tenure);
                     inner.call(request).await
                 }
                 Err(error) => Ok(refuse(&request, error)),
@@ -135,7 +137,7 @@ fn shown(request: &Request<Body>) -> Result<Shown> {
     })
 }
 
-async fn known(app: &App, verifier: &Verifier, shown: Shown) -> Result<Caller> {
+async fn known(app: &App, verifier: &Verifier, shown: Shown) -> Result<(Caller, Tenure)> {
     let claims = match shown {
         Shown::Token(token) => {
             let now = app.clock.now();
@@ -144,12 +146,13 @@ async fn known(app: &App, verifier: &Verifier, shown: Shown) -> Result<Caller> {
         }
         Shown::ApiKey(key) => {
             let key = api_keys::verify(app, &key).await?;
-            return Ok(Caller {
+            let caller = Caller {
                 account_id: key.account_id,
                 // A role comes from a token alone.
                 role: Role::User,
                 access: key.scope,
-            });
+            };
+            return Ok((caller, Tenure::of_key(&key)));
         }
     };
     let account_id = ensure::ensure(app, &claims.issuer, &claims.subject).await?;
@@ -158,11 +161,12 @@ async fn known(app: &App, verifier: &Verifier, shown: Shown) -> Result<Caller> {
     } else {
         Role::User
     };
-    Ok(Caller {
+    let caller = Caller {
         account_id,
         role,
         access: Access::Admin,
-    })
+    };
+    Ok((caller, Tenure::of_token(&claims)))
 }
 
 fn is_open(request: &Request<Body>) -> bool {

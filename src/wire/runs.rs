@@ -7,7 +7,13 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
-use super::{caller, http::response::HTTP_STATUS, page::Page, traits::runyard::v1::run_service_server::RunService};
+use super::{
+    caller,
+    http::response::HTTP_STATUS,
+    page::Page,
+    tenure::{self, Tenure},
+    traits::runyard::v1::run_service_server::RunService,
+};
 use crate::{
     accounts::{Caller, Role},
     app::App,
@@ -63,10 +69,12 @@ impl RunService for Runs {
 
     async fn stream_run(&self, request: Request<v1::StreamRunRequest>) -> Result<Response<Events>, Status> {
         let caller = caller::of(&request)?;
+        let tenure = Tenure::of(&request)?;
         let asked = request.into_inner();
         let (run, after) = self.cursor(&caller, &asked.agent_run_id, asked.after_sequence).await?;
         let ended = run.last_sequence == Some(after);
-        let mut response = Response::new(self.follow(run.id, after));
+        let events = tenure::hold(&self.app, tenure, self.follow(run.id, after));
+        let mut response = Response::new(Box::pin(events) as Events);
         if ended {
             // An EventSource that comes back with the cursor of the terminal event stops at this.
             response
@@ -78,6 +86,7 @@ impl RunService for Runs {
 
     async fn stream_runs(&self, request: Request<v1::StreamRunsRequest>) -> Result<Response<Events>, Status> {
         let caller = caller::of(&request)?;
+        let tenure = Tenure::of(&request)?;
         let asked = request.into_inner().runs;
         let distinct: BTreeSet<_> = asked.iter().map(|cursor| &cursor.agent_run_id).collect();
         if asked.is_empty() || asked.len() > MAX_STREAMED || distinct.len() != asked.len() {
@@ -91,7 +100,8 @@ impl RunService for Runs {
                 .await?;
             followed.push(self.follow(run.id, after));
         }
-        Ok(Response::new(Box::pin(stream::select_all(followed))))
+        let events = tenure::hold(&self.app, tenure, stream::select_all(followed));
+        Ok(Response::new(Box::pin(events)))
     }
 
     async fn list_active_runs(

@@ -34,6 +34,7 @@ mod start_options;
 mod stop;
 mod stream;
 mod tenancy;
+mod tenure;
 mod threads;
 mod transport;
 mod turns;

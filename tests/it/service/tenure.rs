@@ -1,0 +1,94 @@
+//! An open stream lasts no longer than the credential that opened it, and goes on with another one.
+
+use std::time::Duration;
+
+use futures::StreamExt;
+use runyard::{
+    v1,
+    wire::jwt::{Grant, LEEWAY_SECONDS, mint},
+};
+use runyard_upstream::{Script, Turn};
+use serde_json::json;
+
+use super::ask::text;
+use crate::house::{Answer, Caller, House, PATIENCE, assert_whole, everywhere, parse_sse};
+
+const WHY: &str = "Not authenticated";
+
+fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
+    |gate| {
+        let gate = gate.clone();
+        Script::function(move |_| Turn::words(10).gate_after(3, &gate))
+    }
+}
+
+/// What an SSE stream says until it ends.
+async fn said(caller: &Caller, run: &serde_json::Value) -> String {
+    let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
+    let stream = caller.request("GET", &path).send().await.unwrap();
+    assert_eq!(stream.status(), 200);
+    tokio::time::timeout(PATIENCE, stream.text()).await.unwrap().unwrap()
+}
+
+/// The account of the run goes on where the other credential had to stop.
+async fn goes_on(house: &House, ann: &Caller, run: &serde_json::Value, before: &str) {
+    assert!(before.contains("event: fault") && before.contains(WHY), "{before}");
+    let (events, _) = before.split_once("event: fault").unwrap();
+    let mut events = parse_sse(events);
+    assert!(!events.is_empty());
+    house.gate.open();
+    let rest = ann.events(run, i64::try_from(events.len()).unwrap()).await;
+    events.extend(rest);
+    assert_whole(&events, 1);
+}
+
+#[tokio::test]
+async fn j14_a_stream_ends_when_its_key_is_revoked() {
+    everywhere(held(), async |house| {
+        let ann = house.caller("ann");
+        let made = ann.post("/api-keys", json!({"name": "ci"})).await.ok();
+        let mut using = house.caller("nobody");
+        text(&made, "secret").clone_into(&mut using.token);
+        let run = ann.start("x").await;
+        house.upstream.wait_for(1).await;
+        // Another credential of the same account keeps its stream.
+        let mut grpc = ann.runs().await;
+        let asked = ann.signed(v1::StreamRunRequest {
+            agent_run_id: text(&run, "agent_run_id").to_owned(),
+            after_sequence: 0,
+        });
+        let kept = grpc.stream_run(asked).await.unwrap().into_inner();
+        let path = format!("/api-keys/{}/revoke", text(&made["api_key"], "key_id"));
+        let revoke = async {
+            // The stream is open when its first event has come.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
+        };
+        let (before, ()) = tokio::join!(said(&using, &run), revoke);
+        goes_on(house, &ann, &run, &before).await;
+        let kept: Vec<_> = tokio::time::timeout(PATIENCE, kept.collect()).await.unwrap();
+        assert!(kept.iter().all(Result::is_ok), "{kept:?}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn j15_a_stream_ends_with_its_token() {
+    everywhere(held(), async |house| {
+        let ann = house.caller("ann");
+        let run = ann.start("x").await;
+        house.upstream.wait_for(1).await;
+        let grant = Grant {
+            subject: "ann".to_owned(),
+            role: None,
+            lifetime: Duration::from_secs(2),
+        };
+        let secret = house.config.auth.jwt_secret.clone().unwrap();
+        let made_at = house.clock.now() - Duration::from_secs(LEEWAY_SECONDS.unsigned_abs());
+        let mut short = house.caller("nobody");
+        short.token = mint(&house.config.auth, &secret, &grant, made_at).unwrap();
+        let before = said(&short, &run).await;
+        goes_on(house, &ann, &run, &before).await;
+    })
+    .await;
+}
