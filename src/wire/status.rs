@@ -321,7 +321,7 @@ fn bare_kind(status: &Status) -> (Kind, &'static str) {
     }
 }
 
-/// Whether the sentence is one of those with which tonic 0.14 refuses a request that it cannot read.
+/// Whether the sentence is one of those with which tonic and tonic-web 0.14 refuse a request that it cannot read.
 fn is_undecodable(message: &str) -> bool {
     const SENTENCES: &[&str] = &[
         "failed to decode Protobuf message",
@@ -329,6 +329,8 @@ fn is_undecodable(message: &str) -> bool {
         "Unexpected EOF decoding stream",
         "protocol error: received message with",
         "Error decompressing",
+        // The reader of gRPC-Web: base64 that is none, or a body that broke off.
+        "tonic-web: ",
     ];
     SENTENCES.iter().any(|sentence| message.starts_with(sentence))
 }

@@ -18,6 +18,7 @@ mod files_names;
 mod files_write;
 mod floods;
 mod forms;
+mod grpc_web;
 mod hostile;
 mod limits;
 mod privacy;

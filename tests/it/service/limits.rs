@@ -4,7 +4,7 @@ use runyard::{v1, wire::status::Fault};
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
-use crate::house::{everywhere, everywhere_with};
+use crate::house::{Answer, everywhere, everywhere_with};
 
 #[tokio::test]
 async fn a_refusal_has_the_same_facts_over_grpc() {
@@ -102,6 +102,56 @@ async fn a_private_installation_has_no_limits() {
             let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller.post("/agent/start", asked).await.ok();
             house.gate.open();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn l09_a_change_of_tier_decides_what_starts_and_leaves_what_runs() {
+    everywhere(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("Yes.").held_by(&gate))
+        },
+        async |house| {
+            let (ann, root) = (house.caller("ann"), house.caller_as("root", Some("super_admin")));
+            let account = ann.get("/billing/account-state").await.ok()["account_id"].clone();
+            let set = async |tier: &str| {
+                let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
+                let asked = root.request("PUT", &path).json(&json!({"tier_name": tier}));
+                Answer::of(asked.send().await.unwrap()).await.ok();
+            };
+            let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
+            ann.post("/agent/start", asked.clone())
+                .await
+                .refused(402, "MODEL_ACCESS_DENIED");
+            set("pro").await;
+            let runs = [
+                ann.post("/agent/start", asked.clone()).await.ok(),
+                ann.post("/agent/start", asked.clone()).await.ok(),
+            ];
+            set("free").await;
+            // Two are running, which is one more than the plan allows now; both go on with their model.
+            let detail = ann
+                .post("/agent/start", json!({"prompt": "x"}))
+                .await
+                .refused(402, "AGENT_RUN_LIMIT_EXCEEDED")["detail"]
+                .clone();
+            assert_eq!((&detail["running_count"], &detail["limit"]), (&json!(2), &json!(1)));
+            house.gate.open();
+            for run in &runs {
+                let ended = ann.ended(run).await;
+                assert_eq!(
+                    (&ended["status"], &ended["model_name"]),
+                    (&json!("completed"), &json!("openai/gpt-5-nano"))
+                );
+            }
+            ann.post("/agent/start", asked)
+                .await
+                .refused(402, "MODEL_ACCESS_DENIED");
+            ann.ended(&ann.post("/agent/start", json!({"prompt": "x"})).await.ok())
+                .await;
         },
     )
     .await;

@@ -1,0 +1,92 @@
+//! gRPC-Web as no browser speaks it: refused as the caller's fault, and the next honest call is served.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use bytes::Bytes;
+use futures::stream;
+use reqwest::Body;
+use runyard::v1;
+use runyard_upstream::Turn;
+
+use super::call::framed;
+use crate::house::{Caller, House, PATIENCE, everywhere};
+
+const BINARY: &str = "application/grpc-web+proto";
+const TEXT: &str = "application/grpc-web-text+proto";
+
+/// The status of a call, from the headers or from the frame of trailers.
+async fn status(house: &House, caller: &Caller, kind: &str, body: Body) -> i32 {
+    let request = house
+        .http
+        .post(house.url("/runyard.v1.AgentService/ListAgents"))
+        .bearer_auth(&caller.token)
+        .header("content-type", kind)
+        .header("accept", kind)
+        .body(body);
+    let answer = tokio::time::timeout(PATIENCE, request.send()).await.unwrap().unwrap();
+    assert_eq!(answer.status(), 200);
+    if let Some(status) = answer.headers().get("grpc-status") {
+        return status.to_str().unwrap().parse().unwrap();
+    }
+    let mut content = answer.bytes().await.unwrap().to_vec();
+    if kind == TEXT {
+        // Each frame may be padded for itself.
+        content = content
+            .chunks(4)
+            .flat_map(|quantum| STANDARD.decode(quantum).unwrap())
+            .collect();
+    }
+    let content = String::from_utf8_lossy(&content);
+    let (_, status) = content.split_once("grpc-status:").unwrap();
+    status.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn h11_grpc_web_that_is_none() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let caller = house.caller("ann");
+            let good = framed(&prost::Message::encode_to_vec(&v1::ListAgentsRequest {
+                page_size: 7,
+                ..Default::default()
+            }));
+            let text = STANDARD.encode(&good);
+            let split = |at: usize| {
+                let (first, rest) = text.split_at(at);
+                let parts = [first.to_owned(), rest.to_owned()].map(|part| Ok::<_, std::io::Error>(Bytes::from(part)));
+                Body::wrap_stream(stream::iter(parts))
+            };
+            let ask = async |kind: &str, body: Body| status(house, &caller, kind, body).await;
+            assert_eq!(ask(BINARY, good.clone().into()).await, 0);
+            assert_eq!(ask(TEXT, text.clone().into()).await, 0);
+            for at in 1..text.len() {
+                assert_eq!(
+                    ask(TEXT, split(at)).await,
+                    0,
+                    "split in the middle of a quantum, at {at}"
+                );
+            }
+            let trailers = [&[0x80, 0, 0, 0, 15][..], b"grpc-status:0\r\n"].concat();
+            let large = framed(&vec![0x42; 5 << 20]);
+            let refused: [(&str, &str, Vec<u8>, &[i32]); 7] = [
+                ("no base64", TEXT, b"!!!!????".to_vec(), &[3]),
+                ("cut base64", TEXT, text.as_bytes()[..text.len() - 3].to_vec(), &[3]),
+                ("binary as text", TEXT, good.clone(), &[3]),
+                ("text as binary", BINARY, text.clone().into_bytes(), &[3, 8]),
+                ("trailers alone", BINARY, trailers.clone(), &[3]),
+                ("a cut message", BINARY, good[..good.len() - 1].to_vec(), &[3]),
+                ("more than 4 MB", BINARY, large, &[8]),
+            ];
+            for (what, kind, body, expected) in refused {
+                let status = ask(kind, body.into()).await;
+                assert!(expected.contains(&status), "{what}: {status}");
+            }
+            // Trailers after a whole message end the caller's side and change nothing.
+            let ended = [good.clone(), trailers].concat();
+            let status = ask(BINARY, ended.into()).await;
+            assert!([0, 3].contains(&status), "{status}");
+            assert_eq!(ask(BINARY, good.into()).await, 0);
+        },
+    )
+    .await;
+}
