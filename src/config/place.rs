@@ -144,13 +144,12 @@ fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
 
 /// The steps to the innermost key that a place is in.
 fn descend<'t>(table: &'t DeTable<'_>, at: &Range<usize>, path: &mut Vec<Step<'t>>) {
-    let within = |span: &Range<usize>| span.start <= at.start && at.end <= span.end && !span.is_empty();
     for (key, value) in table {
-        if within(&key.span()) {
+        if covers(&key.span(), at) {
             path.push(Step::Key(key.get_ref()));
             return;
         }
-        if holds(value, &within) {
+        if holds(value, at) {
             path.push(Step::Key(key.get_ref()));
             return inside(value, at, path);
         }
@@ -161,8 +160,7 @@ fn inside<'t>(value: &'t Spanned<DeValue<'_>>, at: &Range<usize>, path: &mut Vec
     match value.get_ref() {
         DeValue::Table(inner) => descend(inner, at, path),
         DeValue::Array(items) => {
-            let within = |span: &Range<usize>| span.start <= at.start && at.end <= span.end && !span.is_empty();
-            if let Some((index, item)) = items.iter().enumerate().find(|(_, item)| holds(item, &within)) {
+            if let Some((index, item)) = items.iter().enumerate().find(|(_, item)| holds(item, at)) {
                 path.push(Step::Item(index));
                 inside(item, at, path);
             }
@@ -172,13 +170,18 @@ fn inside<'t>(value: &'t Spanned<DeValue<'_>>, at: &Range<usize>, path: &mut Vec
 }
 
 /// Whether a place is in a value. A table's own place is its header alone, so what it holds is looked at, too.
-fn holds(value: &Spanned<DeValue<'_>>, within: &dyn Fn(&Range<usize>) -> bool) -> bool {
-    within(&value.span())
+fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
+    covers(&value.span(), at)
         || match value.get_ref() {
             DeValue::Table(inner) => inner
                 .iter()
-                .any(|(key, value)| within(&key.span()) || holds(value, within)),
-            DeValue::Array(items) => items.iter().any(|item| holds(item, within)),
+                .any(|(key, value)| covers(&key.span(), at) || holds(value, at)),
+            DeValue::Array(items) => items.iter().any(|item| holds(item, at)),
             _ => false,
         }
+}
+
+/// Whether a place is within a span; what a variable says has an empty one and covers nothing.
+fn covers(span: &Range<usize>, at: &Range<usize>) -> bool {
+    span.start <= at.start && at.end <= span.end && !span.is_empty()
 }

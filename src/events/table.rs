@@ -127,14 +127,7 @@ pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u6
 /// # Errors
 /// Those of the database.
 pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i64> {
-    let last: Option<Option<i64>> = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
-        .select_only()
-        .column_as(Column::Sequence.max(), "last")
-        .filter(Column::RunId.eq(run_id))
-        .into_tuple()
-        .one(db)
-        .await?;
-    Ok(last.flatten().unwrap_or_default())
+    Ok(newest(db, run_id).await?.map_or(0, |(sequence, _)| sequence))
 }
 
 /// The sequence of a run's newest event, and whether it is the terminal one.

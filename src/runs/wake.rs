@@ -49,7 +49,8 @@ impl Wake {
         self.waits.load(Ordering::SeqCst)
     }
 
-    /// Notes what the worker has seen. Who is queued meanwhile has called [`Wake::work`] to an end, so it looks again.
+    /// Notes what the worker has seen. A run that was queued meanwhile has ended the next [`Wake::work`], so the worker looks
+    /// again.
     pub fn note_waiting(&self, waits: bool) {
         self.waits.store(waits, Ordering::SeqCst);
     }

@@ -204,6 +204,7 @@ pub fn refuse(request: &Request<Body>, error: Error) -> Response<Body> {
     }
 }
 
-fn not_authenticated() -> Error {
+/// The refusal of a request that has not shown who asks.
+pub(super) fn not_authenticated() -> Error {
     Error::new(Code::NotAuthenticated, "Not authenticated")
 }

@@ -98,7 +98,7 @@ impl RunService for Runs {
             let (run, after) = self
                 .cursor(&caller, &cursor.agent_run_id, cursor.after_sequence)
                 .await?;
-            followed.push(self.follow(run.id, after));
+            followed.push(self.follow(run.id, after).boxed());
         }
         let events = tenure::hold(&self.app, tenure, stream::select_all(followed));
         Ok(Response::new(Box::pin(events)))
@@ -172,14 +172,10 @@ impl Runs {
         Ok((run, after))
     }
 
-    fn follow(&self, run_id: Uuid, after: i64) -> Events {
-        let events = events::follow(&self.app, run_id, after);
-        Box::pin(
-            events
-                .map_ok(|event| EncodedEvent::from_stored(event.bytes))
-                .map_err(Status::from)
-                .boxed(),
-        )
+    fn follow(&self, run_id: Uuid, after: i64) -> impl Stream<Item = Result<EncodedEvent, Status>> + Send + use<> {
+        events::follow(&self.app, run_id, after)
+            .map_ok(|event| EncodedEvent::from_stored(event.bytes))
+            .map_err(Status::from)
     }
 
     async fn page(&self, caller: &Caller, page: &Page, listing: Listing) -> Result<(Vec<v1::Run>, String)> {

@@ -4,7 +4,7 @@
 //! time. An API key is looked at again now and then, and at once when this process revokes one. The reader is told
 //! NOT_AUTHENTICATED and comes back with another credential and its cursor, so nothing is lost.
 
-use std::{pin::pin, time::Duration};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, StreamExt, stream};
@@ -12,7 +12,10 @@ use tokio::time::sleep;
 use tonic::Status;
 use uuid::Uuid;
 
-use super::jwt::{Claims, LEEWAY_SECONDS};
+use super::{
+    caller::not_authenticated,
+    jwt::{Claims, LEEWAY_SECONDS},
+};
 use crate::{
     api_keys::{self, ApiKey},
     app::App,
@@ -53,7 +56,7 @@ impl Tenure {
     /// NOT_AUTHENTICATED, when the request did not pass the caller layer.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self> {
         let tenure = request.extensions().get::<Self>().copied();
-        tenure.ok_or_else(|| Error::new(Code::NotAuthenticated, "Not authenticated"))
+        tenure.ok_or_else(not_authenticated)
     }
 
     /// Ends when the credential does.
@@ -92,14 +95,13 @@ where
     let end = Box::pin(tenure.end(app.clone()));
     stream::unfold((Some(Box::pin(events)), end), |(events, mut end)| async move {
         let mut events = events?;
-        let next = events.next();
         tokio::select! {
             biased;
             () = &mut end => {
                 let message = "the credential of this stream is not good any more; come back with another and your cursor";
                 Some((Err(Error::new(Code::NotAuthenticated, message).into()), (None, end)))
             }
-            next = pin!(next) => next.map(|item| (item, (Some(events), end))),
+            next = events.next() => next.map(|item| (item, (Some(events), end))),
         }
     })
 }
