@@ -1,6 +1,10 @@
 //! One file as an answer: its type, how long it may be kept, what a page of it may do.
 
-use std::{borrow::Cow, io::Write, sync::Arc};
+use std::{
+    borrow::Cow,
+    io::Write,
+    sync::{Arc, OnceLock},
+};
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -33,8 +37,9 @@ pub(super) struct Asset(Arc<Content>);
 
 struct Content {
     kind: HeaderValue,
-    /// Without the quotes and without what tells the encoding.
-    tag: String,
+    /// Without the quotes and without what tells the encoding; made when it is first asked for, so that a start reads none of
+    /// the files.
+    tag: OnceLock<String>,
     keeping: &'static str,
     is_page: bool,
     plain: Bytes,
@@ -50,7 +55,6 @@ impl Asset {
             Cow::Owned(bytes) => Bytes::from(bytes),
         };
         let kind = content_type(name);
-        let tag = blake3::hash(&plain).to_hex()[..16].to_owned();
         Self(Arc::new(Content {
             gzip: if is_text(&kind) && plain.len() >= MIN_COMPRESSED {
                 OnceCell::new()
@@ -59,7 +63,7 @@ impl Asset {
             },
             is_page: kind.starts_with("text/html"),
             kind: HeaderValue::from_str(&kind).unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream")),
-            tag,
+            tag: OnceLock::new(),
             keeping: if has_hash(name) { FOR_EVER } else { ASK_AGAIN },
             plain,
         }))
@@ -73,9 +77,12 @@ impl Asset {
         } else {
             None
         };
+        let tag = content
+            .tag
+            .get_or_init(|| blake3::hash(&content.plain).to_hex()[..16].to_owned());
         let tag = match small {
-            Some(_) => format!("\"{}-gzip\"", content.tag),
-            None => format!("\"{}\"", content.tag),
+            Some(_) => format!("\"{tag}-gzip\""),
+            None => format!("\"{tag}\""),
         };
         let unchanged = is_known(asked, &tag);
         let mut response = Response::new(Body::empty());
