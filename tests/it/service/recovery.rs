@@ -1,9 +1,12 @@
 //! What a crash leaves is taken up again: an answered start is durable, and the run ends exactly once.
 
+use std::{fs::File, time::Duration};
+
+use runyard::server::Server;
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
-use crate::house::{assert_whole, everywhere, kinds, parse_sse};
+use crate::house::{Database, House, assert_whole, everywhere, kinds, parse_sse};
 
 #[tokio::test]
 async fn a_run_that_was_cut_off_is_taken_up_again() {
@@ -102,4 +105,29 @@ async fn runs_that_wait_are_there_after_a_restart() {
         },
     )
     .await;
+}
+
+// A child that the ended process had just forked holds its lock until it runs another program.
+#[tokio::test]
+async fn a_data_folder_that_is_let_go_a_moment_later_is_taken_and_one_in_use_is_not() {
+    let mut house = House::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
+    let hold = |folder: &std::path::Path| {
+        let lock = File::options().write(true).open(folder.join("lock")).unwrap();
+        lock.try_lock().unwrap();
+        lock
+    };
+    house.stop().await;
+    let lock = hold(&house.data_dir());
+    let refused = Server::open(house.config.clone()).await.err().unwrap();
+    assert!(
+        refused.message().contains("another runyard uses the data folder"),
+        "{refused}"
+    );
+    let released = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        drop(lock);
+    });
+    house.restart().await;
+    released.await.unwrap();
+    house.caller("ann").start("x").await;
 }
