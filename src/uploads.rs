@@ -15,7 +15,10 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::{app::App, error::Result};
+use crate::{
+    app::App,
+    error::{Error, Result},
+};
 
 /// How long an upload that nothing used is kept.
 pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
@@ -41,4 +44,11 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
         .await?;
     let tier = account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier));
     Ok(tier.max_upload_bytes)
+}
+
+/// Runs what blocks on files away from the reactor.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("upload", error))?
 }

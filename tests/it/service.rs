@@ -15,6 +15,7 @@ mod files;
 mod files_lost;
 mod files_memory;
 mod files_names;
+mod files_twice;
 mod files_write;
 mod floods;
 mod forms;
