@@ -8,6 +8,7 @@ mod admin;
 mod agents;
 pub mod caller;
 mod codec;
+mod deadline;
 pub mod door;
 pub mod files;
 pub mod http;

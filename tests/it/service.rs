@@ -10,6 +10,7 @@ mod ask;
 mod belongings;
 mod call;
 mod credits;
+mod deadlines;
 mod doors;
 mod files;
 mod files_lost;
