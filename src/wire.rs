@@ -15,6 +15,7 @@ pub mod http;
 pub mod json;
 pub mod jwt;
 pub mod page;
+pub mod patience;
 pub mod permit;
 mod projects;
 mod range;

@@ -5,7 +5,8 @@
 //! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
 //! 4. The caller is known before a byte of the body is read.
 //! 5. `grpc-timeout` bounds the call and its stream, on every door.
-//! 6. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
+//! 6. A body that does not come is given up, on every door.
+//! 7. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
 //!    transcoder.
 
 use std::{
@@ -35,6 +36,7 @@ use super::{
     },
     json::Codec,
     jwt::Verifier,
+    patience::{Patience, Patient},
     permit::Permit,
     site::Site,
     status,
@@ -51,8 +53,6 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of a request id that a client may choose.
 const MAX_REQUEST_ID: usize = 128;
-/// How long a body may stay silent before it is given up.
-const BODY_IDLE: Duration = Duration::from_secs(30);
 
 /// What answers every request of the port.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -68,7 +68,6 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         max_body_bytes: app.config.http.max_message_bytes,
         max_form_bytes: app.config.http.max_form_bytes,
         heartbeat: Duration::from_secs(app.config.http.heartbeat_seconds),
-        body_idle: BODY_IDLE,
     };
     let transcoder = Transcoder::new(&pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
     // What tonic refuses by itself is given a code, too.
@@ -101,7 +100,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
-    let timed = Deadline::new(doors);
+    let timed = Deadline::new(Patient::new(doors, Patience::default()));
     let known = Authenticate::new(timed, app.clone(), verifier, site);
     let stack = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(|_| {

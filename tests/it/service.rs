@@ -8,6 +8,7 @@ mod agents_versions;
 mod api_keys;
 mod ask;
 mod belongings;
+mod bodies;
 mod call;
 mod credits;
 mod deadlines;
