@@ -148,6 +148,8 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
             "grpc-timeout",
             "x-user-agent",
             "range",
+            "if-range",
+            "if-none-match",
             "x-emit-timing",
         ]))
         .expose_headers(names(&[
@@ -157,6 +159,7 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
             "grpc-status",
             "grpc-message",
             "grpc-status-details-bin",
+            "accept-ranges",
             "content-range",
             "etag",
             "content-disposition",
