@@ -127,13 +127,102 @@ test("an agent is created, changed, compared and rolled back", LIMIT, async () =
     await page.getByRole("list", { name: "Versions, newest first" }).waitFor();
     await visited.screenshot("agent-versions");
     await visited.audit("versions of an agent");
-    await page.getByRole("button", { name: "Go back to v1 with a new version" }).click();
+    await page.getByRole("button", { name: "Copy v1 as a new version" }).click();
     await page.getByText("v3").first().waitFor();
   });
   const [agent] = await client.agents.list().all();
   assert.equal(agent.name, "Analyst");
   assert.equal(agent.currentVersion.systemPrompt, "Be brief.");
   assert.equal(agent.versionCount, 3);
+});
+
+test("an agent gets an icon, a tool server and a model, and does a run", LIMIT, async () => {
+  const { token, client } = await account(scripted);
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token, "#/agents/new");
+    await page.getByRole("textbox", { name: "Name" }).fill("Librarian");
+    await page.getByRole("button", { name: "Choose an icon" }).click();
+    const dialog = page.getByRole("dialog", { name: "Icon" });
+    await dialog.getByRole("button", { name: "Purple" }).click();
+    await dialog.getByRole("searchbox", { name: "Find an icon" }).fill("book");
+    await dialog.getByRole("group", { name: "Icons" }).getByRole("button").first().click();
+    await visited.audit("the icon picker");
+    await visited.screenshot("icon-picker");
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    await page.getByRole("combobox", { name: "Model" }).selectOption("kortix/minimax");
+    const servers = page.getByRole("region", { name: "Custom servers" });
+    await servers.getByRole("button", { name: "Add a server" }).click();
+    await servers.getByRole("textbox", { name: "Name" }).fill("catalogue");
+    await servers.getByRole("combobox", { name: "Reached by" }).selectOption({ label: "A command in the sandbox" });
+    await servers.getByRole("textbox", { name: "Command" }).fill("true");
+    await visited.audit("a tool server");
+    await visited.screenshot("tool-server");
+    await page.getByRole("button", { name: "Create agent" }).click();
+    await page.getByRole("heading", { level: 1, name: "Librarian" }).waitFor();
+    await page.getByRole("textbox", { name: "Description" }).fill("Knows books.");
+    await page.getByRole("button", { name: "Save changes" }).click();
+    await page.getByText("Saved.", { exact: true }).waitFor();
+    await page.getByRole("link", { name: "Start a run" }).click();
+    const agent = page.getByRole("combobox", { name: "Agent" });
+    await agent.locator("option", { hasText: "Librarian" }).waitFor({ state: "attached" });
+    assert.equal(await agent.evaluate((select) => select.selectedOptions[0].label), "Librarian");
+    await page.getByRole("combobox", { name: "Model" }).selectOption("kortix/minimax");
+    await page.getByRole("combobox", { name: "Mode", exact: true }).selectOption({ label: "Chat only" });
+    await visited.start("say: Read.");
+    await visited.run("completed").getByText("Read.").waitFor();
+  });
+  const [agent] = await client.agents.list().all();
+  assert.match(agent.iconName, /book/);
+  assert.deepEqual([agent.iconColor, agent.iconBackground, agent.description], ["#9333EA", "#FAF5FF", "Knows books."]);
+  assert.deepEqual(
+    agent.currentVersion.customMcps.map(({ name, type, command }) => [name, type, command]),
+    [["catalogue", "stdio", "true"]],
+  );
+  const [run] = await client.runs.list().all();
+  assert.deepEqual([run.agentId, run.modelRequested, run.mode], [agent.agentId, "kortix/minimax", "chat"]);
+});
+
+test("a tool's output is live, a change of a file is a difference, and what failed can be asked again", LIMIT, async () => {
+  const { token } = await account(scripted);
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    // Whether the first line was there before the second one, however slow the machine.
+    await page.evaluate(() => {
+      window.wasLive = false;
+      const look = () => {
+        const output = document.querySelector("[aria-label='Output, live']")?.textContent ?? "";
+        window.wasLive ||= output.includes("begun") && !output.includes("ended");
+      };
+      new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+    });
+    const script = ["write: a.txt | one\\n\\ntwo\\n", "edit: a.txt | two | three", "bash: echo begun; sleep 3; echo ended", "fail: 401"];
+    await visited.start(script.join("\n"));
+    await visited.run("failed").waitFor();
+    assert.ok(await page.evaluate(() => window.wasLive), "output was shown while the tool worked");
+    const steps = page.getByRole("list", { name: "Steps of the run" });
+    const change = steps.getByRole("group", { name: "The change of a.txt" });
+    await change.locator(".diff-removed", { hasText: "two" }).waitFor();
+    await change.locator(".diff-added", { hasText: "three" }).waitFor();
+    await steps.getByRole("button", { name: /^write/ }).click();
+    const written = steps.getByRole("group", { name: "What was written to a.txt" });
+    assert.deepEqual(await written.locator(".diff-text").allInnerTexts(), ["one", "", "two"]);
+    assert.equal(await written.locator(".diff-added").count(), 3, "an empty line is a line");
+    await visited.screenshot("failed-run");
+    await visited.audit("a run that failed");
+    await page.getByRole("button", { name: "Ask again" }).click();
+    assert.equal(await page.getByRole("textbox", { name: "Task" }).inputValue(), script.join("\n"));
+    await page.getByLabel("More about this thread").click();
+    await page.getByRole("button", { name: "Rename" }).click();
+    await page.getByRole("textbox", { name: "Name" }).fill("Another name");
+    await page.getByRole("dialog").getByRole("button", { name: "Rename" }).click();
+    await page.getByRole("heading", { level: 1, name: "Another name" }).waitFor();
+    await page.getByLabel("More about this thread").click();
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("heading", { level: 1, name: "Threads" }).waitFor();
+    await page.getByRole("main").getByText("Another name").waitFor({ state: "detached" });
+  });
 });
 
 test("the main job: a file is dropped, a chart comes out and is taken away", LIMIT, async () => {
@@ -376,7 +465,7 @@ test("a busy thread lets a run wait its turn, or interrupts", LIMIT, async () =>
     await visited.signIn(token);
     await visited.start("sleep: 120");
     await visited.run("running").getByText("Waiting.").waitFor();
-    await page.getByRole("combobox", { name: "While a run is at work" }).selectOption({ label: "Interrupt the running one" });
+    await page.getByRole("combobox", { name: "While a run is at work" }).selectOption({ label: "interrupts it" });
     await visited.start("say: I am first now.");
     await visited.run("stopped").waitFor();
     await visited.run("completed").getByText("I am first now.").waitFor();
@@ -408,6 +497,19 @@ test("on a phone the main job works, and nothing is wider than the screen", LIMI
       const chart = page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^Download .*\.svg$/ });
       assert.match((await download(page, () => chart.first().click())).name, /\.svg$/);
       await fits("files");
+      await visited.go("#/");
+      await page.getByRole("button", { name: "Options" }).click();
+      await page.getByRole("combobox", { name: "Mode", exact: true }).selectOption({ label: "Chat only" });
+      await fits("options");
+      await visited.screenshot("phone-options");
+      await visited.start("Say hello");
+      await visited.run("completed").waitFor();
+      await visited.go("#/agents/new");
+      await page.getByRole("textbox", { name: "Name" }).fill("Pocket");
+      await page.getByRole("button", { name: "Create agent" }).click();
+      await page.getByRole("heading", { level: 1, name: "Pocket" }).waitFor();
+      await fits("an agent");
+      await visited.screenshot("phone-agent");
       const main = page.getByRole("navigation", { name: "Main, at the bottom" });
       for (const name of ["Threads", "Runs", "Agents", "Account"]) {
         await main.getByRole("link", { name }).click();
