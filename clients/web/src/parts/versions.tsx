@@ -98,7 +98,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       type="button"
                       class="button button-small"
                       disabled={busy.value}
-                      aria-label={`Copy ${version.versionName} as a new version`}
+                      aria-label={`Copy as new: ${version.versionName}`}
                       title="Copies this version into a new one, which becomes current"
                       onClick={() => void act(() => runyard().agents.rollbackVersion(agent.agentId, version.versionId), `${version.versionName} is copied into a new version`)}
                     >
