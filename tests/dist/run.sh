@@ -47,7 +47,7 @@ package=$(echo "$dist"/runyard_*.deb)
 root=$work/root
 dpkg-deb --extract "$package" "$root"
 dpkg-deb --control "$package" "$work/control"
-for file in usr/bin/runyard lib/systemd/system/runyard.service etc/runyard/runyard.toml usr/share/man/man1/runyard.1.gz \
+for file in usr/bin/runyard usr/lib/systemd/system/runyard.service etc/runyard/runyard.toml usr/share/man/man1/runyard.1.gz \
     usr/share/bash-completion/completions/runyard usr/share/doc/runyard/copyright; do
     [ -s "$root/$file" ] || fail "$file is not in the package"
 done
@@ -58,7 +58,7 @@ for script in postinst prerm postrm; do
     [ -x "$work/control/$script" ] || fail "$script cannot be run"
 done
 if command -v systemd-analyze >/dev/null 2>&1; then
-    sed "s|/usr/bin/runyard|$root/usr/bin/runyard|" "$root/lib/systemd/system/runyard.service" >"$work/runyard.service"
+    sed "s|/usr/bin/runyard|$root/usr/bin/runyard|" "$root/usr/lib/systemd/system/runyard.service" >"$work/runyard.service"
     systemd-analyze verify --man=no "$work/runyard.service"
 fi
 
