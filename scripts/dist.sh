@@ -86,6 +86,7 @@ Section: net
 Priority: optional
 Installed-Size: $(du --summarize --apparent-size --block-size=1024 "$tree" | cut -f1)
 Depends: adduser, bubblewrap, ca-certificates, libc6 (>= ${glibc#GLIBC_}), libgcc-s1
+Recommends: python3
 Suggests: postgresql
 Description: service that runs AI agents for other programs
  A program sends a prompt and files; an agent works on them with tools in a
