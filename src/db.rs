@@ -6,13 +6,9 @@
 
 mod held;
 mod lane;
+mod lock;
 
-use std::{
-    fs::{File, TryLockError},
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use runyard_migrations::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -21,7 +17,6 @@ use sea_orm::{
     sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
 };
 use secrecy::ExposeSecret;
-use tokio::time::sleep;
 use tracing::warn;
 
 use crate::{
@@ -31,9 +26,6 @@ use crate::{
 use held::Readers;
 use lane::{Lane, Unit};
 
-/// How often, and after which pause, the lock of the data folder is tried.
-const LOCK_ATTEMPTS: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that read at the same time, on SQLite.
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL.
@@ -106,7 +98,7 @@ impl Db {
     }
 
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
-        let lock = lock_folder(data_dir).await?;
+        let lock = lock::take(data_dir).await?;
         let file = data_dir.join("runyard.db");
         let writer = connect_sqlite(&file, 1).await?;
         Migrator::up(&writer, None).await.map_err(migration_failed)?;
@@ -367,42 +359,6 @@ async fn connect_sqlite(file: &Path, connections: u32) -> Result<DatabaseConnect
         )
         .caused_by(error)
     })
-}
-
-/// Keeps a second process away from the data folder: its leases and its writer lane assume that there is none. A child of
-/// a process that has ended holds the lock, too, for the moment between fork and exec, so it is tried for a second.
-async fn lock_folder(data_dir: &Path) -> Result<File> {
-    let fault = |error: std::io::Error| {
-        Error::new(
-            Code::Unavailable,
-            format!("cannot use the data folder {}: {error}", data_dir.display()),
-        )
-    };
-    std::fs::create_dir_all(data_dir).map_err(fault)?;
-    let lock = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(data_dir.join("lock"))
-        .map_err(fault)?;
-    let mut attempt = 1;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => return Ok(lock),
-            Err(TryLockError::Error(error)) => return Err(fault(error)),
-            Err(TryLockError::WouldBlock) if attempt < LOCK_ATTEMPTS => {
-                attempt += 1;
-                sleep(LOCK_PAUSE).await;
-            }
-            Err(TryLockError::WouldBlock) => {
-                let message = format!(
-                    "another runyard uses the data folder {}; stop it or name another with RUNYARD_DATA_DIR",
-                    data_dir.display()
-                );
-                return Err(Error::new(Code::Unavailable, message));
-            }
-        }
-    }
 }
 
 fn migration_failed(error: DbErr) -> Error {

@@ -12,6 +12,7 @@ mod children;
 mod echo;
 mod live;
 mod machine;
+mod neighbours;
 mod options;
 mod report;
 mod rounds;

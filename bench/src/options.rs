@@ -10,7 +10,8 @@ const USAGE: &str = "usage: runyard-bench [--quick] [--rounds N] [--database pos
   --rounds    how often everything is measured
   --database  an empty PostgreSQL database, instead of SQLite in a temporary folder
   --folder    where the temporary folder is made; beside the program by default, because /tmp may be memory
-  --only      one part: start-up, probe, starts, streams, tokens, first, memory; may be repeated
+  --only      one part: start-up, probe, starts, streams, tokens, first, neighbours, memory;
+              may be repeated
   --server    the server's program; beside this one by default; a second one is measured in turns with the first";
 
 /// What this process does.

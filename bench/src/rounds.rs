@@ -11,7 +11,7 @@ use crate::{
     callers::{Account, Door},
     children::{Folder, Helper, Place, Server},
     live::Live,
-    machine,
+    machine, neighbours,
     options::Options,
     report::{FDATASYNC, Figures, median, note, say},
     starts::{self, Target},
@@ -26,6 +26,8 @@ const LIVE: usize = 100;
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
 /// First tokens of one round.
 const FIRSTS: usize = 60;
+/// Starts of a quiet account, alone and beside a noisy one.
+const QUIET: usize = 200;
 /// Writes of one probe.
 const PROBES: usize = 100;
 /// How often a server is started to see how long that takes.
@@ -44,6 +46,7 @@ struct Stage {
 /// A server that is measured.
 struct Measured {
     program: PathBuf,
+    folder: PathBuf,
     server: Server,
     figures: Figures,
     runs: usize,
@@ -96,6 +99,9 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
         if options.wants("memory") {
             fill_up(options, &stage, &mut measured).await?;
         }
+        if options.wants("neighbours") {
+            beside_noise(options, &stage, &config, &mut measured).await?;
+        }
         ratios(&mut measured.figures);
         say(&format!("{}\n{}", measured.program.display(), measured.figures.table()));
         measured.server.stop().await?;
@@ -121,6 +127,7 @@ async fn open(options: &Options, place: &Place<'_>) -> Result<Measured> {
     }
     Ok(Measured {
         program: place.program.to_owned(),
+        folder: place.folder.to_owned(),
         server,
         figures,
         runs: 0,
@@ -225,6 +232,26 @@ async fn fill_up(options: &Options, stage: &Stage, measured: &mut Measured) -> R
     tokio::time::sleep(REST).await;
     let name = format!("memory, after {} runs", measured.runs);
     measured.figures.add(name, "MiB", machine::memory_of(target.server)?);
+    Ok(())
+}
+
+/// Measures what a noisy account costs a quiet one, on a server of its own where accounts have a rate.
+async fn beside_noise(options: &Options, stage: &Stage, config: &str, measured: &mut Measured) -> Result<()> {
+    note("a noisy account beside a quiet one");
+    let place = Place {
+        program: &measured.program,
+        folder: &measured.folder.join("neighbours"),
+        config: &format!("{config}{}", neighbours::CONFIG),
+        database: None,
+    };
+    let server = Server::start(&place).await?;
+    let starts = QUIET / options.divisor;
+    let found = neighbours::measure(server.address, &stage.watcher, &stage.accounts[0], starts).await?;
+    server.stop().await?;
+    let figures = &mut measured.figures;
+    figures.add("a quiet account's StartRun, alone: p99", "ms", found.alone);
+    figures.add("… beside one that asks 10 × too often: p99", "ms", found.beside);
+    figures.add("… of the noisy one's starts: refused", "%", found.refused);
     Ok(())
 }
 

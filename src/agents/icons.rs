@@ -188,12 +188,13 @@ pub struct Icon {
     pub background: String,
 }
 
-/// Suggests an icon for an agent of this name. The call of the model is paid for as every other one.
+/// Suggests an icon for an agent of this name. The call of the model is paid for as every other one, out of what is left
+/// beside the microcredits that are `held` for runs.
 ///
 /// # Errors
 /// INVALID_REQUEST for a name that no agent can have; INSUFFICIENT_CREDITS, when too little is left for the call; never for
 /// what the model does.
-pub async fn generate(app: &App, caller: &Caller, name: &str) -> Result<Icon> {
+pub async fn generate(app: &App, caller: &Caller, name: &str, held: i64) -> Result<Icon> {
     rules::name(name)?;
     let account = of::<table::Entity>(caller.scope()).one(app.db.read()).await?;
     let tier = account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier));
@@ -205,7 +206,7 @@ pub async fn generate(app: &App, caller: &Caller, name: &str) -> Result<Icon> {
     let prompt = prompt_tokens(&request);
     let price = app.models.find(model).and_then(|model| Price::find(app, model));
     if let Some(price) = price
-        && wallet::load(app, caller.account_id).await? < price.cost(prompt, MAX_TOKENS.into())
+        && wallet::load(app, caller.account_id).await?.saturating_sub(held) < price.cost(prompt, MAX_TOKENS.into())
     {
         return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
     }

@@ -4,7 +4,10 @@
 //! needs more. What is set aside stands in the run's own row and counts only while the run is unfinished: ending it by
 //! whatever means, or charging for the call, gives it back, and there is nothing to release.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
+};
+use uuid::Uuid;
 
 use super::{
     Run, Status,
@@ -68,15 +71,8 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: Ask) -> Result<Hol
     }
     // The balance is locked before the others are summed up: whoever sets more aside has it, too.
     let left = wallet::lock(app, &tx, run.account_id).await?;
-    let others: Vec<i64> = of::<Entity>(Scope::account(run.account_id))
-        .select_only()
-        .column(Column::HeldMicrocredits)
-        .filter(is_unfinished())
-        .filter(Column::Id.ne(run.id))
-        .into_tuple()
-        .all(&tx)
-        .await?;
-    let hold = decide(left.saturating_sub(others.iter().sum()), price, ask)?;
+    let others = sum_held(&tx, run.account_id, Some(run.id)).await?;
+    let hold = decide(left.saturating_sub(others), price, ask)?;
     Entity::update_many()
         .col_expr(Column::HeldMicrocredits, Expr::value(hold.microcredits))
         .filter(Column::AccountId.eq(run.account_id))
@@ -85,6 +81,26 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: Ask) -> Result<Hol
         .await?;
     tx.commit().await?;
     Ok(hold)
+}
+
+/// What the unfinished runs of an account have set aside, in microcredits.
+///
+/// # Errors
+/// Those of the database.
+pub async fn held(app: &App, account_id: Uuid) -> Result<i64> {
+    sum_held(app.db.read(), account_id, None).await
+}
+
+async fn sum_held(db: &impl ConnectionTrait, account_id: Uuid, except: Option<Uuid>) -> Result<i64> {
+    let held: Vec<i64> = of::<Entity>(Scope::account(account_id))
+        .select_only()
+        .column(Column::HeldMicrocredits)
+        .filter(is_unfinished())
+        .apply_if(except, |query, run_id| query.filter(Column::Id.ne(run_id)))
+        .into_tuple()
+        .all(db)
+        .await?;
+    Ok(held.iter().sum())
 }
 
 fn decide(available: i64, price: Price, ask: Ask) -> Result<Hold> {

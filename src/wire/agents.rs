@@ -14,7 +14,7 @@ use crate::{
     },
     app::App,
     error::{Error, Result},
-    id, v1,
+    id, runs, v1,
 };
 
 /// The service.
@@ -97,7 +97,8 @@ impl AgentService for Agents {
         request: Request<v1::GenerateAgentIconRequest>,
     ) -> Result<Response<v1::GenerateAgentIconResponse>, Status> {
         let caller = caller::of(&request)?;
-        let icon = icons::generate(&self.app, &caller, &request.get_ref().name).await?;
+        let held = runs::reserve::held(&self.app, caller.account_id).await?;
+        let icon = icons::generate(&self.app, &caller, &request.get_ref().name, held).await?;
         Ok(Response::new(v1::GenerateAgentIconResponse {
             icon_name: icon.name,
             icon_color: icon.color,

@@ -39,6 +39,7 @@ export class Run implements AsyncIterable<RunEvent> {
   readonly #sandboxes: Sandboxes;
   readonly #onConnection: OnConnection | undefined;
   #sandboxId: string | undefined;
+  #cursor = 0;
 
   constructor(door: Door, feed: Feed, sandboxes: Sandboxes, facts: RunFacts) {
     this.#door = door;
@@ -61,6 +62,11 @@ export class Run implements AsyncIterable<RunEvent> {
     return this.#sandboxId;
   }
 
+  /** The sequence of the newest event that came through this handle. */
+  get cursor(): number {
+    return this.#cursor;
+  }
+
   /** All events of the run, live, to its end. */
   [Symbol.asyncIterator](): AsyncIterableIterator<RunEvent> {
     return this.events();
@@ -69,7 +75,16 @@ export class Run implements AsyncIterable<RunEvent> {
   /** The events of the run after a cursor, live, to its end; goes on by itself after a break. */
   events(options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     const onConnection = options.onConnection ?? this.#onConnection;
-    return this.#feed.follow([{ agentRunId: this.id, afterSequence: options.afterSequence }], { ...options, onConnection });
+    const cursors = [{ agentRunId: this.id, afterSequence: options.afterSequence }];
+    const events = this.#feed.follow(cursors, { ...options, onConnection });
+    const next = async () => {
+      const step = await events.next();
+      if (!step.done) {
+        this.#cursor = Math.max(this.#cursor, step.value.sequence);
+      }
+      return step;
+    };
+    return { ...events, next };
   }
 
   /** The run as the server knows it now. */
@@ -87,8 +102,8 @@ export class Run implements AsyncIterable<RunEvent> {
       if (record.status !== "running") {
         return record;
       }
-      // Nothing but the end matters here, and it is the last event: whatever comes before is read and dropped.
-      for await (const _ of this.events({ signal })) {
+      // Nothing but the end matters here, and it is the last event: what is known is not read again, the rest is dropped.
+      for await (const _ of this.events({ signal, afterSequence: this.#cursor })) {
       }
     }
   }

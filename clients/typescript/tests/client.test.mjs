@@ -10,8 +10,9 @@ import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { setTimeout as pause } from "node:timers/promises";
 import { inspect } from "node:util";
+import { fromBinary } from "@bufbuild/protobuf";
 import { isRunyardError, newId, Runyard, RunyardError } from "../dist/index.js";
-import { AccountService } from "../dist/proto.js";
+import { AccountService, StreamRunsRequestSchema } from "../dist/proto.js";
 import { Server } from "./server.mjs";
 
 const LIMIT = { timeout: 90_000 };
@@ -318,6 +319,37 @@ test("a run that is left goes on; one that is stopped ends", LIMIT, async () => 
   await run.stop();
   assert.equal((await run.wait({ timeoutMs: 30_000 })).status, "stopped");
   assert.deepEqual((await client.agents.listActive()).items, []);
+});
+
+test("waiting begins where the reader was", LIMIT, async () => {
+  // The cursor of each stream that is opened: a frame's five bytes, then the message.
+  const cursors = [];
+  const looking = async (url, init) => {
+    if (String(url).endsWith("/StreamRuns")) {
+      const { runs } = fromBinary(StreamRunsRequestSchema, new Uint8Array(init.body).subarray(5));
+      cursors.push(Number(runs[0].afterSequence));
+    }
+    return fetch(url, init);
+  };
+  const client = await server.client({}, { fetch: looking });
+  const run = await client.agents.run({ prompt: "stream: 20\nsleep: 60" });
+  assert.equal(run.cursor, 0);
+  for await (const event of run) {
+    if (event.type === "message_delta" && event.text.includes("word-19")) {
+      break;
+    }
+  }
+  const seen = run.cursor;
+  assert.ok(seen > 20, String(seen));
+  const waited = run.wait({ timeoutMs: 60_000 });
+  while (cursors.length < 2) {
+    await pause(20);
+  }
+  await run.stop();
+  assert.equal((await waited).status, "stopped");
+  assert.deepEqual(cursors.slice(0, 2), [0, seen]);
+  // Whether a cursor is the end of the run is asked with the event at it.
+  assert.ok(cursors.slice(1).every((cursor) => cursor >= seen - 1), String(cursors));
 });
 
 test("an abort rejects with its reason, wherever it comes", LIMIT, async () => {

@@ -31,13 +31,14 @@ pub const HTTP_CONTENT_TYPE: &str = "x-http-content-type";
 pub const HTTP_CONTENT_LENGTH: &str = "x-http-content-length";
 
 /// Metadata that becomes the HTTP header of the same name.
-pub static CARRIED: [HeaderName; 7] = [
+pub static CARRIED: [HeaderName; 8] = [
     header::ETAG,
     header::LAST_MODIFIED,
     header::ACCEPT_RANGES,
     header::CONTENT_RANGE,
     header::CONTENT_DISPOSITION,
     header::X_CONTENT_TYPE_OPTIONS,
+    header::CONTENT_SECURITY_POLICY,
     header::CACHE_CONTROL,
 ];
 

@@ -13,13 +13,14 @@ import threading
 import time
 import unittest
 from importlib import metadata, resources
+from unittest import mock
 
 import runyard
 from runyard import AsyncRunyard, Runyard
 from runyard.events import EVENTS, MessageDelta, StatusChanged, ToolCall
 
 from model import Model
-from program import CSV, Server
+from program import CSV, ROOT, Server
 
 SLOW = "slow: 40 50\nbash: echo one; sleep 1; echo two > /workspace/two.txt; cat /workspace/two.txt\nslow: 40 50"
 
@@ -290,6 +291,74 @@ class ClientTest(unittest.TestCase):
         self.assertEqual(texts, [f"I am {number}." for number in range(8)])
         self.assertEqual(len(names), 8)
 
+    def test_many_runs_over_one_stream(self):
+        with self.client("enterprise") as client, Proxy(self.server) as proxy:
+            short, long = client.agents.run(prompt="say: Short."), client.agents.run(prompt="slow: 40 20")
+            through = Runyard(proxy.url, client._transport.options.token)
+            events = list(through.runs.stream_many([short, long.id]))
+            through.close()
+            self.assertEqual(proxy.opened, 1)
+            for run in (short, long):
+                own = [event for event in events if event.agent_run_id == run.id]
+                self.assertEqual(own, list(run), "each run's events, whole and in order")
+            cursors = {short.id: len(list(short)), long.id: 10}
+            self.assertEqual(list(client.runs.stream_many(cursors)), list(long)[10:], "one is at its end")
+            self.assertEqual(list(client.runs.stream_many(dict.fromkeys(cursors, 1)))[-1].status, "completed")
+            self.assertEqual(list(client.runs.stream_many([])), [])
+            with self.assertRaises(TypeError):
+                client.runs.stream_many(short.id)
+            with self.assertRaises(runyard.NotFoundError):
+                list(client.runs.stream_many([short, client.account.state().account_id]))
+
+        async def gathered():
+            async with AsyncRunyard(self.server.url, self.server.caller("enterprise")) as client:
+                runs = [await client.agents.run(prompt=f"say: I am {number}.") for number in range(3)]
+                events = [event async for event in client.runs.stream_many(await client.runs.list())]
+                return [run.id for run in runs], events
+
+        ids, events = asyncio.run(gathered())
+        self.assertEqual(sorted(event.agent_run_id for event in events if is_end(event)), sorted(ids))
+
+    def test_a_stream_goes_on_with_another_credential(self):
+        owner = self.client()
+        keys = [owner.api_keys.create(name=f"Key {number}") for number in range(2)]
+        used = iter(keys)
+        key = next(used)
+        with Runyard(self.server.url, lambda: key.secret) as client:
+            run = client.agents.run(prompt="sleep: 100")
+            events = run.events()
+            seen = [next(events)]
+            revoked, key = key, keys[1]
+            owner.api_keys.revoke(revoked.api_key.key_id)
+            stopping = threading.Timer(0.5, run.stop)
+            stopping.start()
+            seen += events
+            stopping.join()
+            self.assertEqual((seen, seen[-1].status), (list(run), "stopped"))
+        with Runyard(self.server.url, revoked.secret) as client, self.assertRaises(runyard.AuthenticationError):
+            list(client.runs.stream(run.id))
+
+    def test_a_silent_stream_may_break_again_and_again(self):
+        client = self.client()
+        run = client.agents.run(prompt="sleep: 100")
+        cursor = 0
+        for event in run:
+            cursor = event.sequence
+            if isinstance(event, MessageDelta):
+                break
+        # For longer than the client looks for a server that is away, the connection is cut, and is good each time.
+        with (
+            Proxy(self.server, cut_after=0.4) as proxy,
+            Runyard(proxy.url, client._transport.options.token, reconnect_for=1) as through,
+            mock.patch("runyard._retry.STEADY", 0.2),
+        ):
+            stopping = threading.Thread(target=lambda: (proxy.wait(6), run.stop()))
+            stopping.start()
+            (*_, end) = through.runs.stream(run.id, after_sequence=cursor)
+            stopping.join()
+            self.assertEqual(end.status, "stopped")
+            self.assertGreaterEqual(proxy.opened, 6)
+
     def test_the_contract_is_known_whole(self):
         """A field or an event that the contract gets must not be forgotten here."""
         from runyard import _methods, models
@@ -324,18 +393,88 @@ class ClientTest(unittest.TestCase):
         services = {service.full_name: service for method in called for service in services_of(method)}
         for service in services.values():
             for method in service.methods:
-                # One stream for many runs is for browsers, which have few connections.
-                if method.name != "StreamRuns":
-                    self.assertIn(f"{service.name}.{method.name}", names)
+                self.assertIn(f"{service.name}.{method.name}", names)
         self.assertGreater(len(services), 6)
 
     def test_it_is_the_wheel_that_is_tested(self):
         self.assertIn("site-packages", runyard.__file__)
         self.assertEqual(runyard.__version__, metadata.version("runyard"))
         self.assertTrue(resources.files("runyard").joinpath("py.typed").is_file())
+        self.assertEqual(metadata.metadata("runyard")["License-Expression"], "Apache-2.0")
+        (license,) = (path for path in metadata.files("runyard") if path.name == "LICENSE")
+        self.assertEqual(license.read_binary(), pathlib.Path(ROOT, "LICENSE").read_bytes())
         needed = " ".join(metadata.requires("runyard"))
         for name in ("grpcio", "protobuf", "googleapis-common-protos"):
             self.assertIn(name, needed)
+
+
+def is_end(event):
+    return isinstance(event, StatusChanged) and event.is_terminal
+
+
+class Proxy:
+    """TCP between a client and a server; it counts connections, and cuts each one when its time is over."""
+
+    def __init__(self, server, cut_after=None):
+        self.server = server
+        self.cut_after = cut_after
+        self.opened = 0
+        self.changed = threading.Condition()
+        self.sockets, self.threads = [], []
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+
+    def __enter__(self):
+        self.accepting = threading.Thread(target=self.accept)
+        self.accepting.start()
+        return self
+
+    def __exit__(self, *_):
+        # Closing alone does not wake who waits for something.
+        cut(self.listener)
+        self.accepting.join()
+        cut(*self.sockets)
+        for thread in self.threads:
+            thread.join()
+        for each in (self.listener, *self.sockets):
+            each.close()
+
+    def wait(self, opened):
+        """Until so many connections were made."""
+        with self.changed:
+            if not self.changed.wait_for(lambda: self.opened >= opened, 60):
+                raise TimeoutError(f"{self.opened} of {opened} connections")
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                client, _ = self.listener.accept()
+                self.sockets.append(client)
+                upstream = socket.create_connection(("127.0.0.1", self.server.port))
+                self.sockets.append(upstream)
+                ways = ((client, upstream), (upstream, client))
+                started = [threading.Thread(target=self.pass_on, args=way) for way in ways]
+                if self.cut_after is not None:
+                    started.append(threading.Timer(self.cut_after, cut, ways[0]))
+                self.threads += started
+                for thread in started:
+                    thread.start()
+                with self.changed:
+                    self.opened += 1
+                    self.changed.notify_all()
+
+    def pass_on(self, source, target):
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                target.sendall(data)
+        cut(source, target)
+
+
+def cut(*sockets):
+    """Ends connections, and wakes who reads from them."""
+    for each in sockets:
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
 
 
 def services_of(method):

@@ -519,3 +519,32 @@ async fn the_choice_of_an_icon_is_charged_like_every_call() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn the_choice_of_an_icon_leaves_what_runs_have_set_aside() {
+    everywhere_with(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |received| match received.number {
+                0 => Turn::text("ok").held_by(&gate),
+                _ => Turn::text("ok").usage(100, 10),
+            })
+        },
+        // Less than the first call of a run can cost: the run sets all of it aside.
+        |config| config.tiers[0].credits_granted = 1,
+        async |house| {
+            let caller = house.caller("ann");
+            let ask = async || caller.post("/agents/generate-icon", json!({"name": "Lawyer"})).await;
+            let run = caller.start("x").await;
+            house.upstream.wait_for(1).await;
+            ask().await.refused(402, "INSUFFICIENT_CREDITS");
+            assert_eq!(house.upstream.count(), 1, "the model was not asked");
+            house.gate.open();
+            caller.ended(&run).await;
+            ask().await.ok();
+            assert_eq!(house.upstream.count(), 2);
+            assert_balanced(house).await;
+        },
+    )
+    .await;
+}

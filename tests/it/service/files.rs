@@ -87,6 +87,51 @@ async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
 }
 
 #[tokio::test]
+async fn u09_a_file_is_what_its_name_says_and_runs_nowhere() {
+    let page: &[u8] = b"<html><script>alert(1)</script>";
+    // The name, what is in it, how it is served, and whether a browser may show it.
+    let files: [(&str, &[u8], &str, &str); 7] = [
+        ("plain.txt", b"only text", "text/plain", "inline"),
+        ("program.txt", b"MZ\x90\0", "text/plain", "inline"),
+        ("page.png", page, "image/png", "inline"),
+        ("page.html", page, "text/html", "attachment"),
+        ("chart.svg", b"<svg onload='alert(1)'/>", "image/svg+xml", "attachment"),
+        ("both.gif", b"GIF89a/*PK\x03\x04*/=1;alert(1)", "image/gif", "inline"),
+        ("page", page, "application/octet-stream", "attachment"),
+    ];
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let caller = house.caller("ann");
+            let form = files.iter().fold(Form::new().text("prompt", "Look."), |form, file| {
+                // What a browser claims is not what is served.
+                let part = Part::bytes(file.1.to_vec()).file_name(file.0.to_owned());
+                form.part("files", part.mime_str("text/html").unwrap())
+            });
+            let run = caller.form("/agent/start", form).await.ok();
+            caller.ended(&run).await;
+            for (name, content, content_type, disposition) in files {
+                let sandbox_id = run["sandbox_id"].as_str().unwrap();
+                let path = format!("/sandboxes/{sandbox_id}/files/content?path={name}");
+                let answer = caller.request("GET", &path).send().await.unwrap();
+                let header = |name: &str| answer.headers()[name].to_str().unwrap();
+                assert_eq!(answer.status(), 200, "{name}");
+                assert_eq!(header("content-type"), content_type, "{name}");
+                assert!(header("content-disposition").starts_with(disposition), "{name}");
+                assert_eq!(header("x-content-type-options"), "nosniff", "{name}");
+                assert_eq!(
+                    header("content-security-policy"),
+                    "sandbox; default-src 'none'",
+                    "{name}"
+                );
+                assert_eq!(answer.bytes().await.unwrap(), content, "{name}");
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn names_are_plain_and_never_taken_twice() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),

@@ -113,7 +113,7 @@ async fn a_data_folder_that_is_let_go_a_moment_later_is_taken_and_one_in_use_is_
     let mut house = House::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
     let hold = |folder: &std::path::Path| {
         let lock = File::options().write(true).open(folder.join("lock")).unwrap();
-        lock.try_lock().unwrap();
+        lock.lock().unwrap();
         lock
     };
     house.stop().await;

@@ -89,6 +89,7 @@ START_RUN = _again("RunService.StartRun", runs.StartRunRequest, runs.StartRunRes
 GET_RUN = _again("RunService.GetRun", runs.GetRunRequest, runs.Run)
 STOP_RUN = _again("RunService.StopRun", runs.StopRunRequest, runs.Run)
 STREAM_RUN = _again("RunService.StreamRun", runs.StreamRunRequest, events.RunEvent)
+STREAM_RUNS = _again("RunService.StreamRuns", runs.StreamRunsRequest, events.RunEvent)
 LIST_ACTIVE_RUNS = _again("RunService.ListActiveRuns", runs.ListActiveRunsRequest, runs.ListActiveRunsResponse)
 LIST_RUNS = _again("RunService.ListRuns", runs.ListRunsRequest, runs.ListRunsResponse)
 

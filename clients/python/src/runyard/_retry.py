@@ -8,6 +8,8 @@ from runyard.errors import RunyardError
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
+# A stream that was open for so long was a success, even if nothing came through it.
+STEADY = 5.0
 
 # gRPC codes of a connection that broke, when it is not the server that says them.
 _BROKEN = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED")
@@ -44,6 +46,11 @@ class Backoff:
     def succeeded(self) -> None:
         self.failures = 0
         self.since = None
+
+    def was_open(self, seconds: float) -> None:
+        """A stream has ended that was open for so long."""
+        if seconds >= STEADY:
+            self.succeeded()
 
     def next_pause(self, error: RunyardError, now: float) -> float | None:
         """The pause before the next attempt; None when it would end too late."""

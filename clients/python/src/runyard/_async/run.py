@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from runyard import _methods as methods
 from runyard._async.files import AsyncRemoteFile
 from runyard._retry import Backoff, may_reconnect
-from runyard.errors import DeadlineError, NotFoundError, RunFailedError, RunyardError, UnavailableError
+from runyard.errors import (
+    AuthenticationError,
+    DeadlineError,
+    NotFoundError,
+    RunFailedError,
+    RunyardError,
+    UnavailableError,
+)
 from runyard.events import MessageFinished, RunEvent, StatusChanged, to_event
 from runyard.models import Message, RunRecord, RunStatus, to_message
 from runyard.progress import Progress, pick_view
 
 if TYPE_CHECKING:
     from runyard._async.client import AsyncRunyard
+    from runyard._async.transport import AsyncStream, AsyncTransport
 
 
 class AsyncRun:
@@ -70,7 +78,7 @@ class AsyncRun:
     async def events(self, *, after_sequence: int = 0, timeout: float | None = None) -> AsyncIterator[RunEvent]:
         """The events after a cursor, until the run has ended. While the server is away it is looked for again, and the
         stream goes on where it was. `timeout` bounds the whole; without one a run may take its time."""
-        async for event in follow(self._client, self.agent_run_id, after_sequence, timeout):
+        async for event in follow(self._client, {self.agent_run_id: after_sequence}, timeout):
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
                 self.status = event.status
@@ -142,41 +150,61 @@ class AsyncRun:
         return await self.refresh()
 
 
-async def follow(client: AsyncRunyard, run_id: str, after: int, timeout: float | None) -> AsyncIterator[RunEvent]:
-    """The events of a run after a cursor, each once and in order, over as many connections as it takes."""
+async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: float | None) -> AsyncIterator[RunEvent]:
+    """The events of runs after their cursors, each run's once and in order, over as many connections as it takes."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)
-    cursor = after
-    while True:
+    # The runs that have not ended, and the newest event of each that was handed out.
+    unfinished = dict(cursors)
+    while unfinished:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
             raise DeadlineError("the time to wait is over", error_code="DEADLINE_EXCEEDED")
-        request = to_message(methods.STREAM_RUN.request, agent_run_id=run_id, after_sequence=cursor)
-        opened_at = cursor
+        asked = dict(unfinished)
+        opened_at: float | None = None
         error: RunyardError
         try:
-            async with transport.stream(methods.STREAM_RUN, request, left) as stream:
+            async with _open(transport, asked, left) as stream:
+                await stream.metadata()
+                opened_at = time.monotonic()
                 async for message in stream.messages():
-                    if message.sequence <= cursor:
+                    cursor = unfinished.get(message.agent_run_id)
+                    if cursor is None or message.sequence <= cursor:
                         continue
                     if message.sequence > cursor + 1:
                         break
-                    cursor = message.sequence
+                    unfinished[message.agent_run_id] = message.sequence
                     backoff.succeeded()
                     event = to_event(message)
-                    yield event
                     if isinstance(event, StatusChanged) and event.is_terminal:
+                        del unfinished[message.agent_run_id]
+                    yield event
+                    if not unfinished:
                         return
             error = UnavailableError("the stream ended before the run", error_code="UNAVAILABLE")
-            if cursor == opened_at and await _is_over(client, run_id):
-                # The cursor was at the end.
+            # A run of which nothing came had its cursor at the end.
+            for run_id, cursor in asked.items():
+                if unfinished.get(run_id) == cursor and await _is_over(client, run_id):
+                    del unfinished[run_id]
+            if not unfinished:
                 return
         except RunyardError as raised:
-            if not may_reconnect(raised):
-                raise
             error = raised
+        if opened_at is not None:
+            backoff.was_open(time.monotonic() - opened_at)
+        # A stream ends with its credential. A function may have another one, which is tried once.
+        renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
+        if not may_reconnect(error) and not renews:
+            raise error
         await transport.pause(backoff, error, deadline)
+
+
+def _open(transport: AsyncTransport, cursors: Mapping[str, int], timeout: float | None) -> AsyncStream:
+    asked = [{"agent_run_id": run_id, "after_sequence": cursor} for run_id, cursor in cursors.items()]
+    if len(asked) == 1:
+        return transport.stream(methods.STREAM_RUN, to_message(methods.STREAM_RUN.request, **asked[0]), timeout)
+    return transport.stream(methods.STREAM_RUNS, to_message(methods.STREAM_RUNS.request, runs=asked), timeout)
 
 
 async def _is_over(client: AsyncRunyard, run_id: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from runyard import _methods as methods
@@ -63,7 +63,17 @@ class AsyncRuns:
         self, agent_run_id: str, *, after_sequence: int = 0, timeout: float | None = None
     ) -> AsyncIterator[RunEvent]:
         """The events of a run after a cursor, until it has ended, over as many connections as it takes."""
-        return follow(self._client, agent_run_id, after_sequence, timeout)
+        return follow(self._client, {agent_run_id: after_sequence}, timeout)
+
+    def stream_many(
+        self, runs: Iterable[AsyncRun | str] | Mapping[str, int], *, timeout: float | None = None
+    ) -> AsyncIterator[RunEvent]:
+        """The events of at most 100 runs over one stream, each run's in order, until all have ended. `runs` are runs or
+        their ids, or a mapping from an id to the cursor after which its events begin."""
+        if isinstance(runs, str):
+            raise TypeError("runs is a list, or a mapping")
+        cursors = runs if isinstance(runs, Mapping) else {run if isinstance(run, str) else run.id: 0 for run in runs}
+        return follow(self._client, cursors, timeout)
 
     async def stop(self, agent_run_id: str) -> AsyncRun:
         """Asks a run to stop."""
