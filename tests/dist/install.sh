@@ -152,7 +152,7 @@ run_an_agent
 [ "$(shown "$data/jwt.secret")" = "runyard:runyard 600" ] || fail "the secret is open: $(shown "$data/jwt.secret")"
 others=$(find "$data" ! -user runyard)
 [ -z "$others" ] || fail "not everything is the service's: $others"
-grep -o 'sandbox: .*' /run/log | head -n 3
+grep -o -m 3 'sandbox: .*' /run/log
 secret=$(sha256sum "$data/jwt.secret")
 stop_service
 
