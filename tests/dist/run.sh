@@ -140,10 +140,12 @@ install -d -m 777 "$work/made"
     fail "the run failed"
 }
 [ -n "$(find "$work/made" -name '*.svg')" ] || fail "the run made no chart: $(cat "$work/run.log")"
-curl --silent --fail --max-time 5 "$url/" | grep -qi '<!doctype html>' || fail "there is no page at /"
+# Into a variable first: a reader that has seen enough would break curl's pipe.
+page=$(curl --silent --fail --max-time 5 "$url/")
+grep -qi '<!doctype html>' <<<"$page" || fail "there is no page at /"
 if [ -f clients/web/dist/index.html ] && [ -z "${RUNYARD_BIN:-}" ]; then
-    script=$(curl --silent --fail --max-time 5 "$url/" | grep -o '/assets/[^"]*\.js' | head -n 1)
+    script=$(grep -o -m 1 '/assets/[^"]*\.js' <<<"$page")
     curl --silent --fail --max-time 5 --output /dev/null "$url$script" || fail "the console is not inside"
 fi
-grep -o 'sandbox: .*' "$work/log" | head -n 3
+grep -o -m 3 'sandbox: .*' "$work/log"
 echo "The release is good: $(basename "$tarball"), $(basename "$package")"
