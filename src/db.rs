@@ -32,6 +32,9 @@ const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a unit of work waits for a connection before it is refused.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+/// What PostgreSQL is told of every connection: how long a statement waits for a lock, and how long a transaction may stand
+/// still, so that a process which hangs keeps its locks no longer than that.
+const POSTGRES_BOUNDS: [(&str, &str); 2] = [("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")];
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
@@ -80,6 +83,7 @@ impl Db {
         options
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
+            .map_sqlx_postgres_opts(|options| options.options(POSTGRES_BOUNDS))
             .sqlx_logging(false);
         let pool = Database::connect(options).await.map_err(|error| {
             Error::new(
@@ -312,6 +316,9 @@ pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
+/// What PostgreSQL says of a race that was lost (SQLSTATE 40P01, 40001, 55P03).
+const LOST_RACES: [&str; 3] = ["deadlock detected", "could not serialize", "due to lock timeout"];
+
 // A broken connection is UNAVAILABLE, a lost race CONTENDED, the rest our fault.
 impl From<DbErr> for Error {
     fn from(error: DbErr) -> Self {
@@ -320,7 +327,7 @@ impl From<DbErr> for Error {
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
                 Self::new(Code::Unavailable, "the database is not available").caused_by(text)
             }
-            _ if text.contains("deadlock detected") || text.contains("could not serialize") => {
+            _ if LOST_RACES.iter().any(|lost| text.contains(lost)) => {
                 Self::new(Code::Contended, "somebody else was faster; try again").caused_by(text)
             }
             _ => Self::internal("the database refused", text),

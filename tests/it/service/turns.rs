@@ -90,6 +90,35 @@ async fn an_account_whose_row_is_held_up_starves_nobody() {
     .await;
 }
 
+#[tokio::test]
+async fn a_lock_is_waited_for_only_so_long() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("ok")),
+        |_| {},
+        async |house| {
+            // One writer, which waits for nobody's rows.
+            if house.config.database_url.is_none() {
+                return;
+            }
+            let ann = house.caller("ann");
+            ann.get("/agents").await.ok();
+            let outside = house.outside().await;
+            let blocker = outside.begin().await.unwrap();
+            blocker
+                .execute_unprepared("SELECT * FROM accounts FOR UPDATE")
+                .await
+                .unwrap();
+            let body = json!({"prompt": "x"});
+            let waited = timeout(PATIENCE, ann.post("/agent/start", body.clone())).await;
+            waited.expect("the wait has an end").refused(409, "CONTENDED");
+            blocker.rollback().await.unwrap();
+            ann.post("/agent/start", body).await.ok();
+            outside.close().await.unwrap();
+        },
+    )
+    .await;
+}
+
 /// Everything that brings no credential, or none that could be one.
 async fn knock(house: &House, path: &str) {
     let good = house.caller("ann").token;
