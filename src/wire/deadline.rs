@@ -123,7 +123,7 @@ where
             return Either::Left(answer);
         };
         let bound = move |body| {
-            tonic::body::Body::new(Until {
+            tonic::body::Body::new(Expiring {
                 body: Some(body),
                 until,
                 timer: None,
@@ -134,7 +134,7 @@ where
 }
 
 /// A body that ends at a time.
-struct Until {
+struct Expiring {
     /// Nothing, when its time was over.
     body: Option<tonic::body::Body>,
     until: Instant,
@@ -142,7 +142,7 @@ struct Until {
     timer: Option<Pin<Box<Sleep>>>,
 }
 
-impl http_body::Body for Until {
+impl http_body::Body for Expiring {
     type Data = Bytes;
     type Error = Status;
 
