@@ -65,10 +65,17 @@ for page in "$dist/$name"/man/*.1; do
 done
 find "$tree/usr/share/man" -name '*.1' -exec gzip --no-name --best {} +
 place 644 packaging/debian/copyright usr/share/doc/runyard/copyright
-gzip --no-name --best --stdout CHANGELOG.md >"$dist/changelog.gz"
-place 644 "$dist/changelog.gz" usr/share/doc/runyard/changelog.gz
+cat >"$dist/changelog" <<END
+runyard ($version) unstable; urgency=medium
+
+  * What is new is in CHANGELOG.md.gz.
+
+ -- Runyard <runyard@localhost>  $(LC_ALL=C date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")
+END
+place 644 "$dist/changelog" usr/share/doc/runyard/changelog
+place 644 CHANGELOG.md usr/share/doc/runyard/CHANGELOG.md
 place 644 "$dist/$name/THIRD-PARTY" usr/share/doc/runyard/THIRD-PARTY
-gzip --no-name --best "$tree/usr/share/doc/runyard/THIRD-PARTY"
+gzip --no-name --best "$tree"/usr/share/doc/runyard/{changelog,CHANGELOG.md,THIRD-PARTY}
 install -d "$tree/DEBIAN"
 install -m 755 packaging/debian/{postinst,prerm,postrm} "$tree/DEBIAN"
 echo /etc/runyard/runyard.toml >"$tree/DEBIAN/conffiles"
@@ -95,7 +102,7 @@ Description: service that runs AI agents for other programs
  or PostgreSQL beside it.
 END
 dpkg-deb "${pack_package[@]}" --root-owner-group --build "$tree" "$dist/runyard_${version}_$architecture.deb" >/dev/null
-rm -rf "$tree" "$dist/changelog.gz" "${dist:?}/$name"
+rm -rf "$tree" "$dist/changelog" "${dist:?}/$name"
 (cd "$dist" && sha256sum -- *.tar.gz *.deb >SHA256SUMS)
 
 echo "In $dist:"
