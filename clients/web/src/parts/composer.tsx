@@ -188,9 +188,9 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
               event.currentTarget.value = "";
             }}
           />
-          <button type="button" class="button button-quiet" onClick={() => picker.current?.click()}>
+          <button type="button" class="button button-quiet composer-attach" onClick={() => picker.current?.click()}>
             <Icon of={Paperclip} size={16} />
-            Add files
+            <span>Add files</span>
           </button>
           <button
             type="button"
