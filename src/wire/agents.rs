@@ -222,12 +222,9 @@ fn pair(agent_id: &str, version_id: &str) -> Result<(Uuid, Uuid)> {
 fn order(text: &str) -> Result<Order> {
     match text.trim() {
         "" | "created_at desc" => Ok(Order::NewestFirst),
-        "created_at" => Ok(if text.is_empty() {
-            Order::NewestFirst
-        } else {
-            Order::OldestFirst
-        }),
-        "updated_at desc" | "updated_at" => Ok(Order::ChangedFirst),
+        "created_at" => Ok(Order::OldestFirst),
+        "updated_at desc" => Ok(Order::ChangedFirst),
+        "updated_at" => Ok(Order::ChangedLast),
         "name" => Ok(Order::Name),
         "name desc" => Ok(Order::NameBackwards),
         _ => Err(Error::invalid_field(
