@@ -133,5 +133,6 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
     rules::tags(&new.tags)?;
     mcp::check("configured_mcps", &new.configured_mcps)?;
     mcp::check("custom_mcps", &new.custom_mcps)?;
+    mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;
     tools::merged(new.tools.clone())
 }

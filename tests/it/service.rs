@@ -21,6 +21,8 @@ mod forms;
 mod grpc_web;
 mod hostile;
 mod limits;
+mod lists;
+mod mcps;
 mod privacy;
 mod program;
 mod projects;
