@@ -97,8 +97,13 @@ impl AgentService for Agents {
         request: Request<v1::GenerateAgentIconRequest>,
     ) -> Result<Response<v1::GenerateAgentIconResponse>, Status> {
         let caller = caller::of(&request)?;
-        let held = runs::reserve::held(&self.app, caller.account_id).await?;
-        let icon = icons::generate(&self.app, &caller, &request.get_ref().name, held).await?;
+        let (app, name) = (self.app.clone(), request.into_inner().name);
+        // Who hangs up has asked the model all the same, and pays.
+        let chosen = async move {
+            let held = runs::reserve::held(&app, caller.account_id);
+            icons::generate(&app, &caller, &name, held).await
+        };
+        let icon = super::finish(chosen).await?;
         Ok(Response::new(v1::GenerateAgentIconResponse {
             icon_name: icon.name,
             icon_color: icon.color,
