@@ -15,23 +15,30 @@ COPY clients/typescript clients/typescript
 COPY clients/web clients/web
 COPY proto proto
 COPY buf.yaml ./
-COPY scripts scripts
+COPY scripts/console.sh scripts/install.sh scripts/
 RUN scripts/console.sh
 
 FROM rust:1.95-bookworm AS program
 WORKDIR /source
 COPY . .
 COPY --from=console /source/clients/web/dist clients/web/dist
-RUN cargo build --locked --release --bin runyard && strip --strip-debug target/release/runyard
+RUN cargo build --locked --release --bin runyard && strip --strip-debug -o /runyard target/release/runyard
+# With what npm installed: its licences are needed.
+COPY --from=console /source/clients clients
+RUN scripts/install.sh python3 python3 && scripts/third-party.py --console >/THIRD-PARTY
 
 FROM debian:bookworm-slim
 # python3 is for the agents: what is installed here is what their commands find.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends bubblewrap ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* \
-    && useradd --system --home-dir /var/lib/runyard --create-home --shell /usr/sbin/nologin runyard
-COPY --from=program /source/target/release/runyard /usr/local/bin/runyard
-USER runyard
+    && groupadd --gid 10001 runyard \
+    && useradd --uid 10001 --gid 10001 --home-dir /var/lib/runyard --no-create-home --shell /usr/sbin/nologin runyard \
+    && install -d -o runyard -g runyard -m 750 /var/lib/runyard
+COPY --from=program /runyard /usr/local/bin/runyard
+COPY --from=program /THIRD-PARTY /source/LICENSE /usr/share/doc/runyard/
+# As numbers, so that what starts the container can see that this is not root.
+USER 10001:10001
 WORKDIR /var/lib/runyard
 ENV RUNYARD_LISTEN=0.0.0.0:8080 RUNYARD_DATA_DIR=/var/lib/runyard
 VOLUME /var/lib/runyard

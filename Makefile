@@ -58,7 +58,7 @@ release: ## Build the program for use
 dist: ## Make a release: a tarball and a Debian package, in target/dist
 	@scripts/dist.sh
 
-test-dist: ## Make a release and try it (RUNYARD_BIN=… packs a program that is there)
+test-dist: ## Make a release, install and try it (RUNYARD_BIN=… packs a program that is there)
 	@tests/dist/run.sh
 
 clean: ## Remove what was built, and nothing else

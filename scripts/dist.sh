@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 
 scripts/install.sh cc build-essential
 scripts/install.sh dpkg-deb dpkg
+scripts/install.sh python3 python3
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 program=${RUNYARD_BIN:-}
@@ -38,6 +39,10 @@ strip --strip-debug -o "$dist/$name/runyard" "$program"
 chmod 755 "$dist/$name/runyard"
 install -m 644 LICENSE README.md CHANGELOG.md packaging/runyard.toml packaging/runyard.service "$dist/$name"
 install -d "$dist/$name/man" "$dist/$name/completions"
+# The licences of what is inside; a program that was given may have been built without the console.
+inside=()
+[ ! -f clients/web/dist/index.html ] || inside=(--console)
+scripts/third-party.py ${inside[@]+"${inside[@]}"} >"$dist/$name/THIRD-PARTY"
 "$dist/$name/runyard" man --dir "$dist/$name/man"
 "$dist/$name/runyard" completions bash >"$dist/$name/completions/runyard"
 "$dist/$name/runyard" completions zsh >"$dist/$name/completions/_runyard"
@@ -50,7 +55,7 @@ place() {
     install -D -m "$1" "$2" "$tree/$3"
 }
 place 755 "$dist/$name/runyard" usr/bin/runyard
-place 644 packaging/runyard.service lib/systemd/system/runyard.service
+place 644 packaging/runyard.service usr/lib/systemd/system/runyard.service
 place 644 packaging/runyard.toml etc/runyard/runyard.toml
 place 644 "$dist/$name/completions/runyard" usr/share/bash-completion/completions/runyard
 place 644 "$dist/$name/completions/_runyard" usr/share/zsh/vendor-completions/_runyard
@@ -60,11 +65,23 @@ for page in "$dist/$name"/man/*.1; do
 done
 find "$tree/usr/share/man" -name '*.1' -exec gzip --no-name --best {} +
 place 644 packaging/debian/copyright usr/share/doc/runyard/copyright
-gzip --no-name --best --stdout CHANGELOG.md >"$dist/changelog.gz"
-place 644 "$dist/changelog.gz" usr/share/doc/runyard/changelog.gz
+cat >"$dist/changelog" <<END
+runyard ($version) unstable; urgency=medium
+
+  * What is new is in CHANGELOG.md.gz.
+
+ -- Runyard <runyard@localhost>  $(LC_ALL=C date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")
+END
+place 644 "$dist/changelog" usr/share/doc/runyard/changelog
+place 644 CHANGELOG.md usr/share/doc/runyard/CHANGELOG.md
+place 644 "$dist/$name/THIRD-PARTY" usr/share/doc/runyard/THIRD-PARTY
+gzip --no-name --best "$tree"/usr/share/doc/runyard/{changelog,CHANGELOG.md,THIRD-PARTY}
 install -d "$tree/DEBIAN"
 install -m 755 packaging/debian/{postinst,prerm,postrm} "$tree/DEBIAN"
 echo /etc/runyard/runyard.toml >"$tree/DEBIAN/conffiles"
+# What `dpkg --verify` compares with.
+(cd "$tree" && find usr -type f -print0 | LC_ALL=C sort --zero-terminated | xargs --null md5sum) >"$tree/DEBIAN/md5sums"
+chmod 644 "$tree"/DEBIAN/{conffiles,md5sums}
 # The newest symbol that the program takes from the C library says which one it needs.
 glibc=$(objdump --dynamic-syms "$tree/usr/bin/runyard" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
 cat >"$tree/DEBIAN/control" <<END
@@ -76,6 +93,7 @@ Section: net
 Priority: optional
 Installed-Size: $(du --summarize --apparent-size --block-size=1024 "$tree" | cut -f1)
 Depends: adduser, bubblewrap, ca-certificates, libc6 (>= ${glibc#GLIBC_}), libgcc-s1
+Recommends: python3
 Suggests: postgresql
 Description: service that runs AI agents for other programs
  A program sends a prompt and files; an agent works on them with tools in a
@@ -84,7 +102,7 @@ Description: service that runs AI agents for other programs
  or PostgreSQL beside it.
 END
 dpkg-deb "${pack_package[@]}" --root-owner-group --build "$tree" "$dist/runyard_${version}_$architecture.deb" >/dev/null
-rm -rf "$tree" "$dist/changelog.gz" "${dist:?}/$name"
+rm -rf "$tree" "$dist/changelog" "${dist:?}/$name"
 (cd "$dist" && sha256sum -- *.tar.gz *.deb >SHA256SUMS)
 
 echo "In $dist:"

@@ -1,5 +1,7 @@
 //! The generated messages and clients of the contract, and its descriptors.
 
+pub mod structs;
+
 /// The encoded `FileDescriptorSet` of the contract, options, comments and imports included.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 

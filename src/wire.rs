@@ -22,7 +22,6 @@ mod sandboxes;
 pub mod site;
 pub mod stack;
 pub mod status;
-mod structs;
 mod tenure;
 mod threads;
 pub mod throttle;

@@ -8,11 +8,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use super::{
-    Sink,
-    record::{clean, notice_event},
-};
+use super::{Sink, record::notice_event};
 use crate::{
+    contract::structs::without_nul,
     id,
     llm::{EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest},
     v1::{MessageDelta, NoticeKind, ReasoningDelta, run_event::Event},
@@ -125,9 +123,9 @@ impl Answer {
         }
         self.argument_bytes += arguments.len();
         let request = ToolRequest {
-            id: clean(prefix(&call.id, MAX_NAME_BYTES)),
-            name: clean(prefix(&call.name, MAX_NAME_BYTES)),
-            arguments: clean(&arguments),
+            id: without_nul(prefix(&call.id, MAX_NAME_BYTES)),
+            name: without_nul(prefix(&call.name, MAX_NAME_BYTES)),
+            arguments: without_nul(&arguments),
         };
         self.calls.push(HeardCall { request, refusal });
     }
@@ -182,7 +180,7 @@ impl Listener<'_> {
             ModelEvent::Text(piece) => {
                 let kept = prefix(&piece, MAX_TEXT_BYTES.saturating_sub(answer.text.len()));
                 let full = kept.len() < piece.len();
-                let kept = clean(kept);
+                let kept = without_nul(kept);
                 if !kept.is_empty() {
                     answer.text.push_str(&kept);
                     self.sink
@@ -193,7 +191,7 @@ impl Listener<'_> {
             ModelEvent::Reasoning(piece) => {
                 let kept = prefix(&piece, MAX_REASONING_BYTES.saturating_sub(answer.reasoning_bytes));
                 let full = kept.len() < piece.len();
-                let kept = clean(kept);
+                let kept = without_nul(kept);
                 if !kept.is_empty() {
                     answer.reasoning_bytes += kept.len();
                     self.sink

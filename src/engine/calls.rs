@@ -22,11 +22,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    Outcome, Recorded, Sink,
-    record::{self, clean},
-};
+use super::{Outcome, Recorded, Sink, record};
 use crate::{
+    contract::structs::without_nul,
     error::Error,
     llm::{ChatMessage, ToolRequest},
     sandbox::Workplace,
@@ -253,7 +251,7 @@ impl Bench<'_> {
             if text.is_empty() || before > MAX_SHOWN_BYTES {
                 return;
             }
-            let mut text = clean(&text);
+            let mut text = without_nul(&text);
             if before + text.len() > MAX_SHOWN_BYTES {
                 text.truncate(text.floor_char_boundary(MAX_SHOWN_BYTES - before));
                 text.push_str("\n[more output is not shown while the tool runs]\n");
@@ -316,7 +314,7 @@ fn bounded(answer: &ToolAnswer) -> ToolAnswer {
     let text = excerpt(&answer.text, MAX_RESULT_BYTES);
     let truncated = answer.truncated || text.len() < answer.text.len();
     ToolAnswer {
-        text: clean(&text),
+        text: without_nul(&text),
         is_error: answer.is_error,
         truncated,
     }

@@ -9,23 +9,12 @@ use serde_json::Value;
 
 use super::{Recorded, StoredMessage, answer::Answer};
 use crate::{
+    contract::structs,
     id,
     llm::{ChatMessage, TokenUsage, ToolRequest},
     tools::ToolAnswer,
     v1::{MessageFinished, ModelUsage, Notice, NoticeKind, ToolCall, ToolResult, run_event::Event},
 };
-
-/// How deep arguments may nest: readers of protobuf stop at 100 messages, and a level of a Struct takes three.
-const MAX_STRUCT_DEPTH: usize = 24;
-
-/// The text without NUL characters.
-pub(super) fn clean(text: &str) -> String {
-    if text.contains('\0') {
-        text.replace('\0', "\u{fffd}")
-    } else {
-        text.to_owned()
-    }
-}
 
 pub(super) fn notice_event(kind: NoticeKind, message: impl Into<String>) -> Event {
     Event::Notice(Notice {
@@ -76,15 +65,12 @@ pub(super) fn usage(model_name: &str, usage: TokenUsage, estimated: bool) -> Rec
 
 /// A call that is about to start.
 pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
-    let fields = match arguments {
-        Value::Object(fields) if depth(arguments) <= MAX_STRUCT_DEPTH => Some(fields),
-        _ => None,
-    };
+    let arguments = structs::object(arguments);
     let event = Event::ToolCall(ToolCall {
         tool_call_id: request.id.clone(),
         name: request.name.clone(),
-        arguments: fields.map(to_struct),
-        invalid_arguments: fields.is_none().then(|| request.arguments.clone()),
+        invalid_arguments: arguments.is_none().then(|| request.arguments.clone()),
+        arguments,
     });
     Recorded { event, message: None }
 }
@@ -117,36 +103,4 @@ pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Dura
         },
         message,
     )
-}
-
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
-        Value::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
-        _ => 0,
-    }
-}
-
-fn to_struct(fields: &serde_json::Map<String, Value>) -> prost_types::Struct {
-    prost_types::Struct {
-        fields: fields
-            .iter()
-            .map(|(name, value)| (clean(name), to_value(value)))
-            .collect(),
-    }
-}
-
-fn to_value(value: &Value) -> prost_types::Value {
-    use prost_types::value::Kind;
-    let kind = match value {
-        Value::Null => Kind::NullValue(0),
-        Value::Bool(value) => Kind::BoolValue(*value),
-        Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or(0.0)),
-        Value::String(text) => Kind::StringValue(clean(text)),
-        Value::Array(items) => Kind::ListValue(prost_types::ListValue {
-            values: items.iter().map(to_value).collect(),
-        }),
-        Value::Object(fields) => Kind::StructValue(to_struct(fields)),
-    };
-    prost_types::Value { kind: Some(kind) }
 }

@@ -21,6 +21,7 @@ use super::{
     record,
 };
 use crate::{
+    contract::structs::without_nul,
     error::Code,
     llm::{ChatMessage, Llm, LlmError, ModelRequest, ToolRequest, ToolSpec},
     v1::NoticeKind,
@@ -260,7 +261,8 @@ impl<'a> Turn<'a> {
 fn failed(code: &str, message: &str) -> Outcome {
     Outcome::Failed {
         code: code.to_owned(),
-        message: message.to_owned(),
+        // A provider's own words may be in it.
+        message: without_nul(message),
     }
 }
 

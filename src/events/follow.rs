@@ -19,8 +19,13 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Events that are read from the table at once.
-const PAGE: u64 = 256;
+/// Events that are read from the table at once: in the beginning, at most, and at least.
+const FIRST_PAGE: u64 = 32;
+const LARGEST_PAGE: u64 = 256;
+const SMALLEST_PAGE: u64 = 4;
+/// Bytes of a page after which the next one is larger, or smaller.
+const SMALL_PAGE: usize = 64 * 1024;
+const LARGE_PAGE: usize = 256 * 1024;
 /// How often the table is asked although nothing was heard, when another process may be writing.
 const POLL_SHARED: Duration = Duration::from_secs(2);
 /// The same, when only this process writes.
@@ -33,6 +38,7 @@ struct Follower {
     ring: Arc<Ring>,
     newest: watch::Receiver<i64>,
     ready: VecDeque<Stored>,
+    page: u64,
     look_in_table: bool,
     ended: bool,
 }
@@ -47,6 +53,7 @@ pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<
         newest: ring.newest(),
         ring,
         ready: VecDeque::new(),
+        page: FIRST_PAGE,
         look_in_table: true,
         ended: false,
     };
@@ -79,10 +86,11 @@ impl Follower {
             }
             Rest::Nothing if !self.look_in_table => {}
             Rest::Nothing | Rest::Elsewhere => {
-                let page = table::list(self.app.db.read(), self.run_id, self.cursor, PAGE).await?;
+                let page = table::list(self.app.db.read(), self.run_id, self.cursor, self.page).await?;
                 self.look_in_table = false;
                 if !page.is_empty() {
                     self.look_in_table = true;
+                    self.page = next_page(self.page, &page);
                     self.ready = page.into();
                     return Ok(());
                 }
@@ -110,5 +118,14 @@ impl Follower {
             heard = timeout(poll, self.newest.changed()) => self.look_in_table = heard.is_err(),
         }
         Ok(())
+    }
+}
+
+// Most events are small and some have a megabyte; a slow reader costs one page of them.
+fn next_page(page: u64, events: &[Stored]) -> u64 {
+    match events.iter().map(|event| event.bytes.len()).sum() {
+        ..SMALL_PAGE => LARGEST_PAGE.min(page * 2),
+        LARGE_PAGE.. => SMALLEST_PAGE.max(page / 2),
+        _ => page,
     }
 }

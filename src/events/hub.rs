@@ -85,16 +85,22 @@ impl Hub {
 }
 
 impl Ring {
-    /// Adds committed events, in order, and wakes the readers.
+    /// Adds committed events and wakes the readers. What comes behind something newer is left to the table: two writers of
+    /// one run, such as its worker and an interrupt, may be heard in another order than they committed in.
     pub fn push(&self, events: &[Stored]) {
-        let Some(last) = events.last() else { return };
+        let (Some(first), Some(last)) = (events.first(), events.last()) else {
+            return;
+        };
         {
             let mut kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
+            if first.sequence <= *self.newest.borrow() {
+                return;
+            }
             // A gap would make the ring lie about what came before; the table knows.
             if kept
                 .events
                 .back()
-                .is_some_and(|newest| newest.sequence + 1 != events[0].sequence)
+                .is_some_and(|newest| newest.sequence + 1 != first.sequence)
             {
                 kept.events.clear();
                 kept.bytes = 0;
@@ -107,8 +113,8 @@ impl Ring {
                 let Some(oldest) = kept.events.pop_front() else { break };
                 kept.bytes -= oldest.bytes.len();
             }
+            self.newest.send_replace(last.sequence);
         }
-        self.newest.send_replace(last.sequence);
     }
 
     /// Tells when something newer was pushed.
@@ -137,5 +143,47 @@ impl Drop for Ring {
         self.hub
             .rings
             .remove_if(&self.run_id, |_, ring| ring.strong_count() == 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::v1::{Notice, NoticeKind, run_event::Event};
+
+    fn event(sequence: i64) -> Stored {
+        let notice = Notice {
+            kind: NoticeKind::Other.into(),
+            message: String::new(),
+        };
+        Stored::new(
+            Uuid::nil(),
+            sequence,
+            chrono::DateTime::UNIX_EPOCH,
+            Event::Notice(notice),
+        )
+    }
+
+    fn sequences(rest: Rest) -> Option<Vec<i64>> {
+        match rest {
+            Rest::Here(events) => Some(events.iter().map(|event| event.sequence).collect()),
+            Rest::Nothing => Some(Vec::new()),
+            Rest::Elsewhere => None,
+        }
+    }
+
+    #[test]
+    fn what_is_heard_late_takes_nothing_back() {
+        let ring = Hub::default().ring(Uuid::nil());
+        let newest = ring.newest();
+        for sequence in [4, 6, 5] {
+            ring.push(&[event(sequence)]);
+        }
+        assert_eq!(*newest.borrow(), 6);
+        assert_eq!(sequences(ring.after(4)), None);
+        assert_eq!(sequences(ring.after(5)), Some(vec![6]));
+        assert_eq!(sequences(ring.after(6)), Some(Vec::new()));
+        ring.push(&[event(7), event(8)]);
+        assert_eq!(sequences(ring.after(5)), Some(vec![6, 7, 8]));
     }
 }

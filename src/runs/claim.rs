@@ -99,7 +99,8 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
     Ok(waiting.is_some())
 }
 
-/// Renews the leases of runs that a worker holds; one that is not among the answers is not its any more. Only what it
+/// Renews the leases of runs that a worker holds, those that were ended from outside and asked to stop among them; one that
+/// is not among the answers is not its any more. Only what it
 /// really works on is renewed, so that a run which was never handed to it is free again when its lease expires.
 ///
 /// # Errors
@@ -131,7 +132,6 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
         .columns([Column::Id, Column::StopRequested])
         .filter(Column::LeaseOwner.eq(worker_id))
         .filter(Column::Id.is_in(run_ids.iter().copied()))
-        .filter(is_unfinished())
         .into_tuple()
         .all(&tx)
         .await?;

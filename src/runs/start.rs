@@ -314,9 +314,10 @@ fn inserts(backend: DbBackend, target: &Target, run: &Run, new: &NewRun, first: 
 
 // What the caller said, with the names of its files; a run may also just go on with what its thread holds.
 fn message(tx: &Tx, run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Statement>> {
-    let Some(prompt) = prompt.filter(|prompt| !prompt.is_empty() || !names.is_empty()) else {
+    let prompt = prompt.unwrap_or_default();
+    if prompt.is_empty() && names.is_empty() {
         return Ok(None);
-    };
+    }
     let mut message = NewMessage::text(id::new(), MessageRole::User, prompt.to_owned());
     message.files = names;
     let belongs = Belongs {

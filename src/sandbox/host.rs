@@ -13,7 +13,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::{
+    fs::{CWD, OFlags},
+    io::Errno,
+};
+
 use super::{
+    beneath::open_beneath,
     bwrap::{Layout, Room},
     cgroup::Cgroups,
     confine::{Carry, Confinement},
@@ -64,8 +70,9 @@ impl Host {
     /// Looks around.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` for what must stop the start.
+    /// `INVALID_REQUEST` and `UNAVAILABLE` for what must stop the start.
     pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
+        check_openat2()?;
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
         if uid_base.is_some_and(|base| !(LOWEST_UID_BASE..=u32::MAX / 2).contains(&base)) {
             let range = format!(
@@ -287,6 +294,20 @@ impl Host {
     }
 }
 
+/// The service reaches workspaces by `openat2` and by nothing else. Old kernels lack it, and some confinements take it away.
+fn check_openat2() -> Result<()> {
+    match open_beneath(CWD, b"", OFlags::PATH | OFlags::DIRECTORY) {
+        Err(errno @ (Errno::NOSYS | Errno::PERM)) => Err(Error::new(
+            Code::Unavailable,
+            format!(
+                "workspaces cannot be reached, because openat2 is missing here ({errno}): it needs Linux 5.6, a systemd unit \
+                 without RestrictSUIDSGID=, and in a container a seccomp filter that has it"
+            ),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// The program's full path, by the service's PATH when it is a bare name.
 fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
@@ -351,6 +372,15 @@ fn explain(said: &str) -> String {
     if setting("user/max_user_namespaces").is_ok_and(|value| value == "0") {
         return format!(
             "user namespaces are switched off ({said}): run sysctl -w user.max_user_namespaces=10000 and restart"
+        );
+    }
+    if ["/.dockerenv", "/run/.containerenv"]
+        .iter()
+        .any(|mark| Path::new(mark).exists())
+    {
+        return format!(
+            "this container does not let bubblewrap make a sandbox ({said}): start it with --security-opt seccomp=unconfined \
+             --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
         );
     }
     format!("bubblewrap cannot make a sandbox here: {said}")

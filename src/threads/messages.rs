@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Statement,
+    QuerySelect, QueryTrait, Select, Statement,
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -14,6 +14,12 @@ use crate::{
     error::{Error, Result},
     v1::MessageRole,
 };
+
+/// Messages that are read at once: in the beginning, and at most.
+const FIRST_PORTION: usize = 8;
+const LARGEST_PORTION: usize = 128;
+/// Bytes of a portion that may grow.
+const SMALL_PORTION: usize = 256 * 1024;
 
 /// A tool call as it is stored in the message that made it.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -127,7 +133,16 @@ pub async fn insert_all(tx: &crate::db::Tx, rows: Vec<Model>) -> Result<(), DbEr
     Ok(())
 }
 
-/// The messages of a thread after a cursor, oldest first.
+/// How much is read at most: rows, and bytes unless a single row has more.
+#[derive(Clone, Copy, Debug)]
+pub struct Bound {
+    /// Rows.
+    pub rows: usize,
+    /// Bytes.
+    pub bytes: usize,
+}
+
+/// The messages of a thread after a cursor, oldest first, and whether there are more.
 ///
 /// # Errors
 /// Those of the database.
@@ -136,19 +151,21 @@ pub async fn list(
     scope: Scope,
     thread_id: Uuid,
     after: Option<(Uuid, Uuid)>,
-    limit: u64,
-) -> Result<Vec<Model>> {
-    let mut query = of::<Entity>(scope).filter(Column::ThreadId.eq(thread_id));
-    if let Some((turn, id)) = after {
-        let same_turn = Condition::all().add(Column::Turn.eq(turn)).add(Column::Id.gt(id));
-        query = query.filter(Condition::any().add(Column::Turn.gt(turn)).add(same_turn));
-    }
-    Ok(query
+    bound: Bound,
+) -> Result<(Vec<Model>, bool)> {
+    let query = of::<Entity>(scope)
+        .filter(Column::ThreadId.eq(thread_id))
         .order_by_asc(Column::Turn)
-        .order_by_asc(Column::Id)
-        .limit(limit)
-        .all(db)
-        .await?)
+        .order_by_asc(Column::Id);
+    read(db, bound, after, |last| match last {
+        Some((turn, id)) => {
+            let same_turn = Condition::all().add(Column::Turn.eq(turn)).add(Column::Id.gt(id));
+            let further = Condition::any().add(Column::Turn.gt(turn)).add(same_turn);
+            query.clone().filter(further)
+        }
+        None => query.clone(),
+    })
+    .await
 }
 
 /// The newest messages that a run may see, oldest first: those of earlier turns and its own.
@@ -160,16 +177,57 @@ pub async fn history(
     scope: Scope,
     thread_id: Uuid,
     run_id: Uuid,
-    limit: u64,
+    bound: Bound,
 ) -> Result<Vec<Model>> {
-    let mut rows = of::<Entity>(scope)
+    let query = of::<Entity>(scope)
         .filter(Column::ThreadId.eq(thread_id))
         .filter(Column::Turn.lte(run_id))
         .order_by_desc(Column::Turn)
-        .order_by_desc(Column::Id)
-        .limit(limit)
-        .all(db)
-        .await?;
+        .order_by_desc(Column::Id);
+    let (mut rows, _) = read(db, bound, None, |last| match last {
+        Some((turn, id)) => {
+            let same_turn = Condition::all().add(Column::Turn.eq(turn)).add(Column::Id.lt(id));
+            let further = Condition::any().add(Column::Turn.lt(turn)).add(same_turn);
+            query.clone().filter(further)
+        }
+        None => query.clone(),
+    })
+    .await?;
     rows.reverse();
     Ok(rows)
+}
+
+/// Reads portion by portion behind the last row, until the bound is met; says whether there is more. Messages may be large, so
+/// a portion grows only while they are small.
+async fn read(
+    db: &impl ConnectionTrait,
+    bound: Bound,
+    mut last: Option<(Uuid, Uuid)>,
+    behind: impl Fn(Option<(Uuid, Uuid)>) -> Select<Entity>,
+) -> Result<(Vec<Model>, bool)> {
+    let (mut rows, mut bytes, mut portion) = (Vec::new(), 0, FIRST_PORTION);
+    loop {
+        let found = behind(last).limit(portion as u64).all(db).await?;
+        let is_all = found.len() < portion;
+        let before = bytes;
+        for row in found {
+            bytes += size(&row);
+            if rows.len() == bound.rows || (bytes > bound.bytes && !rows.is_empty()) {
+                return Ok((rows, true));
+            }
+            last = Some((row.turn, row.id));
+            rows.push(row);
+        }
+        if is_all {
+            return Ok((rows, false));
+        }
+        if bytes - before < SMALL_PORTION {
+            portion = LARGEST_PORTION.min(portion * 2);
+        }
+    }
+}
+
+fn size(row: &Model) -> usize {
+    let json = |json: &Option<serde_json::Value>| json.as_ref().map_or(0, |json| json.to_string().len());
+    row.content.len() + json(&row.tool_calls) + json(&row.files)
 }

@@ -96,10 +96,16 @@ impl Page {
 
     /// Cuts the rows to the page and makes the token of the next one; it is empty on the last page.
     pub fn cut<T>(&self, rows: &mut Vec<T>, cursor: impl Fn(&T) -> Vec<u8>) -> String {
-        if rows.len() <= self.size {
+        let has_more = rows.len() > self.size;
+        rows.truncate(self.size);
+        self.token(rows, has_more, cursor)
+    }
+
+    /// The token of the page that follows these rows; empty when nothing does.
+    pub(super) fn token<T>(&self, rows: &[T], has_more: bool, cursor: impl Fn(&T) -> Vec<u8>) -> String {
+        if !has_more {
             return String::new();
         }
-        rows.truncate(self.size);
         rows.last().map_or_else(String::new, |last| {
             let mut token = self.mark.to_vec();
             token.extend(cursor(last));

@@ -2,20 +2,25 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, structs, traits::runyard::v1::thread_service_server::ThreadService};
+use super::{caller, page::Page, traits::runyard::v1::thread_service_server::ThreadService};
 use crate::{
     app::App,
+    contract::structs,
     error::{Error, Result},
     events::timestamp,
     id,
     runs::remove,
     threads::{
         self,
-        messages::{self, StoredCall},
+        messages::{self, Bound, StoredCall},
         table::{message, thread},
     },
     v1,
 };
+
+/// Bytes of messages that a page holds at most, unless a single one has more: what JSON and gRPC make of them stays within
+/// what clients take.
+const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// The service.
 #[derive(Clone)]
@@ -109,8 +114,13 @@ impl ThreadService for Threads {
         )?;
         let db = self.app.db.read();
         threads::load(db, caller.scope(), thread_id).await?;
-        let mut rows = messages::list(db, caller.scope(), thread_id, page.after_pair()?, page.limit()).await?;
-        let next_page_token = page.cut(&mut rows, |row| [*row.turn.as_bytes(), *row.id.as_bytes()].concat());
+        let bound = Bound {
+            rows: page.size,
+            bytes: PAGE_BYTES,
+        };
+        let (rows, has_more) = messages::list(db, caller.scope(), thread_id, page.after_pair()?, bound).await?;
+        let cursor = |row: &message::Model| [*row.turn.as_bytes(), *row.id.as_bytes()].concat();
+        let next_page_token = page.token(&rows, has_more, cursor);
         let messages = rows.into_iter().map(shown_message).collect::<Result<_>>()?;
         Ok(Response::new(v1::ListMessagesResponse {
             messages,
@@ -175,17 +185,20 @@ fn shown_message(row: message::Model) -> Result<v1::Message> {
         agent_run_id: row.run_id.map(|run_id| run_id.to_string()),
         role: i32::from(row.role),
         content: row.content,
-        tool_calls: calls
-            .into_iter()
-            .map(|call| v1::MessageToolCall {
-                tool_call_id: call.id,
-                name: call.name,
-                arguments: structs::object(&call.arguments),
-            })
-            .collect(),
+        tool_calls: calls.into_iter().map(shown_call).collect(),
         tool_call_id: row.tool_call_id,
         files,
         partial: row.partial,
         created_at: Some(timestamp(row.created_at)),
     })
+}
+
+fn shown_call(call: StoredCall) -> v1::MessageToolCall {
+    let arguments = structs::parse_object(&call.arguments);
+    v1::MessageToolCall {
+        tool_call_id: call.id,
+        name: call.name,
+        invalid_arguments: arguments.is_none().then_some(call.arguments),
+        arguments,
+    }
 }

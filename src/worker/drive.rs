@@ -50,7 +50,13 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     let run = &claimed.run;
     let _working = app.wake.working(run.id, tokens.stop.clone());
     let ring = app.hub.ring(run.id);
-    let log = RunLog::open(&app.journal, run, ring, claimed.newest_event, tokens.lost.clone());
+    let log = RunLog::open(
+        &app.journal,
+        run,
+        ring,
+        claimed.newest_event,
+        (tokens.stop.clone(), tokens.lost.clone()),
+    );
     if run.stop_requested {
         return log
             .finish(Ending {
@@ -126,7 +132,7 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
         today: app.clock.now().date_naive(),
     };
     let time = time(app, run).await?;
-    let past = history::load(app, run).await?;
+    let past = history::load(app, run, model.context_window).await?;
     let job = Job {
         run_id: run.id,
         model: ModelLimits {

@@ -9,14 +9,18 @@ use crate::{
     llm::{ChatMessage, ToolRequest},
     runs::Run,
     threads::{
-        messages::{self, StoredCall},
+        messages::{self, Bound, StoredCall},
         table::message,
     },
     v1::MessageRole,
 };
 
-/// Messages that a run looks back at; the engine shortens further when the model's window is small.
-const MAX_MESSAGES: u64 = 2_000;
+/// Messages that a run looks back at; the engine shortens further, to the model's window.
+const MAX_MESSAGES: usize = 2_000;
+/// Bytes that a run looks back at for each token of the model's window: several times what fits, so that the engine chooses
+/// what to shorten; and at most, however large the window is.
+const BYTES_PER_TOKEN: u64 = 16;
+const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// What happened in the thread before.
 pub(super) struct Past {
@@ -27,9 +31,14 @@ pub(super) struct Past {
 }
 
 /// Loads the history of a run.
-pub(super) async fn load(app: &App, run: &Run) -> Result<Past> {
+pub(super) async fn load(app: &App, run: &Run, context_window: u64) -> Result<Past> {
     let scope = Scope::account(run.account_id);
-    let rows = messages::history(app.db.read(), scope, run.thread_id, run.id, MAX_MESSAGES).await?;
+    let bytes = context_window.saturating_mul(BYTES_PER_TOKEN).min(MAX_BYTES);
+    let bound = Bound {
+        rows: MAX_MESSAGES,
+        bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
+    };
+    let rows = messages::history(app.db.read(), scope, run.thread_id, run.id, bound).await?;
     let mut names: HashMap<String, String> = HashMap::new();
     let mut conversation = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolRequest> = Vec::new();

@@ -19,7 +19,8 @@ import uuid
 PROGRAM = os.environ["RUNYARD_BIN"]
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CSV = os.path.join(ROOT, "examples", "data.csv")
-DEADLINE = 60
+# A slow machine that has other things to do is no fault of the server.
+DEADLINE = 180
 
 
 class Server:

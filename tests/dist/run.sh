@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What `make dist` makes: the tarball has what it should, and the program of the Debian package works as the package's user would
-# run it, without any privilege. RUNYARD_BIN names the program to pack (a debug build will do); without it a release is built.
+# What `make dist` makes: the tarball has what it should, the Debian package can be installed and taken away again, and its program
+# works for an unprivileged user. RUNYARD_BIN names the program to pack (a debug build will do); without it a release is built.
+# A release, or FULL=1, is also installed into a fresh Debian, and started there by systemd (a minute, and a network).
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -34,10 +35,18 @@ echo "── the tarball"
 tarball=$(echo "$dist"/runyard-*.tar.gz)
 tar --extract --gzip --file "$tarball" --directory "$work"
 unpacked=$(echo "$work"/runyard-*)
-for file in runyard LICENSE README.md CHANGELOG.md runyard.toml runyard.service man/runyard.1 man/runyard-run.1 \
+for file in runyard LICENSE THIRD-PARTY README.md CHANGELOG.md runyard.toml runyard.service man/runyard.1 man/runyard-run.1 \
     completions/runyard completions/_runyard completions/runyard.fish; do
     [ -s "$unpacked/$file" ] || fail "$file is not in the tarball"
 done
+# One of each kind that is surely inside, by name and by what its authors want to be repeated.
+for inside in "tokio 1" "libsqlite3-sys 0" "std 1" "Copyright (c) Tokio Contributors" "The Go Authors"; do
+    grep -qF "$inside" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY does not know $inside"
+done
+if [ -f clients/web/dist/index.html ]; then
+    grep -qF "Lucide Icons and Contributors" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY knows nothing of the console"
+fi
+! grep -nF -e "$HOME" -e "$PWD" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY speaks of this machine"
 others=$(tar --list --gzip --numeric-owner --verbose --file "$tarball" | awk '$2 != "0/0"')
 [ -z "$others" ] || fail "not everything belongs to root: $others"
 "$unpacked/runyard" --version
@@ -47,8 +56,9 @@ package=$(echo "$dist"/runyard_*.deb)
 root=$work/root
 dpkg-deb --extract "$package" "$root"
 dpkg-deb --control "$package" "$work/control"
-for file in usr/bin/runyard lib/systemd/system/runyard.service etc/runyard/runyard.toml usr/share/man/man1/runyard.1.gz \
-    usr/share/bash-completion/completions/runyard usr/share/doc/runyard/copyright; do
+for file in usr/bin/runyard usr/lib/systemd/system/runyard.service etc/runyard/runyard.toml usr/share/man/man1/runyard.1.gz \
+    usr/share/bash-completion/completions/runyard usr/share/doc/runyard/copyright \
+    usr/share/doc/runyard/THIRD-PARTY.gz; do
     [ -s "$root/$file" ] || fail "$file is not in the package"
 done
 [ "$(cat "$work/control/conffiles")" = /etc/runyard/runyard.toml ] || fail "the configuration would be written over"
@@ -57,9 +67,34 @@ for script in postinst prerm postrm; do
     sh -n "$work/control/$script"
     [ -x "$work/control/$script" ] || fail "$script cannot be run"
 done
+# Each of these takes away what the sandbox is made with, so that every command of an agent fails; tests/dist/boot.sh shows it.
+! grep -nE '^(RestrictSUIDSGID|RestrictNamespaces|ProtectKernelTunables|ProtectKernelLogs|ProtectProc|ProcSubset|ProtectHostname)=' \
+    "$root/usr/lib/systemd/system/runyard.service" || fail "the unit forbids what the sandbox needs"
 if command -v systemd-analyze >/dev/null 2>&1; then
-    sed "s|/usr/bin/runyard|$root/usr/bin/runyard|" "$root/lib/systemd/system/runyard.service" >"$work/runyard.service"
+    sed "s|/usr/bin/runyard|$root/usr/bin/runyard|" "$root/usr/lib/systemd/system/runyard.service" >"$work/runyard.service"
     systemd-analyze verify --man=no "$work/runyard.service"
+fi
+
+if [ "$(id -u)" != 0 ]; then
+    echo "── LEFT OUT: installing the package, which only root can try"
+else
+    echo "── the package, installed over a copy of this machine"
+    scripts/install.sh unshare util-linux
+    tests/dist/install.sh "$package"
+    if [ -z "${RUNYARD_BIN:-}" ] || [ -n "${FULL:-}" ]; then
+        echo "── the package, installed into a system that has nothing but what every Debian has"
+        scripts/install.sh debootstrap debootstrap
+        suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+        debootstrap --variant=minbase "$suite" "$work/system" >"$work/debootstrap.log" 2>&1 || {
+            tail -n 20 "$work/debootstrap.log" >&2
+            fail "debootstrap failed"
+        }
+        tests/dist/install.sh "$package" "$work/system"
+        echo "── the service, under a real systemd"
+        scripts/install.sh systemd-nspawn systemd-container
+        tests/dist/boot.sh "$package" "$work/system"
+        rm -rf "$work/system"
+    fi
 fi
 
 echo "── the program, as an unprivileged user"

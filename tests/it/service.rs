@@ -19,6 +19,7 @@ mod files_write;
 mod floods;
 mod forms;
 mod grpc_web;
+mod history;
 mod hostile;
 mod limits;
 mod lists;

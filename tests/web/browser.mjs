@@ -18,6 +18,8 @@ export const CONSOLE_DIR = process.env.RUNYARD_CONSOLE_DIR ?? `${ROOT}/clients/w
 mkdirSync(OUTPUT, { recursive: true });
 
 const DESKTOP = { width: 1440, height: 900 };
+/** How long a page may take for anything; a slow machine is no fault of the page. */
+export const PATIENCE_MS = 90_000;
 export const PHONE = { width: 390, height: 844 };
 
 /** Chromium as Debian ships it, or the one that RUNYARD_CHROMIUM names. */
@@ -80,7 +82,7 @@ export class Visit {
       }).observe({ type: "longtask", buffered: true });
     });
     visit.page = await visit.context.newPage();
-    visit.page.setDefaultTimeout(20_000);
+    visit.page.setDefaultTimeout(PATIENCE_MS);
     visit.#listen();
     return visit;
   }
@@ -123,6 +125,15 @@ export class Visit {
   async settled() {
     await Promise.all(this.#pending);
     return this.scripts;
+  }
+
+  /** Waits until something holds, and says what it waited for when it never does. */
+  async until(what, holds) {
+    const end = Date.now() + PATIENCE_MS;
+    while (!holds()) {
+      assert.ok(Date.now() < end, `${what}: ${JSON.stringify(this.streams)} ${this.wrong.join("\n")}`);
+      await this.page.waitForTimeout(50);
+    }
   }
 
   /** Opens the console with a sign-in link. */

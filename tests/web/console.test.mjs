@@ -13,7 +13,7 @@ import { Site } from "./site.mjs";
 
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
 const TASK = "Analyze data.csv and create visualizations";
-const LIMIT = { timeout: 120_000 };
+const LIMIT = { timeout: 400_000 };
 /** The most JavaScript that the first page may bring, compressed. */
 const FIRST_PAGE_BYTES = 200 * 1024;
 /** The longest that a page may be deaf while a run streams. */
@@ -127,13 +127,102 @@ test("an agent is created, changed, compared and rolled back", LIMIT, async () =
     await page.getByRole("list", { name: "Versions, newest first" }).waitFor();
     await visited.screenshot("agent-versions");
     await visited.audit("versions of an agent");
-    await page.getByRole("button", { name: "Go back to v1 with a new version" }).click();
+    await page.getByRole("button", { name: "Copy as new: v1" }).click();
     await page.getByText("v3").first().waitFor();
   });
   const [agent] = await client.agents.list().all();
   assert.equal(agent.name, "Analyst");
   assert.equal(agent.currentVersion.systemPrompt, "Be brief.");
   assert.equal(agent.versionCount, 3);
+});
+
+test("an agent gets an icon, a tool server and a model, and does a run", LIMIT, async () => {
+  const { token, client } = await account(scripted);
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token, "#/agents/new");
+    await page.getByRole("textbox", { name: "Name" }).fill("Librarian");
+    await page.getByRole("button", { name: "Choose an icon" }).click();
+    const dialog = page.getByRole("dialog", { name: "Icon" });
+    await dialog.getByRole("button", { name: "Purple" }).click();
+    await dialog.getByRole("searchbox", { name: "Find an icon" }).fill("book");
+    await dialog.getByRole("group", { name: "Icons" }).getByRole("button").first().click();
+    await visited.audit("the icon picker");
+    await visited.screenshot("icon-picker");
+    await page.keyboard.press("Escape");
+    await dialog.waitFor({ state: "detached" });
+    await page.getByRole("combobox", { name: "Model" }).selectOption("kortix/minimax");
+    const servers = page.getByRole("region", { name: "Custom servers" });
+    await servers.getByRole("button", { name: "Add a server" }).click();
+    await servers.getByRole("textbox", { name: "Name" }).fill("catalogue");
+    await servers.getByRole("combobox", { name: "Reached by" }).selectOption({ label: "A command in the sandbox" });
+    await servers.getByRole("textbox", { name: "Command" }).fill("true");
+    await visited.audit("a tool server");
+    await visited.screenshot("tool-server");
+    await page.getByRole("button", { name: "Create agent" }).click();
+    await page.getByRole("heading", { level: 1, name: "Librarian" }).waitFor();
+    await page.getByRole("textbox", { name: "Description" }).fill("Knows books.");
+    await page.getByRole("button", { name: "Save changes" }).click();
+    await page.getByText("Saved.", { exact: true }).waitFor();
+    await page.getByRole("link", { name: "Start a run" }).click();
+    const agent = page.getByRole("combobox", { name: "Agent" });
+    await agent.locator("option", { hasText: "Librarian" }).waitFor({ state: "attached" });
+    assert.equal(await agent.evaluate((select) => select.selectedOptions[0].label), "Librarian");
+    await page.getByRole("combobox", { name: "Model" }).selectOption("kortix/minimax");
+    await page.getByRole("combobox", { name: "Mode", exact: true }).selectOption({ label: "Chat only" });
+    await visited.start("say: Read.");
+    await visited.run("completed").getByText("Read.").waitFor();
+  });
+  const [agent] = await client.agents.list().all();
+  assert.match(agent.iconName, /book/);
+  assert.deepEqual([agent.iconColor, agent.iconBackground, agent.description], ["#9333EA", "#FAF5FF", "Knows books."]);
+  assert.deepEqual(
+    agent.currentVersion.customMcps.map(({ name, type, command }) => [name, type, command]),
+    [["catalogue", "stdio", "true"]],
+  );
+  const [run] = await client.runs.list().all();
+  assert.deepEqual([run.agentId, run.modelRequested, run.mode], [agent.agentId, "kortix/minimax", "chat"]);
+});
+
+test("a tool's output is live, a change of a file is a difference, and what failed can be asked again", LIMIT, async () => {
+  const { token } = await account(scripted);
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    // Whether the first line was there before the second one, however slow the machine.
+    await page.evaluate(() => {
+      window.wasLive = false;
+      const look = () => {
+        const output = document.querySelector("[aria-label='Output, live']")?.textContent ?? "";
+        window.wasLive ||= output.includes("begun") && !output.includes("ended");
+      };
+      new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
+    });
+    const script = ["write: a.txt | one\\n\\ntwo\\n", "edit: a.txt | two | three", "bash: echo begun; sleep 3; echo ended", "fail: 401"];
+    await visited.start(script.join("\n"));
+    await visited.run("failed").waitFor();
+    assert.ok(await page.evaluate(() => window.wasLive), "output was shown while the tool worked");
+    const steps = page.getByRole("list", { name: "Steps of the run" });
+    const change = steps.getByRole("group", { name: "The change of a.txt" });
+    await change.locator(".diff-removed", { hasText: "two" }).waitFor();
+    await change.locator(".diff-added", { hasText: "three" }).waitFor();
+    await steps.getByRole("button", { name: /^write/ }).click();
+    const written = steps.getByRole("group", { name: "What was written to a.txt" });
+    assert.deepEqual(await written.locator(".diff-text").allInnerTexts(), ["one", "", "two"]);
+    assert.equal(await written.locator(".diff-added").count(), 3, "an empty line is a line");
+    await visited.screenshot("failed-run");
+    await visited.audit("a run that failed");
+    await page.getByRole("button", { name: "Ask again" }).click();
+    assert.equal(await page.getByRole("textbox", { name: "Task" }).inputValue(), script.join("\n"));
+    await page.getByLabel("More about this thread").click();
+    await page.getByRole("button", { name: "Rename" }).click();
+    await page.getByRole("textbox", { name: "Name" }).fill("Another name");
+    await page.getByRole("dialog").getByRole("button", { name: "Rename" }).click();
+    await page.getByRole("heading", { level: 1, name: "Another name" }).waitFor();
+    await page.getByLabel("More about this thread").click();
+    await page.getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
+    await page.getByRole("heading", { level: 1, name: "Threads" }).waitFor();
+    await page.getByRole("main").getByText("Another name").waitFor({ state: "detached" });
+  });
 });
 
 test("the main job: a file is dropped, a chart comes out and is taken away", LIMIT, async () => {
@@ -179,7 +268,7 @@ test("text is shown as it comes", LIMIT, async () => {
       const look = () => window.counts.add(document.body.innerText.match(/word-\d+/g)?.length ?? 0);
       new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
     });
-    await visited.start("slow: 80 40\nbash: echo from the tool; sleep 0.2\nsay: **All** done.");
+    await visited.start("slow: 80 100\nbash: echo from the tool; sleep 0.2\nsay: **All** done.");
     const steps = page.getByRole("list", { name: "Steps of the run" });
     await steps.getByText("word-79").waitFor();
     await visited.run("completed").waitFor();
@@ -196,7 +285,7 @@ test("after a crash of the server a run is shown without a gap or a repeat", LIM
     scripted,
     async (visited, page) => {
       await visited.signIn(token);
-      await visited.start("slow: 120 30\nsay: And the end.");
+      await visited.start("slow: 120 100\nsay: And the end.");
       const steps = page.getByRole("list", { name: "Steps of the run" });
       await steps.getByText("word-9 ").waitFor();
       await scripted.ask({ do: "kill" });
@@ -229,7 +318,7 @@ test("a refusal is put into words, and stopping makes room", LIMIT, async () => 
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    await visited.start("sleep: 120");
+    await visited.start("sleep: 300");
     await visited.run("running").getByText("Waiting.").waitFor();
     await visited.go("#/");
     await page.getByText("Your run slot is taken").waitFor();
@@ -253,19 +342,20 @@ test("many runs are watched side by side over one stream", LIMIT, async () => {
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     await Promise.all(
-      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 60 150\nsay: Run ${number} is done.` })),
+      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 60 400\nsay: Run ${number} is done.` })),
     );
     await page.getByRole("navigation", { name: "Main" }).first().getByRole("link", { name: "Runs" }).click();
     const cards = page.getByRole("article");
     await page.getByRole("article", { name: /, running$/ }).nth(5).waitFor();
     await visited.screenshot("board");
-    assert.ok(visited.streams.open <= 1, `${visited.streams.open} streams are open`);
+    await visited.until("one stream is open", () => visited.streams.open === 1);
     for (let number = 0; number < 6; number += 1) {
       await cards.getByText(`Run ${number} is done.`).waitFor();
     }
     await page.getByRole("article", { name: /, completed$/ }).nth(5).waitFor();
     await visited.audit("runs side by side");
-    assert.ok(visited.streams.most <= 2, "one stream, and the one that takes its place");
+    // One stream, the one that takes its place, and the one whose end the browser has not told yet.
+    assert.ok(visited.streams.most <= 3, `${visited.streams.most} streams at once`);
   });
 });
 
@@ -296,7 +386,7 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
       assert.ok(text.includes("word-0 ") && text.includes("word-4999"), "all of it is shown");
     }
     const isBusy = loadavg()[0] > availableParallelism();
-    const isShort = best.long <= LONGEST_TASK_MS || (isBusy && best.work <= LONGEST_TASK_MS / 2);
+    const isShort = best.long <= LONGEST_TASK_MS || (isBusy && best.work <= LONGEST_TASK_MS);
     assert.ok(isShort, JSON.stringify({ ...best, isBusy }));
     // What is measured can be seen: a page that hangs is found out, both ways.
     const work = await longestWork(browser, page, () =>
@@ -374,9 +464,9 @@ test("a busy thread lets a run wait its turn, or interrupts", LIMIT, async () =>
   const { token, client } = await account(scripted, { tier: "pro" });
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    await visited.start("sleep: 120");
+    await visited.start("sleep: 300");
     await visited.run("running").getByText("Waiting.").waitFor();
-    await page.getByRole("combobox", { name: "While a run is at work" }).selectOption({ label: "Interrupt the running one" });
+    await page.getByRole("combobox", { name: "While a run is at work" }).selectOption({ label: "interrupts it" });
     await visited.start("say: I am first now.");
     await visited.run("stopped").waitFor();
     await visited.run("completed").getByText("I am first now.").waitFor();
@@ -408,6 +498,19 @@ test("on a phone the main job works, and nothing is wider than the screen", LIMI
       const chart = page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^Download .*\.svg$/ });
       assert.match((await download(page, () => chart.first().click())).name, /\.svg$/);
       await fits("files");
+      await visited.go("#/");
+      await page.getByRole("button", { name: "Options" }).click();
+      await page.getByRole("combobox", { name: "Mode", exact: true }).selectOption({ label: "Chat only" });
+      await fits("options");
+      await visited.screenshot("phone-options");
+      await visited.start("Say hello");
+      await visited.run("completed").waitFor();
+      await visited.go("#/agents/new");
+      await page.getByRole("textbox", { name: "Name" }).fill("Pocket");
+      await page.getByRole("button", { name: "Create agent" }).click();
+      await page.getByRole("heading", { level: 1, name: "Pocket" }).waitFor();
+      await fits("an agent");
+      await visited.screenshot("phone-agent");
       const main = page.getByRole("navigation", { name: "Main, at the bottom" });
       for (const name of ["Threads", "Runs", "Agents", "Account"]) {
         await main.getByRole("link", { name }).click();
@@ -459,7 +562,7 @@ test("the main job needs no mouse", LIMIT, async () => {
   });
 });
 
-test("every page has no serious finding of axe, in the light and in the dark", { timeout: 120_000 }, async () => {
+test("every page has no serious finding of axe, in the light and in the dark", LIMIT, async () => {
   const { token, client } = await account(demo, { tier: "pro" });
   const agent = await client.agents.create({ name: "Analyst", tags: ["tables"] });
   const run = await client.agents.run({ prompt: TASK, files: [{ name: "data.csv", data: readFileSync(CSV) }] });
@@ -487,7 +590,7 @@ test("every page has no serious finding of axe, in the light and in the dark", {
           if (name === "thread") {
             await page.getByRole("region", { name: "Made in this run" }).getByRole("img").first().waitFor();
           }
-          await page.waitForLoadState("networkidle").catch(() => {});
+          await page.waitForLoadState("networkidle", { timeout: 5_000 }).catch(() => {});
           await visited.screenshot(`${name}-${colorScheme}`);
           await visited.audit(`${name}, ${colorScheme}`);
         }
@@ -547,7 +650,7 @@ test("a page that breaks the rules is found out", LIMIT, async () => {
     image.src = "http://127.0.0.1:9/pixel.png";
     document.body.append(image);
   });
-  await visited.page.waitForTimeout(300);
+  await visited.until("the policy was broken", () => visited.wrong.filter((what) => /Content Security Policy/i.test(what)).length >= 2);
   assert.equal(await visited.page.evaluate(() => window.injected), undefined, "an injected script does not run");
   await visited.context.close();
   assert.ok(visited.wrong.some((what) => /Content Security Policy/i.test(what)), visited.wrong.join("\n"));

@@ -322,5 +322,5 @@ before(async () => {
 after(() => server?.close());
 
 for (const exchange of exchanges) {
-  test(exchange.name, { timeout: 60_000 }, () => new Player(server).play(exchange));
+  test(exchange.name, { timeout: 240_000 }, () => new Player(server).play(exchange));
 }

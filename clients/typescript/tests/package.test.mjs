@@ -14,7 +14,7 @@ const run = promisify(execFile);
 const PACKAGE = fileURLToPath(new URL("..", import.meta.url));
 const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const TSC = join(PACKAGE, "node_modules/typescript/bin/tsc");
-const LIMIT = { timeout: 180_000 };
+const LIMIT = { timeout: 300_000 };
 
 const PROGRAM = `
 import { isRunyardError, newId, Runyard, type Agent, type RunEvent, type RunRecord } from "@runyard/client";

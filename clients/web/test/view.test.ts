@@ -34,6 +34,8 @@ test("the difference of two texts", () => {
   assert.deepEqual(lines.filter(({ kind }) => kind === "added").map(({ text }) => text), ["E"]);
   assert.deepEqual(lines[0], { kind: "place", text: "1 same line" });
   assert.deepEqual(difference(before, before), []);
+  assert.deepEqual(difference("", "a\n\nb").map(({ kind }) => kind), ["added", "added", "added"]);
+  assert.deepEqual(difference("a", "").map(({ kind }) => kind), ["removed"]);
 });
 
 test("a difference takes one text to the other", () => {
@@ -125,7 +127,7 @@ test("charges add up", () => {
 
 test("numbers in words", () => {
   assert.deepEqual([bytes(999), bytes(12_459), bytes(10_000_000)], ["999 B", "12.5 kB", "10 MB"]);
-  assert.deepEqual([duration(309), duration(12_400), duration(200_000), duration(3_720_000)], ["0.3 s", "12 s", "3 min 20 s", "1 h 2 min"]);
+  assert.deepEqual([duration(0), duration(40), duration(309), duration(12_400), duration(200_000), duration(3_720_000)], ["< 1 ms", "40 ms", "0.3 s", "12 s", "3 min 20 s", "1 h 2 min"]);
   assert.deepEqual([short(999), short(19_722), short(1_500_000)], ["999", "19.7k", "1.5M"]);
   assert.deepEqual([credits(300), credits(0.00123), credits(12.345)], ["300", "0.0012", "12.35"]);
 });

@@ -85,6 +85,7 @@ pub struct RunLog {
     pub(super) epoch: i64,
     pub(super) belongs: Belongs,
     pub(super) ring: Arc<Ring>,
+    stop: CancellationToken,
     lost: CancellationToken,
     journal: Journal,
     state: Mutex<State>,
@@ -97,13 +98,14 @@ struct State {
 }
 
 impl RunLog {
-    /// Opens the log of a run that this process has claimed. `lost` is cancelled when the lease turns out to be another's.
+    /// Opens the log of a run that this process has claimed. `stop` is cancelled when the run turns out to have been ended from
+    /// outside, `lost` when its lease is another's.
     pub fn open(
         journal: &Journal,
         run: &Run,
         ring: Arc<Ring>,
         last_sequence: i64,
-        lost: CancellationToken,
+        (stop, lost): (CancellationToken, CancellationToken),
     ) -> Arc<Self> {
         Arc::new(Self {
             run_id: run.id,
@@ -114,6 +116,7 @@ impl RunLog {
                 run_id: Some(run.id),
             },
             ring,
+            stop,
             lost,
             journal: journal.clone(),
             state: Mutex::new(State {
@@ -197,6 +200,11 @@ impl RunLog {
     /// Notes that events were numbered.
     pub(super) fn numbered(&self, next_sequence: i64) {
         self.lock().next_sequence = next_sequence;
+    }
+
+    /// Tells the worker that the run was ended: what it used until now still counts.
+    pub(super) fn stop(&self) {
+        self.stop.cancel();
     }
 
     /// Tells the worker that the run is another's now.

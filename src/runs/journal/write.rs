@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use futures::{StreamExt, stream};
 use sea_orm::{ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect};
 use tokio::time::sleep;
 use tracing::{error, warn};
@@ -28,6 +29,11 @@ use crate::{
 
 /// Tries to write one batch, before its runs are given up (their leases expire, and they are taken up again).
 const ATTEMPTS: u32 = 6;
+/// Tries after which a batch that the database refuses is written run by run, and each of them is given up.
+const REFUSALS: u32 = 4;
+const REFUSALS_ALONE: u32 = 2;
+/// Runs that are written side by side when each is written alone.
+const AT_ONCE: usize = 8;
 /// The first pause between two tries; each further one is twice as long.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -41,26 +47,64 @@ struct Taken {
     waiting: Vec<tokio::sync::oneshot::Sender<Result<()>>>,
 }
 
+/// How a run stands to the log that wants to write for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    /// The lease is current: everything is written.
+    Current,
+    /// The run was ended from outside while its worker had it. Nothing follows a terminal event, but what was said until
+    /// then stays in the thread, and what was used is charged.
+    Ended,
+    /// The run is another worker's, or has gone: nothing is written.
+    Lost,
+}
+
 pub(super) async fn write(db: &Db, clock: &Clock, logs: &[Arc<RunLog>]) {
-    let mut taken: Vec<Taken> = logs.iter().filter_map(|log| take(log, clock)).collect();
+    let taken = logs.iter().filter_map(|log| take(log, clock)).collect();
+    let Err(refused) = write_together(db, clock, taken, REFUSALS).await else {
+        return;
+    };
+    // Something in one of them is what the database does not take: that must not cost the others.
+    stream::iter(refused)
+        .for_each_concurrent(AT_ONCE, |run| async {
+            if let Err(refused) = write_together(db, clock, vec![run], REFUSALS_ALONE).await {
+                give_up(refused, "the database refuses what was to be written");
+            }
+        })
+        .await;
+}
+
+/// Writes, and tries again while the database is away; gives back what it refuses so often.
+async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32) -> Result<(), Vec<Taken>> {
     let mut pause = PAUSE;
     for attempt in 1..=ATTEMPTS {
-        match write_once(db, clock, &taken).await {
-            Ok(stale) => return publish(taken, &stale),
-            Err(fault) if attempt < ATTEMPTS => {
-                warn!(error = %fault, attempt, "the journal could not write; trying again");
-                sleep(pause).await;
-                pause *= 2;
+        let fault = match write_once(db, clock, &taken).await {
+            Ok(standings) => {
+                publish(taken, &standings);
+                return Ok(());
             }
-            Err(fault) => {
-                error!(error = %fault, runs = taken.len(), "the journal could not write; its runs are given up");
-                for run in &mut taken {
-                    run.log.lose();
-                    for waiting in run.waiting.drain(..) {
-                        drop(waiting.send(Err(Error::new(Code::Unavailable, "the database is not available"))));
-                    }
-                }
-            }
+            Err(fault) => fault,
+        };
+        warn!(error = %fault, attempt, runs = taken.len(), "the journal could not write");
+        if fault.code() == Code::Internal && attempt >= refusals {
+            return Err(taken);
+        }
+        if attempt < ATTEMPTS {
+            sleep(pause).await;
+            pause *= 2;
+        }
+    }
+    give_up(taken, "the database is not available");
+    Ok(())
+}
+
+/// Lets go of runs that cannot be written: whoever claims them next goes on from what was.
+fn give_up(taken: Vec<Taken>, why: &'static str) {
+    error!(runs = taken.len(), "the journal gives up runs: {why}");
+    for run in taken {
+        run.log.lose();
+        for waiting in run.waiting {
+            drop(waiting.send(Err(Error::new(Code::Unavailable, why))));
         }
     }
 }
@@ -107,26 +151,31 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
     })
 }
 
-/// Writes everything whose lease is current; returns the runs whose lease is not.
-async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Uuid>> {
+/// Writes what each run may write; returns how the runs stand, in their order.
+async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Standing>> {
     if taken.is_empty() {
         return Ok(Vec::new());
     }
     let tx = db.begin("runs.journal").await?;
-    let stale = find_stale(&tx, taken).await?;
-    let current: Vec<&Taken> = taken.iter().filter(|run| !stale.contains(&run.log.run_id)).collect();
+    let standings = standings(&tx, taken).await?;
     let (mut events, mut messages, mut spendings, mut lasts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut charges = Vec::new();
     let now = clock.now();
-    for run in current {
-        events.extend(run.events.iter().map(|event| (run.log.run_id, event.clone())));
+    for (run, standing) in taken.iter().zip(&standings) {
+        if *standing == Standing::Lost {
+            continue;
+        }
+        let is_current = *standing == Standing::Current;
+        if is_current {
+            events.extend(run.events.iter().map(|event| (run.log.run_id, event.clone())));
+        }
         messages.extend(&run.messages);
         charges.extend(&run.charges);
         let spending = Spending {
             run_id: run.log.run_id,
             spent: run.spent,
         };
-        match &run.ending {
+        match run.ending.as_ref().filter(|_| is_current) {
             Some(ending) => lasts.push(Last {
                 spending,
                 ending,
@@ -143,28 +192,30 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Uuid>
     rows::end(&tx, &lasts).await?;
     ledger::charge::write(&tx, &charges, now).await?;
     tx.commit().await?;
-    Ok(stale)
+    Ok(standings)
 }
 
-async fn find_stale(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<Uuid>> {
+async fn standings(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<Standing>> {
     let mut query = of::<Entity>(Scope::system("the journal writes for the runs of this worker"))
         .select_only()
-        .columns([Column::Id, Column::LeaseEpoch, Column::Status])
+        .columns([Column::Id, Column::LeaseEpoch, Column::Status, Column::LeaseOwner])
         .filter(Column::Id.is_in(rows::filled_up(taken.iter().map(|run| run.log.run_id))))
         .order_by_asc(Column::Id);
     if tx.get_database_backend() == DbBackend::Postgres {
         query = query.lock_exclusive();
     }
-    let rows: Vec<(Uuid, i64, Status)> = query.into_tuple().all(tx).await?;
-    let current: BTreeMap<Uuid, i64> = rows
+    let rows: Vec<(Uuid, i64, Status, Option<Uuid>)> = query.into_tuple().all(tx).await?;
+    let rows: BTreeMap<Uuid, (i64, Status, Option<Uuid>)> = rows
         .into_iter()
-        .filter(|(_, _, status)| *status == Status::Running)
-        .map(|(id, epoch, _)| (id, epoch))
+        .map(|(id, epoch, status, owner)| (id, (epoch, status, owner)))
         .collect();
-    let stale = taken
-        .iter()
-        .filter(|run| current.get(&run.log.run_id) != Some(&run.log.epoch));
-    Ok(stale.map(|run| run.log.run_id).collect())
+    let standing = |log: &RunLog| match rows.get(&log.run_id) {
+        Some((epoch, Status::Running, _)) if *epoch == log.epoch => Standing::Current,
+        // Whoever ends a run from outside moves the epoch and leaves the lease; a worker that ends its run gives it back.
+        Some((epoch, status, Some(_))) if *status != Status::Running && *epoch == log.epoch + 1 => Standing::Ended,
+        _ => Standing::Lost,
+    };
+    Ok(taken.iter().map(|run| standing(&run.log)).collect())
 }
 
 fn count(run: &Taken) {
@@ -174,15 +225,22 @@ fn count(run: &Taken) {
     }
 }
 
-fn publish(taken: Vec<Taken>, stale: &[Uuid]) {
-    for run in taken {
-        let outcome = if stale.contains(&run.log.run_id) {
-            run.log.lose();
-            Err("the run's lease is another worker's")
-        } else {
-            run.log.ring.push(&run.events);
-            count(&run);
-            Ok(())
+fn publish(taken: Vec<Taken>, standings: &[Standing]) {
+    for (run, standing) in taken.into_iter().zip(standings) {
+        let outcome = match standing {
+            Standing::Current => {
+                run.log.ring.push(&run.events);
+                count(&run);
+                Ok(())
+            }
+            Standing::Ended => {
+                run.log.stop();
+                Err("the run was ended meanwhile")
+            }
+            Standing::Lost => {
+                run.log.lose();
+                Err("the run's lease is another worker's")
+            }
         };
         for waiting in run.waiting {
             drop(waiting.send(outcome.map_err(|message| Error::new(Code::Contended, message))));

@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import unittest
 
-from program import CSV, ROOT, Server
+from program import CSV, DEADLINE, ROOT, Server
 
 DOCUMENTS = {
     # How many scripts there must be at least, so that a mark that is lost is noticed.
@@ -72,7 +72,7 @@ class SnippetsTest(unittest.TestCase):
         with tempfile.TemporaryDirectory() as folder:
             shutil.copy(CSV, folder)
             done = subprocess.run(
-                [*command, script], cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False
+                [*command, script], cwd=folder, env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
             )
         return done
 

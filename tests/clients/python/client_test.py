@@ -72,7 +72,7 @@ class ClientTest(unittest.TestCase):
             self.assertEqual(list(run), events, "a run can be gone through again")
             self.assertEqual(list(client.runs.stream(run.id, after_sequence=4)), events[4:])
             self.assertEqual(run.text(), "Counted.")
-            record = run.wait(timeout=10, check=True)
+            record = run.wait(timeout=60, check=True)
             self.assertEqual((record.status, record.usage.steps), ("completed", 2))
             self.assertEqual(run.messages()[-1].content, "Counted.")
             (file,) = run.files()
@@ -149,9 +149,9 @@ class ClientTest(unittest.TestCase):
         with self.assertRaises(TimeoutError) as raised:
             run.wait(timeout=0.5)
         self.assertIsInstance(raised.exception, runyard.DeadlineError)
-        self.assertLess(time.monotonic() - begun, 5)
+        self.assertLess(time.monotonic() - begun, 20)
         run.stop()
-        self.assertEqual(run.wait(timeout=30).status, "stopped")
+        self.assertEqual(run.wait(timeout=120).status, "stopped")
         with socket.create_server(("127.0.0.1", 0)) as silent:
             url = f"http://127.0.0.1:{silent.getsockname()[1]}"
             with Runyard(url, "token").with_timeout(0.3) as mute, self.assertRaises(TimeoutError):
@@ -217,7 +217,7 @@ class ClientTest(unittest.TestCase):
                     await asyncio.wait_for(slow.text(), 0.3)
                 self.assertEqual([one.id for one in await client.agents.list_active()], [slow.id])
                 await slow.stop()
-                self.assertEqual((await slow.wait(timeout=30)).status, "stopped")
+                self.assertEqual((await slow.wait(timeout=120)).status, "stopped")
 
         with tempfile.TemporaryDirectory() as folder:
             asyncio.run(job(folder))
@@ -259,7 +259,7 @@ class ClientTest(unittest.TestCase):
                 token = self.server.caller()
                 async with AsyncRunyard(url, token, root_certificates=trusted) as client:
                     run = await client.agents.run(prompt="say: Secure.")
-                    self.assertEqual(await run.text(timeout=30), "Secure.")
+                    self.assertEqual(await run.text(timeout=120), "Secure.")
                 async with AsyncRunyard(url, token, timeout=2) as stranger:
                     with self.assertRaises(runyard.RunyardError) as raised:
                         await stranger.agents.list()
@@ -275,7 +275,7 @@ class ClientTest(unittest.TestCase):
     def test_many_runs_with_asyncio(self):
         async def one(client, number):
             run = await client.agents.run(prompt=f"say: I am {number}.")
-            return await run.text(timeout=30)
+            return await run.text(timeout=120)
 
         async def all_of_them():
             async with AsyncRunyard(self.server.url, self.server.caller("enterprise")) as client:
@@ -348,16 +348,16 @@ class ClientTest(unittest.TestCase):
                 break
         # For longer than the client looks for a server that is away, the connection is cut, and is good each time.
         with (
-            Proxy(self.server, cut_after=0.4) as proxy,
-            Runyard(proxy.url, client._transport.options.token, reconnect_for=1) as through,
+            Proxy(self.server, cut_after=1.5) as proxy,
+            Runyard(proxy.url, client._transport.options.token, reconnect_for=4) as through,
             mock.patch("runyard._retry.STEADY", 0.2),
         ):
-            stopping = threading.Thread(target=lambda: (proxy.wait(6), run.stop()))
+            stopping = threading.Thread(target=lambda: (proxy.wait(5), run.stop()))
             stopping.start()
             (*_, end) = through.runs.stream(run.id, after_sequence=cursor)
             stopping.join()
             self.assertEqual(end.status, "stopped")
-            self.assertGreaterEqual(proxy.opened, 6)
+            self.assertGreaterEqual(proxy.opened, 5)
 
     def test_the_contract_is_known_whole(self):
         """A field or an event that the contract gets must not be forgotten here."""

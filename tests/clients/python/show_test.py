@@ -64,11 +64,11 @@ class ShowTest(unittest.TestCase):
             run = client.agents.run(prompt="say: Early.\nsleep: 100")
             showing = threading.Thread(target=run.show, args=(terminal,))
             showing.start()
-            self.assertTrue(early.wait(30), "words are shown as they come")
+            self.assertTrue(early.wait(120), "words are shown as they come")
             self.assertEqual(client.runs.get(run.id).status, "running")
             run.stop()
-            showing.join(30)
-        reader.join(30)
+            showing.join(120)
+        reader.join(120)
         os.close(master)
         text = shown.decode().replace("\r\n", "\n")
         self.check(text)
@@ -89,7 +89,7 @@ class ShowTest(unittest.TestCase):
         )
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
         notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python", "language": "python"}
-        NotebookClient(notebook, timeout=60, kernel_name="python3").execute()
+        NotebookClient(notebook, timeout=180, startup_timeout=180, kernel_name="python3").execute()
         outputs = notebook.cells[0].outputs
         pages = [output.data["text/html"] for output in outputs if output.output_type == "display_data"]
         self.assertEqual(len(pages), 1, "one output, which was replaced as the run went on")

@@ -10,6 +10,7 @@ use runyard::{
     error::Code,
     sandbox::{Ending, Sandboxes},
 };
+use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tokio_util::sync::CancellationToken;
 
 use super::{Yard, command, is_root, run, run_for, say, settings};
@@ -209,4 +210,29 @@ async fn another_root_can_be_given() {
         settings.uid_base = 0;
         assert!(Sandboxes::detect(&settings, folder.path()).is_err());
     }
+}
+
+#[test]
+fn a_service_without_openat2_does_not_start() {
+    let folder = tempfile::tempdir().unwrap();
+    Sandboxes::detect(&settings(), folder.path()).unwrap();
+
+    // As RestrictSUIDSGID= of systemd does it; only the thread that puts the filter on wears it.
+    let refusal = u32::try_from(libc::ENOSYS).unwrap();
+    let filter: BpfProgram = SeccompFilter::new(
+        [(libc::SYS_openat2, Vec::new())].into(),
+        SeccompAction::Allow,
+        SeccompAction::Errno(refusal),
+        std::env::consts::ARCH.try_into().unwrap(),
+    )
+    .unwrap()
+    .try_into()
+    .unwrap();
+    let detected = std::thread::spawn(move || {
+        seccompiler::apply_filter(&filter).unwrap();
+        Sandboxes::detect(&settings(), folder.path()).map(drop)
+    });
+    let error = detected.join().unwrap().unwrap_err();
+    assert_eq!(error.code(), Code::Unavailable);
+    assert!(error.message().contains("RestrictSUIDSGID"), "{error}");
 }

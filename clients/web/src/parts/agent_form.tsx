@@ -154,6 +154,10 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       </fieldset>
       <fieldset>
         <legend>MCP servers</legend>
+        <p class="small dim">
+          Tools from elsewhere, by the Model Context Protocol. They are kept with each version of the agent; runs of this release do not
+          call them yet.
+        </p>
         <McpEditor label="Integrations" servers={now.configuredMcps} onChange={(configuredMcps) => set({ configuredMcps })} onAdd={blankServer} />
         <McpEditor label="Custom servers" servers={now.customMcps} onChange={(customMcps) => set({ customMcps })} onAdd={blankServer} />
       </fieldset>

@@ -2,6 +2,7 @@
 import { CircleAlert, CircleCheck, CircleStop, Clock, Info, TriangleAlert, X } from "lucide";
 import { type ComponentChildren, type VNode, cloneElement } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
+import { count } from "../view/format";
 import type { RunState } from "../view/run";
 import type { Explained } from "../view/refusal";
 import { Icon } from "./icon";
@@ -222,21 +223,14 @@ export function Field({ label, hint, children, wide = false }: { label: string; 
 export function Meter({ label, used, limit }: { label: string; used: number; limit: number | null }) {
   const share = limit === null ? 0 : limit === 0 ? 1 : Math.min(1, used / limit);
   const level = limit === null ? "free" : share >= 1 ? "full" : share >= 0.8 ? "near" : "fine";
-  const words =
-    limit === null
-      ? "no limit"
-      : level === "full"
-        ? "all used"
-        : level === "near"
-          ? `${limit - used} left`
-          : `${limit - used} left`;
+  const words = limit === null ? "no limit" : level === "full" ? "all used" : `${count(limit - used)} left`;
   return (
     <div class={`meter meter-${level}`}>
       <div class="meter-head">
         <span>{label}</span>
         <span class="numbers">
-          {used}
-          {limit !== null && <span class="dim"> of {limit}</span>}
+          {count(used)}
+          {limit !== null && <span class="dim"> of {count(limit)}</span>}
         </span>
       </div>
       <div

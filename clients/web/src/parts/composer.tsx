@@ -1,9 +1,10 @@
 // Where a task is written: the words, the files, who does it and how. Used for a new thread and for going on in one.
-import { ArrowUp, FileText, Paperclip, X } from "lucide";
+import { ArrowUp, FileText, Paperclip, SlidersHorizontal, X } from "lucide";
 import { useComputed, useSignal } from "@preact/signals";
 import { newId } from "@runyard/client";
 import { useEffect, useId, useMemo, useRef } from "preact/hooks";
 import { runyard } from "../client";
+import { parameters } from "../router";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { agents, loadAgents } from "../stores/agents";
 import { Attachments, type Attachment } from "../stores/attachments";
@@ -13,6 +14,9 @@ import type { Explained } from "../view/refusal";
 import { Note, RefusalNote } from "./basic";
 import { Icon } from "./icon";
 import { isApple } from "./keys";
+
+/** Whether this is a device on which nothing is dropped and no keys are pressed together. */
+const isTouch = typeof matchMedia === "function" && matchMedia("(pointer: coarse)").matches;
 
 /** A run that was started. */
 export interface Started {
@@ -35,19 +39,23 @@ export interface ComposerProperties {
 /** Where a task is written. */
 export function Composer({ threadId, busy = false, onStarted, suggestion, large = false }: ComposerProperties) {
   const prompt = useSignal("");
-  const agentId = useSignal("");
+  // A link may name the agent: `#/?agent=UUID`.
+  const agentId = useSignal(threadId ? "" : (parameters().get("agent") ?? ""));
   const model = useSignal("");
   const mode = useSignal("code");
   const ifBusy = useSignal<"enqueue" | "interrupt">("enqueue");
   const starting = useSignal(false);
   const over = useSignal(false);
+  const isOpen = useSignal(false);
   const refused = useSignal<Explained | null>(null);
   const attachments = useMemo(() => new Attachments(), []);
   const words = useRef<HTMLTextAreaElement>(null);
   const picker = useRef<HTMLInputElement>(null);
   const help = useId();
+  const choices = useId();
   // A retry after a lost answer brings the same key, so that it cannot start a second run.
   const key = useRef<{ of: string; key: string } | null>(null);
+  const chosen = [agentId.value, model.value, mode.value === "code" ? "" : mode.value].filter(Boolean).length;
   const full = useComputed(() => {
     const runs = account.value?.concurrentRuns;
     return runs?.limit !== undefined && runs.used >= runs.limit;
@@ -155,7 +163,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
           aria-describedby={help}
           data-composer="true"
           rows={large ? 3 : 1}
-          placeholder={threadId ? "Go on: ask for a change, or something new" : "What is to be done? Drop files here, if there are any."}
+          placeholder={threadId ? "Go on: ask for a change, or something new" : `What is to be done?${isTouch ? "" : " Drop files here, if there are any."}`}
           value={prompt.value}
           onInput={(event) => (prompt.value = event.currentTarget.value)}
           onPaste={onPaste}
@@ -184,37 +192,58 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
             <Icon of={Paperclip} size={16} />
             Add files
           </button>
-          <AgentChoice value={agentId.value} onChange={(value) => (agentId.value = value)} />
-          <ModelChoice value={model.value} onChange={(value) => (model.value = value)} />
-          <label class="choice" title="With tools: the agent has a sandbox with the files. Chat only: it just answers.">
-            <span class="unseen">Mode</span>
-            <select value={mode.value} onChange={(event) => (mode.value = event.currentTarget.value)}>
-              <option value="code">With tools</option>
-              <option value="chat">Chat only</option>
-            </select>
-          </label>
-          {threadId && busy && (
-            <label class="choice">
-              <span class="unseen">While a run is at work</span>
-              <select
-                value={ifBusy.value}
-                onChange={(event) => (ifBusy.value = event.currentTarget.value as "enqueue" | "interrupt")}
-              >
-                <option value="enqueue">Wait its turn</option>
-                <option value="interrupt">Interrupt the running one</option>
+          <button
+            type="button"
+            class="button button-quiet composer-more"
+            aria-expanded={isOpen.value}
+            aria-controls={choices}
+            onClick={() => (isOpen.value = !isOpen.value)}
+          >
+            <Icon of={SlidersHorizontal} size={16} />
+            Options
+            {chosen > 0 && <span class="badge">{chosen}</span>}
+          </button>
+          <div id={choices} class={isOpen.value ? "composer-choices composer-choices-open" : "composer-choices"}>
+            <AgentChoice value={agentId.value} onChange={(value) => (agentId.value = value)} />
+            <ModelChoice value={model.value} onChange={(value) => (model.value = value)} />
+            <label class="choice" title="With tools: the agent has a sandbox with the files. Chat only: it just answers.">
+              <span class="unseen">Mode</span>
+              <select value={mode.value} onChange={(event) => (mode.value = event.currentTarget.value)}>
+                <option value="code">With tools</option>
+                <option value="chat">Chat only</option>
               </select>
             </label>
-          )}
+          </div>
           <button type="submit" class="button button-primary composer-start" disabled={starting.value}>
             {starting.value ? "Starting" : "Start"}
             <Icon of={ArrowUp} size={16} />
           </button>
         </div>
       </div>
-      <p id={help} class="composer-help small">
-        <kbd>{isApple ? "⌘" : "Ctrl"}</kbd> <kbd>Enter</kbd> starts · <kbd>/</kbd> comes back here · files up to{" "}
-        {bytes(account.value?.maxUploadBytes ?? 10_000_000)} each
-      </p>
+      <div class="composer-below small">
+        <p id={help} class="composer-help">
+          <kbd>{isApple ? "⌘" : "Ctrl"}</kbd> <kbd>Enter</kbd> starts
+          {!threadId && (
+            <>
+              {" "}
+              · <kbd>/</kbd> comes back here
+            </>
+          )}{" "}
+          · files up to {bytes(account.value?.maxUploadBytes ?? 10_000_000)} each
+        </p>
+        {threadId && busy && (
+          <label class="choice composer-busy">
+            <span>While a run is at work, a new one</span>
+            <select
+              value={ifBusy.value}
+              onChange={(event) => (ifBusy.value = event.currentTarget.value as "enqueue" | "interrupt")}
+            >
+              <option value="enqueue">waits its turn</option>
+              <option value="interrupt">interrupts it</option>
+            </select>
+          </label>
+        )}
+      </div>
     </form>
   );
 }
@@ -263,10 +292,11 @@ function AttachmentChip({ attachment, onRemove }: { attachment: Attachment; onRe
 function AgentChoice({ value, onChange }: { value: string; onChange: (value: string) => void }) {
   const list = agents.value ?? [];
   const standard = list.find((agent) => agent.isDefault);
+  const shown = list.some((agent) => agent.agentId === value && agent !== standard) ? value : "";
   return (
     <label class="choice">
       <span class="unseen">Agent</span>
-      <select value={value} onChange={(event) => onChange(event.currentTarget.value)}>
+      <select value={shown} onChange={(event) => onChange(event.currentTarget.value)}>
         <option value="">{standard ? `${standard.name} (default)` : "Built-in agent"}</option>
         {list
           .filter((agent) => agent !== standard)

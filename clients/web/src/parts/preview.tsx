@@ -6,7 +6,7 @@ import { useEffect, useMemo } from "preact/hooks";
 import { type FileKind, MAX_PREVIEW, kindOf, readImage, readText, save } from "../stores/files";
 import { trouble } from "../trouble";
 import { isNumeric, readTable } from "../view/csv";
-import { bytes, count } from "../view/format";
+import { bytes, count, counted } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { Note, RefusalNote, Spinner } from "./basic";
 import { CopyButton } from "./copy";
@@ -143,7 +143,7 @@ function TableView({ text }: { text: string }) {
   return (
     <>
       <p class="small dim preview-facts">
-        {table.more ? `The first ${count(table.rows.length)} rows` : `${count(table.rows.length)} rows`}, {count(table.header.length)} columns
+        {table.more ? `The first ${count(table.rows.length)} rows` : counted(table.rows.length, "row")}, {counted(table.header.length, "column")}
       </p>
       <div class="table-scroll data" tabIndex={0} role="group" aria-label="Table">
         <table>
@@ -179,7 +179,7 @@ function TextView({ text, name }: { text: string; name: string }) {
   return (
     <>
       <p class="small dim preview-facts">
-        {count(lines.length)} {lines.length === 1 ? "line" : "lines"}
+        {counted(lines.length, "line")}
         {lines.length > MAX_LINES && `, the first ${count(MAX_LINES)} are shown`}
         <span class="push">
           <CopyButton text={text} what={name} />

@@ -1,5 +1,5 @@
 // A run as a track with its steps on it: text, reasoning, calls of tools, notices; at its end what it used.
-import { Brain, ChevronRight, Info, Square } from "lucide";
+import { Brain, ChevronRight, Info, RotateCcw, Square } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { runyard } from "../client";
 import { announce } from "../stores/announce";
@@ -21,7 +21,7 @@ export function RunTrack({ view }: { view: RunView }) {
   return (
     <ol class="track" aria-label="Steps of the run">
       {view.steps.map((step, at) => (
-        <Stop key={`${step.kind}-${step.id}`} step={step} ended={ended} live={!ended && at === view.steps.length - 1} />
+        <Stop key={`${step.kind}-${step.id}`} step={step} ended={ended} stopped={view.state === "stopped"} live={!ended && at === view.steps.length - 1} />
       ))}
       {!ended && view.steps.length === 0 && (
         <li class="stop stop-live">
@@ -32,12 +32,12 @@ export function RunTrack({ view }: { view: RunView }) {
   );
 }
 
-const Stop = pure(({ step, ended, live }: { step: Step; ended: boolean; live: boolean }) => (
+const Stop = pure(({ step, ended, stopped, live }: { step: Step; ended: boolean; stopped: boolean; live: boolean }) => (
   <li class={`stop stop-${step.kind}${live ? " stop-live" : ""}`}>
     {step.kind === "tool" ? (
       <ToolCard step={step} ended={ended} />
     ) : step.kind === "text" ? (
-      <Said step={step} live={live && !step.finished} ended={ended} />
+      <Said step={step} live={live && !step.finished} ended={ended} stopped={stopped} />
     ) : step.kind === "reasoning" ? (
       <Reasoned step={step} live={live} />
     ) : (
@@ -46,12 +46,12 @@ const Stop = pure(({ step, ended, live }: { step: Step; ended: boolean; live: bo
   </li>
 ));
 
-function Said({ step, live, ended }: { step: TextStep; live: boolean; ended: boolean }) {
+function Said({ step, live, ended, stopped }: { step: TextStep; live: boolean; ended: boolean; stopped: boolean }) {
   const text = usePaced(step.text, step.finished || ended);
   return (
     <div class={live ? "said said-live" : "said"}>
       <Markdown text={text} />
-      {step.partial && <p class="small bad">The answer broke off here.</p>}
+      {step.partial && <p class={stopped ? "small dim" : "small bad"}>{stopped ? "It was stopped here." : "The answer broke off here."}</p>}
     </div>
   );
 }
@@ -112,8 +112,8 @@ function Noticed({ step }: { step: NoticeStep }) {
   );
 }
 
-/** The state of a run, how long it takes and what it used; with a button to stop it. */
-export function RunBar({ view, stopping }: { view: RunView; stopping?: boolean }) {
+/** The state of a run, how long it takes and what it used; with a button to stop it, or to ask again. */
+export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: boolean; onAgain?: (() => void) | undefined }) {
   const [asked, setAsked] = useState(stopping ?? false);
   const [refused, setRefused] = useState<Explained | null>(null);
   const ended = hasEnded(view);
@@ -139,6 +139,12 @@ export function RunBar({ view, stopping }: { view: RunView; stopping?: boolean }
             {asked ? "Stopping" : "Stop"}
           </button>
         )}
+        {ended && view.state !== "completed" && onAgain && (
+          <button type="button" class="button button-small run-again" onClick={onAgain}>
+            <Icon of={RotateCcw} size={13} />
+            Ask again
+          </button>
+        )}
       </div>
       {refused && <RefusalNote explained={refused} onClose={() => setRefused(null)} />}
     </>
@@ -150,7 +156,7 @@ export function Used({ view }: { view: RunView }) {
   const { usage } = view;
   return (
     <dl class="used numbers">
-      {view.startedAt !== null && (
+      {view.startedAt !== null && view.startedAt !== view.endedAt && (
         <div>
           <dt class="unseen">Time</dt>
           <dd>{view.endedAt === null ? <Ticking since={view.startedAt} /> : duration(view.endedAt - view.startedAt)}</dd>
@@ -162,7 +168,7 @@ export function Used({ view }: { view: RunView }) {
             <dt class="unseen">Tokens in and out</dt>
             <dd>
               {usage.estimated && "≈ "}
-              {short(usage.inputTokens)} in · {short(usage.outputTokens)} out
+              {short(usage.inputTokens)} tokens in · {short(usage.outputTokens)} out
             </dd>
           </div>
           <div>
@@ -183,7 +189,7 @@ export function Used({ view }: { view: RunView }) {
 
 function Ticking({ since }: { since: number }) {
   const now = useNow();
-  return <>{duration(Math.max(0, now - since))}</>;
+  return <>{duration(Math.max(100, now - since))}</>;
 }
 
 /** Why a run failed, in words. */

@@ -1,7 +1,7 @@
 // The name of a thread, and what can be done with the thread.
 import { Ellipsis, Pencil, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
-import { useRef } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { runyard } from "../client";
 import { go } from "../router";
 import { loadAccount } from "../stores/account";
@@ -19,6 +19,13 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
   const open = useSignal<"rename" | "delete" | null>(null);
   const next = useSignal(name);
   const close = () => menu.current?.removeAttribute("open");
+  useEffect(() => {
+    const elsewhere = (event: PointerEvent) => {
+      if (!menu.current?.contains(event.target as Node)) close();
+    };
+    addEventListener("pointerdown", elsewhere);
+    return () => removeEventListener("pointerdown", elsewhere);
+  }, []);
   return (
     <header class="thread-head">
       <h1>{name || "Thread"}</h1>

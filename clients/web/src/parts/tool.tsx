@@ -53,7 +53,7 @@ function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
 
 function Elapsed({ since }: { since: number }) {
   const now = useNow();
-  return <span>{duration(Math.max(0, now - since))}</span>;
+  return <span>{duration(Math.max(100, now - since))}</span>;
 }
 
 function Body({ step, working }: { step: ToolStep; working: boolean }) {
@@ -83,7 +83,7 @@ function Asked({ step }: { step: ToolStep }) {
     case "bash":
       return text(words["command"]) === "" ? null : <Output label="Command" text={text(words["command"])} command />;
     case "write":
-      return <DiffView label={`What was written to ${text(words["path"])}`} lines={difference("", text(words["content"])).slice(0, 400)} />;
+      return <DiffView label={`What was written to ${text(words["path"])}`} lines={difference("", withoutEnd(text(words["content"]))).slice(0, 400)} />;
     case "edit":
       return step.result && !step.result.isError && step.result.text.includes("@@") ? null : (
         <DiffView
@@ -148,7 +148,7 @@ function summary(step: ToolStep): string {
     case "bash":
       return excerpt(firstCommand(text(words["command"])), 160);
     case "write":
-      return `${text(words["path"])} · ${counted(text(words["content"]).split("\n").length, "line")}`;
+      return `${text(words["path"])} · ${counted(withoutEnd(text(words["content"])).split("\n").length, "line")}`;
     case "grep":
     case "glob":
       return [text(words["pattern"]), text(words["path"])].filter(Boolean).join(" in ");
@@ -169,6 +169,11 @@ function firstCommand(command: string): string {
 function exitStatus(result: string): number | null {
   const found = /\[exit status (\d+)\]\s*$/.exec(result);
   return found ? Number(found[1]) : null;
+}
+
+// The end of the last line is not a line of its own.
+function withoutEnd(content: string): string {
+  return content.replace(/\n$/, "");
 }
 
 function text(value: unknown): string {

@@ -27,6 +27,7 @@ export function Transcript({
   const place = useRef<HTMLDivElement>(null);
   const stick = useStickToEnd(place, threadId);
   const older = all.length - NEWEST;
+  const again = useSignal<{ prompt: string; files: File[]; turn: number } | null>(null);
   const busy = useSignal(all.some((turn) => turn.run?.status === "running"));
   useEffect(() => {
     busy.value = all.some((turn) => turn.run?.status === "running");
@@ -42,6 +43,7 @@ export function Transcript({
             last={at === all.length - 1}
             sandboxId={sandboxId}
             onFile={onFile}
+            onAgain={(prompt) => (again.value = { prompt, files: [], turn: (again.peek()?.turn ?? 0) + 1 })}
             onEnded={() => {
               void loadThread(threadId);
               void loadAccount();
@@ -57,6 +59,7 @@ export function Transcript({
         <Composer
           threadId={threadId}
           busy={busy.value}
+          suggestion={again.value}
           onStarted={() => {
             stick();
             void loadThread(threadId);

@@ -24,6 +24,7 @@ export function TurnView({
   last,
   sandboxId,
   onFile,
+  onAgain,
   onEnded,
 }: {
   turn: Turn;
@@ -31,6 +32,7 @@ export function TurnView({
   last: boolean;
   sandboxId: string | null;
   onFile: (path: string) => void;
+  onAgain: (prompt: string) => void;
   onEnded: () => void;
 }) {
   const asked = useSignal(false);
@@ -59,7 +61,14 @@ export function TurnView({
         </div>
       )}
       {withSteps && turn.run ? (
-        <LiveRun run={turn.run} last={last} sandboxId={sandboxId} onFile={onFile} onEnded={onEnded} />
+        <LiveRun
+          run={turn.run}
+          last={last}
+          sandboxId={sandboxId}
+          onFile={onFile}
+          onAgain={last && turn.prompt ? () => onAgain(turn.prompt!.content) : undefined}
+          onEnded={onEnded}
+        />
       ) : (
         <div class="older">
           {turn.answers.map((message) => message.content && <Markdown key={message.messageId} text={message.content} />)}
@@ -82,12 +91,14 @@ function LiveRun({
   last,
   sandboxId,
   onFile,
+  onAgain,
   onEnded,
 }: {
   run: RunRecord;
   last: boolean;
   sandboxId: string | null;
   onFile: (path: string) => void;
+  onAgain: (() => void) | undefined;
   onEnded: () => void;
 }) {
   const view = useRun(run.agentRunId).value;
@@ -102,7 +113,7 @@ function LiveRun({
       <Failure view={view} />
       {lost && <RefusalNote explained={{ ...lost, again: true }} onAgain={() => followAgain(run.agentRunId)} />}
       {last && sandboxId && <Made run={run} sandboxId={sandboxId} since={view.startedAt ?? Number(run.createdAt ?? 0)} onFile={onFile} />}
-      <RunBar view={view} stopping={run.stopRequested} />
+      <RunBar view={view} stopping={run.stopRequested} onAgain={onAgain} />
     </section>
   );
 }

@@ -89,6 +89,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       class="button button-small"
                       disabled={busy.value}
                       aria-label={`Make current: ${version.versionName}`}
+                      title="This version does the next runs; no new one is made"
                       onClick={() => void act(() => runyard().agents.activateVersion(agent.agentId, version.versionId), `${version.versionName} is current`)}
                     >
                       Make current
@@ -97,11 +98,11 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       type="button"
                       class="button button-small"
                       disabled={busy.value}
-                      aria-label={`Go back to ${version.versionName} with a new version`}
+                      aria-label={`Copy as new: ${version.versionName}`}
                       title="Copies this version into a new one, which becomes current"
-                      onClick={() => void act(() => runyard().agents.rollbackVersion(agent.agentId, version.versionId), `Gone back to ${version.versionName}`)}
+                      onClick={() => void act(() => runyard().agents.rollbackVersion(agent.agentId, version.versionId), `${version.versionName} is copied into a new version`)}
                     >
-                      Go back to
+                      Copy as new
                     </button>
                   </>
                 )}

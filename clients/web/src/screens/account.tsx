@@ -4,7 +4,7 @@ import { ApiKeys } from "../parts/api_keys";
 import { Meter, RefusalNote, Spinner } from "../parts/basic";
 import { UsageReport } from "../parts/usage";
 import { account, isUnlimited, loadAccount } from "../stores/account";
-import { bytes, count, credits } from "../view/format";
+import { bytes, credits, short } from "../view/format";
 
 /** The account. */
 export function Account() {
@@ -61,7 +61,7 @@ export function Account() {
                     <th scope="col">Model</th>
                     <th scope="col">In your plan</th>
                     <th scope="col" class="right">
-                      Window
+                      Context
                     </th>
                   </tr>
                 </thead>
@@ -72,7 +72,7 @@ export function Account() {
                         <code>{model.modelName}</code>
                       </td>
                       <td>{model.allowed ? "Yes" : model.downgradedTo ? `${model.downgradedTo} runs instead` : <span class="dim">No</span>}</td>
-                      <td class="right">{count(model.contextWindow)} tokens</td>
+                      <td class="right">{short(model.contextWindow)}</td>
                     </tr>
                   ))}
                 </tbody>

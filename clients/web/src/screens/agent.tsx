@@ -1,5 +1,5 @@
 // One agent, or a new one: its settings and its versions.
-import { Trash2 } from "lucide";
+import { Play, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { Agent } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -76,7 +76,11 @@ export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "se
             {agent.isDefault && " · default agent"}
           </p>
         </div>
-        <button type="button" class="button button-quiet push" disabled={agent.isDefault} title={agent.isDefault ? "The default agent cannot be deleted" : ""} onClick={() => (deleting.value = true)}>
+        <a class="button button-primary" href={agent.isDefault ? "#/" : `#/?agent=${agentId}`}>
+          <Icon of={Play} size={15} />
+          Start a run
+        </a>
+        <button type="button" class="button button-quiet agent-delete" disabled={agent.isDefault} title={agent.isDefault ? "The default agent cannot be deleted" : ""} onClick={() => (deleting.value = true)}>
           <Icon of={Trash2} size={16} />
           Delete
         </button>
@@ -92,7 +96,7 @@ export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "se
       </nav>
       {tab === "settings" ? (
         <AgentForm
-          key={agent.currentVersionId}
+          key={agent.agentId}
           agent={agent}
           onSaved={(next) => {
             const isNew = next.currentVersionId !== agent.currentVersionId;

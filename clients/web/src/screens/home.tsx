@@ -83,7 +83,8 @@ function PlanLine() {
   const state = account.value;
   if (!state) {
     const refused = account.state.value.refused;
-    return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : null;
+    // Its place is kept, so that nothing below jumps when it comes.
+    return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : <div class="plan-line plan-line-waiting" aria-hidden="true" />;
   }
   if (isUnlimited(state)) return null;
   return (

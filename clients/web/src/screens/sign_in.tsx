@@ -67,7 +67,7 @@ export function SignIn() {
         <details class="sign-in-help">
           <summary>Where do I get a token?</summary>
           <p>Whoever runs this server makes one:</p>
-          <pre tabIndex={0}>runyard token --sub "$(uuidgen)"</pre>
+          <pre tabIndex={0}>runyard token --sub my-name</pre>
           <p>
             <code>make demo</code> prints a link that signs in by itself. The API is described at <a href="/docs">/docs</a>.
           </p>

@@ -111,5 +111,17 @@ function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean
     }, LOOK_AGAIN);
     return () => clearInterval(timer);
   }, [threadId, waiting]);
-  return <p class="dim small files-none">{waiting ? "The workspace is being made." : "This thread has no files."}</p>;
+  // A tool that has ended has made it.
+  useSignalEffect(() => {
+    if (changes.value > 0 && waiting) void loadThread(threadId);
+  });
+  return (
+    <section class="files" aria-label="Files">
+      <header class="panel-head">
+        <h2>Files</h2>
+        <code class="dim small">/workspace</code>
+      </header>
+      <p class="dim small">{waiting ? "Nothing here yet. What a run writes shows up as it is written." : "This thread has no files."}</p>
+    </section>
+  );
 }

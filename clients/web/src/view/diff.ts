@@ -13,8 +13,9 @@ const CONTEXT = 3;
 
 /** The difference of two texts, with a few lines around each change. */
 export function difference(before: string, after: string): DiffLine[] {
-  const left = before.split("\n");
-  const right = after.split("\n");
+  // No text has no lines, rather than one that is empty.
+  const left = before === "" ? [] : before.split("\n");
+  const right = after === "" ? [] : after.split("\n");
   let start = 0;
   while (start < left.length && start < right.length && left[start] === right[start]) start += 1;
   let end = 0;

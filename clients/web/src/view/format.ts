@@ -35,9 +35,10 @@ export function bytes(value: number | bigint): string {
   return `${trim(size / 1_000_000_000)} GB`;
 }
 
-/** A duration, such as 0.3 s, 12 s or 3 min 20 s. */
+/** A duration, such as 40 ms, 0.3 s, 12 s or 3 min 20 s. */
 export function duration(ms: number): string {
-  if (ms < 10_000) return `${(Math.max(0, ms) / 1000).toFixed(1)} s`;
+  if (ms < 100) return ms < 1 ? "< 1 ms" : `${Math.round(ms)} ms`;
+  if (ms < 10_000) return `${(ms / 1000).toFixed(1)} s`;
   const seconds = Math.round(ms / 1000);
   if (seconds < 60) return `${seconds} s`;
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;

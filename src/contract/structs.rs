@@ -1,0 +1,57 @@
+//! JSON objects as `google.protobuf.Struct`, such as the arguments of a tool call.
+
+use prost_types::{ListValue, Struct, Value, value::Kind};
+use serde_json::{Map, Value as Json};
+
+/// How deep an object may nest: readers of protobuf stop at 100 messages, and a level of a Struct takes three.
+const MAX_DEPTH: usize = 24;
+
+/// The object that a JSON value is; nothing when it is none, or nests deeper than a reader follows. NUL characters, which
+/// PostgreSQL does not keep, are replaced.
+pub fn object(json: &Json) -> Option<Struct> {
+    match json {
+        Json::Object(fields) if depth(json) <= MAX_DEPTH => Some(convert(fields)),
+        _ => None,
+    }
+}
+
+/// The object that a JSON text is, under the same conditions.
+pub fn parse_object(text: &str) -> Option<Struct> {
+    object(&serde_json::from_str(text).ok()?)
+}
+
+/// A text without NUL characters.
+pub fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+fn depth(json: &Json) -> usize {
+    match json {
+        Json::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Json::Object(fields) => 1 + fields.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+fn convert(fields: &Map<String, Json>) -> Struct {
+    Struct {
+        fields: fields
+            .iter()
+            .map(|(name, json)| (without_nul(name), value(json)))
+            .collect(),
+    }
+}
+
+fn value(json: &Json) -> Value {
+    let kind = match json {
+        Json::Null => Kind::NullValue(0),
+        Json::Bool(truth) => Kind::BoolValue(*truth),
+        Json::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
+        Json::String(text) => Kind::StringValue(without_nul(text)),
+        Json::Array(items) => Kind::ListValue(ListValue {
+            values: items.iter().map(value).collect(),
+        }),
+        Json::Object(fields) => Kind::StructValue(convert(fields)),
+    };
+    Value { kind: Some(kind) }
+}
