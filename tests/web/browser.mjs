@@ -130,7 +130,7 @@ export class Visit {
   /** Waits until something holds, and says what it waited for when it never does. */
   async until(what, holds) {
     const end = Date.now() + PATIENCE_MS;
-    while (!holds()) {
+    while (!(await holds())) {
       assert.ok(Date.now() < end, `${what}: ${JSON.stringify(this.streams)} ${this.wrong.join("\n")}`);
       await this.page.waitForTimeout(50);
     }

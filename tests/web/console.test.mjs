@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, longestWork, OUTPUT, PHONE, ROOT, startBrowser, Visit } from "./browser.mjs";
+import { Line } from "./line.mjs";
 import { Site } from "./site.mjs";
 
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
@@ -16,6 +17,8 @@ const TASK = "Analyze data.csv and create visualizations";
 const LIMIT = { timeout: 400_000 };
 /** The most JavaScript that the first page may bring, compressed. */
 const FIRST_PAGE_BYTES = 200 * 1024;
+/** What a browser notes about connections that break. */
+const BROKEN = /net::ERR_(CONNECTION_|SOCKET_|NETWORK_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/;
 /** The longest that a page may be deaf while a run streams. */
 const LONGEST_TASK_MS = 200;
 
@@ -27,7 +30,12 @@ let demo;
 
 before(async () => {
   const place = `RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`;
-  [browser, scripted, demo] = await Promise.all([startBrowser(), Server.start(place), Server.start(place, "--demo")]);
+  // What has started is ended afterwards, also when something else has not.
+  const started = await Promise.allSettled([startBrowser(), Server.start(place), Server.start(place, "--demo")]);
+  [browser, scripted, demo] = started.map(({ value }) => value);
+  for (const { reason } of started.filter(({ status }) => status === "rejected")) {
+    throw reason;
+  }
 }, LIMIT);
 after(async () => {
   await Promise.allSettled([browser?.close(), scripted?.close(), demo?.close()]);
@@ -56,6 +64,21 @@ async function download(page, click) {
   const path = `${OUTPUT}/${saved.suggestedFilename()}`;
   await saved.saveAs(path);
   return { name: saved.suggestedFilename(), content: readFileSync(path) };
+}
+
+/** What the scripted model says in some tests, word by word. */
+const words = (text) => text.match(/word-\d+|And the end\./g) ?? [];
+
+/** The words of the newest run, as its events tell them. */
+async function wordsOf(client) {
+  const [run] = await client.runs.list().all();
+  const said = new Map();
+  for await (const event of client.runs.stream(run.agentRunId)) {
+    if (event.type === "message_delta") {
+      said.set(event.messageId, (said.get(event.messageId) ?? "") + event.text);
+    }
+  }
+  return words([...said.values()].join("\n"));
 }
 
 /** Drops files on an element, as a hand does. */
@@ -211,7 +234,8 @@ test("a tool's output is live, a change of a file is a difference, and what fail
     await visited.screenshot("failed-run");
     await visited.audit("a run that failed");
     await page.getByRole("button", { name: "Ask again" }).click();
-    assert.equal(await page.getByRole("textbox", { name: "Task" }).inputValue(), script.join("\n"));
+    const task = page.getByRole("textbox", { name: "Task" });
+    await visited.until("the task is there again", async () => (await task.inputValue()) === script.join("\n"));
     await page.getByLabel("More about this thread").click();
     await page.getByRole("button", { name: "Rename" }).click();
     await page.getByRole("textbox", { name: "Name" }).fill("Another name");
@@ -294,15 +318,7 @@ test("after a crash of the server a run is shown without a gap or a repeat", LIM
       await scripted.ask({ do: "start" });
       await visited.run("completed").waitFor();
       await page.getByText("The connection is interrupted.").waitFor({ state: "detached" });
-      const [run] = await client.runs.list().all();
-      const said = new Map();
-      for await (const event of client.runs.stream(run.agentRunId)) {
-        if (event.type === "message_delta") {
-          said.set(event.messageId, (said.get(event.messageId) ?? "") + event.text);
-        }
-      }
-      const words = (text) => text.match(/word-\d+|And the end\./g) ?? [];
-      const expected = words([...said.values()].join("\n"));
+      const expected = await wordsOf(client);
       assert.deepEqual(words(await steps.innerText()), expected);
       assert.ok(expected.includes("word-119"));
       await page.reload();
@@ -310,8 +326,69 @@ test("after a crash of the server a run is shown without a gap or a repeat", LIM
       await steps.getByText("And the end.").waitFor();
       assert.deepEqual(words(await steps.innerText()), expected, "loaded anew it is the same");
     },
-    { expected: /ERR_CONNECTION_REFUSED|ERR_INCOMPLETE_CHUNKED_ENCODING|ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE/ },
+    { expected: BROKEN },
   );
+});
+
+test("what happens while the network is away is shown when it is back", LIMIT, async () => {
+  const { token, client } = await account(scripted);
+  const line = await Line.to(scripted.url);
+  try {
+    await visit(
+      line,
+      async (visited, page) => {
+        await visited.signIn(token);
+        await visited.start("slow: 120 100\nbash: echo made > made.txt\nsay: And the end.");
+        const steps = page.getByRole("list", { name: "Steps of the run" });
+        await steps.getByText("word-9 ").waitFor();
+        line.cut();
+        await page.getByText("The connection is interrupted.").first().waitFor();
+        const [run] = await client.runs.list().all();
+        await (await client.runs.open(run.agentRunId)).wait();
+        assert.ok(!(await steps.innerText()).includes("word-119"), "nothing came meanwhile");
+        line.mend();
+        await visited.run("completed").waitFor();
+        await page.getByText("The connection is interrupted.").waitFor({ state: "detached" });
+        assert.deepEqual(words(await steps.innerText()), await wordsOf(client));
+        await page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^made\.txt/ }).waitFor();
+      },
+      { expected: BROKEN },
+    );
+  } finally {
+    await line.close();
+  }
+});
+
+test("a large file goes up in pieces, and how far it is can be seen", LIMIT, async () => {
+  const { token } = await account(scripted);
+  await visit(scripted, async (visited, page) => {
+    await visited.signIn(token);
+    let pieces = 0;
+    page.on("request", (request) => {
+      pieces += request.url().endsWith("/UploadChunk") ? 1 : 0;
+    });
+    await page.evaluate(() => {
+      window.shares = new Set();
+      const look = () => {
+        const share = document.querySelector("progress")?.value;
+        if (share !== undefined) {
+          window.shares.add(share);
+        }
+      };
+      new MutationObserver(look).observe(document.body, { childList: true, subtree: true, attributes: true });
+    });
+    const files = [{ name: "large.bin", mimeType: "application/octet-stream", buffer: Buffer.alloc(9_000_000, 7) }];
+    await visited.start("bash: wc -c < large.bin", { files });
+    const run = visited.run("completed");
+    await run.waitFor();
+    const shares = await page.evaluate(() => [...window.shares]);
+    assert.ok(shares.filter((share) => share > 0 && share < 100).length >= 3, `shares that were shown: ${shares}`);
+    assert.ok(pieces >= 9, `${pieces} pieces`);
+    await run.getByRole("button", { name: /^bash/ }).click();
+    await run.getByRole("group", { name: "Result" }).getByText("9000000").waitFor();
+    assert.match(await run.innerText(), /tokens in · \d+ out[^]*credits/, "what it used is shown");
+    await page.getByRole("region", { name: "Files" }).getByText("9 MB").waitFor();
+  });
 });
 
 test("a refusal is put into words, and stopping makes room", LIMIT, async () => {
@@ -342,7 +419,7 @@ test("many runs are watched side by side over one stream", LIMIT, async () => {
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     await Promise.all(
-      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 60 400\nsay: Run ${number} is done.` })),
+      Array.from({ length: 6 }, (_, number) => client.agents.run({ prompt: `slow: 60 300\nsay: Run ${number} is done.` })),
     );
     await page.getByRole("navigation", { name: "Main" }).first().getByRole("link", { name: "Runs" }).click();
     const cards = page.getByRole("article");

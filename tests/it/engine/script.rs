@@ -177,7 +177,7 @@ impl Log {
                 let _ = tokio::time::timeout(Duration::from_millis(50), changed).await;
             }
         };
-        let waited = tokio::time::timeout(Duration::from_secs(5), waiting).await;
+        let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
         assert!(waited.is_ok(), "never happened: {part}; what did: {:#?}", self.lines());
     }
 }

@@ -1,5 +1,7 @@
 //! `StartRun`: what each parameter promises.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use reqwest::multipart::Form;
 use runyard::{config::Limits, v1};
@@ -7,13 +9,13 @@ use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::house::{Answer, House, assert_whole, everywhere, everywhere_with};
+use crate::house::{Answer, Caller, House, assert_whole, everywhere, everywhere_with};
 
 fn echo() -> Script {
     Script::function(|_| Turn::text("Yes."))
 }
 
-async fn shown(caller: &crate::house::Caller, run: &Value) -> Value {
+async fn shown(caller: &Caller, run: &Value) -> Value {
     caller
         .get(&format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap()))
         .await
@@ -438,6 +440,32 @@ async fn a_start_answers_while_the_making_of_a_sandbox_is_held_up() {
             for run in [&first, &second] {
                 assert_eq!(caller.ended(run).await["status"], "completed");
             }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_key_lives_for_a_day() {
+    everywhere(
+        |_| echo(),
+        async |house| {
+            let start = async |caller: Caller| {
+                let request = caller
+                    .request("POST", "/agent/start")
+                    .header("Idempotency-Key", "daily");
+                let answer = Answer::of(request.json(&json!({"prompt": "x"})).send().await.unwrap());
+                let run = answer.await.ok();
+                caller.ended(&run).await;
+                run["agent_run_id"].clone()
+            };
+            let first = start(house.caller("ann")).await;
+            house.clock.advance(Duration::from_hours(23));
+            assert_eq!(start(house.caller("ann")).await, first);
+            house.clock.advance(Duration::from_hours(1) + Duration::from_mins(1));
+            let second = start(house.caller("ann")).await;
+            assert_ne!(second, first);
+            assert_eq!(start(house.caller("ann")).await, second);
         },
     )
     .await;

@@ -172,7 +172,10 @@ async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let _ = stream.write_all(bytes).await;
     let mut heard = Vec::new();
     let mut piece = [0; 4096];
-    while let Ok(Ok(read)) = timeout(Duration::from_millis(300), stream.read(&mut piece)).await {
+    // An answer may take its time on a busy machine; what follows it without a pause belongs to it.
+    let mut patience = Duration::from_secs(10);
+    while let Ok(Ok(read)) = timeout(patience, stream.read(&mut piece)).await {
+        patience = Duration::from_millis(300);
         if read == 0 {
             break;
         }

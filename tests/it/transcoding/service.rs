@@ -319,7 +319,7 @@ pub async fn until(what: &str, mut true_now: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), waiting)
+    tokio::time::timeout(Duration::from_secs(20), waiting)
         .await
         .unwrap_or_else(|_| panic!("{what}: not within five seconds"));
 }

@@ -64,7 +64,7 @@ async fn next(response: &mut reqwest::Response) -> Option<String> {
             }
         }
     };
-    tokio::time::timeout(Duration::from_secs(5), waiting).await.unwrap()
+    tokio::time::timeout(Duration::from_secs(20), waiting).await.unwrap()
 }
 
 #[tokio::test]

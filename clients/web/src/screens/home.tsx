@@ -1,5 +1,5 @@
 // The first page: where a task is written, what may be tried, and the threads that were at work last.
-import { ChartLine, FileText, FolderTree } from "lucide";
+import { ChartLine, FileText, SquareTerminal } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Meter, RefusalNote } from "../parts/basic";
@@ -10,7 +10,7 @@ import { go } from "../router";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { loadThreads, threads } from "../stores/threads";
 import { credits } from "../view/format";
-import { sampleNotes, sampleTable } from "./samples";
+import { sampleLog, sampleNotes, sampleTable } from "./samples";
 
 /** The first page. */
 export function Home() {
@@ -49,11 +49,11 @@ export function Home() {
             <span class="small">Notes of a meeting, in short</span>
           </span>
         </button>
-        <button type="button" class="try" onClick={() => suggest("Write a shell script that lists the ten largest files below a folder, and try it out", [])}>
-          <Icon of={FolderTree} />
+        <button type="button" class="try" onClick={() => suggest("Write a script that finds the slowest requests and the errors in server.log, and run it", [sampleLog()])}>
+          <Icon of={SquareTerminal} />
           <span>
-            <strong>Write and try a script</strong>
-            <span class="small">In the sandbox, with its output live</span>
+            <strong>Search a log</strong>
+            <span class="small">By a script in the sandbox, its output live</span>
           </span>
         </button>
       </div>

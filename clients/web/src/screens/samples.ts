@@ -32,3 +32,21 @@ Open: who trains the two newcomers? Asked again next week.
 `;
   return new File([notes], "notes.txt", { type: "text/plain" });
 }
+
+/** An hour of a server's requests. */
+export function sampleLog(): File {
+  const paths = ["/", "/search", "/cart", "/checkout", "/api/stock"];
+  const lines: string[] = [];
+  for (let minute = 0; minute < 60; minute += 1) {
+    for (let each = 0; each < 3; each += 1) {
+      const at = minute * 3 + each;
+      const path = paths[(at * 7 + minute) % paths.length]!;
+      // Something is the matter for ten minutes.
+      const isBad = minute >= 31 && minute < 41 && path === "/checkout";
+      const took = isBad ? 1_800 + ((at * 37) % 900) : 12 + ((at * 29) % 90);
+      const clock = `10:${String(minute).padStart(2, "0")}:${String((at * 17) % 60).padStart(2, "0")}`;
+      lines.push(`2025-11-04 ${clock} GET ${path} ${isBad && at % 2 === 0 ? 503 : 200} ${took} ms`);
+    }
+  }
+  return new File([`${lines.join("\n")}\n`], "server.log", { type: "text/plain" });
+}

@@ -107,7 +107,7 @@ function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean
   useEffect(() => {
     if (!waiting) return;
     const timer = setInterval(() => {
-      if (!document.hidden) void loadThread(threadId);
+      if (!document.hidden && !isAway.peek()) void loadThread(threadId);
     }, LOOK_AGAIN);
     return () => clearInterval(timer);
   }, [threadId, waiting]);
