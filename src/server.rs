@@ -51,6 +51,8 @@ const MAX_STREAMS: u32 = 1000;
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 /// The largest headers of a request, in bytes.
 const MAX_HEADERS: u32 = 32 * 1024;
+/// Bytes of a question about health or the contract: it holds one name.
+const MAX_QUESTION: usize = 16 * 1024;
 /// Connections that are open at once; more wait in the backlog.
 const MAX_CONNECTIONS: usize = 8192;
 /// How long accepting pauses when the process is out of file descriptors.
@@ -137,10 +139,11 @@ impl Server {
         let older = reflection_of_contract()
             .build_v1alpha()
             .map_err(|error| Error::internal("reflection", error))?;
+        // Anybody may ask these, over streams that stay open.
         let grpc = wire::services(&app)
-            .add_service(health)
-            .add_service(reflection)
-            .add_service(older);
+            .add_service(health.max_decoding_message_size(MAX_QUESTION))
+            .add_service(reflection.max_decoding_message_size(MAX_QUESTION))
+            .add_service(older.max_decoding_message_size(MAX_QUESTION));
         let stack = stack::build(&app, verifier, grpc)?;
         say_hello(&app, address);
 

@@ -15,7 +15,12 @@ use std::path::PathBuf;
 
 use uuid::Uuid;
 
-use crate::{accounts::ensure, app::App, error::Result, limits::Plan};
+use crate::{
+    accounts::ensure,
+    app::App,
+    error::{Error, Result},
+    limits::Plan,
+};
 
 /// How long an upload that nothing used is kept.
 pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
@@ -40,4 +45,11 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
         limits: app.config.limits,
     };
     Ok(plan.largest_upload(&app.config.http))
+}
+
+/// Runs what blocks on files away from the reactor.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|error| Error::internal("upload", error))?
 }

@@ -75,7 +75,6 @@ static DOOR: LazyLock<(Transcoder, Store)> = LazyLock::new(|| {
         max_body_bytes: MAX_TEXT,
         max_form_bytes: 256 * 1024,
         heartbeat: Duration::from_secs(10),
-        body_idle: Duration::from_secs(1),
     };
     let store = Store::default();
     let files: Arc<dyn FormFiles> = Arc::new(store.clone());

@@ -1,7 +1,12 @@
 //! Reading runs.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait},
+};
 use uuid::Uuid;
 
 use super::{
@@ -11,6 +16,7 @@ use super::{
 use crate::{
     accounts::{Scope, of},
     error::{Code, Error, Result},
+    events::table as event,
 };
 
 /// Which runs to list.
@@ -60,5 +66,48 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
 /// `RUN_NOT_FOUND`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Result<Run> {
     let found = of::<Entity>(scope).filter(Column::Id.eq(run_id)).one(db).await?;
-    found.ok_or_else(|| Error::new(Code::RunNotFound, "Agent run not found"))
+    found.ok_or_else(not_found)
+}
+
+/// Loads several runs at once, in the order in which they are named.
+///
+/// # Errors
+/// `RUN_NOT_FOUND`.
+pub async fn load_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<Vec<Run>> {
+    let rows = of::<Entity>(scope)
+        .filter(Column::Id.is_in(run_ids.iter().copied()))
+        .all(db)
+        .await?;
+    let mut rows: HashMap<Uuid, Run> = rows.into_iter().map(|run| (run.id, run)).collect();
+    let ordered = run_ids.iter().map(|run_id| rows.remove(run_id).ok_or_else(not_found));
+    ordered.collect()
+}
+
+/// The sequences of the newest events of runs; 0 for one that has none.
+///
+/// # Errors
+/// Those of the database.
+pub async fn newest_events(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
+    // One look into the index for each run, however many events it has.
+    let newest = of::<event::Entity>(Scope::system("the run beside it is of the scope"))
+        .select_only()
+        .expr(Expr::col((event::Entity, event::Column::Sequence)).max())
+        .filter(Expr::col((event::Entity, event::Column::RunId)).equals((Entity, Column::Id)))
+        .into_query();
+    let rows: Vec<(Uuid, Option<i64>)> = of::<Entity>(scope)
+        .select_only()
+        .column(Column::Id)
+        .expr_as(Expr::from(newest), "newest")
+        .filter(Column::Id.is_in(run_ids.iter().copied()))
+        .into_tuple()
+        .all(db)
+        .await?;
+    let newest = rows
+        .into_iter()
+        .map(|(run_id, newest)| (run_id, newest.unwrap_or_default()));
+    Ok(newest.collect())
+}
+
+fn not_found() -> Error {
+    Error::new(Code::RunNotFound, "Agent run not found")
 }

@@ -141,7 +141,8 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let began = Instant::now();
     let files = uploads::take::load(app.db.read(), caller.scope(), &new.files).await?;
     let key = decide::key(&new, &files);
-    let taken = target::names_in_workspace(app, caller.scope(), &new, &files).await?;
+    let listed_at = app.clock.now();
+    let mut taken = target::names_in_workspace(app, caller.scope(), &new, &files).await?;
 
     let tx = turns::begin(app, caller.account_id, "runs.start").await?;
     // The account is locked first, so that two starts cannot both see the last free slot; the key is looked up before
@@ -149,6 +150,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let account = asker::lock(&tx, caller, new.agent_id).await?;
     if let Some(earlier) = find_by_key(app, &tx, caller, key.as_ref()).await? {
         drop(tx);
+        uploads::take::give_copies(app, &files, earlier.id).await?;
         return answer(app, caller, earlier, Timing::default()).await;
     }
     let target = Target::find(&tx, caller.scope(), &new).await?;
@@ -191,6 +193,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     tx.execute_all(statements).await.map_err(target::lost_race)?;
     let sandbox = target.sandbox_for(&tx, &run, &files).await?;
     if !early {
+        taken.extend(target.names_on_their_way(&tx, caller.scope(), listed_at).await?);
         let names = uploads::take::bind(&tx, &files, run.id, taken).await?;
         tx.execute_all(message(&tx, &run, new.prompt.as_deref(), names)?)
             .await?;

@@ -1,9 +1,6 @@
 //! How a finished upload gets into its workspace: moved, never copied, and only after it was handed over.
 
-use std::{
-    os::{fd::OwnedFd, unix::ffi::OsStrExt},
-    path::Path,
-};
+use std::{os::fd::OwnedFd, path::Path};
 
 use rustix::{
     fs::{CWD, Mode, OFlags, RenameFlags},
@@ -11,7 +8,7 @@ use rustix::{
 };
 
 use super::{
-    beneath::{Root, look, metadata, refusal, relative, shown},
+    beneath::{Root, look, metadata, refusal, relative},
     workspace::{FileKind, Workspace, is_temporary, split},
 };
 use crate::error::{Code, Error, Result};
@@ -28,14 +25,16 @@ impl Workspace {
             return Err(Error::invalid(format!("{final_name:?} is not the name of a file")));
         }
         let root = self.root()?;
-        if !host_file.exists() {
-            let found = look(root.folder(), name.as_bytes());
-            return found.map(drop).map_err(|errno| refusal(name.as_bytes(), errno));
+        match self.move_in(&root, host_file, &name) {
+            Ok(()) => Ok(()),
+            Err(Errno::EXIST) => Err(Error::new(Code::Conflict, format!("there is a file {name:?} already"))),
+            // It was moved before, by whoever did this before a crash or does it at the same time.
+            Err(Errno::NOENT) => {
+                let found = look(root.folder(), name.as_bytes());
+                found.map(drop).map_err(|errno| refusal(name.as_bytes(), errno))
+            }
+            Err(errno) => Err(failed(errno)),
         }
-        if self.move_in(&root, host_file, &name)? {
-            return Ok(());
-        }
-        Err(Error::new(Code::Conflict, format!("there is a file {name:?} already")))
     }
 
     /// Moves a finished upload to a path, in the place of the file or link that was there: readers see the old content or
@@ -73,22 +72,14 @@ impl Workspace {
     }
 
     /// Moves a file in unless the name is taken. It is handed over while it is still out of the project's reach.
-    fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> Result<bool> {
-        let file = open_upload(host_file).map_err(failed)?;
-        let stat = rustix::fs::fstat(&file).map_err(failed)?;
-        if metadata(&stat).kind != FileKind::File {
-            return Err(Error::invalid(format!(
-                "the upload {} is not a regular file",
-                shown(host_file.as_os_str().as_bytes())
-            )));
+    fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> rustix::io::Result<()> {
+        let file = open_upload(host_file)?;
+        if metadata(&rustix::fs::fstat(&file)?).kind != FileKind::File {
+            return Err(Errno::INVAL);
         }
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644)).map_err(failed)?;
-        self.hand_over(&file).map_err(failed)?;
-        match rustix::fs::renameat_with(CWD, host_file, root.folder(), name, RenameFlags::NOREPLACE) {
-            Ok(()) => Ok(true),
-            Err(Errno::EXIST) => Ok(false),
-            Err(errno) => Err(failed(errno)),
-        }
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(0o644))?;
+        self.hand_over(&file)?;
+        rustix::fs::renameat_with(CWD, host_file, root.folder(), name, RenameFlags::NOREPLACE)
     }
 }
 

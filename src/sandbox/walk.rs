@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::io::Errno;
+
 use super::{
     beneath::{MAX_PATH_BYTES, Root, look, metadata, names, refusal},
     workspace::{FileKind, Metadata, is_temporary},
@@ -126,7 +128,10 @@ impl Iterator for Walk {
                 if self.limits.depth > 1 {
                     self.cut = Some("folders lie too deep");
                 }
-            } else if self.enter(&found.raw, depth + 1).is_err() {
+            } else if let Err(errno) = self.enter(&found.raw, depth + 1)
+                // What has gone since its name was read is not there.
+                && !matches!(errno, Errno::NOENT | Errno::NOTDIR)
+            {
                 self.cut = Some("a folder cannot be read");
             }
         }

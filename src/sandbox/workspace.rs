@@ -78,8 +78,8 @@ pub struct Entry {
 pub struct Listing {
     /// The files and folders.
     pub entries: Vec<Entry>,
-    /// Whether there are more than were asked for.
-    pub truncated: bool,
+    /// Why something is left out, if it is.
+    pub cut: Option<&'static str>,
 }
 
 /// How deep a list goes.
@@ -229,7 +229,7 @@ impl Workspace {
         let entries = entries.collect();
         Ok(Listing {
             entries,
-            truncated: walk.cut().is_some(),
+            cut: walk.cut(),
         })
     }
 

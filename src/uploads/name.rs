@@ -3,8 +3,6 @@
 //! Names are in Unicode's form NFC: a name that is spelled in two ways is one name, so that no upload takes the place of
 //! another one, or looks like it, by its spelling.
 
-use std::collections::BTreeSet;
-
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
@@ -39,16 +37,16 @@ pub fn sanitise(given: &str) -> String {
     cut(&plain)
 }
 
-/// A name that is not among those taken: `data.csv`, then `data-2.csv`.
-pub fn free(name: &str, taken: &BTreeSet<String>) -> String {
-    if !taken.contains(name) {
+/// A name that is not taken: `data.csv`, then `data-2.csv`.
+pub fn free(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    if !is_taken(name) {
         return name.to_owned();
     }
     let (stem, ending) = split(name);
     let mut number = 2_usize;
     loop {
         let candidate = format!("{stem}-{number}{ending}");
-        if !taken.contains(&candidate) {
+        if !is_taken(&candidate) {
             return candidate;
         }
         number += 1;
@@ -133,9 +131,9 @@ mod tests {
 
     #[test]
     fn a_taken_name_is_suffixed() {
-        let taken: BTreeSet<String> = ["data.csv", "data-2.csv", "plain"].map(str::to_owned).into();
-        assert_eq!(free("data.csv", &taken), "data-3.csv");
-        assert_eq!(free("plain", &taken), "plain-2");
-        assert_eq!(free("other.csv", &taken), "other.csv");
+        let is_taken = |name: &str| ["data.csv", "data-2.csv", "plain"].contains(&name);
+        assert_eq!(free("data.csv", is_taken), "data-3.csv");
+        assert_eq!(free("plain", is_taken), "plain-2");
+        assert_eq!(free("other.csv", is_taken), "other.csv");
     }
 }

@@ -1,19 +1,46 @@
 //! Placing the uploads of a run in its workspace: a rename each. Called by the start before it answers, and by the worker
-//! before the first step, which finishes what a crash left.
+//! before the first step, which finishes what a crash left. Both may do it at once.
+//!
+//! A file's name is chosen and written down when the run is started. When something else has it by the time the file is
+//! placed, the file gets the next free one; that, too, is written down first, in the upload and in the message that names
+//! it, so that whoever goes on after a crash knows where the file went.
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
+use std::collections::BTreeSet;
+
+use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
 
 use super::{
-    staged,
+    name, staged,
     table::{Column, Entity, Model},
 };
 use crate::{
-    accounts::{Scope, of},
+    accounts::{Scope, ensure, of, turns},
     app::App,
-    error::{Error, Result},
-    sandbox::Sandbox,
+    db::Tx,
+    error::{Code, Error, Result},
+    sandbox::{Depth, Sandbox, Workspace},
+    threads::table::message,
 };
+
+/// Names in the workspace that are looked at, so that an upload does not take one of them.
+const MAX_NAMES: usize = 10_000;
+/// Names that are tried for a file, while others take them just before it.
+const MAX_TRIES: usize = 32;
+
+/// The names in a workspace, in their one spelling.
+///
+/// # Errors
+/// Those of the file system.
+pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
+    let workspace = sandbox.workspace().clone();
+    super::blocking(move || {
+        let listed = workspace.list("", Depth::One, MAX_NAMES)?;
+        let entries = listed.entries.iter();
+        Ok(entries.map(|entry| name::canonical(&entry.path)).collect())
+    })
+    .await
+}
 
 /// The uploads of a run that are not in the workspace yet.
 ///
@@ -35,14 +62,20 @@ pub async fn place(app: &App, sandbox: &Sandbox, uploads: Vec<Model>) -> Result<
         return Ok(());
     }
     let ids: Vec<Uuid> = uploads.iter().map(|upload| upload.id).collect();
-    let files: Vec<_> = uploads
-        .into_iter()
-        .filter_map(|upload| upload.placed_as.map(|name| (staged(app, upload.id), name)))
-        .collect();
-    let workspace = sandbox.workspace().clone();
-    let renamed =
-        tokio::task::spawn_blocking(move || files.iter().try_for_each(|(file, name)| workspace.place_as(file, name)));
-    renamed.await.map_err(|error| Error::internal("upload", error))??;
+    let mut left = move_in(app, sandbox.workspace(), uploads).await?;
+    for _ in 0..MAX_TRIES {
+        if left.is_empty() {
+            break;
+        }
+        let mut renamed = Vec::with_capacity(left.len());
+        for (upload, fault) in left {
+            renamed.extend(rename(app, sandbox, upload, fault).await?);
+        }
+        left = move_in(app, sandbox.workspace(), renamed).await?;
+    }
+    if let Some((_, fault)) = left.into_iter().next() {
+        return Err(fault);
+    }
     let tx = app.db.begin("uploads.placed").await?;
     Entity::update_many()
         .col_expr(Column::Placed, Expr::value(true))
@@ -50,4 +83,83 @@ pub async fn place(app: &App, sandbox: &Sandbox, uploads: Vec<Model>) -> Result<
         .exec(&tx)
         .await?;
     tx.commit().await
+}
+
+// Moves each to its name; returns those that need another one, and why.
+async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Result<Vec<(Model, Error)>> {
+    let workspace = workspace.clone();
+    let uploads: Vec<_> = uploads
+        .into_iter()
+        .map(|upload| (staged(app, upload.id), upload))
+        .collect();
+    super::blocking(move || {
+        let mut left = Vec::new();
+        for (file, upload) in uploads {
+            let Some(name) = upload.placed_as.as_deref() else {
+                continue;
+            };
+            match workspace.place_as(&file, name) {
+                Ok(()) => {}
+                // Something has the name; or the file is neither here nor there, because another hand has renamed it.
+                Err(fault) if matches!(fault.code(), Code::Conflict | Code::FileNotFound) => left.push((upload, fault)),
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(left)
+    })
+    .await
+}
+
+// The same upload under the name that it has by now, a new one if need be; nothing when it lies in the workspace.
+async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Result<Option<Model>> {
+    let names = names(sandbox).await?;
+    let workspace = sandbox.workspace().clone();
+    let wanted = name::sanitise(&upload.name);
+    let free = super::blocking(move || {
+        // A folder may hold more than was listed.
+        let is_there =
+            |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.code() == Code::FileNotFound);
+        Ok(name::free(&wanted, |name| names.contains(name) || is_there(name)))
+    });
+    let free = free.await?;
+    let tx = turns::begin(app, upload.account_id, "uploads.rename").await?;
+    // The account is locked, so that two files of one message are not renamed at once.
+    ensure::lock(&tx, upload.account_id).await?;
+    let scope = Scope::account(upload.account_id);
+    let row = of::<Entity>(scope).filter(Column::Id.eq(upload.id)).one(&tx).await?;
+    let Some(row) = row.filter(|row| !row.placed) else {
+        return Ok(None);
+    };
+    if row.placed_as != upload.placed_as {
+        return Ok(Some(row));
+    }
+    let (Some(run_id), Some(old), Code::Conflict) = (row.run_id, &row.placed_as, fault.code()) else {
+        return Err(fault);
+    };
+    rename_in_message(&tx, scope, run_id, (old, &free)).await?;
+    let mut active = row.into_active_model();
+    active.placed_as = Set(Some(free));
+    let row = Entity::update(active).exec(&tx).await?;
+    tx.commit().await?;
+    tracing::info!(upload = %row.id, run = %run_id, "a file of a start got another name: its own was taken meanwhile");
+    Ok(Some(row))
+}
+
+async fn rename_in_message(tx: &Tx, scope: Scope, run_id: Uuid, (old, new): (&str, &str)) -> Result<()> {
+    let naming = of::<message::Entity>(scope)
+        .filter(message::Column::RunId.eq(run_id))
+        .filter(message::Column::Files.is_not_null())
+        .one(tx)
+        .await?;
+    let Some(naming) = naming else { return Ok(()) };
+    let mut files = naming.files.clone().unwrap_or_default();
+    for name in files.as_array_mut().into_iter().flatten() {
+        if name.as_str() == Some(old) {
+            *name = new.into();
+        }
+    }
+    let mut active = naming.into_active_model();
+    active.files = Set(Some(files));
+    message::Entity::update(active).exec(tx).await?;
+    Ok(())
 }

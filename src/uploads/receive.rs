@@ -208,16 +208,21 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
         .all(app.db.read())
         .await?;
     let tx = app.db.begin("uploads.discard").await?;
-    for row in &rows {
-        Entity::delete_many()
+    let mut gone = Vec::with_capacity(rows.len());
+    for row in rows {
+        let deleted = Entity::delete_many()
             .filter(Column::Id.eq(row.id))
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
+        // A run may have taken it since it was read; then its file is the run's.
+        if deleted.rows_affected == 1 {
+            gone.push(row.id);
+        }
     }
     tx.commit().await?;
-    for row in rows {
-        drop(fs::remove_file(staged(app, row.id)).await);
+    for upload_id in gone {
+        drop(fs::remove_file(staged(app, upload_id)).await);
     }
     Ok(())
 }

@@ -8,10 +8,12 @@ use uuid::Uuid;
 use super::{
     name,
     receive::not_found,
+    staged,
     table::{Column, Entity, Model},
 };
 use crate::{
     accounts::{Scope, of},
+    app::App,
     db::Tx,
     error::{Code, Error, Result},
 };
@@ -57,7 +59,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
 pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<String>) -> Result<Vec<String>> {
     let mut names = Vec::with_capacity(uploads.len());
     for upload in uploads {
-        let name = name::free(&name::sanitise(&upload.name), &taken);
+        let name = name::free(&name::sanitise(&upload.name), |name| taken.contains(name));
         taken.insert(name.clone());
         let bound = Entity::update_many()
             .col_expr(Column::RunId, Expr::value(run_id))
@@ -73,4 +75,40 @@ pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<
         names.push(name);
     }
     Ok(names)
+}
+
+/// Gives uploads to the run that has their content already: those of a call which is made again with the same key. Their
+/// files go; their rows stay with the run, so that one more retry, which names them again, is answered too.
+///
+/// # Errors
+/// Those of the database.
+pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<()> {
+    let free: Vec<Uuid> = uploads
+        .iter()
+        .filter(|upload| upload.run_id.is_none())
+        .map(|upload| upload.id)
+        .collect();
+    if free.is_empty() {
+        return Ok(());
+    }
+    let tx = app.db.begin("uploads.give_copies").await?;
+    let mut given = Vec::with_capacity(free.len());
+    for upload_id in free {
+        let bound = Entity::update_many()
+            .col_expr(Column::RunId, Expr::value(run_id))
+            .col_expr(Column::Placed, Expr::value(true))
+            .filter(Column::Id.eq(upload_id))
+            .filter(Column::RunId.is_null())
+            .exec(&tx)
+            .await?;
+        // Another start may have taken it meanwhile; then its file is that one's.
+        if bound.rows_affected == 1 {
+            given.push(upload_id);
+        }
+    }
+    tx.commit().await?;
+    for upload_id in given {
+        drop(tokio::fs::remove_file(staged(app, upload_id)).await);
+    }
+    Ok(())
 }

@@ -4,7 +4,7 @@ use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
 
 use super::{
-    name,
+    blocking, name,
     receive::{load, not_found},
     staged,
     table::{Column, Entity, Model},
@@ -92,10 +92,4 @@ async fn give_back(app: &App, upload: Model) {
     if let Err(fault) = back.await {
         tracing::warn!(error = %fault, upload = %upload_id, "an upload that could not be placed is left to the sweeper");
     }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::internal("upload", error))?
 }

@@ -52,8 +52,6 @@ pub struct Options {
     pub max_form_bytes: u64,
     /// How long an idle event stream stays silent at most.
     pub heartbeat: Duration,
-    /// How long a body may stay silent in the middle before its request is refused.
-    pub body_idle: Duration,
 }
 
 /// The transcoder of one contract; cheap to clone.
@@ -189,7 +187,6 @@ impl Call<'_> {
         let shared = self.shared;
         let rule = &shared.router.rules()[self.rule];
         let (parts, content) = request.into_parts();
-        let content = body::patient(content, shared.options.body_idle);
         let mut draft = Draft::new(&shared.codec, rule, &self.captures);
         let is_form =
             body::essence(&parts.headers).is_some_and(|essence| essence.eq_ignore_ascii_case("multipart/form-data"));

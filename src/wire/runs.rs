@@ -1,6 +1,10 @@
 //! `RunService`: messages in, one verb, messages out; and events, as they were stored.
 
-use std::{collections::BTreeSet, pin::Pin, time::Duration};
+use std::{
+    collections::{BTreeSet, HashMap},
+    pin::Pin,
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
@@ -71,7 +75,12 @@ impl RunService for Runs {
         let caller = caller::of(&request)?;
         let tenure = Tenure::of(&request)?;
         let asked = request.into_inner();
-        let (run, after) = self.cursor(&caller, &asked.agent_run_id, asked.after_sequence).await?;
+        let cursor = v1::RunCursor {
+            agent_run_id: asked.agent_run_id,
+            after_sequence: asked.after_sequence,
+        };
+        let found = self.cursors(&caller, &[cursor]).await?.pop();
+        let (run, after) = found.ok_or_else(|| Error::internal("stream", "no run for a cursor"))?;
         let ended = run.last_sequence == Some(after);
         let events = tenure::hold(&self.app, tenure, self.follow(run.id, after));
         let mut response = Response::new(Box::pin(events) as Events);
@@ -93,13 +102,11 @@ impl RunService for Runs {
             let message = format!("runs must name 1 to {MAX_STREAMED} different runs");
             return Err(Error::invalid_field("runs", message).into());
         }
-        let mut followed = Vec::with_capacity(asked.len());
-        for cursor in &asked {
-            let (run, after) = self
-                .cursor(&caller, &cursor.agent_run_id, cursor.after_sequence)
-                .await?;
-            followed.push(self.follow(run.id, after).boxed());
-        }
+        let cursors = self.cursors(&caller, &asked).await?;
+        let followed: Vec<_> = cursors
+            .into_iter()
+            .map(|(run, after)| self.follow(run.id, after).boxed())
+            .collect();
         let events = tenure::hold(&self.app, tenure, stream::select_all(followed));
         Ok(Response::new(Box::pin(events)))
     }
@@ -150,26 +157,44 @@ impl RunService for Runs {
 }
 
 impl Runs {
-    // A cursor lies within the run: beyond its end there is nothing that could ever come.
-    async fn cursor(&self, caller: &Caller, run_id: &str, after: i64) -> Result<(Run, i64)> {
-        let run_id = id::parse("agent_run_id", run_id)?;
-        if after < 0 {
-            return Err(Error::invalid_field(
-                "after_sequence",
-                "after_sequence must not be negative",
-            ));
+    // A cursor lies within its run: beyond its end there is nothing that could ever come.
+    async fn cursors(&self, caller: &Caller, asked: &[v1::RunCursor]) -> Result<Vec<(Run, i64)>> {
+        let mut run_ids = Vec::with_capacity(asked.len());
+        for cursor in asked {
+            run_ids.push(id::parse("agent_run_id", &cursor.agent_run_id)?);
+            if cursor.after_sequence < 0 {
+                return Err(Error::invalid_field(
+                    "after_sequence",
+                    "after_sequence must not be negative",
+                ));
+            }
         }
-        let run = runs::list::load(self.app.db.read(), caller.scope(), run_id).await?;
-        let last = match run.last_sequence {
-            Some(last) => last,
-            None if after == 0 => 0,
-            None => events::table::last_sequence(self.app.db.read(), run_id).await?,
+        let runs = runs::list::load_all(self.app.db.read(), caller.scope(), &run_ids).await?;
+        let found: Vec<(Run, i64)> = runs
+            .into_iter()
+            .zip(asked.iter().map(|cursor| cursor.after_sequence))
+            .collect();
+        // What is known of a run's end stands in its row; only the middle of an unfinished one is looked up.
+        let open: Vec<Uuid> = found
+            .iter()
+            .filter(|(run, after)| run.last_sequence.is_none() && *after > 0)
+            .map(|(run, _)| run.id)
+            .collect();
+        let newest = match open.as_slice() {
+            [] => HashMap::new(),
+            open => runs::list::newest_events(self.app.db.read(), caller.scope(), open).await?,
         };
-        if after > last {
-            let message = format!("the run has {last} events; the cursor {after} lies beyond them");
-            return Err(Error::new(Code::CursorBeyondEnd, message));
+        for (run, after) in &found {
+            let last = run
+                .last_sequence
+                .or_else(|| newest.get(&run.id).copied())
+                .unwrap_or_default();
+            if *after > last {
+                let message = format!("the run has {last} events; the cursor {after} lies beyond them");
+                return Err(Error::new(Code::CursorBeyondEnd, message));
+            }
         }
-        Ok((run, after))
+        Ok(found)
     }
 
     fn follow(&self, run_id: Uuid, after: i64) -> impl Stream<Item = Result<EncodedEvent, Status>> + Send + use<> {

@@ -10,10 +10,10 @@ use super::{caller, page::Page, traits::runyard::v1::sandbox_service_server::San
 use crate::{
     accounts::Caller,
     app::App,
-    error::Result,
+    error::{Code, Error, Result},
     events::timestamp,
     id, projects,
-    sandbox::{Archive, Depth, Entry, FileKind, Sandbox},
+    sandbox::{Archive, Depth, Entry, FileKind, Listing, Sandbox},
     uploads, v1,
 };
 use send::{Pieces, content_type};
@@ -65,11 +65,7 @@ impl SandboxService for Sandboxes {
         let workspace = self.open(&caller, &asked.sandbox_id).await?.workspace().clone();
         let depth = if asked.recursive { Depth::All } else { Depth::One };
         let listed = super::blocking(move || workspace.list(&asked.path, depth, MAX_LISTED)).await?;
-        let offset = page.offset()?;
-        let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-        let mut entries: Vec<Entry> = listed.entries.into_iter().skip(skip).take(page.size + 1).collect();
-        let next = offset + page.size as u64;
-        let next_page_token = page.cut(&mut entries, |_| next.to_be_bytes().to_vec());
+        let (entries, next_page_token) = part_of(listed, &page)?;
         Ok(Response::new(v1::ListFilesResponse {
             files: entries.into_iter().map(shown).collect(),
             next_page_token,
@@ -111,6 +107,22 @@ impl SandboxService for Sandboxes {
     }
 }
 
+// One page of a list. The end of a list that was cut is not the end of the folder, so it is not told as one.
+fn part_of(listed: Listing, page: &Page) -> Result<(Vec<Entry>, String)> {
+    let offset = page.offset()?;
+    let skip = usize::try_from(offset).unwrap_or(usize::MAX);
+    let mut entries: Vec<Entry> = listed.entries.into_iter().skip(skip).take(page.size + 1).collect();
+    let next = offset + page.size as u64;
+    let next_page_token = page.cut(&mut entries, |_| next.to_be_bytes().to_vec());
+    match listed.cut {
+        Some(reason) if next_page_token.is_empty() => {
+            let message = format!("the folder cannot be listed whole, {reason}; list its folders one by one");
+            Err(Error::new(Code::TooLarge, message))
+        }
+        _ => Ok((entries, next_page_token)),
+    }
+}
+
 impl Sandboxes {
     async fn open(&self, caller: &Caller, sandbox_id: &str) -> Result<Sandbox> {
         let sandbox_id = id::parse("sandbox_id", sandbox_id)?;
@@ -136,5 +148,44 @@ fn shown(entry: Entry) -> v1::File {
         },
         modified_at: Some(timestamp(entry.modified.into())),
         path: entry.path,
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+mod tests {
+    use super::*;
+    use crate::accounts::{Access, Role};
+
+    #[test]
+    fn the_end_of_a_list_that_was_cut_is_refused() {
+        let caller = Caller {
+            account_id: id::new(),
+            role: Role::User,
+            access: Access::Admin,
+        };
+        let ask = |token: &str, cut: Option<&'static str>| {
+            let entry = |number: usize| Entry {
+                path: format!("file-{number}"),
+                is_dir: false,
+                size: 0,
+                modified: std::time::SystemTime::UNIX_EPOCH,
+            };
+            let listed = Listing {
+                entries: (0..5).map(entry).collect(),
+                cut,
+            };
+            part_of(listed, &Page::within(&caller, "files", (3, 3, 3), token)?)
+        };
+        let (first, token) = ask("", None).unwrap();
+        assert_eq!((first.len(), token.is_empty()), (3, false));
+        let (last, end) = ask(&token, None).unwrap();
+        assert_eq!((last.len(), end.as_str()), (2, ""));
+        // The same list, when a sixth file was left out of it.
+        let (first, token) = ask("", Some("there are too many files")).unwrap();
+        assert_eq!((first.len(), token.is_empty()), (3, false));
+        let refused = ask(&token, Some("there are too many files")).unwrap_err();
+        assert_eq!(refused.code(), Code::TooLarge);
+        assert!(refused.message().contains("there are too many files"));
     }
 }

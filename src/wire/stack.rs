@@ -4,8 +4,9 @@
 //! 2. The request gets an id, which the answer and the log carry, and is counted.
 //! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
 //! 4. The caller is known before a byte of the body is read.
-//! 5. `grpc-timeout` bounds the call, on every door.
-//! 6. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
+//! 5. `grpc-timeout` bounds the call and its stream, on every door.
+//! 6. A body that does not come is given up, on every door.
+//! 7. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
 //!    transcoder.
 
 use std::{
@@ -25,7 +26,8 @@ use tower_http::{
 };
 
 use super::{
-    caller::{Authenticate, METRICS, refuse},
+    caller::{Authenticate, METRICS},
+    deadline::{Bounded, Deadline},
     door::Door,
     files::Forms,
     http::{
@@ -34,6 +36,7 @@ use super::{
     },
     json::Codec,
     jwt::Verifier,
+    patience::{Patience, Patient},
     permit::Permit,
     site::Site,
     status,
@@ -50,10 +53,6 @@ use crate::{
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Characters of a request id that a client may choose.
 const MAX_REQUEST_ID: usize = 128;
-/// How long a body may stay silent before it is given up.
-const BODY_IDLE: Duration = Duration::from_secs(30);
-/// The longest deadline that is looked at; a longer one is none.
-const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// What answers every request of the port.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -69,7 +68,6 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         max_body_bytes: app.config.http.max_message_bytes,
         max_form_bytes: app.config.http.max_form_bytes,
         heartbeat: Duration::from_secs(app.config.http.heartbeat_seconds),
-        body_idle: BODY_IDLE,
     };
     let transcoder = Transcoder::new(&pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
     // What tonic refuses by itself is given a code, too.
@@ -77,7 +75,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         status::complete(answer.headers_mut());
         answer
     };
-    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(Permit::new(grpc.prepare()), complete);
+    let grpc =
+        ServiceExt::<Request<tonic::body::Body>>::map_response(Permit::new(Bounded::new(grpc.prepare())), complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // What has a method is the contract's, whatever the console's files are called.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
@@ -101,7 +100,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
-    let timed = Deadline { inner: doors };
+    let timed = Deadline::new(Patient::new(doors, Patience::default()));
     let known = Authenticate::new(timed, app.clone(), verifier, site);
     let stack = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(|_| {
@@ -149,6 +148,8 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
             "grpc-timeout",
             "x-user-agent",
             "range",
+            "if-range",
+            "if-none-match",
             "x-emit-timing",
         ]))
         .expose_headers(names(&[
@@ -158,6 +159,7 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
             "grpc-status",
             "grpc-message",
             "grpc-status-details-bin",
+            "accept-ranges",
             "content-range",
             "etag",
             "content-disposition",
@@ -298,79 +300,4 @@ where
             Ok(response)
         })
     }
-}
-
-/// Ends a call whose `grpc-timeout` has passed before it answered; tonic bounds the streams that it has begun.
-#[derive(Clone)]
-struct Deadline<S> {
-    inner: S,
-}
-
-impl<S> Service<Request<Body>> for Deadline<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = futures::future::BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let Some(text) = request.headers().get("grpc-timeout") else {
-            return Box::pin(inner.call(request));
-        };
-        let timeout = text.to_str().ok().and_then(read_timeout);
-        let shell = shell_of(&request);
-        Box::pin(async move {
-            let Some(timeout) = timeout else {
-                return Ok(refuse(
-                    &shell,
-                    Error::invalid("grpc-timeout is not a timeout like 5S or 100m"),
-                ));
-            };
-            let asked = Instant::now();
-            let answered = tokio::time::timeout(timeout.min(MAX_TIMEOUT), inner.call(request)).await;
-            match answered {
-                // The timer is coarser than a deadline may be.
-                Ok(response) if asked.elapsed() < timeout => response,
-                _ => Ok(refuse(
-                    &shell,
-                    Error::new(Code::DeadlineExceeded, "the deadline of the call has passed"),
-                )),
-            }
-        })
-    }
-}
-
-// What a refusal needs to know of its request.
-fn shell_of(request: &Request<Body>) -> Request<Body> {
-    let mut shell = Request::new(Body::empty());
-    if let Some(kind) = request.headers().get(header::CONTENT_TYPE) {
-        shell.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
-    }
-    shell
-}
-
-// At most eight digits and a unit: the gRPC protocol over HTTP/2, "Timeout".
-fn read_timeout(text: &str) -> Option<Duration> {
-    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let value: u64 = digits.parse().ok()?;
-    Some(match unit {
-        "H" => Duration::from_secs(value * 3600),
-        "M" => Duration::from_secs(value * 60),
-        "S" => Duration::from_secs(value),
-        "m" => Duration::from_millis(value),
-        "u" => Duration::from_micros(value),
-        "n" => Duration::from_nanos(value),
-        _ => return None,
-    })
 }

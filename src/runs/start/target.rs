@@ -1,10 +1,11 @@
 //! Where a start goes: the thread and project that it continues, or those that it makes.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
+use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QueryTrait,
-    Statement, sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    QuerySelect, QueryTrait, Statement, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -23,15 +24,15 @@ use crate::{
         Run,
         table::{Column, Entity, is_unfinished},
     },
-    sandbox::Depth,
     threads::{self, table::thread},
-    uploads,
+    uploads::{self, table as upload},
 };
 
 /// Characters of the prompt that become the name of what is made.
 const NAME_CHARS: usize = 80;
-/// Names in the workspace that are looked at, so that an upload does not take one of them.
-const MAX_NAMES: usize = 10_000;
+/// How long before a workspace was listed a start may have begun whose files were not there yet: it waits for its turn, and
+/// places its files after its commit.
+const PLACES_WITHIN: Duration = Duration::from_secs(15);
 
 /// Where a start goes.
 #[derive(Clone, Debug)]
@@ -89,7 +90,6 @@ impl Target {
 
     /// The unfinished runs of the thread, oldest first, locked on PostgreSQL.
     pub(super) async fn busy(&self, tx: &Tx, scope: Scope) -> Result<Vec<Run>> {
-        use sea_orm::QuerySelect;
         if self.makes_thread {
             return Ok(Vec::new());
         }
@@ -119,6 +119,39 @@ impl Target {
             return Ok(None);
         }
         projects::sandbox::find(tx, scope, self.project_id).await
+    }
+
+    /// The names of files that other starts of this project have taken and that were perhaps not in the workspace yet when
+    /// it was listed. One that is missed here is found taken when it is placed, and gets another name then.
+    pub(super) async fn names_on_their_way(
+        &self,
+        tx: &Tx,
+        scope: Scope,
+        listed_at: DateTime<Utc>,
+    ) -> Result<Vec<String>> {
+        if self.makes_project {
+            return Ok(Vec::new());
+        }
+        let unfinished = of::<Entity>(scope)
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::ProjectId.eq(self.project_id))
+            .filter(is_unfinished());
+        let late = unfinished
+            .clone()
+            .filter(Column::CreatedAt.gt(listed_at - PLACES_WITHIN));
+        let on_their_way = Condition::any()
+            .add(upload::Column::Placed.eq(false))
+            .add(upload::Column::RunId.in_subquery(late.into_query()));
+        let names: Vec<Option<String>> = of::<upload::Entity>(scope)
+            .select_only()
+            .column(upload::Column::PlacedAs)
+            .filter(upload::Column::RunId.in_subquery(unfinished.into_query()))
+            .filter(on_their_way)
+            .into_tuple()
+            .all(tx)
+            .await?;
+        Ok(names.into_iter().flatten().collect())
     }
 
     /// The statements that make what is missing.
@@ -199,12 +232,5 @@ pub(super) async fn names_in_workspace(
         return Ok(BTreeSet::new());
     };
     let sandbox = projects::sandbox::open(app, &row).await?;
-    let workspace = sandbox.workspace().clone();
-    let listed = tokio::task::spawn_blocking(move || workspace.list("", Depth::One, MAX_NAMES));
-    let listed = listed.await.map_err(|error| Error::internal("workspace", error))??;
-    Ok(listed
-        .entries
-        .into_iter()
-        .map(|entry| uploads::name::canonical(&entry.path))
-        .collect())
+    uploads::place::names(&sandbox).await
 }

@@ -2,20 +2,12 @@
 //!
 //! Used by `request` and `multipart`; knows nothing of the fields that the bytes fill.
 
-use std::{
-    pin::Pin,
-    task::{Context, Poll},
-    time::Duration,
-};
-
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, Method, header};
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::Body as _;
 use http_body_util::BodyExt;
 use prost::encoding::{WireType, encode_key, encode_varint};
-use tokio::time::Sleep;
-use tower::BoxError;
 
 use super::request::Refused;
 use crate::error::{Code, Error, Result};
@@ -55,53 +47,6 @@ pub fn is_json(headers: &HeaderMap) -> bool {
 /// Whether a method has no body by its nature.
 pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
-}
-
-/// The same body, which fails when nothing of it comes for as long as `idle`: a client that stalls must not hold a file, a
-/// task and a connection for ever.
-pub fn patient(body: Body, idle: Duration) -> Body {
-    if body.is_end_stream() {
-        return body;
-    }
-    let timer = None;
-    Body::new(Patient { body, idle, timer })
-}
-
-struct Patient {
-    body: Body,
-    idle: Duration,
-    /// Runs while something is waited for.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-/// The client stopped in the middle.
-#[derive(Debug, thiserror::Error)]
-#[error("nothing came for {0:?}")]
-struct Stalled(Duration);
-
-impl http_body::Body for Patient {
-    type Data = Bytes;
-    type Error = BoxError;
-
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
-        let this = &mut *self;
-        if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) {
-            this.timer = None;
-            return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
-        }
-        let timer = this
-            .timer
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(this.idle)));
-        timer.as_mut().poll(cx).map(|()| Some(Err(Stalled(this.idle).into())))
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }
 
 /// The whole body.

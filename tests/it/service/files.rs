@@ -1,7 +1,11 @@
 //! Files: in by chunks and by form, out whole and in ranges; hostile names stay beneath the workspace.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use futures::StreamExt;
 use reqwest::multipart::{Form, Part};
+use runyard::v1::{self, sandbox_service_client::SandboxServiceClient};
 use runyard_upstream::{Call, Script, Turn};
 use serde_json::json;
 
@@ -81,6 +85,61 @@ async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
                 .get(&content)
                 .await
                 .refused(404, "SANDBOX_NOT_FOUND");
+        },
+    )
+    .await;
+}
+
+/// A download that was broken off goes on where it was, unless the file has changed meanwhile: RFC 9110, If-Range.
+#[tokio::test]
+async fn a_range_holds_for_the_file_that_it_was_begun_with() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let caller = house.caller("ann");
+            let part = Part::bytes(b"0123456789".to_vec()).file_name("digits.txt");
+            let form = Form::new().text("prompt", "Look.").part("files", part);
+            let run = caller.form("/agent/start", form).await.ok();
+            caller.ended(&run).await;
+            let sandbox_id = run["sandbox_id"].as_str().unwrap();
+            let path = format!("/sandboxes/{sandbox_id}/files/content?path=digits.txt");
+            let first = caller.get(&path).await;
+            let etag = first.header("etag").to_owned();
+            assert!(!etag.is_empty() && first.header("accept-ranges") == "bytes");
+            // What comes over HTTP, and what over gRPC.
+            let ask = async |if_range: &str| {
+                let request = caller.request("GET", &path).header("range", "bytes=4-");
+                let answer = Answer::of(request.header("if-range", if_range).send().await.unwrap()).await;
+                let asked = v1::ReadFileRequest {
+                    sandbox_id: sandbox_id.to_owned(),
+                    path: "digits.txt".to_owned(),
+                    range: "bytes=4-".to_owned(),
+                    if_range: if_range.to_owned(),
+                    ..Default::default()
+                };
+                let mut grpc = SandboxServiceClient::new(caller.channel().await);
+                let stream = grpc.read_file(caller.signed(asked)).await.unwrap();
+                let range = stream.metadata().get("content-range").cloned();
+                let pieces: Vec<_> = stream.into_inner().map(|piece| piece.unwrap().data).collect().await;
+                let range = range
+                    .map(|range| range.to_str().unwrap().to_owned())
+                    .unwrap_or_default();
+                assert_eq!(answer.header("content-range"), range);
+                assert_eq!(answer.text.as_bytes(), pieces.concat());
+                (answer.status, range, answer.text)
+            };
+            let same = (206, "bytes 4-9/10".to_owned(), "456789".to_owned());
+            assert_eq!(ask(&etag).await, same);
+            let whole = (200, String::new(), "0123456789".to_owned());
+            assert_eq!(ask("\"another\"").await, whole);
+            // The file changes: what was begun is of no use any more.
+            let file = house
+                .data_dir()
+                .join("workspaces")
+                .join(run["project_id"].as_str().unwrap());
+            std::fs::write(file.join("digits.txt"), "abcdefghijkl").unwrap();
+            let changed = (200, String::new(), "abcdefghijkl".to_owned());
+            assert_eq!(ask(&etag).await, changed);
         },
     )
     .await;
@@ -251,6 +310,48 @@ async fn files_that_nothing_takes_have_a_limit() {
             for answer in bad {
                 answer.refused(429, "THROTTLED");
             }
+        },
+    )
+    .await;
+}
+
+/// What nobody uses goes after a day, and not before; what a run has stays.
+#[tokio::test]
+async fn an_upload_that_nothing_took_is_kept_for_a_day() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let caller = house.caller("ann");
+            // A token lives for an hour of the clock.
+            let announce = async |name: &str| {
+                let new = json!({"name": name, "size": 0});
+                house.caller("ann").post("/uploads", new).await.ok()
+            };
+            let waiting = announce("waiting").await;
+            let used = announce("used").await;
+            let start = |upload: &serde_json::Value| json!({"prompt": "x", "files": [upload["upload_id"]]});
+            let run = caller.post("/agent/start", start(&used)).await.ok();
+            caller.ended(&run).await;
+            let sweep = async || {
+                let began = std::time::SystemTime::now();
+                runyard::sweeper::sweep_once(house.app(), began).await.unwrap();
+                let staged = std::fs::read_dir(house.data_dir().join("uploads")).unwrap().count();
+                (staged, house.number("SELECT COUNT(*) FROM uploads").await)
+            };
+            assert_eq!(sweep().await, (1, 2));
+            house.clock.advance(Duration::from_hours(24) - Duration::from_mins(1));
+            assert_eq!(sweep().await, (1, 2), "it has a minute left");
+            let late = announce("late").await;
+            house.clock.advance(Duration::from_mins(2));
+            assert_eq!(sweep().await, (1, 2), "one went, one came, and what a run has stays");
+            let caller = house.caller("ann");
+            caller
+                .post("/agent/start", start(&waiting))
+                .await
+                .refused(404, "UPLOAD_NOT_FOUND");
+            caller
+                .ended(&caller.post("/agent/start", start(&late)).await.ok())
+                .await;
         },
     )
     .await;

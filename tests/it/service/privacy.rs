@@ -351,6 +351,17 @@ async fn l12_a_model_that_never_stops_is_stopped() {
             // Three steps, one to say so without tools, and one more for a model that does not listen.
             assert!(house.upstream.count() <= 5, "{}", house.upstream.count());
             assert!(ended["usage"]["steps"].as_i64().unwrap() <= 5, "{ended}");
+            // It ends, and its reader is told why. Who calls tools that are not there any more has said nothing.
+            assert_eq!(
+                (&ended["status"], &ended["error"]["error_code"]),
+                (&json!("failed"), &json!("MODEL_EMPTY_ANSWER")),
+                "{ended}"
+            );
+            let notices: Vec<_> = events.iter().filter(|event| event.event == "notice").collect();
+            let told = notices
+                .iter()
+                .any(|event| event.data["notice"]["kind"] == "budget_exhausted");
+            assert!(told, "{notices:?}");
         },
     )
     .await;

@@ -152,6 +152,28 @@ async fn the_mode_chat_has_no_tools_and_makes_no_sandbox() {
     .await;
 }
 
+/// I11: from anybody else it is ignored whatever it says; a super admin is told what it may say.
+#[tokio::test]
+async fn i11_a_header_of_the_super_admins_is_not_read_from_others() {
+    everywhere(
+        |_| echo(),
+        async |house| {
+            let ask = async |role: Option<&str>| {
+                let caller = house.caller_as(role.unwrap_or("ann"), role);
+                let request = caller.request("POST", "/agent/start").json(&json!({"prompt": "x"}));
+                let answer = Answer::of(request.header("X-Emit-Timing", "1 please").send().await.unwrap()).await;
+                (caller, answer)
+            };
+            let (caller, answer) = ask(None).await;
+            let run = answer.ok();
+            assert_eq!(run.get("timing_breakdown"), None);
+            caller.ended(&run).await;
+            ask(Some("super_admin")).await.1.refused(400, "INVALID_REQUEST");
+        },
+    )
+    .await;
+}
+
 /// I11: the header is a super admin's alone, on every door.
 #[tokio::test]
 async fn i11_timing_is_for_a_super_admin_alone() {

@@ -1,7 +1,7 @@
 //! Abuse of the transport: frames, requests and paths that no honest client sends. Refused in bounded time, nothing breaks,
 //! and the next honest request is served.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
 use reqwest::{Client, Response};
 use runyard::v1;
@@ -348,8 +348,27 @@ async fn h12_only_listed_origins_read_answers() {
                 }
             }
             let good = ask("GET", "https://good.example").await;
-            for exposed in ["x-error-code", "x-request-id", "retry-after"] {
-                assert!(good.header("access-control-expose-headers").contains(exposed));
+            for exposed in ["x-error-code", "x-request-id", "retry-after", "etag", "accept-ranges"] {
+                assert!(
+                    good.header("access-control-expose-headers").contains(exposed),
+                    "{exposed}"
+                );
+            }
+            // Whatever the contract reads from a header, a page may send.
+            let allowed = ask("OPTIONS", "https://good.example").await;
+            let allowed = allowed.header("access-control-allow-headers").to_lowercase();
+            let methods = super::call::methods();
+            let rules = methods.iter().flat_map(super::call::rules);
+            let headers: HashSet<_> = rules
+                .flat_map(|rule| &rule.method.aliases)
+                .filter_map(|alias| alias.header.as_ref())
+                .collect();
+            assert!(headers.len() > 4, "{headers:?}");
+            for header in headers {
+                assert!(
+                    allowed.split(',').any(|name| name.trim() == header.as_str()),
+                    "{header}"
+                );
             }
         },
     )

@@ -16,6 +16,7 @@ use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use runyard::wire::{
     http::{Door, FormFiles, Options, Transcoder},
     json::Codec,
+    patience::{Patience, Patient},
 };
 use serde_json::Value;
 use tonic::{
@@ -206,14 +207,17 @@ impl House {
             max_body_bytes: MAX_BODY,
             max_form_bytes: MAX_FORM,
             heartbeat: Duration::from_millis(200),
-            body_idle: Duration::from_secs(1),
         };
         let transcoder = Transcoder::new(&pool, Arc::new(Codec::new(&pool)), options, files).unwrap();
         let door = transcoder.over(grpc);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
+        let patience = Patience {
+            idle: Duration::from_secs(1),
+            ..Patience::default()
+        };
         let router = axum::Router::new()
-            .fallback_service(door.clone())
+            .fallback_service(Patient::new(door.clone(), patience))
             .layer(axum::Extension(Caller("alice")));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {

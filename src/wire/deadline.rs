@@ -1,0 +1,214 @@
+//! `grpc-timeout`: bounds a call and its stream, on every door.
+//!
+//! [`Deadline`] stands before the doors. It ends a call that has not answered in time, and notes with the request when its
+//! time is over. [`Bounded`] stands behind the doors, before the services: it ends a stream that has begun with the trailers
+//! of DEADLINE_EXCEEDED, which each door then tells as it tells every failure of a stream.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, Either, Map},
+};
+use http::{HeaderMap, Request, Response, header};
+use http_body::{Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
+use tonic::Status;
+use tower::Service;
+
+use super::caller::refuse;
+use crate::error::{Code, Error};
+
+/// The longest deadline that is looked at; a longer one is none.
+const MAX_TIMEOUT: Duration = Duration::from_hours(24);
+
+/// When the time of a request is over.
+#[derive(Clone, Copy, Debug)]
+struct Expires(Instant);
+
+/// Ends a call whose time is over before it has answered.
+#[derive(Clone)]
+pub(super) struct Deadline<S> {
+    inner: S,
+}
+
+impl<S> Deadline<S> {
+    /// Puts the layer before the doors.
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+impl<S> Service<Request<Body>> for Deadline<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let Some(text) = request.headers().get("grpc-timeout") else {
+            return Box::pin(inner.call(request));
+        };
+        let timeout = text.to_str().ok().and_then(read_timeout);
+        let shell = shell_of(&request);
+        Box::pin(async move {
+            let Some(timeout) = timeout else {
+                return Ok(refuse(
+                    &shell,
+                    Error::invalid("grpc-timeout is not a timeout like 5S or 100m"),
+                ));
+            };
+            if timeout > MAX_TIMEOUT {
+                return inner.call(request).await;
+            }
+            let until = Instant::now() + timeout;
+            request.extensions_mut().insert(Expires(until));
+            match tokio::time::timeout_at(until, inner.call(request)).await {
+                // The timer is coarser than a deadline may be.
+                Ok(response) if Instant::now() < until => response,
+                _ => Ok(refuse(&shell, passed())),
+            }
+        })
+    }
+}
+
+/// Ends the stream of a call whose time is over.
+#[derive(Clone)]
+pub(super) struct Bounded<S> {
+    inner: S,
+}
+
+impl<S> Bounded<S> {
+    /// Puts the layer before the services.
+    pub(super) fn new(inner: S) -> Self {
+        Self { inner }
+    }
+}
+
+type Answer = Result<Response<tonic::body::Body>, Infallible>;
+
+impl<S> Service<Request<tonic::body::Body>> for Bounded<S>
+where
+    S: Service<Request<tonic::body::Body>, Response = Response<tonic::body::Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<tonic::body::Body>;
+    type Error = Infallible;
+    type Future = Either<S::Future, Map<S::Future, Box<dyn FnOnce(Answer) -> Answer + Send>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let expires = request.extensions().get::<Expires>().copied();
+        let answer = self.inner.call(request);
+        let Some(Expires(until)) = expires else {
+            return Either::Left(answer);
+        };
+        let bound = move |body| {
+            tonic::body::Body::new(Expiring {
+                body: Some(body),
+                until,
+                timer: None,
+            })
+        };
+        Either::Right(answer.map(Box::new(move |answer: Answer| answer.map(|answer| answer.map(bound)))))
+    }
+}
+
+/// A body that ends at a time.
+struct Expiring {
+    /// Nothing, when its time was over.
+    body: Option<tonic::body::Body>,
+    until: Instant,
+    /// Runs while something is waited for.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl http_body::Body for Expiring {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        let this = &mut *self;
+        let Some(body) = &mut this.body else {
+            return Poll::Ready(None);
+        };
+        // Looked at first: a stream that always has something to say ends as well.
+        if Instant::now() < this.until {
+            if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
+                return Poll::Ready(frame);
+            }
+            let timer = this
+                .timer
+                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(this.until)));
+            if timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        // What feeds the stream goes with it.
+        this.body = None;
+        let mut trailers = HeaderMap::new();
+        let status = Status::from(passed());
+        Poll::Ready(Some(match status.add_header(&mut trailers) {
+            Ok(()) => Ok(Frame::trailers(trailers)),
+            Err(fault) => Err(fault),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::default()
+    }
+}
+
+fn passed() -> Error {
+    Error::new(Code::DeadlineExceeded, "the deadline of the call has passed")
+}
+
+// What a refusal needs to know of its request.
+fn shell_of(request: &Request<Body>) -> Request<Body> {
+    let mut shell = Request::new(Body::empty());
+    if let Some(kind) = request.headers().get(header::CONTENT_TYPE) {
+        shell.headers_mut().insert(header::CONTENT_TYPE, kind.clone());
+    }
+    shell
+}
+
+// At most eight digits and a unit: the gRPC protocol over HTTP/2, "Timeout".
+fn read_timeout(text: &str) -> Option<Duration> {
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let value: u64 = digits.parse().ok()?;
+    Some(match unit {
+        "H" => Duration::from_secs(value * 3600),
+        "M" => Duration::from_secs(value * 60),
+        "S" => Duration::from_secs(value),
+        "m" => Duration::from_millis(value),
+        "u" => Duration::from_micros(value),
+        "n" => Duration::from_nanos(value),
+        _ => return None,
+    })
+}

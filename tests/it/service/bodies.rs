@@ -1,0 +1,127 @@
+//! U06: a request that stops in the middle, or comes a byte at a time, is given up on every door, and holds nothing then.
+
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures::{Stream, StreamExt, future::join_all, stream};
+use prost::Message;
+use reqwest::{Body, multipart::Form};
+use runyard::v1;
+use runyard_upstream::Turn;
+use serde_json::json;
+use tonic::Status;
+
+use super::call::framed;
+use crate::house::{Caller, Database, House};
+
+/// How long a request may stay silent, and some more.
+const LONG: Duration = Duration::from_secs(50);
+
+/// The first bytes, and then one now and then, for ever.
+fn drip(first: Bytes, every: Duration) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
+    let rest = stream::repeat_with(|| Bytes::from_static(b" ")).then(move |byte| async move {
+        tokio::time::sleep(every).await;
+        byte
+    });
+    stream::iter([first]).chain(rest).map(Ok)
+}
+
+/// Sends a body and says how it was refused: the status or the status of gRPC, and after how long.
+async fn refused(caller: &Caller, kind: &str, path: &str, body: Body) -> (String, Duration) {
+    let begun = Instant::now();
+    // A connection of its own, which speaks HTTP/2 as gRPC does.
+    let client = reqwest::Client::builder();
+    let client = if kind == "application/grpc" {
+        client.http2_prior_knowledge()
+    } else {
+        client
+    };
+    let url = caller.request("POST", path).build().unwrap().url().clone();
+    let request = client
+        .build()
+        .unwrap()
+        .post(url)
+        .bearer_auth(&caller.token)
+        .header("content-type", kind);
+    let answer = tokio::time::timeout(LONG, request.body(body).send()).await;
+    let answer = answer
+        .unwrap_or_else(|_| panic!("{kind}: the body is waited for"))
+        .unwrap();
+    let mut status = answer.status().as_u16().to_string();
+    if kind.starts_with("application/grpc") {
+        status = Status::from_header_map(answer.headers()).map_or(status, |status| format!("{:?}", status.code()));
+    }
+    (status, begun.elapsed())
+}
+
+#[tokio::test]
+async fn u06_a_body_that_stalls_or_drips_is_refused_on_every_door() {
+    let mut house = House::open(&Database::Sqlite, Turn::text("ok"), |_| {}).await;
+    let caller = house.caller("ann");
+    let whole = framed(
+        &v1::CreateThreadRequest {
+            name: Some("a thread".to_owned()),
+            ..Default::default()
+        }
+        .encode_to_vec(),
+    );
+    let half = Bytes::from(whole[..whole.len() - 2].to_vec());
+    let method = "/runyard.v1.ThreadService/CreateThread";
+    let form =
+        Bytes::from_static(b"--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\ncontent");
+    let requests = [
+        ("application/grpc", method, half.clone(), "InvalidArgument"),
+        ("application/grpc-web+proto", method, half, "InvalidArgument"),
+        (
+            "application/json",
+            "/threads",
+            Bytes::from_static(b"{\"name\": "),
+            "400",
+        ),
+        ("multipart/form-data; boundary=B", "/agent/start", form, "400"),
+    ];
+    // Silence, and a byte each second: neither may go on for ever. gRPC knows the length of its message, so there a drip
+    // has to be within one.
+    let long = framed(&vec![0; 1000]);
+    let mut asked = Vec::new();
+    for (kind, path, first, expected) in requests {
+        let silent = Body::wrap_stream(stream::iter([Ok::<_, std::io::Error>(first.clone())]).chain(stream::pending()));
+        let begun = if kind.starts_with("application/grpc") {
+            Bytes::from(long[..10].to_vec())
+        } else {
+            first
+        };
+        let drips = Body::wrap_stream(drip(begun, Duration::from_secs(1)));
+        for (what, body) in [("silent", silent), ("dripping", drips)] {
+            let caller = caller.clone();
+            asked.push(async move {
+                let (status, after) = refused(&caller, kind, path, body).await;
+                assert_eq!(status, expected, "{what}: {kind}");
+                assert!(after > Duration::from_secs(25), "{what}: {kind} after {after:?}");
+            });
+        }
+    }
+    // What comes slowly and comes is served.
+    let slow = async {
+        let mut pieces: Vec<Bytes> = whole.chunks(4).map(Bytes::copy_from_slice).collect();
+        let last = pieces.pop().unwrap();
+        let paced = stream::iter(pieces).chain(stream::iter([last])).then(async |piece| {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            Ok::<_, std::io::Error>(piece)
+        });
+        let (status, _) = refused(&caller, "application/grpc", method, Body::wrap_stream(paced)).await;
+        assert_eq!(status, "200", "no failure stands in the headers");
+    };
+    tokio::join!(join_all(asked), slow);
+    let staged = std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count);
+    assert_eq!(staged, 0, "no half file stays");
+    let threads = caller.get("/threads").await.ok();
+    assert_eq!(
+        threads["threads"].as_array().unwrap().len(),
+        1,
+        "only the whole one was made"
+    );
+    let run = caller.form("/agent/start", Form::new().text("prompt", "x")).await.ok();
+    assert_eq!(caller.ended(&run).await["status"], json!("completed"));
+    house.stop().await;
+}

@@ -1,0 +1,193 @@
+//! Files of starts that come twice, or at the same time: one copy of each, and a name for each.
+
+use futures::future::join_all;
+use reqwest::multipart::{Form, Part};
+use runyard::config::Limits;
+use runyard_upstream::{Script, Turn};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ask::{each, put, text};
+use crate::house::{Caller, House, everywhere, everywhere_with};
+
+fn part(name: &str, content: &str) -> Part {
+    Part::bytes(content.to_owned().into_bytes()).file_name(name.to_owned())
+}
+
+async fn names(caller: &Caller, run: &Value) -> Vec<Value> {
+    let path = format!("/sandboxes/{}/files", text(run, "sandbox_id"));
+    each(&caller.get(&path).await.ok(), "files", "path")
+}
+
+async fn content(caller: &Caller, run: &Value, name: &str) -> String {
+    let path = format!("/sandboxes/{}/files/content?path={name}", text(run, "sandbox_id"));
+    caller.get(&path).await.text
+}
+
+fn staged(house: &House) -> usize {
+    std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count)
+}
+
+#[tokio::test]
+async fn a_start_that_is_repeated_keeps_its_files_once() {
+    everywhere(
+        |_| Script::function(|_| Turn::text("ok")),
+        async |house| {
+            let caller = house.caller("ann");
+            let form = |content: &str| {
+                Form::new()
+                    .text("prompt", "Look.")
+                    .text("request_id", "one")
+                    .part("files", part("data.csv", content))
+            };
+            let first = caller.form("/agent/start", form("a,b")).await.ok();
+            for _ in 0..3 {
+                assert_eq!(caller.form("/agent/start", form("a,b")).await.ok(), first);
+                assert_eq!(staged(house), 0, "the second copy is of no use");
+            }
+            // The same, announced and sent in pieces: what a retry has named may be named by one more.
+            let upload = caller
+                .post("/uploads", json!({"name": "data.csv", "size": 3}))
+                .await
+                .ok();
+            let path = format!("/uploads/{}", text(&upload, "upload_id"));
+            put(&caller, &path, json!({"offset": 0, "data": "YSxi"})).await.ok();
+            let again = json!({"prompt": "Look.", "request_id": "one", "files": [upload["upload_id"]]});
+            for _ in 0..2 {
+                assert_eq!(caller.post("/agent/start", again.clone()).await.ok(), first);
+                assert_eq!(staged(house), 0);
+            }
+            let waiting = "SELECT COUNT(*) FROM uploads WHERE run_id IS NULL";
+            assert_eq!(
+                house.number(waiting).await,
+                0,
+                "nothing fills the account's waiting room"
+            );
+            // Another content under the key is another start: refused, and nothing is kept of it.
+            caller
+                .form("/agent/start", form("c,d"))
+                .await
+                .refused(409, "REQUEST_KEY_REUSED");
+            assert_eq!(staged(house), 0);
+            caller.ended(&first).await;
+            assert_eq!(names(&caller, &first).await, ["data.csv", "output"]);
+            assert_eq!(content(&caller, &first, "data.csv").await, "a,b");
+        },
+    )
+    .await;
+}
+
+/// The names in all messages of a thread.
+async fn told(caller: &Caller, run: &Value) -> Vec<Value> {
+    let path = format!("/threads/{}/messages", text(run, "thread_id"));
+    let messages = caller.get(&path).await.ok();
+    let files = each(&messages, "messages", "files");
+    files
+        .iter()
+        .flat_map(|files| files.as_array().unwrap().clone())
+        .collect()
+}
+
+#[tokio::test]
+async fn ten_starts_at_once_have_ten_files() {
+    everywhere_with(
+        |_| Script::function(|_| Turn::text("ok")),
+        |config| config.limits = Limits::Off,
+        async |house| {
+            let caller = house.caller("ann");
+            let first = caller.start("Begin.").await;
+            caller.ended(&first).await;
+            let starts = (0..10).map(|number| {
+                // Each in a thread of its own, so that none waits for another.
+                let form = Form::new()
+                    .text("prompt", "Look.")
+                    .text("project_id", text(&first, "project_id").to_owned())
+                    .part("files", part("data.csv", &number.to_string()));
+                caller.form("/agent/start", form)
+            });
+            let (mut given, mut contents) = (Vec::new(), Vec::new());
+            for answer in join_all(starts).await {
+                let run = answer.ok();
+                assert_eq!(caller.ended(&run).await["status"], "completed");
+                let named = told(&caller, &run).await;
+                let [Value::String(name)] = named.as_slice() else {
+                    panic!("the message names {named:?}");
+                };
+                contents.push(content(&caller, &run, name).await);
+                given.push(name.clone());
+            }
+            given.sort();
+            let numbers = (2..=10).map(|number| format!("data-{number}.csv"));
+            let mut expected: Vec<String> = numbers.chain(["data.csv".to_owned()]).collect();
+            expected.sort();
+            assert_eq!(given, expected);
+            let whose: Vec<String> = (0..10).map(|number| number.to_string()).collect();
+            assert_eq!(contents, whose, "each name leads to the file of its own start");
+        },
+    )
+    .await;
+}
+
+/// A start whose process died before it placed the files, while the agent of an earlier run made one of that name.
+#[tokio::test]
+async fn a_name_that_was_taken_meanwhile_is_given_a_number() {
+    everywhere_with(
+        |gate| [Turn::text("one").held_by(gate), Turn::text("two")],
+        |config| config.limits = Limits::Off,
+        async |house| {
+            let caller = house.caller("ann");
+            let first = caller.start("Wait.").await;
+            house.upstream.wait_for(1).await;
+            let form = Form::new()
+                .text("prompt", "Look.")
+                .text("thread_id", text(&first, "thread_id").to_owned())
+                .part("files", part("data.csv", "uploaded"))
+                .part("files", part("other.csv", "another"));
+            let second = caller.form("/agent/start", form).await.ok();
+            assert_eq!(told(&caller, &second).await, ["data.csv", "other.csv"]);
+            // Back to what the commit left: both files staged, and the name taken.
+            let outside = house.outside().await;
+            let workspace = house.data_dir().join("workspaces").join(text(&second, "project_id"));
+            let staged = house.data_dir().join("uploads");
+            for name in ["data.csv", "other.csv"] {
+                let upload_id = upload_of(&outside, name).await;
+                std::fs::rename(workspace.join(name), staged.join(upload_id)).unwrap();
+            }
+            outside
+                .execute_unprepared("UPDATE uploads SET placed = FALSE")
+                .await
+                .unwrap();
+            std::fs::write(workspace.join("data.csv"), "the agent's").unwrap();
+            house.gate.open();
+            assert_eq!(caller.ended(&second).await["status"], "completed");
+            assert_eq!(
+                names(&caller, &second).await,
+                ["data-2.csv", "data.csv", "other.csv", "output"]
+            );
+            for (name, expected) in [
+                ("data.csv", "the agent's"),
+                ("data-2.csv", "uploaded"),
+                ("other.csv", "another"),
+            ] {
+                assert_eq!(content(&caller, &second, name).await, expected);
+            }
+            // The model is told the name that the file has, and so is who reads the thread.
+            let asked = house.upstream.requests().remove(1);
+            assert!(
+                asked.last_text().contains("Files in /workspace: data-2.csv, other.csv"),
+                "{}",
+                asked.last_text()
+            );
+            assert_eq!(told(&caller, &second).await, ["data-2.csv", "other.csv"]);
+        },
+    )
+    .await;
+}
+
+async fn upload_of(db: &DatabaseConnection, name: &str) -> String {
+    let text = format!("SELECT id FROM uploads WHERE name = '{name}'");
+    let statement = Statement::from_string(db.get_database_backend(), text);
+    let row = db.query_one_raw(statement).await.unwrap().unwrap();
+    row.try_get_by_index::<Uuid>(0).unwrap().to_string()
+}
