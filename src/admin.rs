@@ -58,9 +58,10 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
         );
         Error::invalid_field("tier_name", message)
     })?;
-    let before = find(app.db.read(), account_id).await?;
+    find(app.db.read(), account_id).await?;
     let tx = turns::begin(app, account_id, "admin.set_tier").await?;
-    ensure::lock(&tx, account_id).await?;
+    // Under the lock, so that the record says what this change has changed.
+    let before = ensure::lock(&tx, account_id).await?;
     Entity::update_many()
         .col_expr(Column::Tier, Expr::value(tier.name.as_str()))
         .filter(Column::Id.eq(account_id))

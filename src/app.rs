@@ -7,6 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     accounts::{Accounts, Turns},
+    agents::icons,
     clock::Clock,
     config::{Config, ModelTable, TierTable},
     db::Db,
@@ -39,6 +40,8 @@ pub struct Handles {
     pub accounts: Accounts,
     /// Whose turn it is to change an account.
     pub turns: Turns,
+    /// Whose turn it is to have an icon chosen.
+    pub icon_turns: Turns,
     /// The newest events of live runs.
     pub hub: Hub,
     /// The one writer of running runs.
@@ -80,6 +83,7 @@ impl App {
             models: config.model_table(),
             accounts: Accounts::default(),
             turns: Turns::default(),
+            icon_turns: icons::turns(),
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
             llm: Models::new(&config, None)?,
             wake: Wake::default(),

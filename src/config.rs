@@ -8,7 +8,7 @@ pub mod models;
 mod place;
 pub mod tiers;
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -21,6 +21,11 @@ use crate::error::{Error, Result};
 pub use models::{Model, ModelTable, Provider, ProviderKind};
 use place::{File, Mistake};
 pub use tiers::{Tier, TierTable};
+
+/// Seconds: the contract promises a sign of life as often as this.
+const MAX_HEARTBEAT: u64 = 10;
+/// Seconds: so long nobody takes up the runs of a worker that died.
+const MAX_LEASE: u64 = 3_600;
 
 const DEFAULTS: &str = include_str!("config/defaults.toml");
 
@@ -193,14 +198,27 @@ impl Config {
         TierTable::new(self.tiers.clone())
     }
 
-    /// How long a run may take.
-    pub fn run_timeout(&self) -> Duration {
-        Duration::from_secs(self.worker.run_timeout_seconds)
-    }
-
     fn check(&self) -> std::result::Result<(), Mistake<'_>> {
         models::check(&self.models, &self.providers)?;
-        tiers::check(&self.tiers, &self.models)
+        tiers::check(&self.tiers, &self.models)?;
+        self.check_times()
+    }
+
+    fn check_times(&self) -> std::result::Result<(), Mistake<'_>> {
+        let (http, worker) = (&self.http, &self.worker);
+        for (path, seconds, most) in [
+            (["http", "heartbeat_seconds"], http.heartbeat_seconds, MAX_HEARTBEAT),
+            (["worker", "lease_seconds"], worker.lease_seconds, MAX_LEASE),
+            (["worker", "run_timeout_seconds"], worker.run_timeout_seconds, u64::MAX),
+        ] {
+            if seconds == 0 {
+                return Err(Mistake::at(path, "must be 1 or more"));
+            }
+            if seconds > most {
+                return Err(Mistake::at(path, format!("must be {most} or less")));
+            }
+        }
+        Ok(())
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! Called inside the writing transaction, under the account's lock, so that what is counted is what is there.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use uuid::Uuid;
 
 use crate::{
-    config::{Limits, ModelTable, Tier},
+    config::{Http, Limits, ModelTable, Tier, Worker},
     error::{Code, Error, Facts, Result},
 };
 
@@ -71,6 +73,23 @@ impl Plan<'_> {
             Limits::On => limit,
             Limits::Off => None,
         }
+    }
+
+    /// The largest file that may be uploaded, in bytes: the tier's; without plans, what a form may hold at all.
+    pub fn largest_upload(&self, http: &Http) -> u64 {
+        match self.limits {
+            Limits::On => self.tier.max_upload_bytes,
+            Limits::Off => http.max_form_bytes,
+        }
+    }
+
+    /// How long a run may take: the tier's time, or the worker's where the tier has none.
+    pub fn run_timeout(&self, worker: &Worker) -> Duration {
+        let seconds = match self.limits {
+            Limits::On => self.tier.run_timeout_seconds,
+            Limits::Off => None,
+        };
+        Duration::from_secs(seconds.unwrap_or(worker.run_timeout_seconds))
     }
 
     /// The model that a run gets: the one asked for, the one that the plan gives instead, or the plan's default.
@@ -184,10 +203,11 @@ fn slots(running: &[Uuid], limit: Option<i32>) -> Result<()> {
     let Some(limit) = limit.filter(|limit| count >= *limit) else {
         return Ok(());
     };
-    let mut running_thread_ids: Vec<String> = running.iter().map(Uuid::to_string).collect();
-    running_thread_ids.dedup();
+    // Each thread once, in the order of its first run.
+    let mut seen = BTreeSet::new();
+    let threads = running.iter().filter(|thread_id| seen.insert(**thread_id));
     let facts = Facts {
-        running_thread_ids,
+        running_thread_ids: threads.map(Uuid::to_string).collect(),
         running_count: Some(count),
         limit: Some(limit),
         ..Facts::default()
@@ -238,6 +258,45 @@ mod tests {
         assert_eq!(refused.message(), "Maximum of 1 concurrent runs. You have 1 running.");
         assert!(decide("pro", Limits::On, None, &one).is_ok());
         assert!(decide("free", Limits::Off, None, &one).is_ok());
+    }
+
+    #[test]
+    fn without_plans_the_time_and_the_largest_file_are_the_installations() {
+        let config = Config::parse("test", "").unwrap();
+        let tier = Tier {
+            run_timeout_seconds: Some(7),
+            ..config.tiers[0].clone()
+        };
+        let plan = |limits| Plan { tier: &tier, limits };
+        let of = |plan: Plan<'_>| {
+            (
+                plan.run_timeout(&config.worker).as_secs(),
+                plan.largest_upload(&config.http),
+            )
+        };
+        assert_eq!(of(plan(Limits::On)), (7, tier.max_upload_bytes));
+        assert_eq!(
+            of(plan(Limits::Off)),
+            (config.worker.run_timeout_seconds, config.http.max_form_bytes)
+        );
+        let without = Plan {
+            tier: &config.tiers[0],
+            limits: Limits::On,
+        };
+        assert_eq!(of(without).0, config.worker.run_timeout_seconds);
+    }
+
+    #[test]
+    fn a_thread_with_several_runs_is_named_once() {
+        let [one, two] = [7, 3].map(Uuid::from_u128);
+        let load = Load {
+            running_threads: vec![one, two, one],
+            ..Load::default()
+        };
+        let refused = decide("pro", Limits::On, None, &load).unwrap_err();
+        let facts = refused.facts().unwrap();
+        assert_eq!(facts.running_thread_ids, [one.to_string(), two.to_string()]);
+        assert_eq!(facts.running_count, Some(3));
     }
 
     #[test]

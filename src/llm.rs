@@ -142,6 +142,19 @@ pub enum LlmError {
     Broken(String),
 }
 
+impl LlmError {
+    /// What kind of failure it is: for logs, where the provider's words have no place.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Credentials(_) => "credentials",
+            Self::Refused(_) => "refused",
+            Self::TooLong(_) => "too long",
+            Self::Unavailable(_) => "unavailable",
+            Self::Broken(_) => "broken",
+        }
+    }
+}
+
 /// A stream of one answer.
 pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 

@@ -6,7 +6,7 @@ use sea_orm::{PaginatorTrait, QueryFilter};
 
 use crate::{
     accounts::{Caller, Scope, of, table as accounts},
-    agents::table::agent,
+    agents,
     app::App,
     error::{Error, Result},
     ledger::wallet,
@@ -43,7 +43,7 @@ pub async fn load(app: &App, caller: &Caller) -> Result<Standing> {
         account: account.ok_or_else(|| Error::internal("account", "the caller's account is gone"))?,
         microcredits: wallet::load(app, caller.account_id).await?,
         runs: of::<Entity>(scope).filter(is_unfinished()).count(db).await?,
-        agents: of::<agent::Entity>(scope).count(db).await?,
+        agents: agents::list::count(db, scope).await?,
         threads: of::<thread::Entity>(scope).count(db).await?,
         projects: of::<project::Entity>(scope).count(db).await?,
     })

@@ -16,8 +16,10 @@ use std::path::PathBuf;
 use uuid::Uuid;
 
 use crate::{
+    accounts::ensure,
     app::App,
     error::{Error, Result},
+    limits::Plan,
 };
 
 /// How long an upload that nothing used is kept.
@@ -38,12 +40,11 @@ pub fn folder(app: &App) -> PathBuf {
 /// # Errors
 /// Those of the database.
 pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
-    use crate::accounts::{Scope, of, table};
-    let account = of::<table::Entity>(Scope::account(account_id))
-        .one(app.db.read())
-        .await?;
-    let tier = account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier));
-    Ok(tier.max_upload_bytes)
+    let plan = Plan {
+        tier: ensure::tier(app, account_id).await?,
+        limits: app.config.limits,
+    };
+    Ok(plan.largest_upload(&app.config.http))
 }
 
 /// Runs what blocks on files away from the reactor.

@@ -6,6 +6,7 @@ mod m0001_first;
 mod m0002_money;
 mod m0003_deleted_agents;
 mod m0004_search;
+mod m0005_indexes;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -22,6 +23,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0002_money::Migration),
             Box::new(m0003_deleted_agents::Migration),
             Box::new(m0004_search::Migration),
+            Box::new(m0005_indexes::Migration),
         ]
     }
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 use super::{Scope, of, table};
 use crate::{
     app::App,
+    config::Tier,
     db::Tx,
     error::{Error, Result},
     id,
@@ -79,6 +80,17 @@ async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
     let found = find(&tx, issuer, subject).await?;
     tx.commit().await?;
     found.ok_or_else(|| Error::internal("account", "an account vanished while it was made"))
+}
+
+/// The tier of an account; the first one for an account that is not there.
+///
+/// # Errors
+/// Those of the database.
+pub async fn tier(app: &App, account_id: Uuid) -> Result<&Tier> {
+    let account = of::<table::Entity>(Scope::account(account_id))
+        .one(app.db.read())
+        .await?;
+    Ok(account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier)))
 }
 
 /// Loads an account and locks its row, so that two writers cannot both see the last free slot. On SQLite the writer lane

@@ -31,8 +31,10 @@ const MAX_WAITING: usize = 1_000;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The accounts that somebody is changing.
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub struct Turns {
+    at_once: usize,
+    waiting: usize,
     lines: Arc<Mutex<HashMap<Uuid, Line>>>,
 }
 
@@ -43,7 +45,7 @@ struct Line {
 }
 
 /// A place in an account's line; it is given up when it is dropped.
-struct Turn {
+pub struct Turn {
     account_id: Uuid,
     turns: Turns,
     permit: Option<OwnedSemaphorePermit>,
@@ -61,7 +63,23 @@ pub async fn begin(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx
     Ok(app.db.begin(name).await?.keeping(turn))
 }
 
+/// Those of writers, on PostgreSQL.
+impl Default for Turns {
+    fn default() -> Self {
+        Self::new(AT_ONCE, MAX_WAITING)
+    }
+}
+
 impl Turns {
+    /// Lines in which so many of an account have their turn at once, and so many wait at most.
+    pub fn new(at_once: usize, waiting: usize) -> Self {
+        Self {
+            at_once,
+            waiting,
+            lines: Arc::default(),
+        }
+    }
+
     /// How many stand in an account's line, those whose turn it is included.
     pub fn length(&self, account_id: Uuid) -> usize {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -72,7 +90,11 @@ impl Turns {
         self.take_within(account_id, PATIENCE).await
     }
 
-    async fn take_within(&self, account_id: Uuid, patience: Duration) -> Result<Turn> {
+    /// Takes a turn at an account, when it comes in time.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, when too many wait or it does not.
+    pub async fn take_within(&self, account_id: Uuid, patience: Duration) -> Result<Turn> {
         let (mut turn, line) = self.enter(account_id)?;
         let permit = timeout(patience, line.acquire_owned()).await;
         turn.permit = permit.ok().and_then(std::result::Result::ok);
@@ -85,10 +107,10 @@ impl Turns {
     fn enter(&self, account_id: Uuid) -> Result<(Turn, Arc<Semaphore>)> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let line = lines.entry(account_id).or_insert_with(|| Line {
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            turns: Arc::new(Semaphore::new(self.at_once)),
             length: 0,
         });
-        if line.length >= AT_ONCE + MAX_WAITING {
+        if line.length >= self.at_once + self.waiting {
             return Err(busy());
         }
         line.length += 1;
@@ -117,7 +139,7 @@ impl Drop for Turn {
 fn busy() -> Error {
     Error::new(
         Code::Unavailable,
-        "too much is being changed in this account; try again",
+        "too much is being done in this account at once; try again",
     )
 }
 

@@ -1,10 +1,10 @@
 //! Creating an agent with its first version.
 
-use sea_orm::{EntityTrait, IntoActiveModel, PaginatorTrait};
+use sea_orm::{EntityTrait, IntoActiveModel};
 
 use super::{
     Agent, default,
-    list::{folded, live},
+    list::{count, folded},
     mcp::{self, Server},
     rules::{self, json},
     table::{agent, version},
@@ -70,8 +70,8 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         tier: app.tiers.load(&account.tier),
         limits: app.config.limits,
     };
-    let count = live(caller.scope()).count(&tx).await?;
-    limits::admit_agent(&plan, i64::try_from(count).unwrap_or(i64::MAX))?;
+    let agents = count(&tx, caller.scope()).await?;
+    limits::admit_agent(&plan, i64::try_from(agents).unwrap_or(i64::MAX))?;
     if new.is_default {
         default::unset(&tx, caller.scope(), now).await?;
     }
@@ -133,5 +133,6 @@ fn check(app: &App, new: &NewAgent) -> Result<Settings> {
     rules::tags(&new.tags)?;
     mcp::check("configured_mcps", &new.configured_mcps)?;
     mcp::check("custom_mcps", &new.custom_mcps)?;
+    mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;
     tools::merged(new.tools.clone())
 }

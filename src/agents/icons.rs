@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::rules;
 use crate::{
-    accounts::{Caller, of, table},
+    accounts::{Caller, Turns, ensure},
     app::App,
     engine::compact::{estimate_all, estimate_bytes},
     error::{Code, Error, Result},
@@ -18,8 +18,10 @@ use crate::{
     llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
 };
 
-/// How long the model may take.
+/// How long the model may take, and how long another choice of the same account is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Choices of one account that wait at most.
+const MAX_WAITING: usize = 100;
 /// Tokens that the model may answer with; some models think first.
 const MAX_TOKENS: u32 = 1_000;
 /// Bytes of the answer that are read.
@@ -188,27 +190,39 @@ pub struct Icon {
     pub background: String,
 }
 
+/// The turns of those who have an icon chosen: one in an account, in each process.
+pub fn turns() -> Turns {
+    Turns::new(1, MAX_WAITING)
+}
+
 /// Suggests an icon for an agent of this name. The call of the model is paid for as every other one, out of what is left
-/// beside the microcredits that are `held` for runs.
+/// beside the microcredits that are `held` for runs; those are asked for when it is the account's turn.
 ///
 /// # Errors
-/// INVALID_REQUEST for a name that no agent can have; INSUFFICIENT_CREDITS, when too little is left for the call; never for
-/// what the model does.
-pub async fn generate(app: &App, caller: &Caller, name: &str, held: i64) -> Result<Icon> {
+/// INVALID_REQUEST for a name that no agent can have; INSUFFICIENT_CREDITS, when too little is left for the call;
+/// UNAVAILABLE, when too many are being chosen; never for what the model does.
+pub async fn generate(
+    app: &App,
+    caller: &Caller,
+    name: &str,
+    held: impl Future<Output = Result<i64>> + Send,
+) -> Result<Icon> {
     rules::name(name)?;
-    let account = of::<table::Entity>(caller.scope()).one(app.db.read()).await?;
-    let tier = account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier));
-    let model = &tier.default_model;
+    let model = &ensure::tier(app, caller.account_id).await?.default_model;
     if app.llm.is_demo(model) || !app.llm.serves(model) {
         return Ok(by_hash(name));
     }
     let request = request(model, name);
     let prompt = prompt_tokens(&request);
     let price = app.models.find(model).and_then(|model| Price::find(app, model));
-    if let Some(price) = price
-        && wallet::load(app, caller.account_id).await?.saturating_sub(held) < price.cost(prompt, MAX_TOKENS.into())
-    {
-        return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
+    // One after another: what the next one may cost is known when this one was charged.
+    let mut turn = None;
+    if let Some(price) = price {
+        turn = Some(app.icon_turns.take_within(caller.account_id, PATIENCE).await?);
+        let left = wallet::load(app, caller.account_id).await?.saturating_sub(held.await?);
+        if left < price.cost(prompt, MAX_TOKENS.into()) {
+            return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
+        }
     }
     let mut answer = Answer::default();
     let ended = timeout(PATIENCE, ask(&app.llm, request, &mut answer)).await;
@@ -223,6 +237,7 @@ pub async fn generate(app: &App, caller: &Caller, name: &str, held: i64) -> Resu
         let used = (usage, answer.usage.is_none());
         aside::charge(app, caller.account_id, (model, price), used).await?;
     }
+    drop(turn);
     let suggested = ended.unwrap_or(false).then(|| understood(&answer.text)).flatten();
     Ok(suggested.unwrap_or_else(|| by_hash(name)))
 }
@@ -276,7 +291,8 @@ async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut Answer) -> bool
             }
             Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_)) => {}
             Err(fault) => {
-                tracing::warn!(error = %fault, "no icon from the model");
+                // Not in the provider's words: they may quote the name.
+                tracing::warn!(kind = fault.kind(), "no icon from the model");
                 return false;
             }
         }

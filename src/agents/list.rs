@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, QueryFilter, QueryOrder, QuerySelect, Select,
+    ColumnTrait, ConnectionTrait, DbBackend, Order as Direction, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Select,
     sea_query::{Expr, LikeExpr, SimpleExpr},
 };
 use uuid::Uuid;
@@ -28,6 +29,8 @@ pub enum Order {
     OldestFirst,
     /// Latest change first.
     ChangedFirst,
+    /// Latest change last.
+    ChangedLast,
     /// By name.
     Name,
     /// By name, backwards.
@@ -54,6 +57,14 @@ pub struct Listing {
 /// The agents of a scope that were not deleted: where every query about agents begins.
 pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
+}
+
+/// How many agents a scope has; those that were deleted are not among them.
+///
+/// # Errors
+/// Those of the database.
+pub async fn count(db: &impl ConnectionTrait, scope: Scope) -> Result<u64> {
+    Ok(live(scope).count(db).await?)
 }
 
 /// Name and description as a search looks at them. The letter case is folded here, because a database knows that of ASCII
@@ -84,15 +95,17 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if !listing.tag.is_empty() {
         query = query.filter(has_tag(db.get_database_backend(), &listing.tag));
     }
-    query = match listing.order {
-        Order::NewestFirst => query.order_by_desc(agent::Column::CreatedAt),
-        Order::OldestFirst => query.order_by_asc(agent::Column::CreatedAt),
-        Order::ChangedFirst => query.order_by_desc(agent::Column::UpdatedAt),
-        Order::Name => query.order_by_asc(agent::Column::Name),
-        Order::NameBackwards => query.order_by_desc(agent::Column::Name),
+    let (column, direction) = match listing.order {
+        Order::NewestFirst => (agent::Column::CreatedAt, Direction::Desc),
+        Order::OldestFirst => (agent::Column::CreatedAt, Direction::Asc),
+        Order::ChangedFirst => (agent::Column::UpdatedAt, Direction::Desc),
+        Order::ChangedLast => (agent::Column::UpdatedAt, Direction::Asc),
+        Order::Name => (agent::Column::Name, Direction::Asc),
+        Order::NameBackwards => (agent::Column::Name, Direction::Desc),
     };
     let rows = query
-        .order_by_desc(agent::Column::Id)
+        .order_by(column, direction.clone())
+        .order_by(agent::Column::Id, direction)
         .offset(listing.offset)
         .limit(listing.limit)
         .all(db)

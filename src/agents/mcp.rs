@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
+use url::Url;
 
 use crate::error::{Error, Result};
 
@@ -12,8 +13,10 @@ const MAX_SERVERS: usize = 50;
 const MAX_NAME: usize = 64;
 /// Bytes of a URL, command, argument, header or tool name at most.
 const MAX_TEXT: usize = 4096;
-/// Arguments, headers or tools of one server at most.
+/// Arguments, headers and tools of one server at most.
 const MAX_ENTRIES: usize = 200;
+/// Bytes of a version's servers at most, as JSON: a page of versions has many of them.
+const MAX_BYTES: usize = 64 * 1024;
 
 /// How a server is reached.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
@@ -30,7 +33,7 @@ pub enum Transport {
 /// One MCP server.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Server {
-    /// The name, unique within its list.
+    /// The name, unique within the version.
     pub name: String,
     /// How it is reached.
     #[serde(rename = "type", alias = "transport")]
@@ -58,59 +61,95 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
             format!("{field} has more than {MAX_SERVERS} entries"),
         ));
     }
-    let mut names = BTreeSet::new();
     for (position, server) in servers.iter().enumerate() {
-        let wrong = |what: String| Err(Error::invalid_field(field, format!("{field}[{position}]: {what}")));
-        let letters = server.name.chars().count();
-        if letters == 0 || letters > MAX_NAME || server.name.chars().any(char::is_control) {
-            return wrong(format!("name must have 1 to {MAX_NAME} characters"));
-        }
-        if !names.insert(&server.name) {
-            return wrong(format!("the name {:?} occurs twice", server.name));
-        }
-        if let Some(what) = reach(server) {
-            return wrong(what.to_owned());
-        }
-        let texts = server
-            .args
-            .iter()
-            .chain(&server.enabled_tools)
-            .chain(server.headers.values());
-        let texts = texts.chain(server.headers.keys()).chain([&server.url, &server.command]);
-        if texts.clone().count() > MAX_ENTRIES || texts.clone().any(|text| text.len() > MAX_TEXT || text.contains('\0'))
-        {
-            return wrong(format!(
-                "at most {MAX_ENTRIES} arguments, headers and tools of at most {MAX_TEXT} bytes"
-            ));
-        }
-        if server
-            .headers
-            .iter()
-            .any(|(name, value)| !is_header(name) || value.chars().any(char::is_control))
-        {
-            return wrong("headers must be valid HTTP header names and values".to_owned());
+        if let Some(what) = mistake(server) {
+            return Err(Error::invalid_field(field, format!("{field}[{position}]: {what}")));
         }
     }
     Ok(())
 }
 
+/// Checks the two lists of a version together: a name stands for one server, because it prefixes the server's tools.
+///
+/// # Errors
+/// INVALID_REQUEST naming the entry and the rule.
+pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
+    let mut names = BTreeSet::new();
+    let mut bytes = 0;
+    for (field, servers) in [("configured_mcps", configured), ("custom_mcps", custom)] {
+        for (position, server) in servers.iter().enumerate() {
+            if !names.insert(&server.name) {
+                let message = format!("{field}[{position}]: the name {:?} occurs twice", server.name);
+                return Err(Error::invalid_field(field, message));
+            }
+        }
+        bytes += serde_json::to_vec(servers)
+            .map_err(|error| Error::internal("agent", error))?
+            .len();
+        if bytes > MAX_BYTES {
+            let message = format!("configured_mcps and custom_mcps have more than {MAX_BYTES} bytes together");
+            return Err(Error::invalid_field(field, message));
+        }
+    }
+    Ok(())
+}
+
+fn mistake(server: &Server) -> Option<String> {
+    let letters = server.name.chars().count();
+    if letters == 0 || letters > MAX_NAME || server.name.chars().any(char::is_control) {
+        return Some(format!("name must have 1 to {MAX_NAME} characters"));
+    }
+    let texts = server.args.iter().chain(&server.enabled_tools);
+    let texts = texts.chain(server.headers.keys()).chain(server.headers.values());
+    let mut texts = texts.chain([&server.url, &server.command]);
+    if texts.clone().count() > MAX_ENTRIES || texts.any(|text| text.len() > MAX_TEXT || text.contains('\0')) {
+        let what = format!("at most {MAX_ENTRIES} arguments, headers and tools of at most {MAX_TEXT} bytes");
+        return Some(what);
+    }
+    let is_no_header = |(name, value): (&String, &String)| !is_header(name) || value.chars().any(char::is_control);
+    if server.headers.iter().any(is_no_header) {
+        return Some("headers must be valid HTTP header names and values".to_owned());
+    }
+    let mut tools = BTreeSet::new();
+    if !server
+        .enabled_tools
+        .iter()
+        .all(|tool| !tool.is_empty() && tools.insert(tool))
+    {
+        return Some("enabled_tools must be names of tools, each once".to_owned());
+    }
+    reach(server).map(str::to_owned)
+}
+
 fn reach(server: &Server) -> Option<&'static str> {
     match server.transport {
         Transport::Http | Transport::Sse => {
-            let address = server
-                .url
-                .strip_prefix("https://")
-                .or_else(|| server.url.strip_prefix("http://"));
-            if !address
-                .is_some_and(|address| !address.is_empty() && !address.starts_with('/') && !address.contains(' '))
-            {
-                return Some("an http or sse server needs a url that starts with http:// or https://");
+            if !is_address(&server.url) {
+                return Some(
+                    "an http or sse server needs a url that starts with http:// or https:// and names a host, without a \
+                     user or password",
+                );
             }
-            (!server.command.is_empty()).then_some("an http or sse server has no command")
+            let is_command = !server.command.is_empty() || !server.args.is_empty();
+            is_command.then_some("an http or sse server has no command and no args")
         }
         Transport::Stdio if server.command.trim().is_empty() => Some("a stdio server needs a command"),
-        Transport::Stdio => (!server.url.is_empty()).then_some("a stdio server has no url"),
+        Transport::Stdio => {
+            let is_remote = !server.url.is_empty() || !server.headers.is_empty();
+            is_remote.then_some("a stdio server has no url and no headers")
+        }
     }
+}
+
+// A parser of URLs mends a lot: it drops line breaks, and takes the first name that it finds for the host.
+fn is_address(url: &str) -> bool {
+    let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let Some(authority) = after.and_then(|rest| rest.split(['/', '\\', '?', '#']).next()) else {
+        return false;
+    };
+    let is_plain = !authority.is_empty() && !authority.contains('@');
+    let is_clean = !url.chars().any(|letter| letter.is_control() || letter.is_whitespace());
+    is_plain && is_clean && Url::parse(url).is_ok_and(|url| url.has_host())
 }
 
 fn is_header(name: &str) -> bool {

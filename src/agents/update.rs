@@ -210,9 +210,13 @@ impl ContentChange {
     }
 
     /// Lays the change over what is there.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST, when what is new does not go with what stays.
     pub(super) fn over(self, old: Content, tier: &Tier) -> Result<Content> {
+        let changes_servers = self.configured_mcps != Change::Keep || self.custom_mcps != Change::Keep;
         let default_prompt = || crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned();
-        Ok(Content {
+        let new = Content {
             system_prompt: self.system_prompt.value(default_prompt).unwrap_or(old.system_prompt),
             model: self.model.value(|| tier.default_model.clone()).unwrap_or(old.model),
             configured_mcps: self.configured_mcps.value(Vec::new).unwrap_or(old.configured_mcps),
@@ -221,6 +225,10 @@ impl ContentChange {
                 Some(settings) => tools::merged(settings)?,
                 None => old.tools,
             },
-        })
+        };
+        if changes_servers {
+            mcp::check_together(&new.configured_mcps, &new.custom_mcps)?;
+        }
+        Ok(new)
     }
 }

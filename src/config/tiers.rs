@@ -29,6 +29,8 @@ pub struct Tier {
     pub downgrades: BTreeMap<String, String>,
     /// The largest file that may be uploaded, in bytes.
     pub max_upload_bytes: u64,
+    /// How long a run may take, in seconds, instead of the worker's `run_timeout_seconds`.
+    pub run_timeout_seconds: Option<u64>,
     /// Credits granted at first sight and then monthly (100 credits are one US dollar).
     pub credits_granted: u64,
 }
@@ -67,6 +69,11 @@ impl TierTable {
         self.tiers.iter().map(|tier| tier.name.as_str())
     }
 
+    /// Whether any tier says how long a run may take.
+    pub fn limits_time(&self) -> bool {
+        self.tiers.iter().any(|tier| tier.run_timeout_seconds.is_some())
+    }
+
     /// The tier of a name; an account whose tier was taken out of the configuration falls back to the first one.
     pub fn load(&self, name: &str) -> &Tier {
         self.find(name).unwrap_or_else(|| self.first())
@@ -98,6 +105,13 @@ pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mista
                 format!("a limit of {} is below zero; leave it out for none", tier.name),
             );
         }
+        if tier.run_timeout_seconds == Some(0) {
+            let what = format!(
+                "the runs of {} would have no time; leave it out for the worker's",
+                tier.name
+            );
+            return wrong("run_timeout_seconds", what);
+        }
         let offered = tier
             .models
             .iter()
@@ -112,6 +126,12 @@ pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mista
                 let what = format!("{} names the model {name}, which is not in the model table", tier.name);
                 return wrong(key, what);
             }
+        }
+        let has_default = tier.includes(&tier.default_model) || tier.downgrades.contains_key(&tier.default_model);
+        if !has_default {
+            let (name, model) = (&tier.name, &tier.default_model);
+            let what = format!("{name} does not include {model}: it must be among its models or downgrades");
+            return wrong("default_model", what);
         }
     }
     Ok(())

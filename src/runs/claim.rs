@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
+    Statement, sea_query::Expr,
 };
 use uuid::Uuid;
 
@@ -108,6 +108,19 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
 pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration) -> Result<Vec<Renewed>> {
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;
+    if tx.get_database_backend() == DbBackend::Postgres {
+        // In the order of ids, as the journal locks its batch: neither holds what the other one wants.
+        of::<Entity>(Scope::system("a worker locks what it renews"))
+            .select_only()
+            .column(Column::Id)
+            .filter(Column::LeaseOwner.eq(worker_id))
+            .filter(Column::Id.is_in(run_ids.iter().copied()))
+            .order_by_asc(Column::Id)
+            .lock_exclusive()
+            .into_tuple::<Uuid>()
+            .all(&tx)
+            .await?;
+    }
     Entity::update_many()
         .col_expr(Column::LeaseExpiresAt, Expr::value(until))
         .filter(Column::LeaseOwner.eq(worker_id))

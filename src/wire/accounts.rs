@@ -141,7 +141,7 @@ impl Accounts {
             agents: state(standing.agents, tier.agents),
             threads: state(standing.threads, tier.threads),
             projects: state(standing.projects, tier.projects),
-            max_upload_bytes: i64::try_from(tier.max_upload_bytes).unwrap_or(i64::MAX),
+            max_upload_bytes: i64::try_from(plan.largest_upload(&app.config.http)).unwrap_or(i64::MAX),
             models: models.collect(),
         }
     }

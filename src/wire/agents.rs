@@ -97,8 +97,13 @@ impl AgentService for Agents {
         request: Request<v1::GenerateAgentIconRequest>,
     ) -> Result<Response<v1::GenerateAgentIconResponse>, Status> {
         let caller = caller::of(&request)?;
-        let held = runs::reserve::held(&self.app, caller.account_id).await?;
-        let icon = icons::generate(&self.app, &caller, &request.get_ref().name, held).await?;
+        let (app, name) = (self.app.clone(), request.into_inner().name);
+        // Who hangs up has asked the model all the same, and pays.
+        let chosen = async move {
+            let held = runs::reserve::held(&app, caller.account_id);
+            icons::generate(&app, &caller, &name, held).await
+        };
+        let icon = super::finish(chosen).await?;
         Ok(Response::new(v1::GenerateAgentIconResponse {
             icon_name: icon.name,
             icon_color: icon.color,
@@ -222,12 +227,9 @@ fn pair(agent_id: &str, version_id: &str) -> Result<(Uuid, Uuid)> {
 fn order(text: &str) -> Result<Order> {
     match text.trim() {
         "" | "created_at desc" => Ok(Order::NewestFirst),
-        "created_at" => Ok(if text.is_empty() {
-            Order::NewestFirst
-        } else {
-            Order::OldestFirst
-        }),
-        "updated_at desc" | "updated_at" => Ok(Order::ChangedFirst),
+        "created_at" => Ok(Order::OldestFirst),
+        "updated_at desc" => Ok(Order::ChangedFirst),
+        "updated_at" => Ok(Order::ChangedLast),
         "name" => Ok(Order::Name),
         "name desc" => Ok(Order::NameBackwards),
         _ => Err(Error::invalid_field(

@@ -11,12 +11,13 @@ use uuid::Uuid;
 
 use super::{Tokens, history, sink::JournalSink};
 use crate::{
-    accounts::Scope,
+    accounts::{Scope, ensure},
     agents,
     app::App,
     engine::{self, Budget, Job, ModelLimits, Outcome, prompt::Prompt},
     error::{Code, Error, Result},
     ledger::Price,
+    limits::Plan,
     projects,
     runs::{
         Run, RunLog, Status,
@@ -130,6 +131,7 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
         sandbox: offers,
         today: app.clock.now().date_naive(),
     };
+    let time = time(app, run).await?;
     let past = history::load(app, run, model.context_window).await?;
     let job = Job {
         run_id: run.id,
@@ -142,7 +144,7 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
         history: past.messages,
         tools: if has_tools { tools::core() } else { tools::none() },
         workplace,
-        budget: budget(app, run),
+        budget: budget(app, run, time),
         interrupted: past.interrupted,
         steps_done: u32::try_from(run.steps).unwrap_or_default(),
         tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
@@ -205,14 +207,25 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     }
 }
 
-fn budget(app: &App, run: &Run) -> Budget {
+// How long a run of this account may take, as its tier is now; it is looked up only where a tier has a time of its own.
+async fn time(app: &App, run: &Run) -> Result<Duration> {
+    let tier = if app.tiers.limits_time() {
+        ensure::tier(app, run.account_id).await?
+    } else {
+        app.tiers.first()
+    };
+    let limits = app.config.limits;
+    Ok(Plan { tier, limits }.run_timeout(&app.config.worker))
+}
+
+fn budget(app: &App, run: &Run, time: Duration) -> Budget {
     let worked = run.started_at.map_or(Duration::ZERO, |started| {
         (app.clock.now() - started).to_std().unwrap_or_default()
     });
     let limits = &app.config.worker;
     Budget {
         max_steps: limits.max_steps,
-        max_duration: app.config.run_timeout().saturating_sub(worked),
+        max_duration: time.saturating_sub(worked),
         max_tokens: limits.max_tokens,
         max_parallel_calls: limits.max_parallel_calls,
     }

@@ -25,6 +25,8 @@ mod grpc_web;
 mod history;
 mod hostile;
 mod limits;
+mod lists;
+mod mcps;
 mod privacy;
 mod program;
 mod projects;

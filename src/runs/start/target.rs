@@ -168,6 +168,7 @@ impl Target {
         if self.names_thread && !name.is_empty() {
             let named = thread::Entity::update_many()
                 .col_expr(thread::Column::Name, Expr::value(name.clone()))
+                .col_expr(thread::Column::UpdatedAt, Expr::value(run.created_at))
                 .filter(thread::Column::AccountId.eq(run.account_id))
                 .filter(thread::Column::Id.eq(self.thread_id));
             statements.push(named.build(backend));

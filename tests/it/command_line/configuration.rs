@@ -119,6 +119,14 @@ fn a_mistake_in_tiers_models_and_providers_names_its_file_line_and_key() {
         "the file that the mistakes are put into is good"
     );
 
+    for also_good in [
+        good.replace("models = [\"a\"]", "models = [\"*\"]\nrun_timeout_seconds = 1"),
+        good.replace("models = [\"a\"]", "models = []\ndowngrades = { a = \"a\" }"),
+        good.replace("# Ours.", "http.heartbeat_seconds = 1\nworker.lease_seconds = 1"),
+    ] {
+        assert!(load(Some(&also_good), &[]).is_ok(), "{also_good}");
+    }
+
     // Line 1 is the comment, lines 2 to 8 the model, 10 to 15 the tier.
     let table: &[(&str, &str, &str)] = &[
         (
@@ -215,6 +223,41 @@ fn a_mistake_in_tiers_models_and_providers_names_its_file_line_and_key() {
             "# Ours.",
             "http.heartbeat_seconds = \"x\"",
             "line 1, http.heartbeat_seconds: invalid type",
+        ),
+        (
+            "credits_granted = 1\n",
+            "credits_granted = 1\nrun_timeout_seconds = 0\n",
+            "line 16, tiers[0].run_timeout_seconds: the runs of free would have no time",
+        ),
+        (
+            "models = [\"a\"]",
+            "models = []",
+            "line 13, tiers[0].default_model: free does not include a",
+        ),
+        (
+            "# Ours.",
+            "http.heartbeat_seconds = 0",
+            "line 1, http.heartbeat_seconds: must be 1 or more",
+        ),
+        (
+            "# Ours.",
+            "http.heartbeat_seconds = 11",
+            "line 1, http.heartbeat_seconds: must be 10 or less",
+        ),
+        (
+            "# Ours.",
+            "worker.lease_seconds = 0",
+            "line 1, worker.lease_seconds: must be 1 or more",
+        ),
+        (
+            "# Ours.",
+            "worker.lease_seconds = 4000",
+            "line 1, worker.lease_seconds: must be 3600 or less",
+        ),
+        (
+            "# Ours.",
+            "worker.run_timeout_seconds = 0",
+            "line 1, worker.run_timeout_seconds: must be 1 or more",
         ),
         ("# Ours.", "listen = ", "line 1: "),
     ];

@@ -1,6 +1,8 @@
 //! Administrators: only with the role, and never without a record.
 
+use futures::future::join_all;
 use runyard_upstream::{Script, Turn};
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -69,6 +71,36 @@ async fn an_administrator_changes_tier_and_credits_and_is_recorded() {
             let nobody = format!("/admin/accounts/{}", Uuid::now_v7());
             root.get(&nobody).await.refused(404, "ACCOUNT_NOT_FOUND");
             assert_eq!(house.number("SELECT COUNT(*) FROM audit_entries").await, 3);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_record_of_administrators_who_change_one_account_at_once_is_a_chain() {
+    everywhere(
+        |_| Turn::text("ok"),
+        async |house| {
+            let ann = house.caller("ann");
+            let account_id = ann.get("/billing/account-state").await.ok()["account_id"].clone();
+            let path = format!("/admin/accounts/{}/tier", account_id.as_str().unwrap());
+            let root = house.caller_as("root", Some("super_admin"));
+            let tiers = ["pro", "enterprise", "free"];
+            let changes = (0..30).map(|turn| put(&root, &path, json!({"tier_name": tiers[turn % 3]})));
+            for changed in join_all(changes).await {
+                changed.ok();
+            }
+            let db = house.app().db.read();
+            let sql = "SELECT detail FROM audit_entries ORDER BY id";
+            let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql));
+            let mut current = "free".to_owned();
+            let rows = rows.await.unwrap();
+            assert_eq!(rows.len(), 30);
+            for row in rows {
+                let detail: String = row.try_get("", "detail").unwrap();
+                let to = detail.strip_prefix(&format!("from {current} to "));
+                current = to.unwrap_or_else(|| panic!("{detail}, after {current}")).to_owned();
+            }
         },
     )
     .await;

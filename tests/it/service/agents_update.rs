@@ -274,6 +274,8 @@ async fn a_deleted_agent_is_gone_and_its_runs_are_not() {
             let run = caller.post("/agent/start", start.clone()).await.ok();
             delete(&caller, &path).await.ok();
             // Out of every sight, and out of the count.
+            let state = caller.get("/billing/account-state").await.ok();
+            assert_eq!(state["agents"], json!({"used": 0, "limit": 3}));
             caller.get(&path).await.refused(404, "AGENT_NOT_FOUND");
             patch(&caller, &path, json!({"name": "Back"}))
                 .await
@@ -297,6 +299,8 @@ async fn a_deleted_agent_is_gone_and_its_runs_are_not() {
             for _ in 0..3 {
                 made(&caller, json!({"name": "Agent"})).await;
             }
+            let state = caller.get("/billing/account-state").await.ok();
+            assert_eq!(state["agents"], json!({"used": 3, "limit": 3}));
             caller
                 .post("/agents", json!({"name": "Agent"}))
                 .await

@@ -11,7 +11,7 @@ use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::house::{Caller, House, SseEvent, everywhere, everywhere_with};
+use crate::house::{Caller, House, PATIENCE, SseEvent, everywhere, everywhere_with};
 
 /// What kortix/minimax costs, in millionths of a credit.
 const fn cost(input: i64, output: i64) -> i64 {
@@ -543,6 +543,52 @@ async fn the_choice_of_an_icon_leaves_what_runs_have_set_aside() {
             caller.ended(&run).await;
             ask().await.ok();
             assert_eq!(house.upstream.count(), 2);
+            assert_balanced(house).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn of_many_choices_of_an_icon_at_once_only_what_can_be_paid_is_asked_for() {
+    everywhere_with(
+        |gate| {
+            let gate = gate.clone();
+            // The first one takes everything.
+            Script::function(move |_| Turn::text("ok").usage(100_000, 100_000).held_by(&gate))
+        },
+        |config| config.tiers[0].credits_granted = 1,
+        async |house| {
+            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+            let state = ann.get("/billing/account-state").await.ok();
+            let account_id = state["account_id"].as_str().unwrap().parse().unwrap();
+            let ask = async |caller: &Caller| caller.post("/agents/generate-icon", json!({"name": "Lawyer"})).await;
+            let all = join_all((0..20).map(|_| ask(&ann)));
+            let (answers, others) = tokio::join!(all, async {
+                let all = async {
+                    while house.app().icon_turns.length(account_id) < 20 {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                };
+                tokio::time::timeout(PATIENCE, all)
+                    .await
+                    .expect("all twenty stand in line");
+                house.upstream.wait_for(1).await;
+                let others = tokio::spawn({
+                    let bob = bob.clone();
+                    async move { bob.post("/agents/generate-icon", json!({"name": "Cook"})).await }
+                });
+                // Another account waits for nobody.
+                house.upstream.wait_for(2).await;
+                house.gate.open();
+                others.await.unwrap()
+            });
+            others.ok();
+            let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
+            assert_eq!((made.len(), house.upstream.count()), (1, 2));
+            for answer in refused {
+                answer.refused(402, "INSUFFICIENT_CREDITS");
+            }
             assert_balanced(house).await;
         },
     )

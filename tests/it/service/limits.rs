@@ -102,6 +102,45 @@ async fn a_private_installation_has_no_limits() {
             let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller.post("/agent/start", asked).await.ok();
             house.gate.open();
+            // Nor has the tier's largest file: what fits a form at all may be uploaded.
+            let state = caller.get("/billing/account-state").await.ok();
+            assert_eq!(state["max_upload_bytes"], 1_073_741_824);
+            let announce = async |size: u64| {
+                let asked = json!({"name": "large.bin", "size": size.to_string()});
+                caller.post("/uploads", asked).await
+            };
+            announce(1_073_741_824).await.ok();
+            announce(1_073_741_825).await.refused(413, "TOO_LARGE");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_time_of_a_run_is_its_tiers() {
+    everywhere_with(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("Held.").held_by(&gate))
+        },
+        |config| config.tiers[0].run_timeout_seconds = Some(1),
+        async |house| {
+            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+            let root = house.caller_as("root", Some("super_admin"));
+            let account = bob.get("/billing/account-state").await.ok()["account_id"].clone();
+            let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
+            let asked = root.request("PUT", &path).json(&json!({"tier_name": "pro"}));
+            Answer::of(asked.send().await.unwrap()).await.ok();
+            // The run that may take longer has begun before the other one, whose time is up first.
+            let long = bob.start("x").await;
+            house.upstream.wait_for(1).await;
+            let ended = ann.ended(&ann.start("x").await).await;
+            assert_eq!(
+                (&ended["status"], &ended["error"]["error_code"]),
+                (&json!("failed"), &json!("RUN_TIMEOUT"))
+            );
+            house.gate.open();
+            assert_eq!(bob.ended(&long).await["status"], "completed");
         },
     )
     .await;

@@ -6,7 +6,10 @@ use runyard_upstream::{Call, Script, Turn};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::call::{Way, call, methods, ways};
+use super::{
+    ask::each,
+    call::{Way, call, methods, ways},
+};
 use crate::house::{Answer, everywhere, everywhere_with};
 
 /// J01: nobody gets in without a good token, whatever the door, and before the body is read.
@@ -270,34 +273,57 @@ async fn i07_a_neighbours_file_is_reached_by_no_path() {
     .await;
 }
 
-/// I09: what is remembered about one account is never shown to another, however the calls interleave.
+/// I09: what is remembered about one account is never shown to another, however the calls interleave: its agents, its
+/// credits and counts, and what a refused start says of it.
 #[tokio::test]
 async fn i09_nothing_that_is_remembered_crosses_over() {
     everywhere(
-        |_| Turn::text("x"),
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("Held.").held_by(&gate))
+        },
         async |house| {
-            let callers: Vec<_> = (0..4).map(|number| house.caller(&format!("caller {number}"))).collect();
-            for (number, caller) in callers.iter().enumerate() {
-                caller
-                    .post("/agents", json!({"name": format!("Of {number}")}))
-                    .await
-                    .ok();
-            }
-            for _ in 0..10 {
-                let asked = (0..100).map(|turn| {
-                    let (number, callers) = (turn % callers.len(), &callers);
-                    async move { (number, callers[number].get("/agents").await.ok()) }
-                });
-                for (number, listed) in join_all(asked).await {
-                    let names: Vec<_> = listed["agents"]
-                        .as_array()
-                        .unwrap()
-                        .iter()
-                        .map(|agent| &agent["name"])
-                        .collect();
-                    assert_eq!(names, [&json!(format!("Of {number}"))]);
+            let root = house.caller_as("root", Some("super_admin"));
+            let mut accounts = Vec::new();
+            for number in 0..4 {
+                let caller = house.caller(&format!("caller {number}"));
+                let names: Vec<_> = (0..number).map(|agent| format!("{agent} of {number}")).collect();
+                for name in &names {
+                    caller.post("/agents", json!({"name": name})).await.ok();
                 }
+                let state = caller.get("/billing/account-state").await.ok();
+                let path = format!("/admin/accounts/{}/credits", state["account_id"].as_str().unwrap());
+                let granted = root.post(&path, json!({"credits": number + 1})).await.ok();
+                // Its one slot is taken, so that the next start is refused with the thread's name.
+                let thread = caller.start("x").await["thread_id"].clone();
+                accounts.push((caller, names, granted["credits"].clone(), thread));
             }
+            let accounts = &accounts;
+            for _ in 0..10 {
+                let asked = (0..120).map(|turn| {
+                    let (caller, names, credits, thread) = &accounts[turn % accounts.len()];
+                    async move {
+                        match turn / accounts.len() % 3 {
+                            0 => {
+                                let path = "/agents?order_by=created_at";
+                                assert_eq!(each(&caller.get(path).await.ok(), "agents", "name"), *names);
+                            }
+                            1 => {
+                                let state = caller.get("/billing/account-state").await.ok();
+                                assert_eq!(&state["credits"], credits);
+                                assert_eq!(state["agents"]["used"], json!(names.len()));
+                            }
+                            _ => {
+                                let start = caller.post("/agent/start", json!({"prompt": "x"})).await;
+                                let refused = start.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
+                                assert_eq!(refused["detail"]["running_thread_ids"], json!([thread]));
+                            }
+                        }
+                    }
+                });
+                join_all(asked).await;
+            }
+            house.gate.open();
         },
     )
     .await;

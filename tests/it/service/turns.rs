@@ -4,11 +4,17 @@
 use std::time::Duration;
 
 use futures::future::join_all;
+use runyard::{
+    accounts::{Scope, of},
+    runs::{claim, table::Entity},
+};
 use runyard_upstream::{Script, Turn};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, TransactionTrait};
 use serde_json::json;
 use tokio::time::timeout;
+use uuid::Uuid;
 
+use super::ask::text;
 use crate::house::{Caller, House, PATIENCE, everywhere_with};
 
 /// How soon somebody must be served whom nothing concerns: sooner than a connection is waited for.
@@ -178,6 +184,67 @@ async fn j01_a_refusal_needs_no_database() {
             blocker.rollback().await.unwrap();
             waits.await.unwrap().ok();
             outside.close().await.unwrap();
+        },
+    )
+    .await;
+}
+
+/// A renewal takes its runs in the order in which the journal takes its batch: were it another one, the two could hold what
+/// the other wants.
+#[tokio::test]
+async fn a_renewal_waits_for_a_run_without_holding_a_later_one() {
+    everywhere_with(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("Held.").held_by(&gate))
+        },
+        |config| {
+            config.tiers[0].concurrent_runs = None;
+            // The worker's own renewals stay away.
+            config.worker.lease_seconds = 3_600;
+        },
+        async |house| {
+            let caller = house.caller("ann");
+            let mut runs = Vec::new();
+            for _ in 0..2 {
+                let run = caller.start("x").await;
+                runs.push(text(&run, "agent_run_id").parse::<Uuid>().unwrap());
+            }
+            house.upstream.wait_for(2).await;
+            let (first, second) = (runs[0], runs[1]);
+            let found = of::<Entity>(Scope::system("a test looks"))
+                .one(house.app().db.read())
+                .await
+                .unwrap();
+            let worker_id = found.unwrap().lease_owner.unwrap();
+            let outside = house.outside().await;
+            let is_postgres = house.config.database_url.is_some();
+            let blocker = if is_postgres {
+                // A row that was written anew lies behind the others, where a scan finds it last.
+                let again = format!("UPDATE runs SET steps = steps WHERE id = '{first}'");
+                outside.execute_unprepared(&again).await.unwrap();
+                let blocker = outside.begin().await.unwrap();
+                let lock = format!("SELECT id FROM runs WHERE id = '{first}' FOR UPDATE");
+                blocker.execute_unprepared(&lock).await.unwrap();
+                Some(blocker)
+            } else {
+                None
+            };
+            let renewal = tokio::spawn({
+                let app = house.app().clone();
+                async move { claim::renew(&app, worker_id, &[second, first], Duration::from_hours(1)).await }
+            });
+            if let Some(blocker) = blocker {
+                until_waiting(&outside, 1).await;
+                let lock = format!("SELECT id FROM runs WHERE id = '{second}' FOR UPDATE NOWAIT");
+                blocker.execute_unprepared(&lock).await.expect("the later one is free");
+                blocker.commit().await.unwrap();
+            }
+            let renewed = timeout(PATIENCE, renewal).await.unwrap().unwrap().unwrap();
+            let mut renewed: Vec<_> = renewed.into_iter().map(|run| run.run_id).collect();
+            renewed.sort_unstable();
+            assert_eq!(renewed, [first, second]);
+            house.gate.open();
         },
     )
     .await;

@@ -204,6 +204,8 @@ class MessageToolCall:
     tool_call_id: str
     name: str
     arguments: dict[str, Any] | None
+    invalid_arguments: str | None
+    """What the model gave instead, when it is no JSON object."""
 
 
 @dataclass(frozen=True, kw_only=True)

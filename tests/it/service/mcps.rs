@@ -1,0 +1,145 @@
+//! The MCP servers of an agent: what is an entry and what is none.
+
+use runyard_upstream::Turn;
+use serde_json::{Value, json};
+
+use super::ask::{patch, text};
+use crate::house::everywhere_with;
+
+fn http(name: &str, url: &str) -> Value {
+    json!({"name": name, "type": "http", "url": url})
+}
+
+/// An entry with one more key.
+fn with(mut entry: Value, key: &str, value: Value) -> Value {
+    entry[key] = value;
+    entry
+}
+
+#[tokio::test]
+async fn an_entry_says_how_its_server_is_reached() {
+    everywhere_with(
+        |_| Turn::text("x"),
+        |config| config.tiers[0].agents = None,
+        async |house| {
+            let caller = house.caller("ann");
+            let create = async |entry: &Value| {
+                caller
+                    .post("/agents", json!({"name": "ok", "custom_mcps": [entry]}))
+                    .await
+            };
+            let stdio = json!({"name": "a", "type": "stdio", "command": "serve"});
+            for good in [
+                http("a", "https://example.com"),
+                http("a", "http://127.0.0.1:8080/mcp?key=value"),
+                http("a", "https://[::1]:1/x"),
+                http("a", "https://b\u{fc}cher.example/"),
+                with(http("a", "https://x.example/"), "headers", json!({"X-Key": "value"})),
+                with(http("a", "https://x.example/"), "enabled_tools", json!(["one", "two"])),
+                json!({"name": "a", "type": "sse", "url": "https://x.example/sse"}),
+                stdio.clone(),
+                with(stdio.clone(), "args", json!(["--flag", "", "--flag"])),
+            ] {
+                let made = create(&good).await.ok();
+                let kept = &made["current_version"]["custom_mcps"][0];
+                for (key, value) in good.as_object().unwrap() {
+                    assert_eq!(&kept[key], value, "{good}");
+                }
+            }
+            for wrong in [
+                http("a", ""),
+                http("a", "https://"),
+                http("a", "https://@"),
+                http("a", "http://:"),
+                http("a", "http://:80"),
+                http("a", "https:///path"),
+                http("a", "https:example.com"),
+                http("a", "https://a\nb"),
+                http("a", "https://a b/"),
+                http("a", "https://a/\u{7f}"),
+                http("a", "https://user:word@host/"),
+                http("a", "https://user@host/"),
+                http("a", "https://host:99999/"),
+                http("a", "ftp://host/"),
+                http("a", "file:///etc/passwd"),
+                with(http("a", "https://x"), "command", json!("serve")),
+                with(http("a", "https://x"), "args", json!(["--flag"])),
+                with(http("a", "https://x"), "enabled_tools", json!([""])),
+                with(http("a", "https://x"), "enabled_tools", json!(["one", "two", "one"])),
+                with(http("a", "https://x"), "headers", json!({"X Key": "value"})),
+                with(stdio.clone(), "headers", json!({"X-Key": "value"})),
+                with(stdio.clone(), "url", json!("https://x")),
+                with(stdio.clone(), "command", json!(" ")),
+            ] {
+                let refused = create(&wrong).await.refused(400, "INVALID_REQUEST");
+                assert!(
+                    text(&refused, "detail").starts_with("custom_mcps[0]: "),
+                    "{wrong}: {refused}"
+                );
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_name_occurs_once_in_both_lists_together() {
+    everywhere_with(
+        |_| Turn::text("x"),
+        |config| config.tiers[0].agents = None,
+        async |house| {
+            let caller = house.caller("ann");
+            let (one, two) = (http("one", "https://x"), http("two", "https://x"));
+            let both = json!({"name": "ok", "configured_mcps": [one], "custom_mcps": [one]});
+            caller.post("/agents", both).await.refused(400, "INVALID_REQUEST");
+            let apart = json!({"name": "ok", "configured_mcps": [one], "custom_mcps": [two]});
+            let agent = caller.post("/agents", apart).await.ok();
+            let path = format!("/agents/{}", text(&agent, "agent_id"));
+            // What is there already counts, also where only one list changes.
+            let again = json!({"custom_mcps": [one]});
+            let refused = patch(&caller, &path, again.clone())
+                .await
+                .refused(400, "INVALID_REQUEST");
+            assert!(text(&refused, "detail").contains("\"one\""), "{refused}");
+            let versions = format!("{path}/versions");
+            caller.post(&versions, again).await.refused(400, "INVALID_REQUEST");
+            assert_eq!(
+                caller.get(&path).await.ok(),
+                agent,
+                "a refused change leaves nothing behind"
+            );
+            // Both change places.
+            let swapped = json!({"configured_mcps": [two], "custom_mcps": [one]});
+            assert_eq!(patch(&caller, &path, swapped).await.ok()["version_count"], 2);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_lists_of_a_version_have_a_size_together() {
+    everywhere_with(
+        |_| Turn::text("x"),
+        |config| config.tiers[0].agents = None,
+        async |house| {
+            let caller = house.caller("ann");
+            let entry = |name: &str| with(http(name, "https://x"), "headers", json!({"X-Long": "x".repeat(4_000)}));
+            let entries = |letter: &str, count: usize| -> Vec<Value> {
+                (0..count).map(|number| entry(&format!("{letter}{number}"))).collect()
+            };
+            let body = |configured: usize, custom: usize| {
+                json!({"name": "ok", "configured_mcps": entries("a", configured), "custom_mcps": entries("b", custom)})
+            };
+            // Each has a little more than 4,000 bytes: 15 fit 64 KiB, 17 do not, however they are divided.
+            let agent = caller.post("/agents", body(8, 7)).await.ok();
+            caller.post("/agents", body(8, 9)).await.refused(400, "INVALID_REQUEST");
+            caller.post("/agents", body(17, 0)).await.refused(400, "INVALID_REQUEST");
+            let path = format!("/agents/{}", text(&agent, "agent_id"));
+            let more = json!({"custom_mcps": entries("b", 9)});
+            patch(&caller, &path, more).await.refused(400, "INVALID_REQUEST");
+            let other = json!({"configured_mcps": null, "custom_mcps": entries("b", 15)});
+            patch(&caller, &path, other).await.ok();
+        },
+    )
+    .await;
+}
