@@ -54,6 +54,15 @@ async fn refused(caller: &Caller, kind: &str, path: &str, body: Body) -> (String
     (status, begun.elapsed())
 }
 
+/// Every request is one message, which comes or does not. A method that takes a stream would need a patience of its own.
+#[test]
+fn no_method_of_the_contract_takes_a_stream() {
+    let methods = super::call::methods();
+    assert!(methods.iter().any(prost_reflect::MethodDescriptor::is_server_streaming));
+    let taking: Vec<_> = methods.iter().filter(|method| method.is_client_streaming()).collect();
+    assert!(taking.is_empty(), "{taking:?}");
+}
+
 #[tokio::test]
 async fn u06_a_body_that_stalls_or_drips_is_refused_on_every_door() {
     let mut house = House::open(&Database::Sqlite, Turn::text("ok"), |_| {}).await;
