@@ -177,6 +177,7 @@ test("an agent gets an icon, a tool server and a model, and does a run", LIMIT, 
     const servers = page.getByRole("region", { name: "Custom servers" });
     await servers.getByRole("button", { name: "Add a server" }).click();
     await servers.getByRole("textbox", { name: "Name" }).fill("catalogue");
+    await servers.getByRole("textbox", { name: "Headers" }).fill("X-Library: main");
     await servers.getByRole("combobox", { name: "Reached by" }).selectOption({ label: "A command in the sandbox" });
     await servers.getByRole("textbox", { name: "Command" }).fill("true");
     await visited.audit("a tool server");
@@ -199,8 +200,8 @@ test("an agent gets an icon, a tool server and a model, and does a run", LIMIT, 
   assert.match(agent.iconName, /book/);
   assert.deepEqual([agent.iconColor, agent.iconBackground, agent.description], ["#9333EA", "#FAF5FF", "Knows books."]);
   assert.deepEqual(
-    agent.currentVersion.customMcps.map(({ name, type, command }) => [name, type, command]),
-    [["catalogue", "stdio", "true"]],
+    agent.currentVersion.customMcps.map(({ name, type, command, headers }) => [name, type, command, headers]),
+    [["catalogue", "stdio", "true", {}]],
   );
   const [run] = await client.runs.list().all();
   assert.deepEqual([run.agentId, run.modelRequested, run.mode], [agent.agentId, "kortix/minimax", "chat"]);

@@ -42,7 +42,7 @@ export function McpEditor({
               <input required maxLength={64} value={server.name} onInput={(event) => set(at, { name: event.currentTarget.value })} />
             </Field>
             <Field label="Reached by">
-              <select value={server.type} onChange={(event) => set(at, { type: event.currentTarget.value as McpServer["type"] })}>
+              <select value={server.type} onChange={(event) => set(at, reachedBy(event.currentTarget.value as McpServer["type"]))}>
                 <option value="http">Streamable HTTP</option>
                 <option value="sse">HTTP with server-sent events</option>
                 <option value="stdio">A command in the sandbox</option>
@@ -85,6 +85,11 @@ export function McpEditor({
       ))}
     </section>
   );
+}
+
+// What belongs to the other way of reaching a server goes: nobody sees it any more, and it would be refused.
+function reachedBy(type: McpServer["type"]): Partial<McpServer> {
+  return type === "stdio" ? { type, url: "", headers: {} } : { type, command: "", args: [] };
 }
 
 function linesOf(text: string): string[] {
