@@ -79,7 +79,13 @@ export function McpEditor({
             </>
           )}
           <Field label="Tools that may be used" hint="One a line; all of them when empty.">
-            <textarea class="code" rows={2} value={server.enabledTools.join("\n")} onInput={(event) => set(at, { enabledTools: linesOf(event.currentTarget.value) })} />
+            <textarea
+              class="code"
+              rows={2}
+              value={server.enabledTools.join("\n")}
+              onInput={(event) => set(at, { enabledTools: linesOf(event.currentTarget.value) })}
+              onBlur={(event) => set(at, { enabledTools: toolsOf(event.currentTarget.value) })}
+            />
           </Field>
         </div>
       ))}
@@ -94,6 +100,11 @@ function reachedBy(type: McpServer["type"]): Partial<McpServer> {
 
 function linesOf(text: string): string[] {
   return text === "" ? [] : text.split("\n");
+}
+
+// Once somebody has typed: the server takes no empty name, and none twice.
+function toolsOf(text: string): string[] {
+  return [...new Set(linesOf(text).map((line) => line.trim()).filter(Boolean))];
 }
 
 function headersOf(text: string): Record<string, string> {
