@@ -50,11 +50,12 @@ async fn what_runs_makes_a_version_and_a_name_does_not() {
             assert_eq!(renamed["version_count"], 1);
             assert_eq!(renamed["current_version_id"], agent["current_version_id"]);
             let server = json!({"name": "a", "type": "http", "url": "https://a.example/mcp"});
+            let other = json!({"name": "b", "type": "http", "url": "https://b.example/mcp"});
             let contents = [
                 json!({"system_prompt": "Two."}),
                 json!({"model": "kortix/basic"}),
                 json!({"configured_mcps": [server]}),
-                json!({"custom_mcps": [server]}),
+                json!({"custom_mcps": [other]}),
                 json!({"agentpress_tools": {"browser": {"enabled": true}}}),
             ];
             for (number, change) in (2..).zip(&contents) {
@@ -69,7 +70,8 @@ async fn what_runs_makes_a_version_and_a_name_does_not() {
             assert_eq!(last["name"], "Second");
             assert_eq!(last["current_version"]["system_prompt"], "Two.");
             assert_eq!(last["current_version"]["model"], "kortix/basic");
-            assert_eq!(last["custom_mcps"][0]["url"], "https://a.example/mcp");
+            assert_eq!(last["configured_mcps"][0]["url"], "https://a.example/mcp");
+            assert_eq!(last["custom_mcps"][0]["url"], "https://b.example/mcp");
             assert_eq!(last["agentpress_tools"]["browser"], json!({"enabled": true}));
             assert_eq!(last["agentpress_tools"]["bash"], json!({"enabled": true}));
         },

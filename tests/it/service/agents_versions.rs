@@ -274,7 +274,8 @@ async fn a_new_version_clears_what_its_mask_names() {
         async |house| {
             let caller = house.caller("ann");
             let server = json!({"name": "a", "type": "sse", "url": "https://a.example/sse"});
-            let body = json!({"name": "Agent", "system_prompt": "One.", "custom_mcps": [server], "configured_mcps": [server],
+            let other = json!({"name": "b", "type": "sse", "url": "https://b.example/sse"});
+            let body = json!({"name": "Agent", "system_prompt": "One.", "custom_mcps": [server], "configured_mcps": [other],
                 "agentpress_tools": {"x": {"enabled": false}}});
             let (_, path) = made(&caller, body).await;
             let versions = format!("{path}/versions");
