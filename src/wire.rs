@@ -19,6 +19,7 @@ pub mod patience;
 pub mod permit;
 mod projects;
 mod range;
+mod rest;
 mod runs;
 mod sandboxes;
 pub mod site;

@@ -1,7 +1,7 @@
 //! How long a request's body is waited for, on every door: a client that stalls, or sends a byte now and then, must not hold
 //! a file, a buffer and a task for ever.
 //!
-//! Only waiting counts. What has arrived when it is asked for costs no timer, and a service that takes its time over a body
+//! What a service leaves unread is let go by [`rest`]. Only waiting counts. What has arrived when it is asked for costs no timer, and a service that takes its time over a body
 //! takes nothing from its client's.
 
 use std::{
@@ -14,12 +14,16 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Version};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::time::{Instant, Sleep};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, Sleep},
+};
 use tonic::Status;
 use tower::{BoxError, Service};
 
+use super::rest;
 use crate::error::Error;
 
 /// Services whose clients ask one question after another over a stream that they keep open; each is small.
@@ -75,14 +79,17 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Patient<S> {
             return self.inner.call(request);
         }
         let patience = self.patience;
+        let is_shared = request.version() == Version::HTTP_2;
         self.inner
-            .call(request.map(|body| Body::new(Awaited::new(body, patience))))
+            .call(request.map(|body| Body::new(Awaited::new(body, patience, is_shared))))
     }
 }
 
 /// A body that fails when it is waited for too long.
 struct Awaited {
     body: Body,
+    /// Whether other calls are on its connection.
+    is_shared: bool,
     patience: Patience,
     received: u64,
     /// How long it was waited for before.
@@ -92,9 +99,10 @@ struct Awaited {
 }
 
 impl Awaited {
-    fn new(body: Body, patience: Patience) -> Self {
+    fn new(body: Body, patience: Patience, is_shared: bool) -> Self {
         Self {
             body,
+            is_shared,
             patience,
             received: 0,
             waited: Duration::ZERO,
@@ -107,6 +115,17 @@ impl Awaited {
         let earned = Duration::from_secs(self.received / self.patience.bytes_per_second.max(1));
         let all = self.patience.grace.saturating_add(earned);
         all.saturating_sub(self.waited).min(self.patience.idle)
+    }
+}
+
+impl Drop for Awaited {
+    fn drop(&mut self) {
+        if self.is_shared
+            && !self.body.is_end_stream()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(rest::drain(std::mem::take(&mut self.body)));
+        }
     }
 }
 

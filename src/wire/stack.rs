@@ -3,9 +3,9 @@
 //! 1. Panics are contained, so that one request cannot take its connection's others with it.
 //! 2. The request gets an id, which the answer and the log carry, and is counted.
 //! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
-//! 4. The caller is known before a byte of the body is read.
-//! 5. `grpc-timeout` bounds the call and its stream, on every door.
-//! 6. A body that does not come is given up, on every door.
+//! 4. A body that does not come is given up, and one that nobody wants is let go without harm to its connection.
+//! 5. The caller is known before a byte of the body is read.
+//! 6. `grpc-timeout` bounds the call and its stream, on every door.
 //! 7. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
 //!    transcoder.
 
@@ -100,8 +100,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
-    let timed = Deadline::new(Patient::new(doors, Patience::default()));
-    let known = Authenticate::new(timed, app.clone(), verifier, site);
+    let known = Authenticate::new(Deadline::new(doors), app.clone(), verifier, site);
+    let known = Patient::new(known, Patience::default());
     let stack = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(|_| {
             fault::refuse(Error::new(Code::Internal, "an internal error"))

@@ -233,6 +233,48 @@ async fn h05_streams_beyond_the_limit_are_refused() {
     beside(&program, "a thousand streams", hostile).await;
 }
 
+/// L11: refusals do not wait for the rest of their requests; whatever comes of those, the connection stays, with everything
+/// else that goes on on it.
+#[tokio::test]
+async fn l11_thousands_of_refusals_leave_the_connection() {
+    const REFUSALS: u32 = 3000;
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), OPEN).await;
+    let mut stream = open(&program).await;
+    let asked = async {
+        for number in 0..=REFUSALS {
+            let id = number * 2 + 1;
+            let is_last = number == REFUSALS;
+            let token = format!("Bearer {}", if is_last { &program.token } else { "x.y.z" });
+            let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
+            let (method, flags) = if is_last { (GET, END_STREAM) } else { (POST, 0) };
+            let ask = frame(HEADERS, END_HEADERS | flags, id, &block(method, "/agents", &headers));
+            stream.write_all(&ask).await.unwrap();
+            let status = find(&mut stream, |kind, at, payload| {
+                assert_ne!(
+                    kind,
+                    GO_AWAY,
+                    "after {number}: {}",
+                    String::from_utf8_lossy(&payload[8..])
+                );
+                // `:status: 200` is an entry of the table.
+                (kind == HEADERS && at == id).then(|| payload[0] == 0x88)
+            });
+            let is_good = timeout(PATIENCE, status).await.unwrap();
+            assert_eq!(is_good, Some(is_last), "{number}");
+            if !is_last {
+                let late = [
+                    frame(DATA, 0, id, b"{"),
+                    frame(DATA, 0, id, b"}"),
+                    frame(DATA, END_STREAM, id, b""),
+                ];
+                stream.write_all(&late.concat()).await.unwrap();
+            }
+        }
+    };
+    asked.await;
+}
+
 /// H05: thousands of connections that do nothing take little and hold nobody up.
 #[tokio::test]
 async fn h05_thousands_of_idle_connections() {
