@@ -41,7 +41,7 @@ pub fn folder(app: &App) -> PathBuf {
 /// Those of the database.
 pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     let plan = Plan {
-        tier: ensure::tier(app, account_id).await?,
+        tier: ensure::tier(app, app.db.read(), account_id).await?,
         limits: app.config.limits,
     };
     Ok(plan.largest_upload(&app.config.http))

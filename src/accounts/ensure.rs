@@ -86,10 +86,8 @@ async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn tier(app: &App, account_id: Uuid) -> Result<&Tier> {
-    let account = of::<table::Entity>(Scope::account(account_id))
-        .one(app.db.read())
-        .await?;
+pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid) -> Result<&'a Tier> {
+    let account = of::<table::Entity>(Scope::account(account_id)).one(db).await?;
     Ok(account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier)))
 }
 

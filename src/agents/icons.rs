@@ -208,7 +208,8 @@ pub async fn generate(
     held: impl Future<Output = Result<i64>> + Send,
 ) -> Result<Icon> {
     rules::name(name)?;
-    let model = &ensure::tier(app, caller.account_id).await?.default_model;
+    let tier = ensure::tier(app, app.db.read(), caller.account_id).await?;
+    let model = &tier.default_model;
     if app.llm.is_demo(model) || !app.llm.serves(model) {
         return Ok(by_hash(name));
     }

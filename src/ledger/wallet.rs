@@ -17,7 +17,7 @@ use super::{
     },
 };
 use crate::{
-    accounts::{Scope, of, table as accounts, turns},
+    accounts::{Scope, ensure, of, turns},
     app::App,
     db::Tx,
     error::{Error, Result},
@@ -51,8 +51,7 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
         .filter(balance::Column::AccountId.eq(account_id))
         .exec(tx)
         .await?;
-    let tier = of::<accounts::Entity>(Scope::account(account_id)).one(tx).await?;
-    let tier = tier.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier));
+    let tier = ensure::tier(app, tx, account_id).await?;
     let granted = i64::try_from(tier.credits_granted)
         .unwrap_or(i64::MAX)
         .saturating_mul(MICRO);
@@ -74,7 +73,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
     }
     let tx = turns::begin(app, account_id, "ledger.load").await?;
     // Whoever makes a balance has the account's row, as a start has.
-    crate::accounts::ensure::lock(&tx, account_id).await?;
+    ensure::lock(&tx, account_id).await?;
     let microcredits = lock(app, &tx, account_id).await?;
     tx.commit().await?;
     Ok(microcredits)

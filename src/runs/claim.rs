@@ -100,8 +100,8 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
 }
 
 /// Renews the leases of runs that a worker holds, those that were ended from outside and asked to stop among them; one that
-/// is not among the answers is not its any more. Only what it
-/// really works on is renewed, so that a run which was never handed to it is free again when its lease expires.
+/// is not among the answers is not its any more. Only what it really works on is renewed, so that a run which was never
+/// handed to it is free again when its lease expires.
 ///
 /// # Errors
 /// Those of the database.

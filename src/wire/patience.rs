@@ -1,8 +1,8 @@
 //! How long a request's body is waited for, on every door: a client that stalls, or sends a byte now and then, must not hold
 //! a file, a buffer and a task for ever.
 //!
-//! What a service leaves unread is let go by [`rest`]. Only waiting counts. What has arrived when it is asked for costs no timer, and a service that takes its time over a body
-//! takes nothing from its client's.
+//! Only waiting counts. What has arrived when it is asked for costs no timer, and a service that takes its time over a body
+//! takes nothing from its client's. What a service leaves unread is let go by [`rest`].
 
 use std::{
     error::Error as StdError,

@@ -210,7 +210,7 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
 // How long a run of this account may take, as its tier is now; it is looked up only where a tier has a time of its own.
 async fn time(app: &App, run: &Run) -> Result<Duration> {
     let tier = if app.tiers.limits_time() {
-        ensure::tier(app, run.account_id).await?
+        ensure::tier(app, app.db.read(), run.account_id).await?
     } else {
         app.tiers.first()
     };

@@ -29,12 +29,6 @@ use crate::{
 
 /// Bytes of one streamed piece.
 const PIECE: usize = 64 * 1024;
-/// Keeps a browser from taking content for something else than its name says, and from running any of it: who made it is
-/// not to be trusted.
-const GUARDS: &[(&str, &str)] = &[
-    ("x-content-type-options", "nosniff"),
-    ("content-security-policy", "sandbox; default-src 'none'"),
-];
 /// The content type of a folder.
 const TAR: &str = "application/x-tar";
 
@@ -57,13 +51,10 @@ pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Respon
     let part = ranges.resolve(size, &etag);
     let content_type = content_type(&asked.path);
 
-    let mut metadata = MetadataMap::new();
+    let mut metadata = guarded();
     let mut set = |name, value| set(&mut metadata, name, value);
     set("etag", etag);
     set("accept-ranges", "bytes".to_owned());
-    for (name, value) in GUARDS {
-        set(name, (*value).to_owned());
-    }
     set(
         "content-disposition",
         disposition(&asked.path, &content_type, asked.download),
@@ -110,12 +101,9 @@ pub(super) fn content_type(path: &str) -> String {
 
 /// A folder as a tar stream; its length is not known before its end.
 pub(super) fn folder(archive: Archive) -> Response<Pieces> {
-    let mut metadata = MetadataMap::new();
+    let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());
     set(&mut metadata, "content-disposition", disposition(&name, TAR, true));
-    for (name, value) in GUARDS {
-        set(&mut metadata, name, (*value).to_owned());
-    }
     let first = HttpBody {
         content_type: TAR.to_owned(),
         ..HttpBody::default()
@@ -132,6 +120,19 @@ pub(super) fn folder(archive: Archive) -> Response<Pieces> {
     let mut response = Response::new(Box::pin(stream::iter([Ok(first)]).chain(rest)) as Pieces);
     *response.metadata_mut() = metadata;
     response
+}
+
+// Keeps a browser from taking content for something else than its name says, and from running any of it: who made it is not
+// to be trusted.
+fn guarded() -> MetadataMap {
+    let mut metadata = MetadataMap::new();
+    for (name, value) in [
+        ("x-content-type-options", "nosniff"),
+        ("content-security-policy", "sandbox; default-src 'none'"),
+    ] {
+        metadata.insert(name, MetadataValue::from_static(value));
+    }
+    metadata
 }
 
 // What is not ASCII cannot travel; all that is set here is.
