@@ -18,7 +18,6 @@ use crate::{
     app::App,
     engine::{self, Budget, Job, ModelLimits, Outcome, prompt::Prompt},
     error::{Code, Error, Result},
-    ledger::Price,
     limits::Plan,
     projects,
     runs::{
@@ -201,8 +200,7 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
         steps_done: u32::try_from(run.steps).unwrap_or_default(),
         tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
     };
-    let price = Price::find(app, model);
-    Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), price))))
+    Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
 }
 
 /// The sandbox of a run's project, made on first use: a run without tool calls needs none.

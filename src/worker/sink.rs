@@ -10,9 +10,10 @@ use tokio::sync::watch;
 
 use crate::{
     app::App,
+    config::Model,
     engine::{Recorded, Sink, StoredMessage},
     error::{Code, Error, Result},
-    ledger::{self, Charge, Price},
+    ledger::{self, Book, Charge, Price},
     llm::ChatMessage,
     runs::{
         Run, RunLog,
@@ -28,7 +29,10 @@ pub(super) struct JournalSink {
     app: App,
     run: Run,
     log: Arc<RunLog>,
+    /// What calls cost; none for the built-in model.
     price: Option<Price>,
+    /// Whether the account pays for them.
+    is_charged: bool,
     /// Calls of the model that were recorded, and what is set aside for the next one. One run makes one call at a time.
     steps: AtomicI32,
     held: AtomicI64,
@@ -37,12 +41,13 @@ pub(super) struct JournalSink {
 }
 
 impl JournalSink {
-    /// A sink that charges the price of the run's model, when it has one.
-    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, price: Option<Price>) -> Self {
+    /// A sink that records what the calls of a model cost, and charges for them if anything is charged.
+    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
         Self {
             app: app.clone(),
             log,
-            price,
+            price: Price::recorded(app, model),
+            is_charged: Price::find(app, model).is_some(),
             steps: AtomicI32::new(run.steps),
             held: AtomicI64::new(run.held_microcredits),
             open_calls: watch::Sender::new(0),
@@ -84,6 +89,7 @@ impl JournalSink {
             self.held.store(0, Ordering::Relaxed);
             Charge {
                 account_id: self.run.account_id,
+                book: if self.is_charged { Book::Wallet } else { Book::Free },
                 run_id: self.run.id,
                 thread_id: self.run.thread_id,
                 step,
@@ -124,7 +130,7 @@ impl Sink for JournalSink {
         if self.app.stopping.is_cancelled() {
             return Err(Error::new(Code::Contended, "the run is handed over"));
         }
-        let Some(price) = self.price else {
+        let Some(price) = self.price.filter(|_| self.is_charged) else {
             return Ok(max_output_tokens);
         };
         // What the start has set aside is enough for most first calls.
