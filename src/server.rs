@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use self::opening::Opening;
 use crate::{
     app::App,
-    config::Config,
+    config::{Config, models::DEMO_PROVIDER},
     contract::DESCRIPTORS,
     error::{Code, Error, Result},
     sweeper,
@@ -193,7 +193,11 @@ impl Server {
 
 /// Logs what is missing as warnings, then what there is, then that the server listens.
 async fn say_hello(app: &App, address: SocketAddr) {
-    let demo: Vec<&str> = app.llm.demo_names().collect();
+    let is_replaced = |name: &&str| {
+        let model = app.models.find(name);
+        model.is_none_or(|model| model.provider != DEMO_PROVIDER)
+    };
+    let demo: Vec<&str> = app.llm.demo_names().filter(is_replaced).collect();
     if !demo.is_empty() {
         warn!(
             models = demo.join(", "),

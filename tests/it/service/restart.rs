@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::program::{OPEN, Program};
-use crate::house::{SseEvent, assert_whole, databases, kinds, parse_sse};
+use crate::house::{PATIENCE, SseEvent, assert_whole, databases, kinds, parse_sse};
 
 /// Far more than a shutdown takes, and far less than it took while it waited for running runs.
 const SOON: Duration = Duration::from_secs(12);
@@ -140,7 +140,7 @@ async fn a_command_that_runs_is_ended_and_its_outcome_is_unknown_to_the_model() 
     for database in databases() {
         let made = database.make().await;
         let seconds = format!("{}.25", std::process::id());
-        let command = format!("echo begun; sleep {seconds}; echo late >late.txt");
+        let command = format!("sleep {seconds}; echo late >late.txt");
         let upstream = Upstream::start(Script::function(move |received| match received.number {
             0 => Turn::calls([Call::new("bash", &json!({"command": command}))]),
             _ => Turn::text("I see."),
@@ -150,20 +150,21 @@ async fn a_command_that_runs_is_ended_and_its_outcome_is_unknown_to_the_model() 
         let config = config(&upstream, made.as_ref().map(|made| made.url.as_str()));
         let mut program = Program::start(folder.path(), &config).await;
         let run = start(&program, "Go.").await;
-        let seen = stream_of(&program, &run, 0).await;
-        let seen = until(seen, "begun").await;
-        let is_there = is_running(&seconds);
+        let open = stream_of(&program, &run, 0).await;
+        let begun = async {
+            while !is_running(&seconds) {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, begun).await.unwrap();
         end_in_order(&mut program).await;
-        assert!(is_there && !is_running(&seconds), "the command outlives its server");
+        assert!(!is_running(&seconds), "the command outlives its server");
+        let seen = cut_off(&open.text().await.unwrap());
 
         program.start_again().await;
-        let rest = stream_of(&program, &run, 0).await.text().await.unwrap();
-        let events = parse_sse(&rest);
+        let events = parse_sse(&stream_of(&program, &run, 0).await.text().await.unwrap());
         assert_whole(&events, 1);
-        assert!(
-            rest.starts_with(&seen[..seen.find("\n\n").unwrap()]),
-            "the events stay as they were"
-        );
+        assert_eq!(events[..seen.len()], seen, "the events stay as they were");
         assert_eq!(events.last().unwrap().data["status"]["status"], "completed");
         let requests = upstream.requests();
         assert_eq!(requests.len(), 2, "the command is not run again");
@@ -177,17 +178,6 @@ async fn a_command_that_runs_is_ended_and_its_outcome_is_unknown_to_the_model() 
             made.drop().await;
         }
     }
-}
-
-/// Reads a stream until a word has come.
-async fn until(response: Response, word: &str) -> String {
-    let mut bytes = response.bytes_stream();
-    let mut text = String::new();
-    while !text.contains(word) {
-        let more = tokio::time::timeout(crate::house::PATIENCE, bytes.next()).await;
-        text.push_str(std::str::from_utf8(&more.unwrap().unwrap().unwrap()).unwrap());
-    }
-    text
 }
 
 /// A start whose file has begun to arrive and never ends.
@@ -207,7 +197,7 @@ async fn staged(folder: &Path) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(crate::house::PATIENCE, arriving).await.unwrap();
+    tokio::time::timeout(PATIENCE, arriving).await.unwrap();
 }
 
 #[tokio::test]
