@@ -72,12 +72,16 @@ async function fill(client) {
   };
 }
 
-/** Looks at a page at each size; the largest comes last, so that the next page starts there. */
-async function lookAt(visited, sizes, where) {
+/** Checks a page at each size; the largest comes last, so that the next page starts there. */
+async function checkSizes(visited, sizes, where) {
   for (const size of [...sizes].reverse()) {
     await visited.page.setViewportSize(size);
-    await visited.screenshot(`layout-${where.replaceAll(" ", "-")}-${size.width}`);
-    await checkLayout(visited.page, where);
+    try {
+      await checkLayout(visited.page, where);
+    } catch (error) {
+      await visited.screenshot(`failed-layout-${where.replaceAll(" ", "-")}-${size.width}`);
+      throw error;
+    }
   }
 }
 
@@ -90,10 +94,10 @@ for (const [kind, sizes, options] of [
     const { page } = visited;
     await page.goto(`${server.url}/`);
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
-    await lookAt(visited, sizes, "sign-in");
+    await checkSizes(visited, sizes, "sign-in");
     await page.goto(`${server.url}/docs`);
     await page.getByText("/agent/start").first().waitFor();
-    await lookAt(visited, sizes, "the API reference");
+    await checkSizes(visited, sizes, "the API reference");
     await visited.signIn(token);
     for (const [where, [place, heading]] of Object.entries(places)) {
       await visited.go(place);
@@ -102,7 +106,7 @@ for (const [kind, sizes, options] of [
         await page.getByText("Done 11.").first().waitFor();
       }
       await page.waitForLoadState("networkidle", { timeout: 5_000 }).catch(() => {});
-      await lookAt(visited, sizes, where);
+      await checkSizes(visited, sizes, where);
     }
     await visited.go(places["a long thread"][0]);
     await page.getByText("Done 11.").first().waitFor();
@@ -111,7 +115,7 @@ for (const [kind, sizes, options] of [
     await files.click();
     await page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^notes\.txt/ }).click();
     await page.getByRole("region", { name: "Preview of notes.txt" }).getByText("line 59").waitFor();
-    await lookAt(visited, sizes, "files of a long thread");
+    await checkSizes(visited, sizes, "files of a long thread");
     await visited.end();
   });
 }
