@@ -64,7 +64,11 @@ async fn finished_runs_leave_no_task_and_no_entry_behind() {
 async fn the_log_of_sqlite_shrinks_again_after_a_long_reader() {
     const MEBIBYTE: u64 = 1 << 20;
     let house = House::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
-    let size = || std::fs::metadata(house.data_dir().join("runyard.db-wal")).unwrap().len();
+    let size = || {
+        std::fs::metadata(house.data_dir().join("runyard.db-wal"))
+            .unwrap()
+            .len()
+    };
     let write = async |sql: &str| {
         let tx = house.app().db.begin("test").await.unwrap();
         tx.execute_unprepared(sql).await.unwrap();
