@@ -17,8 +17,8 @@ type Key = (&'static str, fn(Template) -> Uuid);
 const TABLES: [(&str, Key); 6] = [
     ("projects", ("id", |(project, _, _)| project)),
     ("threads", ("id", |(_, thread, _)| thread)),
-    ("messages", ("thread_id", |(_, thread, _)| thread)),
     ("runs", ("id", |(_, _, run)| run)),
+    ("messages", ("thread_id", |(_, thread, _)| thread)),
     ("run_events", ("run_id", |(_, _, run)| run)),
     ("ledger_entries", ("run_id", |(_, _, run)| run)),
 ];
