@@ -12,7 +12,7 @@ demo: ## Build, start a server, do the example run and list what it made
 	@scripts/demo.sh
 
 serve: ## Build and start a server with the defaults
-	@scripts/install.sh cc build-essential && scripts/install.sh bwrap bubblewrap
+	@scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap
 	cargo run --locked --quiet -- serve
 
 console: ## Build the console and the API reference; the next build of the program takes them inside

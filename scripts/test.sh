@@ -7,8 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
 
-scripts/install.sh cc build-essential
-scripts/install.sh bwrap bubblewrap
+scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap
 
 cluster=
 cleanup() {
@@ -26,7 +25,7 @@ scripts/lint.sh
 
 if [ -z "${RUNYARD_TEST_POSTGRES_URL:-}" ]; then
     if ! scripts/postgres.sh version >/dev/null 2>&1; then
-        scripts/install.sh initdb postgresql
+        scripts/install.sh postgresql
     fi
     cluster=$(mktemp -du "${TMPDIR:-/tmp}/runyard-postgres.XXXXXX")
     RUNYARD_TEST_POSTGRES_URL=$(scripts/postgres.sh start "$cluster")

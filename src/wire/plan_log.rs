@@ -128,3 +128,25 @@ fn refusal(headers: &HeaderMap) -> Option<Fault> {
     let fault = Fault::of(&Status::from_header_map(headers)?);
     matches!(fault.kind, Kind::OverPlan | Kind::NotInPlan).then_some(fault)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_mentioned_once_per_hour_and_not_too_many_are() {
+        let mentioned = Mentioned {
+            clock: Clock::default(),
+            accounts: Mutex::default(),
+        };
+        let account = |number: usize| Uuid::from_u128(number as u128);
+        assert!(mentioned.is_due(account(0)));
+        assert!(!mentioned.is_due(account(0)));
+        for number in 1..MAX_ACCOUNTS {
+            assert!(mentioned.is_due(account(number)), "{number}");
+        }
+        assert!(!mentioned.is_due(account(MAX_ACCOUNTS)));
+        mentioned.clock.advance(std::time::Duration::from_hours(1));
+        assert!(mentioned.is_due(account(MAX_ACCOUNTS)) && mentioned.is_due(account(0)));
+    }
+}

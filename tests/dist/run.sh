@@ -79,7 +79,7 @@ if [ "$(id -u)" != 0 ]; then
     echo "── LEFT OUT: installing the package, which only root can try"
 else
     echo "── the package, installed over a copy of this machine"
-    scripts/install.sh unshare util-linux
+    scripts/install.sh unshare:util-linux
     tests/dist/install.sh "$package"
     if [ -z "${RUNYARD_BIN:-}" ] || [ -n "${FULL:-}" ]; then
         echo "── the package, installed into a system that has nothing but what every Debian has"
@@ -98,8 +98,7 @@ else
 fi
 
 echo "── the program, as an unprivileged user"
-scripts/install.sh bwrap bubblewrap
-scripts/install.sh curl curl
+scripts/install.sh bwrap:bubblewrap curl:curl
 # As the unit says: no capabilities, none to be had, and a user of its own.
 as_service=(env)
 if [ "$(id -u)" = 0 ]; then
