@@ -13,7 +13,7 @@ demo: ## Build, start a server, do the example run and list what it made
 
 serve: ## Build and start a server with the defaults
 	@scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap
-	cargo run --locked --quiet -- serve
+	cargo run --locked -- serve
 
 console: ## Build the console and the API reference; the next build of the program takes them inside
 	@scripts/console.sh
