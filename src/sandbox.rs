@@ -143,6 +143,14 @@ impl Sandboxes {
         })
     }
 
+    /// Whether commands can run on this host. Blocks some milliseconds for the probe if it is the first to need it.
+    ///
+    /// # Errors
+    /// UNAVAILABLE with what is missing and what to do.
+    pub fn check(&self) -> Result<()> {
+        self.host.layout(None).map(drop)
+    }
+
     /// What there is and what is weak, a sentence each, for the start log and `doctor`. Blocks some milliseconds for the
     /// probe when it is the first to need it.
     pub fn facts(&self) -> Vec<String> {
