@@ -173,13 +173,13 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
     };
     let has_tools = run.mode == Mode::Code.as_str();
     let offers = if has_tools {
-        Some(app.sandboxes.programs().await)
+        Some(app.sandboxes.offer().await)
     } else {
         None
     };
     let prompt = Prompt {
         agent: version.as_ref().map(|version| version.system_prompt.as_str()),
-        sandbox: offers,
+        sandbox: offers.as_deref(),
         today: app.clock.now().date_naive(),
     };
     let time = time(app, run).await?;
