@@ -7,7 +7,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
 
-scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap
+# Agents use git, npm, javac, pip and chromium: the tests try them in the sandbox, and fail without them when this variable is set.
+scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap git:git npm:npm \
+    javac:default-jdk-headless pip3:python3-pip chromium:chromium
+export RUNYARD_TEST_PROGRAMS=1
 
 cluster=
 cleanup() {
