@@ -6,14 +6,18 @@
 mod accounts;
 mod admin;
 mod agents;
+mod alive;
 pub mod caller;
 mod codec;
 mod deadline;
 pub mod door;
 pub mod files;
+mod forwarded;
 pub mod http;
 pub mod json;
 pub mod jwt;
+pub mod link;
+mod owner;
 pub mod page;
 pub mod patience;
 pub mod permit;
@@ -25,9 +29,11 @@ mod sandboxes;
 pub mod site;
 pub mod stack;
 pub mod status;
+mod streams;
 mod tenure;
 mod threads;
 pub mod throttle;
+mod unread;
 
 use std::future::Future;
 

@@ -1,12 +1,13 @@
 //! The one tower stack before all doors, in a listed order with reasons.
 //!
-//! 1. Panics are contained, so that one request cannot take its connection's others with it.
-//! 2. The request gets an id, which the answer and the log carry, and is counted.
-//! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
-//! 4. A body that does not come is given up, and one that nobody wants is let go without harm to its connection.
-//! 5. The caller is known before a byte of the body is read.
-//! 6. `grpc-timeout` bounds the call and its stream, on every door.
-//! 7. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
+//! 1. Answers that their readers do not take are bounded in bytes.
+//! 2. A body that does not come is given up, and the rest of one that no service reads does no harm to its connection.
+//! 3. Panics are contained, so that one request cannot take its connection's others with it.
+//! 4. The request gets an id, which the answer and the log carry, and is counted.
+//! 5. CORS answers preflights, which carry no token, and lets listed origins read the answers.
+//! 6. The caller is known before a byte of the body is read.
+//! 7. `grpc-timeout` bounds the call and its stream, on every door.
+//! 8. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
 //!    transcoder.
 
 use std::{
@@ -17,6 +18,7 @@ use std::{
 
 use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
 use prost_reflect::DescriptorPool;
 use tonic::service::Routes;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
@@ -40,6 +42,8 @@ use super::{
     permit::Permit,
     site::Site,
     status,
+    streams::{Counted, Streams},
+    unread::Unread,
 };
 use crate::{
     accounts::{Caller, Role},
@@ -73,10 +77,20 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     // What tonic refuses by itself is given a code, too.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
-        answer
+        status::show(answer.headers_mut());
+        answer.map(|body| {
+            tonic::body::Body::new(body.map_frame(|mut frame| {
+                if let Some(trailers) = frame.trailers_mut() {
+                    status::show(trailers);
+                }
+                frame
+            }))
+        })
     };
-    let grpc =
-        ServiceExt::<Request<tonic::body::Body>>::map_response(Permit::new(Bounded::new(grpc.prepare())), complete);
+    let http = &app.config.http;
+    let streams = Streams::new(&pool, http.max_streams, http.max_streams_per_account);
+    let grpc = Permit::new(Counted::new(Bounded::new(grpc.prepare()), streams));
+    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // What has a method is the contract's, whatever the console's files are called.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
@@ -94,27 +108,79 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
                 Door::GrpcWeb => web
                     .oneshot(request.map(tonic::body::Body::new))
                     .await
-                    .map(|answer| answer.map(Body::new)),
+                    .map(|answer| unbuffered(answer.map(Body::new))),
                 Door::Http => pages.oneshot(request).await,
             };
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
     let known = Authenticate::new(Deadline::new(doors), app.clone(), verifier, site);
-    let known = Patient::new(known, Patience::default());
     let stack = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(|_| {
             fault::refuse(Error::new(Code::Internal, "an internal error"))
         }))
         .layer_fn(|inner| Identify { inner })
-        .layer(cors(&app.config.http.cors_origins)?)
+        .layer(cors(&http.cors_origins, &http.cors_headers)?)
         .service(known);
-    Ok(BoxCloneSyncService::new(
-        stack.map_response(|response| response.map(Body::new)),
-    ))
+    let stack = Patient::new(stack, Patience::default());
+    Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
 }
 
-fn cors(origins: &[String]) -> Result<CorsLayer> {
+// nginx would otherwise gather messages before it passes them on.
+fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
+    answer
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
+}
+
+/// Headers of requests that pages of listed origins may send. The second part comes from tracing tools, which add theirs to
+/// every request of a page.
+const ALLOWED_HEADERS: &[&str] = &[
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
+    "x-api-key",
+    "x-request-id",
+    "x-grpc-web",
+    "grpc-timeout",
+    "x-user-agent",
+    "range",
+    "if-range",
+    "if-none-match",
+    "x-emit-timing",
+    "accept",
+    "accept-language",
+    "cache-control",
+    "pragma",
+    "x-requested-with",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-origin",
+    "x-datadog-sampling-priority",
+    "x-datadog-tags",
+    "newrelic",
+    "x-newrelic-id",
+    "x-cloud-trace-context",
+    "x-amzn-trace-id",
+    "uber-trace-id",
+    "elastic-apm-traceparent",
+    "request-id",
+    "request-context",
+];
+
+fn cors(origins: &[String], more_headers: &[String]) -> Result<CorsLayer> {
     let listed = origins
         .iter()
         .map(|origin| {
@@ -134,24 +200,15 @@ fn cors(origins: &[String]) -> Result<CorsLayer> {
             .map(|name| HeaderName::from_static(name))
             .collect::<Vec<_>>()
     };
+    let mut allowed = names(ALLOWED_HEADERS);
+    for name in more_headers {
+        let parsed = HeaderName::from_bytes(name.as_bytes());
+        allowed.push(parsed.map_err(|_| Error::invalid(format!("http.cors_headers: {name:?} is not a header name")))?);
+    }
     Ok(CorsLayer::new()
         .allow_origin(AllowOrigin::list(listed))
         .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers(names(&[
-            "authorization",
-            "content-type",
-            "idempotency-key",
-            "last-event-id",
-            "x-api-key",
-            "x-request-id",
-            "x-grpc-web",
-            "grpc-timeout",
-            "x-user-agent",
-            "range",
-            "if-range",
-            "if-none-match",
-            "x-emit-timing",
-        ]))
+        .allow_headers(allowed)
         .expose_headers(names(&[
             "x-error-code",
             "x-request-id",

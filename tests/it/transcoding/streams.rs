@@ -80,7 +80,7 @@ async fn events_have_an_id_a_name_and_data() {
     .await;
     let told = house.get("/v1/reading/r/stream").await;
     assert_eq!(told.status, 200);
-    assert_eq!(told.header("content-type"), "text/event-stream");
+    assert_eq!(told.header("content-type"), "text/event-stream; charset=utf-8");
     assert_eq!(told.header("cache-control"), "no-cache");
     assert_eq!(told.header("x-accel-buffering"), "no");
     assert_eq!(
