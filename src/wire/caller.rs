@@ -16,6 +16,7 @@ use tonic::Status;
 use tower::Service;
 
 use super::{
+    access,
     door::Door,
     forwarded,
     http::fault,
@@ -128,6 +129,7 @@ where
             match known {
                 Ok((caller, tenure)) => {
                     recognize(link.as_deref());
+                    access::note_account(caller.account_id);
                     if caller.role != Role::SuperAdmin {
                         request.headers_mut().remove(SUPER_ADMINS);
                     }

@@ -3,32 +3,27 @@
 //! 1. Answers that their readers do not take are bounded in bytes.
 //! 2. A body that does not come is given up, and the rest of one that no service reads does no harm to its connection.
 //! 3. Panics are contained, so that one request cannot take its connection's others with it.
-//! 4. The request gets an id, which the answer and the log carry, and is counted.
+//! 4. The request gets an id, which the answer and the log carry; it is counted and logged.
 //! 5. CORS answers preflights, which carry no token, and lets listed origins read the answers.
 //! 6. The caller is known before a byte of the body is read.
 //! 7. `grpc-timeout` bounds the call and its stream, on every door.
 //! 8. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
 //!    transcoder.
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use prost_reflect::DescriptorPool;
 use tonic::service::Routes;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, CorsLayer},
-};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
+    access::Access,
     caller::{Authenticate, METRICS},
+    cors,
     deadline::{Bounded, Deadline},
     door::Door,
     files::Forms,
@@ -50,13 +45,8 @@ use crate::{
     app::App,
     contract::DESCRIPTORS,
     error::{Code, Error, Result},
-    id, telemetry,
+    telemetry,
 };
-
-/// The name of the header with the request's id.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Characters of a request id that a client may choose.
-const MAX_REQUEST_ID: usize = 128;
 
 /// What answers every request of the port.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -119,8 +109,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         .layer(CatchPanicLayer::custom(|_| {
             fault::refuse(Error::new(Code::Internal, "an internal error"))
         }))
-        .layer_fn(|inner| Identify { inner })
-        .layer(cors(&http.cors_origins, &http.cors_headers)?)
+        .layer_fn(Access::new)
+        .layer(cors::layer(http)?)
         .service(known);
     let stack = Patient::new(stack, Patience::default());
     Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
@@ -132,96 +122,6 @@ fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
         .headers_mut()
         .insert("x-accel-buffering", HeaderValue::from_static("no"));
     answer
-}
-
-/// Headers of requests that pages of listed origins may send. The second part comes from tracing tools, which add theirs to
-/// every request of a page.
-const ALLOWED_HEADERS: &[&str] = &[
-    "authorization",
-    "content-type",
-    "idempotency-key",
-    "last-event-id",
-    "x-api-key",
-    "x-request-id",
-    "x-grpc-web",
-    "grpc-timeout",
-    "x-user-agent",
-    "range",
-    "if-range",
-    "if-none-match",
-    "x-emit-timing",
-    "accept",
-    "accept-language",
-    "cache-control",
-    "pragma",
-    "x-requested-with",
-    "traceparent",
-    "tracestate",
-    "baggage",
-    "sentry-trace",
-    "b3",
-    "x-b3-traceid",
-    "x-b3-spanid",
-    "x-b3-parentspanid",
-    "x-b3-sampled",
-    "x-b3-flags",
-    "x-datadog-trace-id",
-    "x-datadog-parent-id",
-    "x-datadog-origin",
-    "x-datadog-sampling-priority",
-    "x-datadog-tags",
-    "newrelic",
-    "x-newrelic-id",
-    "x-cloud-trace-context",
-    "x-amzn-trace-id",
-    "uber-trace-id",
-    "elastic-apm-traceparent",
-    "request-id",
-    "request-context",
-];
-
-fn cors(origins: &[String], more_headers: &[String]) -> Result<CorsLayer> {
-    let listed = origins
-        .iter()
-        .map(|origin| {
-            HeaderValue::from_str(origin)
-                .ok()
-                .filter(|_| origin.contains("://") && !origin.ends_with('/') && !origin.contains('*'))
-                .ok_or_else(|| {
-                    Error::invalid(format!(
-                        "http.cors_origins: {origin:?} is not an origin like https://app.example.com"
-                    ))
-                })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let names = |names: &[&'static str]| {
-        names
-            .iter()
-            .map(|name| HeaderName::from_static(name))
-            .collect::<Vec<_>>()
-    };
-    let mut allowed = names(ALLOWED_HEADERS);
-    for name in more_headers {
-        let parsed = HeaderName::from_bytes(name.as_bytes());
-        allowed.push(parsed.map_err(|_| Error::invalid(format!("http.cors_headers: {name:?} is not a header name")))?);
-    }
-    Ok(CorsLayer::new()
-        .allow_origin(AllowOrigin::list(listed))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers(allowed)
-        .expose_headers(names(&[
-            "x-error-code",
-            "x-request-id",
-            "retry-after",
-            "grpc-status",
-            "grpc-message",
-            "grpc-status-details-bin",
-            "accept-ranges",
-            "content-range",
-            "etag",
-            "content-disposition",
-        ]))
-        .max_age(Duration::from_mins(10)))
 }
 
 #[derive(Clone)]
@@ -307,54 +207,4 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
 
 async fn document(State(pages): State<Pages>) -> Response<Body> {
     ([(header::CONTENT_TYPE, "application/json")], pages.openapi.to_string()).into_response()
-}
-
-/// Gives each request an id, or takes the client's when it is a plain word; and counts the request.
-#[derive(Clone)]
-struct Identify<S> {
-    inner: S,
-}
-
-impl<S, B> Service<Request<Body>> for Identify<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send,
-{
-    type Response = Response<B>;
-    type Error = Infallible;
-    type Future = futures::future::BoxFuture<'static, Result<Response<B>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let given = request.headers().get(&REQUEST_ID).filter(|id| {
-            id.len() <= MAX_REQUEST_ID
-                && id
-                    .as_bytes()
-                    .iter()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
-        });
-        let request_id = given
-            .cloned()
-            .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok());
-        if let Some(request_id) = &request_id {
-            request.headers_mut().insert(REQUEST_ID, request_id.clone());
-        }
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let (door, asked) = (Door::of(request.headers()).as_str(), Instant::now());
-        Box::pin(async move {
-            let mut response = inner.call(request).await?;
-            if let Some(request_id) = request_id {
-                response.headers_mut().insert(REQUEST_ID, request_id);
-            }
-            let status = response.status().as_str().to_owned();
-            metrics::counter!(telemetry::REQUESTS, "door" => door, "status" => status).increment(1);
-            metrics::histogram!(telemetry::REQUEST_SECONDS, "door" => door).record(asked.elapsed());
-            Ok(response)
-        })
-    }
 }
