@@ -40,6 +40,11 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 /// still, so that a process which hangs keeps its locks no longer than that.
 const POSTGRES_BOUNDS: [(&str, &str); 2] = [("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")];
 
+/// Whether a server has used SQLite in a folder.
+pub fn is_data_folder(folder: &Path) -> bool {
+    lock::path(folder).exists()
+}
+
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Db {

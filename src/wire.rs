@@ -23,6 +23,7 @@ mod owner;
 pub mod page;
 pub mod patience;
 pub mod permit;
+mod plan_log;
 mod projects;
 mod range;
 mod rest;

@@ -35,6 +35,7 @@ use super::{
     jwt::Verifier,
     patience::{Patience, Patient},
     permit::Permit,
+    plan_log::PlanLog,
     site::Site,
     status,
     streams::{Counted, Streams},
@@ -79,7 +80,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     };
     let http = &app.config.http;
     let streams = Streams::new(&pool, http.max_streams, http.max_streams_per_account);
-    let grpc = Permit::new(Counted::new(Bounded::new(grpc.prepare()), streams));
+    let grpc = PlanLog::new(grpc.prepare(), app.clock.clone());
+    let grpc = Permit::new(Counted::new(Bounded::new(grpc), streams));
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // What has a method is the contract's, whatever the console's files are called.

@@ -10,9 +10,7 @@ export RUNYARD_CLIENTS=$target/clients
 mkdir -p "$RUNYARD_CLIENTS"
 
 export PATH=$PATH:/usr/sbin:/sbin
-scripts/install.sh curl curl
-scripts/install.sh nginx nginx-light
-scripts/install.sh haproxy haproxy
+scripts/install.sh curl:curl nginx:nginx-light haproxy:haproxy
 venv=$(tests/clients/venv.sh proxies tests/proxies/requirements.txt)
 RUNYARD_ENVOY=$(find "$venv"/lib -path '*/envoy/_bin/envoy' -type f)
 export RUNYARD_ENVOY
