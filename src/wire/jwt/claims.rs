@@ -16,11 +16,7 @@ use serde_json::Value;
 use super::LEEWAY_SECONDS;
 use crate::config::Auth;
 
-<<<<<<< HEAD
-/// Maximum length of a subject and an issuer, in bytes.
-=======
 /// Maximum size of a subject or an issuer in bytes.
->>>>>>> main
 pub const MAX_NAME_BYTES: usize = 255;
 
 /// The end of the year 9999: later times do not fit where times are printed.
@@ -109,20 +105,13 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
     }
 }
 
-<<<<<<< HEAD
-/// Whether a name can be a key of an account: not empty, not long, and nothing that a database or a log cannot hold.
-=======
 /// Whether a text can be the subject or the issuer of an account: neither empty nor too long, and nothing that a database or
 /// a log cannot hold.
->>>>>>> main
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-<<<<<<< HEAD
-=======
 /// The member as a name.
->>>>>>> main
 fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
     match members.get(name) {
         None => Ok(None),
