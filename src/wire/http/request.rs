@@ -16,7 +16,7 @@ use http_body_util::Full;
 use percent_encoding::percent_decode;
 
 use super::{
-    body, fault, frames,
+    alias, body, fault, frames,
     route::{Alias, BodyRule, Method, Rule},
 };
 use crate::{
