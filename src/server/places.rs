@@ -20,6 +20,8 @@ use crate::wire::{link::Link, throttle::network_of};
 
 /// How often a full house looks for a connection that has become idle.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long a connection may be idle before it counts against its address: long enough for a first request.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Part of the places that is freed at once, so that a flood of connections does not cost a search each.
 const FREED_PART: usize = 128;
 
@@ -99,7 +101,7 @@ impl Places {
             !link.is_recognized()
                 && !link.is_ending()
                 && link.address().map(network_of) == Some(network)
-                && link.idle_for().is_some()
+                && link.idle_for().is_some_and(|idle| idle >= SETTLED)
         };
         let idle: Vec<_> = book.links.values().filter(idle).collect();
         if let Some(over) = idle.len().checked_sub(self.most_unrecognized) {
@@ -233,6 +235,12 @@ mod tests {
             taken.push(places.take(link));
             tokio::time::sleep(MOMENT).await;
         }
+        assert!(
+            idle.iter().all(|link| !link.is_ending()),
+            "each may still send its first request"
+        );
+        tokio::time::sleep(SETTLED).await;
+        taken.push(places.take(&link("192.0.2.1")));
         assert!(recognized.iter().all(|link| !link.is_ending()) && !other.is_ending());
         let ended: Vec<_> = idle.iter().map(|link| link.is_ending()).collect();
         assert_eq!(ended, [true, true, false, false, false]);

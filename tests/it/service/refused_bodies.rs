@@ -118,7 +118,8 @@ async fn a_long_body_does_not_cost_a_refused_client_its_answer() {
         |_| Turn::text("x"),
         async |house| {
             let token = house.caller("ann").token;
-            let all = refusals(&token).into_iter().map(async |refusal| {
+            let address = house.address;
+            let all = refusals(&token).into_iter().map(|refusal| async move {
                 let Refusal {
                     what,
                     head,
@@ -131,7 +132,7 @@ async fn a_long_body_does_not_cost_a_refused_client_its_answer() {
                 } else {
                     vec![b' '; LONG - first.len()]
                 };
-                let heard = exchange(house.address, &head, &first, &rest).await;
+                let heard = exchange(address, &head, &first, &rest).await;
                 assert!(heard.contains(expected), "{what}: {heard}");
                 assert!(heard.to_lowercase().contains("connection: close"), "{what}: {heard}");
             });
