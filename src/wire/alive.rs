@@ -1,7 +1,7 @@
 //! Heartbeats of event streams: what a silent stream sends, so that no proxy takes it for dead.
 //!
-//! Used by `wire/runs.rs`. Proxies end a stream on which no data was seen for a while, a minute by default in nginx; the pings of
-//! HTTP/2 do not count, because they end at the proxy. A heartbeat is an event in which nothing is set. It repeats the cursor
+//! Used by `wire/runs.rs`. Proxies end a stream on which no data was seen for a while, a minute by default in nginx. The pings of
+//! HTTP/2 go from hop to hop and never reach the other side of a proxy. A heartbeat is an event in which nothing is set. It repeats the cursor
 //! of the reader, so that a reader that looks at sequences alone takes it for an event that it has. Server-sent events have
 //! comments for this: `wire/http/stream.rs` makes one of each heartbeat.
 

@@ -197,6 +197,21 @@ class WithShortTimeouts(Behind):
                 self.assertIn(b"Not authenticated", watch.headers)
 
 
+class WithRareHeartbeats(Behind):
+    """The control: with heartbeats that are too rare for these timeouts every proxy breaks a silent stream off."""
+
+    heartbeat = 10
+
+    def test_a_silent_stream_is_broken_off(self):
+        run_id = self.start(f"say: Wait.\nsleep: {2 * SHORT + 1}\nsay: At-last.")
+        for proxy in self.proxies:
+            for protocol, watch in self.watches(proxy, run_id).items():
+                with self.subTest(proxy=type(proxy).__name__, protocol=protocol):
+                    watch.end()
+                    self.assertIn(b"Wait.", watch.heard)
+                    self.assertNotIn(b"At-last.", watch.heard)
+
+
 class WithDefaultTimeouts(Behind):
     """The proxies' own defaults and the server's, with a model that is silent for longer than nginx allows."""
 
