@@ -203,10 +203,11 @@ class WithRareHeartbeats(Behind):
     heartbeat = 10
 
     def test_a_silent_stream_is_broken_off(self):
-        run_id = self.start(f"say: Wait.\nsleep: {2 * SHORT + 1}\nsay: At-last.")
-        for proxy in self.proxies:
-            for protocol, watch in self.watches(proxy, run_id).items():
-                with self.subTest(proxy=type(proxy).__name__, protocol=protocol):
+        run_id = self.start(f"say: Wait.\nsleep: {3 * SHORT}\nsay: At-last.")
+        readers = [(type(proxy).__name__, self.watches(proxy, run_id)) for proxy in self.proxies]
+        for name, watches in readers:
+            for protocol, watch in watches.items():
+                with self.subTest(proxy=name, protocol=protocol):
                     watch.end()
                     self.assertIn(b"Wait.", watch.heard)
                     self.assertNotIn(b"At-last.", watch.heard)
