@@ -3,12 +3,15 @@
 //! Called by `wire/caller.rs` for every request, so known subjects are answered from memory. An account is never deleted
 //! and its id never changes, so the memory cannot be wrong.
 
+use std::sync::Arc;
+
 use moka::future::Cache;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{LockType, OnConflict},
 };
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::{Scope, of, table};
@@ -27,13 +30,22 @@ const REMEMBERED: u64 = 100_000;
 #[derive(Clone)]
 pub struct Accounts {
     known: Cache<(String, String), Uuid>,
+    registering: Arc<Mutex<()>>,
 }
 
 impl Default for Accounts {
     fn default() -> Self {
         Self {
             known: Cache::new(REMEMBERED),
+            registering: Arc::default(),
         }
+    }
+}
+
+impl Accounts {
+    /// The turn to make an account: the first requests of one subject may come together, and only one of them makes it.
+    pub async fn registering(&self) -> MutexGuard<'_, ()> {
+        self.registering.lock().await
     }
 }
 

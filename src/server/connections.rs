@@ -138,7 +138,7 @@ impl Connections {
                     () = closing.cancelled(), if !is_closing => {}
                     () = unrecognized.as_mut(), if !link.is_recognized() => {
                         // What has a stream without a credential, such as Watch of health, is counted elsewhere.
-                        if is_closing && link.idle_for().is_some() {
+                        if is_closing && link.idle_since().is_some() {
                             break Ok(());
                         }
                         unrecognized.as_mut().reset(tokio::time::Instant::now() + UNRECOGNIZED_GRACE);

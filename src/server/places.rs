@@ -7,7 +7,6 @@
 //! the credentials of the requests that it forwards.
 
 use std::{
-    cmp::Reverse,
     collections::HashMap,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -101,7 +100,7 @@ impl Places {
             !link.is_recognized()
                 && !link.is_ending()
                 && link.address().map(network_of) == Some(network)
-                && link.idle_for().is_some_and(|idle| idle >= SETTLED)
+                && link.idle_since().is_some_and(|since| since.elapsed() >= SETTLED)
         };
         let idle: Vec<_> = book.links.values().filter(idle).collect();
         if let Some(over) = idle.len().checked_sub(self.most_unrecognized) {
@@ -123,17 +122,17 @@ fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
                 ending += 1;
                 return None;
             }
-            let idle = link.idle_for();
+            let idle = link.idle_since();
             let rank = match (link.is_recognized(), idle) {
                 (false, Some(_)) => 0,
                 (false, None) => 1,
                 (true, Some(_)) => 2,
                 (true, None) => return None,
             };
-            Some((rank, Reverse(idle.unwrap_or_else(|| link.opened().elapsed())), link))
+            Some((rank, idle.unwrap_or_else(|| link.opened()), link))
         })
         .collect();
-    candidates.sort_unstable_by_key(|(rank, idle, _)| (*rank, *idle));
+    candidates.sort_unstable_by_key(|(rank, since, _)| (*rank, *since));
     let first = candidates.first().map(|(rank, _, _)| *rank);
     for (rank, _, link) in candidates.into_iter().take(count.saturating_sub(ending)) {
         // Nothing better gives way only because it would save the next search.

@@ -206,8 +206,14 @@ async fn known(
     let account_id = match known {
         Some(account_id) => account_id,
         None if app.config.auth.self_registration || role == Role::SuperAdmin => {
-            throttle.check_new_account(address)?;
-            ensure::create(app, &claims.issuer, &claims.subject).await?
+            let _turn = app.accounts.registering().await;
+            match ensure::find(app, &claims.issuer, &claims.subject).await? {
+                Some(account_id) => account_id,
+                None => {
+                    throttle.check_new_account(address)?;
+                    ensure::create(app, &claims.issuer, &claims.subject).await?
+                }
+            }
         }
         None => {
             let message =

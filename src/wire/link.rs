@@ -70,13 +70,12 @@ impl Link {
         self.recognized.load(Relaxed)
     }
 
-    /// How long no request has been open; nothing while one is.
-    pub fn idle_for(&self) -> Option<Duration> {
+    /// When the last answer was complete, or the connection was accepted; nothing while a request is open.
+    pub fn idle_since(&self) -> Option<Instant> {
         if self.open_requests.load(Relaxed) > 0 {
             return None;
         }
-        let since = self.opened + Duration::from_millis(self.idle_since.load(Relaxed));
-        Some(Instant::now().saturating_duration_since(since))
+        Some(self.opened + Duration::from_millis(self.idle_since.load(Relaxed)))
     }
 
     /// When it was accepted.

@@ -44,7 +44,8 @@ fn refusals(token: &str) -> Vec<Refusal> {
     let json = "content-type: application/json\r\n";
     let form = "content-type: multipart/form-data; boundary=B\r\n";
     let web = "content-type: application/grpc-web+proto\r\n";
-    let part = |name: &str| format!("--B\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n").into_bytes();
+    let part =
+        |name: &str| format!("--B\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n--B\r\n").into_bytes();
     let post = |path: &str, lines: &[&str]| format!("POST {path} HTTP/1.1\r\nhost: a\r\n{}\r\n", lines.concat());
     let method = "/runyard.v1.ThreadService/CreateThread";
     let refusal = |what, head, first: &[u8], expected| Refusal {

@@ -87,7 +87,8 @@ async fn events_have_an_id_a_name_and_data() {
         told.body,
         "id: 1\nevent: page_turned\ndata: {\"sequence\":1,\"page_turned\":{\"number\":7,\"text\":null}}\n\n\
          id: 2\nevent: closed\ndata: {\"sequence\":2,\"closed\":\"a\\nb\"}\n\n\
-         id: 0\ndata: {\"sequence\":0}\n\n"
+         :\n\n",
+        "an event in which nothing is set is a heartbeat"
     );
 }
 
