@@ -26,7 +26,8 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// INVALID_REQUEST when the filter cannot be read.
 pub fn start_logging(filter: &str) -> Result<()> {
     // The library that speaks to providers logs what they answer, and they repeat what they were told.
-    let filter = format!("{filter},genai=off");
+    // PostgreSQL notes at each start that the table of migrations is there.
+    let filter = format!("sqlx::postgres::notice=warn,{filter},genai=off");
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
             "RUNYARD_LOG is not a log filter such as info or runyard=debug: {error}"

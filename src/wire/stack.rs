@@ -1,7 +1,7 @@
 //! The one tower stack before all doors, in a listed order with reasons.
 //!
-//! 1. Panics are contained, so that one request cannot take its connection's others with it.
-//! 2. The request gets an id, which the answer and the log carry; it is counted and logged.
+//! 1. The request gets an id, which the answer and the log carry; it is counted and logged, whatever becomes of it.
+//! 2. Panics are contained, so that one request cannot take its connection's others with it.
 //! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
 //! 4. A body that does not come is given up, and one that nobody wants is let go without harm to its connection.
 //! 5. The caller is known before a byte of the body is read.
@@ -96,10 +96,10 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let known = Authenticate::new(Deadline::new(doors), app.clone(), verifier, site);
     let known = Patient::new(known, Patience::default());
     let stack = ServiceBuilder::new()
+        .layer_fn(Access::new)
         .layer(CatchPanicLayer::custom(|_| {
             fault::refuse(Error::new(Code::Internal, "an internal error"))
         }))
-        .layer_fn(Access::new)
         .layer(cors(&app.config.http.cors_origins)?)
         .service(known);
     Ok(BoxCloneSyncService::new(
