@@ -28,7 +28,7 @@ use crate::{
     config::{Config, models::DEMO_PROVIDER},
     contract::DESCRIPTORS,
     error::{Code, Error, Result},
-    sweeper,
+    sweeper, telemetry,
     wire::{
         self,
         jwt::{self, Verifier},
@@ -170,6 +170,7 @@ impl Server {
 
         let worker = tokio::spawn(worker::work(app.clone()));
         let sweeper = tokio::spawn(sweeper::sweep(app.clone(), stopping.clone()));
+        let adding_up = tokio::spawn(telemetry::add_up_samples());
         let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
         let connections = accept(&listener, &stack, &stopping).await;
         drop(listener);
@@ -186,6 +187,7 @@ impl Server {
             Err(_) => warn!("the worker did not end in time"),
         }
         sweeper.abort();
+        adding_up.abort();
         info!("stopped");
         Ok(())
     }
