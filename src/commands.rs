@@ -6,6 +6,7 @@
 mod agents;
 mod completions;
 mod connection;
+mod doctor;
 mod man;
 mod migrate;
 mod output;
@@ -43,21 +44,15 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start the server.
     Serve(serve::Serve),
-    /// Start a run, watch it live and list the files it made.
     Run(run::Run),
-    /// List, create and show agents.
     Agents(agents::Agents),
-    /// Print a token for an account, signed with the server's secret.
     Token(token::Token),
-    /// Show the plan of an account, or change it.
     Tier(tier::Tier),
+    Doctor(doctor::Doctor),
     /// Apply the database migrations and exit.
     Migrate,
-    /// Print the completion script for a shell.
     Completions(completions::Completions),
-    /// Print the manual page, for `man -l -`.
     Man(man::Manual),
 }
 
@@ -97,6 +92,7 @@ fn execute(cli: Cli) -> Result<Ending> {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(tier.execute(&settings))
         }
+        Command::Doctor(doctor) => doctor.execute(&settings),
         Command::Completions(completions) => completions.execute(),
         Command::Man(manual) => manual.execute(),
         Command::Run(run) => {
