@@ -7,8 +7,10 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
 
-scripts/install.sh cc build-essential
-scripts/install.sh bwrap bubblewrap
+# Agents use git, npm, javac, pip and chromium: the tests try them in the sandbox, and fail without them when this variable is set.
+scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap git:git npm:npm \
+    javac:default-jdk-headless pip3:python3-pip chromium:chromium
+export RUNYARD_TEST_PROGRAMS=1
 
 cluster=
 cleanup() {
@@ -26,7 +28,7 @@ scripts/lint.sh
 
 if [ -z "${RUNYARD_TEST_POSTGRES_URL:-}" ]; then
     if ! scripts/postgres.sh version >/dev/null 2>&1; then
-        scripts/install.sh initdb postgresql
+        scripts/install.sh postgresql
     fi
     cluster=$(mktemp -du "${TMPDIR:-/tmp}/runyard-postgres.XXXXXX")
     RUNYARD_TEST_POSTGRES_URL=$(scripts/postgres.sh start "$cluster")
@@ -35,6 +37,10 @@ if [ -z "${RUNYARD_TEST_POSTGRES_URL:-}" ]; then
 else
     postgres="PostgreSQL, the one of RUNYARD_TEST_POSTGRES_URL"
 fi
+
+echo "── the scripts"
+scripts/install.sh python3:python3
+PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover --start-directory tests/scripts --pattern '*_test.py'
 
 echo "── tests on two databases: SQLite (built in) and $postgres"
 cargo test --locked --workspace --no-fail-fast

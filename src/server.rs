@@ -1,39 +1,33 @@
 //! The one port: binds it, serves every door on it, and goes down in order.
 
+mod connections;
+mod health;
+mod linger;
 pub mod opening;
+mod places;
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::body::Body;
-use http::Request;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
-};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    net::{TcpListener, TcpStream},
-    signal::unix::{SignalKind, signal},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 use tracing::{info, warn};
 
-use self::opening::Opening;
+use self::{connections::Connections, health::Health};
 use crate::{
     app::App,
-    config::Config,
+    config::{Config, Limits, models::DEMO_PROVIDER},
     contract::DESCRIPTORS,
     error::{Code, Error, Result},
-    sweeper,
+    sweeper, telemetry,
     wire::{
         self,
         jwt::{self, Verifier},
         stack,
-        throttle::Peer,
     },
     worker,
 };
@@ -43,29 +37,37 @@ const BIND_ATTEMPTS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
-/// How long a connection may take to say what it speaks, and then to send its headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Streams of one HTTP/2 connection at once.
-const MAX_STREAMS: u32 = 1000;
-/// How often an HTTP/2 connection is asked whether it is alive, and how long it may take to say so.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
-/// The largest headers of a request, in bytes.
-const MAX_HEADERS: u32 = 32 * 1024;
 /// Bytes of a question about health or the contract: it holds one name.
 const MAX_QUESTION: usize = 16 * 1024;
-/// Connections that are open at once; more wait in the backlog.
-const MAX_CONNECTIONS: usize = 8192;
-/// How long accepting pauses when the process is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a start waits for the check of the sandbox, which takes some milliseconds.
+const SANDBOX_CHECK: Duration = Duration::from_secs(2);
+/// How long the worker may take to end at shutdown, with a database that does not answer.
+const WORKER_END: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM or SIGINT, then goes down in order.
+/// How a server ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After one signal: requests were answered, runs handed over.
+    InOrder,
+    /// After a second signal: at once.
+    AtOnce,
+}
+
+/// Serves until SIGTERM or SIGINT, then shuts down in order. A second signal ends it at once.
 ///
 /// # Errors
 /// What stops a start, in words that say what to do.
-pub async fn serve(config: Config) -> Result<()> {
+pub async fn serve(config: Config) -> Result<End> {
     let server = Server::open(config).await?;
-    tokio::spawn(stop_on_signal(server.app.stopping.clone()));
-    server.run().await
+    let stopping = server.app.stopping.clone();
+    let signals = Signals::listen()?;
+    tokio::select! {
+        outcome = server.run() => outcome.map(|()| End::InOrder),
+        () = signals.twice(stopping) => {
+            warn!("a second signal: stopping at once");
+            Ok(End::AtOnce)
+        }
+    }
 }
 
 /// A server whose port is bound.
@@ -116,7 +118,8 @@ impl Server {
             .map_err(|error| Error::new(Code::Unavailable, "the port is gone").caused_by(error))
     }
 
-    /// Serves until the app is stopping: then it is not ready, claims nothing, and gives open requests and running runs their grace.
+    /// Serves until the app is stopping. Then it is not ready, accepts and claims nothing, hands running runs over at once and
+    /// gives open requests their grace.
     ///
     /// # Errors
     /// A contract whose rules are in conflict.
@@ -129,9 +132,8 @@ impl Server {
         } = self;
         let stopping = app.stopping.clone();
         let (reporter, health) = tonic_health::server::health_reporter();
-        reporter
-            .set_service_status("", tonic_health::ServingStatus::Serving)
-            .await;
+        let state = Health::new(reporter)?;
+        state.report(tonic_health::ServingStatus::Serving).await;
         // Older tools ask with v1alpha.
         let reflection = reflection_of_contract()
             .build_v1()
@@ -145,46 +147,70 @@ impl Server {
             .add_service(reflection.max_decoding_message_size(MAX_QUESTION))
             .add_service(older.max_decoding_message_size(MAX_QUESTION));
         let stack = stack::build(&app, verifier, grpc)?;
-        say_hello(&app, address);
+        say_hello(&app, address).await;
 
-        let worker = tokio::spawn(worker::work(app.clone(), stopping.clone()));
+        let worker = tokio::spawn(worker::work(app.clone()));
         let sweeper = tokio::spawn(sweeper::sweep(app.clone(), stopping.clone()));
+        let adding_up = tokio::spawn(telemetry::add_up_samples());
         let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
-        let connections = accept(&listener, &stack, &stopping).await;
+        let connections = Connections::new(&app.config.http);
+        connections.accept(&listener, &stack, &stopping).await;
         drop(listener);
         info!("stopping: no new connections, no new claims");
-        reporter
-            .set_service_status("", tonic_health::ServingStatus::NotServing)
-            .await;
+        state.report(tonic_health::ServingStatus::NotServing).await;
         if timeout(grace, connections.shutdown()).await.is_err() {
             warn!("some requests did not end in time");
         }
-        match worker.await {
-            Ok(outcome) => outcome?,
-            Err(fault) => warn!(error = %fault, "the worker ended badly"),
+        match timeout(WORKER_END, worker).await {
+            Ok(Ok(outcome)) => outcome?,
+            Ok(Err(fault)) => warn!(error = %fault, "the worker ended badly"),
+            Err(_) => warn!("the worker did not end in time"),
         }
         sweeper.abort();
+        adding_up.abort();
         info!("stopped");
         Ok(())
     }
 }
 
-fn say_hello(app: &App, address: SocketAddr) {
-    info!(%address, database = app.db.name(), data_dir = %app.config.data_dir.display(), "runyard is listening");
-    // Finding out takes some milliseconds that a start need not wait for.
-    let sandboxes = app.sandboxes.clone();
-    tokio::task::spawn_blocking(move || {
-        for fact in sandboxes.facts() {
-            info!("sandbox: {fact}");
-        }
-    });
-    let demo: Vec<&str> = app.llm.demo_names().collect();
+/// Logs what is missing as warnings, then what there is, then that the server listens.
+async fn say_hello(app: &App, address: SocketAddr) {
+    let is_replaced = |name: &&str| {
+        let model = app.models.find(name);
+        model.is_none_or(|model| model.provider != DEMO_PROVIDER)
+    };
+    let demo: Vec<&str> = app.llm.demo_names().filter(is_replaced).collect();
     if !demo.is_empty() {
-        info!(
+        warn!(
             models = demo.join(", "),
-            "no provider is configured for these models: the built-in runyard/demo answers"
+            "no model provider is configured for these models, so the built-in runyard/demo answers; see docs/install.md"
         );
     }
+    let sandboxes = app.sandboxes.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let missing = sandboxes.check().err();
+        if let Some(why) = &missing {
+            warn!("{}", why.message());
+        }
+        for fact in sandboxes.facts() {
+            if missing.as_ref().is_none_or(|why| why.message() != fact) {
+                info!("sandbox: {fact}");
+            }
+        }
+    });
+    if timeout(SANDBOX_CHECK, looked).await.is_err() {
+        warn!("the sandbox takes long to check; the result follows");
+    }
+    match (app.config.limits, app.config.tiers.first()) {
+        (Limits::On, Some(tier)) => info!(
+            "plans are on and new accounts start on {}: `runyard tier` changes the plan of an account, RUNYARD_LIMITS=off turns \
+             plans off",
+            tier.name
+        ),
+        (Limits::On, None) | (Limits::Off, _) => info!("plans are off"),
+    }
+    let data_dir = std::path::absolute(&app.config.data_dir).unwrap_or_else(|_| app.config.data_dir.clone());
+    info!(%address, database = app.db.name(), data_dir = %data_dir.display(), "runyard is listening");
 }
 
 fn reflection_of_contract<'b>() -> tonic_reflection::server::Builder<'b> {
@@ -221,89 +247,32 @@ fn open_port(listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-async fn accept(listener: &TcpListener, stack: &stack::Stack, stopping: &CancellationToken) -> GracefulShutdown {
-    let connections = GracefulShutdown::new();
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADERS as usize * 2);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(KEEP_ALIVE.0)
-        .keep_alive_timeout(KEEP_ALIVE.1)
-        .max_header_list_size(MAX_HEADERS)
-        .adaptive_window(true);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let next = async {
-            let place = Arc::clone(&places)
-                .acquire_owned()
-                .await
-                .map_err(std::io::Error::other)?;
-            let (stream, _) = listener.accept().await?;
-            Ok::<_, std::io::Error>((stream, place))
-        };
-        let accepted = tokio::select! {
-            () = stopping.cancelled() => return connections,
-            accepted = next => accepted,
-        };
-        match accepted {
-            Ok((stream, place)) => connect(stream, stack.clone(), &builder, (&connections, place)),
-            Err(fault) => {
-                // Out of descriptors, or the peer has gone: waiting is better than spinning.
-                warn!(error = %fault, "could not accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
+/// SIGTERM and SIGINT of this process.
+struct Signals {
+    term: Signal,
+    int: Signal,
 }
 
-fn connect(
-    stream: TcpStream,
-    stack: stack::Stack,
-    builder: &auto::Builder<TokioExecutor>,
-    (connections, place): (&GracefulShutdown, OwnedSemaphorePermit),
-) {
-    // A token of a model is a small packet that somebody waits for.
-    if let Err(fault) = stream.set_nodelay(true) {
-        warn!(error = %fault, "could not turn off Nagle's algorithm");
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Error::internal("cannot listen for signals", error));
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+        })
     }
-    // Asked here, once: every request of the connection has the same.
-    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
-    let service = stack.map_request(move |mut request: Request<hyper::body::Incoming>| {
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
-        }
-        request.map(Body::new)
-    });
-    let connection = builder
-        .serve_connection_with_upgrades(
-            TokioIo::new(Opening::new(stream, HEADER_TIMEOUT)),
-            TowerToHyperService::new(service),
-        )
-        .into_owned();
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        // A connection that breaks is the client's affair.
-        if let Err(fault) = connection.await {
-            tracing::debug!(error = %fault, "a connection ended badly");
-        }
-        drop(place);
-    });
-}
 
-async fn stop_on_signal(stopping: CancellationToken) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        warn!("cannot listen for signals");
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+    /// Cancels `stopping` at the first signal and returns at the second.
+    async fn twice(mut self, stopping: CancellationToken) {
+        self.next().await;
+        stopping.cancel();
+        self.next().await;
     }
-    stopping.cancel();
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }

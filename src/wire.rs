@@ -3,20 +3,27 @@
 //! A service method reads its request, calls one verb and writes the answer. HTTP is a translation of the same services
 //! (`wire/http.rs`); nothing has a handler of its own there.
 
+mod access;
 mod accounts;
 mod admin;
 mod agents;
+mod alive;
 pub mod caller;
 mod codec;
+mod cors;
 mod deadline;
 pub mod door;
 pub mod files;
+mod forwarded;
 pub mod http;
 pub mod json;
 pub mod jwt;
+pub mod link;
+mod owner;
 pub mod page;
 pub mod patience;
 pub mod permit;
+mod plan_log;
 mod projects;
 mod range;
 mod rest;
@@ -25,13 +32,16 @@ mod sandboxes;
 pub mod site;
 pub mod stack;
 pub mod status;
+mod streams;
 mod tenure;
 mod threads;
 pub mod throttle;
+mod unread;
 
 use std::future::Future;
 
 use tonic::service::Routes;
+use tracing::Instrument;
 
 use crate::{
     app::App,
@@ -71,7 +81,8 @@ pub fn services(app: &App) -> Routes {
 
 /// Runs a write verb in its own task: a client that hangs up drops its waiting, not the verb in the middle.
 async fn finish<T: Send + 'static>(verb: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(verb)
+    // In the request's span, so that what the verb logs carries the request's id.
+    tokio::spawn(verb.in_current_span())
         .await
         .unwrap_or_else(|fault| Err(Error::internal("an internal error", fault)))
 }

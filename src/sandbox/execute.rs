@@ -3,7 +3,7 @@
 //! Called by `Sandbox::execute`, in a task of its own: a caller that goes away cancels the command and leaves the clearing
 //! away to the task. Nothing of the command lives on when `run` has returned.
 
-use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
@@ -11,7 +11,7 @@ use tokio::{
     net::unix::pipe,
     sync::{mpsc, watch},
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -19,9 +19,13 @@ use super::{
     Command, Ending, Execution,
     cgroup::Group,
     child::{Process, Watched},
+    gate::Gate,
+    host::Host,
     meter::Meter,
-    output::{Cleaner, Clip, Live},
+    output::Clip,
     processes::Scope,
+    reading::pump,
+    remains::Record,
     start::{Cell, Started},
     workspace::Usage,
 };
@@ -36,10 +40,6 @@ const DEATH: Duration = Duration::from_secs(10);
 const REPORT: Duration = Duration::from_secs(2);
 /// How long the last output may take to come through once everything is dead.
 const DRAIN: Duration = Duration::from_secs(2);
-/// The pause between pieces of live output.
-const LIVE_PERIOD: Duration = Duration::from_millis(100);
-/// How much of the output is shown live, in times of what is kept.
-const LIVE_FACTOR: usize = 4;
 /// What bubblewrap reports is a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
 /// Shells report a death by signal N as 128 + N; there are so many signals with names.
@@ -75,6 +75,8 @@ struct Running {
     at_start: Usage,
     /// What bubblewrap has reported so far.
     report: watch::Receiver<String>,
+    /// Lets the command run; holds the record of it from then on.
+    opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
     /// Tells the pump not to wait for the end of the output.
     enough: CancellationToken,
@@ -87,6 +89,7 @@ impl Running {
         let status = pipe::Receiver::from_owned_fd(started.status).map_err(failed)?;
         let (reported, report) = watch::channel(String::new());
         tokio::spawn(read_report(status, reported));
+        let opening = tokio::spawn(open(Arc::clone(&cell.host), started.gate, report.clone()));
         let enough = CancellationToken::new();
         let max_bytes = cell.host.config.max_output_bytes;
         Ok(Self {
@@ -96,6 +99,7 @@ impl Running {
             group: started.group,
             at_start: started.at_start,
             report,
+            opening,
             enough,
         })
     }
@@ -229,6 +233,25 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.enough.cancel();
+        // With it goes the record of a command whose end was not seen.
+        self.opening.abort();
+    }
+}
+
+/// Records the sandbox, so that the next start finds it, and lets the command run. A command whose sandbox was not reported
+/// does not run.
+async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) -> Option<Record> {
+    let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
+    let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
+    let guard = || scope.holds_first().then(|| host.remains.record(scope.first));
+    match gate.open_when_ready(guard).await {
+        Ok(Some(Ok(record))) => Some(record),
+        Ok(Some(Err(error))) => {
+            tracing::warn!(%error, "a running command cannot be recorded in the data folder");
+            None
+        }
+        // The command has ended already.
+        Ok(None) | Err(_) => None,
     }
 }
 
@@ -278,45 +301,4 @@ fn parse_scope(report: &str, list: Option<std::path::PathBuf>) -> Option<Scope> 
         first: field(report, "child-pid")?.try_into().ok()?,
         list,
     })
-}
-
-/// Drains the output to its end: a command must never wait for us, however slow those who watch are.
-async fn pump(
-    mut output: pipe::Receiver,
-    max_bytes: usize,
-    sink: mpsc::Sender<String>,
-    enough: CancellationToken,
-) -> Clip {
-    let (mut cleaner, mut clip) = (Cleaner::default(), Clip::new(max_bytes));
-    let mut live = Live::new(max_bytes.saturating_mul(LIVE_FACTOR));
-    let mut ticks = interval(LIVE_PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut chunk = vec![0; 64 * 1024];
-    loop {
-        tokio::select! {
-            read = output.read(&mut chunk) => match read {
-                Ok(count @ 1..) => {
-                    let text = cleaner.push(&chunk[..count]);
-                    clip.push(&text);
-                    live.push(&text);
-                }
-                Ok(0) | Err(_) => break,
-            },
-            _ = ticks.tick(), if live.is_waiting() => {
-                // Kept for the next tick when the watcher has not taken the last ones.
-                if let Ok(room) = sink.try_reserve() {
-                    room.send(live.take());
-                }
-            }
-            () = enough.cancelled() => break,
-        }
-    }
-    let rest = cleaner.finish();
-    clip.push(&rest);
-    live.push(&rest);
-    if live.is_waiting() {
-        // Nobody to take it, or nobody who keeps up.
-        let _ = sink.try_send(live.take());
-    }
-    clip
 }

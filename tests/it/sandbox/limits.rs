@@ -7,19 +7,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runyard::sandbox::{Ending, WalkLimits};
+use runyard::sandbox::{Ending, Place, Sandboxes, WalkLimits};
 use tokio_util::sync::CancellationToken;
 
-use super::{Yard, command, eventually, is_root, mark, run, run_for, say, settings, with_marker};
+use super::{
+    Yard, command, eventually, is_bounded_by_cgroups, is_root, mark, run, run_for, say, settings, with_marker,
+};
 
 const MIB: u64 = 1024 * 1024;
-
-fn bounded_by_cgroups(yard: &Yard) -> bool {
-    yard.sandboxes
-        .facts()
-        .iter()
-        .any(|fact| fact.starts_with("control groups") && fact.contains("memory"))
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s04_a_fork_bomb_stays_at_home() {
@@ -76,7 +71,7 @@ async fn s05_memory_is_bounded() {
     )
     .await;
     assert!(!execution.text.contains("HELD IT ALL"), "{execution:?}");
-    if bounded_by_cgroups(&yard) {
+    if is_bounded_by_cgroups(&yard) {
         assert_eq!(execution.ending, Ending::OutOfMemory, "{}", execution.text);
         assert!(execution.ending.describe().unwrap().contains("out of memory"));
     } else {
@@ -254,7 +249,7 @@ async fn s14_a_flood_of_output_is_bounded() {
     assert!(execution.text.starts_with("xxx") && execution.text.ends_with("x\nthe end\n"));
     let execution = run(
         &sandbox,
-        "head -c 5M /dev/urandom; printf '\\033[31mred\\033[0m \\303\\050 \\000end'",
+        "head -c 5M /dev/urandom | tr -d '\\033'; printf '\\n\\033[31mred\\033[0m \\303\\050 \\000end'",
     )
     .await;
     assert!(
@@ -275,16 +270,28 @@ fn resident() -> u64 {
 #[tokio::test]
 #[ignore = "started by s16"]
 async fn s16_service() {
-    let yard = Yard::new();
+    let folder = std::env::var("RUNYARD_TEST_FOLDER").unwrap();
     let long = std::env::var("RUNYARD_TEST_SLEEP").unwrap();
-    run(&yard.project(0), format!("(setsid nohup sleep {long} &); sleep {long}")).await;
+    let sandboxes = Sandboxes::detect(&settings(), folder.as_ref()).unwrap();
+    let place = Place {
+        folder: std::path::Path::new(&folder).join("workspace"),
+        number: 0,
+    };
+    sandboxes.make(&place).unwrap();
+    run(
+        &sandboxes.open(place),
+        format!("(setsid nohup sleep {long} &); sleep {long}"),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn s16_no_sandbox_survives_the_service() {
+    let folder = super::closed_folder();
     let mut service = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "sandbox::limits::s16_service", "--ignored", "--nocapture"])
         .env("RUNYARD_TEST_SLEEP", mark(9717))
+        .env("RUNYARD_TEST_FOLDER", folder.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -296,6 +303,38 @@ async fn s16_no_sandbox_survives_the_service() {
     service.kill().unwrap();
     service.wait().unwrap();
     eventually("the command is gone", || with_marker(&mark(9717)).is_empty()).await;
+}
+
+/// A sandbox that is only half made when the service is killed.
+#[tokio::test]
+async fn s16_no_sandbox_survives_a_kill_at_any_moment() {
+    let folder = super::closed_folder();
+    for round in 0..16 {
+        let long = mark(97_000 + round);
+        let mut service = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sandbox::limits::s16_service", "--ignored", "--nocapture"])
+            .env("RUNYARD_TEST_SLEEP", &long)
+            .env("RUNYARD_TEST_FOLDER", folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        while with_marker(&long).is_empty() {
+            assert!(Instant::now() < until, "no command was started");
+        }
+        // Each round is killed a little later in the making of its sandbox.
+        tokio::time::sleep(Duration::from_millis(round.into())).await;
+        service.kill().unwrap();
+        service.wait().unwrap();
+        eventually("the command is gone", || {
+            with_marker(&format!("sleep\0{long}")).is_empty()
+        })
+        .await;
+        // The next start ends what was still making the sandbox.
+        let _next = Sandboxes::detect(&settings(), folder.path()).unwrap();
+        eventually("nothing is left", || with_marker(&long).is_empty()).await;
+    }
 }
 
 #[tokio::test]
