@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use clap::Args;
 use secrecy::{ExposeSecret, SecretString};
+use url::{Host, Url};
 
 use super::{settings::Settings, signer::Signer};
 use crate::{
@@ -45,7 +46,7 @@ impl Connection {
         let config = settings.config()?;
         let credential = match self.given() {
             Some(given) => given,
-            None => local(&config, None).await?,
+            None => self.local(&config, None).await?,
         };
         self.connect(&config, credential).await
     }
@@ -53,7 +54,7 @@ impl Connection {
     /// Connects as an administrator of the server whose data folder is here; elsewhere the given token has to be one.
     pub(super) async fn open_as_administrator(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
-        let credential = match (local(&config, Some(ADMINISTRATOR)).await, self.given()) {
+        let credential = match (self.local(&config, Some(ADMINISTRATOR)).await, self.given()) {
             (Ok(administrator), _) => administrator,
             (Err(_), Some(given)) => given,
             (Err(error), None) => return Err(error),
@@ -71,11 +72,28 @@ impl Connection {
         })
     }
 
-    async fn connect(&self, config: &Config, credential: Credential) -> Result<Connected> {
+    /// A token for the local account. Another machine never receives one: it could use the token against this server.
+    async fn local(&self, config: &Config, role: Option<&str>) -> Result<Credential> {
+        let server = self.server(config);
+        if server != local_server(config) && !is_on_this_machine(&server) {
+            return Err(Error::new(
+                Code::NotAuthenticated,
+                format!(
+                    "the server at {server} is not on this machine, so it needs one of its tokens; set RUNYARD_TOKEN"
+                ),
+            ));
+        }
+        local(config, role).await
+    }
+
+    fn server(&self, config: &Config) -> String {
         let server = self.server.clone().filter(|server| !server.is_empty());
-        let server = server.unwrap_or_else(|| local_server(config));
+        server.unwrap_or_else(|| local_server(config))
+    }
+
+    async fn connect(&self, config: &Config, credential: Credential) -> Result<Connected> {
         Ok(Connected {
-            client: Client::connect(&server, credential.token).await?,
+            client: Client::connect(&self.server(config), credential.token).await?,
             advice: credential.advice,
         })
     }
@@ -95,6 +113,16 @@ impl Connected {
             }
             _ => error,
         })
+    }
+}
+
+fn is_on_this_machine(server: &str) -> bool {
+    let Ok(url) = Url::parse(server) else { return false };
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
     }
 }
 
@@ -120,4 +148,30 @@ async fn local(config: &Config, role: Option<&str>) -> Result<Credential> {
             signer.source()
         ),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_this_machine() {
+        for server in [
+            "http://127.0.0.1:8080",
+            "http://[::1]:8080",
+            "https://localhost",
+            "http://127.1:9",
+        ] {
+            assert!(is_on_this_machine(server), "{server}");
+        }
+        for server in [
+            "https://runyard.example.com",
+            "http://10.0.0.7:8080",
+            "http://localhost.example.com",
+            "http://127.0.0.1@example.com",
+            "not a URL",
+        ] {
+            assert!(!is_on_this_machine(server), "{server}");
+        }
+    }
 }

@@ -240,6 +240,23 @@ fn no_command_creates_data_where_no_server_keeps_its_own() {
 }
 
 #[test]
+fn another_machine_never_receives_a_token_of_this_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = [("RUNYARD_JWT_SECRET", SECRET)];
+    for command in [&["run", "hello"][..], &["agents", "list"], &["tier"], &["tier", "pro"]] {
+        let with = |server: &'static str| [command, &["--server", server]].concat();
+        let said = complaint(&runyard(folder.path(), &with("http://runyard.invalid:1"), &secret), 1);
+        assert!(
+            said.contains("is not on this machine") && said.contains("RUNYARD_TOKEN"),
+            "{said}"
+        );
+        // Control: a server on this machine is asked; none listens there.
+        let said = complaint(&runyard(folder.path(), &with("http://127.0.0.1:1"), &secret), 1);
+        assert!(said.contains("start one with `runyard serve`"), "{said}");
+    }
+}
+
+#[test]
 fn a_failure_is_one_line_that_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let fails =
