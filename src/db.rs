@@ -7,6 +7,7 @@
 mod held;
 mod lane;
 mod lock;
+mod text;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -211,27 +212,33 @@ impl Tx {
     /// # Errors
     /// As every statement; those before the failing one have been executed.
     pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
-        let unit = match &self.work {
-            Work::Unit(unit) => unit,
-            Work::Transaction(tx) => {
+        match &self.work {
+            Work::Unit(unit) => match text::in_a_row(statements) {
+                Some(statement) => unit.execute_together(statement).await,
+                None => Ok(()),
+            },
+            Work::Transaction(_) => {
                 for statement in statements {
-                    tx.execute_raw(statement).await?;
+                    self.execute_raw(statement).await?;
                 }
-                return Ok(());
+                Ok(())
             }
-        };
-        let mut sql = String::new();
-        let mut values = Vec::new();
-        for statement in statements {
-            sql.push_str(&statement.sql);
-            sql.push(';');
-            values.extend(statement.values.into_iter().flat_map(|values| values.0));
         }
-        if sql.is_empty() {
-            return Ok(());
+    }
+
+    /// As [`Tx::execute_all`], in one round trip on both databases. PostgreSQL executes the statements at once: none may read
+    /// or change what another one writes, except that foreign keys are checked after all of them.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn execute_together(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
+        match &self.work {
+            Work::Unit(_) => self.execute_all(statements).await,
+            Work::Transaction(_) => match text::as_one(statements) {
+                Some(statement) => self.execute_raw(statement).await.map(drop),
+                None => Ok(()),
+            },
         }
-        unit.execute_together(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
-            .await
     }
 }
 
@@ -245,6 +252,7 @@ impl ConnectionTrait for Tx {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         match &self.work {
             Work::Unit(unit) => unit.execute_raw(statement).await,
             Work::Transaction(tx) => tx.execute_raw(statement).await,
@@ -259,6 +267,7 @@ impl ConnectionTrait for Tx {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         match &self.work {
             Work::Unit(unit) => unit.query_one_raw(statement).await,
             Work::Transaction(tx) => tx.query_one_raw(statement).await,
@@ -266,6 +275,7 @@ impl ConnectionTrait for Tx {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         match &self.work {
             Work::Unit(unit) => unit.query_all_raw(statement).await,
             Work::Transaction(tx) => tx.query_all_raw(statement).await,
@@ -283,6 +293,7 @@ impl ConnectionTrait for Read {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         match &self.from {
             ReadFrom::Held(readers) => readers.execute_raw(statement).await,
             ReadFrom::Pool(pool) => pool.execute_raw(statement).await,
@@ -297,6 +308,7 @@ impl ConnectionTrait for Read {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         match &self.from {
             ReadFrom::Held(readers) => readers.query_one_raw(statement).await,
             ReadFrom::Pool(pool) => pool.query_one_raw(statement).await,
@@ -304,6 +316,7 @@ impl ConnectionTrait for Read {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         match &self.from {
             ReadFrom::Held(readers) => readers.query_all_raw(statement).await,
             ReadFrom::Pool(pool) => pool.query_all_raw(statement).await,

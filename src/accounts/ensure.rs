@@ -71,6 +71,7 @@ async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
         subject: Set(subject.to_owned()),
         tier: Set(app.tiers.first().name.clone()),
         created_at: Set(app.clock.now()),
+        ..table::ActiveModel::default()
     };
     // Of two first requests of one subject one inserts; both read what is there then.
     let once = OnConflict::columns([table::Column::Issuer, table::Column::Subject])

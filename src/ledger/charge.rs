@@ -19,9 +19,9 @@ use super::table::{
 };
 use crate::{
     accounts::{Scope, of},
+    clock::Clock,
     db::Tx,
     error::Result,
-    id,
 };
 
 /// What one call of a model costs.
@@ -51,7 +51,7 @@ pub struct Charge {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn write(tx: &Tx, charges: &[&Charge], now: DateTime<Utc>) -> Result<()> {
+pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     if charges.is_empty() {
         return Ok(());
     }
@@ -64,7 +64,7 @@ pub async fn write(tx: &Tx, charges: &[&Charge], now: DateTime<Utc>) -> Result<(
         let taken = charge.microcredits.clamp(0, *balance);
         let inserted = tx
             .execute(
-                entry::Entity::insert(row(charge, taken, now))
+                entry::Entity::insert(row(charge, taken, clock.stamp()))
                     .on_conflict(
                         OnConflict::columns([entry::Column::RunId, entry::Column::Step])
                             .do_nothing()
@@ -97,9 +97,9 @@ async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>
     Ok(rows.into_iter().map(|row| (row.account_id, row.microcredits)).collect())
 }
 
-fn row(charge: &Charge, taken: i64, now: DateTime<Utc>) -> entry::ActiveModel {
+fn row(charge: &Charge, taken: i64, (id, now): (Uuid, DateTime<Utc>)) -> entry::ActiveModel {
     entry::ActiveModel {
-        id: Set(id::new()),
+        id: Set(id),
         account_id: Set(charge.account_id),
         debited: Set(Book::Wallet),
         credited: Set(Book::Used),

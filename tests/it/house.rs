@@ -4,6 +4,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use crate::plans;
 use reqwest::{RequestBuilder, Response, header::HeaderMap, multipart::Form};
 use runyard::{
     app::App,
@@ -141,6 +142,9 @@ impl House {
 
     async fn close(mut self) {
         self.stop().await;
+        let db = self.outside().await;
+        plans::check(&db).await;
+        db.close().await.unwrap();
         if let Some((url, name)) = self.database.take() {
             query(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
         }
@@ -199,6 +203,7 @@ impl House {
 
 async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHandle<()>)) {
     runyard::telemetry::start_metrics();
+    plans::record::start();
     let server = Server::open(config.clone()).await.unwrap();
     let (address, app) = (server.address().unwrap(), server.app().clone());
     let stopping = app.stopping.clone();

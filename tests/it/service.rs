@@ -27,6 +27,7 @@ mod hostile;
 mod limits;
 mod lists;
 mod mcps;
+mod order;
 mod privacy;
 mod program;
 mod projects;
