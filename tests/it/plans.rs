@@ -123,17 +123,14 @@ async fn ask_for_all_lists(house: &House) {
         format!("/threads?project_id={project_id}"),
         "/projects".to_owned(),
         "/agent-runs/active".to_owned(),
-        "/account-state".to_owned(),
+        "/billing/account-state".to_owned(),
         format!("/threads/{thread_id}/messages"),
     ]
     .into();
     for time in &times {
         for state in ["", "status=running", "status=completed"] {
             for of in [String::new(), format!("thread_id={thread_id}")] {
-                paths.push(format!(
-                    "/agent-runs?{}",
-                    [&of, state, time].map(String::as_str).join("&")
-                ));
+                paths.push(format!("/agent-runs?{}", [of.as_str(), state, time].join("&")));
             }
         }
         for of in [
