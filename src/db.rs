@@ -33,9 +33,17 @@ const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a unit of work waits for a connection before it is refused.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// What PostgreSQL is told of every connection: how long a statement waits for a lock, and how long a transaction may stand
-/// still, so that a process which hangs keeps its locks no longer than that.
-const POSTGRES_BOUNDS: [(&str, &str); 2] = [("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")];
+/// The settings of every connection to PostgreSQL. The first two say how long a statement waits for a lock, and how long a
+/// transaction may stand still, so that a process which hangs keeps its locks no longer than that. The others make a plan
+/// that holds for every value and however much is stored: each list is read in the order of an index until its limit. A
+/// bitmap, or a scan that was planned while a table was small, reads everything first.
+const POSTGRES_SETTINGS: [(&str, &str); 5] = [
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_bitmapscan", "off"),
+    ("enable_seqscan", "off"),
+];
 
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
@@ -84,7 +92,7 @@ impl Db {
         options
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .map_sqlx_postgres_opts(|options| options.options(POSTGRES_BOUNDS))
+            .map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS))
             .sqlx_logging(false);
         let pool = Database::connect(options).await.map_err(|error| {
             Error::new(

@@ -171,9 +171,10 @@ impl House {
     /// The one number that a query gives, read from outside of the server.
     pub async fn number(&self, sql: &str) -> i64 {
         use sea_orm::{ConnectionTrait, Statement};
-        let db = self.app().db.read();
+        let db = self.outside().await;
         let statement = Statement::from_string(db.get_database_backend(), sql);
         let row = db.query_one_raw(statement).await.unwrap().unwrap();
+        db.close().await.unwrap();
         row.try_get_by_index(0).unwrap()
     }
 

@@ -5,6 +5,13 @@ use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
+/// What the server sets for its connections so that a plan holds for every value.
+pub(super) const SETTINGS: [(&str, &str); 3] = [
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_bitmapscan", "off"),
+    ("enable_seqscan", "off"),
+];
+
 /// What is wrong with the plan of a statement.
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let plan = explain(db, sql).await;
@@ -18,13 +25,9 @@ async fn explain(db: &DatabaseConnection, sql: &str) -> Value {
     let count = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
     let values = vec!["NULL"; count].join(", ");
     let values = if count == 0 { values } else { format!("({values})") };
-    // The tables are small, so that reading one whole would be cheap.
-    for setting in [
-        "SET LOCAL plan_cache_mode = force_generic_plan".to_owned(),
-        "SET LOCAL enable_seqscan = off".to_owned(),
-        format!("PREPARE explained AS {sql}"),
-    ] {
-        let done = tx.execute_unprepared(&setting).await;
+    let settings = SETTINGS.map(|(name, value)| format!("SET LOCAL {name} = {value}"));
+    for first in settings.into_iter().chain([format!("PREPARE explained AS {sql}")]) {
+        let done = tx.execute_unprepared(&first).await;
         done.unwrap_or_else(|fault| panic!("{fault}: {sql}"));
     }
     let explain = format!("EXPLAIN (FORMAT JSON) EXECUTE explained{values}");

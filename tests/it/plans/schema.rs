@@ -28,6 +28,17 @@ async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
+/// Drops an index; returns the statement that makes it again.
+pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
+    let sql = match db.get_database_backend() {
+        DbBackend::Postgres => format!("SELECT indexdef FROM pg_indexes WHERE indexname = '{index}'"),
+        _ => format!("SELECT sql FROM sqlite_master WHERE name = '{index}'"),
+    };
+    let again = texts(db, &sql).await.remove(0).remove(0);
+    db.execute_unprepared(&format!("DROP INDEX {index}")).await.unwrap();
+    again
+}
+
 /// The foreign keys: table, column, the table above.
 async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     let sql = match db.get_database_backend() {
@@ -75,10 +86,9 @@ async fn rows_below_a_deleted_one_are_found_by_an_index() {
             house.stop().await;
             let db = house.outside().await;
             assert_eq!(without_index(&db).await, [[""; 0]; 0]);
-            db.execute_unprepared("DROP INDEX threads_of_project_by_activity")
-                .await
-                .unwrap();
+            let index_again = take_index(&db, "threads_of_project_by_activity").await;
             assert_eq!(without_index(&db).await, [["threads", "project_id", "projects"]]);
+            db.execute_unprepared(&index_again).await.unwrap();
         },
     )
     .await;
