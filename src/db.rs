@@ -27,6 +27,10 @@ use crate::{
 use held::Readers;
 use lane::{Lane, Unit};
 
+/// Pages in SQLite's write-ahead log after which a commit moves them into the database.
+const WAL_PAGES: &str = "4000";
+/// Size in bytes to which the log shrinks once its pages are moved; a little more than [`WAL_PAGES`] take.
+const WAL_BYTES: &str = "16777216";
 /// Connections that read at the same time, on SQLite.
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL.
@@ -375,7 +379,9 @@ async fn connect_sqlite(file: &Path, connections: u32) -> Result<DatabaseConnect
                 .statement_cache_capacity(256)
                 // A page of events must not wait for its reader row by row.
                 .row_buffer_size(512)
-                .pragma("wal_autocheckpoint", "4000")
+                .pragma("wal_autocheckpoint", WAL_PAGES)
+                // A long reader keeps the log growing. After it, the next write cuts the file back to this size.
+                .pragma("journal_size_limit", WAL_BYTES)
         });
     Database::connect(options).await.map_err(|error| {
         Error::new(
