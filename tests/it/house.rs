@@ -2,9 +2,12 @@
 //!
 //! [`everywhere`] runs a test on SQLite, and on PostgreSQL when `RUNYARD_TEST_POSTGRES_URL` names one.
 
+mod database;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use crate::plans;
+pub use database::{Database, Made, databases};
 use reqwest::{RequestBuilder, Response, header::HeaderMap, multipart::Form};
 use runyard::{
     app::App,
@@ -21,55 +24,11 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, transport::Channel};
-use uuid::Uuid;
 
 const SECRET: &str = "a secret of the tests that is long enough";
 
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The databases of this test run.
-#[derive(Clone, Debug)]
-pub enum Database {
-    Sqlite,
-    Postgres(String),
-}
-
-pub fn databases() -> Vec<Database> {
-    let mut databases = vec![Database::Sqlite];
-    if let Ok(url) = std::env::var("RUNYARD_TEST_POSTGRES_URL") {
-        databases.push(Database::Postgres(url));
-    }
-    databases
-}
-
-impl Database {
-    /// Makes a database for one test; SQLite makes its own in the data folder.
-    pub async fn make(&self) -> Option<Made> {
-        let Self::Postgres(server) = self else { return None };
-        let name = format!("runyard_{}", Uuid::now_v7().simple());
-        query(server, &format!("CREATE DATABASE {name}")).await;
-        let (base, _) = server.rsplit_once('/').unwrap();
-        Some(Made {
-            url: format!("{base}/{name}"),
-            server: server.clone(),
-            name,
-        })
-    }
-}
-
-/// A PostgreSQL database of one test.
-pub struct Made {
-    pub url: String,
-    server: String,
-    name: String,
-}
-
-impl Made {
-    pub async fn drop(self) {
-        query(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
-    }
-}
 
 /// Runs a test on every database, with the model saying what the script says.
 pub async fn everywhere<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut House)) {
@@ -230,13 +189,6 @@ async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHan
     let stopping = app.stopping.clone();
     let task = tokio::spawn(async move { server.run().await.unwrap() });
     (address, app, (stopping, task))
-}
-
-async fn query(url: &str, sql: &str) {
-    use sea_orm::ConnectionTrait;
-    let db = sea_orm::Database::connect(url).await.unwrap();
-    db.execute_unprepared(sql).await.unwrap();
-    db.close().await.unwrap();
 }
 
 /// Somebody who asks.
