@@ -49,6 +49,11 @@ const POSTGRES_SETTINGS: [(&str, &str); 5] = [
     ("enable_seqscan", "off"),
 ];
 
+/// Whether a server has used SQLite in a folder.
+pub fn is_data_folder(folder: &Path) -> bool {
+    lock::path(folder).exists()
+}
+
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Db {

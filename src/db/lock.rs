@@ -4,7 +4,7 @@
 
 use std::{
     fs::{File, TryLockError},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -15,6 +15,11 @@ use crate::error::{Code, Error, Result};
 /// How often, and after which pause, the lock is tried.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The lock file of a data folder.
+pub(super) fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("lock")
+}
 
 /// Takes the lock of a data folder, which is made when it is not there; held for as long as the file is open.
 ///
@@ -32,7 +37,7 @@ pub(super) async fn take(data_dir: &Path) -> Result<File> {
         .create(true)
         .truncate(false)
         .write(true)
-        .open(data_dir.join("lock"))
+        .open(path(data_dir))
         .map_err(fault)?;
     let mut attempt = 1;
     loop {
