@@ -7,9 +7,10 @@
 mod held;
 mod lane;
 mod lock;
+mod read;
 mod text;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use runyard_migrations::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -26,6 +27,7 @@ use crate::{
 };
 use held::Readers;
 use lane::{Lane, Unit};
+pub use read::Read;
 
 /// Pages in SQLite's write-ahead log after which a commit moves them into the database.
 const WAL_PAGES: &str = "4000";
@@ -67,18 +69,6 @@ enum Writer {
     Pool(DatabaseConnection),
 }
 
-/// For reading outside a unit of work: sees what is committed.
-#[derive(Clone)]
-pub struct Read {
-    from: ReadFrom,
-}
-
-#[derive(Clone)]
-enum ReadFrom {
-    Held(Arc<Readers>),
-    Pool(DatabaseConnection),
-}
-
 impl Db {
     /// Connects and applies the migrations.
     ///
@@ -112,9 +102,7 @@ impl Db {
         })?;
         Migrator::up(&pool, None).await.map_err(migration_failed)?;
         Ok(Self {
-            read: Read {
-                from: ReadFrom::Pool(pool.clone()),
-            },
+            read: Read::from_pool(pool.clone()),
             writer: Writer::Pool(pool),
         })
     }
@@ -127,9 +115,7 @@ impl Db {
         let pool = connect_sqlite(&file, SQLITE_READERS).await?;
         let readers = Readers::new(pool, SQLITE_READERS as usize);
         Ok(Self {
-            read: Read {
-                from: ReadFrom::Held(Arc::new(readers)),
-            },
+            read: Read::from_held(readers),
             writer: Writer::Lane(Lane::start(writer, lock).await?),
         })
     }
@@ -296,47 +282,6 @@ impl ConnectionTrait for Tx {
         match &self.work {
             Work::Unit(unit) => unit.query_all_raw(statement).await,
             Work::Transaction(tx) => tx.query_all_raw(statement).await,
-        }
-    }
-}
-
-#[async_trait::async_trait]
-impl ConnectionTrait for Read {
-    fn get_database_backend(&self) -> DbBackend {
-        match &self.from {
-            ReadFrom::Held(_) => DbBackend::Sqlite,
-            ReadFrom::Pool(pool) => pool.get_database_backend(),
-        }
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        text::say(self.get_database_backend(), &statement.sql);
-        match &self.from {
-            ReadFrom::Held(readers) => readers.execute_raw(statement).await,
-            ReadFrom::Pool(pool) => pool.execute_raw(statement).await,
-        }
-    }
-
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        match &self.from {
-            ReadFrom::Held(readers) => readers.execute_unprepared(sql).await,
-            ReadFrom::Pool(pool) => pool.execute_unprepared(sql).await,
-        }
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        text::say(self.get_database_backend(), &statement.sql);
-        match &self.from {
-            ReadFrom::Held(readers) => readers.query_one_raw(statement).await,
-            ReadFrom::Pool(pool) => pool.query_one_raw(statement).await,
-        }
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        text::say(self.get_database_backend(), &statement.sql);
-        match &self.from {
-            ReadFrom::Held(readers) => readers.query_all_raw(statement).await,
-            ReadFrom::Pool(pool) => pool.query_all_raw(statement).await,
         }
     }
 }

@@ -44,6 +44,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
     ("json_each(tags)", "as a search"),
     ("tags @>", "as a search"),
+    ("\"is_default\" = (TRUE)", "an account has one default agent"),
     ("\"is_default\" = ?", "all agents of an account but one"),
     ("\"is_default\" = $", "all agents of an account but one"),
     (
@@ -221,8 +222,9 @@ async fn plans_on_postgres_hold_for_every_value() {
             let db = house.app().db.read();
             if db.get_database_backend() == DbBackend::Postgres {
                 for (name, value) in postgres::SETTINGS {
-                    let show = Statement::from_string(DbBackend::Postgres, format!("SHOW {name}"));
-                    let row = db.query_one_raw(show).await.unwrap().unwrap();
+                    let setting =
+                        Statement::from_string(DbBackend::Postgres, format!("SELECT current_setting('{name}')"));
+                    let row = db.query_one_raw(setting).await.unwrap().unwrap();
                     assert_eq!(row.try_get_by_index::<String>(0).unwrap(), value, "{name}");
                 }
             }

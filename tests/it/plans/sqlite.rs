@@ -1,12 +1,18 @@
 //! Plans of SQLite: the lines of `EXPLAIN QUERY PLAN`. No value and no number of rows changes them.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::{WALKED, is_excepted, is_small, may_sort};
 
+/// Makes each text a new one: a connection that has kept an explanation does not notice that an index has gone.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
 /// What is wrong with the plan of a statement.
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
-    let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql}"));
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql} -- {count}"));
     let rows = db
         .query_all_raw(explain)
         .await
