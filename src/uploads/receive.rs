@@ -24,6 +24,7 @@ use super::{
 use crate::{
     accounts::{Caller, Scope, ensure, of, turns},
     app::App,
+    config::Limits,
     error::{Code, Error, Result},
     id,
 };
@@ -44,7 +45,7 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
     }
     let largest = largest(app, caller.account_id).await?;
     if size.unsigned_abs() > largest {
-        return Err(too_large(largest));
+        return Err(too_large(app, largest));
     }
     let row = Model {
         id: id::new(),
@@ -145,7 +146,7 @@ pub async fn stream(
         path: staged(app, upload_id),
         keep: false,
     };
-    let (size, digest) = copy(&staging.path, content, largest).await?;
+    let (size, digest) = copy(app, &staging.path, content, largest).await?;
     let row = Model {
         id: upload_id,
         account_id: caller.account_id,
@@ -177,7 +178,12 @@ impl Drop for Staging {
     }
 }
 
-async fn copy(path: &Path, content: impl Stream<Item = Result<Bytes>> + Send, largest: u64) -> Result<(i64, String)> {
+async fn copy(
+    app: &App,
+    path: &Path,
+    content: impl Stream<Item = Result<Bytes>> + Send,
+    largest: u64,
+) -> Result<(i64, String)> {
     let mut content = std::pin::pin!(content);
     let mut file = create(path).await?;
     let (mut size, mut digest) = (0_u64, blake3::Hasher::new());
@@ -185,7 +191,7 @@ async fn copy(path: &Path, content: impl Stream<Item = Result<Bytes>> + Send, la
         let piece = piece?;
         size += piece.len() as u64;
         if size > largest {
-            return Err(too_large(largest));
+            return Err(too_large(app, largest));
         }
         digest.update(&piece);
         file.write_all(&piece).await.map_err(not_written)?;
@@ -308,9 +314,13 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn too_large(largest: u64) -> Error {
-    Error::new(
-        Code::TooLarge,
-        format!("a file has at most {largest} bytes in your plan"),
-    )
+fn too_large(app: &App, largest: u64) -> Error {
+    let message = match app.config.limits {
+        Limits::On => format!(
+            "a file may have up to {largest} bytes on this plan; the operator of the server can change the plan (`runyard tier`) \
+             or turn plans off (RUNYARD_LIMITS=off)"
+        ),
+        Limits::Off => format!("a file may have up to {largest} bytes (http.max_form_bytes)"),
+    };
+    Error::new(Code::TooLarge, message)
 }
