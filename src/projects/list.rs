@@ -60,7 +60,7 @@ pub async fn list(
     let mut query = of::<project::Entity>(scope);
     let place = [project::Column::UpdatedAt, project::Column::Id];
     if let Some((updated_at, id)) = before {
-        let place = Expr::tuple(place.map(|column| Expr::col((project::Entity, column)).into()));
+        let place = Expr::tuple(place.map(|column| Expr::col((project::Entity, column))));
         query = query.filter(place.lt(Expr::tuple([Expr::value(updated_at), Expr::value(id)])));
     }
     for column in place {

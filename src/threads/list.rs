@@ -50,7 +50,7 @@ pub async fn list(
         query = query.filter(Column::ProjectId.eq(project_id));
     }
     if let Some((updated_at, id)) = before {
-        let place = Expr::tuple([Column::UpdatedAt, Column::Id].map(|column| Expr::col((Entity, column)).into()));
+        let place = Expr::tuple([Column::UpdatedAt, Column::Id].map(|column| Expr::col((Entity, column))));
         query = query.filter(place.lt(Expr::tuple([Expr::value(updated_at), Expr::value(id)])));
     }
     Ok(query
