@@ -23,7 +23,7 @@ use crate::{
     config::{Config, Limits, models::DEMO_PROVIDER},
     contract::DESCRIPTORS,
     error::{Code, Error, Result},
-    sweeper,
+    sweeper, telemetry,
     wire::{
         self,
         jwt::{self, Verifier},
@@ -151,6 +151,7 @@ impl Server {
 
         let worker = tokio::spawn(worker::work(app.clone()));
         let sweeper = tokio::spawn(sweeper::sweep(app.clone(), stopping.clone()));
+        let adding_up = tokio::spawn(telemetry::add_up_samples());
         let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
         let connections = Connections::new(&app.config.http);
         connections.accept(&listener, &stack, &stopping).await;
@@ -166,6 +167,7 @@ impl Server {
             Err(_) => warn!("the worker did not end in time"),
         }
         sweeper.abort();
+        adding_up.abort();
         info!("stopped");
         Ok(())
     }
