@@ -7,8 +7,10 @@
 mod held;
 mod lane;
 mod lock;
+mod read;
+mod text;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{path::Path, time::Duration};
 
 use runyard_migrations::{Migrator, MigratorTrait};
 use sea_orm::{
@@ -25,6 +27,7 @@ use crate::{
 };
 use held::Readers;
 use lane::{Lane, Unit};
+pub use read::Read;
 
 /// Pages in SQLite's write-ahead log after which a commit moves them into the database.
 const WAL_PAGES: &str = "4000";
@@ -36,9 +39,17 @@ const SQLITE_READERS: u32 = 4;
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a unit of work waits for a connection before it is refused.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// What PostgreSQL is told of every connection: how long a statement waits for a lock, and how long a transaction may stand
-/// still, so that a process which hangs keeps its locks no longer than that.
-const POSTGRES_BOUNDS: [(&str, &str); 2] = [("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")];
+/// The settings of every connection to PostgreSQL. The first two say how long a statement waits for a lock, and how long a
+/// transaction may stand still, so that a process which hangs keeps its locks no longer than that. The others make a plan
+/// that holds for every value and however much is stored: each list is read in the order of an index until its limit. A
+/// bitmap, or a scan that was planned while a table was small, reads everything first.
+const POSTGRES_SETTINGS: [(&str, &str); 5] = [
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_bitmapscan", "off"),
+    ("enable_seqscan", "off"),
+];
 
 /// Whether a server has used SQLite in a folder.
 pub fn is_data_folder(folder: &Path) -> bool {
@@ -55,18 +66,6 @@ pub struct Db {
 #[derive(Clone)]
 enum Writer {
     Lane(Lane),
-    Pool(DatabaseConnection),
-}
-
-/// For reading outside a unit of work: sees what is committed.
-#[derive(Clone)]
-pub struct Read {
-    from: ReadFrom,
-}
-
-#[derive(Clone)]
-enum ReadFrom {
-    Held(Arc<Readers>),
     Pool(DatabaseConnection),
 }
 
@@ -92,7 +91,7 @@ impl Db {
         options
             .max_connections(POSTGRES_CONNECTIONS)
             .acquire_timeout(ACQUIRE_TIMEOUT)
-            .map_sqlx_postgres_opts(|options| options.options(POSTGRES_BOUNDS))
+            .map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS))
             .sqlx_logging(false);
         let pool = Database::connect(options).await.map_err(|error| {
             Error::new(
@@ -103,9 +102,7 @@ impl Db {
         })?;
         Migrator::up(&pool, None).await.map_err(migration_failed)?;
         Ok(Self {
-            read: Read {
-                from: ReadFrom::Pool(pool.clone()),
-            },
+            read: Read::from_pool(pool.clone()),
             writer: Writer::Pool(pool),
         })
     }
@@ -118,9 +115,7 @@ impl Db {
         let pool = connect_sqlite(&file, SQLITE_READERS).await?;
         let readers = Readers::new(pool, SQLITE_READERS as usize);
         Ok(Self {
-            read: Read {
-                from: ReadFrom::Held(Arc::new(readers)),
-            },
+            read: Read::from_held(readers),
             writer: Writer::Lane(Lane::start(writer, lock).await?),
         })
     }
@@ -220,27 +215,33 @@ impl Tx {
     /// # Errors
     /// As every statement; those before the failing one have been executed.
     pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
-        let unit = match &self.work {
-            Work::Unit(unit) => unit,
-            Work::Transaction(tx) => {
+        match &self.work {
+            Work::Unit(unit) => match text::in_a_row(statements) {
+                Some(statement) => unit.execute_together(statement).await,
+                None => Ok(()),
+            },
+            Work::Transaction(_) => {
                 for statement in statements {
-                    tx.execute_raw(statement).await?;
+                    self.execute_raw(statement).await?;
                 }
-                return Ok(());
+                Ok(())
             }
-        };
-        let mut sql = String::new();
-        let mut values = Vec::new();
-        for statement in statements {
-            sql.push_str(&statement.sql);
-            sql.push(';');
-            values.extend(statement.values.into_iter().flat_map(|values| values.0));
         }
-        if sql.is_empty() {
-            return Ok(());
+    }
+
+    /// As [`Tx::execute_all`], in one round trip on both databases. PostgreSQL executes the statements at once: none may read
+    /// or change what another one writes, except that foreign keys are checked after all of them.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn execute_together(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
+        match &self.work {
+            Work::Unit(_) => self.execute_all(statements).await,
+            Work::Transaction(_) => match text::as_one(statements) {
+                Some(statement) => self.execute_raw(statement).await.map(drop),
+                None => Ok(()),
+            },
         }
-        unit.execute_together(Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
-            .await
     }
 }
 
@@ -254,6 +255,7 @@ impl ConnectionTrait for Tx {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         match &self.work {
             Work::Unit(unit) => unit.execute_raw(statement).await,
             Work::Transaction(tx) => tx.execute_raw(statement).await,
@@ -268,6 +270,7 @@ impl ConnectionTrait for Tx {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         match &self.work {
             Work::Unit(unit) => unit.query_one_raw(statement).await,
             Work::Transaction(tx) => tx.query_one_raw(statement).await,
@@ -275,47 +278,10 @@ impl ConnectionTrait for Tx {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         match &self.work {
             Work::Unit(unit) => unit.query_all_raw(statement).await,
             Work::Transaction(tx) => tx.query_all_raw(statement).await,
-        }
-    }
-}
-
-#[async_trait::async_trait]
-impl ConnectionTrait for Read {
-    fn get_database_backend(&self) -> DbBackend {
-        match &self.from {
-            ReadFrom::Held(_) => DbBackend::Sqlite,
-            ReadFrom::Pool(pool) => pool.get_database_backend(),
-        }
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        match &self.from {
-            ReadFrom::Held(readers) => readers.execute_raw(statement).await,
-            ReadFrom::Pool(pool) => pool.execute_raw(statement).await,
-        }
-    }
-
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        match &self.from {
-            ReadFrom::Held(readers) => readers.execute_unprepared(sql).await,
-            ReadFrom::Pool(pool) => pool.execute_unprepared(sql).await,
-        }
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        match &self.from {
-            ReadFrom::Held(readers) => readers.query_one_raw(statement).await,
-            ReadFrom::Pool(pool) => pool.query_one_raw(statement).await,
-        }
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        match &self.from {
-            ReadFrom::Held(readers) => readers.query_all_raw(statement).await,
-            ReadFrom::Pool(pool) => pool.query_all_raw(statement).await,
         }
     }
 }

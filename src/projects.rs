@@ -5,4 +5,5 @@ pub mod list;
 pub mod sandbox;
 pub mod table;
 
+pub use create::moved;
 pub use list::{Project, find, list, load};
