@@ -137,6 +137,10 @@ impl Connections {
                     () = link.ended() => break Ok(()),
                     () = closing.cancelled(), if !is_closing => {}
                     () = unrecognized.as_mut(), if !link.is_recognized() => {
+                        // The condition above is from before the wait.
+                        if link.is_recognized() {
+                            continue;
+                        }
                         // What has a stream without a credential, such as Watch of health, is counted elsewhere.
                         if is_closing && link.idle_since().is_some() {
                             break Ok(());
