@@ -46,7 +46,7 @@ enum Command {
     /// Print a token for a caller, signed with the server's secret.
     Token(token::Token),
     /// Apply the database migrations and leave.
-    Migrate,
+    Migrate(migrate::Migrate),
     /// Print the completions for a shell.
     Completions(completions::Completions),
     /// Print the manual page, for `man -l -`.
@@ -80,7 +80,7 @@ fn execute(cli: Cli) -> Result<Ending> {
     let settings = cli.settings;
     match cli.command {
         Command::Serve(serve) => serve.execute(&settings),
-        Command::Migrate => migrate::execute(&settings),
+        Command::Migrate(migrate) => migrate.execute(&settings),
         Command::Token(token) => token.execute(&settings),
         Command::Completions(completions) => completions.execute(),
         Command::Man(manual) => manual.execute(),

@@ -4,5 +4,6 @@ pub mod create;
 pub mod list;
 pub mod sandbox;
 pub mod table;
+pub mod walks;
 
 pub use list::{Project, find, list, load};

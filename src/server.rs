@@ -27,8 +27,9 @@ use crate::{
     app::App,
     config::Config,
     contract::DESCRIPTORS,
+    data_folder,
     error::{Code, Error, Result},
-    sweeper,
+    events, installation, sweeper,
     wire::{
         self,
         jwt::{self, Verifier},
@@ -82,12 +83,7 @@ impl Server {
     /// What stops a start.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
-        std::fs::create_dir_all(&config.data_dir).map_err(|error| {
-            Error::new(
-                Code::Unavailable,
-                format!("cannot make the data folder {}: {error}", config.data_dir.display()),
-            )
-        })?;
+        data_folder::prepare_for(&config)?;
         let secret = jwt::load_or_create_secret(&config)?;
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
@@ -147,8 +143,12 @@ impl Server {
         let stack = stack::build(&app, verifier, grpc)?;
         say_hello(&app, address);
 
-        let worker = tokio::spawn(worker::work(app.clone(), stopping.clone()));
-        let sweeper = tokio::spawn(sweeper::sweep(app.clone(), stopping.clone()));
+        let worker = tokio::spawn(work(app.clone(), stopping.clone()));
+        let sweeper = tokio::spawn(sweep(app.clone(), stopping.clone()));
+        if !app.db.is_private() {
+            tokio::spawn(events::relay::relay(app.clone()));
+            tokio::spawn(installation::keep(app.clone(), stopping.clone()));
+        }
         let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
         let connections = accept(&listener, &stack, &stopping).await;
         drop(listener);
@@ -167,6 +167,21 @@ impl Server {
         info!("stopped");
         Ok(())
     }
+}
+
+/// Works on runs once this process may.
+async fn work(app: App, stopping: CancellationToken) -> Result<()> {
+    tokio::select! {
+        () = stopping.cancelled() => return Ok(()),
+        () = app.installation.member() => {}
+    }
+    worker::work(app, stopping).await
+}
+
+/// Removes what nothing uses once this process may.
+async fn sweep(app: App, stopping: CancellationToken) {
+    app.installation.member().await;
+    sweeper::sweep(app, stopping).await;
 }
 
 fn say_hello(app: &App, address: SocketAddr) {

@@ -7,6 +7,7 @@ mod m0002_money;
 mod m0003_deleted_agents;
 mod m0004_search;
 mod m0005_indexes;
+mod m0009_installation;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -24,6 +25,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_deleted_agents::Migration),
             Box::new(m0004_search::Migration),
             Box::new(m0005_indexes::Migration),
+            Box::new(m0009_installation::Migration),
         ]
     }
 }

@@ -4,13 +4,17 @@
 
 use std::{
     fs::{File, TryLockError},
+    os::unix::fs::OpenOptionsExt,
     path::Path,
     time::Duration,
 };
 
 use tokio::time::sleep;
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    data_folder,
+    error::{Code, Error, Result},
+};
 
 /// How often, and after which pause, the lock is tried.
 const ATTEMPTS: u32 = 20;
@@ -27,12 +31,13 @@ pub(super) async fn take(data_dir: &Path) -> Result<File> {
             format!("cannot use the data folder {}: {error}", data_dir.display()),
         )
     };
-    std::fs::create_dir_all(data_dir).map_err(fault)?;
+    data_folder::prepare(data_dir).map_err(fault)?;
     let lock = File::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(data_dir.join("lock"))
+        .mode(0o600)
+        .open(data_dir.join(data_folder::LOCK))
         .map_err(fault)?;
     let mut attempt = 1;
     loop {

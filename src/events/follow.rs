@@ -1,7 +1,8 @@
 //! Following a run: its events after any cursor, live, until the terminal one.
 //!
 //! Called by `wire/runs.rs`. A follower holds a cursor into the run's ring and reads the table when it has fallen behind, so
-//! a slow reader costs a page of memory and slows nobody. Wake-ups are hints: a slow poll of the table backs them up.
+//! a slow reader costs a page of memory and slows nobody. Wake-ups are hints: a slow poll of the table backs them up. Runs that
+//! another process works on come by the relay (`events/relay.rs`).
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
@@ -37,6 +38,7 @@ struct Follower {
     cursor: i64,
     ring: Arc<Ring>,
     newest: watch::Receiver<i64>,
+    hints: watch::Receiver<()>,
     ready: VecDeque<Stored>,
     page: u64,
     look_in_table: bool,
@@ -51,6 +53,7 @@ pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<
         run_id,
         cursor: after,
         newest: ring.newest(),
+        hints: ring.hints(),
         ring,
         ready: VecDeque::new(),
         page: FIRST_PAGE,
@@ -79,6 +82,7 @@ impl Follower {
     async fn fill(&mut self) -> Result<()> {
         // Marked as seen before looking, so that what is pushed in between wakes us.
         self.newest.borrow_and_update();
+        self.hints.borrow_and_update();
         match self.ring.after(self.cursor) {
             Rest::Here(events) => {
                 self.ready = events.into();
@@ -108,6 +112,9 @@ impl Follower {
         let poll = if self.app.db.is_private() {
             POLL_PRIVATE
         } else {
+            if !self.app.wake.is_working(self.run_id) {
+                self.ring.await_behind(self.cursor);
+            }
             POLL_SHARED
         };
         tokio::select! {
@@ -116,6 +123,7 @@ impl Follower {
                 return Err(Error::new(Code::Unavailable, "the server is going down; come back with your cursor"));
             }
             heard = timeout(poll, self.newest.changed()) => self.look_in_table = heard.is_err(),
+            _ = self.hints.changed() => self.look_in_table = true,
         }
         Ok(())
     }

@@ -106,6 +106,9 @@ where
             if open || opens_metrics(&app, &request) {
                 return inner.call(request).await;
             }
+            if let Err(error) = app.installation.check() {
+                return Ok(refuse(&request, error));
+            }
             // The credential is read before anything is awaited: a body may not be shared between threads.
             let shown = throttle
                 .check_address(request.extensions().get::<Peer>().copied())
