@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench release dist test-dist clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,9 +48,13 @@ fmt: ## Format the code
 docs: ## Write docs/ anew from the code
 	RUNYARD_WRITE_DOCS=1 cargo test --locked --test it -- docs::
 
-bench: ## Measure (a release build, then some ten minutes; QUICK=1 for two)
+bench: ## Measure speed and growth (a release build, then some twenty minutes; QUICK=1 for five)
 	cargo build --locked --release --bin runyard --package runyard --package runyard-bench --bin runyard-bench
 	target/release/runyard-bench $(if $(QUICK),--quick) $(if $(DATABASE),--database $(DATABASE))
+
+soak: ## Watch the memory under mixed load (a release build, then MINUTES=60)
+	cargo build --locked --release --bin runyard --package runyard --package runyard-bench --bin runyard-bench
+	target/release/runyard-bench --only soak --minutes $(or $(MINUTES),60) $(if $(DATABASE),--database $(DATABASE))
 
 release: ## Build the program for use
 	cargo build --locked --release --bin runyard

@@ -9,6 +9,13 @@ started=$SECONDS
 
 scripts/install.sh cc build-essential
 scripts/install.sh bwrap bubblewrap
+# Programs that agents use: the tests try them in the sandbox, and fail without them when this variable is set.
+scripts/install.sh git git
+scripts/install.sh npm npm
+scripts/install.sh javac default-jdk-headless
+scripts/install.sh pip3 python3-pip
+scripts/install.sh chromium chromium
+export RUNYARD_TEST_PROGRAMS=1
 
 cluster=
 cleanup() {

@@ -100,7 +100,7 @@ pub struct Http {
     pub max_message_bytes: usize,
     /// The largest multipart body, in bytes.
     pub max_form_bytes: u64,
-    /// How long open requests may go on after a shutdown was asked for, in seconds.
+    /// How long open requests may take to end at shutdown, in seconds. Until then no other process can answer.
     pub shutdown_grace_seconds: u64,
     /// How often an idle event stream says that it is alive, in seconds.
     pub heartbeat_seconds: u64,

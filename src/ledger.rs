@@ -14,6 +14,7 @@ pub mod wallet;
 
 pub use charge::Charge;
 pub use price::Price;
+pub use table::entry::Book;
 
 /// Millionths of a credit in a credit.
 pub const MICRO: i64 = 1_000_000;

@@ -8,6 +8,7 @@ pub mod finish;
 pub mod journal;
 pub mod list;
 pub mod remove;
+pub mod report;
 pub mod reserve;
 pub mod seats;
 pub mod start;

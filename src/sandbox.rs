@@ -10,15 +10,21 @@ mod bwrap;
 mod cgroup;
 mod child;
 mod confine;
+mod environment;
 mod execute;
 mod hierarchy;
 mod host;
 mod meter;
+mod offer;
 mod output;
 mod processes;
+mod reading;
+mod screen;
 mod seccomp;
+mod settings;
 mod spawner;
 mod start;
+mod terminal;
 mod tree;
 mod uploads;
 pub mod walk;
@@ -46,8 +52,6 @@ pub use workspace::{Depth, Entry, FileKind, Listing, Metadata, Usage, Workspace}
 
 /// Pieces of live output that wait for their watcher.
 const LIVE_PIECES: usize = 16;
-/// How long the look at the programs may take; `import matplotlib` alone can take seconds on a cold disk.
-const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// A sandbox that may have to be made first.
 #[async_trait::async_trait]
@@ -139,37 +143,18 @@ impl Sandboxes {
         })
     }
 
+    /// Whether commands can run on this host. Blocks some milliseconds for the probe if it is the first to need it.
+    ///
+    /// # Errors
+    /// UNAVAILABLE with what is missing and what to do.
+    pub fn check(&self) -> Result<()> {
+        self.host.layout(None).map(drop)
+    }
+
     /// What there is and what is weak, a sentence each, for the start log and `doctor`. Blocks some milliseconds for the
     /// probe when it is the first to need it.
     pub fn facts(&self) -> Vec<String> {
         self.host.facts()
-    }
-
-    /// What programs the sandbox has, for the system prompt; asked once, in a sandbox. Empty while there is none.
-    pub async fn programs(&self) -> &str {
-        let asked = self.programs.get_or_try_init(|| async {
-            let cell = Cell {
-                host: Arc::clone(&self.host),
-                workspace: None,
-                owner: self.host.owner(0),
-            };
-            let command = Command {
-                script: PROGRAMS_SCRIPT.into(),
-                timeout: PROGRAMS_TIMEOUT,
-            };
-            let execution = run(cell, command, |_| {}, &CancellationToken::new()).await?;
-            match execution.ending {
-                Ending::Exited(0) => Ok(execution.text.trim().to_owned()),
-                ending => Err(Error::internal("the programs cannot be listed", format!("{ending:?}"))),
-            }
-        });
-        match asked.await {
-            Ok(programs) => programs,
-            Err(error) => {
-                tracing::warn!(%error, "the sandbox's programs are unknown");
-                ""
-            }
-        }
     }
 
     /// Makes the workspace, 0700 and the project's own, with `output/`. What is there already stays.
@@ -275,25 +260,6 @@ impl fmt::Debug for Sandbox {
             .finish_non_exhaustive()
     }
 }
-
-/// One line of programs, one of Python's modules.
-const PROGRAMS_SCRIPT: &str = r#"
-found=
-for name in bash sh awk sed grep sort jq sqlite3 git curl make gcc node perl ruby R gnuplot pdftotext convert ffmpeg unzip; do
-    command -v "$name" >/dev/null && found="$found $name"
-done
-echo "programs:$found"
-if command -v python3 >/dev/null; then
-    python3 - <<'END'
-import importlib.util, platform
-names = ["numpy", "pandas", "matplotlib", "scipy", "sklearn", "openpyxl", "PIL", "requests", "yaml", "lxml"]
-found = [name for name in names if importlib.util.find_spec(name)]
-print(f"python3 {platform.python_version()} with", ", ".join(found) if found else "its standard library only")
-END
-else
-    echo "no python3"
-fi
-"#;
 
 impl Ending {
     /// Whether the command ended by itself with status 0.

@@ -14,7 +14,7 @@ use hyper_util::{
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
     net::{TcpListener, TcpStream},
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use self::opening::Opening;
 use crate::{
     app::App,
-    config::Config,
+    config::{Config, models::DEMO_PROVIDER},
     contract::DESCRIPTORS,
     data_folder,
     error::{Code, Error, Result},
@@ -58,15 +58,35 @@ const MAX_QUESTION: usize = 16 * 1024;
 const MAX_CONNECTIONS: usize = 8192;
 /// How long accepting pauses when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a start waits for the check of the sandbox, which takes some milliseconds.
+const SANDBOX_CHECK: Duration = Duration::from_secs(2);
+/// How long the worker may take to end at shutdown, with a database that does not answer.
+const WORKER_END: Duration = Duration::from_secs(5);
 
-/// Serves until SIGTERM or SIGINT, then goes down in order.
+/// How a server ended that did not fail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// After one signal: requests were answered, runs handed over.
+    InOrder,
+    /// After a second signal: at once.
+    AtOnce,
+}
+
+/// Serves until SIGTERM or SIGINT, then shuts down in order. A second signal ends it at once.
 ///
 /// # Errors
 /// What stops a start, in words that say what to do.
-pub async fn serve(config: Config) -> Result<()> {
+pub async fn serve(config: Config) -> Result<End> {
     let server = Server::open(config).await?;
-    tokio::spawn(stop_on_signal(server.app.stopping.clone()));
-    server.run().await
+    let stopping = server.app.stopping.clone();
+    let signals = Signals::listen()?;
+    tokio::select! {
+        outcome = server.run() => outcome.map(|()| End::InOrder),
+        () = signals.twice(stopping) => {
+            warn!("a second signal: stopping at once");
+            Ok(End::AtOnce)
+        }
+    }
 }
 
 /// A server whose port is bound.
@@ -112,7 +132,8 @@ impl Server {
             .map_err(|error| Error::new(Code::Unavailable, "the port is gone").caused_by(error))
     }
 
-    /// Serves until the app is stopping: then it is not ready, claims nothing, and gives open requests and running runs their grace.
+    /// Serves until the app is stopping. Then it is not ready, accepts and claims nothing, hands running runs over at once and
+    /// gives open requests their grace.
     ///
     /// # Errors
     /// A contract whose rules are in conflict.
@@ -141,7 +162,7 @@ impl Server {
             .add_service(reflection.max_decoding_message_size(MAX_QUESTION))
             .add_service(older.max_decoding_message_size(MAX_QUESTION));
         let stack = stack::build(&app, verifier, grpc)?;
-        say_hello(&app, address);
+        say_hello(&app, address).await;
 
         let worker = tokio::spawn(work(app.clone(), stopping.clone()));
         let sweeper = tokio::spawn(sweep(app.clone(), stopping.clone()));
@@ -159,9 +180,10 @@ impl Server {
         if timeout(grace, connections.shutdown()).await.is_err() {
             warn!("some requests did not end in time");
         }
-        match worker.await {
-            Ok(outcome) => outcome?,
-            Err(fault) => warn!(error = %fault, "the worker ended badly"),
+        match timeout(WORKER_END, worker).await {
+            Ok(Ok(outcome)) => outcome?,
+            Ok(Err(fault)) => warn!(error = %fault, "the worker ended badly"),
+            Err(_) => warn!("the worker did not end in time"),
         }
         sweeper.abort();
         info!("stopped");
@@ -175,7 +197,7 @@ async fn work(app: App, stopping: CancellationToken) -> Result<()> {
         () = stopping.cancelled() => return Ok(()),
         () = app.installation.member() => {}
     }
-    worker::work(app, stopping).await
+    worker::work(app).await
 }
 
 /// Removes what nothing uses once this process may.
@@ -184,22 +206,35 @@ async fn sweep(app: App, stopping: CancellationToken) {
     sweeper::sweep(app, stopping).await;
 }
 
-fn say_hello(app: &App, address: SocketAddr) {
-    info!(%address, database = app.db.name(), data_dir = %app.config.data_dir.display(), "runyard is listening");
-    // Finding out takes some milliseconds that a start need not wait for.
-    let sandboxes = app.sandboxes.clone();
-    tokio::task::spawn_blocking(move || {
-        for fact in sandboxes.facts() {
-            info!("sandbox: {fact}");
-        }
-    });
-    let demo: Vec<&str> = app.llm.demo_names().collect();
+/// Logs what is missing as warnings, then what there is, then that the server listens.
+async fn say_hello(app: &App, address: SocketAddr) {
+    let is_replaced = |name: &&str| {
+        let model = app.models.find(name);
+        model.is_none_or(|model| model.provider != DEMO_PROVIDER)
+    };
+    let demo: Vec<&str> = app.llm.demo_names().filter(is_replaced).collect();
     if !demo.is_empty() {
-        info!(
+        warn!(
             models = demo.join(", "),
-            "no provider is configured for these models: the built-in runyard/demo answers"
+            "no model provider is configured for these models, so the built-in runyard/demo answers; see docs/install.md"
         );
     }
+    let sandboxes = app.sandboxes.clone();
+    let looked = tokio::task::spawn_blocking(move || {
+        let missing = sandboxes.check().err();
+        if let Some(why) = &missing {
+            warn!("{}", why.message());
+        }
+        for fact in sandboxes.facts() {
+            if missing.as_ref().is_none_or(|why| why.message() != fact) {
+                info!("sandbox: {fact}");
+            }
+        }
+    });
+    if timeout(SANDBOX_CHECK, looked).await.is_err() {
+        warn!("the sandbox takes long to check; the result follows");
+    }
+    info!(%address, database = app.db.name(), data_dir = %app.config.data_dir.display(), "runyard is listening");
 }
 
 fn reflection_of_contract<'b>() -> tonic_reflection::server::Builder<'b> {
@@ -311,14 +346,32 @@ fn connect(
     });
 }
 
-async fn stop_on_signal(stopping: CancellationToken) {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        warn!("cannot listen for signals");
-        return;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// SIGTERM and SIGINT of this process.
+struct Signals {
+    term: Signal,
+    int: Signal,
+}
+
+impl Signals {
+    fn listen() -> Result<Self> {
+        let listen = |kind| signal(kind).map_err(|error| Error::internal("cannot listen for signals", error));
+        Ok(Self {
+            term: listen(SignalKind::terminate())?,
+            int: listen(SignalKind::interrupt())?,
+        })
     }
-    stopping.cancel();
+
+    /// Cancels `stopping` at the first signal and returns at the second.
+    async fn twice(mut self, stopping: CancellationToken) {
+        self.next().await;
+        stopping.cancel();
+        self.next().await;
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => {}
+            _ = self.int.recv() => {}
+        }
+    }
 }

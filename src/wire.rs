@@ -3,6 +3,7 @@
 //! A service method reads its request, calls one verb and writes the answer. HTTP is a translation of the same services
 //! (`wire/http.rs`); nothing has a handler of its own there.
 
+mod access;
 mod accounts;
 mod admin;
 mod agents;
@@ -32,6 +33,7 @@ pub mod throttle;
 use std::future::Future;
 
 use tonic::service::Routes;
+use tracing::Instrument;
 
 use crate::{
     app::App,
@@ -71,7 +73,8 @@ pub fn services(app: &App) -> Routes {
 
 /// Runs a write verb in its own task: a client that hangs up drops its waiting, not the verb in the middle.
 async fn finish<T: Send + 'static>(verb: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    tokio::spawn(verb)
+    // In the request's span, so that what the verb logs carries the request's id.
+    tokio::spawn(verb.in_current_span())
         .await
         .unwrap_or_else(|fault| Err(Error::internal("an internal error", fault)))
 }

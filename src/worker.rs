@@ -34,8 +34,10 @@ use crate::{
 
 /// How long the worker waits for a hint before it looks for work by itself.
 const POLL: Duration = Duration::from_secs(1);
-/// Runs that are claimed in one transaction at most.
+/// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
+/// How long handing over all running runs may take at shutdown. The lease of a run that takes longer expires.
+const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// The tokens of the runs that a worker holds.
 #[derive(Clone, Default)]
@@ -46,9 +48,9 @@ pub(crate) struct Held {
 /// The two ways in which a run is ended from outside.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
-    /// Somebody asked the run to stop.
+    /// A caller asked the run to stop.
     pub(crate) stop: CancellationToken,
-    /// The run is another worker's now, or this process ends: nothing more may be written.
+    /// Another worker owns the run, or this process shuts down: nothing more may be written.
     pub(crate) lost: CancellationToken,
 }
 
@@ -58,11 +60,12 @@ impl Held {
     }
 }
 
-/// Claims and drives runs until `shutdown`; then lets the running ones finish for the grace, and hands the others over.
+/// Claims and drives runs until the app is stopping, then hands all running runs over to the next process.
 ///
 /// # Errors
-/// Those of the database, when what an earlier process held cannot be let go at the start.
-pub async fn work(app: App, shutdown: CancellationToken) -> Result<()> {
+/// Those of the database, when the leases of an earlier process cannot be released at the start.
+pub async fn work(app: App) -> Result<()> {
+    let shutdown = app.stopping.clone();
     let worker_id = id::new();
     if app.db.is_private() {
         claim::release_all(&app).await?;
@@ -108,12 +111,12 @@ pub async fn work(app: App, shutdown: CancellationToken) -> Result<()> {
             }
         }
     }
-    // Who holds a seat hands it over before the channel ends; the tracker waits for it.
+    // A start that holds a seat hands its run over before the channel ends; the tracker waits for that run, too.
     app.seats.close();
     if let Err(fault) = seating.await {
         error!(error = %fault, "seating runs ended badly");
     }
-    finish(&app, &held, &tasks).await;
+    hand_over(&held, &tasks).await;
     ended.cancel();
     renewing
         .await
@@ -151,22 +154,19 @@ async fn seat(bench: Bench, mut arrivals: mpsc::Receiver<Seated>) {
     }
 }
 
-// Running steps finish within the grace; what is left is handed over to whoever claims it next.
-async fn finish(app: &App, held: &Held, tasks: &TaskTracker) {
+// Each run sees by itself that the app is stopping (`worker/drive.rs`).
+async fn hand_over(held: &Held, tasks: &TaskTracker) {
     tasks.close();
-    let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
-    if timeout(grace, tasks.wait()).await.is_ok() {
-        return;
+    let runs = held.with(|runs| runs.len());
+    if runs > 0 {
+        info!(runs, "handing over the running runs");
     }
-    let left = held.with(|runs| {
-        for tokens in runs.values() {
-            tokens.lost.cancel();
-        }
-        runs.len()
-    });
-    info!(runs = left, "handing over running runs");
-    if timeout(grace, tasks.wait()).await.is_err() {
-        warn!("some runs did not let go in time; their leases will expire");
+    if timeout(HAND_OVER, tasks.wait()).await.is_err() {
+        let runs = held.with(|runs| runs.len());
+        warn!(
+            runs,
+            "some runs could not be handed over in time; their leases will expire"
+        );
     }
 }
 

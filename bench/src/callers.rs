@@ -65,6 +65,27 @@ impl Account {
         Ok(Self { token, bearer })
     }
 
+    /// Asks with the account's token; returns the body of a good answer.
+    pub(crate) async fn get(&self, http: &reqwest::Client, url: &str) -> Result<Vec<u8>> {
+        let answer = http.get(url).bearer_auth(&self.token).send().await?;
+        let status = answer.status();
+        let bytes = answer.bytes().await?.to_vec();
+        if !status.is_success() {
+            return Err(format!("{url}: {status} {}", String::from_utf8_lossy(&bytes)).into());
+        }
+        Ok(bytes)
+    }
+
+    /// Deletes what has this address.
+    pub(crate) async fn delete(&self, http: &reqwest::Client, url: &str) -> Result<()> {
+        let answer = http.delete(url).bearer_auth(&self.token).send().await?;
+        let status = answer.status();
+        if !status.is_success() {
+            return Err(format!("DELETE {url}: {status} {}", answer.text().await?).into());
+        }
+        Ok(())
+    }
+
     /// A message with the account's token.
     pub(crate) fn signed<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);

@@ -8,7 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runyard_upstream::{Script, Upstream};
+use runyard_upstream::{Call, Script, Turn, Upstream};
+use serde_json::json;
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader},
     process::{Child, Command},
@@ -83,12 +84,20 @@ impl Helper {
     }
 }
 
-/// Plays the three models and says their addresses: one token, many tokens, slow tokens.
+/// Plays the models and prints their addresses: one token, many tokens, slow tokens, a command.
 pub(crate) async fn play_model() -> Result<()> {
     let one = Upstream::start(Script::fixed(1)).await;
     let many = Upstream::start(Script::fixed(TOKENS)).await;
     let slow = Upstream::start(Script::paced(SLOW.0, SLOW.1)).await;
-    report::say(&format!("{} {} {}", one.base_url(), many.base_url(), slow.base_url()));
+    let tools = Upstream::start(Script::function(|received| {
+        match received.messages().last().map(|message| &message["role"]) {
+            Some(role) if role == "tool" => Turn::text("Done."),
+            _ => Turn::calls([Call::new("bash", &json!({"command": "echo made | tee made.txt"}))]),
+        }
+    }))
+    .await;
+    let urls = [one, many, slow, tools].map(|model| (model.base_url(), model));
+    report::say(&urls.each_ref().map(|(url, _)| url.as_str()).join(" "));
     until_input_ends().await
 }
 

@@ -10,12 +10,15 @@ mod callers;
 mod check;
 mod children;
 mod echo;
+mod fill;
+mod growth;
 mod live;
 mod machine;
 mod neighbours;
 mod options;
 mod report;
 mod rounds;
+mod soak;
 mod starts;
 mod tokens;
 

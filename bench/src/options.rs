@@ -1,17 +1,18 @@
 //! What the benchmark is told on its command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use crate::Result;
 
 const USAGE: &str = "usage: runyard-bench [--quick] [--rounds N] [--database postgres://…] [--folder DIR] \
-    [--only PART]… [--server FILE]…
-  --quick     about two minutes instead of ten
+    [--only PART]… [--minutes N] [--server FILE]…
+  --quick     about five minutes instead of twenty
   --rounds    how often everything is measured
   --database  an empty PostgreSQL database, instead of SQLite in a temporary folder
   --folder    where the temporary folder is made; beside the program by default, because /tmp may be memory
-  --only      one part: start-up, probe, starts, streams, tokens, first, neighbours, memory;
-              may be repeated
+  --only      one part: start-up, probe, starts, streams, tokens, first, neighbours, memory, growth, soak;
+              may be repeated; soak is measured only if it is named
+  --minutes   how long the soak takes; 60 by default
   --server    the server's program; beside this one by default; a second one is measured in turns with the first";
 
 /// What this process does.
@@ -33,6 +34,8 @@ pub(crate) struct Options {
     pub(crate) divisor: usize,
     /// Runs that the server has made when its memory is read last.
     pub(crate) many_runs: usize,
+    /// How long the soak takes.
+    pub(crate) soak: Duration,
     /// A PostgreSQL URL.
     pub(crate) database: Option<String>,
     /// Where the temporary folder is made.
@@ -51,6 +54,7 @@ impl Options {
             rounds: 7,
             divisor: 1,
             many_runs: 20_000,
+            soak: Duration::from_mins(60),
             database: None,
             folder: beside.clone(),
             servers: Vec::new(),
@@ -68,6 +72,7 @@ impl Options {
                 "echo" => return Ok(Command::Echo),
                 "--quick" => (options.rounds, options.divisor, options.many_runs) = (3, 2, 20_000),
                 "--rounds" => rounds = Some(value()?.parse()?),
+                "--minutes" => options.soak = Duration::from_secs(60 * value()?.parse::<u64>()?),
                 "--database" => options.database = Some(value()?),
                 "--folder" => options.folder = value()?.into(),
                 "--only" => options.only.push(value()?),
@@ -88,6 +93,20 @@ impl Options {
             }
         }
         Ok(Command::Measure(options))
+    }
+
+    /// Whether the soak is measured: it takes long, so only if it is named.
+    pub(crate) fn wants_soak(&self) -> bool {
+        self.only.iter().any(|only| only == "soak")
+    }
+
+    /// Whether servers are measured in rounds.
+    pub(crate) fn wants_rounds(&self) -> bool {
+        self.only.is_empty()
+            || self
+                .only
+                .iter()
+                .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
     /// Whether a part is measured.

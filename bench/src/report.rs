@@ -54,13 +54,13 @@ impl Figures {
         Some(median(&values))
     }
 
-    /// The table.
-    pub(crate) fn table(&self) -> String {
+    /// The table, with the medians of a server without limits beside it.
+    pub(crate) fn table(&self, off: &Self) -> String {
         let mut table = String::new();
         let _ = writeln!(
             table,
-            "{:<38}{:>10} {:>10} {:>10}  {:<9}{:>10}  {:<5}{:>10}",
-            "", "median", "min", "max", "", "target", "", "vs. bare"
+            "{:<44}{:>10} {:>10} {:>10}  {:<9}{:>10}  {:<8}{:>10} {:>10}",
+            "", "median", "min", "max", "", "target", "", "vs. bare", "limits off"
         );
         for (name, unit) in &self.order {
             let Some(values) = self.values.get(name) else { continue };
@@ -71,9 +71,12 @@ impl Figures {
             let (target, verdict) = match goal {
                 Goal::AtLeast(least) => (
                     format!("≥ {}", shown(least)),
-                    if middle >= least { "yes" } else { "NO" },
+                    if middle >= least { "met" } else { "NOT met" },
                 ),
-                Goal::AtMost(most) => (format!("≤ {}", shown(most)), if middle <= most { "yes" } else { "NO" }),
+                Goal::AtMost(most) => (
+                    format!("≤ {}", shown(most)),
+                    if middle <= most { "met" } else { "NOT met" },
+                ),
                 Goal::None => (String::new(), ""),
             };
             let bare = bare.map(|bare| {
@@ -85,11 +88,12 @@ impl Figures {
             });
             let _ = writeln!(
                 table,
-                "{name:<38}{:>10} {:>10} {:>10}  {unit:<9}{target:>10}  {verdict:<5}{:>10}",
+                "{name:<44}{:>10} {:>10} {:>10}  {unit:<9}{target:>10}  {verdict:<8}{:>10} {:>10}",
                 shown(middle),
                 shown(values.first().copied().unwrap_or_default()),
                 shown(values.last().copied().unwrap_or_default()),
                 bare.unwrap_or_default(),
+                off.median(name).map(shown).unwrap_or_default(),
             );
         }
         table

@@ -10,10 +10,12 @@ use crate::{
     Result,
     callers::{Account, Door},
     children::{Folder, Helper, Place, Server},
+    fill, growth,
     live::Live,
     machine, neighbours,
     options::Options,
     report::{FDATASYNC, Figures, median, note, say},
+    soak,
     starts::{self, Target},
     tokens,
 };
@@ -47,9 +49,26 @@ struct Stage {
 struct Measured {
     program: PathBuf,
     folder: PathBuf,
+    limits: Limits,
     server: Server,
     figures: Figures,
     runs: usize,
+}
+
+/// Whether a server counts and charges.
+#[derive(Clone, Copy)]
+enum Limits {
+    On,
+    Off,
+}
+
+impl Limits {
+    fn name(self) -> &'static str {
+        match self {
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// Measures and prints.
@@ -64,53 +83,80 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
             .collect::<Result<_>>()?,
         watcher: Account::new("watcher")?,
     };
-    let config = config(&stage.model.line)?;
     let described = machine::describe();
+    let on = config(&stage.model.line, Limits::On)?;
     let mut all = Vec::new();
-    for (number, program) in options.servers.iter().enumerate() {
-        let place = Place {
-            program,
-            folder: &folder.path().join(number.to_string()),
-            config: &config,
-            database: options.database.as_deref(),
-        };
-        all.push(open(options, &place).await?);
+    if options.wants_rounds() {
+        for (number, program) in options.servers.iter().enumerate() {
+            all.push(pair(options, &stage, program, &folder.path().join(number.to_string())).await?);
+        }
     }
-    for round in 1..=options.rounds {
-        for measured in &mut all {
+    for round in 1..=if all.is_empty() { 0 } else { options.rounds } {
+        for measured in all.iter_mut().flatten() {
             note(&format!(
-                "round {round} of {}: {}",
+                "round {round} of {}: {}, limits {}",
                 options.rounds,
-                measured.program.display()
+                measured.program.display(),
+                measured.limits.name()
             ));
             one_round(options, &stage, folder.path(), measured).await?;
         }
     }
     say(&format!(
         "Runyard {}: {} rounds; {described}\n\
-         StartRun: mode chat (no sandbox tools), limits off, an answer of one token from a scripted model in a process of its own; \
+         StartRun: mode chat (no sandbox tools), limits on (credits, slots, threads and projects are counted) and off beside it, an answer of one token from a scripted model in a process of its own; \
          a run counts\nwhen its terminal event is durable, and all events of every run are read back afterwards. \
          Each caller is an account; 16 gRPC callers\nshare a connection, each JSON caller has its own. \
          Server, model and callers share the cores. CPU is the server process's own accounting.\n",
         env!("CARGO_PKG_VERSION"),
         options.rounds,
     ));
-    for mut measured in all {
+    for [mut measured, mut off] in all {
         if options.wants("memory") {
             fill_up(options, &stage, &mut measured).await?;
         }
         if options.wants("neighbours") {
-            beside_noise(options, &stage, &config, &mut measured).await?;
+            beside_noise(options, &stage, &on, &mut measured).await?;
         }
         ratios(&mut measured.figures);
-        say(&format!("{}\n{}", measured.program.display(), measured.figures.table()));
+        ratios(&mut off.figures);
+        say(&format!(
+            "{}\n{}",
+            measured.program.display(),
+            measured.figures.table(&off.figures)
+        ));
         measured.server.stop().await?;
+        off.server.stop().await?;
+    }
+    let program = options.servers.first().ok_or("no server to measure")?;
+    if options.wants("growth") {
+        growth::measure(options, program, folder.path(), &on).await?;
+    }
+    if options.wants_soak() {
+        soak::measure(options, program, folder.path(), &on).await?;
     }
     Ok(())
 }
 
+/// Two servers of one program, with limits on and off.
+async fn pair(options: &Options, stage: &Stage, program: &Path, folder: &Path) -> Result<[Measured; 2]> {
+    let mut both = Vec::new();
+    for limits in [Limits::On, Limits::Off] {
+        let folder = folder.join(limits.name());
+        let (database, _) = fill::database(options.database.as_deref(), &folder).await?;
+        let place = Place {
+            program,
+            folder: &folder,
+            config: &config(&stage.model.line, limits)?,
+            database: database.as_deref(),
+        };
+        both.push(open(options, &place, limits).await?);
+    }
+    both.try_into().map_err(|_| "two servers are a pair".into())
+}
+
 /// Starts a server several times, and leaves it running at the end.
-async fn open(options: &Options, place: &Place<'_>) -> Result<Measured> {
+async fn open(options: &Options, place: &Place<'_>, limits: Limits) -> Result<Measured> {
     let mut figures = Figures::default();
     let mut server = Server::start(place).await?;
     if options.wants("start-up") {
@@ -128,6 +174,7 @@ async fn open(options: &Options, place: &Place<'_>) -> Result<Measured> {
     Ok(Measured {
         program: place.program.to_owned(),
         folder: place.folder.to_owned(),
+        limits,
         server,
         figures,
         runs: 0,
@@ -264,11 +311,12 @@ fn ratios(figures: &mut Figures) {
     }
 }
 
-/// The configuration of the servers: three models at three addresses, no plans, everything else as shipped.
-fn config(model: &str) -> Result<String> {
+/// The configuration of the servers: models at addresses of their own, a plan whose limits are counted and never reached,
+/// everything else as shipped.
+fn config(model: &str, limits: Limits) -> Result<String> {
     let urls = tokens::models(model)?;
-    let names = ["one", "many", "slow"];
-    let mut text = "limits = \"off\"\n".to_owned();
+    let names = ["one", "many", "slow", "tools"];
+    let mut text = format!("limits = \"{}\"\n", limits.name());
     for (name, url) in names.iter().zip(urls) {
         let _ = write!(
             text,
@@ -277,6 +325,10 @@ fn config(model: &str) -> Result<String> {
              context_window = 128000\nmax_output_tokens = 8192\ninput_price = 0.3\noutput_price = 1.2\n"
         );
     }
-    text.push_str("[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"bench/one\"\nmax_upload_bytes = 1000000\ncredits_granted = 0\n");
+    text.push_str(
+        "[[tiers]]\nname = \"bench\"\nconcurrent_runs = 1000000\nagents = 1000000\nthreads = 100000000\n\
+         projects = 100000000\nmodels = [\"*\"]\ndefault_model = \"bench/one\"\nmax_upload_bytes = 1000000\n\
+         credits_granted = 1000000000\n",
+    );
     Ok(text)
 }

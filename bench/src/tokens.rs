@@ -158,15 +158,15 @@ async fn first_through(client: &mut RunServiceClient<Channel>, account: &Account
     took.ok_or_else(|| "the run said nothing".into())
 }
 
-/// The address of the model of one token, from what the model's process said.
-pub(crate) fn models(line: &str) -> Result<[&str; 3]> {
+/// The addresses of the models, from what the models' process said.
+pub(crate) fn models(line: &str) -> Result<[&str; 4]> {
     let mut urls = line.split(' ');
     let mut next = || {
         urls.next()
             .filter(|url| url.starts_with("http://"))
             .ok_or("the model did not start")
     };
-    Ok([next()?, next()?, next()?])
+    Ok([next()?, next()?, next()?, next()?])
 }
 
 /// Reads an address that a child said.

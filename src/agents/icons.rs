@@ -13,7 +13,7 @@ use crate::{
     app::App,
     engine::compact::{estimate_all, estimate_bytes},
     error::{Code, Error, Result},
-    ledger::{Price, aside, wallet},
+    ledger::{Book, Price, aside, wallet},
     limits::INSUFFICIENT_CREDITS,
     llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
 };
@@ -215,10 +215,11 @@ pub async fn generate(
     }
     let request = request(model, name);
     let prompt = prompt_tokens(&request);
-    let price = app.models.find(model).and_then(|model| Price::find(app, model));
+    let known = app.models.find(model);
+    let charged = known.and_then(|model| Price::find(app, model));
     // One after another: what the next one may cost is known when this one was charged.
     let mut turn = None;
-    if let Some(price) = price {
+    if let Some(price) = charged {
         turn = Some(app.icon_turns.take_within(caller.account_id, PATIENCE).await?);
         let left = wallet::load(app, caller.account_id).await?.saturating_sub(held.await?);
         if left < price.cost(prompt, MAX_TOKENS.into()) {
@@ -227,7 +228,7 @@ pub async fn generate(
     }
     let mut answer = Answer::default();
     let ended = timeout(PATIENCE, ask(&app.llm, request, &mut answer)).await;
-    if let Some(price) = price
+    if let Some(price) = known.and_then(|model| Price::recorded(app, model))
         && answer.began
     {
         let usage = answer.usage.unwrap_or_else(|| TokenUsage {
@@ -236,7 +237,8 @@ pub async fn generate(
             cached_input: 0,
         });
         let used = (usage, answer.usage.is_none());
-        aside::charge(app, caller.account_id, (model, price), used).await?;
+        let book = if charged.is_some() { Book::Wallet } else { Book::Free };
+        aside::charge(app, caller.account_id, book, (model, price), used).await?;
     }
     drop(turn);
     let suggested = ended.unwrap_or(false).then(|| understood(&answer.text)).flatten();

@@ -1,11 +1,18 @@
 //! `runyard serve`.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 
 use super::{Ending, server_runtime, settings::Settings};
-use crate::{error::Result, server, telemetry};
+use crate::{
+    error::Result,
+    server::{self, End},
+    telemetry,
+};
+
+/// How long work that cannot be interrupted, such as a walk over files, may keep an ended server from exiting.
+const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// Start the server.
 #[derive(Args, Debug)]
@@ -20,7 +27,12 @@ impl Serve {
         telemetry::start_logging(&settings.log_filter("info"))?;
         let config = settings.config_listening(self.listen)?;
         telemetry::start_metrics();
-        server_runtime()?.block_on(server::serve(config))?;
-        Ok(Ending::Well)
+        let runtime = server_runtime()?;
+        let outcome = runtime.block_on(server::serve(config));
+        runtime.shutdown_timeout(EXIT_GRACE);
+        match outcome? {
+            End::InOrder => Ok(Ending::Well),
+            End::AtOnce => Ok(Ending::Stopped),
+        }
     }
 }

@@ -17,6 +17,11 @@ use crate::{
     error::{Code, Error, Result},
 };
 
+/// Pages in SQLite's write-ahead log after which a commit moves them into the database.
+const WAL_PAGES: &str = "4000";
+/// Size in bytes to which the log shrinks once its pages are moved; a little more than [`WAL_PAGES`] take.
+const WAL_BYTES: &str = "16777216";
+
 /// The file of the database, made when it is not there: readable by the service alone, as are the files that SQLite makes
 /// beside it, whatever the umask is.
 ///
@@ -57,7 +62,9 @@ pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseCon
                 .statement_cache_capacity(256)
                 // A page of events must not wait for its reader row by row.
                 .row_buffer_size(512)
-                .pragma("wal_autocheckpoint", "4000")
+                .pragma("wal_autocheckpoint", WAL_PAGES)
+                // A long reader keeps the log growing. After it, the next write cuts the file back to this size.
+                .pragma("journal_size_limit", WAL_BYTES)
         });
     Database::connect(options)
         .await

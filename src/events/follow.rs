@@ -80,6 +80,10 @@ impl Follower {
     }
 
     async fn fill(&mut self) -> Result<()> {
+        // A long replay must not hold up the shutdown.
+        if self.app.stopping.is_cancelled() {
+            return Err(going_down());
+        }
         // Marked as seen before looking, so that what is pushed in between wakes us.
         self.newest.borrow_and_update();
         self.hints.borrow_and_update();
@@ -118,15 +122,20 @@ impl Follower {
             POLL_SHARED
         };
         tokio::select! {
-            // When the process goes down, a stream ends with a failure that says so: its reader comes back with its cursor.
-            () = self.app.stopping.cancelled() => {
-                return Err(Error::new(Code::Unavailable, "the server is going down; come back with your cursor"));
-            }
+            () = self.app.stopping.cancelled() => return Err(going_down()),
             heard = timeout(poll, self.newest.changed()) => self.look_in_table = heard.is_err(),
             _ = self.hints.changed() => self.look_in_table = true,
         }
         Ok(())
     }
+}
+
+// A stream ends with this failure when the process shuts down. Its reader reconnects with its cursor and misses nothing.
+fn going_down() -> Error {
+    Error::new(
+        Code::Unavailable,
+        "the server is shutting down; reconnect with your last cursor",
+    )
 }
 
 // Most events are small and some have a megabyte; a slow reader costs one page of them.

@@ -19,26 +19,41 @@ use crate::{
     llm::TokenUsage,
 };
 
-/// Takes what a call cost from an account, at most what is left.
+/// Records what a call cost; from the wallet, it takes no more than what is left.
 ///
 /// # Errors
 /// Those of the database.
 pub async fn charge(
     app: &App,
     account_id: Uuid,
+    book: Book,
     (model, price): (&str, Price),
     (usage, estimated): (TokenUsage, bool),
 ) -> Result<()> {
     let tx = turns::begin(app, account_id, "ledger.aside").await?;
     ensure::lock(&tx, account_id).await?;
-    let left = wallet::lock(app, &tx, account_id).await?;
     let cost = price.cost(usage.input, usage.output);
-    let taken = cost.clamp(0, left.max(0));
+    let taken = match book {
+        Book::Wallet => {
+            let left = wallet::lock(app, &tx, account_id).await?;
+            let taken = cost.clamp(0, left.max(0));
+            balance::Entity::update_many()
+                .col_expr(balance::Column::Microcredits, Expr::value(left - taken))
+                .filter(balance::Column::AccountId.eq(account_id))
+                .exec(&tx)
+                .await?;
+            taken
+        }
+        Book::Granted | Book::Used | Book::Free => {
+            wallet::make(&tx, account_id).await?;
+            cost
+        }
+    };
     let tokens = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
     let row = entry::ActiveModel {
         id: Set(id::new()),
         account_id: Set(account_id),
-        debited: Set(Book::Wallet),
+        debited: Set(book),
         credited: Set(Book::Used),
         microcredits: Set(taken),
         uncollected: Set(cost - taken),
@@ -53,10 +68,5 @@ pub async fn charge(
         created_at: Set(app.clock.now()),
     };
     entry::Entity::insert(row).exec_without_returning(&tx).await?;
-    balance::Entity::update_many()
-        .col_expr(balance::Column::Microcredits, Expr::value(left - taken))
-        .filter(balance::Column::AccountId.eq(account_id))
-        .exec(&tx)
-        .await?;
     tx.commit().await
 }

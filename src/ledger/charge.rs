@@ -1,9 +1,10 @@
 //! Charging for calls of models, in the transaction that records their usage.
 //!
-//! The entry is inserted first and the balance moves only when there was none, so that nothing is charged twice whatever is
-//! written again. A charge takes at most what is left.
+//! The entry is inserted first, and the balance moves only if the entry is new, so nothing is charged twice whatever is
+//! written again. A charge takes no more than what is left. A call that costs the account nothing has an entry, too: it is
+//! booked on [`Book::Free`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -13,9 +14,12 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::table::{
-    balance,
-    entry::{self, Book},
+use super::{
+    table::{
+        balance,
+        entry::{self, Book},
+    },
+    wallet,
 };
 use crate::{
     accounts::{Scope, of},
@@ -27,8 +31,10 @@ use crate::{
 /// What one call of a model costs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
-    /// Who pays.
+    /// The account.
     pub account_id: Uuid,
+    /// The book that pays: the wallet, or nobody's while nothing is charged.
+    pub book: Book,
     /// The run.
     pub run_id: Uuid,
     /// The thread.
@@ -57,11 +63,11 @@ pub async fn write(tx: &Tx, charges: &[&Charge], now: DateTime<Utc>) -> Result<(
     }
     let mut left = find_locked(tx, charges).await?;
     for charge in charges {
-        // A run that was started while nothing was charged may have no balance.
-        let Some(balance) = left.get_mut(&charge.account_id) else {
-            continue;
+        let balance = left.entry(charge.account_id).or_default();
+        let taken = match charge.book {
+            Book::Wallet => charge.microcredits.clamp(0, *balance),
+            Book::Granted | Book::Used | Book::Free => charge.microcredits.max(0),
         };
-        let taken = charge.microcredits.clamp(0, *balance);
         let inserted = tx
             .execute(
                 entry::Entity::insert(row(charge, taken, now))
@@ -73,7 +79,7 @@ pub async fn write(tx: &Tx, charges: &[&Charge], now: DateTime<Utc>) -> Result<(
                     .query(),
             )
             .await?;
-        if inserted.rows_affected() == 1 && taken > 0 {
+        if inserted.rows_affected() == 1 && taken > 0 && charge.book == Book::Wallet {
             *balance -= taken;
             balance::Entity::update_many()
                 .col_expr(balance::Column::Microcredits, Expr::value(*balance))
@@ -85,7 +91,8 @@ pub async fn write(tx: &Tx, charges: &[&Charge], now: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-// In the order of the accounts, so that two writers cannot wait for each other.
+// In the order of the accounts, so that two writers cannot wait for each other. Every entry belongs to a balance, and an
+// account that was never charged may have none yet.
 async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>> {
     let mut query = of::<balance::Entity>(Scope::system("the journal charges for the runs of this worker"))
         .filter(balance::Column::AccountId.is_in(charges.iter().map(|charge| charge.account_id)))
@@ -94,14 +101,22 @@ async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>
         query = query.lock_exclusive();
     }
     let rows = query.all(tx).await?;
-    Ok(rows.into_iter().map(|row| (row.account_id, row.microcredits)).collect())
+    let mut left: BTreeMap<Uuid, i64> = rows.into_iter().map(|row| (row.account_id, row.microcredits)).collect();
+    let missing: BTreeSet<Uuid> = charges.iter().map(|charge| charge.account_id).collect();
+    for account_id in missing {
+        if let Entry::Vacant(vacant) = left.entry(account_id) {
+            wallet::make(tx, account_id).await?;
+            vacant.insert(0);
+        }
+    }
+    Ok(left)
 }
 
 fn row(charge: &Charge, taken: i64, now: DateTime<Utc>) -> entry::ActiveModel {
     entry::ActiveModel {
         id: Set(id::new()),
         account_id: Set(charge.account_id),
-        debited: Set(Book::Wallet),
+        debited: Set(charge.book),
         credited: Set(Book::Used),
         microcredits: Set(taken),
         uncollected: Set(charge.microcredits.max(0) - taken),

@@ -13,13 +13,21 @@ pub struct Price {
 }
 
 impl Price {
-    /// The price of a model; none when nothing is charged: plans are off, the model costs nothing, or the built-in model
-    /// answers in its name.
+    /// The price that an account is charged. `None` if nothing is charged: plans are off, the model costs nothing, or the
+    /// built-in model answers in its name.
     pub fn find(app: &App, model: &Model) -> Option<Self> {
         if app.config.limits == Limits::Off || app.llm.is_demo(&model.name) {
             return None;
         }
         Self::of(model)
+    }
+
+    /// The price that usage is recorded with, charged or not. `None` if the built-in model answers: it uses nothing.
+    pub fn recorded(app: &App, model: &Model) -> Option<Self> {
+        (!app.llm.is_demo(&model.name)).then_some(Self {
+            input: model.input_price * MICRO_PER_TOKEN,
+            output: model.output_price * MICRO_PER_TOKEN,
+        })
     }
 
     /// The price in the model table, unless it is nothing.

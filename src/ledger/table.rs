@@ -49,6 +49,8 @@ pub mod entry {
         Granted = 2,
         /// What calls of models cost.
         Used = 3,
+        /// What calls of models cost while nothing is charged: such entries leave the balance alone.
+        Free = 4,
     }
 
     /// One movement.

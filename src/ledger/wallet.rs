@@ -32,14 +32,7 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     let month = month_of(app.clock.now());
     let mut found = find_locked(tx, account_id).await?;
     if found.is_none() {
-        let row = balance::ActiveModel {
-            account_id: Set(account_id),
-            microcredits: Set(0),
-            granted_month: Set(0),
-        };
-        let once = OnConflict::column(balance::Column::AccountId).do_nothing().to_owned();
-        tx.execute(balance::Entity::insert(row).on_conflict(once).query())
-            .await?;
+        make(tx, account_id).await?;
         found = find_locked(tx, account_id).await?;
     }
     let wallet = found.ok_or_else(|| Error::internal("balance", "a balance vanished while it was made"))?;
@@ -58,6 +51,22 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     let key = format!("monthly {}-{:02}", month / 12, month % 12 + 1);
     let granted = grant(app, tx, account_id, granted, &key).await?;
     Ok(wallet.microcredits.saturating_add(granted))
+}
+
+/// Makes an empty balance, unless there is one. The month's credits are granted when the balance is first used.
+///
+/// # Errors
+/// Those of the database.
+pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
+    let row = balance::ActiveModel {
+        account_id: Set(account_id),
+        microcredits: Set(0),
+        granted_month: Set(0),
+    };
+    let once = OnConflict::column(balance::Column::AccountId).do_nothing().to_owned();
+    tx.execute(balance::Entity::insert(row).on_conflict(once).query())
+        .await?;
+    Ok(())
 }
 
 /// What an account has left; the month's credits are granted first when they are due.

@@ -21,6 +21,8 @@ use super::{
     Run, Status,
     claim::{self, Claimed},
     finish,
+    journal::Spent,
+    report,
     seats::Seat,
     table::{Column, Entity},
 };
@@ -171,7 +173,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         .as_deref()
         .or(pinned.as_ref().map(|pinned| pinned.model.as_str()));
     let busy = target.busy(&tx, caller.scope()).await?;
-    let ended = decide::make_room(app, &tx, &busy, new.if_busy).await?;
+    let ended = decide::make_room(app, &tx, busy, new.if_busy).await?;
     let (admission, held_microcredits) = decide::admit(app, &tx, caller, &plan, asked, &target).await?;
     let loaded = began.elapsed();
 
@@ -206,10 +208,12 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     tx.commit().await?;
     let committed = began.elapsed();
 
-    for (run_id, event) in ended {
-        app.hub.publish(run_id, &[event]);
-        app.wake.stop(run_id);
+    for (run, event) in ended {
+        app.hub.publish(run.id, &[event]);
+        app.wake.stop(run.id);
+        report::ended(&run, Status::Stopped, None, Spent::of(&run), now);
     }
+    report::started(&run);
     app.hub.publish(run.id, &first);
     if !files.is_empty() {
         place(app, caller, &run).await;

@@ -5,7 +5,9 @@ use uuid::Uuid;
 
 use super::{
     Run, Status, finish,
+    journal::Spent,
     list::load,
+    report,
     table::{Column, Entity},
 };
 use crate::{
@@ -33,6 +35,7 @@ pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
         tx.commit().await?;
         if let Some(event) = event {
             app.hub.publish(run_id, &[event]);
+            report::ended(&run, Status::Stopped, None, Spent::of(&run), now);
         }
         app.wake.run_queued();
     } else {

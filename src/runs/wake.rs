@@ -55,6 +55,11 @@ impl Wake {
         self.waits.store(waits, Ordering::SeqCst);
     }
 
+    /// Whether this process works on no run.
+    pub fn is_idle(&self) -> bool {
+        self.stops.is_empty()
+    }
+
     /// Waits for [`Wake::run_queued`]; one call before this one counts.
     pub async fn work(&self) {
         self.work.notified().await;

@@ -20,22 +20,15 @@ use rustix::fs::MemfdFlags;
 use super::{
     beneath::GUEST_FOLDER,
     confine::{Carry, Confinement},
+    environment::ENVIRONMENT,
     seccomp::Filters,
+    settings,
 };
 
-/// The uid and gid that a command believes to have.
+/// The uid and gid that a command believes to have; `settings` has the names for them.
 const GUEST_ID: &str = "1000";
 /// The folders of a root that hold programs. Where one is a link (merged /usr), so it is inside.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// What programs need of /etc: without the first, half of the commands are dangling links.
-const SETTINGS: &[&str] = &[
-    "alternatives",
-    "ld.so.cache",
-    "ld.so.conf",
-    "fonts",
-    "matplotlibrc",
-    "mime.types",
-];
 /// The first process: it sets the last limits, and waits for the script's shell and for orphans. bubblewrap's own would
 /// only wait, and would keep a descriptor that is none of the command's business.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
@@ -94,7 +87,8 @@ impl Layout<'_> {
 
         let mut line = Line::default();
         self.namespaces(&mut line, report);
-        self.programs(&mut line, &mut files)?;
+        self.programs(&mut line);
+        self.settings(&mut line, &mut files)?;
         self.devices(&mut line);
         let source = match self.workspace {
             Some(folder) => Some(self.workspace_source(folder, &mut confinement)?),
@@ -168,7 +162,7 @@ impl Layout<'_> {
         line.add(["--json-status-fd", &report.to_string()]);
     }
 
-    fn programs(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
+    fn programs(&self, line: &mut Line) {
         for name in PROGRAMS {
             let folder = self.root.join(name);
             let inside = format!("/{name}");
@@ -177,27 +171,21 @@ impl Layout<'_> {
                 Err(_) => line.add(["--ro-bind-try".as_ref(), folder.as_os_str(), inside.as_ref()]),
             }
         }
-        line.add(["--dir", "/etc", "--chmod", "0755", "/etc"]);
-        for name in SETTINGS {
-            let settings = self.root.join("etc").join(name);
-            line.add([
-                "--ro-bind-try".as_ref(),
-                settings.as_os_str(),
-                format!("/etc/{name}").as_ref(),
-            ]);
+    }
+
+    /// /etc and /var: what programs of /usr keep there, and a few small files of our own.
+    fn settings(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
+        for folder in ["/etc", "/var"] {
+            line.add(["--dir", folder, "--chmod", "0755", folder]);
         }
-        let passwd =
-            format!("agent:x:{GUEST_ID}:{GUEST_ID}::{GUEST_FOLDER}:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n");
-        let group = format!("agent:x:{GUEST_ID}:\nnogroup:x:65534:\n");
-        let made = [
-            ("/etc/passwd", passwd.as_str()),
-            ("/etc/group", group.as_str()),
-            ("/etc/hosts", "127.0.0.1 localhost runyard\n::1 localhost\n"),
-            ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
-        ];
-        for (path, content) in made {
+        line.add(["--symlink", "/tmp", "/var/tmp"]);
+        let shared = settings::shared(self.root);
+        for (source, inside) in &shared {
+            line.add(["--ro-bind-try".as_ref(), source.as_os_str(), inside.as_os_str()]);
+        }
+        for (path, content) in settings::made(&shared) {
             let file = files.add(content.as_bytes())?;
-            line.add(["--perms", "0444", "--ro-bind-data", &file.to_string(), path]);
+            line.add(["--perms", "0444", "--file", &file.to_string(), path]);
         }
         Ok(())
     }
@@ -215,16 +203,6 @@ impl Layout<'_> {
         line.tmpfs("/dev/shm", self.tmp_bytes);
         line.add(["--remount-ro", "/dev"]);
         line.tmpfs("/tmp", self.tmp_bytes);
-        line.add([
-            "--dir",
-            "/var",
-            "--chmod",
-            "0755",
-            "/var",
-            "--symlink",
-            "/tmp",
-            "/var/tmp",
-        ]);
     }
 
     fn workspace_source(&self, folder: &Path, confinement: &mut Confinement) -> io::Result<PathBuf> {
@@ -238,25 +216,6 @@ impl Layout<'_> {
         Ok(target.to_owned())
     }
 }
-
-/// All that a command finds in its environment. HOME is the workspace, so that what a program saves in `~` is not lost;
-/// caches and settings go to /tmp, so that they do not show up among the project's files.
-const ENVIRONMENT: &[(&str, &str)] = &[
-    ("PATH", "/usr/local/bin:/usr/bin:/bin"),
-    ("HOME", GUEST_FOLDER),
-    ("USER", "agent"),
-    ("LOGNAME", "agent"),
-    ("SHELL", "/bin/sh"),
-    ("LANG", "C.UTF-8"),
-    ("TERM", "dumb"),
-    ("TMPDIR", "/tmp"),
-    ("XDG_CACHE_HOME", "/tmp/.cache"),
-    ("XDG_CONFIG_HOME", "/tmp/.config"),
-    ("MPLCONFIGDIR", "/tmp/.matplotlib"),
-    ("MPLBACKEND", "Agg"),
-    ("PYTHONDONTWRITEBYTECODE", "1"),
-    ("PYTHONUNBUFFERED", "1"),
-];
 
 /// Arguments, each ended by NUL.
 #[derive(Default)]

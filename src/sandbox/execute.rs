@@ -11,7 +11,7 @@ use tokio::{
     net::unix::pipe,
     sync::{mpsc, watch},
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+    time::{Instant, sleep_until, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +20,9 @@ use super::{
     cgroup::Group,
     child::{Process, Watched},
     meter::Meter,
-    output::{Cleaner, Clip, Live},
+    output::Clip,
     processes::Scope,
+    reading::pump,
     start::{Cell, Started},
     workspace::Usage,
 };
@@ -36,10 +37,6 @@ const DEATH: Duration = Duration::from_secs(10);
 const REPORT: Duration = Duration::from_secs(2);
 /// How long the last output may take to come through once everything is dead.
 const DRAIN: Duration = Duration::from_secs(2);
-/// The pause between pieces of live output.
-const LIVE_PERIOD: Duration = Duration::from_millis(100);
-/// How much of the output is shown live, in times of what is kept.
-const LIVE_FACTOR: usize = 4;
 /// What bubblewrap reports is a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
 /// Shells report a death by signal N as 128 + N; there are so many signals with names.
@@ -279,45 +276,4 @@ fn parse_scope(report: &str, list: Option<std::path::PathBuf>) -> Option<Scope> 
         first: field(report, "child-pid")?.try_into().ok()?,
         list,
     })
-}
-
-/// Drains the output to its end: a command must never wait for us, however slow those who watch are.
-async fn pump(
-    mut output: pipe::Receiver,
-    max_bytes: usize,
-    sink: mpsc::Sender<String>,
-    enough: CancellationToken,
-) -> Clip {
-    let (mut cleaner, mut clip) = (Cleaner::default(), Clip::new(max_bytes));
-    let mut live = Live::new(max_bytes.saturating_mul(LIVE_FACTOR));
-    let mut ticks = interval(LIVE_PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut chunk = vec![0; 64 * 1024];
-    loop {
-        tokio::select! {
-            read = output.read(&mut chunk) => match read {
-                Ok(count @ 1..) => {
-                    let text = cleaner.push(&chunk[..count]);
-                    clip.push(&text);
-                    live.push(&text);
-                }
-                Ok(0) | Err(_) => break,
-            },
-            _ = ticks.tick(), if live.is_waiting() => {
-                // Kept for the next tick when the watcher has not taken the last ones.
-                if let Ok(room) = sink.try_reserve() {
-                    room.send(live.take());
-                }
-            }
-            () = enough.cancelled() => break,
-        }
-    }
-    let rest = cleaner.finish();
-    clip.push(&rest);
-    live.push(&rest);
-    if live.is_waiting() {
-        // Nobody to take it, or nobody who keeps up.
-        let _ = sink.try_send(live.take());
-    }
-    clip
 }

@@ -30,11 +30,12 @@ impl Tool for Bash {
         ToolSpec {
             name: "bash".to_owned(),
             description: format!(
-                "Runs a command with bash in the sandbox, in /workspace. Nothing is kept between calls but files: no \
-                 variables, no working folder, no background processes. There is no terminal and nobody to answer prompts. \
-                 A command's time is limited; set timeout_seconds when it takes minutes. It may have {MAX_COMMAND_BYTES} bytes. Of \
-                 long output you see the head and the tail; write it to a file when you need all of it. The answer ends with \
-                 the exit status."
+                "Runs a command with bash in the sandbox, in /workspace. There is no network: nothing can be downloaded or \
+                 installed. The system prompt lists the programs and the limits of memory, processes, disk and time. Only \
+                 files in /workspace are kept between calls: no variables, no working folder, no background processes. There \
+                 is no terminal and nobody to answer prompts. Set timeout_seconds when a command takes minutes. It may have \
+                 {MAX_COMMAND_BYTES} bytes. Of long output you see the head and the tail; write it to a file when you need \
+                 all of it. The answer ends with the exit status."
             ),
             parameters: json!({
                 "type": "object",

@@ -15,6 +15,7 @@ use tonic::Status;
 use tower::Service;
 
 use super::{
+    access,
     door::Door,
     http::fault,
     jwt::{Credential, Verifier, credential},
@@ -120,6 +121,7 @@ where
             let known = known.and_then(|known| throttle.check_account(known.0.account_id).map(|()| known));
             match known {
                 Ok((caller, tenure)) => {
+                    access::note_account(caller.account_id);
                     if caller.role != Role::SuperAdmin {
                         request.headers_mut().remove(SUPER_ADMINS);
                     }

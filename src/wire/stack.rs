@@ -1,7 +1,7 @@
 //! The one tower stack before all doors, in a listed order with reasons.
 //!
 //! 1. Panics are contained, so that one request cannot take its connection's others with it.
-//! 2. The request gets an id, which the answer and the log carry, and is counted.
+//! 2. The request gets an id, which the answer and the log carry; it is counted and logged.
 //! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
 //! 4. A body that does not come is given up, and one that nobody wants is let go without harm to its connection.
 //! 5. The caller is known before a byte of the body is read.
@@ -9,11 +9,7 @@
 //! 7. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
 //!    transcoder.
 
-use std::{
-    convert::Infallible,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -26,6 +22,7 @@ use tower_http::{
 };
 
 use super::{
+    access::Access,
     caller::{Authenticate, METRICS},
     deadline::{Bounded, Deadline},
     door::Door,
@@ -46,13 +43,8 @@ use crate::{
     app::App,
     contract::DESCRIPTORS,
     error::{Code, Error, Result},
-    id, telemetry,
+    telemetry,
 };
-
-/// The name of the header with the request's id.
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
-/// Characters of a request id that a client may choose.
-const MAX_REQUEST_ID: usize = 128;
 
 /// What answers every request of the port.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -106,7 +98,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         .layer(CatchPanicLayer::custom(|_| {
             fault::refuse(Error::new(Code::Internal, "an internal error"))
         }))
-        .layer_fn(|inner| Identify { inner })
+        .layer_fn(Access::new)
         .layer(cors(&app.config.http.cors_origins)?)
         .service(known);
     Ok(BoxCloneSyncService::new(
@@ -256,54 +248,4 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
 
 async fn document(State(pages): State<Pages>) -> Response<Body> {
     ([(header::CONTENT_TYPE, "application/json")], pages.openapi.to_string()).into_response()
-}
-
-/// Gives each request an id, or takes the client's when it is a plain word; and counts the request.
-#[derive(Clone)]
-struct Identify<S> {
-    inner: S,
-}
-
-impl<S, B> Service<Request<Body>> for Identify<S>
-where
-    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
-    B: Send,
-{
-    type Response = Response<B>;
-    type Error = Infallible;
-    type Future = futures::future::BoxFuture<'static, Result<Response<B>, Infallible>>;
-
-    fn poll_ready(&mut self, context: &mut std::task::Context<'_>) -> std::task::Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let given = request.headers().get(&REQUEST_ID).filter(|id| {
-            id.len() <= MAX_REQUEST_ID
-                && id
-                    .as_bytes()
-                    .iter()
-                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
-        });
-        let request_id = given
-            .cloned()
-            .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok());
-        if let Some(request_id) = &request_id {
-            request.headers_mut().insert(REQUEST_ID, request_id.clone());
-        }
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        let (door, asked) = (Door::of(request.headers()).as_str(), Instant::now());
-        Box::pin(async move {
-            let mut response = inner.call(request).await?;
-            if let Some(request_id) = request_id {
-                response.headers_mut().insert(REQUEST_ID, request_id);
-            }
-            let status = response.status().as_str().to_owned();
-            metrics::counter!(telemetry::REQUESTS, "door" => door, "status" => status).increment(1);
-            metrics::histogram!(telemetry::REQUEST_SECONDS, "door" => door).record(asked.elapsed());
-            Ok(response)
-        })
-    }
 }

@@ -1,12 +1,14 @@
 //! One run from claim to end.
+//!
+//! `worker` spawns [`drive`] for each claimed run. When the process shuts down, the run is handed over at once: a model call
+//! is given up, a tool call gets a moment to end, nothing new begins, and the lease is released for the next process.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::FutureExt;
-use tokio::sync::OnceCell;
-use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info_span, warn};
+use tokio::{sync::OnceCell, time::timeout};
+use tracing::{Instrument, error, info, info_span, warn};
 use uuid::Uuid;
 
 use super::{Tokens, history, sink::JournalSink};
@@ -16,13 +18,13 @@ use crate::{
     app::App,
     engine::{self, Budget, Job, ModelLimits, Outcome, prompt::Prompt},
     error::{Code, Error, Result},
-    ledger::Price,
     limits::Plan,
     projects,
     runs::{
         Run, RunLog, Status,
         claim::{self, Claimed},
         journal::Ending,
+        report,
         start::Mode,
     },
     sandbox::{Sandbox, Workplace},
@@ -30,20 +32,29 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// Drives a claimed run until it has its terminal event, or until it is another worker's.
+/// How long a tool call that is running at shutdown may take to end by itself. It is short, because the next process cannot
+/// answer before this one has ended; it spares short calls the result "outcome unknown".
+const TOOL_GRACE: Duration = Duration::from_millis(500);
+
+/// Drives a claimed run until its terminal event is committed, or until this worker no longer owns it.
 pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: Tokens) {
     let run_id = claimed.run.id;
     let span = info_span!("run", %run_id, epoch = claimed.run.lease_epoch);
-    let outcome = attempt(app, &claimed, &tokens).instrument(span).await;
-    if let Err(fault) = outcome {
-        warn!(error = %fault, run = %run_id, "a run was let go");
+    async {
+        match attempt(app, &claimed, &tokens).await {
+            Err(_) if app.stopping.is_cancelled() => info!("run handed over to the next process"),
+            Err(fault) => warn!(error = %fault, "run released before its end"),
+            Ok(()) => {}
+        }
+        // A finished run has no lease. An unfinished one is free for the next claim.
+        if tokens.lost.is_cancelled()
+            && let Err(fault) = claim::release(app, worker_id, run_id).await
+        {
+            warn!(error = %fault, "could not release a run; its lease will expire");
+        }
     }
-    // A run that ended has no lease any more; one that did not is given to whoever claims it next.
-    if tokens.lost.is_cancelled()
-        && let Err(fault) = claim::release(app, worker_id, run_id).await
-    {
-        warn!(error = %fault, run = %run_id, "could not let go of a run; its lease will expire");
-    }
+    .instrument(span)
+    .await;
 }
 
 async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
@@ -58,20 +69,19 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         (tokens.stop.clone(), tokens.lost.clone()),
     );
     if run.stop_requested {
-        return log
-            .finish(Ending {
-                status: Status::Stopped,
-                error: None,
-            })
-            .await;
+        let ending = Ending {
+            status: Status::Stopped,
+            error: None,
+        };
+        return finish(app, run, &log, ending).await;
     }
     let work = AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind();
     let outcome = work.await.unwrap_or_else(|_| {
-        error!(run = %run.id, "a run panicked");
+        error!("a run panicked");
         Err(Error::new(Code::Internal, "the run met an internal error"))
     });
     if tokens.lost.is_cancelled() {
-        return Err(Error::new(Code::Contended, "the run is another worker's"));
+        return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
     let ending = match outcome {
         Ok(Outcome::Completed) => Ending {
@@ -91,7 +101,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
             return Err(fault);
         }
         Err(fault) => {
-            error!(error = %fault, run = %run.id, "a run could not be worked on");
+            error!(error = %fault, "a run could not be worked on");
             let error = (fault.code().as_str().to_owned(), fault.message().to_owned());
             Ending {
                 status: Status::Failed,
@@ -99,14 +109,55 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
             }
         }
     };
-    let finished = log.finish(ending).await;
+    let finished = finish(app, run, &log, ending).await;
     if finished.is_err() {
         tokens.lost.cancel();
     }
     finished
 }
 
+async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: Ending) -> Result<()> {
+    let (status, error_code) = (ending.status, ending.error.as_ref().map(|(code, _)| code.clone()));
+    log.finish(ending).await?;
+    report::ended(run, status, error_code.as_deref(), log.used(), app.clock.now());
+    Ok(())
+}
+
+/// Prepares a run and gives it to the engine, until the engine ends or the run is no longer this worker's.
 async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
+    // Nothing has an effect yet, so preparing can stop anywhere; what it has not placed the next worker places.
+    let (job, sink) = tokio::select! {
+        biased;
+        () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "the run is handed over")),
+        prepared = prepare(app, claimed, log) => prepared?,
+    };
+    let cancel = tokens.stop.child_token();
+    let mut work = pin!(engine::run(&app.llm, job, Arc::clone(&sink) as _, &cancel));
+    tokio::select! {
+        outcome = &mut work => return Ok(outcome),
+        () = leave(app, log, tokens, sink.tools_ended()) => {}
+    }
+    // The lease is released only after the engine has ended the processes of its tools.
+    cancel.cancel();
+    Ok(work.await)
+}
+
+/// Waits until this worker must let go of a run: it has lost the run, or the process shuts down. At shutdown, running tool
+/// calls get a moment to end, and everything said so far is committed first.
+async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl Future<Output = ()>) {
+    tokio::select! {
+        () = tokens.lost.cancelled() => return,
+        () = app.stopping.cancelled() => {}
+    }
+    // An elapsed grace needs no note: the call's outcome is then unknown, and the next worker tells the model so.
+    let _ = timeout(TOOL_GRACE, tools_ended).await;
+    if let Err(fault) = log.flush().await {
+        warn!(error = %fault, "could not write the last events of a run that is handed over");
+    }
+    tokens.lost.cancel();
+}
+
+async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job, Arc<JournalSink>)> {
     let run = &claimed.run;
     let scope = Scope::account(run.account_id);
     let model = app.models.load(&run.model_used)?;
@@ -122,13 +173,13 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
     };
     let has_tools = run.mode == Mode::Code.as_str();
     let offers = if has_tools {
-        Some(app.sandboxes.programs().await)
+        Some(app.sandboxes.offer().await)
     } else {
         None
     };
     let prompt = Prompt {
         agent: version.as_ref().map(|version| version.system_prompt.as_str()),
-        sandbox: offers,
+        sandbox: offers.as_deref(),
         today: app.clock.now().date_naive(),
     };
     let time = time(app, run).await?;
@@ -149,13 +200,10 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
         steps_done: u32::try_from(run.steps).unwrap_or_default(),
         tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
     };
-    let price = Price::find(app, model);
-    let sink = Arc::new(JournalSink::new(app, run, Arc::clone(log), price));
-    let cancel = either(&tokens.stop, &tokens.lost);
-    Ok(engine::run(&app.llm, job, sink, &cancel).await)
+    Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
 }
 
-/// The sandbox of a run's project, made when something needs it: a run that only talks costs none.
+/// The sandbox of a run's project, made on first use: a run without tool calls needs none.
 struct OnDemand {
     app: App,
     account_id: Uuid,
@@ -186,7 +234,7 @@ impl Workplace for OnDemand {
     }
 }
 
-// What the reader of the run should know before anything else.
+// What a reader of the run should know first.
 fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     let notice = |kind: NoticeKind, message: &str| {
         log.say(Event::Notice(Notice {
@@ -207,7 +255,7 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     }
 }
 
-// How long a run of this account may take, as its tier is now; it is looked up only where a tier has a time of its own.
+// The time limit of the account's current tier. The tier is read only when some tier sets a time limit.
 async fn time(app: &App, run: &Run) -> Result<Duration> {
     let tier = if app.tiers.limits_time() {
         ensure::tier(app, app.db.read(), run.account_id).await?
@@ -229,17 +277,4 @@ fn budget(app: &App, run: &Run, time: Duration) -> Budget {
         max_tokens: limits.max_tokens,
         max_parallel_calls: limits.max_parallel_calls,
     }
-}
-
-// A token that is cancelled with either of two.
-fn either(stop: &CancellationToken, lost: &CancellationToken) -> CancellationToken {
-    let both = stop.child_token();
-    let (lost, done) = (lost.clone(), both.clone());
-    tokio::spawn(async move {
-        tokio::select! {
-            () = lost.cancelled() => done.cancel(),
-            () = done.cancelled() => {}
-        }
-    });
-    both
 }

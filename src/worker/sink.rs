@@ -1,4 +1,4 @@
-//! The engine's sink over the journal: it sets credits aside before the model is asked, and prices what it used.
+//! The engine's sink over the journal: it reserves credits before each model call, and prices what the call used.
 
 use std::sync::{
     Arc,
@@ -6,12 +6,14 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::{
     app::App,
+    config::Model,
     engine::{Recorded, Sink, StoredMessage},
-    error::Result,
-    ledger::{self, Charge, Price},
+    error::{Code, Error, Result},
+    ledger::{self, Book, Charge, Price},
     llm::ChatMessage,
     runs::{
         Run, RunLog,
@@ -27,23 +29,36 @@ pub(super) struct JournalSink {
     app: App,
     run: Run,
     log: Arc<RunLog>,
+    /// What calls cost; none for the built-in model.
     price: Option<Price>,
+    /// Whether the account pays for them.
+    is_charged: bool,
     /// Calls of the model that were recorded, and what is set aside for the next one. One run makes one call at a time.
     steps: AtomicI32,
     held: AtomicI64,
+    /// Tool calls that are recorded and whose results are not.
+    open_calls: watch::Sender<usize>,
 }
 
 impl JournalSink {
-    /// A sink that charges the price of the run's model, when it has one.
-    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, price: Option<Price>) -> Self {
+    /// A sink that records what the calls of a model cost, and charges for them if anything is charged.
+    pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
         Self {
             app: app.clone(),
             log,
-            price,
+            price: Price::recorded(app, model),
+            is_charged: Price::find(app, model).is_some(),
             steps: AtomicI32::new(run.steps),
             held: AtomicI64::new(run.held_microcredits),
+            open_calls: watch::Sender::new(0),
             run: run.clone(),
         }
+    }
+
+    /// Waits until every recorded tool call has a recorded result.
+    pub(super) async fn tools_ended(&self) {
+        // The sender lives as long as `self`, so the wait cannot fail.
+        let _ = self.open_calls.subscribe().wait_for(|open| *open == 0).await;
     }
 
     fn entry(&self, recorded: Vec<Recorded>) -> Entry {
@@ -74,6 +89,7 @@ impl JournalSink {
             self.held.store(0, Ordering::Relaxed);
             Charge {
                 account_id: self.run.account_id,
+                book: if self.is_charged { Book::Wallet } else { Book::Free },
                 run_id: self.run.id,
                 thread_id: self.run.thread_id,
                 step,
@@ -96,7 +112,14 @@ impl Sink for JournalSink {
     }
 
     async fn record(&self, recorded: Vec<Recorded>) -> Result<()> {
-        self.log.record(self.entry(recorded)).await
+        let count = |matches: fn(&Event) -> bool| recorded.iter().filter(|entry| matches(&entry.event)).count();
+        let calls = count(|event| matches!(event, Event::ToolCall(_)));
+        let results = count(|event| matches!(event, Event::ToolResult(_)));
+        self.open_calls.send_modify(|open| *open += calls);
+        let outcome = self.log.record(self.entry(recorded)).await;
+        // Results of calls that an earlier worker recorded were never counted here.
+        self.open_calls.send_modify(|open| *open = open.saturating_sub(results));
+        outcome
     }
 
     fn leave(&self, recorded: Vec<Recorded>) {
@@ -104,7 +127,10 @@ impl Sink for JournalSink {
     }
 
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32> {
-        let Some(price) = self.price else {
+        if self.app.stopping.is_cancelled() {
+            return Err(Error::new(Code::Contended, "the run is handed over"));
+        }
+        let Some(price) = self.price.filter(|_| self.is_charged) else {
             return Ok(max_output_tokens);
         };
         // What the start has set aside is enough for most first calls.

@@ -42,6 +42,34 @@ pub fn databases() -> Vec<Database> {
     databases
 }
 
+impl Database {
+    /// Makes a database for one test; SQLite makes its own in the data folder.
+    pub async fn make(&self) -> Option<Made> {
+        let Self::Postgres(server) = self else { return None };
+        let name = format!("runyard_{}", Uuid::now_v7().simple());
+        query(server, &format!("CREATE DATABASE {name}")).await;
+        let (base, _) = server.rsplit_once('/').unwrap();
+        Some(Made {
+            url: format!("{base}/{name}"),
+            server: server.clone(),
+            name,
+        })
+    }
+}
+
+/// A PostgreSQL database of one test.
+pub struct Made {
+    pub url: String,
+    server: String,
+    name: String,
+}
+
+impl Made {
+    pub async fn drop(self) {
+        query(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
+    }
+}
+
 /// Runs a test on every database, with the model saying what the script says.
 pub async fn everywhere<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut House)) {
     everywhere_with(script, |_| {}, test).await;
@@ -73,7 +101,7 @@ pub struct House {
     pub app: Option<App>,
     pub http: reqwest::Client,
     running: Option<(CancellationToken, JoinHandle<()>)>,
-    database: Option<(String, String)>,
+    database: Option<Made>,
     _folder: Arc<TempDir>,
 }
 
@@ -96,16 +124,8 @@ impl House {
             model: Some("scripted".to_owned()),
         };
         config.providers.insert("default".to_owned(), provider);
-        let made = match database {
-            Database::Sqlite => None,
-            Database::Postgres(url) => {
-                let name = format!("runyard_{}", Uuid::now_v7().simple());
-                query(url, &format!("CREATE DATABASE {name}")).await;
-                let (base, _) = url.rsplit_once('/').unwrap();
-                config.database_url = Some(SecretString::from(format!("{base}/{name}")));
-                Some((url.clone(), name))
-            }
-        };
+        let made = database.make().await;
+        config.database_url = made.as_ref().map(|made| SecretString::from(made.url.clone()));
         change(&mut config);
         let (address, app, running) = start(&config).await;
         Self {
@@ -141,8 +161,8 @@ impl House {
 
     async fn close(mut self) {
         self.stop().await;
-        if let Some((url, name)) = self.database.take() {
-            query(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+        if let Some(made) = self.database.take() {
+            made.drop().await;
         }
     }
 

@@ -7,6 +7,7 @@ mod commands;
 mod files;
 mod limits;
 mod links;
+mod programs;
 mod walls;
 mod without_root;
 

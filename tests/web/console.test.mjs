@@ -9,6 +9,7 @@ import { after, before, test } from "node:test";
 import { Runyard } from "../../clients/typescript/dist/index.js";
 import { Server } from "../../clients/typescript/tests/server.mjs";
 import { CONSOLE_DIR, longestWork, OUTPUT, PHONE, ROOT, startBrowser, Visit } from "./browser.mjs";
+import { checkLayout } from "./layout.mjs";
 import { Line } from "./line.mjs";
 import { Site } from "./site.mjs";
 
@@ -553,15 +554,12 @@ test("a busy thread lets a run wait its turn, or interrupts", LIMIT, async () =>
   assert.deepEqual(states, ["completed", "stopped"]);
 });
 
-test("on a phone the main job works, and nothing is wider than the screen", LIMIT, async () => {
+test("on a phone the main job works, and every screen fits", LIMIT, async () => {
   const { token } = await account(demo);
   await visit(
     demo,
     async (visited, page) => {
-      const fits = async (where) => {
-        const wide = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-        assert.ok(wide <= 0, `${where} is ${wide} pixels too wide`);
-      };
+      const fits = (where) => checkLayout(page, where);
       await visited.signIn(token);
       await fits("home");
       await visited.screenshot("phone-home");
@@ -670,6 +668,7 @@ test("every page has no serious finding of axe, in the light and in the dark", L
           }
           await page.waitForLoadState("networkidle", { timeout: 5_000 }).catch(() => {});
           await visited.screenshot(`${name}-${colorScheme}`);
+          await checkLayout(page, name);
           await visited.audit(`${name}, ${colorScheme}`);
         }
         backgrounds.add(await page.evaluate(() => getComputedStyle(document.body).backgroundColor));
@@ -689,6 +688,7 @@ test("the API reference is complete and comes from here alone", LIMIT, async () 
     await page.getByText("/agent/start").first().waitFor();
     await page.getByText("/sandboxes/{sandbox_id}/files/content").first().waitFor();
     await visited.screenshot("docs");
+    await checkLayout(page, "the API reference");
     await visited.audit("the API reference");
   });
 });

@@ -95,6 +95,7 @@ struct State {
     gathered: Gathered,
     next_sequence: i64,
     queued: bool,
+    used: Spent,
 }
 
 impl RunLog {
@@ -123,6 +124,7 @@ impl RunLog {
                 gathered: Gathered::default(),
                 next_sequence: last_sequence + 1,
                 queued: false,
+                used: Spent::of(run),
             }),
         })
     }
@@ -145,12 +147,28 @@ impl RunLog {
     /// # Errors
     /// CONTENDED, when the lease is lost; those of the database.
     pub async fn record(self: &Arc<Self>, entry: Entry) -> Result<()> {
+        self.lock().used.add(entry.spent);
         self.write(|gathered| gathered.entry.add(entry)).await
     }
 
     /// Takes an entry that the run's end follows at once; it is written with the end.
     pub fn leave(&self, entry: Entry) {
-        self.lock().gathered.entry.add(entry);
+        let mut state = self.lock();
+        state.used.add(entry.spent);
+        state.gathered.entry.add(entry);
+    }
+
+    /// Returns once everything said so far is committed.
+    ///
+    /// # Errors
+    /// As [`RunLog::record`].
+    pub async fn flush(self: &Arc<Self>) -> Result<()> {
+        self.write(|_| {}).await
+    }
+
+    /// What the run has used in all, earlier workers included.
+    pub fn used(&self) -> Spent {
+        self.lock().used
     }
 
     /// Ends the run with its terminal event; returns after the commit.
@@ -218,6 +236,16 @@ impl RunLog {
 }
 
 impl Spent {
+    /// What a run's row says that it has used.
+    pub fn of(run: &Run) -> Self {
+        Self {
+            steps: run.steps,
+            input_tokens: run.input_tokens,
+            output_tokens: run.output_tokens,
+            microcredits: run.microcredits,
+        }
+    }
+
     /// Adds another spending.
     pub fn add(&mut self, more: Self) {
         self.steps += more.steps;

@@ -103,7 +103,7 @@ fn hash(new: &NewRun, files: &[uploads::table::Model]) -> String {
 }
 
 /// Makes room in a thread that has unfinished runs, as the caller wishes; returns the runs that were ended.
-pub(super) async fn make_room(app: &App, tx: &Tx, busy: &[Run], if_busy: IfBusy) -> Result<Vec<(Uuid, Stored)>> {
+pub(super) async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBusy) -> Result<Vec<(Run, Stored)>> {
     match if_busy {
         IfBusy::Enqueue => Ok(Vec::new()),
         IfBusy::Reject if busy.is_empty() => Ok(Vec::new()),
@@ -112,8 +112,8 @@ pub(super) async fn make_room(app: &App, tx: &Tx, busy: &[Run], if_busy: IfBusy)
             let now = app.clock.now();
             let mut ended = Vec::with_capacity(busy.len());
             for run in busy {
-                let event = finish::finish(tx, run, Status::Stopped, now).await?;
-                ended.extend(event.map(|event| (run.id, event)));
+                let event = finish::finish(tx, &run, Status::Stopped, now).await?;
+                ended.extend(event.map(|event| (run, event)));
             }
             Ok(ended)
         }

@@ -254,7 +254,7 @@ async fn s14_a_flood_of_output_is_bounded() {
     assert!(execution.text.starts_with("xxx") && execution.text.ends_with("x\nthe end\n"));
     let execution = run(
         &sandbox,
-        "head -c 5M /dev/urandom; printf '\\033[31mred\\033[0m \\303\\050 \\000end'",
+        "head -c 5M /dev/urandom | tr -d '\\033'; printf '\\n\\033[31mred\\033[0m \\303\\050 \\000end'",
     )
     .await;
     assert!(

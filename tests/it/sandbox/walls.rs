@@ -72,7 +72,7 @@ async fn s02_no_secret_is_inherited() {
     assert!(!open.is_empty(), "the control is missing: {text}");
     assert!(text.contains("HOME=/workspace"), "{text}");
     let data = yard.folder.path().display().to_string();
-    assert!(!text.contains(&data) && !text.contains("CARGO"), "{text}");
+    assert!(!text.contains(&data) && !text.contains("CARGO_MANIFEST"), "{text}");
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use runyard::{
     config::Limits,
-    ledger::{self, Charge, wallet},
+    ledger::{self, Book, Charge, wallet},
 };
 use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
@@ -281,6 +281,7 @@ async fn a_hundred_debits_at_once_stop_at_zero_and_each_counts_once() {
                 let app = house.app().clone();
                 async move {
                     let charge = Charge {
+                        book: Book::Wallet,
                         account_id,
                         run_id,
                         thread_id: run_id,
@@ -407,13 +408,25 @@ async fn a_private_installation_charges_nothing() {
         async |house| {
             let caller = house.caller("ann");
             let run = caller.start("x").await;
-            assert_eq!(caller.ended(&run).await["status"], "completed");
+            let ended = caller.ended(&run).await;
+            assert_eq!(ended["status"], "completed");
+            // What it used and would cost is recorded all the same.
+            let credits = ledger::in_credits(cost(1000, 1000));
             assert_eq!(
-                house
-                    .number("SELECT COUNT(*) FROM ledger_entries WHERE run_id IS NOT NULL")
-                    .await,
-                0
+                ended["usage"],
+                json!({"steps": 1, "input_tokens": 1000, "output_tokens": 1000, "credits": credits})
             );
+            let events = caller.events(&run, 0).await;
+            assert_eq!(usages(&events)[0]["credits"], credits);
+            let history = caller.get("/billing/usage-history").await.ok();
+            let entries = history["entries"].as_array().unwrap();
+            assert_eq!(entries.len(), 1, "{history}");
+            assert_eq!(entries[0]["agent_run_id"], run["agent_run_id"]);
+            assert_eq!(
+                (&entries[0]["input_tokens"], &entries[0]["credits"]),
+                (&json!(1000), &json!(credits))
+            );
+            assert_balanced(house).await;
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(
                 (&state["concurrent_runs"]["limit"], &state["credits"]),

@@ -11,6 +11,8 @@ use std::{
 };
 
 use reqwest::RequestBuilder;
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::house::PATIENCE;
@@ -74,6 +76,18 @@ impl Program {
         self.child.kill().await.unwrap();
     }
 
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let id = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+    }
+
+    /// Waits for its end; returns the exit code.
+    pub async fn ended(&mut self) -> Option<i32> {
+        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        ended.expect("the program does not end").unwrap().code()
+    }
+
     /// Starts it again on the same data and port.
     pub async fn start_again(&mut self) {
         self.child = serve(&self.folder, self.address, "exec \"$@\"");
@@ -83,6 +97,31 @@ impl Program {
     /// What it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap()
+    }
+
+    /// The lines that it has logged at the default level.
+    pub fn lines(&self) -> Vec<Value> {
+        let log = self.log();
+        let lines = log
+            .lines()
+            .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
+        lines
+            .filter(|line| ["INFO", "WARN", "ERROR"].contains(&line["level"].as_str().unwrap()))
+            .collect()
+    }
+
+    /// The logged line for which a condition holds, once it is there.
+    pub async fn line(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+        let looking = async {
+            loop {
+                if let Some(line) = self.lines().into_iter().find(|line| holds(line)) {
+                    return line;
+                }
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let found = tokio::time::timeout(PATIENCE, looking).await;
+        found.unwrap_or_else(|_| panic!("no line about {what}: {}", self.log()))
     }
 
     async fn ready(&self) {

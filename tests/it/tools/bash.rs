@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use runyard::tools;
 use serde_json::json;
 
 use super::Shop;
@@ -146,4 +147,20 @@ async fn a_script_that_is_too_long_is_refused() {
         .await;
     assert!(told.contains("Write it to a file"), "{told}");
     assert!(!shop.error("bash", json!({"command": "echo a\u{0}b"})).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_progress_bar_is_one_line_for_the_model() {
+    let shop = Shop::new();
+    let bar = "for i in $(seq 0 100); do printf '\\r%3d%%' $i; done; echo; printf '1%%\\r2%%\\r\\033[Kdone\\n'";
+    assert_eq!(shop.bash(bar).await, "100%\ndone\n[exit status 0]");
+    // The control: lines that do not overwrite each other stay.
+    assert_eq!(shop.bash("seq 3").await, "1\n2\n3\n[exit status 0]");
+}
+
+#[test]
+fn the_description_says_what_cannot_be_done() {
+    let core = tools::core();
+    let description = &core.find("bash").unwrap().spec.description;
+    assert!(description.contains("no network"), "{description}");
 }

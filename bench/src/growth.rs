@@ -1,0 +1,246 @@
+//! What history costs: starts, lists and idling of servers that differ in one thing only, how many finished runs they have.
+//!
+//! All servers are up at the same time and are measured in turns, so that a busy moment of the machine meets all alike.
+
+use std::{fmt::Write, path::Path, time::Duration};
+
+use serde_json::Value;
+
+use crate::{
+    Result,
+    callers::{Account, Caller, Door, connect},
+    check,
+    children::{Place, Server},
+    fill,
+    machine::{self, millis},
+    options::Options,
+    report::{median, note, say},
+    starts::{self, Target},
+};
+
+/// Finished runs of the servers, in all accounts together; the first is the fresh one.
+const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
+/// Accounts that share the history.
+const ACCOUNTS: [usize; 2] = [1, 1_000];
+/// Callers of the starts, and starts of one round.
+const CALLERS: usize = 16;
+const STARTS: usize = 600;
+/// Requests for each list in one round.
+const LISTS: usize = 40;
+/// How long the servers idle.
+const IDLE: Duration = Duration::from_secs(20);
+/// How long they rest before.
+const REST: Duration = Duration::from_secs(3);
+/// Starts at the longest history, compared with the fresh server, at least.
+const MIN_RATE: f64 = 0.95;
+/// A list at the longest history, compared with the fresh server, at most.
+const MAX_LATENCY: f64 = 1.3;
+/// Processor time of an idle server, in milliseconds per second, at most.
+const MAX_IDLE: f64 = 0.5;
+
+/// The lists and counts, by path; a page of each has one row, which the fresh server has, too.
+const PATHS: [&str; 15] = [
+    "/agent-runs?page_size=1",
+    "/agent-runs?page_size=1&status=completed",
+    "/agent-runs?page_size=1&status=running",
+    "/agent-runs/active?page_size=1",
+    "/agent-runs?page_size=1&created_after=2020-01-01T00:00:00Z",
+    "/agent-runs?page_size=1&created_before=2100-01-01T00:00:00Z",
+    "/agent-runs?page_size=1&thread_id={thread}",
+    "/agent-run/{run}",
+    "/threads?page_size=1",
+    "/threads?page_size=1&project_id={project}",
+    "/threads/{thread}/messages?page_size=1",
+    "/projects?page_size=1",
+    "/agents?page_size=1",
+    "/billing/account-state",
+    "/billing/usage-history?page_size=1",
+];
+
+/// A server with a history.
+struct Grown {
+    history: usize,
+    server: Server,
+    accounts: Vec<Account>,
+    paths: Vec<String>,
+    rates: Vec<f64>,
+    lists: Vec<Vec<f64>>,
+    idle: f64,
+}
+
+/// Measures and prints.
+pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, config: &str) -> Result<()> {
+    for accounts in ACCOUNTS {
+        let mut all = Vec::new();
+        for history in HISTORIES {
+            note(&format!("growth: {history} finished runs in {accounts} accounts"));
+            let folder = folder.join(format!("growth-{accounts}-{history}"));
+            all.push(grow(options, program, &folder, config, (accounts, history)).await?);
+        }
+        for round in 1..=options.rounds {
+            note(&format!("growth: round {round} of {}", options.rounds));
+            for grown in &mut all {
+                grown.one_round(options).await?;
+            }
+        }
+        idle(&mut all).await?;
+        say(&table(accounts, &all));
+        for grown in all {
+            grown.server.stop().await?;
+        }
+    }
+    Ok(())
+}
+
+async fn grow(
+    options: &Options,
+    program: &Path,
+    folder: &Path,
+    config: &str,
+    (accounts, history): (usize, usize),
+) -> Result<Grown> {
+    let (database, url) = fill::database(options.database.as_deref(), folder).await?;
+    let place = Place {
+        program,
+        folder,
+        config,
+        database: database.as_deref(),
+    };
+    let server = Server::start(&place).await?;
+    let accounts = (0..accounts)
+        .map(|number| Account::new(&format!("grown-{number}")))
+        .collect::<Result<Vec<_>>>()?;
+    // A real run of each account, from which the history is copied.
+    let mut lines = Caller::all(Door::Grpc, server.address, &accounts).await?;
+    for line in &mut lines {
+        line.start("bench/one").await?;
+    }
+    drop(lines);
+    let mut asking = connect(server.address).await?;
+    for account in &accounts {
+        check::until_done(&mut asking, account).await?;
+    }
+    server.stop().await?;
+    fill::fill(&url, history).await?;
+    let server = Server::start(&place).await?;
+    let paths = paths(&server, &accounts[0]).await?;
+    Ok(Grown {
+        history,
+        server,
+        accounts,
+        lists: vec![Vec::new(); paths.len()],
+        paths,
+        rates: Vec::new(),
+        idle: 0.0,
+    })
+}
+
+/// The paths, with the ids of the account's newest run.
+async fn paths(server: &Server, account: &Account) -> Result<Vec<String>> {
+    let url = format!("http://{}/agent-runs?page_size=1", server.address);
+    let answer = account.get(&reqwest::Client::new(), &url).await?;
+    let listed: Value = serde_json::from_slice(&answer)?;
+    let run = &listed["agent_runs"][0];
+    let id = |name: &str| run[name].as_str().ok_or("a list without a run");
+    let (run, thread, project) = (id("agent_run_id")?, id("thread_id")?, id("project_id")?);
+    Ok(PATHS
+        .iter()
+        .map(|path| {
+            path.replace("{run}", run)
+                .replace("{thread}", thread)
+                .replace("{project}", project)
+        })
+        .collect())
+}
+
+impl Grown {
+    async fn one_round(&mut self, options: &Options) -> Result<()> {
+        // In one account, all callers are that account.
+        let callers: Vec<Account> = self.accounts.iter().cycle().take(CALLERS).cloned().collect();
+        let target = Target {
+            address: self.server.address,
+            server: self.server.pid(),
+            helpers: &[],
+            accounts: &callers,
+        };
+        let found = starts::measure(target, Door::Grpc, CALLERS, STARTS / options.divisor).await?;
+        self.rates.push(found.executed);
+        let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
+        for (path, medians) in self.paths.iter().zip(&mut self.lists) {
+            let url = format!("http://{}{path}", self.server.address);
+            let mut times = Vec::with_capacity(LISTS);
+            for _ in 0..LISTS {
+                let asked = std::time::Instant::now();
+                self.accounts[0].get(&http, &url).await?;
+                times.push(millis(asked.elapsed()));
+            }
+            times.sort_unstable_by(f64::total_cmp);
+            medians.push(median(&times));
+        }
+        Ok(())
+    }
+}
+
+/// Lets all servers idle at the same time.
+async fn idle(all: &mut [Grown]) -> Result<()> {
+    tokio::time::sleep(REST).await;
+    let mut before = Vec::new();
+    for grown in &*all {
+        before.push(machine::nanos_of(grown.server.pid())?);
+    }
+    tokio::time::sleep(IDLE).await;
+    for (grown, before) in all.iter_mut().zip(before) {
+        let used = machine::nanos_of(grown.server.pid())?.saturating_sub(before);
+        grown.idle = used as f64 / 1e6 / IDLE.as_secs_f64();
+    }
+    Ok(())
+}
+
+fn table(accounts: usize, all: &[Grown]) -> String {
+    let mut table = format!(
+        "Growth, {accounts} {}, limits on: medians, and the last column compared with the first\n{:<62}",
+        if accounts == 1 { "account" } else { "accounts" },
+        "finished runs"
+    );
+    for grown in all {
+        let _ = write!(table, "{:>10}", grown.history);
+    }
+    let _ = writeln!(table, "{:>10}{:>10}", "target", "");
+    let mut line = |name: &str, values: Vec<f64>, (target, is_met): (String, bool)| {
+        let _ = write!(table, "{name:<62}");
+        for value in values {
+            let _ = write!(table, "{value:>10.3}");
+        }
+        let _ = writeln!(table, "{target:>10}  {}", if is_met { "met" } else { "NOT met" });
+    };
+    let middle = |values: &[f64]| {
+        let mut sorted = values.to_vec();
+        sorted.sort_unstable_by(f64::total_cmp);
+        median(&sorted)
+    };
+    let compared = |values: &[f64]| values.last().copied().unwrap_or_default() / values.first().copied().unwrap_or(1.0);
+    let rates: Vec<f64> = all.iter().map(|grown| middle(&grown.rates)).collect();
+    let ratio = compared(&rates);
+    line(
+        &format!("StartRun {CALLERS} gRPC, runs/s"),
+        rates,
+        (format!("{ratio:.2} ≥ {MIN_RATE}"), ratio >= MIN_RATE),
+    );
+    for (position, path) in PATHS.iter().enumerate() {
+        let times: Vec<f64> = all.iter().map(|grown| middle(&grown.lists[position])).collect();
+        let ratio = compared(&times);
+        line(
+            &format!("GET {path}, ms"),
+            times,
+            (format!("{ratio:.2} ≤ {MAX_LATENCY}"), ratio <= MAX_LATENCY),
+        );
+    }
+    let idle: Vec<f64> = all.iter().map(|grown| grown.idle).collect();
+    let most = idle.iter().copied().fold(0.0, f64::max);
+    line(
+        "idle, ms of CPU per second",
+        idle,
+        (format!("≤ {MAX_IDLE}"), most <= MAX_IDLE),
+    );
+    table
+}

@@ -1,0 +1,196 @@
+//! Mixed load at a low rate for a long time, started by `make soak`: does memory stay where it is?
+//!
+//! Each step starts and follows a short chat; now and then it also runs a command, lists, is refused, deletes a thread, or
+//! follows a run that talks slowly and stops it. Memory is sampled all the while; its slope after the warm-up is the result.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use runyard::v1::{RunStatus, StopRunRequest, StreamRunRequest};
+use tokio::{
+    task::JoinSet,
+    time::{MissedTickBehavior, interval, timeout},
+};
+
+use crate::{
+    Result,
+    callers::{Account, connect, ends_with, start_on},
+    children::{Place, Server},
+    machine,
+    options::Options,
+    report::{note, say},
+};
+
+/// Accounts that ask in turns.
+const ACCOUNTS: usize = 50;
+/// The pause between two steps.
+const STEP: Duration = Duration::from_millis(250);
+/// Steps that are under way at the same time, at most.
+const UNDER_WAY: usize = 32;
+/// How long one step may take.
+const PATIENCE: Duration = Duration::from_mins(1);
+/// The pause between two samples.
+const SAMPLE: Duration = Duration::from_secs(15);
+/// Samples that are shown.
+const SHOWN: usize = 24;
+/// The part of the time that is warm-up.
+const WARM_UP: f64 = 0.25;
+/// Growth of the memory after the warm-up, in MiB per hour, at most.
+const MAX_SLOPE: f64 = 1.0;
+
+/// What was read at one moment.
+struct Sample {
+    hours: f64,
+    memory: f64,
+    wal: f64,
+    runs: usize,
+}
+
+/// Runs the load for the given time and prints the curve.
+pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, config: &str) -> Result<()> {
+    let folder = folder.join("soak");
+    let place = Place {
+        program,
+        folder: &folder,
+        config,
+        database: options.database.as_deref(),
+    };
+    let server = Server::start(&place).await?;
+    let (began, mut sampled) = (Instant::now(), Instant::now());
+    let (mut steps, mut number) = (JoinSet::new(), 0_usize);
+    let mut samples = Vec::new();
+    let mut pace = interval(STEP);
+    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while began.elapsed() < options.soak {
+        pace.tick().await;
+        if steps.len() < UNDER_WAY {
+            number += 1;
+            // A token lives for an hour.
+            let account = Account::new(&format!("soak-{}", number % ACCOUNTS))?;
+            steps.spawn(timeout(PATIENCE, step(server.address, account, number)));
+        }
+        while let Some(ended) = steps.try_join_next() {
+            ended???;
+        }
+        if sampled.elapsed() >= SAMPLE || samples.is_empty() {
+            sampled = Instant::now();
+            let wal = std::fs::metadata(folder.join("data/runyard.db-wal")).map_or(0, |wal| wal.len());
+            let sample = Sample {
+                hours: began.elapsed().as_secs_f64() / 3600.0,
+                memory: machine::anonymous_memory_of(server.pid())?,
+                wal: wal as f64 / f64::from(1 << 20),
+                runs: number,
+            };
+            note(&format!(
+                "soak: {:.2} h, {:.2} MiB, WAL {:.1} MiB, {} steps",
+                sample.hours, sample.memory, sample.wal, sample.runs
+            ));
+            samples.push(sample);
+        }
+    }
+    while let Some(ended) = steps.join_next().await {
+        ended???;
+    }
+    say(&table(&samples));
+    server.stop().await
+}
+
+async fn step(address: std::net::SocketAddr, account: Account, number: usize) -> Result<()> {
+    let url = |path: &str| format!("http://{address}{path}");
+    let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
+    let model = match number % 20 {
+        7 => "bench/tools",
+        13 => "bench/many",
+        19 => "bench/slow",
+        _ => "bench/one",
+    };
+    let thread = run(address, &account, model).await?;
+    if number.is_multiple_of(3) {
+        for path in [
+            "/agent-runs",
+            "/threads",
+            "/projects",
+            "/billing/account-state",
+            "/agent-runs/active",
+        ] {
+            account.get(&http, &url(path)).await?;
+        }
+    }
+    if number.is_multiple_of(5) {
+        // Refused: no such thread, no token.
+        let refused = account.get(&http, &url("/threads/00000000-0000-7000-8000-000000000000"));
+        if refused.await.is_ok() || http.get(url("/agents")).send().await?.status() != 401 {
+            return Err("a refusal was expected".into());
+        }
+    }
+    if number.is_multiple_of(4) {
+        account.delete(&http, &url(&format!("/threads/{thread}"))).await?;
+    }
+    Ok(())
+}
+
+/// Starts a run and follows it to its end; a slow one is stopped after some events. Returns the thread.
+async fn run(address: std::net::SocketAddr, account: &Account, model: &str) -> Result<String> {
+    let mut client = connect(address).await?;
+    let mut start = start_on(model);
+    if model == "bench/tools" {
+        "code".clone_into(&mut start.mode);
+    }
+    let started = client.start_run(account.signed(start)).await?.into_inner();
+    let asked = StreamRunRequest {
+        agent_run_id: started.agent_run_id.clone(),
+        after_sequence: 0,
+    };
+    let mut stream = client.stream_run(account.signed(asked)).await?.into_inner();
+    let mut ended = None;
+    while let Some(event) = stream.message().await? {
+        ended = ends_with(&event).or(ended);
+        if model == "bench/slow" && event.sequence == 100 {
+            let stop = StopRunRequest {
+                agent_run_id: started.agent_run_id.clone(),
+            };
+            client.stop_run(account.signed(stop)).await?;
+        }
+    }
+    match ended {
+        Some(RunStatus::Completed | RunStatus::Stopped) => Ok(started.thread_id),
+        other => Err(format!("a run ended with {other:?}").into()),
+    }
+}
+
+fn table(samples: &[Sample]) -> String {
+    let mut table = String::from(
+        "Soak: memory of the server that is no file's, after so many steps\n  hours     MiB   WAL MiB   steps\n",
+    );
+    let every = samples.len().div_ceil(SHOWN).max(1);
+    for sample in samples.iter().step_by(every) {
+        table.push_str(&format!(
+            "{:>7.2} {:>7.2} {:>9.1} {:>7}\n",
+            sample.hours, sample.memory, sample.wal, sample.runs
+        ));
+    }
+    let last = samples.last().map_or(0.0, |sample| sample.hours);
+    let warm: Vec<&Sample> = samples.iter().filter(|sample| sample.hours >= last * WARM_UP).collect();
+    let slope = slope(&warm);
+    let verdict = if slope <= MAX_SLOPE { "met" } else { "NOT met" };
+    table.push_str(&format!(
+        "slope after the first {:.0} %: {slope:+.2} MiB/h, target ≤ {MAX_SLOPE}: {verdict}\n",
+        WARM_UP * 100.0
+    ));
+    table
+}
+
+/// The line through the samples with the least squares.
+fn slope(samples: &[&Sample]) -> f64 {
+    let count = samples.len() as f64;
+    let mean = |of: fn(&Sample) -> f64| samples.iter().map(|sample| of(sample)).sum::<f64>() / count;
+    let (hours, memory) = (mean(|sample| sample.hours), mean(|sample| sample.memory));
+    let above: f64 = samples
+        .iter()
+        .map(|sample| (sample.hours - hours) * (sample.memory - memory))
+        .sum();
+    let below: f64 = samples.iter().map(|sample| (sample.hours - hours).powi(2)).sum();
+    if below > 0.0 { above / below } else { 0.0 }
+}

@@ -1,0 +1,65 @@
+//! The log lines of runs: one when a run starts and one when it ends, whoever ends it.
+//!
+//! They hold ids, codes and numbers. Nothing that a caller, a model or a provider said gets into a log.
+
+use chrono::{DateTime, Utc};
+use tracing::{info, warn};
+
+use super::{Run, Status, journal::Spent};
+use crate::{
+    engine::{MODEL_CREDENTIALS_REFUSED, MODEL_EMPTY_ANSWER, MODEL_REFUSED, MODEL_STREAM_BROKEN, MODEL_UNAVAILABLE},
+    error::Code,
+};
+
+/// Logs a start. Within a request, the line carries the request's id and joins it to the run's.
+pub(super) fn started(run: &Run) {
+    info!(
+        run_id = %run.id,
+        account_id = %run.account_id,
+        thread_id = %run.thread_id,
+        model = run.model_used,
+        "run started"
+    );
+}
+
+/// Logs an end, as a warning when the provider, the sandbox or this server is to blame.
+pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, now: DateTime<Utc>) {
+    let millis = |from: DateTime<Utc>, until: DateTime<Utc>| (until - from).num_milliseconds();
+    macro_rules! line {
+        ($level:ident) => {
+            $level!(
+                run_id = %run.id,
+                account_id = %run.account_id,
+                thread_id = %run.thread_id,
+                model = run.model_used,
+                status = status.as_str(),
+                error_code,
+                duration_ms = millis(run.created_at, now),
+                queued_ms = millis(run.created_at, run.started_at.unwrap_or(now)),
+                steps = used.steps,
+                input_tokens = used.input_tokens,
+                output_tokens = used.output_tokens,
+                "run ended"
+            )
+        };
+    }
+    if error_code.is_some_and(is_ours) {
+        line!(warn);
+    } else {
+        line!(info);
+    }
+}
+
+/// Whether an operator has to act on a failure, rather than the caller.
+fn is_ours(error_code: &str) -> bool {
+    const OURS: [&str; 7] = [
+        MODEL_CREDENTIALS_REFUSED,
+        MODEL_EMPTY_ANSWER,
+        MODEL_REFUSED,
+        MODEL_STREAM_BROKEN,
+        MODEL_UNAVAILABLE,
+        Code::Internal.as_str(),
+        Code::Unavailable.as_str(),
+    ];
+    OURS.contains(&error_code)
+}

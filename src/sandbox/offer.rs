@@ -1,0 +1,125 @@
+//! What the model is told about the sandbox before it tries: its limits, and the programs that are there.
+//!
+//! `worker` puts it into the system prompt. Models install packages and fetch pages when nothing says that they cannot.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::{Command, Ending, Sandboxes, run, start::Cell};
+use crate::{config, error::Error};
+
+/// How long listing the programs may take; `import matplotlib` alone can take seconds on a cold disk.
+const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
+
+impl Sandboxes {
+    /// What the sandbox offers, for the system prompt.
+    pub async fn offer(&self) -> String {
+        let programs = self.programs().await;
+        // The probe is over by now, so this does not block.
+        match self.host.layout(None) {
+            Ok(_) => format!("{}\n{programs}", limits(&self.host.config)),
+            Err(_) => "Commands cannot be run on this server: bash always fails. The other tools work.".to_owned(),
+        }
+    }
+
+    /// The programs of the sandbox. Listed once, in a sandbox; empty while that fails.
+    pub async fn programs(&self) -> &str {
+        let asked = self.programs.get_or_try_init(|| async {
+            let cell = Cell {
+                host: Arc::clone(&self.host),
+                workspace: None,
+                owner: self.host.owner(0),
+            };
+            let command = Command {
+                script: PROGRAMS_SCRIPT.into(),
+                timeout: PROGRAMS_TIMEOUT,
+            };
+            let execution = run(cell, command, |_| {}, &CancellationToken::new()).await?;
+            match execution.ending {
+                Ending::Exited(0) => Ok::<_, Error>(execution.text.trim().to_owned()),
+                ending => Err(Error::internal("the programs cannot be listed", format!("{ending:?}"))),
+            }
+        });
+        match asked.await {
+            Ok(programs) => programs,
+            Err(error) => {
+                tracing::warn!(%error, "the sandbox's programs are unknown");
+                ""
+            }
+        }
+    }
+}
+
+fn limits(config: &config::Sandbox) -> String {
+    format!(
+        "- There is no network. Nothing can be downloaded or installed (pip, npm, apt, git clone), and no web page or server \
+         can be reached. Work with what is there.\n\
+         - A command gets {memory} of memory, {processes} processes and {default} seconds, or up to {max} seconds with \
+         timeout_seconds. Whatever still runs when it ends is killed.\n\
+         - /workspace holds up to {workspace} in {files} files, one file up to {file}. /tmp holds up to {tmp} and is empty \
+         at the start of each command.\n\
+         - You are an ordinary user: no root, no sudo.",
+        memory = size(config.max_memory_bytes),
+        processes = config.max_processes,
+        default = config.default_timeout_seconds.min(config.max_timeout_seconds),
+        max = config.max_timeout_seconds,
+        workspace = size(config.max_workspace_bytes),
+        files = config.max_workspace_files,
+        file = size(config.max_file_bytes.min(config.max_workspace_bytes)),
+        tmp = size(config.tmp_bytes),
+    )
+}
+
+/// A size in the largest binary unit that shows it without a fraction.
+fn size(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let unit = units
+        .iter()
+        .find(|(_, shift)| bytes > 0 && bytes.trailing_zeros() >= *shift);
+    match unit {
+        Some((name, shift)) => format!("{} {name}", bytes >> shift),
+        None if bytes >= 10 << 20 => format!("{} MB", bytes / 1_000_000),
+        None => format!("{bytes} bytes"),
+    }
+}
+
+/// Two lines of programs, and one of Python's modules.
+const PROGRAMS_SCRIPT: &str = r#"
+found= missing=
+for name in bash sh awk sed grep rg sort jq sqlite3 psql git tar zip unzip make cmake gcc g++ node npm perl ruby php java javac go \
+    rustc cargo R gnuplot pandoc pdflatex libreoffice pdftotext convert ffmpeg chromium; do
+    if command -v "$name" >/dev/null; then found="$found $name"; else missing="$missing $name"; fi
+done
+echo "programs:$found"
+echo "not installed:${missing:- none of the usual ones}"
+if command -v python3 >/dev/null; then
+    python3 - <<'END'
+import importlib.util, platform
+names = ["numpy", "pandas", "matplotlib", "scipy", "sklearn", "openpyxl", "docx", "pptx", "PIL", "requests", "yaml", "lxml", "bs4"]
+found = [name for name in names if importlib.util.find_spec(name)]
+print(f"python3 {platform.python_version()} with", ", ".join(found) if found else "its standard library only")
+END
+else
+    echo "no python3"
+fi
+"#;
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn sizes_are_exact_or_short() {
+        for (bytes, text) in [
+            (2_147_483_648, "2 GiB"),
+            (268_435_456, "256 MiB"),
+            (1_536, "1536 bytes"),
+            (2_048, "2 KiB"),
+            (50_000_000, "50 MB"),
+            (0, "0 bytes"),
+        ] {
+            assert_eq!(size(bytes), text);
+        }
+    }
+}

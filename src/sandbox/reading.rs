@@ -1,0 +1,100 @@
+//! Reading a command's output while it runs: for the model, and for the live view.
+//!
+//! `execute` spawns [`pump`] for each command. It reads whatever comes, so that a command never waits for a slow watcher.
+
+use std::time::Duration;
+
+use tokio::{
+    io::AsyncReadExt,
+    net::unix::pipe,
+    sync::mpsc,
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    output::{Clip, Live},
+    screen::Screen,
+    terminal::{Decoder, Parser},
+};
+
+/// The pause between pieces of live output.
+const LIVE_PERIOD: Duration = Duration::from_millis(100);
+/// How much output is shown live, as a multiple of what is kept.
+const LIVE_FACTOR: usize = 4;
+
+/// Reads the output to its end, or until `enough`. `sink` gets pieces for the live view as long as it takes them.
+pub async fn pump(
+    mut output: pipe::Receiver,
+    max_bytes: usize,
+    sink: mpsc::Sender<String>,
+    enough: CancellationToken,
+) -> Clip {
+    let mut reading = Reading::new(max_bytes);
+    let mut ticks = interval(LIVE_PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut chunk = vec![0; 64 * 1024];
+    loop {
+        tokio::select! {
+            read = output.read(&mut chunk) => match read {
+                Ok(count @ 1..) => reading.push(&chunk[..count]),
+                Ok(0) | Err(_) => break,
+            },
+            _ = ticks.tick(), if reading.live.is_waiting() => {
+                // Kept for the next tick when the watcher has not taken the last ones.
+                if let Ok(room) = sink.try_reserve() {
+                    room.send(reading.live.take());
+                }
+            }
+            () = enough.cancelled() => break,
+        }
+    }
+    let (clip, mut live) = reading.finish();
+    if live.is_waiting() {
+        // The watcher has gone or does not keep up.
+        let _ = sink.try_send(live.take());
+    }
+    clip
+}
+
+/// The output on its way to the model and to the live view.
+struct Reading {
+    decoder: Decoder,
+    parser: Parser,
+    screen: Screen,
+    clip: Clip,
+    live: Live,
+}
+
+impl Reading {
+    fn new(max_bytes: usize) -> Self {
+        Self {
+            decoder: Decoder::default(),
+            parser: Parser::default(),
+            screen: Screen::default(),
+            clip: Clip::new(max_bytes),
+            live: Live::new(max_bytes.saturating_mul(LIVE_FACTOR)),
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let text = self.decoder.push(bytes);
+        self.push_text(&text);
+    }
+
+    fn push_text(&mut self, text: &str) {
+        let (screen, live) = (&mut self.screen, &mut self.live);
+        self.parser.push(text, |step| {
+            screen.step(step);
+            live.step(step);
+        });
+        self.clip.push(&self.screen.take());
+    }
+
+    fn finish(mut self) -> (Clip, Live) {
+        let rest = self.decoder.finish();
+        self.push_text(&rest);
+        self.clip.push(&self.screen.finish());
+        (self.clip, self.live)
+    }
+}

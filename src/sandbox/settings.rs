@@ -1,0 +1,261 @@
+//! The parts of /etc and /var that a command sees.
+//!
+//! `bwrap` binds them read-only. Programs in /usr need the settings and the data that their packages put there: javac,
+//! LaTeX and Chromium do not start without. Most of /etc is of no use to a command, and some of it is secret, so this is a
+//! list of what is shown, never of what is hidden. A name belongs on it when
+//!
+//! - a package puts it there for programs that ordinary users run, not for a service;
+//! - neither the package nor its manual keeps passwords, tokens or keys in it (so no `npmrc`, `wgetrc`, `pip.conf`,
+//!   `maven/settings.xml`, `R/Renviron.site` or `php/*/fpm`).
+//!
+//! Beside that, everybody on the host must be allowed to read it, and it must not be a link out of /etc, /usr or /var.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+/// Paths below the root; a part that ends with `*` stands for every name that begins so.
+const SHARED: &[&str] = &[
+    // The dynamic linker, and the links that choose between programs.
+    "etc/alternatives",
+    "etc/ld.so.cache",
+    "etc/ld.so.conf",
+    "etc/ld.so.conf.d",
+    // The system.
+    "etc/debian_version",
+    "etc/lsb-release",
+    "etc/os-release",
+    "etc/locale.alias",
+    "etc/localtime",
+    "etc/timezone",
+    "etc/magic",
+    "etc/mime.types",
+    "etc/protocols",
+    "etc/services",
+    "etc/terminfo",
+    // Certificates of authorities and the settings of TLS; never /etc/ssl/private.
+    "etc/ssl/certs",
+    "etc/ssl/openssl.cnf",
+    "etc/ca-certificates/extracted",
+    "etc/crypto-policies",
+    "etc/pki/ca-trust/extracted",
+    "etc/pki/java",
+    "etc/pki/tls/cert.pem",
+    "etc/pki/tls/certs",
+    "etc/pki/tls/openssl.cnf",
+    // Languages.
+    "etc/ant",
+    "etc/common-lisp",
+    "etc/erlang",
+    "etc/ghc",
+    "var/lib/ghc",
+    "etc/groovy",
+    "etc/java",
+    "etc/java-*",
+    "etc/jvm-*",
+    "etc/maven/logging",
+    "etc/maven/m2.conf",
+    "etc/maven/toolchains.xml",
+    "etc/mono",
+    "etc/nodejs",
+    "etc/octave*",
+    "etc/perl",
+    "etc/php/*/cli",
+    "etc/php/*/mods-available",
+    "etc/python2*",
+    "etc/python3*",
+    "etc/R/Makeconf",
+    "etc/R/Renviron",
+    "etc/R/Rprofile.site",
+    "etc/R/javaconf",
+    "etc/R/ldpaths",
+    "etc/R/repositories",
+    "etc/scala",
+    // Documents, pictures and fonts.
+    "etc/ImageMagick-*",
+    "etc/dictionaries-common",
+    "etc/fonts",
+    "var/cache/fontconfig",
+    "etc/ghostscript",
+    "var/lib/ghostscript",
+    "etc/gimp",
+    "etc/groff",
+    "etc/gtk-*",
+    "etc/inkscape",
+    "etc/libpaper.d",
+    "etc/libreoffice",
+    "etc/matplotlibrc",
+    "etc/mecabrc",
+    "etc/papersize",
+    "etc/paperspecs",
+    "etc/sgml",
+    "etc/texmf",
+    "var/lib/texmf",
+    "etc/xml",
+    "var/lib/aspell",
+    "var/lib/dictionaries-common",
+    "var/lib/ispell",
+    "var/lib/mecab",
+    "var/lib/sgml-base",
+    "var/lib/xml-core",
+    // Browsers and graphics. Files, so that ours fits beside them.
+    "etc/chromium",
+    "etc/chromium.d/*",
+    "etc/firefox",
+    "etc/firefox-esr",
+    "etc/OpenCL",
+    "etc/drirc",
+    "etc/glvnd",
+    "etc/vulkan",
+];
+
+/// Where a shared file may really lie.
+const HOMES: &[&str] = &["etc", "usr", "var"];
+
+/// Small files that every command finds.
+const MADE: &[(&str, &str)] = &[
+    (
+        "/etc/passwd",
+        "agent:x:1000:1000::/workspace:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n",
+    ),
+    ("/etc/group", "agent:x:1000:\nnogroup:x:65534:\n"),
+    ("/etc/hosts", "127.0.0.1 localhost runyard\n::1 localhost\n"),
+    ("/etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files\n"),
+    ("/etc/gitconfig", GIT),
+];
+
+/// The least of git's settings: a repository and a user of its own come before it. A process that outlives its command is
+/// killed, so git must not leave its housekeeping to one.
+const GIT: &str = "\
+[user]
+\tname = Runyard agent
+\temail = agent@runyard.invalid
+[init]
+\tdefaultBranch = main
+[gc]
+\tautoDetach = false
+";
+
+/// Debian's launcher reads it. Chromium's own sandbox cannot be made inside of ours.
+const CHROMIUM: (&str, &str) = (
+    "/etc/chromium.d/runyard",
+    "export CHROMIUM_FLAGS=\"$CHROMIUM_FLAGS --no-sandbox\"\n",
+);
+
+/// What there is of [`SHARED`]: where it lies on the host, and where a command sees it.
+pub fn shared(root: &Path) -> Vec<(PathBuf, PathBuf)> {
+    let Ok(root) = root.canonicalize() else {
+        return Vec::new();
+    };
+    let homes: Vec<PathBuf> = HOMES.iter().map(|home| root.join(home)).collect();
+    let found = SHARED.iter().flat_map(|pattern| matches(&root, pattern));
+    found
+        .filter_map(|path| {
+            let source = root.join(&path).canonicalize().ok()?;
+            let is_home = homes.iter().any(|home| source.starts_with(home));
+            (is_home && is_public(&source)).then(|| (source, Path::new("/").join(path)))
+        })
+        .collect()
+}
+
+/// The files to make, given what is shared.
+pub fn made(shared: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let has_chromium = shared.iter().any(|(_, inside)| inside.starts_with("/etc/chromium.d"));
+    MADE.iter().copied().chain(has_chromium.then_some(CHROMIUM))
+}
+
+/// The paths below the root that fit a pattern.
+fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
+    let mut found = vec![PathBuf::new()];
+    for part in pattern.split('/') {
+        let Some(prefix) = part.strip_suffix('*') else {
+            found.iter_mut().for_each(|path| path.push(part));
+            continue;
+        };
+        found = found
+            .iter()
+            .flat_map(|path| names(&root.join(path), prefix).into_iter().map(|name| path.join(name)))
+            .collect();
+    }
+    found
+}
+
+fn names(folder: &Path, prefix: &str) -> Vec<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut names: Vec<String> = names.filter(|name| name.starts_with(prefix)).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether everybody may read a file, or look into a folder.
+fn is_public(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| {
+        let needed = if metadata.is_dir() { 0o005 } else { 0o004 };
+        (metadata.is_dir() || metadata.is_file()) && metadata.mode() & needed == needed
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn only_listed_public_names_are_shared() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let put = |path: &str, mode: u32| {
+            let path = root.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, "x").unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        put("etc/java-17-openjdk/security/java.security", 0o644);
+        put("etc/php/8.2/cli/php.ini", 0o644);
+        put("etc/php/8.2/fpm/pool.d/www.conf", 0o644);
+        put("etc/npmrc", 0o644);
+        put("etc/shadow", 0o640);
+        put("etc/timezone", 0o640);
+        put("etc/services", 0o644);
+        put("usr/share/zoneinfo/UTC", 0o644);
+        put("root/secret", 0o644);
+        put("etc/ssl/private/key.pem", 0o644);
+        put("etc/ssl/certs/ca.pem", 0o644);
+        symlink("../usr/share/zoneinfo/UTC", root.join("etc/localtime")).unwrap();
+        symlink("../root/secret", root.join("etc/magic")).unwrap();
+        put("etc/texmf/texmf.cnf", 0o644);
+        fs::set_permissions(root.join("etc/texmf"), fs::Permissions::from_mode(0o750)).unwrap();
+
+        let inside: Vec<String> = shared(root)
+            .into_iter()
+            .map(|(_, inside)| inside.display().to_string())
+            .collect();
+        assert_eq!(
+            inside,
+            [
+                "/etc/localtime",
+                "/etc/services",
+                "/etc/ssl/certs",
+                "/etc/java-17-openjdk",
+                "/etc/php/8.2/cli"
+            ]
+        );
+        assert!(shared(&root.join("missing")).is_empty());
+    }
+
+    #[test]
+    fn the_browser_is_told_only_where_there_is_one() {
+        let names = |shared: &[(PathBuf, PathBuf)]| made(shared).map(|(path, _)| path).collect::<Vec<_>>();
+        assert!(names(&[]).contains(&"/etc/gitconfig"));
+        assert!(!names(&[]).contains(&CHROMIUM.0));
+        let flags = (
+            PathBuf::from("/etc/chromium.d/flags"),
+            PathBuf::from("/etc/chromium.d/flags"),
+        );
+        assert!(names(&[flags]).contains(&CHROMIUM.0));
+    }
+}

@@ -1,0 +1,174 @@
+//! What the bytes of a program mean to a terminal: text, line ends, cursor movements.
+//!
+//! `Decoder` makes text of bytes that arrive in pieces. `Parser` splits text into [`Step`]s: escape sequences that only
+//! change colours or titles disappear, the ones that overwrite a line remain. `output` uses the steps for the live stream,
+//! `screen` for what the model sees.
+
+use std::mem;
+
+/// The largest number that is read from an escape sequence. No line or window is larger.
+const MAX_NUMBER: usize = 9_999;
+
+/// Decodes UTF-8 that arrives in pieces. Invalid bytes are replaced by U+FFFD.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    /// The first bytes of a character whose rest has not arrived.
+    partial: Vec<u8>,
+}
+
+/// One thing that a terminal does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step<'a> {
+    /// Print text without control characters; it may contain tabs.
+    Text(&'a str),
+    /// Go to the start of the next line.
+    NewLine,
+    /// Go to the start of this line.
+    Return,
+    /// Run a control sequence: its final character and its first number.
+    Control(char, Option<usize>),
+}
+
+/// Splits text into steps, across any number of calls.
+#[derive(Debug, Default)]
+pub struct Parser {
+    state: State,
+    /// The number of the current sequence: none before its first digit or after its first separator.
+    number: Option<usize>,
+    number_is_complete: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Text,
+    /// After a carriage return: it counts only when no line feed follows.
+    Return,
+    /// After ESC.
+    Escape,
+    /// In a control sequence, which ends with a character from `@` to `~`.
+    Sequence,
+    /// In a string (title, hyperlink), which ends with BEL or ESC `\`.
+    Title,
+    /// After ESC in a string.
+    TitleEscape,
+}
+
+impl Decoder {
+    /// Decodes the next bytes.
+    pub fn push(&mut self, bytes: &[u8]) -> String {
+        let mut bytes = match mem::take(&mut self.partial) {
+            partial if partial.is_empty() => bytes.to_vec(),
+            mut partial => {
+                partial.extend(bytes);
+                partial
+            }
+        };
+        // At most three bytes can be the beginning of a character that goes on.
+        let start = bytes.len().saturating_sub(3);
+        let tail = bytes[start..]
+            .utf8_chunks()
+            .last()
+            .map(|chunk| chunk.invalid().len())
+            .unwrap_or_default();
+        let beginning = bytes.len() - tail;
+        if tail > 0 && is_beginning(&bytes[beginning..]) {
+            self.partial = bytes.split_off(beginning);
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => text,
+            Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+        }
+    }
+
+    /// Returns what is left at the end: the beginning of a character that never came.
+    pub fn finish(&mut self) -> String {
+        String::from_utf8_lossy(&mem::take(&mut self.partial)).into_owned()
+    }
+}
+
+/// Whether bytes could become one character with more bytes after them.
+fn is_beginning(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
+}
+
+impl Parser {
+    /// Hands the steps of some more text to `sink`.
+    pub fn push(&mut self, mut text: &str, mut sink: impl FnMut(Step<'_>)) {
+        while !text.is_empty() {
+            if self.state == State::Text {
+                let plain = text.bytes().position(is_control).unwrap_or(text.len());
+                if plain > 0 {
+                    sink(Step::Text(&text[..plain]));
+                }
+                text = &text[plain..];
+            }
+            let mut rest = text.chars();
+            if let Some(character) = rest.next() {
+                self.step(character, &mut sink);
+            }
+            text = rest.as_str();
+        }
+    }
+
+    fn step(&mut self, character: char, sink: &mut impl FnMut(Step<'_>)) {
+        self.state = match (self.state, character) {
+            (State::Return, '\r') => State::Return,
+            (
+                State::Text | State::Return | State::Escape | State::Sequence | State::Title | State::TitleEscape,
+                '\n',
+            ) => {
+                // A line feed ends what was no sequence after all; otherwise one stray byte would eat everything.
+                sink(Step::NewLine);
+                State::Text
+            }
+            (State::Return, character) => {
+                sink(Step::Return);
+                self.state = State::Text;
+                return self.step(character, sink);
+            }
+            (State::Text, '\r') => State::Return,
+            // The characters between an escape and its end, as in the choice of a character set, belong to it.
+            (State::Text, '\x1b') | (State::Escape, '\x1b' | ' '..='/') => State::Escape,
+            (State::Text, '\x08') => {
+                sink(Step::Control('D', None));
+                State::Text
+            }
+            (State::Text, character) => {
+                if !character.is_control() {
+                    sink(Step::Text(character.encode_utf8(&mut [0; 4])));
+                }
+                State::Text
+            }
+            (State::Escape, ']' | 'P' | 'X' | '^' | '_') => State::Title,
+            (State::Escape, '[') => {
+                (self.number, self.number_is_complete) = (None, false);
+                State::Sequence
+            }
+            (State::Sequence, ' '..='?') => {
+                self.read_number(character);
+                State::Sequence
+            }
+            (State::Sequence, '@'..='~') => {
+                sink(Step::Control(character, self.number));
+                State::Text
+            }
+            (State::Title | State::TitleEscape, '\x1b') => State::TitleEscape,
+            (State::Title, character) if character != '\x07' => State::Title,
+            _ => State::Text,
+        };
+    }
+
+    fn read_number(&mut self, character: char) {
+        match character.to_digit(10).and_then(|digit| usize::try_from(digit).ok()) {
+            Some(digit) if !self.number_is_complete => {
+                self.number = Some((self.number.unwrap_or_default() * 10 + digit).min(MAX_NUMBER));
+            }
+            _ => self.number_is_complete = true,
+        }
+    }
+}
+
+fn is_control(byte: u8) -> bool {
+    (byte < b' ' && byte != b'\t') || byte == 0x7f
+}

@@ -1,0 +1,220 @@
+//! Request ids, request metrics and the access log.
+//!
+//! Every answer carries `x-request-id`, and every line that is logged while a request is answered carries the same id. A
+//! refused or failed request is logged at the default level, a successful one at debug. Anyone can send bad tokens, so lines
+//! about unauthenticated requests are limited to [`LINES_PER_SECOND`].
+
+use std::{
+    convert::Infallible,
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use axum::body::Body;
+use futures::future::BoxFuture;
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use tonic::Status;
+use tower::Service;
+use tracing::{Instrument, debug, field::Empty, info, info_span, warn};
+
+use super::{door::Door, status::Fault};
+use crate::{error::Kind, id, telemetry};
+
+/// The name of the header with the request's id.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Maximum length of a request id that a client may choose, in characters.
+const MAX_REQUEST_ID: usize = 128;
+/// Maximum length of a logged path, in bytes.
+const MAX_PATH: usize = 256;
+/// Maximum number of lines a second about requests without valid credentials.
+const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
+
+/// Records the account of the current request for its log lines.
+pub(super) fn note_account(account_id: uuid::Uuid) {
+    tracing::Span::current().record("account_id", tracing::field::display(account_id));
+}
+
+/// Gives each request an id, or keeps the client's if it is a plain word; counts and logs the request.
+#[derive(Clone)]
+pub(super) struct Access<S> {
+    inner: S,
+    unauthenticated: Arc<Limited>,
+}
+
+impl<S> Access<S> {
+    /// Puts the layer before a service.
+    pub(super) fn new(inner: S) -> Self {
+        Self {
+            inner,
+            unauthenticated: Arc::default(),
+        }
+    }
+}
+
+impl<S, B> Service<Request<Body>> for Access<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+    B: Send,
+{
+    type Response = Response<B>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<B>, Infallible>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        let request_id = request_id(request.headers());
+        if let Some(request_id) = &request_id {
+            request.headers_mut().insert(REQUEST_ID, request_id.clone());
+        }
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let unauthenticated = Arc::clone(&self.unauthenticated);
+        let asked = Asked::of(&request);
+        let shown = request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
+        let span = info_span!("request", request_id = shown, account_id = Empty);
+        let work = async move {
+            let mut response = inner.call(request).await?;
+            if let Some(request_id) = request_id {
+                response.headers_mut().insert(REQUEST_ID, request_id);
+            }
+            asked.answered(response.status(), response.headers(), &unauthenticated);
+            Ok(response)
+        };
+        Box::pin(work.instrument(span))
+    }
+}
+
+fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
+    let given = headers.get(&REQUEST_ID).filter(|id| {
+        !id.is_empty()
+            && id.len() <= MAX_REQUEST_ID
+            && id
+                .as_bytes()
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
+    });
+    given
+        .cloned()
+        .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok())
+}
+
+/// What a log line says of a request.
+struct Asked {
+    door: &'static str,
+    method: Method,
+    path: String,
+    at: Instant,
+}
+
+impl Asked {
+    fn of(request: &Request<Body>) -> Self {
+        let path = request.uri().path();
+        Self {
+            door: Door::of(request.headers()).as_str(),
+            method: request.method().clone(),
+            path: path[..path.floor_char_boundary(MAX_PATH)].to_owned(),
+            at: Instant::now(),
+        }
+    }
+
+    fn answered(&self, status: StatusCode, headers: &HeaderMap, unauthenticated: &Limited) {
+        let took = self.at.elapsed();
+        let counted = status.as_str().to_owned();
+        metrics::counter!(telemetry::REQUESTS, "door" => self.door, "status" => counted).increment(1);
+        metrics::histogram!(telemetry::REQUEST_SECONDS, "door" => self.door).record(took);
+        let Some(refusal) = Refusal::of(status, headers) else {
+            debug!(door = self.door, method = %self.method, path = self.path, status = status.as_u16(),
+                duration_ms = millis(took), "request answered");
+            return;
+        };
+        let mut unlogged = 0;
+        if refusal.kind == Kind::Unauthenticated {
+            let Some(skipped) = unauthenticated.admit() else { return };
+            unlogged = skipped;
+        }
+        let unlogged = (unlogged > 0).then_some(unlogged);
+        macro_rules! line {
+            ($level:ident, $message:literal) => {
+                $level!(door = self.door, method = %self.method, path = self.path, status = status.as_u16(),
+                    code = refusal.code, duration_ms = millis(took), unlogged, $message)
+            };
+        }
+        match refusal.kind {
+            Kind::Internal | Kind::Unavailable => line!(warn, "request failed"),
+            _ => line!(info, "request refused"),
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Why a request was not served.
+struct Refusal {
+    kind: Kind,
+    code: String,
+}
+
+impl Refusal {
+    /// Reads the refusal from the head of an answer: an HTTP status, or a gRPC status without a body.
+    fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
+        if status.is_client_error() || status.is_server_error() {
+            let code = headers.get("x-error-code").and_then(|code| code.to_str().ok());
+            let kind = match status.as_u16() {
+                401 => Kind::Unauthenticated,
+                503 => Kind::Unavailable,
+                500.. => Kind::Internal,
+                _ => Kind::Invalid,
+            };
+            return Some(Self {
+                kind,
+                code: code.unwrap_or_default().to_owned(),
+            });
+        }
+        if headers.get("grpc-status").is_none_or(|status| status == "0") {
+            return None;
+        }
+        let fault = Fault::of(&Status::from_header_map(headers)?);
+        Some(Self {
+            kind: fault.kind,
+            code: fault.reason.into_owned(),
+        })
+    }
+}
+
+/// Limits log lines, and counts those that it left out.
+struct Limited {
+    limiter: DefaultDirectRateLimiter,
+    unlogged: AtomicU64,
+}
+
+impl Default for Limited {
+    fn default() -> Self {
+        Self {
+            limiter: RateLimiter::direct(Quota::per_second(LINES_PER_SECOND)),
+            unlogged: AtomicU64::new(0),
+        }
+    }
+}
+
+impl Limited {
+    /// Admits a line, with the number of lines left out since the last one; or leaves it out.
+    fn admit(&self) -> Option<u64> {
+        if self.limiter.check().is_ok() {
+            return Some(self.unlogged.swap(0, Ordering::Relaxed));
+        }
+        self.unlogged.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}

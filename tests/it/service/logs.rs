@@ -1,0 +1,197 @@
+//! The log of the real program at its default level: what is missing comes first, every run's end has a line, and the
+//! request id of a start or a refusal is found. Nothing that anyone said is in it.
+
+use runyard_upstream::{Turn, Upstream};
+use serde_json::{Value, json};
+
+use super::program::{OPEN, Program};
+
+fn has(line: &Value, message: &str) -> bool {
+    line["message"] == message
+}
+
+async fn ended(program: &Program, run: &Value) -> Value {
+    let run_id = run["agent_run_id"].clone();
+    program
+        .line("the end of a run", |line| {
+            has(line, "run ended") && line["run_id"] == run_id
+        })
+        .await
+}
+
+#[tokio::test]
+async fn a_run_leaves_a_line_for_its_start_and_one_for_its_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), OPEN).await;
+    let body = json!({"prompt": "CANARY-PROMPT", "mode": "chat"});
+    let answer = program
+        .request("POST", "/agent/start")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    let request_id = answer.headers()["x-request-id"].to_str().unwrap().to_owned();
+    let run: Value = answer.json().await.unwrap();
+    let end = ended(&program, &run).await;
+    let started = program
+        .line("the start", |line| {
+            has(line, "run started") && line["span"]["request_id"] == request_id.as_str()
+        })
+        .await;
+    for line in [&started, &end] {
+        assert_eq!(line["level"], "INFO", "{line}");
+        assert_eq!(line["run_id"], run["agent_run_id"], "{line}");
+        assert_eq!(line["thread_id"], run["thread_id"], "{line}");
+        assert_eq!(line["model"], "runyard/demo", "{line}");
+    }
+    assert_eq!(started["account_id"], end["account_id"]);
+    assert_eq!(
+        (&end["status"], &end["steps"]),
+        (&json!("completed"), &json!(1)),
+        "{end}"
+    );
+    for number in ["duration_ms", "queued_ms", "input_tokens", "output_tokens"] {
+        assert!(end[number].is_i64() || end[number].is_u64(), "{number}: {end}");
+    }
+    assert!(!program.log().contains("CANARY"));
+}
+
+#[tokio::test]
+async fn a_failure_of_the_provider_is_a_warning() {
+    let upstream = Upstream::start(Turn::status(401).body("CANARY-ANSWER")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[providers.default]\nkind = \"openai\"\nbase_url = \"{}\"\napi_key = \"sk-test\"\nmodel = \"scripted\"\n{}",
+        upstream.base_url(),
+        OPEN.replace("runyard/demo", "kortix/minimax")
+    );
+    let program = Program::start(folder.path(), &config).await;
+    let body = json!({"prompt": "CANARY-PROMPT", "mode": "chat"});
+    let answer = program
+        .request("POST", "/agent/start")
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    let end = ended(&program, &answer.json().await.unwrap()).await;
+    assert_eq!(end["level"], "WARN", "{end}");
+    assert_eq!(end["status"], "failed", "{end}");
+    assert_eq!(end["error_code"], "MODEL_CREDENTIALS_REFUSED", "{end}");
+    assert!(!program.log().contains("CANARY"), "{}", program.log());
+}
+
+#[tokio::test]
+async fn a_refused_request_is_found_by_its_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), OPEN).await;
+    let refused = [
+        (
+            "GET",
+            "/threads/00000000-0000-7000-8000-000000000000",
+            404,
+            "THREAD_NOT_FOUND",
+        ),
+        ("GET", "/threads?page_size=-1", 400, "INVALID_REQUEST"),
+        ("GET", "/no/such/path", 404, "NO_SUCH_PATH"),
+    ];
+    for (method, path, status, code) in refused {
+        let answer = program.request(method, path).send().await.unwrap();
+        assert_eq!(answer.status(), status, "{path}");
+        let request_id = answer.headers()["x-request-id"].to_str().unwrap();
+        let line = program
+            .line(path, |line| line["span"]["request_id"] == request_id)
+            .await;
+        assert_eq!(
+            (&line["status"], &line["code"]),
+            (&json!(status), &json!(code)),
+            "{line}"
+        );
+        assert_eq!(line["path"], path.split('?').next().unwrap(), "{line}");
+        assert!(line["span"]["account_id"].is_string(), "{line}");
+    }
+    let answer = program
+        .http
+        .get(format!("{}/agents", program.url))
+        .send()
+        .await
+        .unwrap();
+    let request_id = answer.headers()["x-request-id"].to_str().unwrap();
+    let line = program
+        .line("no token", |line| line["span"]["request_id"] == request_id)
+        .await;
+    assert_eq!(line["code"], "NOT_AUTHENTICATED", "{line}");
+
+    // A successful request is logged at debug only.
+    let answer = program.request("GET", "/threads").send().await.unwrap();
+    let request_id = answer.headers()["x-request-id"].to_str().unwrap();
+    assert!(program.log().contains(request_id));
+    assert!(!program.lines().iter().any(|line| line.to_string().contains(request_id)));
+}
+
+#[tokio::test]
+async fn requests_without_a_token_cannot_fill_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = Program::start(folder.path(), OPEN).await;
+    for _ in 0..300 {
+        let answer = program
+            .http
+            .get(format!("{}/agents", program.url))
+            .send()
+            .await
+            .unwrap();
+        assert_eq!(answer.status(), 401);
+    }
+    let refused = |lines: &[Value]| lines.iter().filter(|line| line["code"] == "NOT_AUTHENTICATED").count();
+    assert!(refused(&program.lines()) < 300, "every refusal is logged");
+    // The next line that is logged says how many were not.
+    let counted = async {
+        loop {
+            let answer = program.http.get(format!("{}/agents", program.url)).send().await;
+            assert_eq!(answer.unwrap().status(), 401);
+            let lines = program.lines();
+            if lines
+                .iter()
+                .any(|line| line["unlogged"].as_u64().is_some_and(|unlogged| unlogged > 0))
+            {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(crate::house::PATIENCE, counted).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!("[sandbox]\nbwrap = \"/nowhere/bwrap\"\n{OPEN}");
+    let program = Program::start(folder.path(), &config).await;
+    let lines = program.lines();
+    let place = |what: &str| {
+        let place = lines
+            .iter()
+            .position(|line| line["message"].as_str().unwrap().contains(what));
+        place.unwrap_or_else(|| panic!("{what}: {}", program.log()))
+    };
+    let listening = place("runyard is listening");
+    for what in [
+        "commands cannot be run: there is no /nowhere/bwrap",
+        "no model provider is configured",
+    ] {
+        assert!(place(what) < listening, "{what}: {}", program.log());
+        assert_eq!(lines[place(what)]["level"], "WARN", "{what}");
+    }
+    // With both in place there is no warning.
+    let upstream = Upstream::start(Turn::text("Aye.")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let config = format!(
+        "[providers.default]\nkind = \"openai\"\nbase_url = \"{}\"\nmodel = \"scripted\"\n{OPEN}",
+        upstream.base_url()
+    );
+    let program = Program::start(folder.path(), &config).await;
+    let warnings: Vec<_> = program
+        .lines()
+        .into_iter()
+        .filter(|line| line["level"] != "INFO")
+        .collect();
+    assert!(warnings.is_empty(), "{warnings:?}");
+}

@@ -1,0 +1,94 @@
+//! What a run takes in memory is given back when it has ended, and so is the disk that a long reader takes.
+
+use std::time::Duration;
+
+use runyard_upstream::Turn;
+use serde_json::json;
+use tokio::runtime::Handle;
+
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
+
+use crate::house::{Database, House, PATIENCE, everywhere_with};
+
+/// Tasks that are alive, once no run and no stream is held any more.
+async fn settled(house: &House, most: usize) -> usize {
+    let waiting = async {
+        loop {
+            let alive = Handle::current().metrics().num_alive_tasks();
+            if alive <= most && house.app().hub.is_empty() && house.app().wake.is_idle() {
+                return alive;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let settled = tokio::time::timeout(PATIENCE, waiting).await;
+    settled.unwrap_or_else(|_| {
+        let alive = Handle::current().metrics().num_alive_tasks();
+        panic!(
+            "{alive} tasks are alive, at most {most} should be; {} rings",
+            house.app().hub.len()
+        )
+    })
+}
+
+#[tokio::test]
+async fn finished_runs_leave_no_task_and_no_entry_behind() {
+    everywhere_with(
+        |_| Turn::text("Aye."),
+        |config| (config.tiers[0].threads, config.tiers[0].projects) = (None, None),
+        async |house| {
+            let caller = house.caller("ann");
+            let run = async |mode: &str| {
+                let body = json!({"prompt": "x", "mode": mode});
+                let run = caller.post("/agent/start", body).await.ok();
+                caller.ended(&run).await;
+            };
+            // The first ones open connections that stay.
+            for _ in 0..3 {
+                run("chat").await;
+                run("code").await;
+            }
+            let before = settled(house, usize::MAX).await;
+            for _ in 0..20 {
+                run("chat").await;
+                run("code").await;
+            }
+            // A connection more or less is no leak; a task for each run is.
+            settled(house, before + 4).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_log_of_sqlite_shrinks_again_after_a_long_reader() {
+    const MEBIBYTE: u64 = 1 << 20;
+    let house = House::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
+    let size = || {
+        std::fs::metadata(house.data_dir().join("runyard.db-wal"))
+            .unwrap()
+            .len()
+    };
+    let write = async |sql: &str| {
+        let tx = house.app().db.begin("test").await.unwrap();
+        tx.execute_unprepared(sql).await.unwrap();
+        tx.commit().await.unwrap();
+    };
+    write("CREATE TABLE ballast (content BLOB)").await;
+    let outside = house.outside().await;
+    let reader = outside.begin().await.unwrap();
+    let count = Statement::from_string(reader.get_database_backend(), "SELECT COUNT(*) FROM ballast");
+    reader.query_one_raw(count).await.unwrap();
+    for _ in 0..40 {
+        write("INSERT INTO ballast VALUES (zeroblob(1048576))").await;
+    }
+    assert!(size() > 40 * MEBIBYTE, "the reader holds the log: {}", size());
+    reader.rollback().await.unwrap();
+    let shrinking = async {
+        while size() > 16 * MEBIBYTE {
+            write("INSERT INTO ballast VALUES (zeroblob(1))").await;
+        }
+    };
+    let shrunk = tokio::time::timeout(PATIENCE, shrinking).await;
+    assert!(shrunk.is_ok(), "the log stays at {}", size());
+}

@@ -1,0 +1,87 @@
+// What the layout of every screen has to keep: nothing is wider than the window, no blank space follows the content, and no
+// element leaves the area that scrolls with it.
+
+import assert from "node:assert/strict";
+
+/** Window sizes in CSS pixels, from a desktop to the smallest phone. */
+export const DESKTOPS = [
+  { width: 1440, height: 900 },
+  { width: 1100, height: 700 },
+  { width: 900, height: 600 },
+];
+export const PHONES = [
+  { width: 768, height: 1024 },
+  { width: 390, height: 844 },
+  { width: 320, height: 568 },
+];
+
+/** Maximum space below the last content in pixels: a page's padding and the navigation bar of a phone. */
+const MAX_BLANK = 150;
+
+/** Fails when the page that is shown breaks one of the rules. */
+export async function checkLayout(page, where) {
+  const faults = await page.evaluate(findFaults, MAX_BLANK);
+  const { width, height } = page.viewportSize();
+  assert.deepEqual(faults, [], `${where} at ${width}×${height}:\n  ${faults.join("\n  ")}`);
+}
+
+// Runs in the page.
+function findFaults(maxBlank) {
+  const root = document.documentElement;
+  const faults = new Set();
+  const name = (element) => [element.localName, ...element.classList].join(".");
+  const clips = ({ overflowX, overflowY }) => [overflowX, overflowY].some((value) => ["auto", "scroll", "hidden"].includes(value));
+
+  const wide = root.scrollWidth - root.clientWidth;
+  if (wide > 0) {
+    faults.add(`the document is ${wide} pixels too wide`);
+  }
+  // The thread screen fills the window and scrolls inside.
+  const high = root.scrollHeight - root.clientHeight;
+  if (document.querySelector(".thread") && high > 0) {
+    faults.add(`the document scrolls ${high} pixels beside the transcript`);
+  }
+
+  // An element that is placed absolutely belongs to its containing block. When that lies outside of the area that scrolls,
+  // the element stays where the area's content would be without scrolling, and makes the document as high as that.
+  for (const element of document.querySelectorAll("body *")) {
+    if (!(element instanceof HTMLElement) || getComputedStyle(element).position !== "absolute" || !element.offsetParent) {
+      continue;
+    }
+    for (let above = element.parentElement; above && above !== element.offsetParent; above = above.parentElement) {
+      if (clips(getComputedStyle(above))) {
+        faults.add(`${name(element)} leaves ${name(above)}, which has no position`);
+        break;
+      }
+    }
+  }
+
+  const before = scrollY;
+  scrollTo({ top: root.scrollHeight, behavior: "instant" });
+  const end = lowestContent(document.body, innerHeight);
+  if (scrollY > 0 && innerHeight - end > maxBlank) {
+    faults.add(`${Math.round(innerHeight - end)} pixels at the end of the document are blank`);
+  }
+  scrollTo({ top: before, behavior: "instant" });
+  return [...faults];
+
+  /** The lower edge of the last text, control or picture that can be seen, from the top of the window. */
+  function lowestContent(element, clip) {
+    const style = getComputedStyle(element);
+    const box = element.getBoundingClientRect();
+    // What stays in the window says nothing about the document.
+    const stays = style.position === "fixed" || (style.position === "sticky" && box.height > innerHeight * 0.9);
+    if (stays || style.visibility === "hidden" || style.display === "none") {
+      return -Infinity;
+    }
+    const isContent =
+      element.matches("svg, img, input, select, textarea, button") ||
+      [...element.childNodes].some((node) => node.nodeType === Node.TEXT_NODE && node.data.trim());
+    const inner = clips(style) ? Math.min(clip, box.bottom) : clip;
+    let end = isContent && box.width > 1 && box.height > 1 ? Math.min(box.bottom, clip) : -Infinity;
+    for (const child of element.children) {
+      end = Math.max(end, lowestContent(child, inner));
+    }
+    return end;
+  }
+}
