@@ -13,7 +13,14 @@ mod postgres;
 mod schema;
 mod sqlite;
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use sea_orm::{
     ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
@@ -97,7 +104,7 @@ impl Db {
             read: Read {
                 from: ReadFrom::Held(Arc::new(readers)),
             },
-            writer: Writer::Lane(Lane::start(writer, lock, health.clone()).await?),
+            writer: Writer::Lane(Lane::start(writer, lock).await?),
             health,
         })
     }
@@ -133,6 +140,7 @@ impl Db {
             name,
             work,
             health: self.health.clone(),
+            changed: AtomicBool::new(false),
             kept: None,
         })
     }
@@ -166,6 +174,8 @@ pub struct Tx {
     name: &'static str,
     work: Work,
     health: Health,
+    /// Whether anything was changed: a commit of nothing shows nothing about the disk.
+    changed: AtomicBool,
     // Behind the work, so that it is let go when the work is over.
     kept: Option<Box<dyn Send + Sync>>,
 }
@@ -190,27 +200,30 @@ impl Tx {
     /// no trace then, except that a connection or a disk lost in mid-commit leaves it unknown.
     pub async fn commit(self) -> Result<()> {
         let (name, health) = (self.name, self.health);
+        let has_changed = self.changed.into_inner();
         match self.work {
             // The units of a batch were accepted one by one: what stops its commit is the disk.
-            Work::Unit(unit) => unit
-                .commit()
-                .await
-                .map_err(|error| fault::away(format!("{name}: {error}"))),
-            Work::Transaction(tx) => match tx.commit().await {
-                Ok(()) => {
-                    health.written();
-                    Ok(())
+            Work::Unit(unit) => unit.commit().await.map_err(|error| {
+                health.failed();
+                fault::away(format!("{name}: {error}"))
+            })?,
+            Work::Transaction(tx) => tx.commit().await.map_err(|error| {
+                if fault::is_away(&error) {
+                    health.failed();
                 }
-                Err(error) => {
-                    if fault::is_away(&error) {
-                        health.failed();
-                    }
-                    let error = Error::from(error);
-                    warn!(unit = name, %error, "a unit of work failed to commit");
-                    Err(error)
-                }
-            },
+                let error = Error::from(error);
+                warn!(unit = name, %error, "a unit of work failed to commit");
+                error
+            })?,
         }
+        if has_changed {
+            health.written();
+        }
+        Ok(())
+    }
+
+    fn note_change(&self) {
+        self.changed.store(true, Ordering::Relaxed);
     }
 
     fn noting<T>(&self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
@@ -231,7 +244,9 @@ impl Tx {
             Work::Unit(unit) => unit,
             Work::Transaction(tx) => {
                 for statement in statements {
-                    self.noting(tx.execute_raw(statement).await)?;
+                    if self.noting(tx.execute_raw(statement).await)?.rows_affected() > 0 {
+                        self.note_change();
+                    }
                 }
                 return Ok(());
             }
@@ -247,7 +262,9 @@ impl Tx {
             return Ok(());
         }
         let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
-        self.noting(unit.execute_together(statement).await)
+        self.noting(unit.execute_together(statement).await)?;
+        self.note_change();
+        Ok(())
     }
 }
 
@@ -265,7 +282,11 @@ impl ConnectionTrait for Tx {
             Work::Unit(unit) => unit.execute_raw(statement).await,
             Work::Transaction(tx) => tx.execute_raw(statement).await,
         };
-        self.noting(outcome)
+        let done = self.noting(outcome)?;
+        if done.rows_affected() > 0 {
+            self.note_change();
+        }
+        Ok(done)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {

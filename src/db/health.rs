@@ -44,7 +44,7 @@ struct Known {
 }
 
 impl Health {
-    /// Notes a durable commit.
+    /// Notes a durable commit that changed something.
     pub(super) fn written(&self) {
         self.known.failed.store(false, Ordering::Relaxed);
         let mut written = self

@@ -21,10 +21,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult,
 use tokio::sync::{mpsc, oneshot};
 use tracing::error;
 
-use super::{
-    health::Health,
-    held::{self, Held},
-};
+use super::held::{self, Held};
 use crate::error::{Code, Error, Result};
 
 /// Units that may wait for the lane; more wait for room.
@@ -46,7 +43,7 @@ impl Lane {
     ///
     /// # Errors
     /// Those of the database.
-    pub(super) async fn start(pool: DatabaseConnection, lock: File, health: Health) -> Result<Self> {
+    pub(super) async fn start(pool: DatabaseConnection, lock: File) -> Result<Self> {
         let connection = held::hold(&pool).await?;
         let writer = Writer {
             connection,
@@ -54,7 +51,7 @@ impl Lane {
         };
         let (asks, queue) = mpsc::channel(QUEUE);
         tokio::spawn(async move {
-            drive(writer, queue, &health).await;
+            drive(writer, queue).await;
             drop((pool, lock));
         });
         Ok(Self { asks })
@@ -239,23 +236,17 @@ fn reads(statement: &Statement) -> bool {
     statement.sql.starts_with("SELECT ")
 }
 
-async fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Ask>, health: &Health) {
+async fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Ask>) {
     while let Some(first) = queue.recv().await {
         let Some((back, waiting)) = fill(writer, first, &mut queue).await else {
             error!("the writing connection was lost");
             return;
         };
         writer = back;
-        let has_written = writer.open != Open::Nothing;
         let outcome: Outcome = writer.commit().await.map_err(|fault: DbErr| {
             error!(error = %fault, units = waiting.len(), "a batch could not be committed");
             fault.to_string().into()
         });
-        match outcome {
-            Ok(()) if has_written => health.written(),
-            Ok(()) => {}
-            Err(_) => health.failed(),
-        }
         for durable in waiting {
             drop(durable.send(outcome.clone()));
         }

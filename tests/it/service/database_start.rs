@@ -107,23 +107,19 @@ async fn ready(house: &House) -> u16 {
 #[tokio::test]
 async fn a_database_that_only_reads_is_unavailable_until_it_writes_again() {
     let Some(url) = postgres() else { return };
-    let mut house = House::open(&Database::Postgres(url), echo(), |_| {}).await;
+    let mut house = House::open(&Database::Postgres(url.clone()), echo(), |_| {}).await;
     let caller = house.caller("ann");
     let run = caller.start("Hello.").await;
     caller.ended(&run).await;
     assert_eq!(ready(&house).await, 200);
-    let url = house.config.database_url.clone().unwrap();
-    let name = url.expose_secret().rsplit_once('/').unwrap().1.to_owned();
+    let own = house.config.database_url.clone().unwrap();
+    let name = own.expose_secret().rsplit_once('/').unwrap().1.to_owned();
     let switch = async |to: &str| {
-        let sql = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
-        execute(
-            url.expose_secret(),
-            &format!("SET default_transaction_read_only = off; {sql}"),
-        )
-        .await;
-        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() \
-                   AND pid <> pg_backend_pid()";
-        execute(url.expose_secret(), end).await;
+        // From another database of the same server, which stays writable.
+        let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
+        execute(&url, &set).await;
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        execute(&url, &end).await;
     };
     switch("on").await;
     let start = async || {

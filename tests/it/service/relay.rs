@@ -27,8 +27,8 @@ async fn events_of_another_servers_run_come_by_the_relay() {
     let run = caller.start("Go.").await;
     let run_id: uuid::Uuid = run["agent_run_id"].as_str().unwrap().parse().unwrap();
     // Nothing but the relay fills this ring.
-    let mut newest = other.hub.ring(run_id).newest();
     let ring = other.hub.ring(run_id);
+    let mut newest = ring.newest();
     let request = house
         .http
         .get(format!("{url}/agent-run/{run_id}/stream"))
