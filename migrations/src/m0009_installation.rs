@@ -1,4 +1,4 @@
-//! The installation: which data folder its files lie in, and a counter that is written to see whether writing works.
+//! The installation: which data folder its files lie in, and what is written to see whether writing works.
 
 use sea_orm_migration::prelude::*;
 
@@ -16,6 +16,7 @@ impl MigrationTrait for Migration {
             .col(ColumnDef::new("described_as").string().not_null().default(""))
             .col(ColumnDef::new("seen_at").timestamp_with_time_zone())
             .col(ColumnDef::new("probes").big_integer().not_null().default(0))
+            .col(ColumnDef::new("probe").binary())
             .take();
         manager.create_table(installation).await?;
         let row = Query::insert()

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use tokio::{
     sync::Mutex,
     time::{Instant, timeout},
@@ -26,8 +26,10 @@ const ANSWER_FOR: Duration = Duration::from_millis(500);
 /// How long a write of our own may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A change that is made durable and means nothing.
+/// A change that is made durable and means nothing. On SQLite it is larger than what a start writes: beside the end of its log
+/// a failed write may have left room for a smaller one.
 const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
+const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 
 /// What is known. Cheap to clone.
 #[derive(Clone, Default)]
@@ -99,7 +101,13 @@ impl Health {
 
 async fn probe(db: &Db) -> Result<()> {
     let tx = db.begin("db.probe").await?;
-    let statement = Statement::from_string(tx.get_database_backend(), PROBE);
+    let backend = tx.get_database_backend();
+    let text = if backend == DbBackend::Sqlite {
+        SQLITE_PROBE
+    } else {
+        PROBE
+    };
+    let statement = Statement::from_string(backend, text);
     tx.execute_raw(statement).await?;
     tx.commit().await
 }
