@@ -83,7 +83,7 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(mode).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         // The umask may have taken away more.
-        made => made.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(mode))),
+        created => created.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(mode))),
     }
 }
 

@@ -82,13 +82,12 @@ impl Health {
         }
         let mut probed = self.known.probed.lock().await;
         let remembered = probed.filter(|(at, _)| at.elapsed() < ANSWER_FOR);
-        let is_good = match remembered {
-            Some((_, is_good)) => is_good,
-            None => {
-                let written = matches!(timeout(PATIENCE, probe(db)).await, Ok(Ok(())));
-                *probed = Some((Instant::now(), written));
-                written
-            }
+        let is_good = if let Some((_, is_good)) = remembered {
+            is_good
+        } else {
+            let written = matches!(timeout(PATIENCE, probe(db)).await, Ok(Ok(())));
+            *probed = Some((Instant::now(), written));
+            written
         };
         drop(probed);
         if is_good {

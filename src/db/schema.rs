@@ -9,7 +9,7 @@ use super::fault;
 use crate::error::{Code, Error, Result};
 
 /// The advisory lock of PostgreSQL that migrations are applied under: "runyard" in ASCII.
-const LOCK: i64 = 0x72_75_6e_79_61_72_64;
+const LOCK: i64 = 0x0072_756e_7961_7264;
 /// How long a process waits for another one that applies migrations, in seconds.
 const PATIENCE: u32 = 60;
 
