@@ -15,7 +15,7 @@ COPY clients/typescript clients/typescript
 COPY clients/web clients/web
 COPY proto proto
 COPY buf.yaml ./
-COPY scripts/console.sh scripts/install.sh scripts/
+COPY scripts/console.sh scripts/install.sh scripts/node.sh scripts/
 RUN scripts/console.sh
 
 FROM rust:1.95-bookworm AS program
@@ -25,7 +25,7 @@ COPY --from=console /source/clients/web/dist clients/web/dist
 RUN cargo build --locked --release --bin runyard && strip --strip-debug -o /runyard target/release/runyard
 # With what npm installed: its licences are needed.
 COPY --from=console /source/clients clients
-RUN scripts/install.sh python3 python3 && scripts/third-party.py --console >/THIRD-PARTY
+RUN scripts/install.sh python3:python3 && scripts/third-party.py --console >/THIRD-PARTY
 
 FROM debian:bookworm-slim
 # python3 is for the agents: what is installed here is what their commands find.

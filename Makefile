@@ -12,8 +12,8 @@ demo: ## Build, start a server, do the example run and list what it made
 	@scripts/demo.sh
 
 serve: ## Build and start a server with the defaults
-	@scripts/install.sh cc build-essential && scripts/install.sh bwrap bubblewrap
-	cargo run --locked --quiet -- serve
+	@scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap
+	cargo run --locked -- serve
 
 console: ## Build the console and the API reference; the next build of the program takes them inside
 	@scripts/console.sh

@@ -11,12 +11,8 @@ if [ -f "$built" ] && [ -z "$(find "${sources[@]}" \( -name node_modules -o -nam
     exit 0
 fi
 
-scripts/install.sh node nodejs
-scripts/install.sh npm npm
-if ! node -e 'const [major, minor] = process.versions.node.split("."); process.exit(+major > 20 || (+major === 20 && +minor >= 19) ? 0 : 1)'; then
-    echo "The console wants Node 20.19 or newer; $(command -v node) is $(node --version)" >&2
-    exit 1
-fi
+# shellcheck source=scripts/node.sh
+. scripts/node.sh
 
 for folder in clients/typescript clients/web; do
     (cd "$folder" && npm ci --no-audit --no-fund --loglevel=error && npm run --silent build)

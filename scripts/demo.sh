@@ -1,29 +1,39 @@
 #!/usr/bin/env bash
-# make demo: a server on embedded defaults does the example run, live.
+# make demo: builds Runyard, starts a server and does the example run, live.
 #
-# On a terminal the server stays up afterwards; otherwise it is stopped. Everything it keeps is in one data folder.
+# On a terminal the server keeps running afterwards; otherwise it is stopped. It keeps everything in one data folder. Plans are
+# off, so that you can repeat the demo as often as you like.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/install.sh cc build-essential
-scripts/install.sh bwrap bubblewrap
-scripts/install.sh curl curl
+step() {
+    echo
+    echo "── $*"
+}
 
-# The console is worth having, but not worth failing for: the program runs without it.
+if ! command -v cargo >/dev/null 2>&1; then
+    echo "Rust is missing: install it from https://rustup.rs and run this again" >&2
+    exit 1
+fi
+scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap curl:curl
+
+# The program works without the console, so the demo does, too.
+step "1/3 The web console (the first time takes about a minute)"
 if ! scripts/console.sh; then
-    echo "The console cannot be built here, see above; the demo goes on without it" >&2
+    echo "The console cannot be built here, see above. The demo continues without it." >&2
 fi
 console=
 if [ -f clients/web/dist/index.html ]; then
     console=yes
 fi
 
-echo "Building (the first time takes a few minutes)"
-cargo build --locked --quiet --bin runyard
+crates=$(grep -c '^\[\[package\]\]' Cargo.lock)
+step "2/3 The program (the first time, Rust compiles up to $crates crates: 5 to 10 minutes on two cores, less on more)"
+cargo build --locked --bin runyard
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 runyard=$target/debug/runyard
 
-# Tools run as other users when the server is root; they must be able to reach their own folders below the data folder.
+# A server of root runs tools as other users, who have to reach their folders below the data folder.
 reachable() {
     local folder=$1
     while [ "$folder" != / ]; do
@@ -34,13 +44,13 @@ reachable() {
 data=$(realpath -m "${RUNYARD_DATA_DIR:-data}")
 if [ "$(id -u)" = 0 ] && [ -z "${RUNYARD_DATA_DIR:-}" ] && ! reachable "$(dirname "$data")"; then
     data=/var/lib/runyard
-    echo "The sandbox's users cannot enter $PWD; the data folder is $data"
+    echo "Other users cannot enter $PWD, so the data folder is $data"
 fi
 mkdir -p "$data"
 pid_file=$data/demo.pid
 log=$data/demo.log
 
-# A server that an earlier demo left up holds the data folder: it is stopped, if it is really that one.
+# The server of an earlier demo holds the data folder: stop it, if the process is really that server.
 if [ -f "$pid_file" ]; then
     earlier=$(cat "$pid_file")
     if [[ $earlier =~ ^[0-9]+$ ]] && [ "$(tr '\0' ' ' <"/proc/$earlier/cmdline" 2>/dev/null | grep -c -- "serve .*--data-dir $data ")" = 1 ]; then
@@ -58,8 +68,9 @@ for port in $(seq 8080 8099); do
 done
 url=http://127.0.0.1:$port
 
-# A session of its own: Ctrl-C during the run is for the run.
-setsid "$runyard" serve --listen "127.0.0.1:$port" --data-dir "$data" </dev/null >"$log" 2>&1 &
+step "3/3 The demo: a server, and a run that analyzes a CSV file (some seconds)"
+# In its own session: Ctrl-C during the run is for the run.
+RUNYARD_LIMITS=off setsid "$runyard" serve --listen "127.0.0.1:$port" --data-dir "$data" </dev/null >"$log" 2>&1 &
 pid=$!
 echo "$pid" >"$pid_file"
 stop() {
@@ -76,7 +87,7 @@ for attempt in $(seq 100); do
         break
     fi
     if ! kill -0 "$pid" 2>/dev/null || [ "$attempt" = 100 ]; then
-        echo "The server does not start. Its last words ($log):" >&2
+        echo "The server does not start. The end of its log ($log):" >&2
         tail -n 20 "$log" >&2
         exit 1
     fi
@@ -85,8 +96,7 @@ done
 echo "The server is up at $url (data in $data, log in $log)"
 echo
 
-# An account of its own for each demo, so that no plan's limit is ever reached.
-token=$("$runyard" token --data-dir "$data" --sub "$(cat /proc/sys/kernel/random/uuid)")
+token=$("$runyard" token --data-dir "$data")
 export RUNYARD_TOKEN=$token
 made=$data/demo-files
 rm -rf "$made"
@@ -99,7 +109,7 @@ fi
 echo
 if [ -t 1 ] && [ -t 0 ]; then
     trap - EXIT
-    echo "The server stays up."
+    echo "The server keeps running, with plans off and the data in $data."
     if [ -n "$console" ]; then
         printf 'The console, signed in:\n\n  %s\n\n' "$url/#token=$token"
     fi
@@ -110,7 +120,7 @@ Try it:
   $runyard run "What is in this file?" --file examples/data.csv
   curl -H "Authorization: Bearer \$RUNYARD_TOKEN" $url/agent-runs
 
-Stop it with: kill $pid
+Stop the server with: kill $pid
 END
 else
     stop

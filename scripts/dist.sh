@@ -6,9 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/install.sh cc build-essential
-scripts/install.sh dpkg-deb dpkg
-scripts/install.sh python3 python3
+scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential dpkg-deb:dpkg python3:python3
 
 version=$(sed -n '/^\[workspace.package\]/,/^\[/s/^version = "\(.*\)"/\1/p' Cargo.toml)
 program=${RUNYARD_BIN:-}

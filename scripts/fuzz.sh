@@ -15,7 +15,7 @@ export CARGO_TARGET_DIR="$build/fuzz"
 unset CARGO_BUILD_BUILD_DIR
 export PATH="$build/tools/bin:$PATH"
 
-scripts/install.sh c++ build-essential
+scripts/install.sh c++:build-essential cc:build-essential /usr/include/stdio.h:build-essential
 if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz $version" ]; then
     echo "── installing cargo-fuzz $version into $build/tools"
     cargo install --locked --quiet --root "$build/tools" --target-dir "$build/fuzz/tools" "cargo-fuzz@$version"

@@ -7,7 +7,7 @@ echo "── format"
 cargo fmt --all --check
 echo "── clippy"
 cargo clippy --locked --workspace --all-targets -- --deny warnings
-scripts/install.sh npm npm
+scripts/install.sh npm:npm
 echo "── buf lint"
 buf() { npm exec --yes --package=@bufbuild/buf@1.75.0 -- buf "$@"; }
 buf lint

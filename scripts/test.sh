@@ -7,14 +7,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
 
-scripts/install.sh cc build-essential
-scripts/install.sh bwrap bubblewrap
-# Programs that agents use: the tests try them in the sandbox, and fail without them when this variable is set.
-scripts/install.sh git git
-scripts/install.sh npm npm
-scripts/install.sh javac default-jdk-headless
-scripts/install.sh pip3 python3-pip
-scripts/install.sh chromium chromium
+# Agents use git, npm, javac, pip and chromium: the tests try them in the sandbox, and fail without them when this variable is set.
+scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap git:git npm:npm \
+    javac:default-jdk-headless pip3:python3-pip chromium:chromium
 export RUNYARD_TEST_PROGRAMS=1
 
 cluster=
@@ -33,7 +28,7 @@ scripts/lint.sh
 
 if [ -z "${RUNYARD_TEST_POSTGRES_URL:-}" ]; then
     if ! scripts/postgres.sh version >/dev/null 2>&1; then
-        scripts/install.sh initdb postgresql
+        scripts/install.sh postgresql
     fi
     cluster=$(mktemp -du "${TMPDIR:-/tmp}/runyard-postgres.XXXXXX")
     RUNYARD_TEST_POSTGRES_URL=$(scripts/postgres.sh start "$cluster")

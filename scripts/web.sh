@@ -5,11 +5,11 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/install.sh node nodejs
-scripts/install.sh npm npm
-scripts/install.sh python3 python3
+scripts/install.sh python3:python3
+# shellcheck source=scripts/node.sh
+. scripts/node.sh
 if [ -z "${RUNYARD_CHROMIUM:-}" ]; then
-    scripts/install.sh chromium chromium
+    scripts/install.sh chromium:chromium
     RUNYARD_CHROMIUM=$(command -v chromium)
     export RUNYARD_CHROMIUM
 fi

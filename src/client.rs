@@ -11,6 +11,7 @@
 #![doc = include_str!("../tests/it/client/example.rs")]
 //! ```
 
+mod account;
 mod failure;
 mod files;
 mod task;

@@ -12,6 +12,8 @@ mod output;
 mod run;
 mod serve;
 mod settings;
+mod signer;
+mod tier;
 mod token;
 
 use std::process::ExitCode;
@@ -20,10 +22,14 @@ use clap::{Parser, Subcommand};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::{
-    error::{Code, Error, Result},
+    error::{Code, Error, Kind, Result},
     telemetry,
 };
 use settings::Settings;
+
+/// What the operator of a server can do about a refusal by a plan.
+const PLAN_ADVICE: &str =
+    "on your own server, `runyard tier pro` changes the plan of your account, and RUNYARD_LIMITS=off turns plans off";
 
 /// Runyard runs AI agents for other programs.
 #[derive(Debug, Parser)]
@@ -43,11 +49,13 @@ enum Command {
     Run(run::Run),
     /// List, create and show agents.
     Agents(agents::Agents),
-    /// Print a token for a caller, signed with the server's secret.
+    /// Print a token for an account, signed with the server's secret.
     Token(token::Token),
-    /// Apply the database migrations and leave.
+    /// Show the plan of an account, or change it.
+    Tier(tier::Tier),
+    /// Apply the database migrations and exit.
     Migrate(migrate::Migrate),
-    /// Print the completions for a shell.
+    /// Print the completion script for a shell.
     Completions(completions::Completions),
     /// Print the manual page, for `man -l -`.
     Man(man::Manual),
@@ -81,7 +89,14 @@ fn execute(cli: Cli) -> Result<Ending> {
     match cli.command {
         Command::Serve(serve) => serve.execute(&settings),
         Command::Migrate(migrate) => migrate.execute(&settings),
-        Command::Token(token) => token.execute(&settings),
+        Command::Token(token) => {
+            telemetry::start_logging(&settings.log_filter("warn"))?;
+            client_runtime()?.block_on(token.execute(&settings))
+        }
+        Command::Tier(tier) => {
+            telemetry::start_logging(&settings.log_filter("warn"))?;
+            client_runtime()?.block_on(tier.execute(&settings))
+        }
         Command::Completions(completions) => completions.execute(),
         Command::Man(manual) => manual.execute(),
         Command::Run(run) => {
@@ -109,15 +124,16 @@ fn started(runtime: std::io::Result<Runtime>) -> Result<Runtime> {
     runtime.map_err(|error| Error::internal("the runtime cannot be started", error))
 }
 
-/// The sentence of an error on one line, and what to do about it where that is not said already.
+/// An error on one line, with what to do about it.
 fn explain(error: &Error) -> String {
     let message = output::one_line(error.message());
-    let advice = match error.code() {
-        Code::NotAuthenticated => {
-            "the server does not accept this token; make one with `runyard token` beside its data folder, or set RUNYARD_TOKEN"
+    let advice = match (error.code(), error.kind()) {
+        (Code::AgentRunLimitExceeded, _) => format!("wait for a run to end, or stop one; {PLAN_ADVICE}"),
+        (Code::InsufficientCredits, _) => {
+            "new ones come each month; on your own server, RUNYARD_LIMITS=off turns plans off".to_owned()
         }
-        Code::AgentRunLimitExceeded => "wait for a run to end, or stop one",
-        Code::Internal => {
+        (_, Kind::OverPlan | Kind::NotInPlan) => PLAN_ADVICE.to_owned(),
+        (Code::Internal, _) => {
             return error.cause().map_or(message.clone(), |cause| {
                 format!("{message}: {}", output::one_line(&cause.to_string()))
             });

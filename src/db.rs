@@ -42,6 +42,12 @@ use lane::{Lane, Unit};
 const SQLITE_READERS: u32 = 4;
 /// How long a unit of work waits for a connection before it is refused.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whether a server has used SQLite in a folder.
+pub fn is_data_folder(folder: &Path) -> bool {
+    lock::path(folder).exists()
+}
+
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Db {

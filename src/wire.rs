@@ -18,6 +18,7 @@ pub mod jwt;
 pub mod page;
 pub mod patience;
 pub mod permit;
+mod plan_log;
 mod projects;
 mod range;
 mod rest;

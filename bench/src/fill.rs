@@ -11,14 +11,16 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Result;
 
-/// The tables that a run leaves rows in, each with the column that names the template's rows.
-const TABLES: [(&str, &str, &str); 6] = [
-    ("projects", "id", "project_id"),
-    ("threads", "id", "thread_id"),
-    ("messages", "thread_id", "thread_id"),
-    ("runs", "id", "run_id"),
-    ("run_events", "run_id", "run_id"),
-    ("ledger_entries", "run_id", "run_id"),
+/// How a table names the rows of the run that is copied.
+type Key = (&'static str, fn(Template) -> Uuid);
+/// The tables that a run leaves rows in.
+const TABLES: [(&str, Key); 6] = [
+    ("projects", ("id", |(project, _, _)| project)),
+    ("threads", ("id", |(_, thread, _)| thread)),
+    ("runs", ("id", |(_, _, run)| run)),
+    ("messages", ("thread_id", |(_, thread, _)| thread)),
+    ("run_events", ("run_id", |(_, _, run)| run)),
+    ("ledger_entries", ("run_id", |(_, _, run)| run)),
 ];
 /// Copies in one statement: SQLite takes 32,766 values.
 const AT_ONCE: usize = 1_000;
@@ -45,8 +47,8 @@ pub(crate) async fn fill(url: &str, runs: usize) -> Result<()> {
             insert(&tx, std::mem::take(&mut rows)).await?;
         }
     }
-    for (table, key, column) in TABLES {
-        copy(&tx, table, key, template.get(column)).await?;
+    for (table, (key, of)) in TABLES {
+        copy(&tx, table, key, of(template)).await?;
     }
     tx.execute_unprepared("DROP TABLE bench_copies").await?;
     tx.commit().await?;
@@ -62,22 +64,8 @@ fn id_at(millis: u64) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))
 }
 
-/// The ids of the run that is copied.
-struct Template {
-    project_id: Uuid,
-    thread_id: Uuid,
-    run_id: Uuid,
-}
-
-impl Template {
-    fn get(&self, column: &str) -> Uuid {
-        match column {
-            "project_id" => self.project_id,
-            "thread_id" => self.thread_id,
-            _ => self.run_id,
-        }
-    }
-}
+/// The project, the thread and the id of the run that is copied.
+type Template = (Uuid, Uuid, Uuid);
 
 async fn template(db: &impl ConnectionTrait) -> Result<Template> {
     let text = "SELECT id, thread_id, project_id FROM runs WHERE status = 2 ORDER BY id LIMIT 1";
@@ -85,11 +73,11 @@ async fn template(db: &impl ConnectionTrait) -> Result<Template> {
         .query_one_raw(Statement::from_string(db.get_database_backend(), text))
         .await?
         .ok_or("there is no finished run to copy")?;
-    Ok(Template {
-        project_id: row.try_get("", "project_id")?,
-        thread_id: row.try_get("", "thread_id")?,
-        run_id: row.try_get("", "id")?,
-    })
+    Ok((
+        row.try_get("", "project_id")?,
+        row.try_get("", "thread_id")?,
+        row.try_get("", "id")?,
+    ))
 }
 
 async fn ids(db: &impl ConnectionTrait, text: &str) -> Result<Vec<Uuid>> {

@@ -4,6 +4,7 @@
 //! follows a run that talks slowly and stops it. Memory is sampled all the while; its slope after the warm-up is the result.
 
 use std::{
+    fmt::Write,
     path::Path,
     time::{Duration, Instant},
 };
@@ -59,22 +60,22 @@ pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, co
     };
     let server = Server::start(&place).await?;
     let (began, mut sampled) = (Instant::now(), Instant::now());
-    let (mut steps, mut number) = (JoinSet::new(), 0_usize);
-    let mut samples = Vec::new();
-    let mut pace = interval(STEP);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut under_way, mut number) = (JoinSet::new(), 0_usize);
+    let mut curve = Vec::new();
+    let mut ticks = interval(STEP);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while began.elapsed() < options.soak {
-        pace.tick().await;
-        if steps.len() < UNDER_WAY {
+        ticks.tick().await;
+        if under_way.len() < UNDER_WAY {
             number += 1;
             // A token lives for an hour.
             let account = Account::new(&format!("soak-{}", number % ACCOUNTS))?;
-            steps.spawn(timeout(PATIENCE, step(server.address, account, number)));
+            under_way.spawn(timeout(PATIENCE, step(server.address, account, number)));
         }
-        while let Some(ended) = steps.try_join_next() {
+        while let Some(ended) = under_way.try_join_next() {
             ended???;
         }
-        if sampled.elapsed() >= SAMPLE || samples.is_empty() {
+        if sampled.elapsed() >= SAMPLE || curve.is_empty() {
             sampled = Instant::now();
             let wal = std::fs::metadata(folder.join("data/runyard.db-wal")).map_or(0, |wal| wal.len());
             let sample = Sample {
@@ -87,13 +88,13 @@ pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, co
                 "soak: {:.2} h, {:.2} MiB, WAL {:.1} MiB, {} steps",
                 sample.hours, sample.memory, sample.wal, sample.runs
             ));
-            samples.push(sample);
+            curve.push(sample);
         }
     }
-    while let Some(ended) = steps.join_next().await {
+    while let Some(ended) = under_way.join_next().await {
         ended???;
     }
-    say(&table(&samples));
+    say(&table(&curve));
     server.stop().await
 }
 
@@ -120,8 +121,8 @@ async fn step(address: std::net::SocketAddr, account: Account, number: usize) ->
     }
     if number.is_multiple_of(5) {
         // Refused: no such thread, no token.
-        let refused = account.get(&http, &url("/threads/00000000-0000-7000-8000-000000000000"));
-        if refused.await.is_ok() || http.get(url("/agents")).send().await?.status() != 401 {
+        let nowhere = url("/threads/00000000-0000-7000-8000-000000000000");
+        if account.get(&http, &nowhere).await.is_ok() || http.get(url("/agents")).send().await?.status() != 401 {
             return Err("a refusal was expected".into());
         }
     }
@@ -166,19 +167,21 @@ fn table(samples: &[Sample]) -> String {
     );
     let every = samples.len().div_ceil(SHOWN).max(1);
     for sample in samples.iter().step_by(every) {
-        table.push_str(&format!(
-            "{:>7.2} {:>7.2} {:>9.1} {:>7}\n",
+        let _ = writeln!(
+            table,
+            "{:>7.2} {:>7.2} {:>9.1} {:>7}",
             sample.hours, sample.memory, sample.wal, sample.runs
-        ));
+        );
     }
     let last = samples.last().map_or(0.0, |sample| sample.hours);
     let warm: Vec<&Sample> = samples.iter().filter(|sample| sample.hours >= last * WARM_UP).collect();
     let slope = slope(&warm);
     let verdict = if slope <= MAX_SLOPE { "met" } else { "NOT met" };
-    table.push_str(&format!(
-        "slope after the first {:.0} %: {slope:+.2} MiB/h, target ≤ {MAX_SLOPE}: {verdict}\n",
+    let _ = writeln!(
+        table,
+        "slope after the first {:.0} %: {slope:+.2} MiB/h, target ≤ {MAX_SLOPE}: {verdict}",
         WARM_UP * 100.0
-    ));
+    );
     table
 }
 

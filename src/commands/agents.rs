@@ -9,6 +9,7 @@ use super::{
     settings::Settings,
 };
 use crate::{
+    client::Client,
     error::Result,
     v1::{Agent, CreateAgentRequest},
 };
@@ -55,28 +56,33 @@ struct Create {
 
 impl Agents {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
-        let client = self.connection.open(settings).await?;
-        let mut out = Output::new();
-        match self.action {
-            Action::List => {
-                let agents = client.list_agents().await?;
-                if agents.is_empty() {
-                    out.line(
-                        "You have no agents; runs use the built-in one. Create one with `runyard agents create NAME`.",
-                    )?;
-                }
-                for agent in agents {
-                    out.line(&summary(&agent))?;
-                }
-            }
-            Action::Create(create) => {
-                let agent = client.create_agent(create.into_request()).await?;
-                out.line(&agent.agent_id)?;
-            }
-            Action::Show { agent_id } => show(&mut out, &client.load_agent(&agent_id).await?)?,
-        }
+        let connected = self.connection.open(settings).await?;
+        connected.explain(act(&connected.client, self.action).await)?;
         Ok(Ending::Well)
     }
+}
+
+async fn act(client: &Client, action: Action) -> Result<()> {
+    let mut out = Output::new();
+    match action {
+        Action::List => {
+            let agents = client.list_agents().await?;
+            if agents.is_empty() {
+                out.line(
+                    "You have no agents; runs use the built-in one. Create one with `runyard agents create NAME`.",
+                )?;
+            }
+            for agent in agents {
+                out.line(&summary(&agent))?;
+            }
+        }
+        Action::Create(create) => {
+            let agent = client.create_agent(create.into_request()).await?;
+            out.line(&agent.agent_id)?;
+        }
+        Action::Show { agent_id } => show(&mut out, &client.load_agent(&agent_id).await?)?,
+    }
+    Ok(())
 }
 
 impl Create {

@@ -40,7 +40,12 @@ impl Output {
 
 /// Prints an error.
 pub(super) fn complain(message: &str) {
-    // When standard error is gone, too, there is nobody left to tell.
+    remark(message);
+}
+
+/// Prints a line beside the output, for people.
+pub(super) fn remark(message: &str) {
+    // Without standard error there is no place left to report this.
     let _ = writeln!(io::stderr(), "runyard: {message}");
 }
 

@@ -74,17 +74,21 @@ impl Run {
                 return Err(Error::invalid(format!("there is no file {}", file.display())));
             }
         }
-        let client = self.connection.open(settings).await?;
+        let connected = self.connection.open(settings).await?;
+        connected.explain(self.start(&connected.client).await)
+    }
+
+    async fn start(&self, client: &Client) -> Result<Ending> {
         let mut view = if self.json { View::json()? } else { View::people() };
-        let files = self.upload(&client, &mut view).await?;
-        // Heard from before the run exists, so that no Ctrl-C is lost and none leaves the run behind.
+        let files = self.upload(client, &mut view).await?;
+        // Installed before the run exists, so that Ctrl-C never leaves a run behind.
         let mut interrupts =
             signal(SignalKind::interrupt()).map_err(|error| Error::internal("signals cannot be received", error))?;
         let run = client.start_run(self.request(files)).await?;
         view.started(client.server(), &run)?;
-        let status = watch(&client, &run, &mut view, &mut interrupts).await?;
+        let status = watch(client, &run, &mut view, &mut interrupts).await?;
         if self.mode == Mode::Code {
-            made::take_away(&client, &run, self.download.as_deref(), &mut view).await?;
+            made::take_away(client, &run, self.download.as_deref(), &mut view).await?;
         }
         Ok(match status {
             RunStatus::Completed => Ending::Well,

@@ -1,6 +1,9 @@
 //! What every command may be told: where the configuration is. Options go before variables, variables before the file.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{
+    net::SocketAddr,
+    path::{self, Path, PathBuf},
+};
 
 use clap::Args;
 
@@ -13,26 +16,26 @@ use crate::{
 pub(super) const VARIABLES: &str = "\
 Environment:
   RUNYARD_CONFIG            the configuration file (TOML)
-  RUNYARD_LISTEN            the address of the server, 127.0.0.1:8080
-  RUNYARD_DATA_DIR          where the server keeps everything, data
+  RUNYARD_LISTEN            the address of the server [default: 127.0.0.1:8080]
+  RUNYARD_DATA_DIR          the folder where the server keeps its data [default: data]
   RUNYARD_DATABASE_URL      a PostgreSQL URL, instead of SQLite in the data folder
-  RUNYARD_LIMITS            on or off: whether tiers and credits are enforced
-  RUNYARD_JWT_SECRET        the HS256 secret, at least 32 bytes; made in the data folder when absent
+  RUNYARD_LIMITS            on or off: whether the limits of plans apply [default: on]
+  RUNYARD_JWT_SECRET        the secret of HS256 tokens, at least 32 bytes [default: one in the data folder]
   RUNYARD_JWKS_FILE         public keys for RS256, ES256 and EdDSA tokens
-  RUNYARD_OPENAI_BASE_URL   an OpenAI-compatible server for all models, with
-  RUNYARD_OPENAI_API_KEY    its key and
-  RUNYARD_OPENAI_MODEL      its model
-  RUNYARD_SERVER            the server that `run` and `agents` talk to
-  RUNYARD_TOKEN             the token they bring
+  RUNYARD_OPENAI_BASE_URL   an OpenAI-compatible server for all models
+  RUNYARD_OPENAI_API_KEY    the key for that server
+  RUNYARD_OPENAI_MODEL      the model on that server
+  RUNYARD_SERVER            the server for `run`, `agents` and `tier` [default: RUNYARD_LISTEN]
+  RUNYARD_TOKEN             the token for that server [default: one for the local account]
   RUNYARD_LOG               what to log, such as info or runyard=debug";
 
 /// Options of every command.
 #[derive(Args, Debug)]
 pub(super) struct Settings {
-    /// The configuration file.
+    /// The configuration file (TOML).
     #[arg(long, global = true, value_name = "FILE", env = "RUNYARD_CONFIG", hide_env = true)]
     config: Option<PathBuf>,
-    /// The data folder, `data` by default.
+    /// The folder where the server keeps its data [default: data].
     #[arg(long, global = true, value_name = "DIR")]
     data_dir: Option<PathBuf>,
 }
@@ -62,4 +65,9 @@ impl Settings {
     pub(super) fn log_filter(&self, default: &str) -> String {
         variable("RUNYARD_LOG").unwrap_or_else(|| default.to_owned())
     }
+}
+
+/// A path that says the same in every folder.
+pub(super) fn absolute(path: &Path) -> PathBuf {
+    path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }

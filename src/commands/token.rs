@@ -4,44 +4,62 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{Ending, output::Output, settings::Settings};
+use super::{
+    Ending,
+    output::{Output, one_line, remark},
+    settings::Settings,
+    signer::{LOCAL_SUBJECT, Signer},
+};
 use crate::{
-    clock::Clock,
-    error::{Error, Result},
-    telemetry,
+    error::Result,
     wire::jwt::{self, Grant},
 };
 
-/// Print a token for a caller, signed with the server's secret.
+/// Print a token for an account, signed with the server's secret.
+///
+/// Run this in the folder where you run the server, or name the server's data folder with --data-dir. Without --sub the token
+/// is for the local account, the one that `runyard run` uses without a token.
 #[derive(Args, Debug)]
 pub(super) struct Token {
-    /// Who the caller is: the account's subject, such as a UUID.
-    #[arg(long, value_name = "UUID", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    sub: String,
+    /// The account, by any name you choose; a new name is a new account [default: the local account].
+    #[arg(long, value_name = "NAME", value_parser = parse_subject)]
+    sub: Option<String>,
     /// A role, such as super_admin.
     #[arg(long)]
     role: Option<String>,
-    /// How long the token lasts: a number and s, m, h or d.
+    /// How long the token is valid: a number and s, m, h or d.
     #[arg(long, default_value = "30d", value_parser = parse_lifetime)]
     ttl: Duration,
 }
 
 impl Token {
-    pub(super) fn execute(self, settings: &Settings) -> Result<Ending> {
-        telemetry::start_logging(&settings.log_filter("warn"))?;
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
         let config = settings.config()?;
-        let secret = jwt::load_or_create_secret(&config)?.ok_or_else(|| {
-            Error::invalid("only a JWKS is configured, whose private keys are its issuer's: ask the issuer for a token")
-        })?;
-        let grant = Grant {
-            subject: self.sub,
+        let signer = Signer::find(&config).await?;
+        let account = self.sub.as_deref().map_or_else(
+            || "the local account".to_owned(),
+            |subject| format!("the account {}", one_line(subject)),
+        );
+        let token = signer.sign(&Grant {
+            subject: self.sub.unwrap_or_else(|| LOCAL_SUBJECT.to_owned()),
             role: self.role,
             lifetime: self.ttl,
-        };
-        let token = jwt::mint(&config.auth, &secret, &grant, Clock::default().now())?;
+        })?;
         Output::new().line(&token)?;
+        remark(&format!("a token for {account}, signed with {}", signer.source()));
         Ok(Ending::Well)
     }
+}
+
+/// Refuses a name that no server would accept in a token.
+fn parse_subject(text: &str) -> Result<String, String> {
+    if jwt::is_name(text) {
+        return Ok(text.to_owned());
+    }
+    Err(format!(
+        "a name has 1 to {} bytes and no control characters",
+        jwt::MAX_NAME_BYTES
+    ))
 }
 
 /// Reads a duration such as 90s, 15m, 12h or 30d.

@@ -5,7 +5,7 @@
 use std::{
     fs::{File, TryLockError},
     os::unix::fs::OpenOptionsExt,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -19,6 +19,11 @@ use crate::{
 /// How often, and after which pause, the lock is tried.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
+
+/// The lock file of a data folder.
+pub(super) fn path(data_dir: &Path) -> PathBuf {
+    data_dir.join("lock")
+}
 
 /// Takes the lock of a data folder, which is made when it is not there; held for as long as the file is open.
 ///
@@ -37,7 +42,7 @@ pub(super) async fn take(data_dir: &Path) -> Result<File> {
         .truncate(false)
         .write(true)
         .mode(0o600)
-        .open(data_dir.join(data_folder::LOCK))
+        .open(path(data_dir))
         .map_err(fault)?;
     let mut attempt = 1;
     loop {

@@ -238,7 +238,11 @@ impl<'a> Turn<'a> {
                 self.end_tools(&why);
                 Ok(())
             }
-            Some(WorkEnd::Fatal(error)) => Err(failed(error.code().as_str(), error.message())),
+            Some(WorkEnd::Fatal(error)) => {
+                // The run's failure has the message only; the cause is for the operator.
+                tracing::warn!(%error, "a tool ended the run");
+                Err(failed(error.code().as_str(), error.message()))
+            }
             Some(WorkEnd::Stopped) => Err(Outcome::Stopped),
             Some(WorkEnd::TimedOut) => Err(self.time_is_up(Vec::new()).await?),
         }

@@ -24,7 +24,7 @@ use chrono::{DateTime, Utc};
 use jsonwebtoken::crypto;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use claims::Claims;
+pub use claims::{Claims, MAX_NAME_BYTES, is_name};
 pub use credential::{Credential, credential};
 pub use mint::{Grant, mint};
 pub use secret::{load as load_secret, load_or_create as load_or_create_secret};

@@ -35,6 +35,7 @@ use super::{
     jwt::Verifier,
     patience::{Patience, Patient},
     permit::Permit,
+    plan_log::PlanLog,
     site::Site,
     status,
 };
@@ -67,8 +68,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         status::complete(answer.headers_mut());
         answer
     };
-    let grpc =
-        ServiceExt::<Request<tonic::body::Body>>::map_response(Permit::new(Bounded::new(grpc.prepare())), complete);
+    let grpc = PlanLog::new(grpc.prepare(), app.clock.clone());
+    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(Permit::new(Bounded::new(grpc)), complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // What has a method is the contract's, whatever the console's files are called.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);

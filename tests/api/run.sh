@@ -8,10 +8,10 @@ target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target
 work=$target/api
 mkdir -p "$work"
 
-scripts/install.sh python3 python3
+scripts/install.sh python3:python3
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    # Debian ships venv as a package of its own; no program tells whether it is there.
-    scripts/install.sh python3-venv-is-not-there python3-venv
+    # Debian ships venv in a separate package; a Python from elsewhere has it.
+    scripts/install.sh python3-venv
 fi
 wanted=$(sha256sum tests/api/requirements.txt | cut -c1-16)-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 venv=$work/venv-$wanted

@@ -53,6 +53,71 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(refused.returncode, 1)
         self.assertIn("runyard token", refused.stderr)
 
+    def test_without_a_token_every_command_uses_the_local_account(self):
+        made = self.server.call_local("agents", "create", "Librarian")
+        self.assertEqual(made.returncode, 0, made.stderr)
+        agent_id = made.stdout.strip()
+        printed = self.server.call_local("token")
+        self.assertIn(self.server.data, printed.stderr, "it says whose secret signed the token")
+        token = printed.stdout.strip()
+        self.assertIn(agent_id, self.server.call("agents", "list", token=token).stdout)
+        alice = self.server.call_local("token", "--sub", "alice").stdout.strip()
+        self.assertNotIn(agent_id, self.server.call("agents", "list", token=alice).stdout)
+
+    def test_a_token_of_another_data_folder_is_refused_with_its_folder(self):
+        with tempfile.TemporaryDirectory() as folder:
+            other = os.path.join(folder, "data")
+            os.mkdir(other)
+            with open(os.path.join(other, "jwt.secret"), "w", opener=lambda path, flags: os.open(path, flags, 0o600)) as secret:
+                secret.write("f" * 64)
+            refused = self.server.call_local("agents", "list", "--data-dir", other)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn(other, refused.stderr)
+        self.assertIn("--data-dir", refused.stderr)
+
+
+class PlanTest(unittest.TestCase):
+    """What the operator of a server is told about plans."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.server = Server()
+        cls.addClassCleanup(cls.server.close)
+
+    def test_a_refusal_by_the_plan_says_how_to_change_it(self):
+        for name in ("Ann", "Ben", "Cyd"):
+            self.assertEqual(self.server.call_local("agents", "create", name).returncode, 0)
+        for _ in range(2):
+            refused = self.server.call_local("agents", "create", "Dan")
+            self.assertEqual(refused.returncode, 1)
+            for words in ("Maximum of 3 agents allowed", "runyard tier pro", "RUNYARD_LIMITS=off"):
+                self.assertIn(words, refused.stderr)
+        shown = self.server.call_local("tier").stdout
+        self.assertRegex(shown, r"tier +free\n(.*\n)*agents +3 of 3")
+        account = shown.split()[1]
+        lines = [line for line in self.server.lines() if "a plan refused a request" in line]
+        self.assertEqual(len(lines), 1, "once per account and hour")
+        for words in (account, "AGENT_LIMIT_EXCEEDED", "runyard tier TIER --account ID", "RUNYARD_LIMITS=off"):
+            self.assertIn(words, lines[0])
+        # What it says works, also for an account by its id.
+        self.assertIn("pro", self.server.call_local("tier", "pro").stdout)
+        self.assertEqual(self.server.call_local("agents", "create", "Dan").returncode, 0)
+        by_id = self.server.call_local("tier", "enterprise", "--account", account)
+        self.assertRegex(by_id.stdout, r"tier +enterprise")
+        wrong = self.server.call_local("tier", "gold")
+        self.assertEqual(wrong.returncode, 1)
+        self.assertIn("free, pro, enterprise", wrong.stderr)
+
+    def test_only_an_administrator_changes_a_plan(self):
+        with tempfile.TemporaryDirectory() as folder:
+            refused = self.server.call("tier", "pro", "--data-dir", folder)
+        self.assertEqual(refused.returncode, 1)
+        self.assertIn("super_admin", refused.stderr)
+        administrator = self.server.token(None, "--role", "super_admin")
+        with tempfile.TemporaryDirectory() as folder:
+            allowed = self.server.call("tier", "pro", "--data-dir", folder, token=administrator)
+        self.assertEqual(allowed.returncode, 0, allowed.stderr)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-scripts/install.sh curl curl
+scripts/install.sh curl:curl
 if ! ls "$RUNYARD_CLIENTS"/client-*/ready "$RUNYARD_CLIENTS"/tools-*/ready >/dev/null 2>&1; then
     tests/clients/python.sh
 fi

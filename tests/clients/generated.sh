@@ -3,13 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-scripts/install.sh python3 python3
-scripts/install.sh npm npm
-scripts/install.sh javac default-jdk-headless
-scripts/install.sh grpc_java_plugin protobuf-compiler protobuf-compiler-grpc-java-plugin libprotobuf-java libgrpc-java \
-    libnetty-java libperfmark-java libguava-java libgeronimo-annotation-1.3-spec-java
-scripts/install.sh protoc-gen-go protoc-gen-go
-scripts/install.sh protoc-gen-go-grpc protoc-gen-go-grpc
+scripts/install.sh python3:python3 npm:npm javac:default-jdk-headless protobuf-compiler protobuf-compiler-grpc-java-plugin \
+    libprotobuf-java libgrpc-java libnetty-java libperfmark-java libguava-java libgeronimo-annotation-1.3-spec-java \
+    protoc-gen-go:protoc-gen-go protoc-gen-go-grpc:protoc-gen-go-grpc
 
 npm exec --yes --package=@bufbuild/buf@1.75.0 -- buf generate
 RUNYARD_GENERATED=$PWD/target/generated PYTHONPATH=tests/clients PYTHONDONTWRITEBYTECODE=1 \

@@ -128,8 +128,17 @@ class Server:
         self.http("POST", path, self.token(None, "--role", "super_admin"), {"credits": credits})
 
     def call(self, *arguments, token=None):
-        """Calls the program as a client of this server."""
-        environment = dict(self.environment, RUNYARD_SERVER=self.url, RUNYARD_TOKEN=token or self.token())
+        """Calls the program as a client of this server, by default as a new account."""
+        return self.call_local(*arguments, RUNYARD_SERVER=self.url, RUNYARD_TOKEN=token or self.token())
+
+    def call_local(self, *arguments, **variables):
+        """Calls the program as somebody does who has the server's data folder and no token."""
+        environment = {**self.environment, **variables}
         return subprocess.run(
             [PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
         )
+
+    def lines(self):
+        """The lines of the server's log."""
+        with open(self.log.name, encoding="utf-8", errors="replace") as log:
+            return log.readlines()

@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-scripts/install.sh openssl openssl
+scripts/install.sh openssl:openssl
 tools=$(tests/clients/venv.sh tools tests/clients/requirements.txt)/bin
 export RUFF_CACHE_DIR=$RUNYARD_CLIENTS/ruff MYPY_CACHE_DIR=$RUNYARD_CLIENTS/mypy
 cd clients/python

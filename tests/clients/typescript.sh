@@ -3,13 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-scripts/install.sh node nodejs
-scripts/install.sh npm npm
-scripts/install.sh python3 python3
-if [ "$(node -p 'process.versions.node.split(".")[0]')" -lt 20 ]; then
-    echo "The TypeScript client needs Node 20 or newer; this is $(node --version)" >&2
-    exit 1
-fi
+scripts/install.sh python3:python3
+# shellcheck source=scripts/node.sh
+. scripts/node.sh
 if [ -z "${RUNYARD_BIN:-}" ]; then
     target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
     RUNYARD_BIN=$target/debug/runyard

@@ -7,10 +7,10 @@ name=$1
 requirements=$2
 wheel=${3:-}
 
-scripts/install.sh python3 python3 >&2
+scripts/install.sh python3:python3 >&2
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    # Debian ships venv as a package of its own; no program tells whether it is there.
-    scripts/install.sh python3-venv-is-not-there python3-venv >&2
+    # Debian ships venv in a separate package; a Python from elsewhere has it.
+    scripts/install.sh python3-venv >&2
 fi
 needed=$(cat "$requirements"; if [ -n "$wheel" ]; then cat clients/python/pyproject.toml; fi)
 wanted=$(sha256sum <<<"$needed" | cut -c1-16)-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # The unit of the Debian package, under a real systemd: boot.sh PACKAGE FOLDER
 #
-# FOLDER is the root filesystem of a Debian as debootstrap makes it, to be thrown away afterwards. The package is installed in
+# FOLDER is the root filesystem of a Debian as tests/dist/root.sh makes it; it is of no use afterwards. The package is installed in
 # it, it is booted without a network, and runyard.service has to run an agent and to be restarted and stopped. What the unit
 # takes away from the service is seen nowhere else: systemd alone acts on it. Wants root and systemd-nspawn.
 set -euo pipefail
@@ -16,8 +16,11 @@ fail() {
 
 cp "$package" "$folder/root/runyard.deb"
 cp examples/data.csv "$folder/root/data.csv"
-DEBIAN_FRONTEND=noninteractive chroot "$folder" apt-get install --yes --quiet --no-install-recommends systemd systemd-sysv dbus \
-    /root/runyard.deb >"$folder/root/apt.log" 2>&1 || {
+rm -f "$folder/etc/resolv.conf"
+cp /etc/resolv.conf "$folder/etc/resolv.conf"
+# shellcheck disable=SC2016 # the shell below expands it
+DEBIAN_FRONTEND=noninteractive chroot "$folder" sh -c 'apt-get update --quiet && apt-get install --yes --quiet \
+    --no-install-recommends systemd systemd-sysv dbus /root/runyard.deb' >"$folder/root/apt.log" 2>&1 || {
     tail -n 20 "$folder/root/apt.log" >&2
     fail "the package cannot be installed"
 }
@@ -39,7 +42,7 @@ status=/proc/$(show MainPID)/status
 [ "$(stat --format=%U "$status")" = runyard ]
 grep -qx 'CapBnd:[[:space:]]*0*' "$status"
 grep -qx 'NoNewPrivs:[[:space:]]*1' "$status"
-RUNYARD_TOKEN=$(setpriv --reuid=runyard --regid=runyard --init-groups runyard token --sub somebody --config /etc/runyard/runyard.toml)
+RUNYARD_TOKEN=$(setpriv --reuid=runyard --regid=runyard --init-groups runyard token --config /etc/runyard/runyard.toml)
 export RUNYARD_TOKEN RUNYARD_SERVER=http://127.0.0.1:8080
 mkdir made
 timeout 60 runyard run "Analyze data.csv and create visualizations" --file data.csv --download made

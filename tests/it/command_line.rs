@@ -8,7 +8,10 @@ use std::{
     process::{Command, Output, Stdio},
 };
 
-use runyard::{config::Config, wire::jwt::Verifier};
+use runyard::{
+    config::Config,
+    wire::jwt::{Verifier, load_or_create_secret},
+};
 use secrecy::SecretString;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
@@ -48,6 +51,7 @@ fn it_says_what_it_can_do() {
         "run",
         "agents",
         "token",
+        "tier",
         "migrate",
         "RUNYARD_DATA_DIR",
         "RUNYARD_OPENAI_BASE_URL",
@@ -121,8 +125,9 @@ fn a_wrong_call_is_told_apart_from_a_failure() {
         &["run"],
         &["run", ""],
         &["run", "x", "--mode", "y"],
-        &["token"],
         &["token", "--sub", ""],
+        &["token", "--sub", "two\nlines"],
+        &["token", "--sub", &"x".repeat(256)],
         &["token", "--sub", "a", "--ttl", "soon"],
         &["token", "--sub", "a", "--ttl", "0d"],
         &["token", "--sub", "a", "--ttl", "99999999999999999999d"],
@@ -131,12 +136,13 @@ fn a_wrong_call_is_told_apart_from_a_failure() {
     ] {
         assert_eq!(runyard(folder.path(), wrong, &[]).status.code(), Some(2), "{wrong:?}");
     }
-    assert_eq!(
-        runyard(folder.path(), &["token", "--sub", "a", "--ttl", "1d"], &[])
-            .status
-            .code(),
-        Some(0)
-    );
+    for right in [
+        &["token", "--sub", "a", "--ttl", "1d"][..],
+        &["token", "--sub", &"x".repeat(255)],
+    ] {
+        let output = runyard(folder.path(), right, &[("RUNYARD_JWT_SECRET", SECRET)]);
+        assert_eq!(output.status.code(), Some(0), "{right:?}");
+    }
 }
 
 #[test]
@@ -158,11 +164,77 @@ fn a_printed_token_is_accepted() {
     let lasts = (claims.expires_at - now).num_minutes();
     assert!((719..=720).contains(&lasts), "{lasts}");
     assert!(!folder.path().join("data").exists(), "a given secret needs no folder");
+}
 
-    let made = runyard(folder.path(), &["token", "--sub", "me", "--data-dir", "elsewhere"], &[]);
-    let secret = std::fs::read_to_string(folder.path().join("elsewhere/jwt.secret")).unwrap();
-    let verifier = Verifier::new(&config.auth, Some(&SecretString::from(secret))).unwrap();
-    assert_eq!(verifier.verify(stdout(&made).trim_end(), now).unwrap().role, None);
+#[test]
+fn a_token_says_which_secret_signed_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("elsewhere");
+    let mut config = Config::parse("test", "").unwrap();
+    config.data_dir.clone_from(&data);
+    let secret = load_or_create_secret(&config).unwrap().unwrap();
+    let printed = runyard(folder.path(), &["token", "--data-dir", "elsewhere"], &[]);
+    let verifier = Verifier::new(&config.auth, Some(&secret)).unwrap();
+    let now = runyard::clock::Clock::default().now();
+    let local = verifier.verify(stdout(&printed).trim_end(), now).unwrap();
+    let said = String::from_utf8(printed.stderr).unwrap();
+    assert!(
+        said.contains("the local account") && said.contains(data.to_str().unwrap()),
+        "{said}"
+    );
+    // The same account again, and another one by any name.
+    let again = runyard(folder.path(), &["token", "--data-dir", "elsewhere"], &[]);
+    assert_eq!(
+        verifier.verify(stdout(&again).trim_end(), now).unwrap().subject,
+        local.subject
+    );
+    let alice = runyard(
+        folder.path(),
+        &["token", "--sub", "alice", "--data-dir", "elsewhere"],
+        &[],
+    );
+    assert_eq!(
+        verifier.verify(stdout(&alice).trim_end(), now).unwrap().subject,
+        "alice"
+    );
+    assert!(String::from_utf8(alice.stderr).unwrap().contains("the account alice"));
+    let given = runyard(folder.path(), &["token"], &[("RUNYARD_JWT_SECRET", SECRET)]);
+    assert!(String::from_utf8(given.stderr).unwrap().contains("RUNYARD_JWT_SECRET"));
+}
+
+#[test]
+fn no_command_creates_data_where_no_server_keeps_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    for command in [
+        &["token"][..],
+        &["token", "--sub", "me"],
+        &["run", "hello"],
+        &["agents", "list"],
+        &["tier"],
+        &["migrate"],
+    ] {
+        let said = complaint(&runyard(folder.path(), command, &[]), 1);
+        assert!(
+            said.contains(&format!("no server keeps its data in {}", data.display())) && said.contains("--data-dir"),
+            "{said}"
+        );
+        assert!(!data.exists(), "{command:?} made the folder");
+    }
+    // A folder that is there, such as the one of a package whose server never started.
+    std::fs::create_dir(&data).unwrap();
+    for command in [&["token"][..], &["migrate"]] {
+        let said = complaint(&runyard(folder.path(), command, &[]), 1);
+        assert!(said.contains("no server keeps its data in"), "{said}");
+    }
+    assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
+    // A server whose secret is configured keeps none in its data folder.
+    std::fs::write(data.join("lock"), "").unwrap();
+    let said = complaint(&runyard(folder.path(), &["token"], &[]), 1);
+    assert!(said.contains("set the RUNYARD_JWT_SECRET"), "{said}");
+    let migrated = runyard(folder.path(), &["migrate"], &[("RUNYARD_LOG", "error")]);
+    assert_eq!(migrated.status.code(), Some(0), "{migrated:?}");
+    assert!(stdout(&migrated).contains(&format!("The database in {} is up to date", data.display())));
 }
 
 #[test]

@@ -124,7 +124,7 @@ test("the form signs in, says when a token is wrong, and remembers when asked to
     const field = page.getByLabel("Token");
     await field.fill("not.a.token");
     await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByText("The token is not valid").waitFor();
+    await page.getByText("The server does not accept this token.").waitFor();
     await field.fill(token);
     await page.getByLabel("Keep me signed in on this device").check();
     await page.getByRole("button", { name: "Sign in" }).click();
@@ -404,6 +404,7 @@ test("a refusal is put into words, and stopping makes room", LIMIT, async () => 
     await visited.start("say: Another.");
     const refusal = page.getByRole("alert");
     await refusal.getByText("All of your run slots are taken").waitFor();
+    await refusal.getByText("RUNYARD_LIMITS=off").waitFor();
     await visited.screenshot("refused");
     await visited.audit("a refusal");
     await refusal.getByRole("link", { name: "Open the running thread" }).click();

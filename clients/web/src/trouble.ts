@@ -16,7 +16,7 @@ export function trouble(error: unknown): Explained | null {
   if (isRunyardError(error)) {
     if (error.errorCode === "CANCELLED") return null;
     if (error.errorCode === "NOT_AUTHENTICATED" && token.value !== null) {
-      signOut("The token is not valid, or no longer. Sign in with another one.");
+      signOut("Your token is no longer valid. Sign in with a new one.");
     }
     return explain({
       errorCode: error.errorCode,

@@ -70,16 +70,20 @@ test("refusals say what can be done", () => {
     message: "…",
     facts: { runningThreadIds: ["t1"], runningCount: 1, limit: 1, tierName: "free" },
   });
-  assert.equal(full.text, "The free plan runs 1 at a time, and one is running. Wait until it has ended, or stop one.");
+  assert.equal(full.text, "The free plan runs 1 at a time, and one is running. Wait for a run to end, or stop one.");
   assert.deepEqual(full.links.map(({ to }) => to), ["/threads/t1", "/runs"]);
   assert.equal(full.again, true);
   const agents = explain({ errorCode: "AGENT_LIMIT_EXCEEDED", message: "", facts: { currentCount: 3, limit: 3, tierName: "free" } });
-  assert.equal(agents.text, "The free plan allows 3 agents. Delete one that you no longer need.");
+  assert.equal(agents.text, "The free plan allows 3 agents. Delete one that you do not need.");
+  for (const refused of [full, agents, explain({ errorCode: "INSUFFICIENT_CREDITS", message: "" })]) {
+    assert.match(JSON.stringify(refused.operator), /RUNYARD_LIMITS=off/);
+  }
+  assert.equal(explain({ errorCode: "THREAD_BUSY", message: "" }).operator, null);
   assert.equal(explain({ errorCode: "THROTTLED", message: "", retryAfter: 1.2 }).text, "Try again in 2 seconds.");
   assert.equal(explain({ errorCode: "INTERNAL", message: "x", requestId: "r1" }).requestId, "r1");
   const other = explain({ errorCode: "INVALID_REQUEST", message: "agent name is required" });
   assert.deepEqual([other.title, other.text], ["Invalid request", "Agent name is required."]);
-  assert.equal(explainFailure("RUN_TIMEOUT", null), "The run took longer than it may. Continue the thread to go on from here.");
+  assert.equal(explainFailure("RUN_TIMEOUT", null), "The run reached its time limit. Continue the thread to go on from here.");
   assert.equal(explainFailure(null, "it broke"), "It broke.");
 });
 

@@ -16,7 +16,8 @@ use serde_json::Value;
 use super::LEEWAY_SECONDS;
 use crate::config::Auth;
 
-const MAX_NAME_BYTES: usize = 255;
+/// Maximum size of a subject or an issuer in bytes.
+pub const MAX_NAME_BYTES: usize = 255;
 
 /// The end of the year 9999: later times do not fit where times are printed.
 const LAST_SECOND: f64 = 253_402_300_799.0;
@@ -104,15 +105,17 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
     }
 }
 
-/// A name that can be a key of an account: not empty, not long, and nothing that a database or a log cannot hold.
+/// Whether a text can be the subject or the issuer of an account: neither empty nor too long, and nothing that a database or
+/// a log cannot hold.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
+}
+
+/// The member as a name.
 fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
     match members.get(name) {
         None => Ok(None),
-        Some(Value::String(text))
-            if !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control) =>
-        {
-            Ok(Some(text.clone()))
-        }
+        Some(Value::String(text)) if is_name(text) => Ok(Some(text.clone())),
         Some(_) => Err(format!(
             "{name} is not a string of 1 to {MAX_NAME_BYTES} bytes without control characters"
         )),

@@ -1,13 +1,13 @@
 //! The HS256 secret: given by the configuration, or made once in the data folder.
 //!
-//! Called at start by `server` and by the commands that mint tokens. Whoever comes first makes the file; everybody else reads
-//! it whole or not at all, however many start at once.
+//! `server` creates it at start; the commands that sign tokens only read it. If several servers start at once, the first one
+//! creates the file and the others read all of it.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, ErrorKind, Read, Write},
     os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
+    path::{self, Path},
 };
 
 use secrecy::{ExposeSecret, SecretString};
@@ -23,8 +23,8 @@ const FILE: &str = "jwt.secret";
 const MIN_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// The configured secret, or the one of the data folder, which is made when it is not there. There is none when only a JWKS
-/// is configured.
+/// The configured secret, or the one in the data folder, which is created if it does not exist. None if only a JWKS is
+/// configured.
 ///
 /// # Errors
 /// INVALID_REQUEST saying what to do, when the secret is too short or its file cannot be used.
@@ -39,7 +39,7 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     }
 }
 
-/// The configured secret, or the one of the data folder when it is there.
+/// The configured secret, or the one in the data folder. None if there is neither, or only a JWKS is configured.
 ///
 /// # Errors
 /// As [`load_or_create`].
@@ -69,7 +69,15 @@ pub fn load(config: &Config) -> Result<Option<SecretString>> {
 }
 
 fn unusable(path: &Path, error: &io::Error) -> Error {
-    Error::invalid(format!("the token secret {} cannot be used: {error}", path.display()))
+    let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let advice = match error.kind() {
+        ErrorKind::PermissionDenied => "; run this as the server's user",
+        _ => "",
+    };
+    Error::invalid(format!(
+        "the token secret {} cannot be used: {error}{advice}",
+        path.display()
+    ))
 }
 
 /// Refuses a secret that could be guessed.

@@ -4,7 +4,7 @@ import { type ComponentChildren, type VNode, cloneElement } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { count } from "../view/format";
 import type { RunState } from "../view/run";
-import type { Explained } from "../view/refusal";
+import type { Code, Explained } from "../view/refusal";
 import { Icon } from "./icon";
 
 /** Something is under way. */
@@ -88,6 +88,11 @@ export function RefusalNote({
     <Note kind="error" {...(onClose ? { onClose } : {})}>
       <strong>{explained.title}</strong>
       <p>{explained.text}</p>
+      {explained.operator && (
+        <p class="small">
+          <Words of={explained.operator} />
+        </p>
+      )}
       {explained.requestId && (
         <p class="small">
           Request <code>{explained.requestId}</code>
@@ -109,6 +114,11 @@ export function RefusalNote({
       )}
     </Note>
   );
+}
+
+/** Words, and in between what is typed or set. */
+export function Words({ of }: { of: Code[] }) {
+  return <>{of.map((part) => (typeof part === "string" ? part : <code key={part.code}>{part.code}</code>))}</>;
 }
 
 /** What a screen shows when there is nothing yet. */

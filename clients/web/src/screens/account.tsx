@@ -1,10 +1,11 @@
 // The account: its plan, what is used of it, what was charged, and its API keys.
 import { useEffect } from "preact/hooks";
 import { ApiKeys } from "../parts/api_keys";
-import { Meter, RefusalNote, Spinner } from "../parts/basic";
+import { Meter, RefusalNote, Spinner, Words } from "../parts/basic";
 import { UsageReport } from "../parts/usage";
 import { account, isUnlimited, loadAccount } from "../stores/account";
 import { bytes, credits, short } from "../view/format";
+import { CHANGE_PLAN } from "../view/refusal";
 
 /** The account. */
 export function Account() {
@@ -27,7 +28,7 @@ export function Account() {
                   Plan
                 </h2>
                 <p class="big">{isUnlimited(value) ? "No limits" : value.tierName}</p>
-                {isUnlimited(value) && <p class="small dim">This installation charges nothing.</p>}
+                {isUnlimited(value) && <p class="small dim">This server has no plans and charges nothing.</p>}
               </div>
               {!isUnlimited(value) && (
                 <div>
@@ -42,7 +43,7 @@ export function Account() {
               <div>
                 <h2 class="small dim">Files</h2>
                 <p class="big numbers">{bytes(value.maxUploadBytes)}</p>
-                <p class="small dim">each, at most</p>
+                <p class="small dim">maximum size of each</p>
               </div>
             </div>
             <div class="meters">
@@ -51,6 +52,11 @@ export function Account() {
               {value.threads && <Meter label="Threads" used={value.threads.used} limit={value.threads.limit ?? null} />}
               {value.projects && <Meter label="Projects" used={value.projects.used} limit={value.projects.limit ?? null} />}
             </div>
+            {!isUnlimited(value) && (
+              <p class="small dim">
+                <Words of={CHANGE_PLAN} />
+              </p>
+            )}
           </section>
           <section aria-labelledby="models">
             <h2 id="models">Models</h2>

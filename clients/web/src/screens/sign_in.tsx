@@ -39,7 +39,7 @@ export function SignIn() {
             else field.current?.focus();
           }}
         >
-          <Field label="Token" hint="A JSON Web Token or an API key. A sign-in link can be pasted, too.">
+          <Field label="Token" hint="A JSON Web Token or an API key. You can also paste a sign-in link.">
             <input
               ref={field}
               type="password"
@@ -66,10 +66,11 @@ export function SignIn() {
         </form>
         <details class="sign-in-help">
           <summary>Where do I get a token?</summary>
-          <p>Whoever runs this server makes one:</p>
-          <pre tabIndex={0}>runyard token --sub my-name</pre>
+          <p>Is this your server? Print a token in the folder where you run it:</p>
+          <pre tabIndex={0}>runyard token</pre>
           <p>
-            <code>make demo</code> prints a link that signs in by itself. The API is described at <a href="/docs">/docs</a>.
+            This is your local account, the same one that <code>runyard run</code> uses. <code>runyard token --sub alice</code> is for
+            another account. If somebody else operates the server, ask them for a token. <a href="/docs">The API reference</a> needs no token.
           </p>
         </details>
       </div>
@@ -77,14 +78,14 @@ export function SignIn() {
   );
 }
 
-// The server is asked before anybody is signed in: a wrong token is told here, and not by each part of the console.
+// The server checks the token before the sign-in, so that a wrong one is reported once and not by each part of the console.
 async function reasonAgainst(token: string): Promise<string | null> {
-  if (token === "" || /\s/.test(token)) return "This does not look like a token: it has spaces in it, or nothing.";
+  if (token === "" || /\s/.test(token)) return "This is not a token: it is empty or has spaces in it.";
   try {
     await new Runyard({ baseUrl: location.origin, token }).account.state();
     return null;
   } catch (error) {
-    if (isRunyardError(error) && error.kind === "unauthenticated") return "The token is not valid here. It may have expired.";
+    if (isRunyardError(error) && error.kind === "unauthenticated") return "The server does not accept this token. It may have expired, or belong to another server.";
     return trouble(error)?.text ?? "That did not work. Try again.";
   }
 }

@@ -1,0 +1,18 @@
+# Puts a Node that is new enough first on the PATH; to be sourced from the repository's root.
+#
+# The console's tools need Node 20.19. Debian 12 and Ubuntu 24.04 ship Node 18: there, npm fetches a newer one into target/node.
+
+scripts/install.sh node:nodejs npm:npm
+is_new_enough() {
+    "$1" -e 'const [major, minor] = process.versions.node.split("."); process.exit(major > 20 || (major == 20 && minor >= 19) ? 0 : 1)'
+}
+if ! is_new_enough node; then
+    node_wanted=22.23.3
+    if ! is_new_enough target/node/node_modules/.bin/node 2>/dev/null; then
+        echo "The console needs Node 20.19 or newer and this is $(node --version): fetching Node $node_wanted into target/node"
+        mkdir -p target/node
+        npm install --prefix target/node --no-audit --no-fund --loglevel=error "node@$node_wanted"
+    fi
+    PATH=$PWD/target/node/node_modules/.bin:$PATH
+    export PATH
+fi

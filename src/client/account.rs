@@ -1,0 +1,58 @@
+//! The caller's account, and what an administrator may do with accounts.
+
+use tonic::Response;
+
+use super::{Client, call, failure, repeat};
+use crate::{
+    error::Result,
+    v1::{
+        Account, AccountState, GetAccountRequest, GetAccountStateRequest, SetAccountTierRequest,
+        account_service_client::AccountServiceClient, admin_service_client::AdminServiceClient,
+    },
+};
+
+impl Client {
+    /// Returns the caller's account: its tier, its limits and what it has used of them.
+    ///
+    /// # Errors
+    /// What the server answers, and UNAVAILABLE.
+    pub async fn load_account_state(&self) -> Result<AccountState> {
+        repeat(async || {
+            AccountServiceClient::new(self.channel())
+                .get_account_state(call(GetAccountStateRequest {}))
+                .await
+        })
+        .await
+    }
+
+    /// Returns any account; for administrators.
+    ///
+    /// # Errors
+    /// What the server answers, such as ACCOUNT_NOT_FOUND, and UNAVAILABLE.
+    pub async fn load_account(&self, account_id: &str) -> Result<Account> {
+        let request = GetAccountRequest {
+            account_id: account_id.to_owned(),
+        };
+        repeat(async || {
+            AdminServiceClient::new(self.channel())
+                .get_account(call(request.clone()))
+                .await
+        })
+        .await
+    }
+
+    /// Moves an account to another tier; for administrators.
+    ///
+    /// # Errors
+    /// What the server answers, such as INVALID_REQUEST for an unknown tier, and UNAVAILABLE.
+    pub async fn set_account_tier(&self, account_id: &str, tier: &str) -> Result<Account> {
+        let request = SetAccountTierRequest {
+            account_id: account_id.to_owned(),
+            tier_name: tier.to_owned(),
+        };
+        let answer = AdminServiceClient::new(self.channel())
+            .set_account_tier(call(request))
+            .await;
+        answer.map(Response::into_inner).map_err(failure::from_status)
+    }
+}

@@ -1,0 +1,133 @@
+//! The secret of the server on this machine, for commands that sign tokens with it.
+//!
+//! Used by `token`, `run`, `agents` and `tier`. A command reads the secret and never creates one: a secret that no server
+//! uses signs tokens that every server refuses.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use secrecy::SecretString;
+use tokio::time::sleep;
+
+use super::settings::absolute;
+use crate::{
+    clock::Clock,
+    config::{Auth, Config},
+    db,
+    error::{Error, Result},
+    wire::jwt::{self, Grant},
+};
+
+/// The subject of the local account, which every command uses that names no other.
+pub(super) const LOCAL_SUBJECT: &str = "00000000-0000-4000-8000-000000000001";
+/// Lifetime of a token for one command; longer than a run may take.
+const LOCAL_TOKEN_LIFETIME: Duration = Duration::from_hours(4);
+/// How often, and after which pause, a data folder without a secret is read again.
+const ATTEMPTS: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Signs tokens as the server's own.
+pub(super) struct Signer {
+    auth: Auth,
+    secret: SecretString,
+    source: Source,
+}
+
+/// Where a secret comes from, in words.
+#[derive(Clone, Debug)]
+pub(super) enum Source {
+    /// The configuration file or the environment.
+    Configuration,
+    /// The data folder of a server, as an absolute path.
+    DataFolder(PathBuf),
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configuration => f.write_str("the configured secret (auth.jwt_secret or RUNYARD_JWT_SECRET)"),
+            Self::DataFolder(folder) => write!(f, "the secret in {}", folder.display()),
+        }
+    }
+}
+
+impl Signer {
+    /// Finds the server's secret: the configured one, or the one in the data folder.
+    ///
+    /// A server that starts now may not have written its secret yet, so a data folder without one is given a moment.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST when no server keeps its data in the folder, when only the issuer of a JWKS can sign, and when the
+    /// secret cannot be used. The message says which folder and what to do.
+    pub(super) async fn find(config: &Config) -> Result<Self> {
+        let folder = absolute(&config.data_dir);
+        let mut attempt = 1;
+        loop {
+            if let Some(secret) = jwt::load_secret(config)? {
+                let source = match config.auth.jwt_secret {
+                    Some(_) => Source::Configuration,
+                    None => Source::DataFolder(folder),
+                };
+                return Ok(Self {
+                    auth: config.auth.clone(),
+                    secret,
+                    source,
+                });
+            }
+            let may_come = attempt < ATTEMPTS && folder.is_dir() && !db::is_data_folder(&folder) && !has_jwks(config);
+            if !may_come {
+                return Err(Error::invalid(advice(config, &folder)));
+            }
+            sleep(PAUSE).await;
+            attempt += 1;
+        }
+    }
+
+    /// Where the secret comes from.
+    pub(super) fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Signs a token for the local account.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`].
+    pub(super) fn sign_local(&self, role: Option<&str>) -> Result<SecretString> {
+        let grant = Grant {
+            subject: LOCAL_SUBJECT.to_owned(),
+            role: role.map(str::to_owned),
+            lifetime: LOCAL_TOKEN_LIFETIME,
+        };
+        self.sign(&grant).map(SecretString::from)
+    }
+
+    /// Signs a token.
+    ///
+    /// # Errors
+    /// INVALID_REQUEST when the lifetime is too long.
+    pub(super) fn sign(&self, grant: &Grant) -> Result<String> {
+        jwt::mint(&self.auth, &self.secret, grant, Clock::default().now())
+    }
+}
+
+/// Why there is no secret, and what to do.
+fn advice(config: &Config, folder: &Path) -> String {
+    let shown = folder.display();
+    if has_jwks(config) {
+        "the configuration names a JWKS, and only its issuer can sign tokens: ask the issuer for a token".to_owned()
+    } else if db::is_data_folder(folder) {
+        format!("the server of {shown} keeps no secret there: set the RUNYARD_JWT_SECRET that it was started with")
+    } else {
+        format!(
+            "no server keeps its data in {shown}: start `runyard serve` there, or name the server's data folder with \
+             --data-dir or RUNYARD_DATA_DIR"
+        )
+    }
+}
+
+fn has_jwks(config: &Config) -> bool {
+    config.auth.jwks_file.is_some() || config.auth.jwks_url.is_some()
+}

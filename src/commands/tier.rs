@@ -1,0 +1,106 @@
+//! `runyard tier`: the plan of an account.
+
+use clap::Args;
+
+use super::{
+    Ending,
+    connection::Connection,
+    output::{Output, one_line},
+    settings::Settings,
+};
+use crate::{
+    client::Client,
+    error::{Code, Error, Result},
+    v1::{AccountState, LimitState},
+};
+
+/// Show the plan of an account, or change it.
+///
+/// Changing a plan takes an administrator: run this in the folder where you run the server, or bring a token with the role
+/// super_admin. `RUNYARD_LIMITS=off` turns plans off for all accounts of a server.
+#[derive(Args, Debug)]
+pub(super) struct Tier {
+    /// The new tier, such as pro; without one, the plan is shown.
+    #[arg(value_name = "TIER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    tier: Option<String>,
+    /// The account, by its id [default: your own].
+    #[arg(long, value_name = "ID")]
+    account: Option<String>,
+    #[command(flatten)]
+    connection: Connection,
+}
+
+impl Tier {
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
+        let mut out = Output::new();
+        let account_id = match self.account {
+            Some(account_id) => account_id,
+            None => {
+                let connected = self.connection.open(settings).await?;
+                let state = connected.explain(connected.client.load_account_state().await)?;
+                if self.tier.is_none() {
+                    show(&mut out, &state)?;
+                    return Ok(Ending::Well);
+                }
+                state.account_id
+            }
+        };
+        let connected = self.connection.open_as_administrator(settings).await?;
+        let outcome = administer(&connected.client, &account_id, self.tier.as_deref()).await;
+        for line in connected.explain(outcome).map_err(needs_administrator)? {
+            out.line(&line)?;
+        }
+        Ok(Ending::Well)
+    }
+}
+
+/// Moves the account to the tier, if one is given, and says what the account has.
+async fn administer(client: &Client, account_id: &str, tier: Option<&str>) -> Result<Vec<String>> {
+    let account = match tier {
+        Some(tier) => client.set_account_tier(account_id, tier).await?,
+        None => client.load_account(account_id).await?,
+    };
+    Ok(vec![
+        row("account", &account.account_id),
+        row("subject", &account.subject),
+        row("tier", &account.tier_name),
+        row("credits", &account.credits.to_string()),
+    ])
+}
+
+fn show(out: &mut Output, state: &AccountState) -> Result<()> {
+    out.line(&row("account", &state.account_id))?;
+    out.line(&row("tier", &state.tier_name))?;
+    out.line(&row("credits", &state.credits.to_string()))?;
+    for (name, limit) in [
+        ("runs at once", &state.concurrent_runs),
+        ("agents", &state.agents),
+        ("threads", &state.threads),
+        ("projects", &state.projects),
+    ] {
+        out.line(&row(name, &used(limit.unwrap_or_default())))?;
+    }
+    Ok(())
+}
+
+fn used(state: LimitState) -> String {
+    match state.limit {
+        Some(limit) => format!("{} of {limit}", state.used),
+        None => format!("{}, no limit", state.used),
+    }
+}
+
+fn row(name: &str, value: &str) -> String {
+    format!("{name:<14}  {}", one_line(value))
+}
+
+fn needs_administrator(error: Error) -> Error {
+    if error.code() != Code::PermissionDenied {
+        return error;
+    }
+    let message = format!(
+        "{}: name the server's data folder with --data-dir, or set RUNYARD_TOKEN to a token with the role super_admin",
+        error.message()
+    );
+    Error::new(Code::PermissionDenied, message)
+}

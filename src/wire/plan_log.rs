@@ -1,0 +1,152 @@
+//! Tells the operator in the log that a plan refused an account, and how to change that.
+//!
+//! `wire/stack.rs` puts it around the services, where every protocol passes. The answer itself is fixed by the contract, so
+//! it cannot say this. There is one line per account and hour, and a bounded number of lines per hour: refusals are caused by
+//! callers.
+
+use std::{
+    collections::HashMap,
+    convert::Infallible,
+    sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use chrono::{DateTime, TimeDelta, Utc};
+use futures::{FutureExt, future::Map};
+use http::{HeaderMap, Request, Response};
+use tonic::{Code as GrpcCode, Status, body::Body};
+use tower::Service;
+use tracing::info;
+use uuid::Uuid;
+
+use super::status::Fault;
+use crate::{
+    accounts::Caller,
+    clock::Clock,
+    error::{Code, Kind},
+};
+
+/// How long an account is not mentioned again.
+const PAUSE: TimeDelta = TimeDelta::hours(1);
+/// Maximum number of accounts that are mentioned within that time.
+const MAX_ACCOUNTS: usize = 100;
+
+/// The layer.
+#[derive(Clone)]
+pub(super) struct PlanLog<S> {
+    inner: S,
+    mentioned: Arc<Mentioned>,
+}
+
+impl<S> PlanLog<S> {
+    /// Puts the layer around the services.
+    pub(super) fn new(inner: S, clock: Clock) -> Self {
+        Self {
+            inner,
+            mentioned: Arc::new(Mentioned {
+                clock,
+                accounts: Mutex::default(),
+            }),
+        }
+    }
+}
+
+type Answer = Result<Response<Body>, Infallible>;
+
+impl<S> Service<Request<Body>> for PlanLog<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Map<S::Future, Box<dyn FnOnce(Answer) -> Answer + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let account_id = request.extensions().get::<Caller>().map(|caller| caller.account_id);
+        let mentioned = Arc::clone(&self.mentioned);
+        let look = move |answer: Answer| {
+            if let (Ok(response), Some(account_id)) = (&answer, account_id) {
+                mentioned.look(response.headers(), account_id);
+            }
+            answer
+        };
+        self.inner.call(request).map(Box::new(look))
+    }
+}
+
+/// The accounts that the log mentioned, and when.
+struct Mentioned {
+    clock: Clock,
+    accounts: Mutex<HashMap<Uuid, DateTime<Utc>>>,
+}
+
+impl Mentioned {
+    fn look(&self, headers: &HeaderMap, account_id: Uuid) {
+        let Some(fault) = refusal(headers) else { return };
+        if !self.is_due(account_id) {
+            return;
+        }
+        let code = fault.reason.as_ref();
+        let message = fault.message.as_str();
+        if code == Code::InsufficientCredits.as_str() {
+            info!(%account_id, code, message, "a plan refused a request; RUNYARD_LIMITS=off turns plans off");
+        } else {
+            info!(
+                %account_id, code, message,
+                "a plan refused a request; `runyard tier TIER --account ID` changes the plan of an account, and \
+                 RUNYARD_LIMITS=off turns plans off"
+            );
+        }
+    }
+
+    fn is_due(&self, account_id: Uuid) -> bool {
+        let now = self.clock.now();
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        accounts.retain(|_, at| now - *at < PAUSE);
+        if accounts.len() >= MAX_ACCOUNTS || accounts.contains_key(&account_id) {
+            return false;
+        }
+        accounts.insert(account_id, now);
+        true
+    }
+}
+
+/// The refusal by a plan in the headers of an answer.
+fn refusal(headers: &HeaderMap) -> Option<Fault> {
+    let status = headers.get("grpc-status")?;
+    let may_be = [GrpcCode::ResourceExhausted, GrpcCode::PermissionDenied]
+        .iter()
+        .any(|code| GrpcCode::from_bytes(status.as_bytes()) == *code);
+    if !may_be {
+        return None;
+    }
+    let fault = Fault::of(&Status::from_header_map(headers)?);
+    matches!(fault.kind, Kind::OverPlan | Kind::NotInPlan).then_some(fault)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_mentioned_once_per_hour_and_not_too_many_are() {
+        let mentioned = Mentioned {
+            clock: Clock::default(),
+            accounts: Mutex::default(),
+        };
+        let account = |number: usize| Uuid::from_u128(number as u128);
+        assert!(mentioned.is_due(account(0)));
+        assert!(!mentioned.is_due(account(0)));
+        for number in 1..MAX_ACCOUNTS {
+            assert!(mentioned.is_due(account(number)), "{number}");
+        }
+        assert!(!mentioned.is_due(account(MAX_ACCOUNTS)));
+        mentioned.clock.advance(std::time::Duration::from_hours(1));
+        assert!(mentioned.is_due(account(MAX_ACCOUNTS)) && mentioned.is_due(account(0)));
+    }
+}

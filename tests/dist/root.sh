@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# A Debian that has nothing but what every Debian has: root.sh FOLDER
+#
+# The root filesystem is unpacked into FOLDER. It is made from the mirror of this machine's release, in memory (half a minute),
+# and kept for a week in the cache folder (XDG_CACHE_HOME). The package test uses it instead of a copy of this machine, whose
+# packages another apt may be changing. Needs root.
+set -euo pipefail
+folder=$1
+cd "$(dirname "$0")/../.."
+
+suite=$(. /etc/os-release && echo "$VERSION_CODENAME")
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/runyard
+archive=$cache/$suite-$(dpkg --print-architecture).tar
+mkdir -p "$cache" "$folder"
+if [ -z "$(find "$archive" -mtime -7 2>/dev/null)" ]; then
+    scripts/install.sh mmdebstrap:mmdebstrap
+    work=$(mktemp -d "${TMPDIR:-/tmp}/runyard-root.XXXXXX")
+    trap 'rm -rf "$work" "$archive.$$"' EXIT
+    export work suite draft=$archive.$$
+    # shellcheck disable=SC2016 # the shell below expands it
+    unshare --mount --propagation private bash -euc 'mount -t tmpfs -o mode=755 tmpfs "$work"
+        TMPDIR=$work mmdebstrap --mode=root --format=tar --variant=minbase --dpkgopt=force-unsafe-io \
+            "$suite" "$draft"' >"$cache/log" 2>&1 || {
+        tail -n 20 "$cache/log" >&2
+        echo "mmdebstrap failed; see above" >&2
+        exit 1
+    }
+    mv "$archive.$$" "$archive"
+fi
+tar --extract --numeric-owner --file "$archive" --directory "$folder"
