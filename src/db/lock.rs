@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The lock file of a data folder.
 pub(super) fn path(data_dir: &Path) -> PathBuf {
-    data_dir.join("lock")
+    data_dir.join(data_folder::LOCK)
 }
 
 /// Takes the lock of a data folder, which is made when it is not there; held for as long as the file is open.
