@@ -21,6 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause between two tries.
 const PAUSE: Duration = Duration::from_millis(200);
 
+/// What to do about a server that wants TLS.
+const WITHOUT_TLS: &str = "runyard speaks no TLS to PostgreSQL yet: allow this host to connect without it in pg_hba.conf and leave \
+                           sslmode out, or put a TLS proxy such as stunnel on this host";
+
 /// Connects, and waits for a server that is only starting.
 ///
 /// # Errors
@@ -96,9 +100,7 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
             "PostgreSQL at {place} cannot be reached: {error}; check the host and the port in RUNYARD_DATABASE_URL, and that the \
              server runs"
         ),
-        sqlx::Error::Tls(_) => format!(
-            "no TLS connection to PostgreSQL at {place}: {error}; check sslmode in RUNYARD_DATABASE_URL and the server's certificate"
-        ),
+        sqlx::Error::Tls(_) => format!("RUNYARD_DATABASE_URL asks for TLS to PostgreSQL at {place}; {WITHOUT_TLS}"),
         error => format!("cannot connect to PostgreSQL at {place}: {error}; check RUNYARD_DATABASE_URL"),
     }
 }
@@ -110,7 +112,7 @@ fn remedy(code: &str, said: &str) -> &'static str {
                 in pgbouncer.ini, or connect to PostgreSQL itself";
     }
     if said.contains("no encryption") || said.contains("SSL off") || said.contains("SSL required") {
-        return "the server wants TLS: add ?sslmode=require to RUNYARD_DATABASE_URL";
+        return WITHOUT_TLS;
     }
     match code {
         "28P01" | "28000" => "check the user and the password in RUNYARD_DATABASE_URL, and the server's pg_hba.conf",
