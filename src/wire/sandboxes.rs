@@ -24,7 +24,7 @@ const PAGE: (i32, i32) = (200, 1000);
 /// What a path leads to.
 enum Content {
     File(File),
-    Folder(Archive),
+    Folder(Box<Archive>),
 }
 
 /// The service.
@@ -78,14 +78,14 @@ impl SandboxService for Sandboxes {
         let workspace = self.open(&caller, &asked.sandbox_id).await?.workspace().clone();
         let path = asked.path.clone();
         let opened = move || match workspace.metadata(&path)?.kind {
-            FileKind::Folder => workspace.archive(&path).map(Content::Folder),
+            FileKind::Folder => workspace.archive(&path).map(Box::new).map(Content::Folder),
             _ => workspace.open_file(&path).map(Content::File),
         };
         let answer = match self.app.walks.run(caller.account_id, opened).await? {
             Content::File(file) => send::file(file, &asked),
             Content::Folder(archive) => {
                 let place = self.app.walks.archive(caller.account_id).await?;
-                Ok(send::folder(archive, place))
+                Ok(send::folder(*archive, place))
             }
         };
         answer.map_err(Status::from)
