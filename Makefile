@@ -8,17 +8,17 @@ SHELL := /bin/bash
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## Build, start a server, do the example run and list what it made
+demo: ## Build Runyard, start a server and run an agent on a CSV file (the first time takes 5 to 10 minutes)
 	@scripts/demo.sh
 
 serve: ## Build and start a server with the defaults
 	@scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap
 	cargo run --locked -- serve
 
-console: ## Build the console and the API reference; the next build of the program takes them inside
+console: ## Build the console and the API reference; the next build of the program includes them
 	@scripts/console.sh
 
-test: ## Run everything: lints, tests on SQLite and PostgreSQL, clients in other languages
+test: ## Run all tests: lints, SQLite and PostgreSQL, clients in other languages, the console, the packages
 	@scripts/test.sh
 
 unit: ## Run the Rust tests on SQLite only
@@ -28,7 +28,7 @@ test-clients: ## Run the tests with clients in other languages
 	cargo build --locked --bin runyard
 	tests/clients/run.sh
 
-test-web: ## Try the console in real Chromium (three minutes); screenshots are left in target/web
+test-web: ## Test the console in real Chromium (three minutes); screenshots go to target/web
 	cargo build --locked --bin runyard
 	scripts/web.sh
 
@@ -62,7 +62,7 @@ release: ## Build the program for use
 dist: ## Make a release: a tarball and a Debian package, in target/dist
 	@scripts/dist.sh
 
-test-dist: ## Make a release, install and try it (RUNYARD_BIN=… packs a program that is there)
+test-dist: ## Make a release, install and try it (RUNYARD_BIN=… packs an existing program)
 	@tests/dist/run.sh
 
 clean: ## Remove what was built, and nothing else

@@ -38,6 +38,10 @@ else
     postgres="PostgreSQL, the one of RUNYARD_TEST_POSTGRES_URL"
 fi
 
+echo "── the scripts"
+scripts/install.sh python3:python3
+PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover --start-directory tests/scripts --pattern '*_test.py'
+
 echo "── tests on two databases: SQLite (built in) and $postgres"
 cargo test --locked --workspace --no-fail-fast
 

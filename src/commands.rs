@@ -43,21 +43,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start the server.
     Serve(serve::Serve),
-    /// Start a run, watch it live and list the files it made.
     Run(run::Run),
-    /// List, create and show agents.
     Agents(agents::Agents),
-    /// Print a token for an account, signed with the server's secret.
     Token(token::Token),
-    /// Show the plan of an account, or change it.
     Tier(tier::Tier),
-    /// Apply the database migrations and exit.
     Migrate(migrate::Migrate),
-    /// Print the completion script for a shell.
     Completions(completions::Completions),
-    /// Print the manual page, for `man -l -`.
     Man(man::Manual),
 }
 

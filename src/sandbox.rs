@@ -4,6 +4,7 @@
 //! bubblewrap (`sandbox/bwrap.rs`), files are reached by the host side through `Workspace` (`sandbox/workspace.rs`), which
 //! opens beneath the workspace only. Nothing ever runs unsandboxed.
 
+mod advice;
 mod archive;
 mod beneath;
 mod bwrap;
@@ -12,6 +13,8 @@ mod child;
 mod confine;
 mod environment;
 mod execute;
+mod gate;
+mod held;
 mod hierarchy;
 mod host;
 mod meter;
@@ -19,6 +22,7 @@ mod offer;
 mod output;
 mod processes;
 mod reading;
+mod remains;
 mod screen;
 mod seccomp;
 mod settings;

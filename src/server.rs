@@ -25,7 +25,7 @@ use tracing::{info, warn};
 use self::opening::Opening;
 use crate::{
     app::App,
-    config::{Config, models::DEMO_PROVIDER},
+    config::{Config, Limits, models::DEMO_PROVIDER},
     contract::DESCRIPTORS,
     data_folder,
     error::{Code, Error, Result},
@@ -234,7 +234,16 @@ async fn say_hello(app: &App, address: SocketAddr) {
     if timeout(SANDBOX_CHECK, looked).await.is_err() {
         warn!("the sandbox takes long to check; the result follows");
     }
-    info!(%address, database = app.db.name(), data_dir = %app.config.data_dir.display(), "runyard is listening");
+    match (app.config.limits, app.config.tiers.first()) {
+        (Limits::On, Some(tier)) => info!(
+            "plans are on and new accounts start on {}: `runyard tier` changes the plan of an account, RUNYARD_LIMITS=off turns \
+             plans off",
+            tier.name
+        ),
+        (Limits::On, None) | (Limits::Off, _) => info!("plans are off"),
+    }
+    let data_dir = std::path::absolute(&app.config.data_dir).unwrap_or_else(|_| app.config.data_dir.clone());
+    info!(%address, database = app.db.name(), data_dir = %data_dir.display(), "runyard is listening");
 }
 
 fn reflection_of_contract<'b>() -> tonic_reflection::server::Builder<'b> {

@@ -6,7 +6,7 @@ use clap_complete::Shell;
 use super::{Cli, Ending, output::Output};
 use crate::error::Result;
 
-/// Print the completions for a shell.
+/// Print the completion script for a shell.
 #[derive(Args, Debug)]
 pub(super) struct Completions {
     /// The shell.

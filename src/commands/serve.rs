@@ -15,9 +15,11 @@ use crate::{
 const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// Start the server.
+///
+/// Plans limit what each account may use. `runyard tier` changes the plan of an account; RUNYARD_LIMITS=off turns plans off.
 #[derive(Args, Debug)]
 pub(super) struct Serve {
-    /// The address to listen on, 127.0.0.1:8080 by default.
+    /// The address to listen on [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 }

@@ -122,7 +122,7 @@ fn advice(config: &Config, folder: &Path) -> String {
         format!("the server of {shown} keeps no secret there: set the RUNYARD_JWT_SECRET that it was started with")
     } else {
         format!(
-            "no server keeps its data in {shown}: start `runyard serve` there, or name the server's data folder with \
+            "no server keeps its data in {shown}: start one with `runyard serve`, or name the server's data folder with \
              --data-dir or RUNYARD_DATA_DIR"
         )
     }

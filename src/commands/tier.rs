@@ -22,7 +22,7 @@ use crate::{
 pub(super) struct Tier {
     /// The new tier, such as pro; without one, the plan is shown.
     #[arg(value_name = "TIER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    tier: Option<String>,
+    name: Option<String>,
     /// The account, by its id [default: your own].
     #[arg(long, value_name = "ID")]
     account: Option<String>,
@@ -33,20 +33,19 @@ pub(super) struct Tier {
 impl Tier {
     pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
         let mut out = Output::new();
-        let account_id = match self.account {
-            Some(account_id) => account_id,
-            None => {
-                let connected = self.connection.open(settings).await?;
-                let state = connected.explain(connected.client.load_account_state().await)?;
-                if self.tier.is_none() {
-                    show(&mut out, &state)?;
-                    return Ok(Ending::Well);
-                }
-                state.account_id
+        let account_id = if let Some(account_id) = self.account {
+            account_id
+        } else {
+            let connected = self.connection.open(settings).await?;
+            let state = connected.explain(connected.client.load_account_state().await)?;
+            if self.name.is_none() {
+                show(&mut out, &state)?;
+                return Ok(Ending::Well);
             }
+            state.account_id
         };
         let connected = self.connection.open_as_administrator(settings).await?;
-        let outcome = administer(&connected.client, &account_id, self.tier.as_deref()).await;
+        let outcome = administer(&connected.client, &account_id, self.name.as_deref()).await;
         for line in connected.explain(outcome).map_err(needs_administrator)? {
             out.line(&line)?;
         }

@@ -21,6 +21,7 @@ use super::{
     beneath::GUEST_FOLDER,
     confine::{Carry, Confinement},
     environment::ENVIRONMENT,
+    gate::{self, Gate},
     seccomp::Filters,
     settings,
 };
@@ -29,7 +30,7 @@ use super::{
 const GUEST_ID: &str = "1000";
 /// The folders of a root that hold programs. Where one is a link (merged /usr), so it is inside.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// The first process: it sets the last limits, and waits for the script's shell and for orphans. bubblewrap's own would
+/// The first process: it waits at the gate, sets the last limits, and waits for the script's shell and for orphans. bubblewrap's own would
 /// only wait, and would keep a descriptor that is none of the command's business.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
@@ -68,6 +69,8 @@ pub struct Prepared {
     pub command: Command,
     /// Where bubblewrap reports the first process and the exit status.
     pub status: OwnedFd,
+    /// What the command waits behind.
+    pub gate: Gate,
     /// Kept open until the spawn.
     _files: Vec<OwnedFd>,
 }
@@ -105,13 +108,14 @@ impl Layout<'_> {
         }
 
         let arguments = files.add(&line.0)?;
+        let (gate, standing_at) = Gate::new()?;
         let mut command = Command::new(self.bwrap);
         command.arg("--args").arg(arguments.to_string()).arg("--");
         command.args(["/bin/sh", "-c", &self.first_process(), self.shell(), script]);
         command.env_clear().envs(ENVIRONMENT.iter().copied());
         command
             .current_dir("/")
-            .stdin(Stdio::null())
+            .stdin(Stdio::from(standing_at))
             .stdout(output)
             .stderr(errors);
         confinement.keep.extend(files.kept.iter().copied());
@@ -119,6 +123,7 @@ impl Layout<'_> {
         Ok(Prepared {
             command,
             status,
+            gate,
             _files: files.open,
         })
     }
@@ -126,7 +131,7 @@ impl Layout<'_> {
     /// What the first process executes. Two limits are set only there: bubblewrap itself has small files to write, and
     /// processes are counted by user namespace once a process is in one, so that this is a bound for the command alone.
     fn first_process(&self) -> String {
-        let mut script = String::new();
+        let mut script = gate::WAIT.to_owned();
         if self.room == Room::Full {
             script.push_str("ulimit -f 0; ");
         }

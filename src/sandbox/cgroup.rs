@@ -113,8 +113,8 @@ impl Cgroups {
                 )
             }
             Kind::None(why) => format!(
-                "weak: no control groups ({why}); memory is bounded for each process and by a meter four times a second, processes \
-                 by RLIMIT_NPROC"
+                "weak: no control groups ({why}); memory is measured four times a second, what cannot be measured is refused \
+                 (memfd_create, System V segments and queues), and processes are bounded by RLIMIT_NPROC"
             ),
         }
     }

@@ -3,7 +3,7 @@
 //! Called by `Sandbox::execute`, in a task of its own: a caller that goes away cancels the command and leaves the clearing
 //! away to the task. Nothing of the command lives on when `run` has returned.
 
-use std::{os::unix::process::ExitStatusExt, process::ExitStatus, time::Duration};
+use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration};
 
 use serde_json::Value;
 use tokio::{
@@ -19,10 +19,13 @@ use super::{
     Command, Ending, Execution,
     cgroup::Group,
     child::{Process, Watched},
+    gate::Gate,
+    host::Host,
     meter::Meter,
     output::Clip,
     processes::Scope,
     reading::pump,
+    remains::Record,
     start::{Cell, Started},
     workspace::Usage,
 };
@@ -72,6 +75,8 @@ struct Running {
     at_start: Usage,
     /// What bubblewrap has reported so far.
     report: watch::Receiver<String>,
+    /// Lets the command run; holds the record of it from then on.
+    opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
     /// Tells the pump not to wait for the end of the output.
     enough: CancellationToken,
@@ -84,6 +89,7 @@ impl Running {
         let status = pipe::Receiver::from_owned_fd(started.status).map_err(failed)?;
         let (reported, report) = watch::channel(String::new());
         tokio::spawn(read_report(status, reported));
+        let opening = tokio::spawn(open(Arc::clone(&cell.host), started.gate, report.clone()));
         let enough = CancellationToken::new();
         let max_bytes = cell.host.config.max_output_bytes;
         Ok(Self {
@@ -93,6 +99,7 @@ impl Running {
             group: started.group,
             at_start: started.at_start,
             report,
+            opening,
             enough,
         })
     }
@@ -227,6 +234,25 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.enough.cancel();
+        // With it goes the record of a command whose end was not seen.
+        self.opening.abort();
+    }
+}
+
+/// Records the sandbox, so that the next start finds it, and lets the command run. A command whose sandbox was not reported
+/// does not run.
+async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) -> Option<Record> {
+    let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
+    let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
+    let guard = || scope.holds_first().then(|| host.remains.record(scope.first));
+    match gate.open_when_ready(guard).await {
+        Ok(Some(Ok(record))) => Some(record),
+        Ok(Some(Err(error))) => {
+            tracing::warn!(%error, "a running command cannot be recorded in the data folder");
+            None
+        }
+        // The command has ended already.
+        Ok(None) | Err(_) => None,
     }
 }
 

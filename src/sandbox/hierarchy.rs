@@ -9,7 +9,10 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use super::cgroup::{Kind, kill_all};
+use super::{
+    cgroup::{Kind, kill_all},
+    remains,
+};
 
 /// Several services in one process, as in tests, have a folder each.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
@@ -93,7 +96,7 @@ fn make_parent(folder: &Path) -> io::Result<PathBuf> {
             .to_str()
             .and_then(|name| name.strip_prefix("runyard."))
             .and_then(|name| name.split('.').next());
-        if process.is_some_and(|process| !Path::new("/proc").join(process).exists()) {
+        if process.is_some_and(is_over) {
             let left = fs::read_dir(entry.path()).into_iter().flatten().flatten();
             for group in left.filter(|group| group.path().is_dir()) {
                 kill_all(&group.path());
@@ -103,9 +106,30 @@ fn make_parent(folder: &Path) -> io::Result<PathBuf> {
         }
     }
     let instance = INSTANCES.fetch_add(1, Ordering::Relaxed);
-    let parent = folder.join(format!("runyard.{}.{instance}", std::process::id()));
+    let parent = folder.join(format!("runyard.{}.{instance}", own_name()));
     fs::create_dir(&parent)?;
     Ok(parent)
+}
+
+/// Process namespace, number and start of this process: together they name it for ever.
+fn own_name() -> String {
+    let process = std::process::id();
+    let started = remains::start_time(process).unwrap_or_default();
+    format!("{}-{process}-{started}", remains::own_namespace())
+}
+
+/// Whether the process of a name is no more. Those of another namespace, such as another container's, are not seen from here.
+fn is_over(name: &str) -> bool {
+    let numbers: Option<Vec<u64>> = name.split('-').map(|number| number.parse().ok()).collect();
+    match numbers.as_deref() {
+        Some([namespace, process, started]) => {
+            let process = u32::try_from(*process).ok();
+            *namespace == remains::own_namespace() && process.and_then(remains::start_time) != Some(*started)
+        }
+        // The names of earlier versions.
+        Some([process]) => !Path::new("/proc").join(process.to_string()).exists(),
+        _ => false,
+    }
 }
 
 /// Where a hierarchy is mounted and which folder of it is ours; the controller is empty for version 2.

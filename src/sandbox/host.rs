@@ -19,11 +19,13 @@ use rustix::{
 };
 
 use super::{
+    advice::explain,
     beneath::open_beneath,
     bwrap::{Layout, Room},
     cgroup::Cgroups,
     confine::{Carry, Confinement},
-    seccomp::Filters,
+    remains::Remains,
+    seccomp::{Filters, Memory},
     spawner::Spawner,
     workspace::Usage,
 };
@@ -49,6 +51,8 @@ pub struct Host {
     pub cgroups: Cgroups,
     /// The thread that starts commands.
     pub spawner: Spawner,
+    /// The commands that run, and what earlier services left.
+    pub remains: Remains,
     /// The first uid of the projects; none when the service is not root and all share its own.
     uid_base: Option<u32>,
     filters: Filters,
@@ -81,12 +85,19 @@ impl Host {
             );
             return Err(Error::invalid_field("sandbox.uid_base", range));
         }
+        let cgroups = Cgroups::detect();
+        let memory = if cgroups.bounds_memory() {
+            Memory::Grouped
+        } else {
+            Memory::Metered
+        };
         let host = Self {
             config: config.clone(),
-            cgroups: Cgroups::detect(),
+            cgroups,
             spawner: Spawner::start()?,
+            remains: Remains::clear(data_dir),
             uid_base,
-            filters: Filters::compile()?,
+            filters: Filters::compile(memory)?,
             bwrap: OnceLock::new(),
             works: OnceLock::new(),
         };
@@ -255,6 +266,7 @@ impl Host {
         let tried = layout
             .prepare("exit 0", confinement, Stdio::piped(), Stdio::piped())
             .and_then(|prepared| {
+                prepared.gate.open_ahead()?;
                 let (child, _files) = (self.spawner.spawn(prepared.command)?, prepared.status);
                 finish(child)
             });
@@ -354,41 +366,3 @@ fn parse_version(text: &str) -> Option<(u32, u32)> {
 fn mebibytes(bytes: u64) -> String {
     format!("{} MiB", bytes / (1024 * 1024))
 }
-
-/// What to do about a bubblewrap that cannot make a sandbox.
-fn explain(said: &str) -> String {
-    let setting = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).map(|text| text.trim().to_owned());
-    if setting("kernel/apparmor_restrict_unprivileged_userns").is_ok_and(|value| value != "0") {
-        return format!(
-            "AppArmor does not let bubblewrap make user namespaces ({said}). Write this to /etc/apparmor.d/bwrap, run \
-             apparmor_parser -r /etc/apparmor.d/bwrap, and restart:\n{APPARMOR_PROFILE}"
-        );
-    }
-    if setting("kernel/unprivileged_userns_clone").is_ok_and(|value| value == "0") {
-        return format!(
-            "user namespaces are switched off ({said}): run sysctl -w kernel.unprivileged_userns_clone=1 and restart"
-        );
-    }
-    if setting("user/max_user_namespaces").is_ok_and(|value| value == "0") {
-        return format!(
-            "user namespaces are switched off ({said}): run sysctl -w user.max_user_namespaces=10000 and restart"
-        );
-    }
-    if ["/.dockerenv", "/run/.containerenv"]
-        .iter()
-        .any(|mark| Path::new(mark).exists())
-    {
-        return format!(
-            "this container does not let bubblewrap make a sandbox ({said}): start it with --security-opt seccomp=unconfined \
-             --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
-        );
-    }
-    format!("bubblewrap cannot make a sandbox here: {said}")
-}
-
-const APPARMOR_PROFILE: &str = "abi <abi/4.0>,
-include <tunables/global>
-profile bwrap /usr/bin/bwrap flags=(unconfined) {
-  userns,
-  include if exists <local/bwrap>
-}";

@@ -78,10 +78,8 @@ impl Meter {
     }
 
     fn memory_is_over(&self, scope: &Scope) -> Option<Ending> {
-        let over = self
-            .max_memory_bytes
-            .is_some_and(|limit| scope.resident_bytes() > limit);
-        over.then_some(Ending::OutOfMemory)
+        let limit = self.max_memory_bytes?;
+        (scope.held_bytes(limit) > limit).then_some(Ending::OutOfMemory)
     }
 }
 

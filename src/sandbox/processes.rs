@@ -5,7 +5,7 @@
 
 use std::{
     collections::HashMap,
-    fs,
+    fs::{self, Metadata},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
 };
@@ -28,7 +28,7 @@ pub struct Scope {
 
 impl Scope {
     /// The processes, with the first.
-    fn members(&self) -> Vec<i32> {
+    pub(super) fn members(&self) -> Vec<i32> {
         let listed: Vec<i32> = match &self.list {
             Some(list) => {
                 let text = fs::read_to_string(list).unwrap_or_default();
@@ -72,46 +72,36 @@ impl Scope {
         }
     }
 
-    /// The resident memory of all processes without that of files, in bytes; what they share is counted in each.
-    pub fn resident_bytes(&self) -> u64 {
-        let resident = |process: i32| {
-            let status = fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
-            let own = status.lines().filter_map(|line| {
-                let size = line
-                    .strip_prefix("RssAnon:")
-                    .or_else(|| line.strip_prefix("RssShmem:"))?;
-                size.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
-            });
-            own.sum::<u64>()
-        };
-        self.members().into_iter().map(resident).sum::<u64>() * 1024
-    }
-
     /// The bytes on disk of files that are deleted but still open: the command's way to fill a disk with no file to be seen.
     pub fn deleted_bytes(&self, workspace: &Path) -> u64 {
         let Ok(device) = fs::metadata(workspace).map(|folder| folder.dev()) else {
             return 0;
         };
         let mut sizes = HashMap::new();
+        Self::each_open_file(&self.members(), |file| {
+            if file.nlink() == 0 && file.is_file() && file.dev() == device {
+                sizes.insert(file.ino(), file.blocks() * 512);
+            }
+        });
+        sizes.values().sum()
+    }
+
+    /// Looks at the open files of processes. Returns false when there are more than can be looked at.
+    pub(super) fn each_open_file(members: &[i32], mut look: impl FnMut(&Metadata)) -> bool {
         let mut left = MAX_DESCRIPTORS;
-        for process in self.members() {
-            for entry in fs::read_dir(format!("/proc/{process}/fd"))
-                .into_iter()
-                .flatten()
-                .flatten()
-                .take(left)
-            {
+        for process in members {
+            let entries = fs::read_dir(format!("/proc/{process}/fd"));
+            for entry in entries.into_iter().flatten().flatten() {
+                if left == 0 {
+                    return false;
+                }
                 left -= 1;
                 // Follows to the open file itself.
-                if let Ok(file) = fs::metadata(entry.path())
-                    && file.nlink() == 0
-                    && file.is_file()
-                    && file.dev() == device
-                {
-                    sizes.insert(file.ino(), file.blocks() * 512);
+                if let Ok(file) = fs::metadata(entry.path()) {
+                    look(&file);
                 }
             }
         }
-        sizes.values().sum()
+        true
     }
 }

@@ -201,6 +201,11 @@ mod tests {
         text + &screen.finish()
     }
 
+    fn numbered(count: usize) -> String {
+        let lines = (0..count).map(|number| format!("line {number}\n"));
+        lines.collect::<Vec<_>>().concat()
+    }
+
     #[test]
     fn text_stays_as_it_is() {
         for text in [
@@ -214,7 +219,7 @@ mod tests {
         ] {
             assert_eq!(shown(text.as_bytes()), text);
         }
-        let lines: String = (0..100).map(|number| format!("line {number}\n")).collect();
+        let lines = numbered(100);
         assert_eq!(shown(lines.as_bytes()), lines);
         assert_eq!(shown(b"one\r\ntwo\r\r\n"), "one\ntwo\n");
         let long = "x".repeat(3 * COLUMNS);
@@ -223,9 +228,8 @@ mod tests {
 
     #[test]
     fn a_progress_bar_is_one_line() {
-        let bar: String = (0..=100)
-            .map(|step| format!("\r{step:3}%|{:<10}|", "#".repeat(step / 10)))
-            .collect();
+        let steps = (0..=100).map(|step| format!("\r{step:3}%|{:<10}|", "#".repeat(step / 10)));
+        let bar = steps.collect::<Vec<_>>().concat();
         assert_eq!(
             shown(format!("before\n{bar}\nafter\n").as_bytes()),
             "before\n100%|##########|\nafter\n"
@@ -241,10 +245,8 @@ mod tests {
 
     #[test]
     fn several_bars_are_several_lines() {
-        let mut output = "a   0%\nb   0%\n".to_owned();
-        for step in 1..=100 {
-            output.push_str(&format!("\x1b[2A\x1b[2Ka {step:3}%\n\x1b[2Kb {step:3}%\n"));
-        }
+        let steps = (1..=100).map(|step| format!("\x1b[2A\x1b[2Ka {step:3}%\n\x1b[2Kb {step:3}%\n"));
+        let output = "a   0%\nb   0%\n".to_owned() + &steps.collect::<Vec<_>>().concat();
         assert_eq!(shown(output.as_bytes()), "a 100%\nb 100%\n");
         assert_eq!(shown(b"one\ntwo\nthree\x1b[2F\x1b[Jnew\n"), "new\n");
         assert_eq!(
@@ -255,9 +257,8 @@ mod tests {
 
     #[test]
     fn what_has_scrolled_away_is_final() {
-        let mut output: String = (0..ROWS + 5).map(|number| format!("line {number}\n")).collect();
-        let kept = output.clone();
-        output.push_str("\x1b[999A\x1b[2J\x1b[H");
+        let kept = numbered(ROWS + 5);
+        let output = format!("{kept}\x1b[999A\x1b[2J\x1b[H");
         assert!(shown(output.as_bytes()).starts_with(&kept));
     }
 
@@ -266,7 +267,7 @@ mod tests {
         let (mut parser, mut screen) = (Parser::default(), Screen::default());
         for _ in 0..100 {
             parser.push(&"\x1b[9999C\x1b[9999Bx\r\x1b[9999A".repeat(1000), |step| {
-                screen.step(step)
+                screen.step(step);
             });
             parser.push(&"y".repeat(10_000), |step| screen.step(step));
             screen.take();

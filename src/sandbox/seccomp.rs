@@ -22,6 +22,20 @@ pub struct Filters {
     pub missing: Vec<u8>,
 }
 
+/// What bounds the memory of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Memory {
+    /// A control group: whatever memory the kernel gives out is counted.
+    Grouped,
+    /// The meter (`held`), which sees processes, open files and memory file systems. What it cannot see is refused.
+    Metered,
+}
+
+/// Without a control group: the largest System V segment, in bytes, and the most semaphores of a set. The kernel allows some
+/// thousands of each, and nobody outside the sandbox can count them. Databases need no more than this.
+const MAX_SEGMENT: u64 = 4096;
+const MAX_SEMAPHORES: u64 = 16;
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 impl Filters {
@@ -29,13 +43,17 @@ impl Filters {
     ///
     /// # Errors
     /// INTERNAL on an architecture without filters.
-    pub fn compile() -> Result<Self> {
+    pub fn compile(memory: Memory) -> Result<Self> {
         let failed = |error| Error::internal("the seccomp filter cannot be compiled", error);
-        let forbidden = forbidden()
+        let forbidden = forbidden(memory)
             .and_then(|rules| program(rules, libc::EPERM))
             .map_err(failed)?;
         let mut absent = no_x32();
-        absent.extend(program(missing(), libc::ENOSYS).map_err(failed)?);
+        absent.extend(
+            missing(memory)
+                .and_then(|rules| program(rules, libc::ENOSYS))
+                .map_err(failed)?,
+        );
         Ok(Self {
             forbidden: encoded(&forbidden),
             missing: encoded(&absent),
@@ -72,14 +90,30 @@ fn no_x32() -> BpfProgram {
     ]
 }
 
-fn missing() -> Rules {
+fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
     let calls = [
         libc::SYS_clone3,
         libc::SYS_io_uring_setup,
         libc::SYS_io_uring_enter,
         libc::SYS_io_uring_register,
+        // Its pages belong to no control group's figures that could be trusted.
+        libc::SYS_memfd_secret,
     ];
-    calls.into_iter().map(|call| (call, Vec::new())).collect()
+    let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
+    // Huge pages come from a pool of the host that no limit of ours bounds. Programs then take ordinary ones.
+    for (call, argument, flag) in [
+        (libc::SYS_mmap, 3, libc::MAP_HUGETLB.unsigned_abs()),
+        (libc::SYS_shmget, 2, libc::SHM_HUGETLB.unsigned_abs()),
+        (libc::SYS_memfd_create, 1, libc::MFD_HUGETLB),
+    ] {
+        let flag = u64::from(flag);
+        rules.insert(call, vec![when(&[(argument, SeccompCmpOp::MaskedEq(flag), flag)])?]);
+    }
+    if memory == Memory::Metered {
+        // A memory file can be full without being open or mapped anywhere. Programs then use files in /dev/shm or /tmp.
+        rules.insert(libc::SYS_memfd_create, Vec::new());
+    }
+    Ok(rules)
 }
 
 /// Calls that nobody in the sandbox needs and that have been ways out of one.
@@ -154,7 +188,7 @@ const FORBIDDEN_HERE: &[i64] = &[
 #[cfg(not(target_arch = "x86_64"))]
 const FORBIDDEN_HERE: &[i64] = &[];
 
-fn forbidden() -> Result<Rules, seccompiler::BackendError> {
+fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
     let all = FORBIDDEN.iter().chain(FORBIDDEN_HERE);
     let mut rules: Rules = all.map(|call| (*call, Vec::new())).collect();
 
@@ -196,7 +230,21 @@ fn forbidden() -> Result<Rules, seccompiler::BackendError> {
     let undying = when(&[(0, SeccompCmpOp::Eq, 1)])?;
     let hiding = when(&[(0, SeccompCmpOp::Eq, 4), (1, SeccompCmpOp::Eq, 0)])?;
     rules.insert(libc::SYS_prctl, vec![undying, hiding]);
+    if memory == Memory::Metered {
+        forbid_uncounted(&mut rules)?;
+    }
     Ok(rules)
+}
+
+/// Forbids what can hold memory that the meter does not see: objects of System V, and pages that only a pipe refers to.
+fn forbid_uncounted(rules: &mut Rules) -> Result<(), seccompiler::BackendError> {
+    rules.insert(libc::SYS_msgget, Vec::new());
+    rules.insert(libc::SYS_vmsplice, Vec::new());
+    let large = SeccompCondition::new(1, SeccompCmpArgLen::Qword, SeccompCmpOp::Gt, MAX_SEGMENT)?;
+    rules.insert(libc::SYS_shmget, vec![SeccompRule::new(vec![large])?]);
+    let many = when(&[(1, SeccompCmpOp::Gt, MAX_SEMAPHORES)])?;
+    rules.insert(libc::SYS_semget, vec![many]);
+    Ok(())
 }
 
 /// A rule that fits when all conditions do: argument, operator, value.

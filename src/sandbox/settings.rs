@@ -171,7 +171,9 @@ fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {
         let Some(prefix) = part.strip_suffix('*') else {
-            found.iter_mut().for_each(|path| path.push(part));
+            for path in &mut found {
+                path.push(part);
+            }
             continue;
         };
         found = found
@@ -199,6 +201,7 @@ fn is_public(path: &Path) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 

@@ -11,6 +11,7 @@ use super::{
     cgroup::{Bounds, Group},
     child::Process,
     confine::Confinement,
+    gate::Gate,
     host::Host,
     workspace::{Usage, Workspace},
 };
@@ -23,6 +24,8 @@ const OWN_PROCESSES: u64 = 3;
 /// Set too high to bound anything but a runaway: the kernel counts by uid, late; the control group does it right.
 const MAX_PROCESSES_OF_UID: u64 = 2048;
 const MAX_OPEN_FILES: u64 = 4096;
+/// What POSIX message queues may hold, in bytes: the kernel's default, whatever the service was given.
+const MAX_MESSAGE_BYTES: u64 = 819_200;
 
 /// Where commands run and as whom.
 #[derive(Clone)]
@@ -43,6 +46,8 @@ pub struct Started {
     pub output: OwnedFd,
     /// The reading end of its reports.
     pub status: OwnedFd,
+    /// What the command waits behind.
+    pub gate: Gate,
     /// Its control group.
     pub group: Option<Group>,
     /// What the workspace held before.
@@ -84,13 +89,14 @@ impl Cell {
             let prepared = layout.prepare(script, confinement, Stdio::from(writer), Stdio::from(errors))?;
             // The files go when this returns: bubblewrap has its own by then.
             let process = Process::new(self.host.spawner.spawn(prepared.command)?)?;
-            Ok((process, output, prepared.status))
+            Ok((process, output, prepared.status, prepared.gate))
         })();
         match spawned {
-            Ok((process, output, status)) => Ok(Started {
+            Ok((process, output, status, gate)) => Ok(Started {
                 process,
                 output,
                 status,
+                gate,
                 group,
                 at_start,
             }),
@@ -110,6 +116,7 @@ impl Cell {
             (libc::RLIMIT_CORE, 0),
             (libc::RLIMIT_NOFILE, MAX_OPEN_FILES),
             (libc::RLIMIT_NPROC, MAX_PROCESSES_OF_UID),
+            (libc::RLIMIT_MSGQUEUE, MAX_MESSAGE_BYTES),
             (libc::RLIMIT_CPU, config.max_timeout_seconds + 10),
         ];
         if !self.host.cgroups.bounds_memory() {

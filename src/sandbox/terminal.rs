@@ -113,7 +113,6 @@ impl Parser {
 
     fn step(&mut self, character: char, sink: &mut impl FnMut(Step<'_>)) {
         self.state = match (self.state, character) {
-            (State::Return, '\r') => State::Return,
             (
                 State::Text | State::Return | State::Escape | State::Sequence | State::Title | State::TitleEscape,
                 '\n',
@@ -122,12 +121,12 @@ impl Parser {
                 sink(Step::NewLine);
                 State::Text
             }
+            (State::Text | State::Return, '\r') => State::Return,
             (State::Return, character) => {
                 sink(Step::Return);
                 self.state = State::Text;
                 return self.step(character, sink);
             }
-            (State::Text, '\r') => State::Return,
             // The characters between an escape and its end, as in the choice of a character set, belong to it.
             (State::Text, '\x1b') | (State::Escape, '\x1b' | ' '..='/') => State::Escape,
             (State::Text, '\x08') => {

@@ -24,6 +24,7 @@ use super::{
 use crate::{
     accounts::{Caller, Scope, ensure, of, turns},
     app::App,
+    config::Limits,
     disk,
     error::{Code, Error, Result},
     id,
@@ -45,7 +46,7 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
     }
     let largest = largest(app, caller.account_id).await?;
     if size.unsigned_abs() > largest {
-        return Err(too_large(largest));
+        return Err(too_large(app, largest));
     }
     let row = Model {
         id: id::new(),
@@ -193,7 +194,7 @@ async fn copy(
         let piece = piece?;
         size += piece.len() as u64;
         if size > largest {
-            return Err(too_large(largest));
+            return Err(too_large(app, largest));
         }
         arrival.grow(piece.len() as u64, largest)?;
         app.disk.check(piece.len() as u64)?;
@@ -312,9 +313,13 @@ fn check_name(name: &str) -> Result<()> {
     Ok(())
 }
 
-fn too_large(largest: u64) -> Error {
-    Error::new(
-        Code::TooLarge,
-        format!("a file has at most {largest} bytes in your plan"),
-    )
+fn too_large(app: &App, largest: u64) -> Error {
+    let message = match app.config.limits {
+        Limits::On => format!(
+            "a file may have up to {largest} bytes on this plan; the operator of the server can change the plan (`runyard tier`) \
+             or turn plans off (RUNYARD_LIMITS=off)"
+        ),
+        Limits::Off => format!("a file may have up to {largest} bytes (http.max_form_bytes)"),
+    };
+    Error::new(Code::TooLarge, message)
 }

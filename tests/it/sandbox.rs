@@ -7,6 +7,7 @@ mod commands;
 mod files;
 mod limits;
 mod links;
+mod memory;
 mod programs;
 mod walls;
 mod without_root;
@@ -60,6 +61,14 @@ impl Yard {
         std::fs::write(&path, content).unwrap();
         path
     }
+}
+
+/// Whether control groups bound the memory of commands here.
+fn is_bounded_by_cgroups(yard: &Yard) -> bool {
+    yard.sandboxes
+        .facts()
+        .iter()
+        .any(|fact| fact.starts_with("control groups") && fact.contains("memory"))
 }
 
 fn closed_folder() -> TempDir {

@@ -184,7 +184,7 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
               <li key={thread.threadId}>
                 <a href={`#/threads/${thread.threadId}`} class="side-thread" aria-current={thread.threadId === here ? "page" : undefined}>
                   {runningThreads.value.has(thread.threadId) && <span class="pulse" role="img" aria-label="Running:" />}
-                  <span>{thread.name || "Without a name"}</span>
+                  <span>{thread.name || "Untitled"}</span>
                 </a>
               </li>
             ))}

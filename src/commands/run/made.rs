@@ -12,7 +12,7 @@ use crate::{
 
 const FOLDER: &str = "output";
 
-/// Lists what lies in `/workspace/output`, says how to fetch it, and fetches it when there is a folder to put it.
+/// Lists the files in `/workspace/output`. Saves them if there is a folder for them, else says how to.
 pub(super) async fn take_away(
     client: &Client,
     run: &StartRunResponse,
@@ -31,10 +31,10 @@ pub(super) async fn take_away(
         view.line(&format!("  {:<40} {:>10}", clean(&file.path), size(file.size)))?;
     }
     let Some(folder) = folder else {
-        view.line("Fetch them with --download DIR, or each with")?;
+        view.line("Save them with --download DIR, or one with")?;
         let path = percent_encoding::utf8_percent_encode(&files[0].path, percent_encoding::NON_ALPHANUMERIC);
         return view.line(&format!(
-            "  curl -OJ -H \"Authorization: Bearer $RUNYARD_TOKEN\" '{}/sandboxes/{sandbox_id}/files/content?download=true&path={path}'",
+            "  curl -OJ -H \"Authorization: Bearer ${{RUNYARD_TOKEN:-$(runyard token)}}\" '{}/sandboxes/{sandbox_id}/files/content?download=true&path={path}'",
             client.server()
         ));
     };

@@ -21,7 +21,7 @@ DOCUMENTS = {
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # How the snippets begin that are not marked: the tests of the packages and of the program do what they do.
 OTHERS = (
-    "runyard serve ", "export RUNYARD_SERVER=", "python -m pip install grpcio-tools", "pip install ./clients/python",
+    "export PATH=", "python -m pip install grpcio-tools", "pip install ./clients/python",
     "(cd clients/typescript && npm ci",
 )
 # What a script must have printed, by document and section.

@@ -10,16 +10,11 @@ use std::{
 use runyard::sandbox::{Depth, Ending, WalkLimits};
 use tokio_util::sync::CancellationToken;
 
-use super::{Yard, command, eventually, is_root, mark, run, run_for, say, settings, with_marker};
+use super::{
+    Yard, command, eventually, is_bounded_by_cgroups, is_root, mark, run, run_for, say, settings, with_marker,
+};
 
 const MIB: u64 = 1024 * 1024;
-
-fn bounded_by_cgroups(yard: &Yard) -> bool {
-    yard.sandboxes
-        .facts()
-        .iter()
-        .any(|fact| fact.starts_with("control groups") && fact.contains("memory"))
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn s04_a_fork_bomb_stays_at_home() {
@@ -76,7 +71,7 @@ async fn s05_memory_is_bounded() {
     )
     .await;
     assert!(!execution.text.contains("HELD IT ALL"), "{execution:?}");
-    if bounded_by_cgroups(&yard) {
+    if is_bounded_by_cgroups(&yard) {
         assert_eq!(execution.ending, Ending::OutOfMemory, "{}", execution.text);
         assert!(execution.ending.describe().unwrap().contains("out of memory"));
     } else {
@@ -296,6 +291,30 @@ async fn s16_no_sandbox_survives_the_service() {
     service.kill().unwrap();
     service.wait().unwrap();
     eventually("the command is gone", || with_marker(&mark(9717)).is_empty()).await;
+}
+
+/// A sandbox that is only half made when the service is killed.
+#[tokio::test]
+async fn s16_no_sandbox_survives_a_kill_at_any_moment() {
+    for round in 0..16 {
+        let long = mark(97_000 + round);
+        let mut service = std::process::Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "sandbox::limits::s16_service", "--ignored", "--nocapture"])
+            .env("RUNYARD_TEST_SLEEP", &long)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let until = Instant::now() + Duration::from_secs(20);
+        while with_marker(&long).is_empty() {
+            assert!(Instant::now() < until, "no command was started");
+        }
+        // Each round is killed a little later in the making of its sandbox.
+        tokio::time::sleep(Duration::from_millis(round.into())).await;
+        service.kill().unwrap();
+        service.wait().unwrap();
+        eventually("the command is gone", || with_marker(&long).is_empty()).await;
+    }
 }
 
 #[tokio::test]

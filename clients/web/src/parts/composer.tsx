@@ -91,7 +91,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
     try {
       const files = await attachments.ready();
       if (!files) {
-        attachments.problem.value = "A file could not be sent. Take it out, or add it again.";
+        attachments.problem.value = "A file could not be sent. Remove it, or add it again.";
         return;
       }
       const request = {
@@ -151,7 +151,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
       )}
       {!refused.value && account.value && account.value.credits <= 0 && !isUnlimited(account.value) && (
         <Note kind="warning">
-          No credits are left: a new run is refused. <a href="#/account">See the account</a>
+          You have no credits left, so no run can start. <a href="#/account">See the account</a>
         </Note>
       )}
       {!refused.value && full.value && !busy && <SlotsNote />}
@@ -163,7 +163,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
           aria-describedby={help}
           data-composer="true"
           rows={large ? 3 : 1}
-          placeholder={threadId ? "Go on: ask for a change, or something new" : `What is to be done?${isTouch ? "" : " Drop files here, if there are any."}`}
+          placeholder={threadId ? "Continue: ask for a change, or something new" : `Describe the task.${isTouch ? "" : " You can drop files here."}`}
           value={prompt.value}
           onInput={(event) => (prompt.value = event.currentTarget.value)}
           onPaste={onPaste}
@@ -253,7 +253,7 @@ function SlotsNote() {
   return (
     <Note kind="warning">
       {runs?.limit === 1 ? "Your run slot is taken" : `All ${runs?.limit} run slots are taken`} on the{" "}
-      {account.value?.tierName} plan: a new run is refused until one has ended. <a href="#/runs">See the runs</a>
+      {account.value?.tierName} plan: a new run can start when one ends. <a href="#/runs">See the runs</a>
     </Note>
   );
 }
@@ -282,7 +282,7 @@ function AttachmentChip({ attachment, onRemove }: { attachment: Attachment; onRe
       <span class="attachment-name">{file.name}</span>
       <span class="small dim">{problem ?? bytes(file.size)}</span>
       {!uploadId && !problem && <progress max={100} value={percent} aria-label={`${file.name}: ${percent} % sent`} />}
-      <button type="button" class="button-icon" aria-label={`Take out ${file.name}`} onClick={onRemove}>
+      <button type="button" class="button-icon" aria-label={`Remove ${file.name}`} onClick={onRemove}>
         <Icon of={X} size={14} />
       </button>
     </li>

@@ -36,7 +36,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
   const wanted = text.value.trim().toLowerCase();
   const found = [
     ...PAGES,
-    ...(threads.value ?? []).map((thread) => ({ label: thread.name || "Without a name", kind: "Thread", to: `/threads/${thread.threadId}` })),
+    ...(threads.value ?? []).map((thread) => ({ label: thread.name || "Untitled", kind: "Thread", to: `/threads/${thread.threadId}` })),
     ...(agents.value ?? []).map((agent) => ({ label: agent.name, kind: "Agent", to: `/agents/${agent.agentId}` })),
   ]
     .filter((target) => target.label.toLowerCase().includes(wanted))

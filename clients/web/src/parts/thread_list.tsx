@@ -16,7 +16,7 @@ export function ThreadList({ threads }: { threads: readonly Thread[] }) {
         <li key={thread.threadId}>
           <a class="thread-row" href={`#/threads/${thread.threadId}`}>
             <Icon of={MessagesSquare} size={17} />
-            <span class="thread-row-name">{thread.name || "Without a name"}</span>
+            <span class="thread-row-name">{thread.name || "Untitled"}</span>
             {runningThreads.value.has(thread.threadId) && <State of="running" />}
             {thread.updatedAt && (
               <time class="small dim numbers" dateTime={thread.updatedAt.toISOString()}>

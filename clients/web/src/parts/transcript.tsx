@@ -50,11 +50,11 @@ export function Transcript({
             }}
           />
         ))}
-        {all.length === 0 && <p class="dim">Nothing was said here yet.</p>}
+        {all.length === 0 && <p class="dim">This thread has no messages yet.</p>}
       </div>
       <div class="transcript-foot">
         {isAway.value && (
-          <Note kind="warning">The connection is interrupted. It is being opened again; nothing is lost.</Note>
+          <Note kind="warning">The connection is interrupted. Reconnecting; nothing is lost.</Note>
         )}
         <Composer
           threadId={threadId}

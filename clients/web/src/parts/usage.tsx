@@ -54,7 +54,7 @@ export function UsageReport() {
       </div>
       {refused && <RefusalNote explained={refused} />}
       {!value && !refused && <Spinner label="Loading usage" />}
-      {value && groups.length === 0 && <p class="dim">Nothing was used in this time.</p>}
+      {value && groups.length === 0 && <p class="dim">No usage in this period.</p>}
       {groups.length > 0 && (
         <div class="table-scroll data" tabIndex={0} role="group" aria-label={`Usage by ${by.value}`}>
           <table>

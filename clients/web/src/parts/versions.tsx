@@ -124,7 +124,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
           ) : !compared.value ? (
             <Spinner label="Comparing" />
           ) : compared.value.differences.length === 0 ? (
-            <p class="dim">They do the same.</p>
+            <p class="dim">These versions are the same.</p>
           ) : (
             compared.value.differences.map((one) => (
               <div key={one.field} class="difference">

@@ -50,15 +50,15 @@ export function Agents() {
       {value?.length === 0 && (
         <Empty title="No agents yet">
           <p>
-            Until there is one, the built-in agent does the work. An agent of your own has its prompt, its model and its tools; each
-            change of these is a version that you can compare and go back to.
+            Runs use the built-in agent until you create one. Your own agent has its own prompt, model and tools. Each change is a new
+            version, which you can compare with the others and restore.
           </p>
           <a class="button button-primary" href="#/agents/new">
             Create an agent
           </a>
         </Empty>
       )}
-      {value && value.length > 0 && shown.length === 0 && <p class="dim">Nothing is called that.</p>}
+      {value && value.length > 0 && shown.length === 0 && <p class="dim">No agent matches.</p>}
       <ul class="agent-grid">
         {shown.map((agent) => (
           <li key={agent.agentId}>
@@ -66,7 +66,7 @@ export function Agents() {
               <AgentIcon name={agent.iconName} color={agent.iconColor} background={agent.iconBackground} size={44} />
               <div class="agent-card-text">
                 <h2>{agent.name}</h2>
-                <p class="dim">{agent.description || "Without a description"}</p>
+                <p class="dim">{agent.description || "No description"}</p>
                 <p class="small agent-card-facts">
                   {agent.isDefault && (
                     <span class="tag tag-default">

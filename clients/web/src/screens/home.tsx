@@ -68,8 +68,7 @@ export function Home() {
         )}
         {list?.length === 0 && (
           <p class="dim">
-            None yet. A thread is a conversation with its own workspace: files stay, and every run in it goes on from what is
-            there.
+            None yet. A thread is a conversation with its own workspace: its files stay, and each new run continues from there.
           </p>
         )}
         {list && list.length > 0 && <ThreadList threads={list.slice(0, 8)} />}

@@ -23,7 +23,7 @@ export function Threads() {
       {!value && loading && <Spinner label="Loading threads" />}
       {value?.length === 0 && (
         <Empty title="No threads yet">
-          <p>Start a run, and its thread shows up here: what was asked, what the agent did, and the files it made.</p>
+          <p>Start a run, and its thread appears here: what you asked, what the agent did, and the files it made.</p>
           <a class="button button-primary" href="#/">
             Start a run
           </a>

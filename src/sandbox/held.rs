@@ -1,0 +1,91 @@
+//! The memory that a command holds, on hosts without a memory control group.
+//!
+//! The meter asks for it several times a second. The sum is meant to be complete rather than exact: what a command could
+//! hide memory in is either counted here or refused by the seccomp filter (`seccomp`).
+
+use std::{
+    collections::HashSet,
+    fs,
+    os::unix::fs::{FileTypeExt, MetadataExt},
+};
+
+use super::processes::Scope;
+
+/// The memory file systems of a sandbox.
+const TMPFS: &[&str] = &["tmp", "dev/shm"];
+/// What the kernel keeps for a file there, beside its content: inode, entry and name.
+const INODE_BYTES: u64 = 2 * 1024;
+/// What a socket can hold that nobody reads: twice the default send buffer, the most that a program can ask for.
+const SOCKET_BYTES: u64 = 416 * 1024;
+/// What a pipe can hold once the user's share of larger ones is used up.
+const PIPE_BYTES: u64 = 8 * 1024;
+/// Sockets that are not counted: ordinary programs have some hundreds and leave them empty.
+const FREE_SOCKETS: u64 = 256;
+
+impl Scope {
+    /// The memory that the processes hold together, in bytes. `u64::MAX` when they have too many files open to count.
+    pub fn held_bytes(&self, limit: u64) -> u64 {
+        let members = self.members();
+        let beside = self.tmpfs_bytes().saturating_add(Self::buffer_bytes(&members));
+        let quick: u64 = members.iter().map(|process| resident_bytes(*process)).sum();
+        if quick.saturating_add(beside) <= limit {
+            return quick + beside;
+        }
+        // Processes share pages, which each has in its own figures. The fair shares take longer to count.
+        let fair: u64 = members.iter().map(|process| proportional_bytes(*process)).sum();
+        fair.saturating_add(beside)
+    }
+
+    /// What lies in the memory file systems, content and inodes.
+    fn tmpfs_bytes(&self) -> u64 {
+        let used = |folder: &&str| {
+            let disk = rustix::fs::statvfs(format!("/proc/{}/root/{folder}", self.first)).ok()?;
+            let content = disk.f_blocks.saturating_sub(disk.f_bfree).saturating_mul(disk.f_frsize);
+            let inodes = disk.f_files.saturating_sub(disk.f_ffree).saturating_mul(INODE_BYTES);
+            Some(content.saturating_add(inodes))
+        };
+        let bytes = TMPFS.iter().filter_map(used).sum();
+        // The number may have become another process's in between.
+        if self.holds_first() { bytes } else { 0 }
+    }
+
+    /// What sockets and pipes can hold.
+    fn buffer_bytes(members: &[i32]) -> u64 {
+        let (mut sockets, mut pipes) = (HashSet::new(), HashSet::new());
+        let is_complete = Self::each_open_file(members, |file| {
+            if file.file_type().is_socket() {
+                sockets.insert(file.ino());
+            } else if file.file_type().is_fifo() {
+                pipes.insert(file.ino());
+            }
+        });
+        if !is_complete {
+            return u64::MAX;
+        }
+        let sockets = (sockets.len() as u64).saturating_sub(FREE_SOCKETS);
+        sockets * SOCKET_BYTES + pipes.len() as u64 * PIPE_BYTES
+    }
+}
+
+/// Resident memory without that of files, swapped-out memory and page tables; pages that are shared count in full.
+fn resident_bytes(process: i32) -> u64 {
+    let names = ["RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:", "HugetlbPages:"];
+    figures(&format!("/proc/{process}/status"), &names).unwrap_or_default()
+}
+
+/// The same, where each process has its share of what it shares with others.
+fn proportional_bytes(process: i32) -> u64 {
+    let names = ["Pss_Anon:", "Pss_Shmem:", "SwapPss:"];
+    let shares = figures(&format!("/proc/{process}/smaps_rollup"), &names);
+    shares.unwrap_or_else(|| resident_bytes(process))
+}
+
+/// The sum of the lines that begin with one of the names, in bytes; nothing when there is none.
+fn figures(path: &str, names: &[&str]) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    let kilobytes = text.lines().filter_map(|line| {
+        let size = names.iter().find_map(|name| line.strip_prefix(name))?;
+        size.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()
+    });
+    kilobytes.reduce(|one, other| one + other).map(|sum| sum * 1024)
+}

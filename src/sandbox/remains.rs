@@ -1,0 +1,175 @@
+//! Commands that a killed service left behind.
+//!
+//! Every command that runs has a file in `commands/` of the data folder, whose name says which process it is. The service
+//! makes it before the command may run (`gate`) and removes it after the command. A service that starts kills what earlier
+//! services of the same data folder left. The kernel does that by itself in all cases that we know; this is for the others.
+//!
+//! A number of a process may have become another process's. So a name also says when the process was started, and in which
+//! boot and process namespace the number counts. Nothing in a name comes from the command.
+
+use std::{
+    fs::{self, DirBuilder},
+    io,
+    os::unix::fs::{DirBuilderExt, MetadataExt},
+    path::{Path, PathBuf},
+};
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+/// The commands of this service.
+#[derive(Debug)]
+pub struct Remains {
+    folder: PathBuf,
+    /// The start of the names: boot, namespace and this service.
+    prefix: String,
+}
+
+/// The file of one running command; removed when it is dropped.
+#[derive(Debug)]
+pub struct Record(PathBuf);
+
+impl Remains {
+    /// Kills what earlier services of this data folder left behind. Makes nothing.
+    pub fn clear(data_dir: &Path) -> Self {
+        let folder = data_dir.join("commands");
+        let place = place();
+        for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Another boot's processes are gone; another namespace's cannot be seen from here.
+            let is_over = match name.strip_prefix(&place) {
+                Some(rest) => end_remains(rest),
+                None => name.split('-').next() != place.split('-').next(),
+            };
+            if is_over {
+                // Best effort: what stays is looked at again at the next start.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
+        let own = std::process::id();
+        let started = start_time(own).unwrap_or_default();
+        Self {
+            folder,
+            prefix: format!("{place}{own}-{started}-"),
+        }
+    }
+
+    /// Records a running process.
+    ///
+    /// # Errors
+    /// Those of the file system, and `NotFound` when there is no such process.
+    pub fn record(&self, process: i32) -> io::Result<Record> {
+        let number = u32::try_from(process).map_err(io::Error::other)?;
+        let started = start_time(number).ok_or(io::ErrorKind::NotFound)?;
+        let file = self.folder.join(format!("{}{number}-{started}", self.prefix));
+        if let Err(error) = fs::write(&file, "") {
+            if error.kind() != io::ErrorKind::NotFound {
+                return Err(error);
+            }
+            DirBuilder::new().recursive(true).mode(0o700).create(&self.folder)?;
+            fs::write(&file, "")?;
+        }
+        Ok(Record(file))
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        // Best effort: the next start removes it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Boot and process namespace, as the start of a name.
+fn place() -> String {
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let boot: String = boot.trim().chars().filter(|letter| *letter != '-').collect();
+    format!("{boot}-{}-", own_namespace())
+}
+
+/// The process namespace of the service, in which the numbers of processes count.
+pub fn own_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+}
+
+/// Kills the process of a name, unless its service lives. Returns whether the file is of no more use.
+fn end_remains(name: &str) -> bool {
+    let numbers: Vec<u64> = name.split('-').filter_map(|number| number.parse().ok()).collect();
+    let [service, service_started, process, started] = numbers[..] else {
+        return true;
+    };
+    let is_alive =
+        |number: u64, started: u64| u32::try_from(number).is_ok_and(|number| start_time(number) == Some(started));
+    if is_alive(service, service_started) {
+        return false;
+    }
+    let opened = i32::try_from(process)
+        .ok()
+        .and_then(Pid::from_raw)
+        .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+    // Compared after it was opened: from now on the descriptor is this process and no other.
+    if let Some(descriptor) = opened.filter(|_| is_alive(process, started)) {
+        let killed = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
+        tracing::warn!(
+            process,
+            ?killed,
+            "a command of a service that was killed was still running"
+        );
+        return killed.is_ok();
+    }
+    true
+}
+
+/// When a process was started, in ticks since boot. Together with the number it names one process.
+pub fn start_time(process: u32) -> Option<u64> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    // The name of the program, in brackets, may hold anything.
+    let (_, fields) = stat.rsplit_once(')')?;
+    let mut fields = fields.split_whitespace();
+    // A process that has ended but was not yet waited for is no more.
+    if fields.next()? == "Z" {
+        return None;
+    }
+    fields.nth(18)?.parse().ok()
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+mod tests {
+    use std::process::Command;
+
+    use super::*;
+
+    fn sleeper() -> std::process::Child {
+        Command::new("sleep").arg("100").spawn().unwrap()
+    }
+
+    #[test]
+    fn only_what_a_dead_service_left_is_killed() {
+        let data = tempfile::tempdir().unwrap();
+        let remains = Remains::clear(data.path());
+        assert!(!data.path().join("commands").exists(), "clearing made something");
+        let (mut left, mut others, mut ours) = (sleeper(), sleeper(), sleeper());
+
+        let record = remains.record(i32::try_from(ours.id()).unwrap()).unwrap();
+        // A service that is no more: its number exists, its start does not.
+        let dead = format!("{}{}-1-", place(), std::process::id());
+        let folder = data.path().join("commands");
+        let started = start_time(left.id()).unwrap();
+        fs::write(folder.join(format!("{dead}{}-{started}", left.id())), "").unwrap();
+        // Its command has ended, and the number is another process's now.
+        fs::write(folder.join(format!("{dead}{}-1", others.id())), "").unwrap();
+        fs::write(folder.join("nonsense"), "").unwrap();
+
+        Remains::clear(data.path());
+        assert!(!left.wait().unwrap().success());
+        assert_eq!(others.try_wait().unwrap(), None);
+        assert_eq!(ours.try_wait().unwrap(), None);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        drop(record);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0);
+        for child in [&mut others, &mut ours] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+    }
+}

@@ -1,0 +1,141 @@
+"""scripts/install.sh on machines that have some of the packages already.
+
+dpkg-query and apt-get are scripts here that keep a list of installed packages in a file; what install.sh asks of them is real.
+"""
+
+import itertools
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+INSTALL = ROOT / "scripts" / "install.sh"
+TOOLS = ("bash", "env", "awk", "cat", "grep", "mktemp", "rm", "sleep", "sort", "tail", "touch")
+
+DPKG_QUERY = """#!/usr/bin/env bash
+grep -qx "${!#}" "$MACHINE/installed" && echo installed
+"""
+# Takes the packages after `install`. A package is a file of its name in the PATH, too, when it is one of PROGRAMS.
+APT_GET = """#!/usr/bin/env bash
+echo "$*" >>"$MACHINE/asked"
+[ ! -f "$MACHINE/locks" ] || { read -r left <"$MACHINE/locks"; [ "$left" = 0 ] || {
+    echo $((left - 1)) >"$MACHINE/locks"; echo "E: Could not get lock /var/lib/apt/lists/lock" >&2; exit 100; }; }
+case " $* " in
+*" update "*) touch "$MACHINE/lists"; exit 0 ;;
+esac
+[ -f "$MACHINE/lists" ] || { echo "E: Unable to locate package" >&2; exit 100; }
+seen=
+for word in "$@"; do
+    if [ -n "$seen" ] && [[ $word != -* ]]; then
+        [ "$word" != unknown ] || { echo "E: Unable to locate package unknown" >&2; exit 100; }
+        echo "$word" >>"$MACHINE/installed"
+        touch "$MACHINE/bin/$word"; chmod 755 "$MACHINE/bin/$word"
+    fi
+    [ "$word" != install ] || seen=1
+done
+"""
+ID = "#!/usr/bin/env bash\necho ${MACHINE_UID:-0}\n"
+
+
+class Machine:
+    """A machine with these packages, whose programs have the packages' names, and these programs from elsewhere."""
+
+    def __init__(self, test, packages=(), programs=(), lists=True, debian=True, locks=0):
+        folder = tempfile.TemporaryDirectory()
+        test.addCleanup(folder.cleanup)
+        self.path = pathlib.Path(folder.name)
+        bin = self.path / "bin"
+        bin.mkdir()
+        for tool in TOOLS:
+            where = subprocess.run(["which", tool], check=True, capture_output=True, text=True).stdout.strip()
+            (bin / tool).symlink_to(where)
+        scripts = {"id": ID, **({"dpkg-query": DPKG_QUERY, "apt-get": APT_GET} if debian else {})}
+        for name, text in {**scripts, **{name: "" for name in (*packages, *programs)}}.items():
+            (bin / name).write_text(text)
+            (bin / name).chmod(0o755)
+        (self.path / "installed").write_text("".join(f"{name}\n" for name in packages))
+        if lists:
+            (self.path / "lists").touch()
+        if locks:
+            (self.path / "locks").write_text(f"{locks}\n")
+
+    def install(self, *needs, uid=0):
+        environment = {"PATH": str(self.path / "bin"), "MACHINE": str(self.path), "MACHINE_UID": str(uid)}
+        return subprocess.run(
+            [INSTALL, *needs], env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+        )
+
+    def installed(self):
+        return set((self.path / "installed").read_text().split())
+
+    def asked(self):
+        asked = self.path / "asked"
+        return asked.read_text().splitlines() if asked.exists() else []
+
+
+class InstallTest(unittest.TestCase):
+    def test_every_part_of_a_list_may_be_there_already(self):
+        needs = ["one", "two", "three:three", "four"]
+        names = [need.rpartition(":")[2] for need in needs]
+        for count in range(len(names) + 1):
+            for there in itertools.combinations(names, count):
+                with self.subTest(there=there):
+                    machine = Machine(self, packages=there)
+                    done = machine.install(*needs)
+                    self.assertEqual(done.returncode, 0, done.stderr)
+                    self.assertEqual(machine.installed(), set(names))
+                    self.assertEqual(len(machine.asked()), 0 if count == len(names) else 1, "one call of apt-get")
+
+    def test_a_program_from_elsewhere_is_kept(self):
+        machine = Machine(self, programs=["npm"])
+        self.assertEqual(machine.install("npm:npm").returncode, 0)
+        self.assertEqual(machine.asked(), [])
+        # A need without a place is about the package.
+        self.assertEqual(machine.install("npm").returncode, 0)
+        self.assertEqual(machine.installed(), {"npm"})
+
+    def test_a_path_is_a_place_too(self):
+        machine = Machine(self)
+        self.assertEqual(machine.install(f"{machine.path}/lists:libc6-dev").returncode, 0)
+        self.assertEqual(machine.asked(), [])
+        needs = [f"{machine.path}/bin/cc:cc", "cc:cc"]
+        self.assertEqual(machine.install(*needs).returncode, 0)
+        self.assertEqual(machine.installed(), {"cc"})
+
+    def test_old_lists_are_updated_and_locks_are_waited_for(self):
+        machine = Machine(self, lists=False)
+        self.assertEqual(machine.install("one").returncode, 0)
+        self.assertEqual(machine.installed(), {"one"})
+        machine = Machine(self, locks=2)
+        self.assertEqual(machine.install("one").returncode, 0)
+        self.assertEqual(machine.installed(), {"one"})
+        self.assertEqual(len(machine.asked()), 3)
+
+    def test_a_refusal_says_what_to_do(self):
+        for machine, needs, uid, words in (
+            (Machine(self), ["unknown"], 0, "Unable to locate package unknown"),
+            (Machine(self), ["cc:gcc"], 0, "not where they are needed"),
+            (Machine(self), ["one", "two"], 1000, "takes root. Install with: apt-get install one two"),
+            (Machine(self, debian=False), ["one"], 0, "not Debian or Ubuntu"),
+        ):
+            with self.subTest(words=words):
+                done = machine.install(*needs, uid=uid)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(words, done.stderr)
+
+    def test_no_script_names_a_program_beside_its_package(self):
+        """As in `install.sh npm npm`, which the script took before."""
+        found = subprocess.run(
+            ["git", "grep", "-hoE", r"^[^#]*scripts/install\.sh .*", "--", ":/scripts", ":/tests", ":/Makefile", ":/Dockerfile"],
+            cwd=ROOT, check=True, capture_output=True, text=True,
+        ).stdout
+        for line in found.splitlines():
+            words = re.findall(r"[\w.+:/-]+", line.rpartition("scripts/install.sh ")[2])
+            self.assertEqual(len(words), len(set(words)), line)
+
+
+if __name__ == "__main__":
+    unittest.main()
