@@ -3,7 +3,7 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 
-.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist clean
+.PHONY: help demo serve console test unit test-clients lint fmt docs test-api test-web fuzz bench soak release dist test-dist test-proxies clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ test-web: ## Test the console in real Chromium (three minutes); screenshots go t
 test-api: ## Ask a real server everything that /openapi.json allows, and what it does not (three minutes)
 	cargo build --locked --bin runyard
 	tests/api/run.sh
+
+test-proxies: ## Try the program behind the real nginx, HAProxy and Envoy (two minutes)
+	cargo build --locked --bin runyard
+	tests/proxies/run.sh
 
 fuzz: ## Fuzz the parsers of foreign bytes, 30 seconds each (the first build takes some ten minutes)
 	@scripts/fuzz.sh

@@ -36,6 +36,19 @@ pub struct Known {
     pub microcredits: i64,
 }
 
+/// Makes the account of a subject within an issuer, in the first tier; the one that is there when it has one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn create(app: &App, caller: &Caller, issuer: &str, subject: &str) -> Result<Known> {
+    if let Some(account_id) = ensure::find(app, issuer, subject).await? {
+        return load(app, account_id).await;
+    }
+    let tx = app.db.begin("admin.create").await?;
+    let account_id = ensure::insert(app, &tx, issuer, subject).await?;
+    finish(app, tx, caller, account_id, ("account.create", "")).await
+}
+
 /// Loads an account.
 ///
 /// # Errors

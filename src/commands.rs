@@ -6,6 +6,7 @@
 mod agents;
 mod completions;
 mod connection;
+mod doctor;
 mod man;
 mod migrate;
 mod output;
@@ -48,6 +49,7 @@ enum Command {
     Agents(agents::Agents),
     Token(token::Token),
     Tier(tier::Tier),
+    Doctor(doctor::Doctor),
     Migrate(migrate::Migrate),
     Completions(completions::Completions),
     Man(man::Manual),
@@ -89,6 +91,7 @@ fn execute(cli: Cli) -> Result<Ending> {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(tier.execute(&settings))
         }
+        Command::Doctor(doctor) => doctor.execute(&settings),
         Command::Completions(completions) => completions.execute(),
         Command::Man(manual) => manual.execute(),
         Command::Run(run) => {

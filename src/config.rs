@@ -6,9 +6,10 @@
 pub mod environment;
 pub mod models;
 mod place;
+pub mod rates;
 pub mod tiers;
 
-use std::{net::SocketAddr, num::NonZeroU32, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -20,6 +21,8 @@ use toml::{
 use crate::error::{Error, Result};
 pub use models::{Model, ModelTable, Provider, ProviderKind};
 use place::{File, Mistake};
+use rates::{Network, SlowRateLimit};
+pub use rates::{Rate, RateLimit};
 pub use tiers::{Tier, TierTable};
 
 /// Seconds: the contract promises a sign of life as often as this.
@@ -86,6 +89,10 @@ pub struct Auth {
     pub role_claim: String,
     /// A token that opens /metrics, besides a super admin's.
     pub metrics_token: Option<SecretString>,
+    /// Whether a valid token of a new subject makes an account. When not, an administrator makes accounts.
+    pub self_registration: bool,
+    /// Rate of new accounts from one address.
+    pub new_accounts_per_address: SlowRateLimit,
 }
 
 /// The door.
@@ -94,6 +101,8 @@ pub struct Auth {
 pub struct Http {
     /// Origins that browsers may call from, exactly; none by default.
     pub cors_origins: Vec<String>,
+    /// Headers that pages of these origins may send, besides the usual ones.
+    pub cors_headers: Vec<String>,
     /// A folder with a console to serve, instead of the one in the program.
     pub console_dir: Option<PathBuf>,
     /// The largest body of a JSON request or gRPC message, in bytes.
@@ -104,20 +113,22 @@ pub struct Http {
     pub shutdown_grace_seconds: u64,
     /// How often an idle event stream says that it is alive, in seconds.
     pub heartbeat_seconds: u64,
-    /// How often an account may ask; as often as it likes when absent.
-    pub rate_per_account: Option<Rate>,
-    /// How often an address may ask, as the connection shows it; leave it out behind a proxy.
-    pub rate_per_address: Option<Rate>,
-}
-
-/// How often somebody may ask.
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct Rate {
-    /// Requests a second, in the long run.
-    pub per_second: NonZeroU32,
-    /// Requests at once after a pause.
-    pub burst: NonZeroU32,
+    /// Maximum number of open connections.
+    pub max_connections: usize,
+    /// Maximum number of idle connections of one address on which no credential was accepted.
+    pub max_idle_per_address: usize,
+    /// Maximum number of open streams: events, content of files, health, reflection.
+    pub max_streams: usize,
+    /// Maximum number of open streams of one account.
+    pub max_streams_per_account: usize,
+    /// Maximum size of all answers that wait for their readers, in bytes.
+    pub max_unread_bytes: usize,
+    /// Proxies whose `X-Forwarded-For` is believed.
+    pub trusted_proxies: Vec<Network>,
+    /// Rate of requests of one account.
+    pub rate_per_account: Option<RateLimit>,
+    /// Rate of requests of one address.
+    pub rate_per_address: Option<RateLimit>,
 }
 
 /// How runs are worked on.
@@ -204,20 +215,34 @@ impl Config {
     fn check(&self) -> std::result::Result<(), Mistake<'_>> {
         models::check(&self.models, &self.providers)?;
         tiers::check(&self.tiers, &self.models)?;
-        self.check_times()
+        self.check_numbers()
     }
 
-    fn check_times(&self) -> std::result::Result<(), Mistake<'_>> {
+    fn check_numbers(&self) -> std::result::Result<(), Mistake<'_>> {
         let (http, worker) = (&self.http, &self.worker);
-        for (path, seconds, most) in [
+        let count = |count: usize| u64::try_from(count).unwrap_or(u64::MAX);
+        for (path, number, most) in [
             (["http", "heartbeat_seconds"], http.heartbeat_seconds, MAX_HEARTBEAT),
             (["worker", "lease_seconds"], worker.lease_seconds, MAX_LEASE),
             (["worker", "run_timeout_seconds"], worker.run_timeout_seconds, u64::MAX),
+            (["http", "max_connections"], count(http.max_connections), u64::MAX),
+            (
+                ["http", "max_idle_per_address"],
+                count(http.max_idle_per_address),
+                u64::MAX,
+            ),
+            (["http", "max_streams"], count(http.max_streams), u64::MAX),
+            (
+                ["http", "max_streams_per_account"],
+                count(http.max_streams_per_account),
+                u64::MAX,
+            ),
+            (["http", "max_unread_bytes"], count(http.max_unread_bytes), u64::MAX),
         ] {
-            if seconds == 0 {
+            if number == 0 {
                 return Err(Mistake::at(path, "must be 1 or more"));
             }
-            if seconds > most {
+            if number > most {
                 return Err(Mistake::at(path, format!("must be {most} or less")));
             }
         }

@@ -80,6 +80,8 @@ codes! {
     NotAuthenticated = "NOT_AUTHENTICATED" => Unauthenticated,
     /// A role or scope is missing.
     PermissionDenied = "PERMISSION_DENIED" => Forbidden,
+    /// The token is valid, but its subject has no account, and the server makes none by itself.
+    RegistrationClosed = "REGISTRATION_CLOSED" => Forbidden,
     /// There is no such agent.
     AgentNotFound = "AGENT_NOT_FOUND" => Missing,
     /// The agent has no such version.
@@ -124,7 +126,7 @@ codes! {
     AgentLimitExceeded = "AGENT_LIMIT_EXCEEDED" => OverPlan,
     /// The plan does not include the model.
     ModelAccessDenied = "MODEL_ACCESS_DENIED" => NotInPlan,
-    /// Too many requests, or too many uploads that wait; Retry-After says when to come back.
+    /// Too many requests, open streams, new accounts or waiting uploads; Retry-After says when to come back.
     Throttled = "THROTTLED" => Throttled,
     /// The body, the file or the message is larger than allowed.
     TooLarge = "TOO_LARGE" => TooLarge,

@@ -1,28 +1,23 @@
 //! The one port: binds it, serves every door on it, and goes down in order.
 
+mod connections;
+mod health;
+mod linger;
 pub mod opening;
+mod places;
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::body::Body;
-use http::Request;
-use hyper_util::{
-    rt::{TokioExecutor, TokioIo, TokioTimer},
-    server::{conn::auto, graceful::GracefulShutdown},
-    service::TowerToHyperService,
-};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::TcpListener,
     signal::unix::{Signal, SignalKind, signal},
-    sync::{OwnedSemaphorePermit, Semaphore},
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 use tracing::{info, warn};
 
-use self::opening::Opening;
+use self::{connections::Connections, health::Health};
 use crate::{
     app::App,
     config::{Config, Limits, models::DEMO_PROVIDER},
@@ -34,7 +29,6 @@ use crate::{
         self,
         jwt::{self, Verifier},
         stack,
-        throttle::Peer,
     },
     worker,
 };
@@ -44,20 +38,8 @@ const BIND_ATTEMPTS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
-/// How long a connection may take to say what it speaks, and then to send its headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
-/// Streams of one HTTP/2 connection at once.
-const MAX_STREAMS: u32 = 1000;
-/// How often an HTTP/2 connection is asked whether it is alive, and how long it may take to say so.
-const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
-/// The largest headers of a request, in bytes.
-const MAX_HEADERS: u32 = 32 * 1024;
 /// Bytes of a question about health or the contract: it holds one name.
 const MAX_QUESTION: usize = 16 * 1024;
-/// Connections that are open at once; more wait in the backlog.
-const MAX_CONNECTIONS: usize = 8192;
-/// How long accepting pauses when the process is out of file descriptors.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a start waits for the check of the sandbox, which takes some milliseconds.
 const SANDBOX_CHECK: Duration = Duration::from_secs(2);
 /// How long the worker may take to end at shutdown, with a database that does not answer.
@@ -146,9 +128,8 @@ impl Server {
         } = self;
         let stopping = app.stopping.clone();
         let (reporter, health) = tonic_health::server::health_reporter();
-        reporter
-            .set_service_status("", tonic_health::ServingStatus::Serving)
-            .await;
+        let state = Health::new(reporter)?;
+        state.report(tonic_health::ServingStatus::Serving).await;
         // Older tools ask with v1alpha.
         let reflection = reflection_of_contract()
             .build_v1()
@@ -171,12 +152,11 @@ impl Server {
             tokio::spawn(installation::keep(app.clone(), stopping.clone()));
         }
         let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
-        let connections = accept(&listener, &stack, &stopping).await;
+        let connections = Connections::new(&app.config.http);
+        connections.accept(&listener, &stack, &stopping).await;
         drop(listener);
         info!("stopping: no new connections, no new claims");
-        reporter
-            .set_service_status("", tonic_health::ServingStatus::NotServing)
-            .await;
+        state.report(tonic_health::ServingStatus::NotServing).await;
         if timeout(grace, connections.shutdown()).await.is_err() {
             warn!("some requests did not end in time");
         }
@@ -278,81 +258,6 @@ fn open_port(listen: SocketAddr) -> std::io::Result<TcpListener> {
     socket.bind(&listen.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
-}
-
-async fn accept(listener: &TcpListener, stack: &stack::Stack, stopping: &CancellationToken) -> GracefulShutdown {
-    let connections = GracefulShutdown::new();
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .max_buf_size(MAX_HEADERS as usize * 2);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .keep_alive_interval(KEEP_ALIVE.0)
-        .keep_alive_timeout(KEEP_ALIVE.1)
-        .max_header_list_size(MAX_HEADERS)
-        .adaptive_window(true);
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    loop {
-        let next = async {
-            let place = Arc::clone(&places)
-                .acquire_owned()
-                .await
-                .map_err(std::io::Error::other)?;
-            let (stream, _) = listener.accept().await?;
-            Ok::<_, std::io::Error>((stream, place))
-        };
-        let accepted = tokio::select! {
-            () = stopping.cancelled() => return connections,
-            accepted = next => accepted,
-        };
-        match accepted {
-            Ok((stream, place)) => connect(stream, stack.clone(), &builder, (&connections, place)),
-            Err(fault) => {
-                // Out of descriptors, or the peer has gone: waiting is better than spinning.
-                warn!(error = %fault, "could not accept a connection");
-                sleep(ACCEPT_PAUSE).await;
-            }
-        }
-    }
-}
-
-fn connect(
-    stream: TcpStream,
-    stack: stack::Stack,
-    builder: &auto::Builder<TokioExecutor>,
-    (connections, place): (&GracefulShutdown, OwnedSemaphorePermit),
-) {
-    // A token of a model is a small packet that somebody waits for.
-    if let Err(fault) = stream.set_nodelay(true) {
-        warn!(error = %fault, "could not turn off Nagle's algorithm");
-    }
-    // Asked here, once: every request of the connection has the same.
-    let peer = stream.peer_addr().ok().map(|address| Peer(address.ip()));
-    let service = stack.map_request(move |mut request: Request<hyper::body::Incoming>| {
-        if let Some(peer) = peer {
-            request.extensions_mut().insert(peer);
-        }
-        request.map(Body::new)
-    });
-    let connection = builder
-        .serve_connection_with_upgrades(
-            TokioIo::new(Opening::new(stream, HEADER_TIMEOUT)),
-            TowerToHyperService::new(service),
-        )
-        .into_owned();
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        // A connection that breaks is the client's affair.
-        if let Err(fault) = connection.await {
-            tracing::debug!(error = %fault, "a connection ended badly");
-        }
-        drop(place);
-    });
 }
 
 /// SIGTERM and SIGINT of this process.

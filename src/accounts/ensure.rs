@@ -3,12 +3,15 @@
 //! Called by `wire/caller.rs` for every request, so known subjects are answered from memory. An account is never deleted
 //! and its id never changes, so the memory cannot be wrong.
 
+use std::sync::Arc;
+
 use moka::future::Cache;
 use sea_orm::{
     ActiveValue::Set,
     ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
     sea_query::{LockType, OnConflict},
 };
+use tokio::sync::{Mutex, MutexGuard};
 use uuid::Uuid;
 
 use super::{Scope, of, table};
@@ -27,58 +30,81 @@ const REMEMBERED: u64 = 100_000;
 #[derive(Clone)]
 pub struct Accounts {
     known: Cache<(String, String), Uuid>,
+    registering: Arc<Mutex<()>>,
 }
 
 impl Default for Accounts {
     fn default() -> Self {
         Self {
             known: Cache::new(REMEMBERED),
+            registering: Arc::default(),
         }
     }
 }
 
-/// The account of a subject within its issuer; a new row in the first tier, when the subject is new.
+impl Accounts {
+    /// The turn to make an account: the first requests of one subject may come together, and only one of them makes it.
+    pub async fn registering(&self) -> MutexGuard<'_, ()> {
+        self.registering.lock().await
+    }
+}
+
+/// The account of a subject within its issuer, if it has one.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn ensure(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
+pub async fn find(app: &App, issuer: &str, subject: &str) -> Result<Option<Uuid>> {
     let key = (issuer.to_owned(), subject.to_owned());
     if let Some(account_id) = app.accounts.known.get(&key).await {
-        return Ok(account_id);
+        return Ok(Some(account_id));
     }
-    let account_id = match find(app.db.read(), issuer, subject).await? {
-        Some(account_id) => account_id,
-        None => create(app, issuer, subject).await?,
-    };
-    app.accounts.known.insert(key, account_id).await;
-    Ok(account_id)
+    let found = row(app.db.read(), issuer, subject).await?;
+    if let Some(account_id) = found {
+        app.accounts.known.insert(key, account_id).await;
+    }
+    Ok(found)
 }
 
-async fn find(db: &impl ConnectionTrait, issuer: &str, subject: &str) -> Result<Option<Uuid>> {
-    let row = of::<table::Entity>(Scope::system("who asks is not known yet"))
+async fn row(db: &impl ConnectionTrait, issuer: &str, subject: &str) -> Result<Option<Uuid>> {
+    let found = of::<table::Entity>(Scope::system("the caller is not known yet"))
         .filter(table::Column::Issuer.eq(issuer))
         .filter(table::Column::Subject.eq(subject))
         .one(db)
         .await?;
-    Ok(row.map(|row| row.id))
+    Ok(found.map(|found| found.id))
 }
 
-async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
+/// Makes the account of a subject, in the first tier; the one that is there, when another request was first.
+///
+/// # Errors
+/// Those of the database.
+pub async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
     let tx = app.db.begin("accounts.ensure").await?;
-    let row = table::ActiveModel {
+    let account_id = insert(app, &tx, issuer, subject).await?;
+    tx.commit().await?;
+    let key = (issuer.to_owned(), subject.to_owned());
+    app.accounts.known.insert(key, account_id).await;
+    Ok(account_id)
+}
+
+/// Writes the row of a subject, unless there is one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<Uuid> {
+    let new = table::ActiveModel {
         id: Set(id::new()),
         issuer: Set(issuer.to_owned()),
         subject: Set(subject.to_owned()),
         tier: Set(app.tiers.first().name.clone()),
         created_at: Set(app.clock.now()),
     };
-    // Of two first requests of one subject one inserts; both read what is there then.
+    // If two first requests race, one inserts and both read the same row.
     let once = OnConflict::columns([table::Column::Issuer, table::Column::Subject])
         .do_nothing()
         .to_owned();
-    tx.execute(table::Entity::insert(row).on_conflict(once).query()).await?;
-    let found = find(&tx, issuer, subject).await?;
-    tx.commit().await?;
+    tx.execute(table::Entity::insert(new).on_conflict(once).query()).await?;
+    let found = row(tx, issuer, subject).await?;
     found.ok_or_else(|| Error::internal("account", "an account vanished while it was made"))
 }
 

@@ -1,18 +1,20 @@
 //! Following a run: its events after any cursor, live, until the terminal one.
 //!
 //! Called by `wire/runs.rs`. A follower holds a cursor into the run's ring and reads the table when it has fallen behind, so
-//! a slow reader costs a page of memory and slows nobody. Wake-ups are hints: a slow poll of the table backs them up. Runs that
-//! another process works on come by the relay (`events/relay.rs`).
+//! a slow reader costs a small page of memory and slows nothing down. Wake-ups are hints: a slow poll of the table backs them
+//! up. Runs that another process works on come by the relay (`events/relay.rs`).
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::{Stream, stream};
 use tokio::{sync::watch, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 use uuid::Uuid;
 
 use super::{
     Stored,
     hub::{Rest, Ring},
+    page::Page,
     table,
 };
 use crate::{
@@ -20,13 +22,6 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Events that are read from the table at once: in the beginning, at most, and at least.
-const FIRST_PAGE: u64 = 32;
-const LARGEST_PAGE: u64 = 256;
-const SMALLEST_PAGE: u64 = 4;
-/// Bytes of a page after which the next one is larger, or smaller.
-const SMALL_PAGE: usize = 64 * 1024;
-const LARGE_PAGE: usize = 256 * 1024;
 /// How often the table is asked although nothing was heard, when another process may be writing.
 const POLL_SHARED: Duration = Duration::from_secs(2);
 /// The same, when only this process writes.
@@ -39,8 +34,7 @@ struct Follower {
     ring: Arc<Ring>,
     newest: watch::Receiver<i64>,
     hints: watch::Receiver<()>,
-    ready: VecDeque<Stored>,
-    page: u64,
+    page: Page,
     look_in_table: bool,
     ended: bool,
 }
@@ -55,8 +49,7 @@ pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<
         newest: ring.newest(),
         hints: ring.hints(),
         ring,
-        ready: VecDeque::new(),
-        page: FIRST_PAGE,
+        page: app.hub.page(),
         look_in_table: true,
         ended: false,
     };
@@ -69,7 +62,7 @@ pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<
 impl Follower {
     async fn next(&mut self) -> Result<Option<Stored>> {
         while !self.ended {
-            if let Some(event) = self.ready.pop_front() {
+            if let Some(event) = self.page.pop() {
                 self.cursor = event.sequence;
                 self.ended = event.terminal;
                 return Ok(Some(event));
@@ -87,22 +80,20 @@ impl Follower {
         // Marked as seen before looking, so that what is pushed in between wakes us.
         self.newest.borrow_and_update();
         self.hints.borrow_and_update();
-        match self.ring.after(self.cursor) {
+        match self.ring.after(self.cursor, self.page.budget()) {
             Rest::Here(events) => {
-                self.ready = events.into();
+                self.page.extend(events);
                 return Ok(());
             }
             Rest::Nothing if !self.look_in_table => {}
             Rest::Nothing | Rest::Elsewhere => {
-                let page = table::list(self.app.db.read(), self.run_id, self.cursor, self.page).await?;
-                self.look_in_table = false;
-                if !page.is_empty() {
-                    self.look_in_table = true;
-                    self.page = next_page(self.page, &page);
-                    self.ready = page.into();
+                let (events, newest) = self.read_table().await?;
+                self.look_in_table = !events.is_empty();
+                if self.look_in_table {
+                    self.page.extend(events);
                     return Ok(());
                 }
-                match table::newest(self.app.db.read(), self.run_id).await? {
+                match newest {
                     // Every run has a first event: one without any was deleted with its thread.
                     None => return Err(Error::new(Code::RunNotFound, "Agent run not found")),
                     Some((sequence, true)) if sequence <= self.cursor => {
@@ -128,6 +119,24 @@ impl Follower {
         }
         Ok(())
     }
+
+    /// The next page; and when it is empty, the run's newest event.
+    async fn read_table(&self) -> Result<(Vec<Stored>, Option<(i64, bool)>)> {
+        let (app, run_id, cursor, budget) = (self.app.clone(), self.run_id, self.cursor, self.page.budget());
+        // A task of its own: a reader that stops in the middle of a query must not keep a connection of the database.
+        let reading = tokio::spawn(async move {
+            let events = table::page(app.db.read(), run_id, cursor, budget).await?;
+            let newest = if events.is_empty() {
+                table::newest(app.db.read(), run_id).await?
+            } else {
+                None
+            };
+            Ok((events, newest))
+        });
+        AbortOnDropHandle::new(reading)
+            .await
+            .unwrap_or_else(|fault| Err(Error::internal("events", fault)))
+    }
 }
 
 // A stream ends with this failure when the process shuts down. Its reader reconnects with its cursor and misses nothing.
@@ -136,13 +145,4 @@ fn going_down() -> Error {
         Code::Unavailable,
         "the server is shutting down; reconnect with your last cursor",
     )
-}
-
-// Most events are small and some have a megabyte; a slow reader costs one page of them.
-fn next_page(page: u64, events: &[Stored]) -> u64 {
-    match events.iter().map(|event| event.bytes.len()).sum() {
-        ..SMALL_PAGE => LARGEST_PAGE.min(page * 2),
-        LARGE_PAGE.. => SMALLEST_PAGE.max(page / 2),
-        _ => page,
-    }
 }

@@ -14,7 +14,10 @@ use dashmap::DashMap;
 use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
-use super::Stored;
+use super::{
+    Stored,
+    page::{Page, Pages, fitting},
+};
 
 /// Events that a ring keeps.
 const RING_EVENTS: usize = 1024;
@@ -25,6 +28,7 @@ const RING_BYTES: usize = 512 * 1024;
 #[derive(Clone, Default)]
 pub struct Hub {
     rings: Arc<DashMap<Uuid, Weak<Ring>>>,
+    pages: Pages,
     follower: Arc<Notify>,
 }
 
@@ -73,6 +77,11 @@ impl Hub {
         });
         *entry = Arc::downgrade(&ring);
         ring
+    }
+
+    /// An empty page for a follower.
+    pub fn page(&self) -> Page {
+        self.pages.page()
     }
 
     /// Hands committed events to whoever holds the run's ring; nobody may.
@@ -172,8 +181,8 @@ impl Ring {
         self.newest.subscribe()
     }
 
-    /// What the ring knows about the events after a cursor.
-    pub fn after(&self, cursor: i64) -> Rest {
+    /// What the ring knows about the events after a cursor: as many of them as fit into `max_bytes`, and one if there is one.
+    pub fn after(&self, cursor: i64, max_bytes: usize) -> Rest {
         let kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(oldest), Some(newest)) = (kept.events.front(), kept.events.back()) else {
             return Rest::Elsewhere;
@@ -184,7 +193,8 @@ impl Ring {
         let Ok(skip) = usize::try_from(cursor + 1 - oldest.sequence) else {
             return Rest::Elsewhere;
         };
-        Rest::Here(kept.events.iter().skip(skip).cloned().collect())
+        let count = fitting(kept.events.iter().skip(skip).map(|event| event.bytes.len()), max_bytes);
+        Rest::Here(kept.events.iter().skip(skip).take(count).cloned().collect())
     }
 }
 
@@ -230,10 +240,11 @@ mod tests {
             ring.push(&[event(sequence)]);
         }
         assert_eq!(*newest.borrow(), 6);
-        assert_eq!(sequences(ring.after(4)), None);
-        assert_eq!(sequences(ring.after(5)), Some(vec![6]));
-        assert_eq!(sequences(ring.after(6)), Some(Vec::new()));
+        assert_eq!(sequences(ring.after(4, 1 << 20)), None);
+        assert_eq!(sequences(ring.after(5, 1 << 20)), Some(vec![6]));
+        assert_eq!(sequences(ring.after(6, 1 << 20)), Some(Vec::new()));
         ring.push(&[event(7), event(8)]);
-        assert_eq!(sequences(ring.after(5)), Some(vec![6, 7, 8]));
+        assert_eq!(sequences(ring.after(5, 1 << 20)), Some(vec![6, 7, 8]));
+        assert_eq!(sequences(ring.after(5, 0)), Some(vec![6]), "one always fits");
     }
 }

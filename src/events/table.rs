@@ -6,7 +6,7 @@ use sea_orm::{
     ConnectionTrait, DbBackend, DbErr, QueryFilter, QueryOrder, QuerySelect, Statement, Value, entity::prelude::*,
 };
 
-use super::Stored;
+use super::{Stored, page::fitting};
 use crate::{
     accounts::{Owned, Scope, of},
     db::Tx,
@@ -42,6 +42,8 @@ impl Owned for Entity {
     }
 }
 
+/// Maximum number of events of a page.
+const MAX_PAGE: u64 = 128;
 /// Rows in one INSERT: few texts, so that the database keeps them prepared.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
@@ -120,6 +122,34 @@ pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u6
             bytes: row.payload.into(),
         })
         .collect())
+}
+
+/// The next events of a run after a cursor, oldest first: as many as fit into `max_bytes`, and one if there is one.
+///
+/// # Errors
+/// Those of the database.
+pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes: usize) -> Result<Vec<Stored>> {
+    if max_bytes == 0 {
+        return list(db, run_id, after, 1).await;
+    }
+    // The sizes first: an event may be a few bytes or a megabyte.
+    let sizes: Vec<i64> = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
+        .select_only()
+        .expr_as(Expr::cust("CAST(LENGTH(payload) AS BIGINT)"), "size")
+        .filter(Column::RunId.eq(run_id))
+        .filter(Column::Sequence.gt(after))
+        .order_by_asc(Column::Sequence)
+        .limit(MAX_PAGE)
+        .into_tuple()
+        .all(db)
+        .await?;
+    let sizes = sizes
+        .into_iter()
+        .map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+    match fitting(sizes, max_bytes) as u64 {
+        0 => Ok(Vec::new()),
+        limit => list(db, run_id, after, limit).await,
+    }
 }
 
 /// The sequence of a run's newest event; 0 when there is none.

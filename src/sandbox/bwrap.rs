@@ -9,7 +9,7 @@ use std::{
     io::{self, Seek, Write},
     os::{
         fd::{AsRawFd, OwnedFd, RawFd},
-        unix::ffi::OsStrExt,
+        unix::{ffi::OsStrExt, process::CommandExt},
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -50,6 +50,8 @@ pub struct Layout<'a> {
     pub room: Room,
     /// How many processes there may be, when no control group counts them.
     pub max_processes: Option<u64>,
+    /// The name that bubblewrap runs under; the command does not see it.
+    pub mark: &'a str,
     /// The filters.
     pub filters: &'a Filters,
 }
@@ -110,7 +112,11 @@ impl Layout<'_> {
         let arguments = files.add(&line.0)?;
         let (gate, standing_at) = Gate::new()?;
         let mut command = Command::new(self.bwrap);
-        command.arg("--args").arg(arguments.to_string()).arg("--");
+        command
+            .arg0(self.mark)
+            .arg("--args")
+            .arg(arguments.to_string())
+            .arg("--");
         command.args(["/bin/sh", "-c", &self.first_process(), self.shell(), script]);
         command.env_clear().envs(ENVIRONMENT.iter().copied());
         command

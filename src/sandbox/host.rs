@@ -156,6 +156,7 @@ impl Host {
             tmp_bytes: self.config.tmp_bytes,
             room: Room::Free,
             max_processes: self.max_processes(),
+            mark: self.remains.mark(),
             filters: &self.filters,
         })
     }

@@ -16,10 +16,14 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
+/// The first part of bubblewrap's name.
+const MARK: &str = "runyard-sandbox";
+
 /// The commands of this service.
 #[derive(Debug)]
 pub struct Remains {
     folder: PathBuf,
+    mark: String,
     /// The start of the names: boot, namespace and this service.
     prefix: String,
 }
@@ -45,12 +49,20 @@ impl Remains {
                 let _ = fs::remove_file(entry.path());
             }
         }
+        let family = family(data_dir, &place);
+        end_unfinished(&family);
         let own = std::process::id();
         let started = start_time(own).unwrap_or_default();
         Self {
             folder,
+            mark: format!("{family}{own}-{started}"),
             prefix: format!("{place}{own}-{started}-"),
         }
+    }
+
+    /// The name under which bubblewrap runs: it says which service of which data folder started it.
+    pub fn mark(&self) -> &str {
+        &self.mark
     }
 
     /// Records a running process.
@@ -89,6 +101,43 @@ fn place() -> String {
 /// The process namespace of the service, in which the numbers of processes count.
 pub fn own_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
+}
+
+/// What the marks of all services of a data folder start with.
+fn family(data_dir: &Path, place: &str) -> String {
+    let (device, inode) = fs::metadata(data_dir).map_or((0, 0), |folder| (folder.dev(), folder.ino()));
+    format!("{MARK}/{device}-{inode}/{place}")
+}
+
+/// Kills the bubblewraps that were still making a sandbox when their service died. One of them waits for its parent for ever,
+/// and no command of theirs has run. A command can give itself such a name, and only harms itself.
+fn end_unfinished(family: &str) {
+    let is_left = |process: u32| {
+        let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
+        let name = line
+            .split(|byte| *byte == 0)
+            .next()
+            .and_then(|name| str::from_utf8(name).ok());
+        let service = name.and_then(|name| name.strip_prefix(family)?.split_once('-'));
+        service.is_some_and(|(number, started)| {
+            let started = started.parse().ok();
+            started.is_some() && number.parse().is_ok_and(|number| start_time(number) != started)
+        })
+    };
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    for process in numbers.filter(|process| is_left(*process)) {
+        let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
+        let opened = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        if let Some(descriptor) = opened.filter(|_| is_left(process)) {
+            let killed = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
+            tracing::info!(
+                process,
+                ?killed,
+                "ended a sandbox that a killed service was still making"
+            );
+        }
+    }
 }
 
 /// Kills the process of a name, unless its service lives. Returns whether the file is of no more use.

@@ -1,6 +1,6 @@
 //! The first bytes of a connection, within a time.
 //!
-//! Called by `server` for every connection. hyper tells HTTP/1 from HTTP/2 by the first bytes and would wait for them for
+//! Called by `server/connections.rs` for every connection. hyper tells HTTP/1 from HTTP/2 by the first bytes and would wait for them for
 //! ever; its own timeouts begin when it knows. So a connection that sends nothing, or half of HTTP/2's preface, is ended here.
 
 use std::{
@@ -35,6 +35,11 @@ impl<S> Opening<S> {
             seen: 0,
             deadline: Some(Box::pin(sleep(patience))),
         }
+    }
+
+    /// Whether the peer has sent the preface of HTTP/2.
+    pub fn speaks_http2(&self) -> bool {
+        self.seen == PREFACE.len()
     }
 
     fn look_at(&mut self, bytes: &[u8]) {

@@ -3,7 +3,7 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{caller, traits::runyard::v1::admin_service_server::AdminService};
+use super::{caller, jwt, traits::runyard::v1::admin_service_server::AdminService};
 use crate::{
     accounts::{Caller, Role},
     admin::{self, Known},
@@ -21,6 +21,31 @@ pub struct Admin {
 
 #[tonic::async_trait]
 impl AdminService for Admin {
+    async fn create_account(
+        &self,
+        request: Request<v1::CreateAccountRequest>,
+    ) -> Result<Response<v1::Account>, Status> {
+        let caller = administrator(&request)?;
+        let v1::CreateAccountRequest { subject, issuer } = request.into_inner();
+        for (field, text) in [("subject", &subject), ("issuer", &issuer)] {
+            let may_be_empty = field == "issuer";
+            if !(jwt::is_name(text) || (may_be_empty && text.is_empty())) {
+                let message = format!(
+                    "{field} must have 1 to {} bytes without control characters",
+                    jwt::MAX_NAME_BYTES
+                );
+                return Err(Error::invalid_field(field, message).into());
+            }
+        }
+        let issuer = match &self.app.config.auth.issuer {
+            Some(configured) if issuer.is_empty() => configured.clone(),
+            _ => issuer,
+        };
+        let app = self.app.clone();
+        let create = async move { admin::create(&app, &caller, &issuer, &subject).await };
+        Ok(Response::new(shown(super::finish(create).await?)))
+    }
+
     async fn get_account(&self, request: Request<v1::GetAccountRequest>) -> Result<Response<v1::Account>, Status> {
         administrator(&request)?;
         let account_id = id::parse("account_id", &request.get_ref().account_id)?;

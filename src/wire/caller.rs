@@ -4,6 +4,7 @@
 
 use std::{
     convert::Infallible,
+    net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
 };
@@ -17,11 +18,15 @@ use tower::Service;
 use super::{
     access,
     door::Door,
+    forwarded,
     http::fault,
     jwt::{Credential, Verifier, credential},
+    link::Link,
+    owner::Owner,
     site::Site,
+    status,
     tenure::Tenure,
-    throttle::{Peer, Throttle},
+    throttle::Throttle,
 };
 use crate::{
     accounts::{Access, Caller, Role, ensure},
@@ -74,7 +79,7 @@ pub struct Authenticate<S> {
 impl<S> Authenticate<S> {
     /// Puts the layer before a service.
     pub fn new(inner: S, app: App, verifier: Arc<Verifier>, site: Arc<Site>) -> Self {
-        let throttle = Arc::new(Throttle::new(&app.config.http));
+        let throttle = Arc::new(Throttle::new(&app.config));
         Self {
             inner,
             app,
@@ -100,38 +105,62 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
+        let inner = std::mem::replace(&mut self.inner, clone);
         let (app, verifier, throttle) = (self.app.clone(), Arc::clone(&self.verifier), Arc::clone(&self.throttle));
         let open = is_open(&request) || self.site.is_open(request.uri().path());
         Box::pin(async move {
-            if open || opens_metrics(&app, &request) {
-                return inner.call(request).await;
+            let link = request.extensions().get::<Arc<Link>>().cloned();
+            let peer = link.as_ref().and_then(|link| link.address());
+            let address = forwarded::client(request.headers(), peer, &app.config.http.trusted_proxies);
+            if open {
+                return answer(inner, request, Owner::of_address(address)).await;
+            }
+            if opens_metrics(&app, &request) {
+                recognize(link.as_deref());
+                return answer(inner, request, Owner::of_address(address)).await;
             }
             if let Err(error) = app.installation.check() {
                 return Ok(refuse(&request, error));
             }
             // The credential is read before anything is awaited: a body may not be shared between threads.
-            let shown = throttle
-                .check_address(request.extensions().get::<Peer>().copied())
-                .and_then(|()| shown(&request));
+            let shown = throttle.check_address(address).and_then(|()| shown(&request));
             let known = match shown {
-                Ok(shown) => known(&app, &verifier, shown).await,
+                Ok(shown) => known(&app, &verifier, &throttle, (shown, address)).await,
                 Err(error) => Err(error),
             };
             let known = known.and_then(|known| throttle.check_account(known.0.account_id).map(|()| known));
             match known {
                 Ok((caller, tenure)) => {
+                    recognize(link.as_deref());
                     access::note_account(caller.account_id);
                     if caller.role != Role::SuperAdmin {
                         request.headers_mut().remove(SUPER_ADMINS);
                     }
+                    let owner = Owner::Account(caller.account_id);
                     request.extensions_mut().insert(caller);
                     request.extensions_mut().insert(tenure);
-                    inner.call(request).await
+                    answer(inner, request, owner).await
                 }
                 Err(error) => Ok(refuse(&request, error)),
             }
         })
+    }
+}
+
+/// Passes a request on and marks both it and its answer with its owner.
+async fn answer<S>(mut inner: S, mut request: Request<Body>, owner: Owner) -> Result<Response<Body>, Infallible>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    request.extensions_mut().insert(owner);
+    let mut answer = inner.call(request).await?;
+    answer.extensions_mut().insert(owner);
+    Ok(answer)
+}
+
+fn recognize(link: Option<&Link>) {
+    if let Some(link) = link {
+        link.recognize();
     }
 }
 
@@ -148,7 +177,12 @@ fn shown(request: &Request<Body>) -> Result<Shown> {
     })
 }
 
-async fn known(app: &App, verifier: &Verifier, shown: Shown) -> Result<(Caller, Tenure)> {
+async fn known(
+    app: &App,
+    verifier: &Verifier,
+    throttle: &Throttle,
+    (shown, address): (Shown, Option<IpAddr>),
+) -> Result<(Caller, Tenure)> {
     let claims = match shown {
         Shown::Token(token) => {
             let now = app.clock.now();
@@ -166,11 +200,29 @@ async fn known(app: &App, verifier: &Verifier, shown: Shown) -> Result<(Caller, 
             return Ok((caller, Tenure::of_key(&key)));
         }
     };
-    let account_id = ensure::ensure(app, &claims.issuer, &claims.subject).await?;
     let role = if claims.role.as_deref() == Some(SUPER_ADMIN) {
         Role::SuperAdmin
     } else {
         Role::User
+    };
+    let known = ensure::find(app, &claims.issuer, &claims.subject).await?;
+    let account_id = match known {
+        Some(account_id) => account_id,
+        None if app.config.auth.self_registration || role == Role::SuperAdmin => {
+            let _turn = app.accounts.registering().await;
+            match ensure::find(app, &claims.issuer, &claims.subject).await? {
+                Some(account_id) => account_id,
+                None => {
+                    throttle.check_new_account(address)?;
+                    ensure::create(app, &claims.issuer, &claims.subject).await?
+                }
+            }
+        }
+        None => {
+            let message =
+                "there is no account for this subject, and this server makes none by itself; ask its administrator";
+            return Err(Error::new(Code::RegistrationClosed, message));
+        }
     };
     let caller = Caller {
         account_id,
@@ -211,7 +263,7 @@ fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
 pub fn refuse(request: &Request<Body>, error: Error) -> Response<Body> {
     match Door::of(request.headers()) {
         Door::Http => fault::refuse(error),
-        Door::Grpc | Door::GrpcWeb => Status::from(error).into_http(),
+        Door::Grpc | Door::GrpcWeb => status::refuse(Status::from(error)),
     }
 }
 

@@ -4,6 +4,7 @@
 //! as gRPC does, in process. No method has code here: what the contract says about HTTP is all there is. The caller is known
 //! before the door sees a request, and travels in the request's extensions.
 
+mod alias;
 mod body;
 pub mod fault;
 mod frames;

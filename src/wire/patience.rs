@@ -1,8 +1,8 @@
-//! How long a request's body is waited for, on every door: a client that stalls, or sends a byte now and then, must not hold
-//! a file, a buffer and a task for ever.
+//! Body timeout, for every protocol: a client that stalls, or sends a byte now and then, must not hold a file, a buffer and a
+//! task for ever.
 //!
-//! Only waiting counts. What has arrived when it is asked for costs no timer, and a service that takes its time over a body
-//! takes nothing from its client's. What a service leaves unread is let go by [`rest`].
+//! Only waiting counts. What has arrived when it is requested costs no timer, and a service that takes its time over a body
+//! takes nothing from its client's. What a service leaves unread goes to [`rest`](super::rest).
 
 use std::{
     error::Error as StdError,
@@ -14,34 +14,33 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{Request, Version};
+use futures::future::{Either, FutureExt, Map};
+use http::{Request, Response};
 use http_body::{Body as _, Frame, SizeHint};
-use tokio::{
-    runtime::Handle,
-    time::{Instant, Sleep},
-};
+use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tower::{BoxError, Service};
 
-use super::rest;
+use super::rest::Rest;
 use crate::error::Error;
 
-/// Services whose clients ask one question after another over a stream that they keep open; each is small.
+/// Services whose clients ask one question after another over a stream that they keep open; each is small, and may take any
+/// time.
 const CONVERSATIONS: &str = "/grpc.reflection.";
 
-/// How long a body is waited for.
+/// How long a client may take to send a body.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Without a byte.
+    /// Maximum silence.
     pub idle: Duration,
-    /// In all, besides what its bytes are given.
+    /// Maximum wait in all, besides what the bytes earn.
     pub grace: Duration,
-    /// Bytes that give it one more second.
+    /// Bytes that earn one more second.
     pub bytes_per_second: u64,
 }
 
 impl Default for Patience {
-    /// 64 kbit/s is what the slowest telephone manages from which somebody would send a file.
+    /// 64 kbit/s is what the slowest telephone manages from which a person would send a file.
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(30),
@@ -65,66 +64,93 @@ impl<S> Patient<S> {
     }
 }
 
-impl<S: Service<Request<Body>>> Service<Request<Body>> for Patient<S> {
-    type Response = S::Response;
-    type Error = S::Error;
-    type Future = S::Future;
+impl<S, B, E> Service<Request<Body>> for Patient<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = E>,
+{
+    type Response = Response<B>;
+    type Error = E;
+    type Future = Either<S::Future, Map<S::Future, Announce<B, E>>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), E>> {
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> S::Future {
-        if request.body().is_end_stream() || request.uri().path().starts_with(CONVERSATIONS) {
-            return self.inner.call(request);
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if request.body().is_end_stream() {
+            return Either::Left(self.inner.call(request));
         }
-        let patience = self.patience;
-        let is_shared = request.version() == Version::HTTP_2;
-        self.inner
-            .call(request.map(|body| Body::new(Awaited::new(body, patience, is_shared))))
+        let patience = (!request.uri().path().starts_with(CONVERSATIONS)).then_some(self.patience);
+        let rest = Rest::of(&request);
+        let verdict = rest.verdict();
+        let announce = move |mut answer: Result<Response<B>, E>| {
+            if let Ok(answer) = &mut answer {
+                verdict.announce(answer);
+            }
+            answer
+        };
+        let answer = self
+            .inner
+            .call(request.map(|body| Body::new(Awaited::new(body, patience, rest))));
+        Either::Right(answer.map(Box::new(announce)))
     }
 }
 
-/// A body that fails when it is waited for too long.
+/// Says on an answer whether its connection closes.
+type Announce<B, E> = Box<dyn FnOnce(Result<Response<B>, E>) -> Result<Response<B>, E> + Send>;
+
+/// A body that fails when the client takes too long to send it.
 struct Awaited {
     body: Body,
-    /// Whether other calls are on its connection.
-    is_shared: bool,
-    patience: Patience,
+    rest: Rest,
+    /// Nothing where the client may take any time.
+    patience: Option<Patience>,
     received: u64,
-    /// How long it was waited for before.
+    /// Sum of the waits that are over.
     waited: Duration,
-    /// Since when it is waited for, and until when that may go on.
+    /// Start of the current wait, and its deadline.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
+    state: State,
+}
+
+/// How far a body was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    /// Its client has stopped sending.
+    Stalled,
+    /// It has ended, or failed.
+    Ended,
 }
 
 impl Awaited {
-    fn new(body: Body, patience: Patience, is_shared: bool) -> Self {
+    fn new(body: Body, patience: Option<Patience>, rest: Rest) -> Self {
         Self {
             body,
-            is_shared,
+            rest,
             patience,
             received: 0,
             waited: Duration::ZERO,
             waiting: None,
+            state: State::Open,
         }
     }
 
-    /// What may still be waited for the next byte.
-    fn left(&self) -> Duration {
-        let earned = Duration::from_secs(self.received / self.patience.bytes_per_second.max(1));
-        let all = self.patience.grace.saturating_add(earned);
-        all.saturating_sub(self.waited).min(self.patience.idle)
+    /// The longest wait for the next byte.
+    fn left(&self, patience: Patience) -> Duration {
+        let earned = Duration::from_secs(self.received / patience.bytes_per_second.max(1));
+        let all = patience.grace.saturating_add(earned);
+        all.saturating_sub(self.waited).min(patience.idle)
     }
 }
 
 impl Drop for Awaited {
     fn drop(&mut self) {
-        if self.is_shared
-            && !self.body.is_end_stream()
-            && let Ok(runtime) = Handle::try_current()
-        {
-            runtime.spawn(rest::drain(std::mem::take(&mut self.body)));
+        match self.state {
+            State::Ended => {}
+            State::Open if self.body.is_end_stream() => {}
+            State::Open => self.rest.take(std::mem::take(&mut self.body)),
+            State::Stalled => self.rest.give_up(),
         }
     }
 }
@@ -135,20 +161,30 @@ impl http_body::Body for Awaited {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
+        this.rest.asked_for();
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             if let Some((since, _)) = this.waiting.take() {
                 this.waited += since.elapsed();
+            }
+            if !matches!(frame, Some(Ok(_))) {
+                this.state = State::Ended;
             }
             if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
                 this.received += data.len() as u64;
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let left = this.left();
+        let Some(patience) = this.patience else {
+            return Poll::Pending;
+        };
+        let left = this.left(patience);
         let (_, timer) = this
             .waiting
             .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));
-        timer.as_mut().poll(context).map(|()| Some(Err(Stalled::new().into())))
+        timer.as_mut().poll(context).map(|()| {
+            this.state = State::Stalled;
+            Some(Err(Stalled::new().into()))
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -160,7 +196,7 @@ impl http_body::Body for Awaited {
     }
 }
 
-/// The body did not come in time. Each door finds what it tells its client: HTTP that the body was cut, gRPC the Status.
+/// The body did not come in time. Each protocol finds what it tells its client: HTTP that the body was cut, gRPC the Status.
 #[derive(Debug)]
 struct Stalled {
     status: Status,

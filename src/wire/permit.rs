@@ -98,6 +98,7 @@ pub const METHODS: &[(&str, &[(&str, Access)])] = &[
     (
         "AdminService",
         &[
+            ("CreateAccount", Access::Admin),
             ("GetAccount", Access::Admin),
             ("SetAccountTier", Access::Admin),
             ("GrantCredits", Access::Admin),

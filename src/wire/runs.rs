@@ -12,6 +12,7 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
+    alive::Alive,
     caller,
     http::response::HTTP_STATUS,
     page::Page,
@@ -22,7 +23,7 @@ use crate::{
     accounts::{Caller, Role},
     app::App,
     error::{Code, Error, Result},
-    events::{self, EncodedEvent, timestamp},
+    events::{self, EncodedEvent, Stored, timestamp},
     id, projects,
     runs::{self, IfBusy, NewRun, Run, Started, list::Listing, start::Mode, table},
     v1,
@@ -82,7 +83,8 @@ impl RunService for Runs {
         let found = self.cursors(&caller, &[cursor]).await?.pop();
         let (run, after) = found.ok_or_else(|| Error::internal("stream", "no run for a cursor"))?;
         let ended = run.last_sequence == Some(after);
-        let events = tenure::hold(&self.app, tenure, self.follow(run.id, after));
+        let events = self.follow(run.id, after).boxed();
+        let events = tenure::hold(&self.app, tenure, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
             // An EventSource that comes back with the cursor of the terminal event stops at this.
@@ -103,11 +105,15 @@ impl RunService for Runs {
             return Err(Error::invalid_field("runs", message).into());
         }
         let cursors = self.cursors(&caller, &asked).await?;
+        let first = cursors
+            .first()
+            .map_or((Uuid::nil(), 0), |(run, after)| (run.id, *after));
         let followed: Vec<_> = cursors
             .into_iter()
             .map(|(run, after)| self.follow(run.id, after).boxed())
             .collect();
-        let events = tenure::hold(&self.app, tenure, stream::select_all(followed));
+        let events = Alive::new(&self.app, first, stream::select_all(followed));
+        let events = tenure::hold(&self.app, tenure, events);
         Ok(Response::new(Box::pin(events)))
     }
 
@@ -197,10 +203,8 @@ impl Runs {
         Ok(found)
     }
 
-    fn follow(&self, run_id: Uuid, after: i64) -> impl Stream<Item = Result<EncodedEvent, Status>> + Send + use<> {
-        events::follow(&self.app, run_id, after)
-            .map_ok(|event| EncodedEvent::from_stored(event.bytes))
-            .map_err(Status::from)
+    fn follow(&self, run_id: Uuid, after: i64) -> impl Stream<Item = Result<(Uuid, Stored)>> + Send + use<> {
+        events::follow(&self.app, run_id, after).map_ok(move |event| (run_id, event))
     }
 
     async fn page(&self, caller: &Caller, page: &Page, listing: Listing) -> Result<(Vec<v1::Run>, String)> {

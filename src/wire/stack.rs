@@ -1,29 +1,29 @@
 //! The one tower stack before all doors, in a listed order with reasons.
 //!
-//! 1. Panics are contained, so that one request cannot take its connection's others with it.
-//! 2. The request gets an id, which the answer and the log carry; it is counted and logged.
-//! 3. CORS answers preflights, which carry no token, and lets listed origins read the answers.
-//! 4. A body that does not come is given up, and one that nobody wants is let go without harm to its connection.
-//! 5. The caller is known before a byte of the body is read.
-//! 6. `grpc-timeout` bounds the call and its stream, on every door.
-//! 7. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
+//! 1. Answers that their readers do not take are bounded in bytes.
+//! 2. A body that does not come is given up, and the rest of one that no service reads does no harm to its connection.
+//! 3. Panics are contained, so that one request cannot take its connection's others with it.
+//! 4. The request gets an id, which the answer and the log carry; it is counted and logged.
+//! 5. CORS answers preflights, which carry no token, and lets listed origins read the answers.
+//! 6. The caller is known before a byte of the body is read.
+//! 7. `grpc-timeout` bounds the call and its stream, on every door.
+//! 8. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
 //!    transcoder.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
-use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::BodyExt;
 use prost_reflect::DescriptorPool;
 use tonic::service::Routes;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_http::{
-    catch_panic::CatchPanicLayer,
-    cors::{AllowOrigin, CorsLayer},
-};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
     access::Access,
     caller::{Authenticate, METRICS},
+    cors,
     deadline::{Bounded, Deadline},
     door::Door,
     files::Forms,
@@ -38,6 +38,8 @@ use super::{
     plan_log::PlanLog,
     site::Site,
     status,
+    streams::{Counted, Streams},
+    unread::Unread,
 };
 use crate::{
     accounts::{Caller, Role},
@@ -66,10 +68,21 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     // What tonic refuses by itself is given a code, too.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
-        answer
+        status::show(answer.headers_mut());
+        answer.map(|body| {
+            tonic::body::Body::new(body.map_frame(|mut frame| {
+                if let Some(trailers) = frame.trailers_mut() {
+                    status::show(trailers);
+                }
+                frame
+            }))
+        })
     };
+    let http = &app.config.http;
+    let streams = Streams::new(&pool, http.max_streams, http.max_streams_per_account);
     let grpc = PlanLog::new(grpc.prepare(), app.clock.clone());
-    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(Permit::new(Bounded::new(grpc)), complete);
+    let grpc = Permit::new(Counted::new(Bounded::new(grpc), streams));
+    let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // What has a method is the contract's, whatever the console's files are called.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
@@ -87,77 +100,30 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
                 Door::GrpcWeb => web
                     .oneshot(request.map(tonic::body::Body::new))
                     .await
-                    .map(|answer| answer.map(Body::new)),
+                    .map(|answer| unbuffered(answer.map(Body::new))),
                 Door::Http => pages.oneshot(request).await,
             };
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
     let known = Authenticate::new(Deadline::new(doors), app.clone(), verifier, site);
-    let known = Patient::new(known, Patience::default());
     let stack = ServiceBuilder::new()
         .layer(CatchPanicLayer::custom(|_| {
             fault::refuse(Error::new(Code::Internal, "an internal error"))
         }))
         .layer_fn(Access::new)
-        .layer(cors(&app.config.http.cors_origins)?)
+        .layer(cors::layer(http)?)
         .service(known);
-    Ok(BoxCloneSyncService::new(
-        stack.map_response(|response| response.map(Body::new)),
-    ))
+    let stack = Patient::new(stack, Patience::default());
+    Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
 }
 
-fn cors(origins: &[String]) -> Result<CorsLayer> {
-    let listed = origins
-        .iter()
-        .map(|origin| {
-            HeaderValue::from_str(origin)
-                .ok()
-                .filter(|_| origin.contains("://") && !origin.ends_with('/') && !origin.contains('*'))
-                .ok_or_else(|| {
-                    Error::invalid(format!(
-                        "http.cors_origins: {origin:?} is not an origin like https://app.example.com"
-                    ))
-                })
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let names = |names: &[&'static str]| {
-        names
-            .iter()
-            .map(|name| HeaderName::from_static(name))
-            .collect::<Vec<_>>()
-    };
-    Ok(CorsLayer::new()
-        .allow_origin(AllowOrigin::list(listed))
-        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
-        .allow_headers(names(&[
-            "authorization",
-            "content-type",
-            "idempotency-key",
-            "last-event-id",
-            "x-api-key",
-            "x-request-id",
-            "x-grpc-web",
-            "grpc-timeout",
-            "x-user-agent",
-            "range",
-            "if-range",
-            "if-none-match",
-            "x-emit-timing",
-        ]))
-        .expose_headers(names(&[
-            "x-error-code",
-            "x-request-id",
-            "retry-after",
-            "grpc-status",
-            "grpc-message",
-            "grpc-status-details-bin",
-            "accept-ranges",
-            "content-range",
-            "etag",
-            "content-disposition",
-        ]))
-        .max_age(Duration::from_mins(10)))
+// nginx would otherwise gather messages before it passes them on.
+fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
+    answer
+        .headers_mut()
+        .insert("x-accel-buffering", HeaderValue::from_static("no"));
+    answer
 }
 
 #[derive(Clone)]

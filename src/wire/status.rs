@@ -112,6 +112,34 @@ pub fn complete(headers: &mut HeaderMap) {
     }
 }
 
+/// Writes the sentence of a Status so that clients can read it that do not decode it. gRPC wants bytes beside the printable
+/// ASCII characters and `%` to be percent-encoded; tonic encodes spaces and more.
+pub fn show(headers: &mut HeaderMap) {
+    use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
+    const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
+    let Some(message) = headers.get(MESSAGE_HEADER) else {
+        return;
+    };
+    if !message.as_bytes().contains(&b'%') {
+        return;
+    }
+    let text: Vec<u8> = percent_decode(message.as_bytes()).collect();
+    let encoded = percent_encode(&text, ENCODED).to_string();
+    // A value that begins or ends with a space would lose it.
+    if encoded.trim() == encoded
+        && let Ok(value) = http::HeaderValue::try_from(encoded)
+    {
+        headers.insert(MESSAGE_HEADER, value);
+    }
+}
+
+/// A Status as the headers of an answer without a message.
+pub fn refuse<B: Default>(status: Status) -> http::Response<B> {
+    let mut answer = status.into_http();
+    show(answer.headers_mut());
+    answer
+}
+
 /// The gRPC code of a kind.
 pub const fn grpc_code(kind: Kind) -> GrpcCode {
     match kind {

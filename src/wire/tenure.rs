@@ -9,6 +9,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures::{Stream, StreamExt, stream};
 use tokio::time::sleep;
+use tokio_util::task::AbortOnDropHandle;
 use tonic::Status;
 use uuid::Uuid;
 
@@ -78,8 +79,11 @@ impl Tenure {
                 () = sleep(pause) => {}
                 _ = revocations.changed() => {}
             }
+            // A task of its own: a reader that stops in the middle of a query must not keep a connection of the database.
+            let looking = app.clone();
+            let looking = tokio::spawn(async move { api_keys::verify::is_good(&looking, key_id).await });
             // A database that is away for a moment ends no stream.
-            if matches!(api_keys::verify::is_good(&app, key_id).await, Ok(false)) {
+            if matches!(AbortOnDropHandle::new(looking).await, Ok(Ok(false))) {
                 return;
             }
         }
@@ -98,7 +102,7 @@ where
         tokio::select! {
             biased;
             () = &mut end => {
-                let message = "the credential of this stream is not good any more; come back with another and your cursor";
+                let message = "the credential has expired; reconnect with a new one and your last cursor";
                 Some((Err(Error::new(Code::NotAuthenticated, message).into()), (None, end)))
             }
             next = events.next() => next.map(|item| (item, (Some(events), end))),

@@ -1,8 +1,7 @@
-//! Rate limits: how often an account, and how often an address, may ask.
+//! Rate limits: of an account's requests, of an address's requests, and of an address's new accounts.
 //!
-//! Called by `wire::caller` for everything that is not open. The address is that of the connection: behind a proxy it is the
-//! proxy's, so there only the limit of accounts makes sense. Memory is bounded: who has not asked for a while is forgotten,
-//! and should too many ask at once, everybody begins anew.
+//! Called by `wire::caller` for everything that is not open. Memory is bounded: a key that was not used for a while is forgotten,
+//! and if too many are used at once, all of them begin anew.
 
 use std::{
     hash::Hash,
@@ -19,7 +18,7 @@ use governor::{
 use uuid::Uuid;
 
 use crate::{
-    config::{Http, Rate},
+    config::Config,
     error::{Code, Error, Result},
 };
 
@@ -28,22 +27,26 @@ const REMEMBERED: usize = 100_000;
 /// Checks between two looks at how many are remembered.
 const LOOK_EVERY: u32 = 1024;
 
-/// The address at the other end of a connection; the server gives it to each request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Peer(pub IpAddr);
-
-/// The limits of a deployment; none by default.
+/// The limits of a deployment.
 pub struct Throttle {
     accounts: Option<Limiter<Uuid>>,
     addresses: Option<Limiter<IpAddr>>,
+    new_accounts: Option<Limiter<IpAddr>>,
 }
 
 impl Throttle {
     /// The limits that are configured.
-    pub fn new(http: &Http) -> Self {
+    pub fn new(config: &Config) -> Self {
         Self {
-            accounts: http.rate_per_account.map(Limiter::new),
-            addresses: http.rate_per_address.map(Limiter::new),
+            accounts: config
+                .rate_per_account()
+                .map(|rate| Limiter::new(Quota::per_second(rate.per_second).allow_burst(rate.burst))),
+            addresses: config
+                .rate_per_address()
+                .map(|rate| Limiter::new(Quota::per_second(rate.per_second).allow_burst(rate.burst))),
+            new_accounts: config
+                .new_accounts_per_address()
+                .map(|rate| Limiter::new(Quota::per_minute(rate.per_minute).allow_burst(rate.burst))),
         }
     }
 
@@ -51,9 +54,24 @@ impl Throttle {
     ///
     /// # Errors
     /// THROTTLED, saying when to come back.
-    pub fn check_address(&self, peer: Option<Peer>) -> Result<()> {
-        match (&self.addresses, peer) {
-            (Some(limiter), Some(Peer(address))) => limiter.check(&network_of(address), "this address"),
+    pub fn check_address(&self, address: Option<IpAddr>) -> Result<()> {
+        match (&self.addresses, address) {
+            (Some(limiter), Some(address)) => {
+                limiter.check(&network_of(address), "too many requests from this address")
+            }
+            (None, _) | (_, None) => Ok(()),
+        }
+    }
+
+    /// Counts an account that a request from an address makes.
+    ///
+    /// # Errors
+    /// THROTTLED, saying when to come back.
+    pub fn check_new_account(&self, address: Option<IpAddr>) -> Result<()> {
+        match (&self.new_accounts, address) {
+            (Some(limiter), Some(address)) => {
+                limiter.check(&network_of(address), "too many new accounts from this address")
+            }
             (None, _) | (_, None) => Ok(()),
         }
     }
@@ -64,7 +82,7 @@ impl Throttle {
     /// THROTTLED, saying when to come back.
     pub fn check_account(&self, account_id: Uuid) -> Result<()> {
         match &self.accounts {
-            Some(limiter) => limiter.check(&account_id, "this account"),
+            Some(limiter) => limiter.check(&account_id, "too many requests from this account"),
             None => Ok(()),
         }
     }
@@ -72,29 +90,28 @@ impl Throttle {
 
 /// One limit, for each key on its own.
 struct Limiter<K: Clone + Eq + Hash> {
-    rate: Rate,
+    quota: Quota,
     states: ArcSwap<DefaultKeyedRateLimiter<K>>,
     checks: AtomicU32,
 }
 
 impl<K: Clone + Eq + Hash> Limiter<K> {
-    fn new(rate: Rate) -> Self {
+    fn new(quota: Quota) -> Self {
         Self {
-            rate,
-            states: ArcSwap::from_pointee(states(rate)),
+            quota,
+            states: ArcSwap::from_pointee(RateLimiter::keyed(quota)),
             checks: AtomicU32::new(0),
         }
     }
 
-    fn check(&self, key: &K, who: &str) -> Result<()> {
+    fn check(&self, key: &K, refusal: &'static str) -> Result<()> {
         if self.checks.fetch_add(1, Ordering::Relaxed) % LOOK_EVERY == LOOK_EVERY - 1 {
             self.forget();
         }
         let asked = self.states.load().check_key(key);
         asked.map_err(|until| {
             let wait = until.wait_time_from(DefaultClock::default().now());
-            let message = format!("too many requests from {who}");
-            Error::new(Code::Throttled, message).retry_after(wait.max(Duration::from_millis(1)))
+            Error::new(Code::Throttled, refusal).retry_after(wait.max(Duration::from_millis(1)))
         })
     }
 
@@ -102,17 +119,13 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
         let states_now = self.states.load();
         states_now.retain_recent();
         if states_now.len() > REMEMBERED {
-            self.states.store(states(self.rate).into());
+            self.states.store(RateLimiter::keyed(self.quota).into());
         }
     }
 }
 
-fn states<K: Clone + Eq + Hash>(rate: Rate) -> DefaultKeyedRateLimiter<K> {
-    RateLimiter::keyed(Quota::per_second(rate.per_second).allow_burst(rate.burst))
-}
-
-/// Who has one IPv6 address has 2^64 of them.
-fn network_of(address: IpAddr) -> IpAddr {
+/// What counts as one address: a client with one IPv6 address has 2^64 of them.
+pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
         address @ IpAddr::V4(_) => address,
@@ -130,10 +143,7 @@ mod tests {
     #[test]
     fn who_asks_from_everywhere_costs_bounded_memory() {
         let one = NonZeroU32::new(1).unwrap();
-        let limiter = Limiter::new(Rate {
-            per_second: one,
-            burst: one,
-        });
+        let limiter = Limiter::new(Quota::per_second(one));
         for number in 0..300_000_u32 {
             let _ = limiter.check(&number, "a test");
             if number % 10_000 == 0 {

@@ -1,6 +1,7 @@
 //! The command line: the real program, called as a person or a script calls it.
 
 mod configuration;
+mod doctor;
 
 use std::{
     io::Write,
@@ -52,6 +53,7 @@ fn it_says_what_it_can_do() {
         "agents",
         "token",
         "tier",
+        "doctor",
         "migrate",
         "RUNYARD_DATA_DIR",
         "RUNYARD_OPENAI_BASE_URL",

@@ -82,8 +82,21 @@ fn configuration() {
          model = \"…\"                            # answers for every public name, instead of the model's `upstream`\n```\n\n\
          Keys without a default, which may be left out: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
          `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the console in\n\
-         the program), `http.rate_per_account`, `http.rate_per_address` (both like `{{ per_second = 20, burst = 40 }}`),\n\
-         `sandbox.rootfs`.\n\n\
+         the program), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
+         ## Limits of requests, streams and connections\n\n\
+         `http.rate_per_account` and `http.rate_per_address` are rates like `{{ per_second = 20, burst = 40 }}`, or `\"off\"`. Left\n\
+         out, they are off on loopback. Otherwise, and whenever `http.trusted_proxies` is set, an account has 50 requests per\n\
+         second (200 at once) and an address 100 (400 at once). `auth.new_accounts_per_address` is a rate per minute, or `\"off\"`.\n\n\
+         `http.trusted_proxies` lists the addresses (`\"10.0.0.5\"`) and networks (`\"10.0.0.0/8\"`) of your reverse proxies. Only\n\
+         from there `X-Forwarded-For` is believed; all limits per address then count the client and not the proxy.\n\n\
+         With `auth.self_registration = false` a valid token of an unknown subject is refused with `REGISTRATION_CLOSED`. An\n\
+         administrator (role `super_admin`) makes accounts with `POST /admin/accounts` and `{{\"subject\": \"…\"}}`. Accounts that\n\
+         exist work on, and an administrator's own account is always made.\n\n\
+         `http.max_connections` bounds all connections. When they run out, the one that has been idle longest without an\n\
+         accepted credential is closed; `http.max_idle_per_address` bounds these for each address. A connection without an\n\
+         accepted credential is closed after a minute. `http.max_streams` and `http.max_streams_per_account` bound open streams;\n\
+         one more is refused with `THROTTLED`. `http.max_unread_bytes` bounds what all answers hold for readers that do not read\n\
+         them; beyond it, answers of the account that holds most are broken off.\n\n\
          ## The defaults\n\n```toml\n{DEFAULTS}```\n",
         variables()
     );
@@ -103,9 +116,10 @@ fn events() {
     let event = pool.get_message_by_name("runyard.v1.RunEvent").unwrap();
     let mut page = format!(
         "# Events\n\n{}\n\n\
-         A stream opened with a cursor (`after_sequence`, `Last-Event-ID` or `?last_id=`) gives exactly the events after it. An event\n\
-         is sent only after it is durable. The last event of every run is a `status` that is not `running`. Over SSE `id` is the\n\
-         sequence, `event` the name below and `data` the event as JSON; a failure in the middle of a stream is `event: fault`.\n\n",
+         A stream opened with a cursor (`after_sequence`, `Last-Event-ID`, `?last_id=` or `?lastEventId=`) gives exactly the\n\
+         events after it. An event is sent only after it is durable. The last event of every run is a `status` that is not\n\
+         `running`. Over SSE `id` is the sequence, `event` the name below and `data` the event as JSON; heartbeats are comments; a\n\
+         failure in the middle of a stream is `event: fault`.\n\n",
         comment(event.parent_file().file_descriptor_proto(), event.path())
     );
     fields(

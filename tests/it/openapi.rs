@@ -155,7 +155,14 @@ fn a_form_a_stream_and_raw_bytes_are_what_they_are() {
         .iter()
         .map(|one| one["name"].as_str().unwrap())
         .collect();
-    assert_eq!(names, ["agent_run_id", "after_sequence", "Last-Event-ID", "last_id"]);
+    let expected = [
+        "agent_run_id",
+        "after_sequence",
+        "Last-Event-ID",
+        "last_id",
+        "lastEventId",
+    ];
+    assert_eq!(names, expected);
 
     let omitted = at("/components/schemas/StartRunResponse/properties/sandbox_id/type");
     assert_eq!(

@@ -58,6 +58,11 @@ impl Frames {
         }
     }
 
+    /// Size of what has arrived and was not given out yet, in bytes.
+    pub fn held(&self) -> usize {
+        self.arrived.len()
+    }
+
     /// The next message; nothing after the last one, when the status is OK.
     pub async fn next(&mut self) -> Option<Result<Bytes, Status>> {
         poll_fn(|cx| self.poll_next(cx)).await

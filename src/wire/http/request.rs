@@ -16,8 +16,8 @@ use http_body_util::Full;
 use percent_encoding::percent_decode;
 
 use super::{
-    body, fault, frames,
-    route::{BodyRule, Method, Rule},
+    alias, body, fault, frames,
+    route::{Alias, BodyRule, Method, Rule},
 };
 use crate::{
     error::{Code, Error, Result},
@@ -220,8 +220,8 @@ impl<'r> Draft<'r> {
     }
 
     /// Fills fields from the query; what goes to a field under another name is returned.
-    fn query(&mut self, query: &str) -> Result<Vec<(&'r str, String)>> {
-        let mut renamed: Vec<(&str, String)> = Vec::new();
+    fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
+        let mut renamed: Vec<(&Alias, String)> = Vec::new();
         let method = self.method();
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -232,10 +232,10 @@ impl<'r> Draft<'r> {
                 .iter()
                 .find(|alias| alias.query.as_deref() == Some(&*key));
             if let Some(alias) = alias {
-                if renamed.iter().any(|(field, _)| *field == &*alias.field) {
+                if renamed.iter().any(|(other, _)| std::ptr::eq(*other, alias)) {
                     return Err(given_twice(&key));
                 }
-                renamed.push((&alias.field, value.into_owned()));
+                renamed.push((alias, value.into_owned()));
                 continue;
             }
             if matches!(self.rule.body, BodyRule::Whole | BodyRule::Raw(None)) {
@@ -252,24 +252,13 @@ impl<'r> Draft<'r> {
         Ok(renamed)
     }
 
-    fn aliases(&mut self, headers: &HeaderMap, renamed: &[(&str, String)]) -> Result<()> {
+    fn aliases(&mut self, headers: &HeaderMap, renamed: &[(&Alias, String)]) -> Result<()> {
         let method = self.method();
-        for alias in &method.aliases {
-            let field = &*alias.field;
+        for field in alias::fields(method) {
             if self.given.iter().any(|given| top(given) == Some(field)) || self.is_bound(field) {
                 continue;
             }
-            // The header comes first: an EventSource that reconnects repeats the query of its first request.
-            let header = alias.header.as_ref().and_then(|name| headers.get(name));
-            let text = match header {
-                Some(value) => value
-                    .to_str()
-                    .map_err(|_| Error::invalid_field(field.to_owned(), format!("{field}: the header is not text")))?,
-                None => renamed
-                    .iter()
-                    .find(|(name, _)| *name == field)
-                    .map_or("", |(_, text)| text),
-            };
+            let text = alias::text(method, field, headers, renamed)?;
             if !text.is_empty() {
                 self.codec
                     .decode_text((method.input, field), method.dialect, text, &mut self.wire)?;

@@ -11,7 +11,7 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use prost::Message;
 use tonic::Status;
 
@@ -188,5 +188,11 @@ impl http_body::Body for RawBody {
                 Err(error) => return Poll::Ready(Some(Err(Status::internal(error.to_string())))),
             }
         }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = SizeHint::new();
+        hint.set_lower(self.first.as_ref().map_or(0, Bytes::len) as u64);
+        hint
     }
 }

@@ -15,7 +15,8 @@ use std::{
 use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
+use prost_reflect::MessageDescriptor;
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
 
@@ -24,6 +25,9 @@ use super::{
     frames::{Frames, failure},
     response,
 };
+
+/// A comment, which readers skip.
+const HEARTBEAT: &[u8] = b":\n\n";
 
 /// How a stream is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +53,8 @@ impl Format {
 
     fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Self::Events => "text/event-stream",
+            // Some clients read text without a charset as Latin-1.
+            Self::Events => "text/event-stream; charset=utf-8",
             Self::Lines => "application/x-ndjson",
         })
     }
@@ -142,8 +147,15 @@ impl StreamBody {
             {
                 write_field("id", &id, out);
             }
-            if let Some(name) = codec.set_member(method.output, message).map_err(internal)? {
-                write_field("event", name, out);
+            match codec.set_member(method.output, message).map_err(internal)? {
+                Some(name) => write_field("event", name, out),
+                // An event in which nothing is set is a heartbeat.
+                None if has_kinds(&method.descriptor.output()) => {
+                    out.truncate(before);
+                    out.extend_from_slice(HEARTBEAT);
+                    return Ok(());
+                }
+                None => {}
             }
             out.extend_from_slice(b"data: ");
         }
@@ -182,12 +194,17 @@ impl StreamBody {
             if due <= Instant::now() {
                 self.sent = Instant::now();
                 timer.as_mut().reset(self.sent + self.heartbeat);
-                return Poll::Ready(Bytes::from_static(b":\n\n"));
+                return Poll::Ready(Bytes::from_static(HEARTBEAT));
             }
             timer.as_mut().reset(due);
         }
         Poll::Pending
     }
+}
+
+/// Whether the messages of a stream are of different kinds.
+fn has_kinds(message: &MessageDescriptor) -> bool {
+    message.oneofs().any(|oneof| !oneof.is_synthetic())
 }
 
 fn write_field(name: &str, value: &str, out: &mut Vec<u8>) {
@@ -230,5 +247,13 @@ impl http_body::Body for StreamBody {
         };
         self.sent = Instant::now();
         Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let mut hint = SizeHint::new();
+        // What waits in memory for a reader: `wire::unread` counts it.
+        let held = self.first.as_ref().map_or(0, Bytes::len) + self.frames.held();
+        hint.set_lower(held as u64);
+        hint
     }
 }

@@ -1,12 +1,15 @@
 //! What a request brings to say who asks.
 //!
-//! Called by the caller layer, on every door alike: gRPC metadata are HTTP headers. One credential or none; two are refused,
-//! because then nobody could say which one counted.
+//! Called by the caller layer, for every protocol alike: gRPC metadata are HTTP headers. A request has one credential. Generated
+//! clients send the same one in both headers, which is accepted; two different ones are refused, because it would not be clear
+//! which one counts.
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use super::not_authenticated;
 use crate::{api_keys, error::Result};
+
+const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// What a request brings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,26 +20,39 @@ pub enum Credential<'a> {
     ApiKey(&'a str),
 }
 
-/// The one credential of a request: `Authorization: Bearer <token or API key>`, or `X-API-Key`.
+/// The one credential of a request: `Authorization: Bearer <token or API key>`, `X-API-Key`, or the same in both.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED when there is none, more than one, another scheme, or not just one word after it.
+/// NOT_AUTHENTICATED when there is none, when there are different ones, another scheme, or not just one word after it.
 pub fn credential(headers: &HeaderMap) -> Result<Credential<'_>> {
     find(headers).map_err(|why| not_authenticated(why.into()))
 }
 
 fn find(headers: &HeaderMap) -> Result<Credential<'_>, &'static str> {
-    let mut bearers = headers.get_all(AUTHORIZATION).iter();
-    let mut keys = headers.get_all("x-api-key").iter();
-    let value = match (bearers.next(), bearers.next(), keys.next(), keys.next()) {
-        (Some(bearer), None, None, None) => bearer.to_str().map_err(|_| "Authorization is not ASCII text")?,
-        (None, None, Some(key), None) => {
-            let key = key.to_str().map_err(|_| "X-API-Key is not ASCII text")?;
-            return word(key).map(Credential::ApiKey);
-        }
-        (None, _, None, _) => return Err("the request has no Authorization header"),
-        _ => return Err("the request has more than one credential"),
-    };
+    let bearer = only(headers, &AUTHORIZATION)?.map(bearer).transpose()?;
+    let key = only(headers, &API_KEY)?.map(api_key).transpose()?;
+    match (bearer, key) {
+        (None, None) => Err("the request has no Authorization header"),
+        (Some(one), None) | (None, Some(one)) => Ok(one),
+        (Some(one), Some(other)) if one == other => Ok(one),
+        (Some(_), Some(_)) => Err("the request has two different credentials"),
+    }
+}
+
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, &'static str> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| "the credential is not ASCII text"),
+        (Some(_), Some(_)) => Err("the request has more than one credential in a header"),
+    }
+}
+
+fn api_key(value: &str) -> Result<Credential<'_>, &'static str> {
+    word(value).map(Credential::ApiKey)
+}
+
+fn bearer(value: &str) -> Result<Credential<'_>, &'static str> {
     let (scheme, token) = value.split_once(' ').ok_or("Authorization has no scheme and token")?;
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err("the scheme of Authorization is not Bearer");

@@ -54,6 +54,12 @@ fn j01_one_bearer_or_nothing() {
     find(&[("authorization", "Bearer a.b.c"), ("authorization", "Bearer a.b.c")]).unwrap_err();
     find(&[("authorization", "Bearer a.b.c"), ("x-api-key", "ry_1")]).unwrap_err();
     find(&[("x-api-key", "ry_1"), ("x-api-key", "ry_2")]).unwrap_err();
+    // Generated clients send a key in every place that the OpenAPI document names.
+    let both = [("authorization", "Bearer ry_1"), ("x-api-key", "ry_1")];
+    assert_eq!(find(&both).unwrap(), r#"ApiKey("ry_1")"#);
+    find(&[("authorization", "Bearer ry_1"), ("x-api-key", "ry_2")]).unwrap_err();
+    find(&[("authorization", "Bearer "), ("x-api-key", "ry_1")]).unwrap_err();
+    find(&[("authorization", "Basic YTpi"), ("x-api-key", "ry_1")]).unwrap_err();
     find(&[("x-api-key", "")]).unwrap_err();
     assert!(matches!(
         credential(&headers(&[("x-api-key", "a")])),

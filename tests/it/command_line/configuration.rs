@@ -281,3 +281,35 @@ fn a_mistake_in_tiers_models_and_providers_names_its_file_line_and_key() {
         "{said}"
     );
 }
+
+/// Who can be reached from elsewhere has rate limits without a word in its configuration.
+#[test]
+fn rate_limits_are_on_for_servers_that_others_can_reach() {
+    let read = |text: &str| Config::parse("a test", text).unwrap();
+    let has = |config: &Config| [config.rate_per_account().is_some(), config.rate_per_address().is_some()];
+    assert_eq!(has(&read("")), [false, false]);
+    assert_eq!(has(&read("listen = \"[::1]:80\"")), [false, false]);
+    assert_eq!(has(&read("listen = \"0.0.0.0:80\"")), [true, true]);
+    assert_eq!(has(&read("listen = \"192.0.2.1:80\"")), [true, true]);
+    // A server behind a proxy listens on loopback and is reached from elsewhere all the same.
+    assert_eq!(has(&read("[http]\ntrusted_proxies = [\"127.0.0.1\"]")), [true, true]);
+    let off =
+        "listen = \"0.0.0.0:80\"\n[http]\nrate_per_account = \"off\"\nrate_per_address = { per_second = 7, burst = 9 }";
+    let config = read(off);
+    assert_eq!(has(&config), [false, true]);
+    assert_eq!(config.rate_per_address().unwrap().per_second.get(), 7);
+    for (text, said) in [
+        ("[http]\nrate_per_account = \"on\"", "or \"off\""),
+        (
+            "[http]\nrate_per_account = { per_second = 0, burst = 1 }",
+            "must be a rate",
+        ),
+        (
+            "[http]\ntrusted_proxies = [\"proxy.example\"]",
+            "is not an address such as",
+        ),
+    ] {
+        let refused = Config::parse("a test", text).unwrap_err();
+        assert!(refused.message().contains(said), "{}", refused.message());
+    }
+}

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runyard::sandbox::{Depth, Ending, WalkLimits};
+use runyard::sandbox::{Depth, Ending, Place, Sandboxes, WalkLimits};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -270,16 +270,28 @@ fn resident() -> u64 {
 #[tokio::test]
 #[ignore = "started by s16"]
 async fn s16_service() {
-    let yard = Yard::new();
+    let folder = std::env::var("RUNYARD_TEST_FOLDER").unwrap();
     let long = std::env::var("RUNYARD_TEST_SLEEP").unwrap();
-    run(&yard.project(0), format!("(setsid nohup sleep {long} &); sleep {long}")).await;
+    let sandboxes = Sandboxes::detect(&settings(), folder.as_ref()).unwrap();
+    let place = Place {
+        folder: std::path::Path::new(&folder).join("workspace"),
+        number: 0,
+    };
+    sandboxes.make(&place).unwrap();
+    run(
+        &sandboxes.open(place),
+        format!("(setsid nohup sleep {long} &); sleep {long}"),
+    )
+    .await;
 }
 
 #[tokio::test]
 async fn s16_no_sandbox_survives_the_service() {
+    let folder = super::closed_folder();
     let mut service = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "sandbox::limits::s16_service", "--ignored", "--nocapture"])
         .env("RUNYARD_TEST_SLEEP", mark(9717))
+        .env("RUNYARD_TEST_FOLDER", folder.path())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -296,11 +308,13 @@ async fn s16_no_sandbox_survives_the_service() {
 /// A sandbox that is only half made when the service is killed.
 #[tokio::test]
 async fn s16_no_sandbox_survives_a_kill_at_any_moment() {
+    let folder = super::closed_folder();
     for round in 0..16 {
         let long = mark(97_000 + round);
         let mut service = std::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "sandbox::limits::s16_service", "--ignored", "--nocapture"])
             .env("RUNYARD_TEST_SLEEP", &long)
+            .env("RUNYARD_TEST_FOLDER", folder.path())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -313,7 +327,13 @@ async fn s16_no_sandbox_survives_a_kill_at_any_moment() {
         tokio::time::sleep(Duration::from_millis(round.into())).await;
         service.kill().unwrap();
         service.wait().unwrap();
-        eventually("the command is gone", || with_marker(&long).is_empty()).await;
+        eventually("the command is gone", || {
+            with_marker(&format!("sleep\0{long}")).is_empty()
+        })
+        .await;
+        // The next start ends what was still making the sandbox.
+        let _next = Sandboxes::detect(&settings(), folder.path()).unwrap();
+        eventually("nothing is left", || with_marker(&long).is_empty()).await;
     }
 }
 

@@ -116,6 +116,7 @@ impl Belongings {
             "UploadChunk" => json!({"upload_id": id("upload_id"), "offset": 0, "data": BASE64.encode("hello")}),
             "CreateApiKey" => json!({"name": "Another key", "scopes": ["read"]}),
             "RevokeApiKey" => json!({"key_id": id("key_id")}),
+            "CreateAccount" => json!({"subject": "a new subject"}),
             "GetAccount" => json!({"account_id": id("account_id")}),
             "SetAccountTier" => json!({"account_id": id("account_id"), "tier_name": "pro"}),
             "GrantCredits" => json!({"account_id": id("account_id"), "credits": 100, "reason": "a test"}),

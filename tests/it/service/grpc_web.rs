@@ -3,6 +3,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use futures::stream;
+use prost::Message;
 use reqwest::Body;
 use runyard::v1;
 use runyard_upstream::Turn;
@@ -86,6 +87,69 @@ async fn h11_grpc_web_that_is_none() {
             let status = ask(BINARY, ended.into()).await;
             assert!([0, 3].contains(&status), "{status}");
             assert_eq!(ask(BINARY, good.into()).await, 0);
+        },
+    )
+    .await;
+}
+
+/// nginx gathers an answer unless it says that it must not.
+#[tokio::test]
+async fn answers_ask_a_proxy_not_to_gather_them() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("x").await;
+            let run_id = run["agent_run_id"].as_str().unwrap();
+            let ask = v1::StreamRunRequest {
+                agent_run_id: run_id.to_owned(),
+                after_sequence: 0,
+            };
+            let web = caller.request("POST", "/runyard.v1.RunService/StreamRun");
+            let web = web.header("content-type", BINARY).body(framed(&ask.encode_to_vec()));
+            let web = web.send().await.unwrap();
+            assert_eq!(web.headers()["x-accel-buffering"], "no");
+            let events = caller.request("GET", &format!("/agent-run/{run_id}/stream"));
+            assert_eq!(events.send().await.unwrap().headers()["x-accel-buffering"], "no");
+        },
+    )
+    .await;
+}
+
+/// Not every client decodes the sentence, so it holds no more escapes than it must.
+#[tokio::test]
+async fn a_refusal_is_readable_as_it_is() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let caller = house.caller("ann");
+            let ask = async |name: &str| {
+                let ask = v1::UpdateThreadRequest {
+                    thread_id: name.to_owned(),
+                    ..Default::default()
+                };
+                let asked = caller.request("POST", "/runyard.v1.ThreadService/UpdateThread");
+                let asked = asked.header("content-type", BINARY).body(framed(&ask.encode_to_vec()));
+                let answer = asked.send().await.unwrap();
+                let message = answer.headers()["grpc-message"].to_str().unwrap().to_owned();
+                (
+                    message,
+                    tonic::Status::from_header_map(answer.headers())
+                        .unwrap()
+                        .message()
+                        .to_owned(),
+                )
+            };
+            let (raw, decoded) = ask("x").await;
+            assert!(raw.contains(' ') && !raw.contains('%'), "{raw}");
+            assert_eq!(raw, decoded);
+            let asked = caller.request("POST", "/runyard.v1.ThreadService/UpdateThread");
+            let unsigned = house
+                .http
+                .post(asked.build().unwrap().url().clone())
+                .header("content-type", BINARY);
+            let refused = unsigned.send().await.unwrap();
+            assert_eq!(refused.headers()["grpc-message"], "Not authenticated");
         },
     )
     .await;

@@ -1,18 +1,22 @@
-//! How often an account and an address may ask: 429 on every door, and nothing by default.
+//! Rate limits of accounts and addresses: 429 for every protocol, and none on loopback by default.
 
 use std::{num::NonZeroU32, time::Duration};
 
 use futures::future::join_all;
-use runyard::{config::Rate, v1, wire::status::Fault};
+use runyard::{
+    config::{Rate, RateLimit},
+    v1,
+    wire::status::Fault,
+};
 use runyard_upstream::{Script, Turn};
 
 use crate::house::{Answer, everywhere, everywhere_with};
 
-fn rate(per_second: u32, burst: u32) -> Rate {
-    Rate {
+fn rate(per_second: u32, burst: u32) -> RateLimit {
+    RateLimit::Rate(Rate {
         per_second: NonZeroU32::new(per_second).unwrap(),
         burst: NonZeroU32::new(burst).unwrap(),
-    }
+    })
 }
 
 #[tokio::test]
@@ -99,7 +103,7 @@ async fn an_address_is_limited_before_its_token_is_looked_at() {
 }
 
 #[tokio::test]
-async fn nobody_is_limited_by_default() {
+async fn there_are_no_limits_on_loopback() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {

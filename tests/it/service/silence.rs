@@ -1,14 +1,16 @@
 //! I12: the log of a failing request says why it failed, and nothing that anybody said, uploaded or holds.
-//! U06: a stream in which nothing happens says that it is alive.
+//! U06: a stream in which nothing happens says that it is alive, in every protocol.
 
 use std::time::Duration;
 
 use futures::StreamExt;
+use prost::Message;
 use reqwest::multipart::{Form, Part};
+use runyard::v1;
 use runyard_upstream::{Script, Turn, Upstream};
 use serde_json::{Value, json};
 
-use super::program::Program;
+use super::{call::framed, program::Program};
 use crate::house::{Answer, PATIENCE, everywhere_with};
 
 const CONFIG: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"kortix/minimax\"\n\
@@ -123,6 +125,102 @@ async fn u06_a_stream_in_which_nothing_happens_says_that_it_is_alive() {
                 .await
                 .expect("the stream ends");
             assert!(heard.contains("At last.") && heard.contains("\"completed\""), "{heard}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn u06_heartbeats_of_every_protocol_repeat_the_cursor() {
+    everywhere_with(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("At last.").held_by(&gate))
+        },
+        |config| config.http.heartbeat_seconds = 1,
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("Wait.").await;
+            let run_id = run["agent_run_id"].as_str().unwrap().to_owned();
+            let ask = v1::StreamRunRequest {
+                agent_run_id: run_id.clone(),
+                after_sequence: 0,
+            };
+            let many = v1::StreamRunsRequest {
+                runs: vec![v1::RunCursor {
+                    agent_run_id: run_id.clone(),
+                    after_sequence: 0,
+                }],
+            };
+            let mut runs = caller.runs().await;
+            let single = runs.stream_run(caller.signed(ask.clone())).await.unwrap().into_inner();
+            let several = runs.stream_runs(caller.signed(many)).await.unwrap().into_inner();
+            let mut whole = Vec::new();
+            for mut stream in [single, several] {
+                let mut events = Vec::new();
+                let mut last = 0;
+                let mut heartbeats = 0;
+                let heard = async {
+                    while let Some(event) = stream.message().await.unwrap() {
+                        assert_eq!(event.agent_run_id, run_id);
+                        if event.event.is_none() {
+                            assert_eq!(event.sequence, last, "a heartbeat repeats the cursor");
+                            heartbeats += 1;
+                            if heartbeats == 2 {
+                                house.gate.open();
+                            }
+                            continue;
+                        }
+                        assert_eq!(event.sequence, last + 1);
+                        last = event.sequence;
+                        events.push(event);
+                    }
+                };
+                tokio::time::timeout(PATIENCE, heard).await.expect("the stream ends");
+                whole.push(events);
+            }
+            assert_eq!(whole[0], whole[1], "heartbeats are not part of the history");
+            assert!(whole[0].len() > 2);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn u06_grpc_web_and_lines_of_json_have_heartbeats_too() {
+    everywhere_with(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("At last.").held_by(&gate))
+        },
+        |config| config.http.heartbeat_seconds = 1,
+        async |house| {
+            let caller = house.caller("ann");
+            let run = caller.start("Wait.").await;
+            let run_id = run["agent_run_id"].as_str().unwrap();
+            let ask = v1::StreamRunRequest {
+                agent_run_id: run_id.to_owned(),
+                after_sequence: 0,
+            };
+            let web = caller
+                .request("POST", "/runyard.v1.RunService/StreamRun")
+                .header("content-type", "application/grpc-web+proto")
+                .body(framed(&ask.encode_to_vec()));
+            let path = format!("/agent-run/{run_id}/stream");
+            let lines = caller.request("GET", &path).header("accept", "application/x-ndjson");
+            for request in [web, lines] {
+                let mut pieces = request.send().await.unwrap().bytes_stream();
+                // The first event, and then two pieces while nothing happens.
+                for _ in 0..3 {
+                    let piece = tokio::time::timeout(PATIENCE, pieces.next())
+                        .await
+                        .expect("the stream is silent");
+                    assert!(!piece.unwrap().unwrap().is_empty());
+                }
+            }
+            house.gate.open();
+            let events = caller.events(&run, 0).await;
+            crate::house::assert_whole(&events, 1);
         },
     )
     .await;

@@ -57,7 +57,7 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             let run = caller.start("x").await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
             let response = caller.request("GET", &path).send().await.unwrap();
-            assert_eq!(response.headers()["content-type"], "text/event-stream");
+            assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
             let mut body = response.bytes_stream();
             let mut seen = String::new();
             // Live: the first half arrives while the model is held.

@@ -375,6 +375,45 @@ async fn h12_only_listed_origins_read_answers() {
     .await;
 }
 
+/// Tracing tools add their headers to every request of a page; a preflight without them would block all of its calls.
+#[tokio::test]
+async fn a_preflight_allows_the_headers_of_tracing_tools() {
+    everywhere_with(
+        |_| Turn::text("x"),
+        |config| {
+            config.http.cors_origins = vec!["https://good.example".to_owned()];
+            config.http.cors_headers = vec!["X-Tenant".to_owned()];
+        },
+        async |house| {
+            let asked = house
+                .http
+                .request(reqwest::Method::OPTIONS, house.url("/agent/start"))
+                .header("origin", "https://good.example")
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", "traceparent");
+            let answer = Answer::of(asked.send().await.unwrap()).await;
+            let allowed = answer.header("access-control-allow-headers").to_lowercase();
+            let allowed: HashSet<&str> = allowed.split(',').map(str::trim).collect();
+            for name in [
+                "authorization",
+                "traceparent",
+                "tracestate",
+                "baggage",
+                "sentry-trace",
+                "x-requested-with",
+                "cache-control",
+                "x-datadog-trace-id",
+                "b3",
+                "x-tenant",
+            ] {
+                assert!(allowed.contains(name), "{name}: {allowed:?}");
+            }
+            assert!(!allowed.contains("x-else"));
+        },
+    )
+    .await;
+}
+
 /// H13: paths and methods that nobody has.
 #[tokio::test]
 async fn h13_paths_and_methods_that_are_none() {

@@ -387,12 +387,23 @@ async fn headers_and_parameters_fill_fields_under_other_names() {
             json!({"reading_id": "r", "after_sequence": "6"}),
         ),
         ("?last_id=", Some(""), json!({"reading_id": "r"})),
+        (
+            "?last_id=4&lastEventId=7",
+            None,
+            json!({"reading_id": "r", "after_sequence": "7"}),
+        ),
+        (
+            "?lastEventId=7",
+            Some("8"),
+            json!({"reading_id": "r", "after_sequence": "8"}),
+        ),
     ] {
         assert_eq!(follow(query, last).await.status, 200);
         assert_eq!(house.asked_message(), expected, "{query} {last:?}");
     }
     assert_eq!(follow("?last_id=x", None).await.status, 400);
     assert_eq!(follow("?last_id=1&last_id=2", None).await.status, 400);
+    assert_eq!(follow("?lastEventId=1&lastEventId=2", None).await.status, 400);
     assert!(house.asked().is_empty());
 }
 

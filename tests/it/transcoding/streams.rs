@@ -80,14 +80,15 @@ async fn events_have_an_id_a_name_and_data() {
     .await;
     let told = house.get("/v1/reading/r/stream").await;
     assert_eq!(told.status, 200);
-    assert_eq!(told.header("content-type"), "text/event-stream");
+    assert_eq!(told.header("content-type"), "text/event-stream; charset=utf-8");
     assert_eq!(told.header("cache-control"), "no-cache");
     assert_eq!(told.header("x-accel-buffering"), "no");
     assert_eq!(
         told.body,
         "id: 1\nevent: page_turned\ndata: {\"sequence\":1,\"page_turned\":{\"number\":7,\"text\":null}}\n\n\
          id: 2\nevent: closed\ndata: {\"sequence\":2,\"closed\":\"a\\nb\"}\n\n\
-         id: 0\ndata: {\"sequence\":0}\n\n"
+         :\n\n",
+        "an event in which nothing is set is a heartbeat"
     );
 }
 

@@ -121,6 +121,7 @@ CREATE_API_KEY = _once("AccountService.CreateApiKey", accounts.CreateApiKeyReque
 LIST_API_KEYS = _again("AccountService.ListApiKeys", accounts.ListApiKeysRequest, accounts.ListApiKeysResponse)
 REVOKE_API_KEY = _again("AccountService.RevokeApiKey", accounts.RevokeApiKeyRequest, accounts.ApiKey)
 
+CREATE_ACCOUNT = _again("AdminService.CreateAccount", admin.CreateAccountRequest, admin.Account)
 GET_ACCOUNT = _again("AdminService.GetAccount", admin.GetAccountRequest, admin.Account)
 SET_ACCOUNT_TIER = _again("AdminService.SetAccountTier", admin.SetAccountTierRequest, admin.Account)
 # With a key, as the client always sends one.

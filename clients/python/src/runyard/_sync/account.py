@@ -91,6 +91,11 @@ class Admin:
     def __init__(self, client: Runyard) -> None:
         self._transport = client._transport
 
+    def create_account(self, subject: str, *, issuer: str = "") -> Account:
+        """The account of a subject, made when it has none."""
+        request = to_message(methods.CREATE_ACCOUNT.request, subject=subject, issuer=issuer)
+        return self._transport.load(methods.CREATE_ACCOUNT, request, Account)
+
     def get_account(self, account_id: str) -> Account:
         """One account."""
         request = to_message(methods.GET_ACCOUNT.request, account_id=account_id)

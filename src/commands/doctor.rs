@@ -1,0 +1,331 @@
+//! `runyard doctor`: checks an installation and says what to change before others can reach it.
+//!
+//! It changes nothing: it creates no secret, no database and no folder, and it works whether the server runs or not. What it
+//! says is about the configuration, the files and the host as this command sees them, so run it as the server's user.
+
+use std::{
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+use clap::Args;
+use rustix::process::Resource;
+use serde::Serialize;
+
+use super::{
+    Ending,
+    output::{Output, one_line},
+    settings::{Settings, absolute},
+};
+use crate::{
+    config::{
+        Config, Limits,
+        models::{DEFAULT_PROVIDER, DEMO_PROVIDER},
+    },
+    error::Result,
+    sandbox::Sandboxes,
+    telemetry,
+    wire::jwt,
+};
+
+/// Open files that the server may need: its connections, and what each command takes.
+const WANTED_FILES: u64 = 16 * 1024;
+/// Free space on the data folder's disk below which commands are ended, and below which it gets tight; in bytes.
+const FULL_DISK: u64 = 256 << 20;
+const TIGHT_DISK: u64 = 2 << 30;
+
+/// Check an installation and say what to change before exposing it.
+///
+/// Prints one line for each check: ok, warn or bad, and what to do. The exit status is 1 when a check is bad. Changes nothing.
+#[derive(Args, Debug)]
+pub(super) struct Doctor {
+    /// Print a JSON object for each check.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Ok,
+    Warn,
+    Bad,
+}
+
+#[derive(Debug, Serialize)]
+struct Check {
+    name: &'static str,
+    verdict: Verdict,
+    message: String,
+}
+
+impl Check {
+    fn ok(name: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            name,
+            verdict: Verdict::Ok,
+            message: message.into(),
+        }
+    }
+
+    fn warn(name: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Warn,
+            ..Self::ok(name, message)
+        }
+    }
+
+    fn bad(name: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            verdict: Verdict::Bad,
+            ..Self::ok(name, message)
+        }
+    }
+}
+
+impl Doctor {
+    pub(super) fn execute(&self, settings: &Settings) -> Result<Ending> {
+        telemetry::start_logging(&settings.log_filter("off"))?;
+        let checks = match settings.config() {
+            Ok(config) => examine(&config),
+            Err(error) => vec![Check::bad("configuration", error.message())],
+        };
+        let mut out = Output::new();
+        for check in &checks {
+            let line = if self.json {
+                serde_json::to_string(check).unwrap_or_default()
+            } else {
+                let verdict = match check.verdict {
+                    Verdict::Ok => "ok  ",
+                    Verdict::Warn => "warn",
+                    Verdict::Bad => "bad ",
+                };
+                format!("{verdict}  {}: {}", check.name, one_line(&check.message))
+            };
+            out.line(&line)?;
+        }
+        let is_bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
+        Ok(if is_bad { Ending::RunFailed } else { Ending::Well })
+    }
+}
+
+fn examine(config: &Config) -> Vec<Check> {
+    let mut checks = vec![Check::ok("configuration", "readable")];
+    checks.push(address(config));
+    checks.push(limits(config));
+    checks.push(rates(config));
+    checks.extend(origins(config));
+    checks.push(secret(config));
+    checks.push(provider(config));
+    checks.extend(data_folder(config));
+    checks.extend(database(config));
+    checks.push(open_files());
+    checks.extend(sandbox(config));
+    checks
+}
+
+/// Whether other machines can reach the server.
+fn is_exposed(config: &Config) -> bool {
+    !config.listen.ip().is_loopback()
+}
+
+fn address(config: &Config) -> Check {
+    let listen = config.listen;
+    if is_exposed(config) {
+        let message = format!(
+            "{listen} takes plain HTTP from other machines, tokens included: listen on 127.0.0.1 behind a proxy with TLS, or \
+             let only the proxy reach this port"
+        );
+        return Check::warn("listen", message);
+    }
+    Check::ok("listen", format!("{listen} is reached from this machine only"))
+}
+
+fn limits(config: &Config) -> Check {
+    match config.limits {
+        Limits::On => Check::ok("limits", "tiers and credits are enforced"),
+        Limits::Off if is_exposed(config) => Check::bad(
+            "limits",
+            "off, so every account may use the models without end: set RUNYARD_LIMITS=on",
+        ),
+        Limits::Off => Check::warn(
+            "limits",
+            "off: right for your own machine, not for other people's accounts",
+        ),
+    }
+}
+
+fn rates(config: &Config) -> Check {
+    let http = &config.http;
+    if http.rate_per_account.is_some() && (http.rate_per_address.is_some() || !is_exposed(config)) {
+        return Check::ok("rate limits", "set");
+    }
+    let message = "not all set: before the server is exposed, set http.rate_per_account, and http.rate_per_address where no \
+                   proxy is in front";
+    Check::warn("rate limits", message)
+}
+
+fn origins(config: &Config) -> Vec<Check> {
+    let plain = |origin: &&String| {
+        let host = origin.strip_prefix("http://").unwrap_or_default();
+        !host.is_empty()
+            && !["localhost", "127.0.0.1", "[::1]"]
+                .iter()
+                .any(|local| host.starts_with(local))
+    };
+    let plain: Vec<&String> = config.http.cors_origins.iter().filter(plain).collect();
+    match plain.first() {
+        Some(origin) => vec![Check::warn(
+            "origins",
+            format!("{origin} in http.cors_origins has no TLS: whoever is in between can call as its users"),
+        )],
+        None => vec![Check::ok(
+            "origins",
+            format!(
+                "{} other origins may call from a browser",
+                config.http.cors_origins.len()
+            ),
+        )],
+    }
+}
+
+fn secret(config: &Config) -> Check {
+    let has_jwks = config.auth.jwks_file.is_some() || config.auth.jwks_url.is_some();
+    match jwt::load_secret(config) {
+        Err(error) => Check::bad("tokens", error.message()),
+        Ok(_) if has_jwks && (config.auth.issuer.is_none() || config.auth.audience.is_none()) => Check::warn(
+            "tokens",
+            "auth.issuer and auth.audience are not both set: a token that your identity provider made for another service is \
+             accepted, too",
+        ),
+        Ok(Some(_)) => Check::ok("tokens", "the secret is long enough, and its file is private"),
+        Ok(None) if has_jwks => Check::ok("tokens", "checked with the keys of a JWKS"),
+        Ok(None) => Check::ok("tokens", "the first start creates a secret in the data folder"),
+    }
+}
+
+fn provider(config: &Config) -> Check {
+    let real = |model: &&crate::config::Model| model.provider != DEMO_PROVIDER;
+    let missing = config
+        .models
+        .iter()
+        .filter(real)
+        .any(|model| !config.providers.contains_key(&model.provider));
+    if missing {
+        let message = format!(
+            "the built-in demo model answers for models of a provider that is not configured: set RUNYARD_OPENAI_BASE_URL or \
+             providers.{DEFAULT_PROVIDER}"
+        );
+        return Check::warn("provider", message);
+    }
+    Check::ok("provider", "configured for every model")
+}
+
+fn data_folder(config: &Config) -> Vec<Check> {
+    let folder = absolute(&config.data_dir);
+    let shown = folder.display();
+    let metadata = match fs::metadata(&folder) {
+        Ok(metadata) if metadata.is_dir() => metadata,
+        Ok(_) => return vec![Check::bad("data folder", format!("{shown} is not a folder"))],
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return vec![Check::ok(
+                "data folder",
+                format!("{shown} is created by the first start"),
+            )];
+        }
+        Err(error) => {
+            let message = format!("{shown} cannot be read ({error}): run this as the server's user");
+            return vec![Check::bad("data folder", message)];
+        }
+    };
+    vec![owner(&folder, &metadata), disk(&folder)]
+}
+
+fn owner(folder: &Path, metadata: &Metadata) -> Check {
+    let (shown, mode) = (folder.display(), metadata.mode() & 0o777);
+    let own = rustix::process::geteuid().as_raw();
+    if metadata.mode() & 0o022 != 0 {
+        let message = format!("others may write in {shown} (mode {mode:03o}): run chmod go-w {shown}");
+        return Check::bad("data folder", message);
+    }
+    if metadata.uid() != own {
+        let message = format!(
+            "{shown} belongs to uid {}, and this is uid {own}: run doctor and the server as the same user",
+            metadata.uid()
+        );
+        return Check::warn("data folder", message);
+    }
+    Check::ok("data folder", format!("{shown}, mode {mode:03o}"))
+}
+
+fn disk(folder: &Path) -> Check {
+    let Ok(disk) = rustix::fs::statvfs(folder) else {
+        return Check::warn("disk", "its free space is unknown");
+    };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let message = format!("{} MiB free", free >> 20);
+    if free < FULL_DISK {
+        Check::bad("disk", format!("{message}: commands that write are ended; make room"))
+    } else if free < TIGHT_DISK {
+        Check::warn("disk", format!("{message}: one workspace can fill that; make room"))
+    } else {
+        Check::ok("disk", message)
+    }
+}
+
+/// Who may read the files that hold everything. A closed folder closes them, too.
+fn database(config: &Config) -> Vec<Check> {
+    if config.database_url.is_some() {
+        return vec![Check::ok("database", "PostgreSQL; the start of the server checks it")];
+    }
+    let folder = absolute(&config.data_dir);
+    let Ok(entries) = fs::read_dir(&folder) else {
+        return Vec::new();
+    };
+    let is_closed = fs::metadata(&folder).is_ok_and(|folder| folder.mode() & 0o011 == 0);
+    let open = entries.flatten().find(|entry| {
+        let is_database = entry.file_name().to_string_lossy().starts_with("runyard.db");
+        is_database && entry.metadata().is_ok_and(|file| file.mode() & 0o044 != 0)
+    });
+    vec![match open {
+        Some(file) if !is_closed => Check::bad(
+            "database",
+            format!(
+                "every user of this machine can read {0}: run chmod go-rwx {1}/runyard.db* and start the server under umask 077",
+                file.path().display(),
+                folder.display()
+            ),
+        ),
+        _ => Check::ok("database", "SQLite, readable by the server's user only"),
+    }]
+}
+
+fn open_files() -> Check {
+    let limit = rustix::process::getrlimit(Resource::Nofile);
+    match limit.current {
+        Some(files) if files < WANTED_FILES => Check::warn(
+            "open files",
+            format!(
+                "the limit is {files}: raise it to {WANTED_FILES} (LimitNOFILE= in a systemd unit, ulimit -n in a shell)"
+            ),
+        ),
+        _ => Check::ok("open files", "the limit is high enough"),
+    }
+}
+
+fn sandbox(config: &Config) -> Vec<Check> {
+    let sandboxes = match Sandboxes::detect(&config.sandbox, &config.data_dir) {
+        Ok(sandboxes) => sandboxes,
+        Err(error) => return vec![Check::bad("sandbox", error.message())],
+    };
+    let facts = sandboxes
+        .facts()
+        .into_iter()
+        .map(|fact| match fact.strip_prefix("weak: ") {
+            Some(weak) => Check::warn("sandbox", weak),
+            None if fact.starts_with("commands cannot be run") => Check::bad("sandbox", fact),
+            None => Check::ok("sandbox", fact),
+        });
+    facts.collect()
+}

@@ -1,0 +1,129 @@
+//! How often clients may ask, and whose word about a client's address counts.
+//!
+//! A limit that is not configured has a default that depends on who can reach the server: none on loopback.
+
+use std::{net::IpAddr, num::NonZeroU32};
+
+use ipnet::IpNet;
+use serde::Deserialize;
+
+use super::Config;
+
+/// Requests of one account.
+const PER_ACCOUNT: (u32, u32) = (50, 200);
+/// Requests of one address.
+const PER_ADDRESS: (u32, u32) = (100, 400);
+
+/// A sustained rate of requests and a burst.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct Rate {
+    /// Sustained requests per second.
+    pub per_second: NonZeroU32,
+    /// Requests at once after a pause.
+    pub burst: NonZeroU32,
+}
+
+/// A sustained rate of new accounts and a burst.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct SlowRate {
+    /// Sustained number per minute.
+    pub per_minute: NonZeroU32,
+    /// Number at once after a pause.
+    pub burst: NonZeroU32,
+}
+
+/// The word that turns a limit off.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Off {
+    /// `"off"`.
+    Off,
+}
+
+/// A rate, or none.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(
+    untagged,
+    expecting = "must be a rate such as { per_second = 20, burst = 40 }, or \"off\""
+)]
+pub enum RateLimit {
+    /// There is a limit.
+    Rate(Rate),
+    /// There is none.
+    Off(Off),
+}
+
+/// A slow rate, or none.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(
+    untagged,
+    expecting = "must be a rate such as { per_minute = 20, burst = 100 }, or \"off\""
+)]
+pub enum SlowRateLimit {
+    /// There is a limit.
+    Rate(SlowRate),
+    /// There is none.
+    Off(Off),
+}
+
+/// A network of trusted proxies: an address, or a prefix such as `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(try_from = "String")]
+pub struct Network(IpNet);
+
+impl Network {
+    /// Whether an address is in it.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        self.0.contains(&address.to_canonical())
+    }
+}
+
+impl TryFrom<String> for Network {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let network = text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network
+            .map(Self)
+            .map_err(|_| format!("{text:?} is not an address such as 10.0.0.5 or a network such as 10.0.0.0/8"))
+    }
+}
+
+impl Config {
+    /// Whether clients of other machines can reach the server, directly or through a proxy.
+    pub fn is_exposed(&self) -> bool {
+        !self.listen.ip().is_loopback() || !self.http.trusted_proxies.is_empty()
+    }
+
+    /// The rate of requests of one account, if there is a limit.
+    pub fn rate_per_account(&self) -> Option<Rate> {
+        self.effective(self.http.rate_per_account, PER_ACCOUNT)
+    }
+
+    /// The rate of requests of one address, if there is a limit.
+    pub fn rate_per_address(&self) -> Option<Rate> {
+        self.effective(self.http.rate_per_address, PER_ADDRESS)
+    }
+
+    /// The rate of new accounts of one address, if there is a limit.
+    pub fn new_accounts_per_address(&self) -> Option<SlowRate> {
+        match self.auth.new_accounts_per_address {
+            SlowRateLimit::Rate(rate) => Some(rate),
+            SlowRateLimit::Off(Off::Off) => None,
+        }
+    }
+
+    fn effective(&self, configured: Option<RateLimit>, (per_second, burst): (u32, u32)) -> Option<Rate> {
+        match configured {
+            Some(RateLimit::Rate(rate)) => Some(rate),
+            Some(RateLimit::Off(Off::Off)) => None,
+            None if !self.is_exposed() => None,
+            None => Some(Rate {
+                per_second: NonZeroU32::new(per_second)?,
+                burst: NonZeroU32::new(burst)?,
+            }),
+        }
+    }
+}

@@ -1,0 +1,195 @@
+//! Connections: accepts them, serves them, and ends them in order.
+//!
+//! Called by `server`. Each connection has a place (`server/places.rs`), a time to say what it speaks (`server/opening.rs`) and a
+//! time to show a credential. What is not read to its end is closed with care (`server/linger.rs`).
+
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use axum::body::Body;
+use http::Request;
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    time::{sleep, sleep_until},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tower::ServiceExt;
+use tracing::{debug, warn};
+
+use super::{
+    linger::Lingering,
+    opening::Opening,
+    places::{Place, Places},
+};
+use crate::{
+    config::Http,
+    wire::{link::Link, stack::Stack},
+};
+
+/// How long a connection may take to say what it speaks, and then to send its headers.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Maximum number of concurrent streams of one HTTP/2 connection.
+const MAX_STREAMS: u32 = 1000;
+/// How often an HTTP/2 connection is pinged, and how long the peer may take to answer.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+/// Maximum size of a request's headers, in bytes.
+const MAX_HEADERS: u32 = 32 * 1024;
+/// Maximum size of what one HTTP/2 stream holds for a peer that does not read, in bytes.
+const MAX_SEND_BUFFER: usize = 32 * 1024;
+/// How long accepting pauses when the process is out of file descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long a connection may stay without an accepted credential.
+const UNRECOGNIZED: Duration = Duration::from_mins(1);
+/// How long such a connection may then take to finish what it has begun.
+const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
+/// Up to where the soft limit of file descriptors is raised.
+const MAX_DESCRIPTORS: u64 = 65_536;
+/// Part of the file descriptors that is left for files, databases and tools.
+const DESCRIPTORS_FOR_OTHERS: u64 = 4;
+
+/// The connections of a server.
+pub(super) struct Connections {
+    builder: auto::Builder<TokioExecutor>,
+    places: Arc<Places>,
+    tasks: TaskTracker,
+    closing: CancellationToken,
+}
+
+impl Connections {
+    /// No connection yet.
+    pub fn new(http: &Http) -> Self {
+        let places = usize::try_from(descriptors()).unwrap_or(usize::MAX);
+        Self {
+            builder: builder(),
+            places: Places::new(http.max_connections.min(places), http.max_idle_per_address),
+            tasks: TaskTracker::new(),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Accepts and serves connections until the server is stopping.
+    pub async fn accept(&self, listener: &TcpListener, stack: &Stack, stopping: &CancellationToken) {
+        loop {
+            let next = async {
+                self.places.wait().await;
+                listener.accept().await
+            };
+            let accepted = tokio::select! {
+                () = stopping.cancelled() => return,
+                accepted = next => accepted,
+            };
+            match accepted {
+                Ok((stream, address)) => {
+                    let link = Arc::new(Link::new(Some(address.ip())));
+                    let place = self.places.take(&link);
+                    self.tasks.spawn(self.serve(stream, stack.clone(), link, place));
+                }
+                Err(fault) => {
+                    // Out of descriptors, or the peer has gone: waiting is better than spinning.
+                    warn!(error = %fault, "could not accept a connection");
+                    self.places.give_way();
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    /// Lets open requests finish and closes every connection.
+    pub async fn shutdown(self) {
+        self.closing.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+
+    fn serve(
+        &self,
+        stream: TcpStream,
+        stack: Stack,
+        link: Arc<Link>,
+        place: Place,
+    ) -> impl Future<Output = ()> + Send + use<> {
+        // A token of a model is a small packet that a reader waits for.
+        if let Err(fault) = stream.set_nodelay(true) {
+            warn!(error = %fault, "could not turn off Nagle's algorithm");
+        }
+        let marked = Arc::clone(&link);
+        let service = stack.map_request(move |mut request: Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(Arc::clone(&marked));
+            request.map(Body::new)
+        });
+        let stream = Lingering::new(Opening::new(stream, HEADER_TIMEOUT), Arc::clone(&link));
+        let connection = self
+            .builder
+            .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))
+            .into_owned();
+        let closing = self.closing.clone();
+        async move {
+            let mut connection = pin!(connection);
+            let mut is_closing = false;
+            let mut unrecognized = pin!(sleep_until(link.opened() + UNRECOGNIZED));
+            let outcome = loop {
+                tokio::select! {
+                    outcome = connection.as_mut() => break outcome,
+                    () = link.ended() => break Ok(()),
+                    () = closing.cancelled(), if !is_closing => {}
+                    () = unrecognized.as_mut(), if !link.is_recognized() => {
+                        // What has a stream without a credential, such as Watch of health, is counted elsewhere.
+                        if is_closing && link.idle_since().is_some() {
+                            break Ok(());
+                        }
+                        unrecognized.as_mut().reset(tokio::time::Instant::now() + UNRECOGNIZED_GRACE);
+                    }
+                }
+                is_closing = true;
+                connection.as_mut().graceful_shutdown();
+            };
+            // A connection that breaks is the client's affair.
+            if let Err(fault) = outcome {
+                debug!(error = %fault, "a connection ended badly");
+            }
+            drop(place);
+        }
+    }
+}
+
+fn builder() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_buf_size(MAX_HEADERS as usize * 2);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .keep_alive_interval(KEEP_ALIVE.0)
+        .keep_alive_timeout(KEEP_ALIVE.1)
+        .max_header_list_size(MAX_HEADERS)
+        .max_send_buf_size(MAX_SEND_BUFFER)
+        .adaptive_window(true);
+    builder
+}
+
+/// How many connections the process has file descriptors for. The soft limit is raised first: it is often 1024, for programs
+/// that use `select`.
+fn descriptors() -> u64 {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.current.unwrap_or(u64::MAX);
+    let wanted = limit.maximum.unwrap_or(u64::MAX).min(MAX_DESCRIPTORS);
+    let raised = Rlimit {
+        current: Some(wanted),
+        maximum: limit.maximum,
+    };
+    let current = if wanted > current && setrlimit(Resource::Nofile, raised).is_ok() {
+        wanted
+    } else {
+        current
+    };
+    current - current / DESCRIPTORS_FOR_OTHERS
+}

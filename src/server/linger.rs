@@ -1,0 +1,142 @@
+//! Closing an HTTP/1 connection without losing the last answer.
+//!
+//! Called by `server/connections.rs` for every connection. A socket that is closed with unread bytes in it resets the
+//! connection, and the reset overtakes the answer: a client that is still sending its body never sees why it was refused. So
+//! the sending side is closed first, and what the client still sends is read and discarded, within a time and an amount.
+
+use std::{
+    io,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Instant, Sleep, sleep},
+};
+
+use super::opening::Opening;
+use crate::wire::link::Link;
+
+/// Maximum time to wait for the client's end.
+const MAX_TIME: Duration = Duration::from_secs(30);
+/// Maximum time without a byte from the client.
+const MAX_SILENCE: Duration = Duration::from_secs(5);
+/// Maximum number of bytes to discard: as many as the default limit of a form.
+const MAX_BYTES: u64 = 1024 * 1024 * 1024;
+/// Bytes to discard at once.
+const PIECE: usize = 16 * 1024;
+
+/// A stream that lets its peer finish before it closes.
+pub struct Lingering<S> {
+    stream: Opening<S>,
+    link: Arc<Link>,
+    /// Whether the peer has closed its sending side.
+    ended: bool,
+    closing: Option<Closing>,
+}
+
+/// What is left of the patience with a peer that still sends.
+struct Closing {
+    is_shut: bool,
+    begun: Instant,
+    discarded: u64,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<S> Lingering<S> {
+    /// Puts it around a stream.
+    pub fn new(stream: Opening<S>, link: Arc<Link>) -> Self {
+        Self {
+            stream,
+            link,
+            ended: false,
+            closing: None,
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> Lingering<S> {
+    /// Reads and forgets until the peer ends or patience does.
+    fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(closing) = &mut self.closing else {
+            return Poll::Ready(());
+        };
+        let mut piece = [0; PIECE];
+        loop {
+            let mut buffer = ReadBuf::new(&mut piece);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
+                    closing.discarded += buffer.filled().len() as u64;
+                    let left = MAX_TIME.saturating_sub(closing.begun.elapsed());
+                    if closing.discarded > MAX_BYTES || left.is_zero() {
+                        return Poll::Ready(());
+                    }
+                    closing.timer.as_mut().reset(Instant::now() + left.min(MAX_SILENCE));
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+                Poll::Pending => return closing.timer.as_mut().poll(cx),
+            }
+        }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let room = buffer.remaining();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
+        if buffer.filled().len() > before {
+            self.link.hear();
+        } else if room > 0 {
+            self.ended = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = &mut *self;
+        if this.closing.is_none() {
+            // HTTP/2 says in a frame why it ends, and its peer may be flooding.
+            let lingers = !this.ended && !this.stream.speaks_http2() && this.link.may_be_sending();
+            this.closing = lingers.then(|| Closing {
+                is_shut: false,
+                begun: Instant::now(),
+                discarded: 0,
+                timer: Box::pin(sleep(MAX_SILENCE)),
+            });
+        }
+        let is_shut = this.closing.as_ref().is_some_and(|closing| closing.is_shut);
+        if !is_shut {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            if let Some(closing) = &mut this.closing {
+                closing.is_shut = true;
+            }
+        }
+        this.poll_discard(cx).map(Ok)
+    }
+}

@@ -1,0 +1,247 @@
+//! The places for connections: how many are open, and which one gives way when they run out.
+//!
+//! Called by `server/connections.rs`. A connection on which no credential was ever accepted costs its client nothing, so these
+//! give way first: the one that has been idle longest, and then the oldest. An idle connection of a recognized client comes
+//! next; one with an open request of a recognized client never gives way. One address may fill only a part of the places
+//! with idle connections without a credential. Behind a proxy that does no harm: the proxy's connections are recognized by
+//! the credentials of the requests that it forwards.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::timeout};
+
+use crate::wire::{link::Link, throttle::network_of};
+
+/// How often a full house looks for a connection that has become idle.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+/// How long a connection may be idle before it counts against its address: long enough for a first request.
+const SETTLED: Duration = Duration::from_secs(1);
+/// Part of the places that is freed at once, so that a flood of connections does not cost a search each.
+const FREED_PART: usize = 128;
+
+/// The places.
+pub(super) struct Places {
+    most: usize,
+    most_unrecognized: usize,
+    book: Mutex<Book>,
+    freed: Notify,
+}
+
+#[derive(Default)]
+struct Book {
+    next: u64,
+    links: HashMap<u64, Arc<Link>>,
+    per_address: HashMap<IpAddr, usize>,
+}
+
+impl Places {
+    /// So many places in all, and so many of one address for idle connections without a credential.
+    pub fn new(most: usize, most_unrecognized: usize) -> Arc<Self> {
+        Arc::new(Self {
+            most: most.max(1),
+            most_unrecognized: most_unrecognized.max(1),
+            book: Mutex::default(),
+            freed: Notify::new(),
+        })
+    }
+
+    /// Waits until a connection can be accepted.
+    pub async fn wait(&self) {
+        loop {
+            let freed = self.freed.notified();
+            {
+                let book = self.book();
+                if book.links.len() < self.most {
+                    return;
+                }
+                make_room(book.links.values(), (self.most / FREED_PART).max(1));
+            }
+            // A connection that becomes idle tells nobody.
+            let _ = timeout(LOOK_EVERY, freed).await;
+        }
+    }
+
+    /// Makes room although there are places left: the process is out of something else, such as file descriptors.
+    pub fn give_way(&self) {
+        let book = self.book();
+        make_room(book.links.values(), (book.links.len() / FREED_PART).max(1));
+    }
+
+    /// Takes a place for an accepted connection.
+    pub fn take(self: &Arc<Self>, link: &Arc<Link>) -> Place {
+        let mut book = self.book();
+        let number = book.next;
+        book.next += 1;
+        book.links.insert(number, Arc::clone(link));
+        let network = link.address().map(network_of);
+        if let Some(network) = network {
+            let count = book.per_address.entry(network).or_default();
+            *count += 1;
+            // Most of a proxy's connections are recognized, so they are counted only when there are many.
+            if *count > self.most_unrecognized {
+                self.relieve(&book, network);
+            }
+        }
+        drop(book);
+        Place {
+            places: Arc::clone(self),
+            number,
+            network,
+        }
+    }
+
+    fn relieve(&self, book: &Book, network: IpAddr) {
+        let idle = |link: &&Arc<Link>| {
+            !link.is_recognized()
+                && !link.is_ending()
+                && link.address().map(network_of) == Some(network)
+                && link.idle_since().is_some_and(|since| since.elapsed() >= SETTLED)
+        };
+        let idle: Vec<_> = book.links.values().filter(idle).collect();
+        if let Some(over) = idle.len().checked_sub(self.most_unrecognized) {
+            make_room(idle.into_iter(), over);
+        }
+    }
+
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends this many connections, of those that may give way.
+fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
+    let mut ending = 0;
+    let mut candidates: Vec<_> = links
+        .filter_map(|link| {
+            if link.is_ending() {
+                ending += 1;
+                return None;
+            }
+            let idle = link.idle_since();
+            let rank = match (link.is_recognized(), idle) {
+                (false, Some(_)) => 0,
+                (false, None) => 1,
+                (true, Some(_)) => 2,
+                (true, None) => return None,
+            };
+            Some((rank, idle.unwrap_or_else(|| link.opened()), link))
+        })
+        .collect();
+    candidates.sort_unstable_by_key(|(rank, since, _)| (*rank, *since));
+    let first = candidates.first().map(|(rank, _, _)| *rank);
+    for (rank, _, link) in candidates.into_iter().take(count.saturating_sub(ending)) {
+        // Nothing better gives way only because it would save the next search.
+        if Some(rank) == first {
+            link.end();
+        }
+    }
+}
+
+/// A taken place; free again when it is dropped.
+pub(super) struct Place {
+    places: Arc<Places>,
+    number: u64,
+    network: Option<IpAddr>,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut book = self.places.book();
+        book.links.remove(&self.number);
+        if let Some(network) = self.network
+            && let Some(count) = book.per_address.get_mut(&network)
+        {
+            *count -= 1;
+            if *count == 0 {
+                book.per_address.remove(&network);
+            }
+        }
+        drop(book);
+        self.places.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+    use super::*;
+
+    fn link(address: &str) -> Arc<Link> {
+        Arc::new(Link::new(Some(address.parse().unwrap())))
+    }
+
+    /// Long enough to tell what is older.
+    const MOMENT: Duration = Duration::from_millis(3);
+
+    async fn is_full(places: &Places) -> bool {
+        timeout(LOOK_EVERY, places.wait()).await.is_err()
+    }
+
+    #[tokio::test]
+    async fn the_oldest_idle_connection_without_a_credential_gives_way() {
+        let places = Places::new(4, 100);
+        let links = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"].map(link);
+        let _request = links[1].begin();
+        let mut taken = Vec::new();
+        for (position, link) in links.iter().enumerate() {
+            if position < 2 {
+                link.recognize();
+            }
+            taken.push(places.take(link));
+            tokio::time::sleep(MOMENT).await;
+        }
+        let ended = || links.each_ref().map(|link| link.is_ending());
+        assert!(is_full(&places).await);
+        assert_eq!(ended(), [false, false, true, false]);
+        drop(taken.remove(2));
+        assert!(!is_full(&places).await);
+        taken.push(places.take(&link("192.0.2.9")));
+        assert!(is_full(&places).await);
+        assert_eq!(ended(), [false, false, true, true]);
+    }
+
+    #[tokio::test]
+    async fn a_connection_with_an_open_request_of_a_recognized_client_stays() {
+        let places = Places::new(1, 100);
+        let busy = link("192.0.2.1");
+        busy.recognize();
+        let request = busy.begin();
+        let _place = places.take(&busy);
+        assert!(is_full(&places).await);
+        assert!(!busy.is_ending());
+        drop(request);
+        assert!(is_full(&places).await);
+        assert!(busy.is_ending(), "it is idle now and gives way");
+    }
+
+    #[tokio::test]
+    async fn an_address_gives_way_to_itself() {
+        let places = Places::new(1000, 3);
+        let recognized: Vec<_> = (0..10).map(|_| link("192.0.2.1")).collect();
+        for link in &recognized {
+            link.recognize();
+        }
+        let idle: Vec<_> = (0..5).map(|_| link("192.0.2.1")).collect();
+        let other = link("192.0.2.2");
+        let mut taken = Vec::new();
+        for link in recognized.iter().chain(&idle).chain([&other]) {
+            taken.push(places.take(link));
+            tokio::time::sleep(MOMENT).await;
+        }
+        assert!(
+            idle.iter().all(|link| !link.is_ending()),
+            "each may still send its first request"
+        );
+        tokio::time::sleep(SETTLED).await;
+        taken.push(places.take(&link("192.0.2.1")));
+        assert!(recognized.iter().all(|link| !link.is_ending()) && !other.is_ending());
+        let ended: Vec<_> = idle.iter().map(|link| link.is_ending()).collect();
+        assert_eq!(ended, [true, true, false, false, false]);
+    }
+}

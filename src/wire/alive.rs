@@ -1,0 +1,91 @@
+//! Heartbeats of event streams: what a silent stream sends, so that no proxy takes it for dead.
+//!
+//! Used by `wire/runs.rs`. Proxies end a stream on which no data was seen for a while, a minute by default in nginx. The pings of
+//! HTTP/2 go from hop to hop and never reach the other side of a proxy. A heartbeat is an event in which nothing is set. It repeats the cursor
+//! of the reader, so that a reader that looks at sequences alone takes it for an event that it has. Server-sent events have
+//! comments for this: `wire/http/stream.rs` makes one of each heartbeat.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use futures::{Stream, StreamExt};
+use tokio::time::{Instant, Sleep, sleep};
+use tonic::Status;
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    clock::Clock,
+    error::Result,
+    events::{EncodedEvent, Stored, timestamp},
+    v1::RunEvent,
+};
+
+/// A stream of events that is never silent for long.
+pub(super) struct Alive<S> {
+    events: S,
+    clock: Clock,
+    every: Duration,
+    /// The run and the sequence of the last event.
+    last: (Uuid, i64),
+    sent: Instant,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl<S> Alive<S> {
+    /// A stream of the events of runs; the reader has those of one of them up to a sequence.
+    pub(super) fn new(app: &App, last: (Uuid, i64), events: S) -> Self {
+        let every = Duration::from_secs(app.config.http.heartbeat_seconds);
+        Self {
+            events,
+            clock: app.clock.clone(),
+            every,
+            last,
+            sent: Instant::now(),
+            timer: Box::pin(sleep(every)),
+        }
+    }
+
+    fn poll_heartbeat(&mut self, context: &mut Context<'_>) -> Poll<EncodedEvent> {
+        loop {
+            ready!(self.timer.as_mut().poll(context));
+            // Events do not touch the timer; when it fires, it is seen whether a heartbeat is due.
+            let due = self.sent + self.every;
+            if due <= Instant::now() {
+                break;
+            }
+            self.timer.as_mut().reset(due);
+        }
+        self.sent = Instant::now();
+        self.timer.as_mut().reset(self.sent + self.every);
+        let (run_id, sequence) = self.last;
+        Poll::Ready(EncodedEvent::encode(&RunEvent {
+            agent_run_id: run_id.to_string(),
+            sequence,
+            created_at: Some(timestamp(self.clock.now())),
+            event: None,
+        }))
+    }
+}
+
+impl<S> Stream for Alive<S>
+where
+    S: Stream<Item = Result<(Uuid, Stored)>> + Unpin,
+{
+    type Item = Result<EncodedEvent, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let Poll::Ready(next) = self.events.poll_next_unpin(context) else {
+            return self.poll_heartbeat(context).map(|heartbeat| Some(Ok(heartbeat)));
+        };
+        self.sent = Instant::now();
+        Poll::Ready(next.map(|event| {
+            let (run_id, event) = event?;
+            self.last = (run_id, event.sequence);
+            Ok(EncodedEvent::from_stored(event.bytes))
+        }))
+    }
+}

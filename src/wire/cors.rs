@@ -1,0 +1,108 @@
+//! Which pages may call from a browser: those of listed origins, with listed headers.
+//!
+//! Used by `wire/stack.rs`. There are no cookies, so a page needs a token in any case.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use crate::{
+    config::Http,
+    error::{Error, Result},
+};
+
+/// Headers of requests that pages of listed origins may send. The second part comes from tracing tools, which add theirs to
+/// every request of a page.
+const ALLOWED_HEADERS: &[&str] = &[
+    "authorization",
+    "content-type",
+    "idempotency-key",
+    "last-event-id",
+    "x-api-key",
+    "x-request-id",
+    "x-grpc-web",
+    "grpc-timeout",
+    "x-user-agent",
+    "range",
+    "if-range",
+    "if-none-match",
+    "x-emit-timing",
+    "accept",
+    "accept-language",
+    "cache-control",
+    "pragma",
+    "x-requested-with",
+    "traceparent",
+    "tracestate",
+    "baggage",
+    "sentry-trace",
+    "b3",
+    "x-b3-traceid",
+    "x-b3-spanid",
+    "x-b3-parentspanid",
+    "x-b3-sampled",
+    "x-b3-flags",
+    "x-datadog-trace-id",
+    "x-datadog-parent-id",
+    "x-datadog-origin",
+    "x-datadog-sampling-priority",
+    "x-datadog-tags",
+    "newrelic",
+    "x-newrelic-id",
+    "x-cloud-trace-context",
+    "x-amzn-trace-id",
+    "uber-trace-id",
+    "elastic-apm-traceparent",
+    "request-id",
+    "request-context",
+];
+
+/// The layer that answers preflights and marks answers.
+///
+/// # Errors
+/// INVALID_REQUEST for an origin or a header that is none.
+pub(super) fn layer(http: &Http) -> Result<CorsLayer> {
+    let listed = http
+        .cors_origins
+        .iter()
+        .map(|origin| {
+            HeaderValue::from_str(origin)
+                .ok()
+                .filter(|_| origin.contains("://") && !origin.ends_with('/') && !origin.contains('*'))
+                .ok_or_else(|| {
+                    Error::invalid(format!(
+                        "http.cors_origins: {origin:?} is not an origin like https://app.example.com"
+                    ))
+                })
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let names = |names: &[&'static str]| {
+        names
+            .iter()
+            .map(|name| HeaderName::from_static(name))
+            .collect::<Vec<_>>()
+    };
+    let mut allowed = names(ALLOWED_HEADERS);
+    for name in &http.cors_headers {
+        let parsed = HeaderName::from_bytes(name.as_bytes());
+        allowed.push(parsed.map_err(|_| Error::invalid(format!("http.cors_headers: {name:?} is not a header name")))?);
+    }
+    Ok(CorsLayer::new()
+        .allow_origin(AllowOrigin::list(listed))
+        .allow_methods([Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+        .allow_headers(allowed)
+        .expose_headers(names(&[
+            "x-error-code",
+            "x-request-id",
+            "retry-after",
+            "grpc-status",
+            "grpc-message",
+            "grpc-status-details-bin",
+            "accept-ranges",
+            "content-range",
+            "etag",
+            "content-disposition",
+        ]))
+        .max_age(Duration::from_mins(10)))
+}

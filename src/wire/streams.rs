@@ -1,0 +1,240 @@
+//! Limits of open streams: of one account, of one address without a credential, and of the process.
+//!
+//! Called by `wire/stack.rs`, before the services, for every protocol. A stream counts until its answer is dropped.
+
+use std::{
+    collections::{HashMap, HashSet},
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{
+    FutureExt,
+    future::{Either, Map, Ready, ready},
+};
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use prost_reflect::DescriptorPool;
+use tonic::{Status, body::Body};
+use tower::Service;
+
+use super::owner::Owner;
+use crate::error::{Code, Error, Result};
+
+/// Maximum number of open streams of one address without a credential.
+const MAX_PER_ADDRESS: usize = 100;
+/// Part of the process's streams that requests without a credential may have in all.
+const OPEN_PART: usize = 10;
+/// When a refused client should come back.
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+
+/// The limits of a process, and what is open.
+pub struct Streams {
+    /// Paths of methods that answer with a stream.
+    methods: HashSet<String>,
+    most: usize,
+    most_per_account: usize,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    owners: HashMap<Owner, usize>,
+    all: usize,
+    without_credential: usize,
+}
+
+impl Streams {
+    /// The limits for the streaming methods of a contract.
+    pub fn new(pool: &DescriptorPool, most: usize, most_per_account: usize) -> Arc<Self> {
+        let methods = pool.services().flat_map(|service| {
+            let methods: Vec<_> = service
+                .methods()
+                .filter(prost_reflect::MethodDescriptor::is_server_streaming)
+                .collect();
+            methods
+                .into_iter()
+                .map(move |method| format!("/{}/{}", service.full_name(), method.name()))
+        });
+        let others = [
+            "/grpc.health.v1.Health/Watch",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ];
+        Arc::new(Self {
+            methods: methods.chain(others.map(str::to_owned)).collect(),
+            most,
+            most_per_account,
+            open: Mutex::default(),
+        })
+    }
+
+    /// Counts a stream.
+    ///
+    /// # Errors
+    /// THROTTLED at a limit.
+    fn admit(self: &Arc<Self>, owner: Owner) -> Result<Ticket> {
+        let mut open = self.open();
+        let mine = open.owners.get(&owner).copied().unwrap_or_default();
+        let has_credential = matches!(owner, Owner::Account(_));
+        let limit = if has_credential {
+            self.most_per_account
+        } else {
+            MAX_PER_ADDRESS
+        };
+        let whose = if has_credential { "this account" } else { "this address" };
+        if mine >= limit {
+            return Err(refused(format!(
+                "{whose} has {mine} open streams, which is the maximum; close some of them"
+            )));
+        }
+        let is_full = open.all >= self.most || (!has_credential && open.without_credential >= self.most / OPEN_PART);
+        if is_full {
+            return Err(refused("the server has as many open streams as it may have".to_owned()));
+        }
+        *open.owners.entry(owner).or_default() += 1;
+        open.all += 1;
+        open.without_credential += usize::from(!has_credential);
+        drop(open);
+        Ok(Ticket {
+            streams: Arc::clone(self),
+            owner,
+        })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn refused(message: String) -> Error {
+    Error::new(Code::Throttled, message).retry_after(RETRY_AFTER)
+}
+
+/// An open stream.
+struct Ticket {
+    streams: Arc<Streams>,
+    owner: Owner,
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let mut open = self.streams.open();
+        open.all -= 1;
+        open.without_credential -= usize::from(!matches!(self.owner, Owner::Account(_)));
+        if let Some(count) = open.owners.get_mut(&self.owner) {
+            *count -= 1;
+            if *count == 0 {
+                open.owners.remove(&self.owner);
+            }
+        }
+    }
+}
+
+/// The layer.
+#[derive(Clone)]
+pub struct Counted<S> {
+    inner: S,
+    streams: Arc<Streams>,
+}
+
+impl<S> Counted<S> {
+    /// Puts the layer before the services.
+    pub fn new(inner: S, streams: Arc<Streams>) -> Self {
+        Self { inner, streams }
+    }
+}
+
+type Answer = Result<Response<Body>, Infallible>;
+
+impl<S> Service<Request<Body>> for Counted<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Either<Either<S::Future, Ready<Answer>>, Map<S::Future, Box<dyn FnOnce(Answer) -> Answer + Send>>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        if !self.streams.methods.contains(request.uri().path()) {
+            return Either::Left(Either::Left(self.inner.call(request)));
+        }
+        let owner = request.extensions().get().copied().unwrap_or(Owner::Unknown);
+        let ticket = match self.streams.admit(owner) {
+            Ok(ticket) => ticket,
+            Err(error) => return Either::Left(Either::Right(ready(Ok(Status::from(error).into_http())))),
+        };
+        let count = move |answer: Answer| {
+            answer.map(|answer| answer.map(|body| Body::new(CountedBody { body, _ticket: ticket })))
+        };
+        Either::Right(self.inner.call(request).map(Box::new(count)))
+    }
+}
+
+/// The body of a stream that counts.
+struct CountedBody {
+    body: Body,
+    _ticket: Ticket,
+}
+
+impl http_body::Body for CountedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        Pin::new(&mut self.body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn a_closed_stream_makes_room() {
+        let streams = Streams::new(&DescriptorPool::new(), 30, 3);
+        let ann = Owner::Account(Uuid::from_u128(1));
+        let open: Vec<_> = (0..3).map(|_| streams.admit(ann).unwrap()).collect();
+        let refused = streams.admit(ann).err().unwrap();
+        assert_eq!(refused.code(), Code::Throttled);
+        assert!(refused.message().contains("3 open streams") && refused.retry_after_hint().is_some());
+        let _bob = streams.admit(Owner::Account(Uuid::from_u128(2))).unwrap();
+        drop(open);
+        let _again: Vec<_> = (0..3).map(|_| streams.admit(ann).unwrap()).collect();
+    }
+
+    #[test]
+    fn requests_without_a_credential_leave_most_of_the_room() {
+        let streams = Streams::new(&DescriptorPool::new(), 30, 100);
+        let address = |last: u8| Owner::of_address(Some([192, 0, 2, last].into()));
+        let open: Vec<_> = (0..3).map(|last| streams.admit(address(last)).unwrap()).collect();
+        assert!(streams.admit(address(9)).is_err());
+        let ann = Owner::Account(Uuid::from_u128(1));
+        let rest: Vec<_> = (0..27).map(|_| streams.admit(ann).unwrap()).collect();
+        assert!(streams.admit(ann).is_err(), "the process is full");
+        drop(rest);
+        drop(open);
+        assert!(streams.admit(address(9)).is_ok());
+    }
+}

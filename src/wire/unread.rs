@@ -1,0 +1,305 @@
+//! Answers that wait for their readers: bounded in bytes for the whole process.
+//!
+//! The outermost layer of `wire/stack.rs`. A reader that stops reading leaves its answer in memory: what a service has made
+//! and the connection has not taken. Here it is handed over in small pieces, and what is left is counted. When all answers
+//! together hold more than allowed, the owner that holds most loses those that have waited longest. Such a reader finds its
+//! answer broken off and requests it again; an event stream is resumed from its cursor, so nothing is lost.
+
+mod answer;
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use dashmap::DashMap;
+use futures::future::{FutureExt, Map};
+use http::{Request, Response};
+use http_body::{Frame, SizeHint};
+use tokio::time::Instant;
+use tower::{BoxError, Service};
+
+use self::answer::Answer;
+use super::{
+    link::{Link, Visit},
+    owner::Owner,
+};
+
+/// The layer.
+#[derive(Clone)]
+pub struct Unread<S> {
+    inner: S,
+    ledger: Arc<Ledger>,
+}
+
+impl<S> Unread<S> {
+    /// Puts the layer before a service; all answers together hold at most `limit` bytes.
+    pub fn new(inner: S, limit: usize) -> Self {
+        let ledger = Ledger {
+            limit,
+            total: AtomicUsize::new(0),
+            next: AtomicU64::new(0),
+            answers: DashMap::new(),
+            relief: Mutex::new(()),
+            opened: Instant::now(),
+        };
+        Self {
+            inner,
+            ledger: Arc::new(ledger),
+        }
+    }
+}
+
+impl<S, B, E> Service<Request<Body>> for Unread<S>
+where
+    S: Service<Request<Body>, Response = Response<B>, Error = E>,
+    B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = E;
+    type Future = Map<S::Future, Hold<B, E>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), E>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let visit = request.extensions().get::<Arc<Link>>().map(Link::begin);
+        let ledger = Arc::clone(&self.ledger);
+        let hold = move |answer: Result<Response<B>, E>| {
+            if let Some(visit) = &visit {
+                visit.answered();
+            }
+            answer.map(|answer| ledger.hold(answer, visit))
+        };
+        self.inner.call(request).map(Box::new(hold))
+    }
+}
+
+/// Puts an answer under the layer's care.
+type Hold<B, E> = Box<dyn FnOnce(Result<Response<B>, E>) -> Result<Response<Body>, E> + Send>;
+
+/// All answers that are not complete.
+struct Ledger {
+    limit: usize,
+    total: AtomicUsize,
+    next: AtomicU64,
+    answers: DashMap<u64, Arc<Answer>>,
+    /// One searches at a time.
+    relief: Mutex<()>,
+    opened: Instant,
+}
+
+impl Ledger {
+    fn hold<B>(self: Arc<Self>, answer: Response<B>, visit: Option<Visit>) -> Response<Body>
+    where
+        B: http_body::Body<Data = Bytes, Error: Into<BoxError>> + Send + 'static,
+    {
+        let (parts, body) = answer.into_parts();
+        let owner = parts.extensions.get().copied().unwrap_or(Owner::Unknown);
+        let answer = Arc::new(Answer::new(owner, Body::new(body), self.now()));
+        let number = self.next.fetch_add(1, Relaxed);
+        let held = answer.content().held();
+        self.answers.insert(number, Arc::clone(&answer));
+        self.count(&answer, held);
+        let body = HeldBody {
+            ledger: self,
+            number,
+            answer,
+            _visit: visit,
+        };
+        Response::from_parts(parts, Body::new(body))
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Notes how many bytes an answer holds.
+    fn count(&self, answer: &Answer, held: usize) {
+        let before = answer.bytes.swap(held, Relaxed);
+        let total = if held >= before {
+            self.total.fetch_add(held - before, Relaxed) + (held - before)
+        } else {
+            self.total.fetch_sub(before - held, Relaxed) - (before - held)
+        };
+        if total > self.limit && held > before {
+            self.relieve();
+        }
+    }
+
+    /// Ends answers until there is some room again.
+    fn relieve(&self) {
+        let Ok(_turn) = self.relief.try_lock() else { return };
+        let mut owners: HashMap<Owner, (usize, Vec<Arc<Answer>>)> = HashMap::new();
+        for answer in &self.answers {
+            let held = answer.bytes.load(Relaxed);
+            if held > 0 {
+                let (sum, answers) = owners.entry(answer.owner).or_default();
+                *sum += held;
+                answers.push(Arc::clone(answer.value()));
+            }
+        }
+        for (_, answers) in owners.values_mut() {
+            // The last one is the first to go.
+            answers.sort_unstable_by_key(|answer| std::cmp::Reverse(answer.taken_at.load(Relaxed)));
+        }
+        let room = self.limit - self.limit / 8;
+        let mut ended = 0;
+        while self.total.load(Relaxed) > room {
+            let Some((sum, answers)) = owners.values_mut().max_by_key(|(sum, _)| *sum) else {
+                break;
+            };
+            let Some(answer) = answers.pop() else { break };
+            *sum = sum.saturating_sub(answer.bytes.load(Relaxed));
+            answer.cut();
+            self.count(&answer, 0);
+            ended += 1;
+        }
+        tracing::warn!(ended, "answers that their readers did not take were broken off");
+    }
+}
+
+/// The body of an answer.
+struct HeldBody {
+    ledger: Arc<Ledger>,
+    number: u64,
+    answer: Arc<Answer>,
+    _visit: Option<Visit>,
+}
+
+impl http_body::Body for HeldBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let (polled, held) = {
+            let mut left = self.answer.content();
+            let polled = left.poll_piece(context);
+            (polled, left.held())
+        };
+        self.answer.taken_at.store(self.ledger.now(), Relaxed);
+        self.ledger.count(&self.answer, held);
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.answer.content().is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.answer.content().size_hint()
+    }
+}
+
+impl Drop for HeldBody {
+    fn drop(&mut self) {
+        self.ledger.answers.remove(&self.number);
+        self.ledger.count(&self.answer, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+
+    use std::convert::Infallible;
+
+    use futures::stream;
+    use http_body_util::BodyExt;
+    use tower::{ServiceExt, service_fn};
+    use uuid::Uuid;
+
+    use http_body::Body as _;
+
+    use super::{answer::PIECE, *};
+
+    const KIB: usize = 1024;
+
+    /// A service whose answers are streams of frames of this size, for the account with this number.
+    async fn answer(
+        layer: &Unread<
+            impl Clone + Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send,
+        >,
+        account: u8,
+    ) -> Body {
+        let mut request = Request::new(Body::empty());
+        request
+            .extensions_mut()
+            .insert(Owner::Account(Uuid::from_u128(account.into())));
+        layer.clone().oneshot(request).await.unwrap().into_body()
+    }
+
+    fn layer(
+        limit: usize,
+        frame: usize,
+    ) -> Unread<impl Clone + Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send>
+    {
+        let service = service_fn(move |request: Request<Body>| async move {
+            let frames = stream::repeat_with(move || Ok::<_, Infallible>(Bytes::from(vec![7; frame])));
+            let mut answer = Response::new(Body::from_stream(frames));
+            answer
+                .extensions_mut()
+                .insert(*request.extensions().get::<Owner>().unwrap());
+            Ok(answer)
+        });
+        Unread::new(service, limit)
+    }
+
+    async fn read(body: &mut Body) -> Option<usize> {
+        let frame = body.frame().await.unwrap();
+        frame.ok().map(|frame| frame.into_data().unwrap().len())
+    }
+
+    #[tokio::test]
+    async fn a_frame_goes_out_in_pieces_and_whole() {
+        let service = service_fn(async |_: Request<Body>| {
+            let content: Vec<u8> = (0..100_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+            Ok::<_, Infallible>(Response::new(Body::from(content)))
+        });
+        let layer = Unread::new(service, KIB * KIB);
+        let body = layer
+            .clone()
+            .oneshot(Request::new(Body::empty()))
+            .await
+            .unwrap()
+            .into_body();
+        assert_eq!(body.size_hint().exact(), Some(100_000));
+        let whole = body.collect().await.unwrap().to_bytes();
+        assert_eq!(whole.len(), 100_000);
+        assert!(whole.iter().enumerate().all(|(at, byte)| at.to_le_bytes()[0] == *byte));
+        assert_eq!((layer.ledger.total.load(Relaxed), layer.ledger.answers.len()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn who_holds_most_loses_what_waited_longest() {
+        let layer = layer(1000 * KIB, 100 * KIB);
+        let mut bob = answer(&layer, 2).await;
+        assert_eq!(read(&mut bob).await, Some(PIECE));
+        let mut ann = Vec::new();
+        for _ in 0..6 {
+            let mut body = answer(&layer, 1).await;
+            // Each reader takes one piece and stops.
+            let _ = read(&mut body).await;
+            ann.push(body);
+            tokio::time::sleep(std::time::Duration::from_millis(3)).await;
+        }
+        assert!(layer.ledger.total.load(Relaxed) <= 1000 * KIB);
+        assert_eq!(
+            read(&mut ann[0]).await,
+            None,
+            "it waited longest, for the account that holds most"
+        );
+        assert_eq!(read(&mut bob).await, Some(PIECE), "another account keeps its answer");
+        assert_eq!(read(ann.last_mut().unwrap()).await, Some(PIECE));
+        drop((ann, bob));
+        assert_eq!((layer.ledger.total.load(Relaxed), layer.ledger.answers.len()), (0, 0));
+    }
+}

@@ -1,0 +1,176 @@
+//! One answer on its way out, handed over in pieces.
+//!
+//! Used by `wire/unread.rs`, which counts what all answers hold.
+
+use std::{
+    error::Error as StdError,
+    fmt,
+    pin::Pin,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, AtomicUsize},
+    },
+    task::{Context, Poll},
+};
+
+use axum::body::Body;
+use bytes::{Buf, Bytes};
+use http_body::{Body as _, Frame, SizeHint};
+use tower::BoxError;
+
+use crate::wire::owner::Owner;
+
+/// Maximum number of bytes that are handed to the connection at once. It may hold two such pieces, and they cannot be taken
+/// back.
+pub(super) const PIECE: usize = 16 * 1024;
+
+/// An answer on its way out.
+pub(super) struct Answer {
+    pub(super) owner: Owner,
+    /// Bytes that it holds.
+    pub(super) bytes: AtomicUsize,
+    /// When its reader last took something, in milliseconds since the ledger was opened.
+    pub(super) taken_at: AtomicU64,
+    content: Mutex<Content>,
+}
+
+/// What is left of an answer.
+pub(super) struct Content {
+    body: Option<Body>,
+    /// The rest of a frame that was too large for one piece.
+    rest: Bytes,
+    /// Size of the frame that `rest` is part of.
+    frame: usize,
+    cut: bool,
+}
+
+impl Answer {
+    /// An answer with this body.
+    pub(super) fn new(owner: Owner, body: Body, now: u64) -> Self {
+        Self {
+            owner,
+            bytes: AtomicUsize::new(0),
+            taken_at: AtomicU64::new(now),
+            content: Mutex::new(Content {
+                body: Some(body),
+                rest: Bytes::new(),
+                frame: 0,
+                cut: false,
+            }),
+        }
+    }
+
+    /// What is left of it.
+    pub(super) fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Breaks it off: what it holds is dropped, and its reader finds a failure.
+    pub(super) fn cut(&self) {
+        let (body, rest) = {
+            let mut content = self.content();
+            content.cut = true;
+            (content.body.take(), std::mem::take(&mut content.rest))
+        };
+        // Dropped without the lock: what feeds the answer ends here.
+        drop((body, rest));
+    }
+}
+
+impl Content {
+    /// Bytes in memory: the rest, what the body is known to hold, and the buffer that its last frame came from.
+    pub(super) fn held(&self) -> usize {
+        let body = self.body.as_ref().map_or(0, |body| {
+            let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+            announced.max(self.frame)
+        });
+        body.saturating_add(self.rest.len())
+    }
+
+    /// The next piece.
+    pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        loop {
+            if self.cut {
+                self.cut = false;
+                return Poll::Ready(Some(Err(TooSlow.into())));
+            }
+            if !self.rest.is_empty() {
+                return Poll::Ready(Some(Ok(Frame::data(self.piece()))));
+            }
+            let Some(body) = &mut self.body else {
+                return Poll::Ready(None);
+            };
+            let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
+                // The reader has taken everything.
+                self.frame = 0;
+                return Poll::Pending;
+            };
+            match frame {
+                None => {
+                    self.body = None;
+                    return Poll::Ready(None);
+                }
+                Some(Err(fault)) => return Poll::Ready(Some(Err(fault.into()))),
+                Some(Ok(frame)) => match frame.into_data() {
+                    Ok(data) => {
+                        self.frame = data.len();
+                        self.rest = data;
+                        if self.body.as_ref().is_some_and(http_body::Body::is_end_stream) {
+                            self.body = None;
+                        }
+                        if self.rest.is_empty() {
+                            return Poll::Ready(Some(Ok(Frame::data(Bytes::new()))));
+                        }
+                    }
+                    Err(trailers) => return Poll::Ready(Some(Ok(trailers))),
+                },
+            }
+        }
+    }
+
+    /// Whether there is nothing more to come.
+    pub(super) fn is_end(&self) -> bool {
+        !self.cut && self.rest.is_empty() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
+    }
+
+    /// How much is to come.
+    pub(super) fn size_hint(&self) -> SizeHint {
+        let rest = self.rest.len() as u64;
+        let Some(body) = &self.body else {
+            return SizeHint::with_exact(rest);
+        };
+        let inner = body.size_hint();
+        let mut hint = SizeHint::new();
+        // The upper bound first: a lower bound above it panics.
+        if let Some(upper) = inner.upper() {
+            hint.set_upper(upper + rest);
+        }
+        hint.set_lower(inner.lower() + rest);
+        hint
+    }
+
+    fn piece(&mut self) -> Bytes {
+        if self.frame <= PIECE {
+            return std::mem::take(&mut self.rest);
+        }
+        // Copied: a part of the frame would keep all of it.
+        let piece = Bytes::copy_from_slice(&self.rest[..self.rest.len().min(PIECE)]);
+        self.rest.advance(piece.len());
+        if self.rest.is_empty() {
+            self.rest = Bytes::new();
+        }
+        piece
+    }
+}
+
+/// The reader of an answer did not take it.
+#[derive(Debug)]
+struct TooSlow;
+
+impl fmt::Display for TooSlow {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the answer was not read in time")
+    }
+}
+
+impl StdError for TooSlow {}

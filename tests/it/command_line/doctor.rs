@@ -1,0 +1,97 @@
+//! `runyard doctor`: what it finds, what it says, and that it changes nothing.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use serde_json::Value;
+
+use super::{runyard, stdout};
+
+/// The checks of a folder with a configuration: name, verdict and message of each, and the exit status.
+fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String; 3]>, Option<i32>) {
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(folder.path().join("c.toml"), config).unwrap();
+    prepare(folder.path());
+    let names = |folder: &std::path::Path| {
+        let mut names: Vec<_> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        names
+    };
+    let before = names(folder.path());
+    let path = std::env::var("PATH").unwrap();
+    let output = runyard(
+        folder.path(),
+        &["doctor", "--json", "--config", "c.toml"],
+        &[("PATH", &path), ("RUNYARD_DATA_DIR", "data")],
+    );
+    assert_eq!(names(folder.path()), before, "doctor changed something");
+    let checks = stdout(&output).lines().map(|line| {
+        let check: Value = serde_json::from_str(line).unwrap();
+        ["name", "verdict", "message"].map(|key| check[key].as_str().unwrap().to_owned())
+    });
+    (checks.collect(), output.status.code())
+}
+
+fn verdict<'a>(checks: &'a [[String; 3]], name: &str) -> (&'a str, &'a str) {
+    let check = checks.iter().find(|check| check[0] == name);
+    let [_, verdict, message] = check.unwrap_or_else(|| panic!("no check {name} in {checks:?}"));
+    (verdict.as_str(), message.as_str())
+}
+
+#[test]
+fn a_new_local_installation_is_well() {
+    let (checks, code) = examine("", |_| {});
+    assert_eq!(code, Some(0), "{checks:?}");
+    assert_eq!(verdict(&checks, "listen").0, "ok");
+    assert_eq!(verdict(&checks, "provider").0, "warn");
+    assert!(
+        checks
+            .iter()
+            .any(|[name, verdict, message]| name == "sandbox" && verdict == "ok" && message.contains("bubblewrap"))
+    );
+    assert!(checks.iter().all(|[_, verdict, _]| verdict != "bad"), "{checks:?}");
+}
+
+#[test]
+fn what_must_change_before_exposing_it_is_bad() {
+    let (checks, code) = examine(
+        "listen = \"0.0.0.0:8080\"\nlimits = \"off\"\n[auth]\njwt_secret = \"short\"\n",
+        |folder| {
+            let data = folder.join("data");
+            fs::create_dir(&data).unwrap();
+            fs::set_permissions(&data, fs::Permissions::from_mode(0o777)).unwrap();
+            fs::write(data.join("runyard.db"), "").unwrap();
+            fs::set_permissions(data.join("runyard.db"), fs::Permissions::from_mode(0o644)).unwrap();
+        },
+    );
+    assert_eq!(code, Some(1), "{checks:?}");
+    for name in ["limits", "tokens", "data folder", "database"] {
+        assert_eq!(verdict(&checks, name).0, "bad", "{checks:?}");
+    }
+    assert!(verdict(&checks, "data folder").1.contains("chmod"), "{checks:?}");
+    assert_eq!(verdict(&checks, "listen").0, "warn");
+}
+
+#[test]
+fn private_files_and_a_missing_sandbox_are_told_apart() {
+    let (checks, code) = examine("[sandbox]\nbwrap = \"/nonexistent/bwrap\"\n", |folder| {
+        let data = folder.join("data");
+        fs::create_dir(&data).unwrap();
+        fs::write(data.join("runyard.db"), "").unwrap();
+        fs::set_permissions(data.join("runyard.db"), fs::Permissions::from_mode(0o600)).unwrap();
+    });
+    assert_eq!(code, Some(1), "{checks:?}");
+    assert_eq!(verdict(&checks, "database").0, "ok");
+    let bad: Vec<_> = checks.iter().filter(|[_, verdict, _]| verdict == "bad").collect();
+    assert!(bad.len() == 1 && bad[0][2].contains("install bubblewrap"), "{checks:?}");
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_is_one_bad_line() {
+    let (checks, code) = examine("listen = 5\n", |_| {});
+    assert_eq!((checks.len(), code), (1, Some(1)), "{checks:?}");
+    assert_eq!(verdict(&checks, "configuration").0, "bad");
+}

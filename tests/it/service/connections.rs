@@ -1,0 +1,87 @@
+//! Places for connections: those that cost their clients nothing give way, and end by themselves.
+
+use std::time::Duration;
+
+use runyard_upstream::Turn;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::house::{PATIENCE, everywhere_with};
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+/// Completes when the server has closed a connection.
+async fn closed(stream: &mut TcpStream) {
+    let mut piece = [0; 4096];
+    while !matches!(stream.read(&mut piece).await, Ok(0) | Err(_)) {}
+}
+
+#[tokio::test]
+async fn idle_connections_without_a_credential_give_way() {
+    everywhere_with(
+        |_| Turn::text("x"),
+        |config| config.http.max_connections = 20,
+        async |house| {
+            let token = house.caller("ann").token;
+            // One connection of a recognized client, idle like the others.
+            let mut known = TcpStream::connect(house.address).await.unwrap();
+            let ask = format!("GET /agents HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
+            known.write_all(ask.as_bytes()).await.unwrap();
+            let mut piece = [0; 4096];
+            let read = known.read(&mut piece).await.unwrap();
+            assert!(piece[..read].starts_with(b"HTTP/1.1 200"));
+            let mut idle = Vec::new();
+            for number in 0..100 {
+                let mut stream = TcpStream::connect(house.address).await.unwrap();
+                let first: &[u8] = if number % 2 == 0 { PREFACE } else { b"" };
+                // The server may have closed it already.
+                let _ = stream.write_all(first).await;
+                idle.push(stream);
+            }
+            let client = reqwest::Client::new();
+            let asked = client.get(house.url("/healthz")).send();
+            let answer = timeout(PATIENCE, asked).await.expect("others are served").unwrap();
+            assert_eq!(answer.status(), 200);
+            timeout(PATIENCE, closed(&mut idle[0]))
+                .await
+                .expect("the oldest gives way");
+            known.write_all(ask.as_bytes()).await.unwrap();
+            let read = timeout(PATIENCE, known.read(&mut piece)).await.unwrap().unwrap();
+            assert!(
+                piece[..read].starts_with(b"HTTP/1.1 200"),
+                "the recognized client keeps its place"
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_connection_without_a_credential_ends_after_a_minute() {
+    everywhere_with(
+        |_| Turn::text("x"),
+        |_| {},
+        async |house| {
+            let caller = house.caller("ann");
+            let mut silent = TcpStream::connect(house.address).await.unwrap();
+            silent.write_all(PREFACE).await.unwrap();
+            // A recognized client pauses as long on HTTP/2, and its connection stays: it is the same one.
+            let client = reqwest::Client::builder()
+                .http2_prior_knowledge()
+                .pool_idle_timeout(None)
+                .build()
+                .unwrap();
+            let ask = || client.get(house.url("/agents")).bearer_auth(&caller.token).send();
+            let first = ask().await.unwrap();
+            assert_eq!(first.status(), 200);
+            timeout(Duration::from_secs(100), closed(&mut silent))
+                .await
+                .expect("the connection is ended");
+            assert_eq!(ask().await.unwrap().status(), 200);
+        },
+    )
+    .await;
+}

@@ -1,0 +1,253 @@
+//! A request that is refused before its body was read still gets its answer over HTTP/1, and its connection either stays or says
+//! that it closes.
+
+use std::{net::SocketAddr, time::Duration};
+
+use runyard_upstream::Turn;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    time::timeout,
+};
+
+use crate::house::{House, PATIENCE, everywhere};
+
+/// Longer than what the server reads beside an answer, and than what the sockets' buffers hold.
+const LONG: usize = 12 * 1024 * 1024;
+
+/// Sends the head and the first bytes of a request, and the rest only when the answer is there; as a client that sends its whole
+/// request before it reads anything. Returns all that the server sent until it closed.
+async fn exchange(address: SocketAddr, head: &str, first: &[u8], rest: &[u8]) -> String {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream.write_all(first).await.unwrap();
+    timeout(PATIENCE, stream.readable()).await.unwrap().unwrap();
+    let sent = timeout(PATIENCE, stream.write_all(rest)).await.unwrap();
+    assert!(sent.is_ok(), "the client cannot send its body: {sent:?}");
+    let mut heard = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut heard)).await.unwrap();
+    assert!(read.is_ok(), "the answer is lost: {read:?}");
+    String::from_utf8_lossy(&heard).into_owned()
+}
+
+struct Refusal {
+    what: &'static str,
+    head: String,
+    first: Vec<u8>,
+    expected: &'static str,
+}
+
+fn refusals(token: &str) -> Vec<Refusal> {
+    let bearer = format!("authorization: Bearer {token}\r\n");
+    let long = format!("content-length: {LONG}\r\n");
+    let chunked = "transfer-encoding: chunked\r\n".to_owned();
+    let json = "content-type: application/json\r\n";
+    let form = "content-type: multipart/form-data; boundary=B\r\n";
+    let web = "content-type: application/grpc-web+proto\r\n";
+    let part =
+        |name: &str| format!("--B\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\nx\r\n--B\r\n").into_bytes();
+    let post = |path: &str, lines: &[&str]| format!("POST {path} HTTP/1.1\r\nhost: a\r\n{}\r\n", lines.concat());
+    let method = "/runyard.v1.ThreadService/CreateThread";
+    let refusal = |what, head, first: &[u8], expected| Refusal {
+        what,
+        head,
+        first: first.to_vec(),
+        expected,
+    };
+    vec![
+        refusal(
+            "JSON without a token",
+            post("/agent/start", &[json, &long]),
+            b" ",
+            "HTTP/1.1 401",
+        ),
+        refusal(
+            "a form without a token",
+            post("/agent/start", &[form, &long]),
+            &part("prompt"),
+            "HTTP/1.1 401",
+        ),
+        refusal(
+            "no such path",
+            post("/nosuch", &[&bearer, json, &long]),
+            b" ",
+            "HTTP/1.1 404",
+        ),
+        refusal("another method", post("/healthz", &[json, &long]), b" ", "HTTP/1.1 405"),
+        refusal(
+            "another type",
+            post("/agents", &[&bearer, "content-type: text/plain\r\n", &long]),
+            b" ",
+            "HTTP/1.1 4",
+        ),
+        refusal(
+            "JSON over the limit",
+            post("/agents", &[&bearer, json, &long]),
+            b" ",
+            "HTTP/1.1 413",
+        ),
+        refusal(
+            "an unknown form field",
+            post("/agent/start", &[&bearer, form, &long]),
+            &part("nosuch"),
+            "HTTP/1.1 400",
+        ),
+        refusal(
+            "chunks without a token",
+            post("/agent/start", &[json, &chunked]),
+            b"1\r\n \r\n",
+            "HTTP/1.1 401",
+        ),
+        refusal(
+            "gRPC-Web without a token",
+            post(method, &[web, &long]),
+            b"\0",
+            "grpc-status: 16",
+        ),
+        refusal(
+            "gRPC-Web over the limit",
+            post(method, &[&bearer, web, &long]),
+            &[&[0][..], &u32::try_from(LONG).unwrap().to_be_bytes()].concat(),
+            "grpc-status: 8",
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn a_long_body_does_not_cost_a_refused_client_its_answer() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let token = house.caller("ann").token;
+            let address = house.address;
+            let all = refusals(&token).into_iter().map(|refusal| async move {
+                let Refusal {
+                    what,
+                    head,
+                    first,
+                    expected,
+                } = refusal;
+                let rest = if head.contains("chunked") {
+                    let chunk = [&b"10000\r\n"[..], &[b' '; 0x10000], b"\r\n"].concat();
+                    [chunk.repeat(LONG / 0x10000), b"0\r\n\r\n".to_vec()].concat()
+                } else {
+                    vec![b' '; LONG - first.len()]
+                };
+                let heard = exchange(address, &head, &first, &rest).await;
+                assert!(heard.contains(expected), "{what}: {heard}");
+                assert!(heard.to_lowercase().contains("connection: close"), "{what}: {heard}");
+            });
+            futures::future::join_all(all).await;
+        },
+    )
+    .await;
+}
+
+/// Reads one answer whose length is announced.
+async fn answer(stream: &mut TcpStream) -> String {
+    let mut heard = Vec::new();
+    let whole = async {
+        loop {
+            let text = String::from_utf8_lossy(&heard).to_lowercase();
+            if let Some((head, body)) = text.split_once("\r\n\r\n") {
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if body.len() >= length.unwrap_or("0").parse::<usize>().unwrap() {
+                    return text;
+                }
+            }
+            assert_ne!(stream.read_buf(&mut heard).await.unwrap(), 0, "cut: {text}");
+        }
+    };
+    timeout(PATIENCE, whole).await.unwrap()
+}
+
+#[tokio::test]
+async fn a_short_body_is_read_and_the_connection_stays() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let mut stream = TcpStream::connect(house.address).await.unwrap();
+            for length in [14, 200_000] {
+                let head = format!(
+                    "POST /agent/start HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+                );
+                stream.write_all(head.as_bytes()).await.unwrap();
+                let refused = answer(&mut stream).await;
+                assert!(refused.starts_with("http/1.1 401") && !refused.contains("connection: close"), "{refused}");
+                stream.write_all(&vec![b' '; length]).await.unwrap();
+                stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+                let next = answer(&mut stream).await;
+                assert!(next.starts_with("http/1.1 200"), "{next}");
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_100_is_refused_without_its_body() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let head = "POST /agent/start HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
+            let heard = exchange(house.address, head, b"", b"").await;
+            assert!(heard.starts_with("HTTP/1.1 401") && heard.contains("connection: close"), "{heard}");
+            // One that is welcome is told to go on.
+            let token = house.caller("ann").token;
+            let mut stream = TcpStream::connect(house.address).await.unwrap();
+            let head = format!(
+                "POST /threads HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
+                 expect: 100-continue\r\ncontent-length: 2\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let told = answer(&mut stream).await;
+            assert!(told.starts_with("http/1.1 100"), "{told}");
+            stream.write_all(b"{}").await.unwrap();
+            let made = answer(&mut stream).await;
+            assert!(made.starts_with("http/1.1 200"), "{made}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn headers_that_are_too_large_are_refused_readably() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let head = format!(
+                "GET /agents HTTP/1.1\r\nhost: a\r\nx-large: {}\r\n\r\n",
+                "y".repeat(100_000)
+            );
+            let heard = exchange(house.address, &head, b"", &vec![b'z'; LONG]).await;
+            assert!(heard.starts_with("HTTP/1.1 431"), "{heard}");
+        },
+    )
+    .await;
+}
+
+/// What is discarded has an end in time: a client that is silent after a refusal is let go.
+#[tokio::test]
+async fn a_refused_client_that_falls_silent_is_let_go() {
+    let mut house = House::open(&crate::house::Database::Sqlite, Turn::text("x"), |_| {}).await;
+    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let head = format!("POST /agent/start HTTP/1.1\r\nhost: a\r\ncontent-length: {LONG}\r\n\r\n");
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut heard = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut heard))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(heard.starts_with(b"HTTP/1.1 401"));
+    // The server's sending side is closed; soon the other one is, too, and writing fails.
+    let closed = async {
+        while stream.write_all(b" ").await.is_ok() {
+            // Silence is what is tested, so the writes are rare.
+            tokio::time::sleep(Duration::from_secs(8)).await;
+        }
+    };
+    timeout(Duration::from_mins(1), closed)
+        .await
+        .expect("the connection is ended");
+    house.stop().await;
+}

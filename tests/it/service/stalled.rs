@@ -1,0 +1,226 @@
+//! Readers that do not read: what they cost is bounded, for every kind of stream, and the others are served.
+
+use prost::Message;
+use runyard::{config::Http, v1};
+use runyard_upstream::{Script, Turn, Upstream};
+use serde_json::{Value, json};
+use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
+
+use super::{
+    call::framed,
+    floods::{
+        DATA, END_HEADERS, END_STREAM, GET, HEADERS, POST, RST_STREAM, SETTINGS, assert_served, block, find, frame,
+    },
+    program::Program,
+};
+use crate::house::{Answer, PATIENCE, everywhere_with};
+
+const MIB: u64 = 1024 * 1024;
+/// Size of the answer of the model, and with it of the largest event.
+const LARGE: usize = 400_000;
+const STREAMS: u32 = 300;
+
+/// A connection that takes only the first byte of each answer.
+async fn open(program: &Program) -> TcpStream {
+    let mut stream = TcpStream::connect(program.address).await.unwrap();
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+    // SETTINGS_INITIAL_WINDOW_SIZE
+    stream
+        .write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]))
+        .await
+        .unwrap();
+    stream
+}
+
+/// A finished run whose events are large.
+async fn finished_run(program: &Program) -> String {
+    let asked = program.request("POST", "/agent/start").json(&json!({"prompt": "x"}));
+    let run: Value = Answer::of(asked.send().await.unwrap()).await.ok();
+    let run_id = run["agent_run_id"].as_str().unwrap().to_owned();
+    let stream = program.request("GET", &format!("/agent-run/{run_id}/stream"));
+    let events = stream.timeout(PATIENCE).send().await.unwrap().text().await.unwrap();
+    assert!(events.len() > LARGE && events.contains("\"completed\""));
+    run_id
+}
+
+#[tokio::test]
+async fn streams_that_nothing_reads_take_bounded_memory() {
+    let folder = tempfile::tempdir().unwrap();
+    let upstream = Upstream::start(Script::function(|_| Turn::text(&"y".repeat(LARGE)))).await;
+    let config = format!(
+        "[http]\nmax_unread_bytes = {}\n[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"kortix/minimax\"\n\
+         max_upload_bytes = 1000000\ncredits_granted = 300\n\
+         [providers.default]\nkind = \"openai\"\nbase_url = \"{}\"\n",
+        8 * MIB,
+        upstream.base_url()
+    );
+    let program = Program::start(folder.path(), &config).await;
+    let run_id = finished_run(&program).await;
+    let stream_run = v1::StreamRunRequest {
+        agent_run_id: run_id.clone(),
+        after_sequence: 0,
+    };
+    let stream_runs = v1::StreamRunsRequest {
+        runs: vec![v1::RunCursor {
+            agent_run_id: run_id.clone(),
+            after_sequence: 0,
+        }],
+    };
+    let service = "/runyard.v1.RunService";
+    let kinds = [
+        (
+            "server-sent events",
+            GET,
+            format!("/agent-run/{run_id}/stream"),
+            "",
+            Vec::new(),
+        ),
+        (
+            "gRPC",
+            POST,
+            format!("{service}/StreamRun"),
+            "application/grpc",
+            framed(&stream_run.encode_to_vec()),
+        ),
+        (
+            "gRPC, many runs",
+            POST,
+            format!("{service}/StreamRuns"),
+            "application/grpc",
+            framed(&stream_runs.encode_to_vec()),
+        ),
+        (
+            "gRPC-Web",
+            POST,
+            format!("{service}/StreamRun"),
+            "application/grpc-web+proto",
+            framed(&stream_run.encode_to_vec()),
+        ),
+        ("one answer", GET, "/openapi.json".to_owned(), "", Vec::new()),
+    ];
+    let token = format!("Bearer {}", program.token);
+    for (what, method, path, kind, body) in kinds {
+        let before = program.memory();
+        let stalled = async {
+            let mut stream = open(&program).await;
+            let mut headers = vec![("authorization", token.as_str())];
+            if !kind.is_empty() {
+                headers.extend([("content-type", kind), ("te", "trailers")]);
+            }
+            let end = if body.is_empty() { END_STREAM } else { 0 };
+            let ask = block(method, &path, &headers);
+            for number in 0..STREAMS {
+                let id = number * 2 + 1;
+                let mut bytes = frame(HEADERS, END_HEADERS | end, id, &ask);
+                if !body.is_empty() {
+                    bytes.extend(frame(DATA, END_STREAM, id, &body));
+                }
+                stream.write_all(&bytes).await.unwrap();
+            }
+            // Every stream has begun, or was broken off already.
+            let mut begun = std::collections::HashSet::new();
+            let all = find(&mut stream, |kind, id, _| {
+                if kind == HEADERS || kind == RST_STREAM {
+                    begun.insert(id);
+                }
+                (begun.len() == STREAMS as usize).then_some(())
+            });
+            timeout(PATIENCE, all).await.unwrap().expect("all streams begin");
+            assert_served(&program).await;
+            stream
+        };
+        let (stream, most) = program.most(stalled).await;
+        let growth = most.saturating_sub(before) / MIB;
+        assert!(growth < 64, "{what}: {STREAMS} stalled readers took {growth} MiB");
+        drop(stream);
+    }
+    // Somebody who reads gets everything.
+    let whole = program.request("GET", &format!("/agent-run/{run_id}/stream"));
+    let whole = whole.timeout(PATIENCE).send().await.unwrap().text().await.unwrap();
+    assert!(whole.contains("\"completed\""));
+}
+
+#[tokio::test]
+async fn an_account_has_a_number_of_streams() {
+    let few = |http: &mut Http| http.max_streams_per_account = 3;
+    everywhere_with(
+        |gate| {
+            let gate = gate.clone();
+            Script::function(move |_| Turn::text("At last.").held_by(&gate))
+        },
+        |config| few(&mut config.http),
+        async |house| {
+            let ann = house.caller("ann");
+            let run = ann.start("Wait.").await;
+            let run_id = run["agent_run_id"].as_str().unwrap();
+            let path = format!("/agent-run/{run_id}/stream");
+            let mut open = Vec::new();
+            for _ in 0..3 {
+                let stream = ann.request("GET", &path).send().await.unwrap();
+                assert_eq!(stream.status(), 200);
+                open.push(stream);
+            }
+            let refused = ann.get(&path).await;
+            assert_eq!(refused.header("retry-after"), "5");
+            let body = refused.refused(429, "THROTTLED");
+            assert_eq!(
+                body["detail"],
+                "this account has 3 open streams, which is the maximum; close some of them"
+            );
+            let ask = v1::StreamRunRequest {
+                agent_run_id: run_id.to_owned(),
+                after_sequence: 0,
+            };
+            let status = ann.runs().await.stream_run(ann.signed(ask.clone())).await.unwrap_err();
+            assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+            let web = ann.request("POST", "/runyard.v1.RunService/StreamRun");
+            let web = web.header("content-type", "application/grpc-web+proto");
+            let web = web.body(framed(&ask.encode_to_vec())).send().await.unwrap();
+            assert_eq!(web.headers()["grpc-status"], "8");
+            // What is no stream goes on, and so do others.
+            assert_eq!(ann.get("/agents").await.status, 200);
+            let bob = house.caller("bob");
+            assert_eq!(bob.get(&path).await.status, 404);
+            // A reader that leaves makes room.
+            drop(open.pop());
+            let room = async {
+                loop {
+                    let stream = ann.request("GET", &path).send().await.unwrap();
+                    if stream.status() == 200 {
+                        return stream;
+                    }
+                }
+            };
+            let stream = timeout(PATIENCE, room).await.expect("a closed stream makes room");
+            house.gate.open();
+            assert!(stream.text().await.unwrap().contains("At last."));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_without_a_credential_has_a_number_of_streams() {
+    everywhere_with(
+        |_| Turn::text("x"),
+        |_| {},
+        async |house| {
+            let ann = house.caller("ann");
+            let mut health = HealthClient::new(ann.channel().await);
+            let watch = HealthCheckRequest { service: String::new() };
+            let mut open = Vec::new();
+            let refused = loop {
+                match health.watch(watch.clone()).await {
+                    Ok(stream) => open.push(stream),
+                    Err(status) => break status,
+                }
+                assert!(open.len() < 1000, "there is no limit");
+            };
+            assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
+            assert!(open.len() >= 100);
+            health.check(watch).await.unwrap();
+        },
+    )
+    .await;
+}

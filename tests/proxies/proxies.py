@@ -1,0 +1,205 @@
+"""Starts nginx, HAProxy and Envoy in front of a server, each with its default settings and with short timeouts.
+
+Every proxy has two ports: `http` speaks HTTP/1.1 to clients and to the server, `grpc` speaks HTTP/2 to both.
+"""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+
+ENVOY = os.environ["RUNYARD_ENVOY"]
+DEADLINE = 60
+# Short timeouts, in seconds: longer than three heartbeats of a second.
+SHORT = 4
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Proxy:
+    """A proxy as a process of its own. `timeout` is the silence that it allows, in seconds; None leaves its defaults."""
+
+    def __init__(self, server_port, timeout=None):
+        self.server = f"127.0.0.1:{server_port}"
+        self.timeout = timeout
+        self.http, self.grpc = free_port(), free_port()
+        self.home = tempfile.mkdtemp(prefix="runyard-proxy-")
+        # nginx drops its root rights.
+        os.chmod(self.home, 0o755)
+        self.log = open(os.path.join(self.home, "log"), "wb")
+        path = os.path.join(self.home, "configuration")
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(self.configuration())
+        self.process = subprocess.Popen(self.command(path), stdout=self.log, stderr=self.log)
+        try:
+            for port in (self.http, self.grpc):
+                self.wait(port)
+        except BaseException:
+            self.close()
+            raise
+
+    def wait(self, port):
+        until = time.monotonic() + DEADLINE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                return
+            except OSError:
+                if self.process.poll() is not None or time.monotonic() > until:
+                    raise RuntimeError(f"{type(self).__name__} does not start:\n{self.said()}") from None
+                time.sleep(0.05)
+
+    def said(self):
+        with open(self.log.name, encoding="utf-8", errors="replace") as log:
+            return log.read()[-4000:]
+
+    def close(self):
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(10)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.log.close()
+        shutil.rmtree(self.home, ignore_errors=True)
+
+
+class Nginx(Proxy):
+    """nginx, `proxy_pass` with its defaults and `grpc_pass`."""
+
+    def command(self, path):
+        return ["nginx", "-p", self.home, "-c", path, "-e", "stderr"]
+
+    def configuration(self):
+        silence = ""
+        if self.timeout:
+            names = ("proxy_read_timeout", "proxy_send_timeout", "grpc_read_timeout", "grpc_send_timeout")
+            silence = "".join(f"{name} {self.timeout}s; " for name in names)
+        folders = "".join(
+            f"{name}_temp_path {self.home}/{name}; " for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+        )
+        return f"""
+            daemon off;
+            pid {self.home}/pid;
+            error_log stderr;
+            events {{}}
+            http {{
+                access_log off;
+                client_max_body_size 100m;
+                {silence}{folders}
+                upstream kept {{ server {self.server}; keepalive 8; }}
+                server {{
+                    listen 127.0.0.1:{self.http};
+                    location / {{ proxy_pass http://{self.server}; }}
+                    # The same with connections that are kept, and bodies that are passed on as they come.
+                    location /kept/ {{
+                        proxy_pass http://kept/;
+                        proxy_http_version 1.1;
+                        proxy_set_header Connection "";
+                        proxy_request_buffering off;
+                    }}
+                }}
+                server {{
+                    listen 127.0.0.1:{self.grpc} http2;
+                    location / {{ grpc_pass grpc://{self.server}; }}
+                }}
+            }}
+        """
+
+
+class HAProxy(Proxy):
+    """HAProxy, with the timeouts of Debian's configuration."""
+
+    def command(self, path):
+        return ["haproxy", "-db", "-f", path]
+
+    def configuration(self):
+        silence = f"{self.timeout}s" if self.timeout else "50s"
+        return f"""
+defaults
+    mode http
+    timeout connect 5s
+    timeout client {silence}
+    timeout server {silence}
+frontend http
+    bind 127.0.0.1:{self.http}
+    default_backend http
+frontend grpc
+    bind 127.0.0.1:{self.grpc} proto h2
+    default_backend grpc
+backend http
+    http-request replace-path /kept(/.*) \\1
+    server runyard {self.server}
+backend grpc
+    server runyard {self.server} proto h2
+"""
+
+
+class Envoy(Proxy):
+    """Envoy. Its routes end every answer after 15 seconds by default, streams too, so `timeout` is always set to 0s."""
+
+    def command(self, path):
+        return [ENVOY, "-c", path, "--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1"]
+
+    def configuration(self):
+        host, port = self.server.split(":")
+
+        def listener(name, port):
+            route = {"match": {"prefix": "/"}, "route": {"cluster": name, "timeout": "0s"}}
+            kept = {"match": {"prefix": "/kept/"}, "route": {**route["route"], "prefix_rewrite": "/"}}
+            manager = {
+                "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3"
+                ".HttpConnectionManager",
+                "stat_prefix": name,
+                "route_config": {"virtual_hosts": [{"name": name, "domains": ["*"], "routes": [kept, route]}]},
+                "http_filters": [
+                    {
+                        "name": "router",
+                        "typed_config": {
+                            "@type": "type.googleapis.com/envoy.extensions.filters.http.router.v3.Router"
+                        },
+                    }
+                ],
+            }
+            if self.timeout:
+                manager["stream_idle_timeout"] = f"{self.timeout}s"
+            return {
+                "name": name,
+                "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+                "filter_chains": [{"filters": [{"name": "http", "typed_config": manager}]}],
+            }
+
+        def cluster(name, protocol):
+            options = {
+                "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "explicit_http_config": {protocol: {}},
+            }
+            address = {"socket_address": {"address": host, "port_value": int(port)}}
+            return {
+                "name": name,
+                "type": "STATIC",
+                "load_assignment": {
+                    "cluster_name": name,
+                    "endpoints": [{"lb_endpoints": [{"endpoint": {"address": address}}]}],
+                },
+                "typed_extension_protocol_options": {
+                    "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": options
+                },
+            }
+
+        return json.dumps(
+            {
+                "static_resources": {
+                    "listeners": [listener("http", self.http), listener("grpc", self.grpc)],
+                    "clusters": [cluster("http", "http_protocol_options"), cluster("grpc", "http2_protocol_options")],
+                }
+            }
+        )
