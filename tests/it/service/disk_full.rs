@@ -11,6 +11,14 @@ use crate::house::PATIENCE;
 const LINE: &str = "mkdir -p data && exec unshare --mount sh -c \
                     'mount -t tmpfs -o size=24m tmpfs data && exec \"$@\"' sh \"$@\"";
 
+/// What `/readyz` says while the disk is full. Without a reserve it follows what can be written: SQLite's log may have room for a
+/// small write where a start does not fit.
+#[derive(Clone, Copy)]
+enum IsReady {
+    Never,
+    Maybe,
+}
+
 async fn ready(program: &Program) -> u16 {
     let url = format!("{}/readyz", program.url);
     program.http.get(url).send().await.unwrap().status().as_u16()
@@ -46,7 +54,7 @@ async fn until_ready(program: &Program) {
     assert!(tokio::time::timeout(PATIENCE, ready).await.is_ok(), "{}", program.log());
 }
 
-async fn a_full_disk(config: &str) {
+async fn a_full_disk(config: &str, is_ready: IsReady) {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start_in(folder.path(), config, LINE).await;
     assert_eq!(start(&program).await.0, 200);
@@ -61,7 +69,9 @@ async fn a_full_disk(config: &str) {
         refused = start(&program).await;
     }
     assert_eq!(refused, (503, "UNAVAILABLE".to_owned()), "{}", program.log());
-    assert_eq!(ready(&program).await, 503);
+    if matches!(is_ready, IsReady::Never) {
+        assert_eq!(ready(&program).await, 503);
+    }
     let announced = json!({"name": "x", "size": 5_000_000});
     let upload = program
         .request("POST", "/uploads")
@@ -77,10 +87,10 @@ async fn a_full_disk(config: &str) {
 
 #[tokio::test]
 async fn a_disk_below_its_reserve_takes_nothing_new() {
-    a_full_disk(OPEN).await;
+    a_full_disk(OPEN, IsReady::Never).await;
 }
 
 #[tokio::test]
 async fn a_database_that_cannot_be_written_is_unavailable_and_not_our_fault() {
-    a_full_disk(&format!("[sandbox]\nmin_free_bytes = 0\n{OPEN}")).await;
+    a_full_disk(&format!("[sandbox]\nmin_free_bytes = 0\n{OPEN}"), IsReady::Maybe).await;
 }
