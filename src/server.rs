@@ -24,7 +24,7 @@ use crate::{
     contract::DESCRIPTORS,
     data_folder,
     error::{Code, Error, Result},
-    events, installation, sweeper,
+    events, installation, sweeper, telemetry,
     wire::{
         self,
         jwt::{self, Verifier},
@@ -147,6 +147,7 @@ impl Server {
 
         let worker = tokio::spawn(work(app.clone(), stopping.clone()));
         let sweeper = tokio::spawn(sweep(app.clone(), stopping.clone()));
+        let adding_up = tokio::spawn(telemetry::add_up_samples());
         if !app.db.is_private() {
             tokio::spawn(events::relay::relay(app.clone()));
             tokio::spawn(installation::keep(app.clone(), stopping.clone()));
@@ -166,6 +167,7 @@ impl Server {
             Err(_) => warn!("the worker did not end in time"),
         }
         sweeper.abort();
+        adding_up.abort();
         info!("stopped");
         Ok(())
     }
