@@ -5,6 +5,7 @@
 use std::{
     io::{IsTerminal, stderr},
     sync::OnceLock,
+    time::Duration,
 };
 
 use metrics::{Unit, describe_counter, describe_gauge, describe_histogram};
@@ -18,6 +19,9 @@ const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
 
+/// How often the samples of histograms are added up. Until then, every sample takes memory.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
 /// Starts logging to standard error: text on a terminal, JSON otherwise. The filter is as in `RUNYARD_LOG`.
@@ -26,7 +30,8 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// INVALID_REQUEST when the filter cannot be read.
 pub fn start_logging(filter: &str) -> Result<()> {
     // The library that speaks to providers logs what they answer, and they repeat what they were told.
-    let filter = format!("{filter},genai=off");
+    // PostgreSQL notes at each start that the table of migrations is there.
+    let filter = format!("sqlx::postgres::notice=warn,{filter},genai=off");
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
             "RUNYARD_LOG is not a log filter such as info or runyard=debug: {error}"
@@ -72,6 +77,16 @@ pub fn start_metrics() {
         describe_counter!(RUNS_ENDED, "Runs that ended, by status");
         describe_counter!(EVENTS, "Events that were made durable");
         describe_gauge!(RUNS_LIVE, "Runs that are worked on or watched in this process");
+    }
+}
+
+/// Adds up the samples of histograms for as long as it is polled, so that a server whose metrics nobody reads keeps none.
+pub async fn add_up_samples() {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        if let Some(handle) = handle() {
+            handle.run_upkeep();
+        }
     }
 }
 

@@ -27,6 +27,9 @@ const CALLERS: usize = 16;
 const STARTS: usize = 600;
 /// Requests for each list in one round.
 const LISTS: usize = 40;
+/// What is deleted in each round: the list, the id in its rows, and how many.
+const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "project_id")];
+const DELETES: usize = 8;
 /// How long the servers idle.
 const IDLE: Duration = Duration::from_secs(20);
 /// How long they rest before.
@@ -65,6 +68,7 @@ struct Grown {
     paths: Vec<String>,
     rates: Vec<f64>,
     lists: Vec<Vec<f64>>,
+    deletes: [Vec<f64>; 2],
     idle: f64,
 }
 
@@ -131,6 +135,7 @@ async fn grow(
         lists: vec![Vec::new(); paths.len()],
         paths,
         rates: Vec::new(),
+        deletes: Default::default(),
         idle: 0.0,
     })
 }
@@ -177,6 +182,26 @@ impl Grown {
             times.sort_unstable_by(f64::total_cmp);
             medians.push(median(&times));
         }
+        self.delete(&http).await
+    }
+
+    /// Deletes some of the newest threads and projects of the first account.
+    async fn delete(&mut self, http: &reqwest::Client) -> Result<()> {
+        let account = &self.accounts[0];
+        for ((noun, id), medians) in DELETED.into_iter().zip(&mut self.deletes) {
+            let url = format!("http://{}/{noun}", self.server.address);
+            let listed: Value =
+                serde_json::from_slice(&account.get(http, &format!("{url}?page_size={DELETES}")).await?)?;
+            let mut times = Vec::with_capacity(DELETES);
+            for row in listed[noun].as_array().ok_or("a list without rows")? {
+                let id = row[id].as_str().ok_or("a row without an id")?;
+                let asked = std::time::Instant::now();
+                account.delete(http, &format!("{url}/{id}")).await?;
+                times.push(millis(asked.elapsed()));
+            }
+            times.sort_unstable_by(f64::total_cmp);
+            medians.push(median(&times));
+        }
         Ok(())
     }
 }
@@ -198,20 +223,20 @@ async fn idle(all: &mut [Grown]) -> Result<()> {
 
 fn table(accounts: usize, all: &[Grown]) -> String {
     let mut table = format!(
-        "Growth, {accounts} {}, limits on: medians, and the last column compared with the first\n{:<62}",
+        "Growth, {accounts} {}, limits on: medians, and the last column compared with the first\n{:<66}",
         if accounts == 1 { "account" } else { "accounts" },
         "finished runs"
     );
     for grown in all {
         let _ = write!(table, "{:>10}", grown.history);
     }
-    let _ = writeln!(table, "{:>10}{:>10}", "target", "");
+    let _ = writeln!(table, "{:>15}{:>10}", "target", "");
     let mut line = |name: &str, values: Vec<f64>, (target, is_met): (String, bool)| {
-        let _ = write!(table, "{name:<62}");
+        let _ = write!(table, "{name:<66}");
         for value in values {
             let _ = write!(table, "{value:>10.3}");
         }
-        let _ = writeln!(table, "{target:>10}  {}", if is_met { "met" } else { "NOT met" });
+        let _ = writeln!(table, "{target:>15}  {}", if is_met { "met" } else { "NOT met" });
     };
     let middle = |values: &[f64]| {
         let mut sorted = values.to_vec();
@@ -231,6 +256,15 @@ fn table(accounts: usize, all: &[Grown]) -> String {
         let ratio = compared(&times);
         line(
             &format!("GET {path}, ms"),
+            times,
+            (format!("{ratio:.2} ≤ {MAX_LATENCY}"), ratio <= MAX_LATENCY),
+        );
+    }
+    for (position, (noun, _)) in DELETED.into_iter().enumerate() {
+        let times: Vec<f64> = all.iter().map(|grown| middle(&grown.deletes[position])).collect();
+        let ratio = compared(&times);
+        line(
+            &format!("DELETE /{noun}, ms"),
             times,
             (format!("{ratio:.2} ≤ {MAX_LATENCY}"), ratio <= MAX_LATENCY),
         );

@@ -37,6 +37,14 @@ const START_UPS: usize = 5;
 /// How long a server is left alone before its memory is read.
 const REST: Duration = Duration::from_secs(2);
 
+/// How the figures are to be read.
+const HOW: &str = "\
+StartRun: mode chat (no sandbox tools), limits on (credits, slots, threads and projects are counted), an answer of one token from a
+scripted model in a process of its own. A run counts when its terminal event is durable, and all events of every run are read back
+afterwards. Each caller is an account; 16 gRPC callers share a connection, each JSON caller has its own. Server, model and callers
+share the cores. CPU is the server process's own accounting. The last column is the same with limits off.
+";
+
 /// The processes around the servers, and who asks.
 struct Stage {
     model: Helper,
@@ -103,14 +111,13 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
         }
     }
     say(&format!(
-        "Runyard {}: {} rounds; {described}\n\
-         StartRun: mode chat (no sandbox tools), limits on (credits, slots, threads and projects are counted) and off beside it, an answer of one token from a scripted model in a process of its own; \
-         a run counts\nwhen its terminal event is durable, and all events of every run are read back afterwards. \
-         Each caller is an account; 16 gRPC callers\nshare a connection, each JSON caller has its own. \
-         Server, model and callers share the cores. CPU is the server process's own accounting.\n",
+        "Runyard {}: {} rounds; {described}",
         env!("CARGO_PKG_VERSION"),
         options.rounds,
     ));
+    if options.wants_rounds() {
+        say(HOW);
+    }
     for [mut measured, mut off] in all {
         if options.wants("memory") {
             fill_up(options, &stage, &mut measured).await?;

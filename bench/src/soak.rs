@@ -27,7 +27,7 @@ use crate::{
 /// Accounts that ask in turns.
 const ACCOUNTS: usize = 50;
 /// The pause between two steps.
-const STEP: Duration = Duration::from_millis(250);
+const STEP: Duration = Duration::from_millis(100);
 /// Steps that are under way at the same time, at most.
 const UNDER_WAY: usize = 32;
 /// How long one step may take.

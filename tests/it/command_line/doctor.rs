@@ -28,7 +28,8 @@ fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String
         &[("PATH", &path), ("RUNYARD_DATA_DIR", "data")],
     );
     assert_eq!(names(folder.path()), before, "doctor changed something");
-    let checks = stdout(&output).lines().map(|line| {
+    let said = stdout(&output);
+    let checks = said.lines().map(|line| {
         let check: Value = serde_json::from_str(line).unwrap();
         ["name", "verdict", "message"].map(|key| check[key].as_str().unwrap().to_owned())
     });
