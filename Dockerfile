@@ -34,7 +34,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --gid 10001 runyard \
     && useradd --uid 10001 --gid 10001 --home-dir /var/lib/runyard --no-create-home --shell /usr/sbin/nologin runyard \
-    && install -d -o runyard -g runyard -m 750 /var/lib/runyard
+    && install -d -o runyard -g runyard -m 700 /var/lib/runyard
 COPY --from=program /runyard /usr/local/bin/runyard
 COPY --from=program /THIRD-PARTY /source/LICENSE /usr/share/doc/runyard/
 # As numbers, so that what starts the container can see that this is not root.

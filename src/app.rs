@@ -11,12 +11,19 @@ use crate::{
     clock::Clock,
     config::{Config, ModelTable, TierTable},
     db::Db,
+    disk::Disk,
     error::Result,
     events::Hub,
+    installation::Installation,
     llm::Models,
+    projects::walks::Walks,
     runs::{Journal, Seats, Wake},
     sandbox::Sandboxes,
+    uploads::Arriving,
 };
+
+/// Starts with files and written files that may wait for their turn in one project.
+const MAX_PLACING: usize = 100;
 
 /// The handles; cheap to clone.
 #[derive(Clone)]
@@ -32,6 +39,8 @@ pub struct Handles {
     pub clock: Clock,
     /// The database.
     pub db: Db,
+    /// Whether this process may work on the database.
+    pub installation: Installation,
     /// The tiers.
     pub tiers: TierTable,
     /// The public models.
@@ -42,6 +51,14 @@ pub struct Handles {
     pub turns: Turns,
     /// Whose turn it is to have an icon chosen.
     pub icon_turns: Turns,
+    /// Whose turn it is to walk over a workspace.
+    pub walks: Walks,
+    /// Whose turn it is to place files in a project.
+    pub placing: Turns,
+    /// The bytes that are arriving.
+    pub arriving: Arriving,
+    /// The disk of the data folder.
+    pub disk: Disk,
     /// The newest events of live runs.
     pub hub: Hub,
     /// The one writer of running runs.
@@ -76,6 +93,7 @@ impl App {
     pub async fn open(config: Config) -> Result<Self> {
         let clock = Clock::default();
         let db = Db::open(&config).await?;
+        let installation = Installation::open(&config, &db).await?;
         let hub = Hub::default();
         let journal = Journal::start(db.clone(), clock.clone());
         let handles = Handles {
@@ -84,11 +102,16 @@ impl App {
             accounts: Accounts::default(),
             turns: Turns::default(),
             icon_turns: icons::turns(),
+            walks: Walks::default(),
+            placing: Turns::new(1, MAX_PLACING),
+            arriving: Arriving::default(),
+            disk: Disk::new(&config.data_dir, config.sandbox.min_free_bytes),
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
             llm: Models::new(&config, None)?,
             wake: Wake::default(),
             seats: Seats::default(),
             key_revoked: watch::Sender::new(()),
+            installation,
             journal,
             stopping: CancellationToken::new(),
             hub,

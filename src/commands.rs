@@ -50,8 +50,7 @@ enum Command {
     Token(token::Token),
     Tier(tier::Tier),
     Doctor(doctor::Doctor),
-    /// Apply the database migrations and exit.
-    Migrate,
+    Migrate(migrate::Migrate),
     Completions(completions::Completions),
     Man(man::Manual),
 }
@@ -83,7 +82,7 @@ fn execute(cli: Cli) -> Result<Ending> {
     let settings = cli.settings;
     match cli.command {
         Command::Serve(serve) => serve.execute(&settings),
-        Command::Migrate => migrate::execute(&settings),
+        Command::Migrate(migrate) => migrate.execute(&settings),
         Command::Token(token) => {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(token.execute(&settings))
@@ -92,7 +91,7 @@ fn execute(cli: Cli) -> Result<Ending> {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(tier.execute(&settings))
         }
-        Command::Doctor(doctor) => doctor.execute(&settings),
+        Command::Doctor(doctor) => doctor.execute(&settings).await,
         Command::Completions(completions) => completions.execute(),
         Command::Man(manual) => manual.execute(),
         Command::Run(run) => {

@@ -167,6 +167,9 @@ pub struct Sandbox {
     pub max_output_bytes: usize,
     /// What a workspace may hold, in bytes.
     pub max_workspace_bytes: u64,
+    /// Free space to keep on the disk of the data folder, in bytes, or 5 % of a small disk. Below it, uploads and new runs are
+    /// refused, and a command that writes is ended.
+    pub min_free_bytes: u64,
     /// How many files and folders a workspace may hold.
     pub max_workspace_files: u64,
     /// The largest single file that a command may write, in bytes.

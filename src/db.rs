@@ -4,52 +4,47 @@
 //! transaction, on SQLite a savepoint in a batch that the writer lane (`db/lane.rs`) commits once for all who wait.
 //! Nothing awaits a model, a sandbox, the network or a file between `begin` and `commit`.
 
+mod fault;
+mod health;
 mod held;
 mod lane;
 mod lock;
+mod postgres;
 mod read;
+mod schema;
+mod sqlite;
 mod text;
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use runyard_migrations::{Migrator, MigratorTrait};
 use sea_orm::{
-    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult,
-    QueryResult, SqlErr, Statement, TransactionTrait,
-    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+    ConnectionTrait, DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, ExecResult, QueryResult, Statement,
+    TransactionTrait,
 };
 use secrecy::ExposeSecret;
 use tracing::warn;
 
 use crate::{
     config::Config,
-    error::{Code, Error, Result},
+    error::{Error, Result},
 };
+pub use fault::is_duplicate;
+use health::Health;
 use held::Readers;
 use lane::{Lane, Unit};
 pub use read::Read;
 
-/// Pages in SQLite's write-ahead log after which a commit moves them into the database.
-const WAL_PAGES: &str = "4000";
-/// Size in bytes to which the log shrinks once its pages are moved; a little more than [`WAL_PAGES`] take.
-const WAL_BYTES: &str = "16777216";
 /// Connections that read at the same time, on SQLite.
 const SQLITE_READERS: u32 = 4;
-/// Connections to PostgreSQL.
-const POSTGRES_CONNECTIONS: u32 = 16;
 /// How long a unit of work waits for a connection before it is refused.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The settings of every connection to PostgreSQL. The first two say how long a statement waits for a lock, and how long a
-/// transaction may stand still, so that a process which hangs keeps its locks no longer than that. The others make a plan
-/// that holds for every value and however much is stored: each list is read in the order of an index until its limit. A
-/// bitmap, or a scan that was planned while a table was small, reads everything first.
-const POSTGRES_SETTINGS: [(&str, &str); 5] = [
-    ("lock_timeout", "10s"),
-    ("idle_in_transaction_session_timeout", "60s"),
-    ("plan_cache_mode", "force_generic_plan"),
-    ("enable_bitmapscan", "off"),
-    ("enable_seqscan", "off"),
-];
 
 /// Whether a server has used SQLite in a folder.
 pub fn is_data_folder(folder: &Path) -> bool {
@@ -61,6 +56,7 @@ pub fn is_data_folder(folder: &Path) -> bool {
 pub struct Db {
     read: Read,
     writer: Writer,
+    health: Health,
 }
 
 #[derive(Clone)]
@@ -81,42 +77,39 @@ impl Db {
         }
     }
 
-    async fn open_postgres(url: &str) -> Result<Self> {
-        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-            return Err(Error::invalid(
-                "the database URL must start with postgres:// (leave it out to use SQLite in the data folder)",
-            ));
+    /// Connects to the PostgreSQL of a configuration, if it names one, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub async fn reach(config: &Config) -> Result<()> {
+        if let Some(url) = &config.database_url {
+            postgres::connect(url.expose_secret()).await?;
         }
-        let mut options = ConnectOptions::new(url.to_owned());
-        options
-            .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .map_sqlx_postgres_opts(|options| options.options(POSTGRES_SETTINGS))
-            .sqlx_logging(false);
-        let pool = Database::connect(options).await.map_err(|error| {
-            Error::new(
-                Code::Unavailable,
-                "cannot reach PostgreSQL; check RUNYARD_DATABASE_URL and that the server runs",
-            )
-            .caused_by(error)
-        })?;
-        Migrator::up(&pool, None).await.map_err(migration_failed)?;
+        Ok(())
+    }
+
+    async fn open_postgres(url: &str) -> Result<Self> {
+        let pool = postgres::connect(url).await?;
+        schema::bring_up_to_date(&pool).await?;
         Ok(Self {
             read: Read::from_pool(pool.clone()),
             writer: Writer::Pool(pool),
+            health: Health::default(),
         })
     }
 
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
         let lock = lock::take(data_dir).await?;
-        let file = data_dir.join("runyard.db");
-        let writer = connect_sqlite(&file, 1).await?;
-        Migrator::up(&writer, None).await.map_err(migration_failed)?;
-        let pool = connect_sqlite(&file, SQLITE_READERS).await?;
+        let file = sqlite::file(data_dir)?;
+        let writer = sqlite::connect(&file, 1).await?;
+        schema::bring_up_to_date(&writer).await?;
+        let pool = sqlite::connect(&file, SQLITE_READERS).await?;
         let readers = Readers::new(pool, SQLITE_READERS as usize);
+        let health = Health::default();
         Ok(Self {
             read: Read::from_held(readers),
             writer: Writer::Lane(Lane::start(writer, lock).await?),
+            health,
         })
     }
 
@@ -145,34 +138,48 @@ impl Db {
     pub async fn begin(&self, name: &'static str) -> Result<Tx> {
         let work = match &self.writer {
             Writer::Lane(lane) => Work::Unit(lane.unit().await?),
-            Writer::Pool(pool) => Work::Transaction(pool.begin().await.map_err(Error::from)?),
+            Writer::Pool(pool) => Work::Transaction(pool.begin().await.inspect_err(|error| self.note(error))?),
         };
-        let kept = None;
-        Ok(Tx { name, work, kept })
+        Ok(Tx {
+            name,
+            work,
+            health: self.health.clone(),
+            changed: AtomicBool::new(false),
+            kept: None,
+        })
+    }
+
+    /// Whether the database can be read and written now; writes a little when no recent commit shows it.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when it cannot.
+    pub async fn check(&self) -> Result<()> {
+        self.health.check(self).await
     }
 
     /// Whether the database answers.
-    pub async fn ping(&self) -> Result<()> {
+    async fn ping(&self) -> Result<()> {
         self.read
             .execute_unprepared("SELECT 1")
             .await
             .map(drop)
             .map_err(Error::from)
     }
-}
 
-/// Applies the migrations and returns.
-///
-/// # Errors
-/// As [`Db::open`].
-pub async fn migrate(config: &Config) -> Result<()> {
-    Db::open(config).await.map(drop)
+    fn note(&self, error: &DbErr) {
+        if fault::is_away(error) {
+            self.health.failed();
+        }
+    }
 }
 
 /// A unit of work in progress.
 pub struct Tx {
     name: &'static str,
     work: Work,
+    health: Health,
+    /// Whether anything was changed: a commit of nothing shows nothing about the disk.
+    changed: AtomicBool,
     // Behind the work, so that it is let go when the work is over.
     kept: Option<Box<dyn Send + Sync>>,
 }
@@ -193,21 +200,43 @@ impl Tx {
     /// Makes the unit durable; returns after the commit that holds it.
     ///
     /// # Errors
-    /// CONTENDED when the database asks to try again, else INTERNAL. The unit has left no trace then, except that a
-    /// connection lost in mid-commit leaves it unknown.
+    /// CONTENDED when the database asks to try again, UNAVAILABLE when it or its disk is away, else INTERNAL. The unit has left
+    /// no trace then, except that a connection or a disk lost in mid-commit leaves it unknown.
     pub async fn commit(self) -> Result<()> {
-        let name = self.name;
+        let (name, health) = (self.name, self.health);
+        let has_changed = self.changed.into_inner();
         match self.work {
-            Work::Unit(unit) => unit
-                .commit()
-                .await
-                .map_err(|error| Error::internal("the database could not commit", format!("{name}: {error}"))),
+            // The units of a batch were accepted one by one: what stops its commit is the disk.
+            Work::Unit(unit) => unit.commit().await.map_err(|error| {
+                health.failed();
+                fault::away(format!("{name}: {error}"))
+            })?,
             Work::Transaction(tx) => tx.commit().await.map_err(|error| {
+                if fault::is_away(&error) {
+                    health.failed();
+                }
                 let error = Error::from(error);
                 warn!(unit = name, %error, "a unit of work failed to commit");
                 error
-            }),
+            })?,
         }
+        if has_changed {
+            health.written();
+        }
+        Ok(())
+    }
+
+    fn note_change(&self) {
+        self.changed.store(true, Ordering::Relaxed);
+    }
+
+    fn noting<T>(&self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
+        if let Err(error) = &outcome
+            && fault::is_away(error)
+        {
+            self.health.failed();
+        }
+        outcome
     }
 
     /// Executes statements that need no answer; in one round trip on SQLite, where a round trip is a change of threads.
@@ -217,7 +246,11 @@ impl Tx {
     pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
         match &self.work {
             Work::Unit(unit) => match text::in_a_row(statements) {
-                Some(statement) => unit.execute_together(statement).await,
+                Some(statement) => {
+                    self.noting(unit.execute_together(statement).await)?;
+                    self.note_change();
+                    Ok(())
+                }
                 None => Ok(()),
             },
             Work::Transaction(_) => {
@@ -256,95 +289,40 @@ impl ConnectionTrait for Tx {
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
         text::say(self.get_database_backend(), &statement.sql);
-        match &self.work {
+        let outcome = match &self.work {
             Work::Unit(unit) => unit.execute_raw(statement).await,
             Work::Transaction(tx) => tx.execute_raw(statement).await,
+        };
+        let done = self.noting(outcome)?;
+        if done.rows_affected() > 0 {
+            self.note_change();
         }
+        Ok(done)
     }
 
     async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        match &self.work {
+        let outcome = match &self.work {
             Work::Unit(unit) => unit.execute_unprepared(sql).await,
             Work::Transaction(tx) => tx.execute_unprepared(sql).await,
-        }
+        };
+        self.noting(outcome)
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
         text::say(self.get_database_backend(), &statement.sql);
-        match &self.work {
+        let outcome = match &self.work {
             Work::Unit(unit) => unit.query_one_raw(statement).await,
             Work::Transaction(tx) => tx.query_one_raw(statement).await,
-        }
+        };
+        self.noting(outcome)
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
         text::say(self.get_database_backend(), &statement.sql);
-        match &self.work {
+        let outcome = match &self.work {
             Work::Unit(unit) => unit.query_all_raw(statement).await,
             Work::Transaction(tx) => tx.query_all_raw(statement).await,
-        }
+        };
+        self.noting(outcome)
     }
-}
-
-/// Whether an error says that a unique key exists already.
-pub fn is_duplicate(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
-}
-
-/// What PostgreSQL says of a race that was lost (SQLSTATE 40P01, 40001, 55P03).
-const LOST_RACES: [&str; 3] = ["deadlock detected", "could not serialize", "due to lock timeout"];
-
-// A broken connection is UNAVAILABLE, a lost race CONTENDED, the rest our fault.
-impl From<DbErr> for Error {
-    fn from(error: DbErr) -> Self {
-        let text = error.to_string();
-        match error {
-            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => {
-                Self::new(Code::Unavailable, "the database is not available").caused_by(text)
-            }
-            _ if LOST_RACES.iter().any(|lost| text.contains(lost)) => {
-                Self::new(Code::Contended, "somebody else was faster; try again").caused_by(text)
-            }
-            _ => Self::internal("the database refused", text),
-        }
-    }
-}
-
-async fn connect_sqlite(file: &Path, connections: u32) -> Result<DatabaseConnection> {
-    let url = format!("sqlite://{}?mode=rwc", file.display());
-    let mut options = ConnectOptions::new(url);
-    options
-        .min_connections(1)
-        .max_connections(connections)
-        .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a file does not go stale.
-        .test_before_acquire(false)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|options| {
-            options
-                .journal_mode(SqliteJournalMode::Wal)
-                .synchronous(SqliteSynchronous::Full)
-                .foreign_keys(true)
-                .busy_timeout(ACQUIRE_TIMEOUT)
-                .statement_cache_capacity(256)
-                // A page of events must not wait for its reader row by row.
-                .row_buffer_size(512)
-                .pragma("wal_autocheckpoint", WAL_PAGES)
-                // A long reader keeps the log growing. After it, the next write cuts the file back to this size.
-                .pragma("journal_size_limit", WAL_BYTES)
-        });
-    Database::connect(options).await.map_err(|error| {
-        Error::new(
-            Code::Unavailable,
-            format!(
-                "cannot open the database {}; check that the data folder is writable",
-                file.display()
-            ),
-        )
-        .caused_by(error)
-    })
-}
-
-fn migration_failed(error: DbErr) -> Error {
-    Error::new(Code::Unavailable, "the database schema could not be brought up to date").caused_by(error)
 }

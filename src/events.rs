@@ -7,6 +7,7 @@ pub mod encoded;
 pub mod follow;
 pub mod hub;
 pub mod page;
+pub mod relay;
 pub mod table;
 
 pub use encoded::EncodedEvent;

@@ -1,13 +1,15 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
 //! Rings, each looking only down: WIRE (`wire`, with `server` above it) → NOUNS (`accounts` … `runs`) → ENGINE (`engine`,
-//! `llm`, `tools`, `sandbox`) → GROUND (`error`, `id`, `clock`, `config`, `db`, `telemetry`). ARCHITECTURE.md says why.
+//! `llm`, `tools`, `sandbox`) → GROUND (`error`, `id`, `clock`, `config`, `data_folder`, `db`, `disk`, `telemetry`). ARCHITECTURE.md says why.
 
 // Ground.
 pub mod clock;
 pub mod config;
 pub mod contract;
+pub mod data_folder;
 pub mod db;
+pub mod disk;
 pub mod error;
 pub mod id;
 pub mod telemetry;
@@ -24,6 +26,7 @@ pub mod admin;
 pub mod agents;
 pub mod api_keys;
 pub mod events;
+pub mod installation;
 pub mod ledger;
 pub mod limits;
 pub mod projects;

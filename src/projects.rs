@@ -4,6 +4,7 @@ pub mod create;
 pub mod list;
 pub mod sandbox;
 pub mod table;
+pub mod walks;
 
 pub use create::moved;
 pub use list::{Project, find, list, load};

@@ -22,8 +22,9 @@ use crate::{
     app::App,
     config::{Config, Limits, models::DEMO_PROVIDER},
     contract::DESCRIPTORS,
+    data_folder,
     error::{Code, Error, Result},
-    sweeper, telemetry,
+    events, installation, sweeper, telemetry,
     wire::{
         self,
         jwt::{self, Verifier},
@@ -84,12 +85,7 @@ impl Server {
     /// What stops a start.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
-        std::fs::create_dir_all(&config.data_dir).map_err(|error| {
-            Error::new(
-                Code::Unavailable,
-                format!("cannot make the data folder {}: {error}", config.data_dir.display()),
-            )
-        })?;
+        data_folder::prepare_for(&config)?;
         let secret = jwt::load_or_create_secret(&config)?;
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
@@ -149,9 +145,13 @@ impl Server {
         let stack = stack::build(&app, verifier, grpc)?;
         say_hello(&app, address).await;
 
-        let worker = tokio::spawn(worker::work(app.clone()));
-        let sweeper = tokio::spawn(sweeper::sweep(app.clone(), stopping.clone()));
+        let worker = tokio::spawn(work(app.clone(), stopping.clone()));
+        let sweeper = tokio::spawn(sweep(app.clone(), stopping.clone()));
         let adding_up = tokio::spawn(telemetry::add_up_samples());
+        if !app.db.is_private() {
+            tokio::spawn(events::relay::relay(app.clone()));
+            tokio::spawn(installation::keep(app.clone(), stopping.clone()));
+        }
         let grace = Duration::from_secs(app.config.http.shutdown_grace_seconds);
         let connections = Connections::new(&app.config.http);
         connections.accept(&listener, &stack, &stopping).await;
@@ -171,6 +171,21 @@ impl Server {
         info!("stopped");
         Ok(())
     }
+}
+
+/// Works on runs once this process may.
+async fn work(app: App, stopping: CancellationToken) -> Result<()> {
+    tokio::select! {
+        () = stopping.cancelled() => return Ok(()),
+        () = app.installation.member() => {}
+    }
+    worker::work(app).await
+}
+
+/// Removes what nothing uses once this process may.
+async fn sweep(app: App, stopping: CancellationToken) {
+    app.installation.member().await;
+    sweeper::sweep(app, stopping).await;
 }
 
 /// Logs what is missing as warnings, then what there is, then that the server listens.

@@ -6,6 +6,7 @@
 pub mod name;
 pub mod place;
 pub mod receive;
+pub mod room;
 pub mod table;
 pub mod take;
 mod waiting;
@@ -22,9 +23,11 @@ use uuid::Uuid;
 use crate::{
     accounts::ensure,
     app::App,
+    data_folder,
     error::{Error, Result},
     limits::Plan,
 };
+pub use waiting::Arriving;
 
 /// How long an upload that nothing used is kept.
 pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
@@ -36,7 +39,7 @@ pub fn staged(app: &App, upload_id: Uuid) -> PathBuf {
 
 /// The staging folder; on the file system of the workspaces, so that a file is placed by a rename.
 pub fn folder(app: &App) -> PathBuf {
-    app.config.data_dir.join("uploads")
+    app.config.data_dir.join(data_folder::UPLOADS)
 }
 
 /// The largest file that an account may upload, in bytes.

@@ -9,6 +9,7 @@ mod m0004_search;
 mod m0005_indexes;
 mod m0006_growth;
 mod m0007_counts;
+mod m0009_installation;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0005_indexes::Migration),
             Box::new(m0006_growth::Migration),
             Box::new(m0007_counts::Migration),
+            Box::new(m0009_installation::Migration),
         ]
     }
 }

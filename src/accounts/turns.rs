@@ -86,7 +86,11 @@ impl Turns {
         lines.get(&account_id).map_or(0, |line| line.length)
     }
 
-    async fn take(&self, account_id: Uuid) -> Result<Turn> {
+    /// Takes a turn, when it comes within ten seconds.
+    ///
+    /// # Errors
+    /// UNAVAILABLE, when too many wait or it does not.
+    pub async fn take(&self, account_id: Uuid) -> Result<Turn> {
         self.take_within(account_id, PATIENCE).await
     }
 

@@ -23,6 +23,7 @@ use crate::{
         Config, Limits,
         models::{DEFAULT_PROVIDER, DEMO_PROVIDER},
     },
+    db::Db,
     error::Result,
     sandbox::Sandboxes,
     telemetry,
@@ -85,10 +86,10 @@ impl Check {
 }
 
 impl Doctor {
-    pub(super) fn execute(&self, settings: &Settings) -> Result<Ending> {
+    pub(super) async fn execute(&self, settings: &Settings) -> Result<Ending> {
         telemetry::start_logging(&settings.log_filter("off"))?;
         let checks = match settings.config() {
-            Ok(config) => examine(&config),
+            Ok(config) => examine(&config).await,
             Err(error) => vec![Check::bad("configuration", error.message())],
         };
         let mut out = Output::new();
@@ -110,29 +111,28 @@ impl Doctor {
     }
 }
 
-fn examine(config: &Config) -> Vec<Check> {
+async fn examine(config: &Config) -> Vec<Check> {
     let mut checks = vec![Check::ok("configuration", "readable")];
     checks.push(address(config));
     checks.push(limits(config));
     checks.push(rates(config));
+    checks.push(registration(config));
     checks.extend(origins(config));
     checks.push(secret(config));
     checks.push(provider(config));
     checks.extend(data_folder(config));
-    checks.extend(database(config));
+    checks.extend(match &config.database_url {
+        Some(_) => vec![postgres(config).await],
+        None => sqlite(config),
+    });
     checks.push(open_files());
     checks.extend(sandbox(config));
     checks
 }
 
-/// Whether other machines can reach the server.
-fn is_exposed(config: &Config) -> bool {
-    !config.listen.ip().is_loopback()
-}
-
 fn address(config: &Config) -> Check {
     let listen = config.listen;
-    if is_exposed(config) {
+    if !listen.ip().is_loopback() {
         let message = format!(
             "{listen} takes plain HTTP from other machines, tokens included: listen on 127.0.0.1 behind a proxy with TLS, or \
              let only the proxy reach this port"
@@ -145,7 +145,7 @@ fn address(config: &Config) -> Check {
 fn limits(config: &Config) -> Check {
     match config.limits {
         Limits::On => Check::ok("limits", "tiers and credits are enforced"),
-        Limits::Off if is_exposed(config) => Check::bad(
+        Limits::Off if config.is_exposed() => Check::bad(
             "limits",
             "off, so every account may use the models without end: set RUNYARD_LIMITS=on",
         ),
@@ -157,13 +157,37 @@ fn limits(config: &Config) -> Check {
 }
 
 fn rates(config: &Config) -> Check {
-    let http = &config.http;
-    if http.rate_per_account.is_some() && (http.rate_per_address.is_some() || !is_exposed(config)) {
-        return Check::ok("rate limits", "set");
+    match (config.rate_per_account(), config.rate_per_address()) {
+        (Some(_), Some(_)) => Check::ok("rate limits", "on for accounts and addresses"),
+        (None, _) if config.is_exposed() => Check::bad(
+            "rate limits",
+            "one account may send any number of requests: remove http.rate_per_account = \"off\"",
+        ),
+        _ if config.is_exposed() => Check::warn(
+            "rate limits",
+            "one address may send any number of requests: remove http.rate_per_address = \"off\", or limit addresses in the proxy",
+        ),
+        _ => Check::ok(
+            "rate limits",
+            "off while the server listens on loopback without trusted proxies",
+        ),
     }
-    let message = "not all set: before the server is exposed, set http.rate_per_account, and http.rate_per_address where no \
-                   proxy is in front";
-    Check::warn("rate limits", message)
+}
+
+fn registration(config: &Config) -> Check {
+    if !config.auth.self_registration {
+        return Check::ok("new accounts", "only an administrator makes them");
+    }
+    if config.new_accounts_per_address().is_some() {
+        return Check::ok("new accounts", "limited for each address");
+    }
+    let message = "every valid token with a new subject makes an account, at any rate: set auth.new_accounts_per_address, or \
+                   auth.self_registration = false";
+    if config.is_exposed() {
+        Check::bad("new accounts", message)
+    } else {
+        Check::warn("new accounts", message)
+    }
 }
 
 fn origins(config: &Config) -> Vec<Check> {
@@ -274,11 +298,16 @@ fn disk(folder: &Path) -> Check {
     }
 }
 
-/// Who may read the files that hold everything. A closed folder closes them, too.
-fn database(config: &Config) -> Vec<Check> {
-    if config.database_url.is_some() {
-        return vec![Check::ok("database", "PostgreSQL; the start of the server checks it")];
+/// Connects to PostgreSQL. The schema is left to the start of the server, which may change it.
+async fn postgres(config: &Config) -> Check {
+    match Db::reach(config).await {
+        Ok(()) => Check::ok("database", "PostgreSQL answers"),
+        Err(error) => Check::bad("database", error.message()),
     }
+}
+
+/// Checks which users may read the database files. A closed folder closes them, too.
+fn sqlite(config: &Config) -> Vec<Check> {
     let folder = absolute(&config.data_dir);
     let Ok(entries) = fs::read_dir(&folder) else {
         return Vec::new();

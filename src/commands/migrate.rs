@@ -1,5 +1,7 @@
 //! `runyard migrate`.
 
+use clap::Args;
+
 use super::{
     Ending,
     output::Output,
@@ -7,30 +9,56 @@ use super::{
     settings::{Settings, absolute},
 };
 use crate::{
-    db,
+    config::Config,
+    data_folder,
+    db::{self, Db},
     error::{Error, Result},
-    telemetry,
+    installation, telemetry,
 };
 
-/// Applies the migrations that `serve` would apply, and exits.
-///
-/// On SQLite there has to be a database: in the wrong folder an empty new one would be reported as up to date.
-pub(super) fn execute(settings: &Settings) -> Result<Ending> {
-    telemetry::start_logging(&settings.log_filter("info"))?;
-    let config = settings.config()?;
-    let folder = absolute(&config.data_dir);
-    if config.database_url.is_none() && !db::is_data_folder(&folder) {
-        return Err(Error::invalid(format!(
-            "no server keeps its data in {}: name the server's data folder with --data-dir or RUNYARD_DATA_DIR; a new server \
-             needs no migration",
-            folder.display()
-        )));
+/// Apply the database migrations and exit.
+#[derive(Args, Debug)]
+pub(super) struct Migrate {
+    /// Make this data folder the one that holds the files of the PostgreSQL database. Stop all servers first. Files in another
+    /// folder are not moved: copy them before.
+    #[arg(long)]
+    adopt_data_dir: bool,
+}
+
+impl Migrate {
+    /// Applies the migrations that `serve` would apply, and exits.
+    ///
+    /// On SQLite there has to be a database: in the wrong folder an empty new one would be reported as up to date.
+    pub(super) fn execute(self, settings: &Settings) -> Result<Ending> {
+        telemetry::start_logging(&settings.log_filter("info"))?;
+        let config = settings.config()?;
+        let folder = absolute(&config.data_dir);
+        if config.database_url.is_none() && !db::is_data_folder(&folder) {
+            return Err(Error::invalid(format!(
+                "no server keeps its data in {}: name the server's data folder with --data-dir or RUNYARD_DATA_DIR; a new server \
+                 needs no migration",
+                folder.display()
+            )));
+        }
+        server_runtime()?.block_on(self.migrate(&config))?;
+        let database = match config.database_url {
+            Some(_) => "The PostgreSQL database".to_owned(),
+            None => format!("The database in {}", folder.display()),
+        };
+        let mut output = Output::new();
+        output.line(&format!("{database} is up to date."))?;
+        if self.adopt_data_dir && config.database_url.is_some() {
+            output.line(&format!("Its files are those in {}.", folder.display()))?;
+        }
+        Ok(Ending::Well)
     }
-    server_runtime()?.block_on(db::migrate(&config))?;
-    let database = match config.database_url {
-        Some(_) => "The PostgreSQL database".to_owned(),
-        None => format!("The database in {}", folder.display()),
-    };
-    Output::new().line(&format!("{database} is up to date."))?;
-    Ok(Ending::Well)
+
+    async fn migrate(&self, config: &Config) -> Result<()> {
+        let db = Db::open(config).await?;
+        if self.adopt_data_dir {
+            data_folder::prepare_for(config)?;
+            installation::adopt(config, &db).await?;
+        }
+        Ok(())
+    }
 }

@@ -4,13 +4,17 @@
 
 use std::{
     fs::{File, TryLockError},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use tokio::time::sleep;
 
-use crate::error::{Code, Error, Result};
+use crate::{
+    data_folder,
+    error::{Code, Error, Result},
+};
 
 /// How often, and after which pause, the lock is tried.
 const ATTEMPTS: u32 = 20;
@@ -18,7 +22,7 @@ const PAUSE: Duration = Duration::from_millis(50);
 
 /// The lock file of a data folder.
 pub(super) fn path(data_dir: &Path) -> PathBuf {
-    data_dir.join("lock")
+    data_dir.join(data_folder::LOCK)
 }
 
 /// Takes the lock of a data folder, which is made when it is not there; held for as long as the file is open.
@@ -32,11 +36,12 @@ pub(super) async fn take(data_dir: &Path) -> Result<File> {
             format!("cannot use the data folder {}: {error}", data_dir.display()),
         )
     };
-    std::fs::create_dir_all(data_dir).map_err(fault)?;
+    data_folder::prepare(data_dir).map_err(fault)?;
     let lock = File::options()
         .create(true)
         .truncate(false)
         .write(true)
+        .mode(0o600)
         .open(path(data_dir))
         .map_err(fault)?;
     let mut attempt = 1;

@@ -2,7 +2,7 @@
 //!
 //! Called by `wire/runs.rs`. A follower holds a cursor into the run's ring and reads the table when it has fallen behind, so
 //! a slow reader costs a small page of memory and slows nothing down. Wake-ups are hints: a slow poll of the table backs them
-//! up.
+//! up. Runs that another process works on come by the relay (`events/relay.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -33,6 +33,7 @@ struct Follower {
     cursor: i64,
     ring: Arc<Ring>,
     newest: watch::Receiver<i64>,
+    hints: watch::Receiver<()>,
     page: Page,
     look_in_table: bool,
     ended: bool,
@@ -46,6 +47,7 @@ pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<
         run_id,
         cursor: after,
         newest: ring.newest(),
+        hints: ring.hints(),
         ring,
         page: app.hub.page(),
         look_in_table: true,
@@ -77,6 +79,7 @@ impl Follower {
         }
         // Marked as seen before looking, so that what is pushed in between wakes us.
         self.newest.borrow_and_update();
+        self.hints.borrow_and_update();
         match self.ring.after(self.cursor, self.page.budget()) {
             Rest::Here(events) => {
                 self.page.extend(events);
@@ -104,11 +107,15 @@ impl Follower {
         let poll = if self.app.db.is_private() {
             POLL_PRIVATE
         } else {
+            if !self.app.wake.is_working(self.run_id) {
+                self.ring.await_behind(self.cursor);
+            }
             POLL_SHARED
         };
         tokio::select! {
             () = self.app.stopping.cancelled() => return Err(going_down()),
             heard = timeout(poll, self.newest.changed()) => self.look_in_table = heard.is_err(),
+            _ = self.hints.changed() => self.look_in_table = true,
         }
         Ok(())
     }

@@ -4,11 +4,14 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
 };
 
 use dashmap::DashMap;
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use uuid::Uuid;
 
 use super::{
@@ -26,6 +29,7 @@ const RING_BYTES: usize = 512 * 1024;
 pub struct Hub {
     rings: Arc<DashMap<Uuid, Weak<Ring>>>,
     pages: Pages,
+    follower: Arc<Notify>,
 }
 
 /// The newest committed events of one run.
@@ -34,6 +38,10 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
+    /// What a follower has read of a run that is worked on elsewhere, and waits behind; -1 while none does.
+    reached: AtomicI64,
+    /// Tells the followers to read the table.
+    hints: watch::Sender<()>,
 }
 
 #[derive(Default)]
@@ -64,6 +72,8 @@ impl Hub {
             hub: self.clone(),
             events: Mutex::default(),
             newest: watch::Sender::new(0),
+            reached: AtomicI64::new(-1),
+            hints: watch::Sender::new(()),
         });
         *entry = Arc::downgrade(&ring);
         ring
@@ -80,6 +90,22 @@ impl Hub {
         if let Some(ring) = ring {
             ring.push(events);
         }
+    }
+
+    /// The rings whose followers wait for what another process writes.
+    pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
+        let rings = self.rings.iter();
+        // All of them first: one that is dropped while the map is read would wait for the map.
+        let mut rings: Vec<_> = rings
+            .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
+            .collect();
+        rings.retain(|(_, ring)| ring.reached() >= 0);
+        rings
+    }
+
+    /// Waits until a follower waits for what another process writes; one that began before counts.
+    pub(super) async fn followed(&self) {
+        self.follower.notified().await;
     }
 
     /// Runs that are held right now.
@@ -124,6 +150,30 @@ impl Ring {
             }
             self.newest.send_replace(last.sequence);
         }
+    }
+
+    /// Notes that a follower has read so far and waits for what another process writes.
+    pub(super) fn await_behind(&self, cursor: i64) {
+        self.reached.fetch_max(cursor, Ordering::Relaxed);
+        self.hub.follower.notify_one();
+    }
+
+    /// The newest event that is known here of a run that another process works on.
+    pub(super) fn reached(&self) -> i64 {
+        match self.reached.load(Ordering::Relaxed) {
+            reached if reached < 0 => reached,
+            reached => reached.max(*self.newest.borrow()),
+        }
+    }
+
+    /// Tells the followers to read the table.
+    pub(super) fn hint(&self) {
+        self.hints.send_replace(());
+    }
+
+    /// Tells when the table has something that the ring cannot hold.
+    pub(super) fn hints(&self) -> watch::Receiver<()> {
+        self.hints.subscribe()
     }
 
     /// Tells when something newer was pushed.

@@ -17,6 +17,7 @@ use super::table::sandbox::{ActiveModel, Column, Entity, Model};
 use crate::{
     accounts::{Scope, of},
     app::App,
+    data_folder,
     db::Tx,
     error::{Code, Error, Result},
     id,
@@ -103,7 +104,7 @@ async fn create(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Model> 
 
 /// Where the workspaces lie, each under its project's id.
 pub fn folder(app: &App) -> PathBuf {
-    app.config.data_dir.join("workspaces")
+    app.config.data_dir.join(data_folder::WORKSPACES)
 }
 
 /// Removes the workspace of a project that has no row any more.

@@ -6,6 +6,7 @@
 
 mod asker;
 mod decide;
+mod room;
 mod target;
 
 use std::time::{Duration, Instant};
@@ -42,6 +43,7 @@ use crate::{
     uploads,
     v1::{MessageRole, Notice, NoticeKind, RunStatus, run_event::Event},
 };
+use room::Room;
 use target::Target;
 
 /// Maximum size of a prompt in bytes.
@@ -137,14 +139,14 @@ pub struct Timing {
 /// Starts a run.
 ///
 /// # Errors
-/// INVALID_REQUEST in the seed's words, the not-founds, `REQUEST_KEY_REUSED`, `THREAD_BUSY`, and the refusals of the plan.
+/// INVALID_REQUEST in the seed's words, the not-founds, `REQUEST_KEY_REUSED`, `THREAD_BUSY`, the refusals of the plan, and
+/// `TOO_LARGE` for files that do not fit into the workspace.
 pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     decide::check(&new)?;
     let began = Instant::now();
     let files = uploads::take::load(app.db.read(), caller.scope(), &new.files).await?;
     let key = decide::key(&new, &files);
-    let listed_at = app.clock.now();
-    let mut taken = target::names_in_workspace(app, caller.scope(), &new, &files).await?;
+    let mut room = Room::look(app, caller, &new).await?;
 
     let tx = turns::begin(app, caller.account_id, "runs.start").await?;
     // The account is locked first, so that two starts cannot both see the last free slot; the key is looked up before
@@ -155,6 +157,8 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         uploads::take::give_copies(app, &files, earlier.id).await?;
         return answer(app, caller, earlier, Timing::default()).await;
     }
+    // What is free is left to the runs that have started.
+    app.disk.check(0)?;
     let target = Target::find(&tx, caller.scope(), &new).await?;
     let pinned = match new.agent_id {
         Some(_) => pin(&tx, caller.scope(), new.agent_id).await?,
@@ -195,7 +199,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     tx.execute_together(statements).await.map_err(target::lost_race)?;
     let sandbox = target.sandbox_for(&tx, &run, &files).await?;
     if !early {
-        taken.extend(target.names_on_their_way(&tx, caller.scope(), listed_at).await?);
+        let taken = room.admit(app, &tx, &target, &files).await?;
         let names = uploads::take::bind(&tx, &files, run.id, taken).await?;
         tx.execute_all(message(&tx, &run, new.prompt.as_deref(), names)?)
             .await?;
@@ -213,6 +217,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     app.hub.publish(run.id, &first);
     if !files.is_empty() {
         place(app, caller, &run).await;
+        drop(room);
     }
     match seat {
         Some(seat) => hand_over(app, seat, &run, &first).await,
@@ -375,7 +380,9 @@ async fn place(app: &App, caller: &Caller, run: &Run) {
     let placed = async {
         let sandbox = projects::sandbox::ensure(app, caller.account_id, run.project_id).await?;
         let waiting = uploads::place::waiting(app, caller.scope(), run.id).await?;
-        uploads::place::place(app, &sandbox, waiting).await
+        uploads::place::place(app, &sandbox, waiting).await?;
+        app.walks.changed(run.project_id).await;
+        Ok::<_, Error>(())
     };
     if let Err(fault) = placed.await {
         tracing::warn!(error = %fault, run = %run.id, "the files of a start are left to its worker");

@@ -72,6 +72,11 @@ impl Wake {
         }
     }
 
+    /// Whether a run is worked on in this process.
+    pub fn is_working(&self, run_id: Uuid) -> bool {
+        self.stops.contains_key(&run_id)
+    }
+
     /// Notes that a run is worked on here, until the guard is dropped.
     pub fn working(&self, run_id: Uuid, stop: CancellationToken) -> Working {
         self.stops.insert(run_id, stop);

@@ -30,6 +30,7 @@ const LIMITS: WalkLimits = WalkLimits {
     entries: 100_000,
     depth: 64,
     time: Duration::from_hours(6),
+    names: 16_384,
 };
 
 /// A folder on its way out.

@@ -19,7 +19,10 @@ use rustix::{
 };
 
 use super::workspace::{FileKind, Metadata};
-use crate::error::{Code, Error, Result};
+use crate::{
+    disk,
+    error::{Code, Error, Result},
+};
 
 /// Where the workspace is inside the sandbox.
 pub const GUEST_FOLDER: &str = "/workspace";
@@ -78,7 +81,7 @@ impl Root {
         match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
             Ok(folder) => Ok(Self { folder }),
             Err(Errno::NOENT) => Err(Error::new(Code::FileNotFound, "the workspace does not exist")),
-            Err(errno) => Err(Error::internal("the workspace cannot be opened", errno)),
+            Err(errno) => Err(disk::fault("the workspace cannot be opened", errno.into())),
         }
     }
 
@@ -225,7 +228,6 @@ pub fn refusal(path: &[u8], errno: Errno) -> Error {
         }
         Errno::NAMETOOLONG => Error::invalid_field("path", format!("the path {name} is too long")),
         Errno::AGAIN | Errno::BUSY => Error::new(Code::Contended, format!("{name} is busy; try again")),
-        Errno::NOSPC | Errno::DQUOT => Error::new(Code::Unavailable, "the disk is full"),
-        errno => Error::internal(format!("{name} cannot be reached"), errno),
+        errno => disk::fault(format!("{name} cannot be reached"), errno.into()),
     }
 }

@@ -160,6 +160,7 @@ impl Running {
             workspace: self.cell.workspace.clone(),
             at_start: self.at_start,
             limit: host.workspace_limit(),
+            min_free_bytes: host.config.min_free_bytes,
             max_memory_bytes: (!host.cgroups.bounds_memory()).then_some(host.config.max_memory_bytes),
         }
     }

@@ -11,13 +11,12 @@ use super::{
     processes::Scope,
     workspace::{Usage, Workspace},
 };
+use crate::disk;
 
 const DISK_PERIOD: Duration = Duration::from_secs(1);
 const MEMORY_PERIOD: Duration = Duration::from_millis(250);
 /// Measuring takes at most this part of the time.
 const MOST_OF_THE_TIME: u32 = 4;
-/// What stays free on the host's disk for the service itself.
-const HOST_RESERVE_BYTES: u64 = 256 * 1024 * 1024;
 
 /// The limits of one command.
 #[derive(Clone, Debug)]
@@ -28,6 +27,8 @@ pub struct Meter {
     pub at_start: Usage,
     /// What it may hold.
     pub limit: Usage,
+    /// Free space to keep on the host's disk, in bytes.
+    pub min_free_bytes: u64,
     /// What the processes may use together, where no control group sees to it.
     pub max_memory_bytes: Option<u64>,
 }
@@ -72,7 +73,7 @@ impl Meter {
         usage.bytes = usage.bytes.saturating_add(scope.deleted_bytes(workspace.folder()));
         let grown = usage.bytes > self.at_start.bytes || usage.files > self.at_start.files;
         let over = usage.bytes > self.limit.bytes || usage.files > self.limit.files;
-        let full = grown && (over || free_bytes(workspace) < HOST_RESERVE_BYTES);
+        let full = grown && (over || !disk::has_room(workspace.folder(), self.min_free_bytes, 0));
         full.then_some(Ending::DiskFull)
     }
 
@@ -80,10 +81,6 @@ impl Meter {
         let limit = self.max_memory_bytes?;
         (scope.held_bytes(limit) > limit).then_some(Ending::OutOfMemory)
     }
-}
-
-fn free_bytes(workspace: &Workspace) -> u64 {
-    rustix::fs::statvfs(workspace.folder()).map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize))
 }
 
 impl Usage {

@@ -11,7 +11,10 @@ use super::{
     beneath::{Root, look, metadata, refusal, relative},
     workspace::{FileKind, Workspace, is_temporary, split},
 };
-use crate::error::{Code, Error, Result};
+use crate::{
+    disk,
+    error::{Code, Error, Result},
+};
 
 impl Workspace {
     /// Moves a finished upload to exactly this name, and succeeds when that has happened before: for crash recovery, with
@@ -68,7 +71,17 @@ impl Workspace {
             // A folder came there meanwhile.
             Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => refusal(path.as_bytes(), Errno::ISDIR),
             errno => failed(errno),
-        })
+        })?;
+        // The upload's row has gone: after a loss of power the file must be here.
+        rustix::fs::fsync(&folder).map_err(failed)
+    }
+
+    /// Makes durable what was moved into the workspace's own folder.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn sync(&self) -> Result<()> {
+        rustix::fs::fsync(self.root()?.folder()).map_err(failed)
     }
 
     /// Moves a file in unless the name is taken. It is handed over while it is still out of the project's reach.
@@ -89,5 +102,5 @@ fn open_upload(host_file: &Path) -> rustix::io::Result<OwnedFd> {
 }
 
 fn failed(errno: Errno) -> Error {
-    Error::internal("the upload cannot be moved into the workspace", errno)
+    disk::fault("the upload cannot be moved into the workspace", errno.into())
 }

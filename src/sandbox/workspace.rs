@@ -20,12 +20,18 @@ use rustix::{
 use super::{
     beneath::{Root, look, metadata, open_beneath, open_folder, refusal, relative},
     tree,
-    walk::{Walk, WalkLimits},
+    walk::{Found, Walk, WalkLimits},
 };
-use crate::error::{Code, Error, Result};
+use crate::{
+    disk,
+    error::{Code, Error, Result},
+};
 
 /// Files that are being written have such names; lists and walks leave them out.
 const TEMPORARY: &str = ".runyard-tmp-";
+
+/// How long one page of a list may take.
+const LIST_TIME: Duration = Duration::from_secs(10);
 
 /// A project's files. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -80,6 +86,8 @@ pub struct Listing {
     pub entries: Vec<Entry>,
     /// Why something is left out, if it is.
     pub cut: Option<&'static str>,
+    /// The bytes of the last path, when more follow: the next page begins behind it.
+    pub next: Option<Vec<u8>>,
 }
 
 /// How deep a list goes.
@@ -109,9 +117,9 @@ impl Workspace {
     /// Makes the folder, 0700 and the project's own, with `output/`. What is there already stays.
     pub(super) fn make(&self) -> Result<()> {
         let made = std::fs::create_dir_all(&self.folder);
-        made.map_err(|error| Error::internal("the workspace cannot be made", error))?;
+        made.map_err(|error| disk::fault("the workspace cannot be made", error))?;
         let root = self.root()?;
-        let failed = |errno| Error::internal("the workspace cannot be handed to its project", errno);
+        let failed = |errno: Errno| disk::fault("the workspace cannot be handed to its project", errno.into());
         rustix::fs::fchmod(root.folder(), Mode::RWXU).map_err(failed)?;
         self.hand_over(root.folder()).map_err(failed)?;
         // Something else of that name is the project's own affair.
@@ -130,7 +138,7 @@ impl Workspace {
             Err(error) if error.code() == Code::FileNotFound => return Ok(()),
             root => root?,
         };
-        let failed = |errno| Error::internal("the workspace cannot be removed", errno);
+        let failed = |errno: Errno| disk::fault("the workspace cannot be removed", errno.into());
         tree::empty(&root).map_err(failed)?;
         rustix::fs::unlinkat(CWD, &self.folder, AtFlags::REMOVEDIR).map_err(failed)
     }
@@ -154,7 +162,7 @@ impl Workspace {
             .open_file(path)?
             .take(max_bytes.saturating_add(1))
             .read_to_end(&mut content);
-        read.map_err(|error| Error::internal(format!("{path:?} cannot be read"), error))?;
+        read.map_err(|error| disk::fault(format!("{path:?} cannot be read"), error))?;
         if content.len() as u64 > max_bytes {
             return Err(Error::new(
                 Code::TooLarge,
@@ -206,30 +214,37 @@ impl Workspace {
             .map_err(|errno| refusal(path.as_bytes(), errno))
     }
 
-    /// Lists a folder, by path, at most `max_entries`.
+    /// Lists a folder, by path: `max_entries` of its files, from the beginning or behind a path that an earlier page ended
+    /// with. However large the folder is, no more than that is kept in memory.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when there is no such folder.
-    pub fn list(&self, path: &str, depth: Depth, max_entries: usize) -> Result<Listing> {
+    pub fn list(&self, path: &str, depth: Depth, max_entries: usize, behind: Option<&[u8]>) -> Result<Listing> {
         let limits = WalkLimits {
-            entries: max_entries,
+            // One more than is given shows whether there is a next page.
+            entries: max_entries.saturating_add(1),
             depth: match depth {
                 Depth::One => 1,
                 Depth::All => WalkLimits::default().depth,
             },
-            time: Duration::from_secs(10),
+            time: LIST_TIME,
+            names: max_entries.saturating_add(1),
         };
-        let mut walk = self.walk(path, limits)?;
-        let entries = walk.by_ref().map(|found| Entry {
+        let mut walk = Walk::new(self.root()?, &relative(path)?, limits, behind)?;
+        let mut found: Vec<Found> = walk.by_ref().take(limits.entries).collect();
+        let has_more = found.len() > max_entries;
+        found.truncate(max_entries);
+        let next = found.last().filter(|_| has_more).map(|last| last.raw().to_vec());
+        let entries = found.into_iter().map(|found| Entry {
             path: found.path,
             is_dir: found.metadata.kind == FileKind::Folder,
             size: found.metadata.size,
             modified: found.metadata.modified,
         });
-        let entries = entries.collect();
         Ok(Listing {
-            entries,
+            entries: entries.collect(),
             cut: walk.cut(),
+            next,
         })
     }
 
@@ -238,7 +253,7 @@ impl Workspace {
     /// # Errors
     /// `FILE_NOT_FOUND` when there is no such folder.
     pub fn walk(&self, path: &str, limits: WalkLimits) -> Result<Walk> {
-        Walk::new(self.root()?, &relative(path)?, limits)
+        Walk::new(self.root()?, &relative(path)?, limits, None)
     }
 
     /// Removes a file, a link, or a folder with everything in it.
@@ -288,7 +303,8 @@ impl Workspace {
 
     /// What the workspace holds, counted until one of the limits is passed.
     pub(super) fn usage_until(&self, limit: Usage) -> Result<Usage> {
-        tree::measure(&self.root()?, limit).map_err(|errno| Error::internal("the workspace cannot be measured", errno))
+        tree::measure(&self.root()?, limit)
+            .map_err(|errno| disk::fault("the workspace cannot be measured", errno.into()))
     }
 
     /// The folder on the host.

@@ -39,7 +39,7 @@ const MAX_TRIES: usize = 32;
 pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
     let workspace = sandbox.workspace().clone();
     super::blocking(move || {
-        let listed = workspace.list("", Depth::One, MAX_NAMES)?;
+        let listed = workspace.list("", Depth::One, MAX_NAMES, None)?;
         let entries = listed.entries.iter();
         Ok(entries.map(|entry| name::canonical(&entry.path)).collect())
     })
@@ -109,6 +109,8 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
                 Err(fault) => return Err(fault),
             }
         }
+        // Before they are noted as placed: after a loss of power none may be missing from both folders.
+        workspace.sync()?;
         Ok(left)
     })
     .await

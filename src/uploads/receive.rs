@@ -1,7 +1,7 @@
 //! Taking bytes in: announced and in chunks (`FileService`), or as one stream (a part of a form).
 
 use std::{
-    io::{ErrorKind, SeekFrom},
+    io::SeekFrom,
     path::{Path, PathBuf},
 };
 
@@ -19,25 +19,26 @@ use uuid::Uuid;
 use super::{
     largest, staged,
     table::{ActiveModel, Column, Entity, Model},
-    waiting,
+    waiting::{self, Arrival},
 };
 use crate::{
     accounts::{Caller, Scope, ensure, of, turns},
     app::App,
     config::Limits,
+    disk,
     error::{Code, Error, Result},
     id,
 };
 
-/// Bytes of one chunk at most.
+/// Maximum size of a chunk, in bytes.
 pub const MAX_CHUNK: usize = 1024 * 1024;
-/// Bytes of a name at most, as it was given.
+/// Maximum size of a name as it was given, in bytes.
 const MAX_NAME: usize = 4096;
 
 /// Announces a file.
 ///
 /// # Errors
-/// INVALID_REQUEST, `TOO_LARGE`, THROTTLED when too many wait.
+/// INVALID_REQUEST, `TOO_LARGE`, THROTTLED when too many wait, UNAVAILABLE when the disk is almost full.
 pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Result<Model> {
     check_name(&name)?;
     if size < 0 {
@@ -63,6 +64,7 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
         path: staged(app, row.id),
         keep: false,
     };
+    app.disk.check(size.unsigned_abs())?;
     drop(create(&staging.path).await?);
     insert(app, &row, largest).await?;
     staging.keep = true;
@@ -99,6 +101,7 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
     if end <= row.received {
         return Ok(row);
     }
+    app.disk.check(data.len() as u64)?;
     let mut file = OpenOptions::new()
         .write(true)
         .open(staged(app, upload_id))
@@ -139,14 +142,14 @@ pub async fn stream(
 ) -> Result<Model> {
     check_name(name)?;
     let largest = largest(app, caller.account_id).await?;
-    // Asked before a byte is taken, and again when its size is known.
-    waiting::check(app, app.db.read(), caller.account_id, (0, largest)).await?;
+    // Counted from the first byte on, and checked again when the size is known.
+    let arrival = Arrival::begin(app, caller.account_id, largest).await?;
     let upload_id = id::new();
     let mut staging = Staging {
         path: staged(app, upload_id),
         keep: false,
     };
-    let (size, digest) = copy(app, &staging.path, content, largest).await?;
+    let (size, digest) = copy(app, &staging.path, content, (arrival, largest)).await?;
     let row = Model {
         id: upload_id,
         account_id: caller.account_id,
@@ -182,7 +185,7 @@ async fn copy(
     app: &App,
     path: &Path,
     content: impl Stream<Item = Result<Bytes>> + Send,
-    largest: u64,
+    (mut arrival, largest): (Arrival, u64),
 ) -> Result<(i64, String)> {
     let mut content = std::pin::pin!(content);
     let mut file = create(path).await?;
@@ -193,6 +196,8 @@ async fn copy(
         if size > largest {
             return Err(too_large(app, largest));
         }
+        arrival.grow(piece.len() as u64, largest)?;
+        app.disk.check(piece.len() as u64)?;
         digest.update(&piece);
         file.write_all(&piece).await.map_err(not_written)?;
     }
@@ -258,7 +263,7 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
         Ok::<_, std::io::Error>(digest.finalize().to_hex().to_string())
     });
     let digest = digest.await.map_err(|error| Error::internal("upload", error))?;
-    let digest = digest.map_err(|error| Error::internal("upload", error))?;
+    let digest = digest.map_err(not_written)?;
     let tx = app.db.begin("uploads.finish").await?;
     let mut active: ActiveModel = row.clone().into_active_model();
     active.digest = Set(Some(digest.clone()));
@@ -294,14 +299,8 @@ async fn create(path: &Path) -> Result<File> {
         .map_err(not_written)
 }
 
-/// A file that cannot be written: when the disk is full, it may be better later.
 fn not_written(error: std::io::Error) -> Error {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Error::new(Code::Unavailable, "there is no room for files now").caused_by(error)
-        }
-        _ => Error::internal("upload", error),
-    }
+    disk::fault("upload", error)
 }
 
 fn check_name(name: &str) -> Result<()> {

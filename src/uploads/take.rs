@@ -18,7 +18,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Files of one start at most.
+/// Maximum number of files of one start.
 pub const MAX_FILES: usize = 100;
 
 /// Loads the uploads of a start, in the order in which they were named.

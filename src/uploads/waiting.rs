@@ -1,6 +1,10 @@
-//! How much an account may have lying in the staging folder: files that no run has taken yet.
+//! How much an account may have in the staging folder: files that no run has taken yet, and those that are arriving.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -19,38 +23,151 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Files that wait at most; more than one form has parts.
+/// Maximum number of files that wait; more than one form has parts.
 const MAX_FILES: i64 = 300;
-/// Bytes that wait at most, in files of the largest size that the plan allows.
+/// Maximum size of what waits, in files of the largest size that the plan allows.
 const LARGEST_FILES: u64 = 10;
+
+/// Files that are arriving as streams, by account: they have no rows yet. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Arriving {
+    accounts: Arc<Mutex<HashMap<Uuid, Sum>>>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Sum {
+    files: i64,
+    bytes: u64,
+}
+
+/// A file that is arriving; it is no longer counted when this is dropped.
+pub(super) struct Arrival {
+    arriving: Arriving,
+    account_id: Uuid,
+    bytes: u64,
+    room: Sum,
+    retry_after: Duration,
+}
+
+impl Arriving {
+    fn with<T>(&self, account_id: Uuid, change: impl FnOnce(&mut Sum) -> T) -> T {
+        let mut accounts = self.accounts.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum = accounts.entry(account_id).or_default();
+        let answer = change(sum);
+        if sum.files == 0 {
+            accounts.remove(&account_id);
+        }
+        answer
+    }
+}
+
+impl Arrival {
+    /// Counts a file from its first byte on.
+    ///
+    /// # Errors
+    /// THROTTLED when too much waits and arrives; those of the database.
+    pub(super) async fn begin(app: &App, account_id: Uuid, largest: u64) -> Result<Self> {
+        let waiting = Waiting::read(app, app.db.read(), account_id).await?;
+        let room = Sum {
+            files: MAX_FILES - waiting.files,
+            bytes: most(largest).saturating_sub(waiting.bytes),
+        };
+        let arrival = Self {
+            arriving: app.arriving.clone(),
+            account_id,
+            bytes: 0,
+            room,
+            retry_after: waiting.retry_after,
+        };
+        let files = arrival.arriving.with(account_id, |sum| {
+            sum.files += 1;
+            sum.files
+        });
+        if files > room.files {
+            return Err(throttled(largest, waiting.retry_after));
+        }
+        Ok(arrival)
+    }
+
+    /// Counts more bytes of the file.
+    ///
+    /// # Errors
+    /// THROTTLED when too much waits and arrives.
+    pub(super) fn grow(&mut self, bytes: u64, largest: u64) -> Result<()> {
+        self.bytes += bytes;
+        let total = self.arriving.with(self.account_id, |sum| {
+            sum.bytes += bytes;
+            sum.bytes
+        });
+        if total > self.room.bytes {
+            return Err(throttled(largest, self.retry_after));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Arrival {
+    fn drop(&mut self) {
+        self.arriving.with(self.account_id, |sum| {
+            sum.files -= 1;
+            sum.bytes = sum.bytes.saturating_sub(self.bytes);
+        });
+    }
+}
 
 /// Refuses one more file of this size when too much waits.
 ///
 /// # Errors
-/// THROTTLED, saying when the oldest one goes; those of the database.
+/// THROTTLED, saying when the oldest file is removed; those of the database.
 pub(super) async fn check(
     app: &App,
     db: &impl ConnectionTrait,
     account_id: Uuid,
     (size, largest): (i64, u64),
 ) -> Result<()> {
-    let sum = Expr::col(Column::Size).sum().cast_as("bigint");
-    let (files, bytes, oldest): (i64, Option<i64>, Option<DateTime<Utc>>) = of::<Entity>(Scope::account(account_id))
-        .filter(Column::RunId.is_null())
-        .select_only()
-        .expr(Expr::col(Column::Id).count())
-        .expr(sum)
-        .expr(Expr::col(Column::CreatedAt).min())
-        .into_tuple()
-        .one(db)
-        .await?
-        .unwrap_or_default();
-    let bytes = bytes.unwrap_or_default().saturating_add(size).unsigned_abs();
-    let most = largest.saturating_mul(LARGEST_FILES);
-    if files < MAX_FILES && bytes <= most {
+    let waiting = Waiting::read(app, db, account_id).await?;
+    if waiting.files < MAX_FILES && waiting.bytes.saturating_add(size.unsigned_abs()) <= most(largest) {
         return Ok(());
     }
-    let age = oldest.and_then(|oldest| (app.clock.now() - oldest).to_std().ok());
+    Err(throttled(largest, waiting.retry_after))
+}
+
+/// The files of an account that no run has taken.
+struct Waiting {
+    files: i64,
+    bytes: u64,
+    retry_after: Duration,
+}
+
+impl Waiting {
+    async fn read(app: &App, db: &impl ConnectionTrait, account_id: Uuid) -> Result<Self> {
+        let sum = Expr::col(Column::Size).sum().cast_as("bigint");
+        let (files, bytes, oldest): (i64, Option<i64>, Option<DateTime<Utc>>) =
+            of::<Entity>(Scope::account(account_id))
+                .filter(Column::RunId.is_null())
+                .select_only()
+                .expr(Expr::col(Column::Id).count())
+                .expr(sum)
+                .expr(Expr::col(Column::CreatedAt).min())
+                .into_tuple()
+                .one(db)
+                .await?
+                .unwrap_or_default();
+        let age = oldest.and_then(|oldest| (app.clock.now() - oldest).to_std().ok());
+        Ok(Self {
+            files,
+            bytes: bytes.unwrap_or_default().unsigned_abs(),
+            retry_after: KEPT.saturating_sub(age.unwrap_or(Duration::ZERO)),
+        })
+    }
+}
+
+fn most(largest: u64) -> u64 {
+    largest.saturating_mul(LARGEST_FILES)
+}
+
+fn throttled(largest: u64, retry_after: Duration) -> Error {
+    let most = most(largest);
     let message = format!("Too many uploads wait to be used: at most {MAX_FILES} files and {most} bytes may");
-    Err(Error::new(Code::Throttled, message).retry_after(KEPT.saturating_sub(age.unwrap_or(Duration::ZERO))))
+    Error::new(Code::Throttled, message).retry_after(retry_after)
 }

@@ -6,6 +6,7 @@ use uuid::Uuid;
 use super::{
     blocking, name,
     receive::{load, not_found},
+    room::{Measured, coming},
     staged,
     table::{Column, Entity, Model},
 };
@@ -14,7 +15,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     projects,
-    sandbox::{Entry, Workspace},
+    sandbox::Entry,
 };
 
 /// Places an upload; it is used up then. Parent folders are made.
@@ -33,10 +34,13 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
         let message = format!("the upload has {} of {} bytes", upload.received, upload.size);
         return Err(Error::new(Code::UploadIncomplete, message));
     }
-    let workspace = projects::sandbox::open(app, &sandbox).await?.workspace().clone();
-    let (limit, size) = (app.config.sandbox.max_workspace_bytes, upload.size.unsigned_abs());
-    let room = workspace.clone();
-    blocking(move || check_room(&room, size, limit)).await?;
+    app.disk.check(0)?;
+    let _turn = app.placing.take(sandbox.project_id).await?;
+    let opened = projects::sandbox::open(app, &sandbox).await?;
+    let measured = Measured::of(app, caller.account_id, sandbox.project_id, &opened).await?;
+    let coming = coming(app.db.read(), caller.account_id, sandbox.project_id).await?;
+    measured.check(app, &coming, [upload.size])?;
+    let workspace = opened.workspace().clone();
     // The row goes first: a start or a second call that comes meanwhile finds no upload instead of half of one.
     take(app, &upload).await?;
     let staged = staged(app, upload_id);
@@ -51,18 +55,11 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
         })
     });
     let placed = placed.await;
+    app.walks.changed(sandbox.project_id).await;
     if placed.is_err() {
         give_back(app, upload).await;
     }
     placed
-}
-
-fn check_room(workspace: &Workspace, size: u64, limit: u64) -> Result<()> {
-    if workspace.usage()?.bytes.saturating_add(size) > limit {
-        let message = format!("the workspace may hold {limit} bytes; the file does not fit");
-        return Err(Error::new(Code::TooLarge, message));
-    }
-    Ok(())
 }
 
 async fn take(app: &App, upload: &Model) -> Result<()> {

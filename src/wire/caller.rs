@@ -119,6 +119,9 @@ where
                 recognize(link.as_deref());
                 return answer(inner, request, Owner::of_address(address)).await;
             }
+            if let Err(error) = app.installation.check() {
+                return Ok(refuse(&request, error));
+            }
             // The credential is read before anything is awaited: a body may not be shared between threads.
             let shown = throttle.check_address(address).and_then(|()| shown(&request));
             let known = match shown {
@@ -207,12 +210,11 @@ async fn known(
         Some(account_id) => account_id,
         None if app.config.auth.self_registration || role == Role::SuperAdmin => {
             let _turn = app.accounts.registering().await;
-            match ensure::find(app, &claims.issuer, &claims.subject).await? {
-                Some(account_id) => account_id,
-                None => {
-                    throttle.check_new_account(address)?;
-                    ensure::create(app, &claims.issuer, &claims.subject).await?
-                }
+            if let Some(account_id) = ensure::find(app, &claims.issuer, &claims.subject).await? {
+                account_id
+            } else {
+                throttle.check_new_account(address)?;
+                ensure::create(app, &claims.issuer, &claims.subject).await?
             }
         }
         None => {

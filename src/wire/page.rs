@@ -15,8 +15,8 @@ const DEFAULT_SIZE: i32 = 50;
 const MAX_SIZE: i32 = 200;
 /// Bytes of the mark that binds a token.
 const MARK: usize = 12;
-/// Maximum size of a token in bytes.
-const MAX_TOKEN: usize = 4096;
+/// Maximum size of a token, in bytes; it may hold the longest path of a file.
+const MAX_TOKEN: usize = 8192;
 
 /// A page that is asked for.
 pub struct Page {
@@ -95,6 +95,11 @@ impl Page {
         }
         let bytes = <[u8; 8]>::try_from(self.cursor.as_slice()).map_err(|_| invalid())?;
         Ok(u64::from_be_bytes(bytes).min(u64::from(u32::MAX)))
+    }
+
+    /// The path that the page before ended with.
+    pub(super) fn behind(&self) -> Option<Vec<u8>> {
+        (!self.cursor.is_empty()).then(|| self.cursor.clone())
     }
 
     /// The number of the last row of the page before.

@@ -18,15 +18,13 @@ use crate::{
 };
 use send::{Pieces, content_type};
 
-/// Rows of a page when the caller does not say, and at most.
+/// The default and the maximum number of files on a page.
 const PAGE: (i32, i32) = (200, 1000);
-/// Files that a list looks at; a workspace with more is listed folder by folder.
-const MAX_LISTED: usize = 100_000;
 
 /// What a path leads to.
 enum Content {
     File(File),
-    Folder(Archive),
+    Folder(Box<Archive>),
 }
 
 /// The service.
@@ -43,8 +41,8 @@ impl SandboxService for Sandboxes {
         let caller = caller::of(&request)?;
         let sandbox_id = id::parse("sandbox_id", &request.get_ref().sandbox_id)?;
         let row = projects::sandbox::load(self.app.db.read(), caller.scope(), sandbox_id).await?;
-        let workspace = projects::sandbox::open(&self.app, &row).await?.workspace().clone();
-        let used = super::blocking(move || workspace.usage()).await?;
+        let opened = projects::sandbox::open(&self.app, &row).await?;
+        let used = projects::walks::usage(&self.app, &row, &opened).await?;
         Ok(Response::new(v1::Sandbox {
             sandbox_id: row.id.to_string(),
             project_id: row.project_id.to_string(),
@@ -64,10 +62,12 @@ impl SandboxService for Sandboxes {
         let page = Page::within(&caller, &query, (asked.page_size, PAGE.0, PAGE.1), &asked.page_token)?;
         let workspace = self.open(&caller, &asked.sandbox_id).await?.workspace().clone();
         let depth = if asked.recursive { Depth::All } else { Depth::One };
-        let listed = super::blocking(move || workspace.list(&asked.path, depth, MAX_LISTED)).await?;
-        let (entries, next_page_token) = part_of(listed, &page)?;
+        let (size, behind) = (page.size, page.behind());
+        let list = move || workspace.list(&asked.path, depth, size, behind.as_deref());
+        let listed = self.app.walks.run(caller.account_id, list).await?;
+        let next_page_token = next_page(&listed, &page)?;
         Ok(Response::new(v1::ListFilesResponse {
-            files: entries.into_iter().map(shown).collect(),
+            files: listed.entries.into_iter().map(shown).collect(),
             next_page_token,
         }))
     }
@@ -78,12 +78,15 @@ impl SandboxService for Sandboxes {
         let workspace = self.open(&caller, &asked.sandbox_id).await?.workspace().clone();
         let path = asked.path.clone();
         let opened = move || match workspace.metadata(&path)?.kind {
-            FileKind::Folder => workspace.archive(&path).map(Content::Folder),
+            FileKind::Folder => workspace.archive(&path).map(Box::new).map(Content::Folder),
             _ => workspace.open_file(&path).map(Content::File),
         };
-        let answer = match super::blocking(opened).await? {
+        let answer = match self.app.walks.run(caller.account_id, opened).await? {
             Content::File(file) => send::file(file, &asked),
-            Content::Folder(archive) => Ok(send::folder(archive)),
+            Content::Folder(archive) => {
+                let place = self.app.walks.archive(caller.account_id).await?;
+                Ok(send::folder(*archive, place))
+            }
         };
         answer.map_err(Status::from)
     }
@@ -101,25 +104,26 @@ impl SandboxService for Sandboxes {
     async fn delete_file(&self, request: Request<v1::DeleteFileRequest>) -> Result<Response<()>, Status> {
         let caller = caller::of(&request)?;
         let asked = request.into_inner();
-        let workspace = self.open(&caller, &asked.sandbox_id).await?.workspace().clone();
+        let sandbox_id = id::parse("sandbox_id", &asked.sandbox_id)?;
+        let row = projects::sandbox::load(self.app.db.read(), caller.scope(), sandbox_id).await?;
+        let workspace = projects::sandbox::open(&self.app, &row).await?.workspace().clone();
         super::blocking(move || workspace.remove_one(&asked.path)).await?;
+        self.app.walks.changed(row.project_id).await;
         Ok(Response::new(()))
     }
 }
 
-// One page of a list. The end of a list that was cut is not the end of the folder, so it is not told as one.
-fn part_of(listed: Listing, page: &Page) -> Result<(Vec<Entry>, String)> {
-    let offset = page.offset()?;
-    let skip = usize::try_from(offset).unwrap_or(usize::MAX);
-    let mut entries: Vec<Entry> = listed.entries.into_iter().skip(skip).take(page.size + 1).collect();
-    let next = offset + page.size as u64;
-    let next_page_token = page.cut(&mut entries, |_| next.to_be_bytes().to_vec());
+// The token of the next page. The end of a list that was cut is not the end of the folder, so it is not shown as one.
+fn next_page(listed: &Listing, page: &Page) -> Result<String> {
+    if let Some(behind) = &listed.next {
+        return Ok(page.token(&listed.entries, true, |_| behind.clone()));
+    }
     match listed.cut {
-        Some(reason) if next_page_token.is_empty() => {
+        None => Ok(String::new()),
+        Some(reason) => {
             let message = format!("the folder cannot be listed whole, {reason}; list its folders one by one");
             Err(Error::new(Code::TooLarge, message))
         }
-        _ => Ok((entries, next_page_token)),
     }
 }
 
@@ -164,28 +168,23 @@ mod tests {
             role: Role::User,
             access: Access::Admin,
         };
-        let ask = |token: &str, cut: Option<&'static str>| {
-            let entry = |number: usize| Entry {
-                path: format!("file-{number}"),
+        let page = Page::within(&caller, "files", (3, 3, 3), "").unwrap();
+        let listed = |cut: Option<&'static str>, next: Option<&[u8]>| Listing {
+            entries: vec![Entry {
+                path: "a/file".to_owned(),
                 is_dir: false,
                 size: 0,
                 modified: std::time::SystemTime::UNIX_EPOCH,
-            };
-            let listed = Listing {
-                entries: (0..5).map(entry).collect(),
-                cut,
-            };
-            part_of(listed, &Page::within(&caller, "files", (3, 3, 3), token)?)
+            }],
+            cut,
+            next: next.map(<[u8]>::to_vec),
         };
-        let (first, token) = ask("", None).unwrap();
-        assert_eq!((first.len(), token.is_empty()), (3, false));
-        let (last, end) = ask(&token, None).unwrap();
-        assert_eq!((last.len(), end.as_str()), (2, ""));
-        // The same list, when a sixth file was left out of it.
-        let (first, token) = ask("", Some("there are too many files")).unwrap();
-        assert_eq!((first.len(), token.is_empty()), (3, false));
-        let refused = ask(&token, Some("there are too many files")).unwrap_err();
+        assert_eq!(next_page(&listed(None, None), &page).unwrap(), "");
+        let token = next_page(&listed(Some("folders lie too deep"), Some(b"a/file")), &page).unwrap();
+        let next = Page::within(&caller, "files", (3, 3, 3), &token).unwrap();
+        assert_eq!(next.behind().as_deref(), Some(b"a/file".as_slice()));
+        let refused = next_page(&listed(Some("folders lie too deep"), None), &page).unwrap_err();
         assert_eq!(refused.code(), Code::TooLarge);
-        assert!(refused.message().contains("there are too many files"));
+        assert!(refused.message().contains("folders lie too deep"));
     }
 }

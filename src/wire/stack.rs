@@ -181,9 +181,15 @@ async fn ready(State(pages): State<Pages>) -> Response<Body> {
     if pages.app.stopping.is_cancelled() {
         return away("stopping\n");
     }
-    match pages.app.db.ping().await {
+    if pages.app.installation.check().is_err() {
+        return away("standing by: the files of the database lie in the data folder of another server\n");
+    }
+    if pages.app.disk.check(0).is_err() {
+        return away("the disk of the data folder is almost full\n");
+    }
+    match pages.app.db.check().await {
         Ok(()) => "ready\n".into_response(),
-        Err(_) => away("the database does not answer\n"),
+        Err(_) => away("the database cannot be read or written\n"),
     }
 }
 

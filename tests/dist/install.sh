@@ -143,7 +143,7 @@ grep -q 'Start Runyard with: systemctl enable --now runyard' /run/apt.log || fai
 differing=$(dpkg --verify runyard)
 [ -z "$differing" ] || fail "what is installed differs from what was packed: $differing"
 [ "$(getent passwd runyard | cut -d: -f6,7)" = "$data:/usr/sbin/nologin" ] || fail "the user is wrong: $(getent passwd runyard)"
-[ "$(shown "$data")" = "runyard:runyard 750" ] || fail "$data: $(shown "$data")"
+[ "$(shown "$data")" = "runyard:runyard 700" ] || fail "$data: $(shown "$data")"
 [ "$(shown "$config")" = "root:runyard 640" ] || fail "$config: $(shown "$config")"
 [ "$(shown /usr/bin/runyard)" = "root:root 755" ] || fail "/usr/bin/runyard: $(shown /usr/bin/runyard)"
 

@@ -1,18 +1,14 @@
 //! Where a start goes: the thread and project that it continues, or those that it makes.
 
-use std::{collections::BTreeSet, time::Duration};
-
-use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Statement, sea_query::Expr,
 };
 use uuid::Uuid;
 
 use super::NewRun;
 use crate::{
     accounts::{Scope, of},
-    app::App,
     db::{Tx, is_duplicate},
     error::{Code, Error, Result},
     id,
@@ -25,15 +21,11 @@ use crate::{
         table::{Column, Entity, is_unfinished},
     },
     threads::{self, table::thread},
-    uploads::{self, table as upload},
+    uploads,
 };
 
 /// Characters of the prompt that become the name of what is made.
 const NAME_CHARS: usize = 80;
-/// How long before a workspace was listed a start may have begun whose files were not there yet: it waits for its turn, and
-/// places its files after its commit.
-const PLACES_WITHIN: Duration = Duration::from_secs(15);
-
 /// Where a start goes.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
@@ -120,40 +112,7 @@ impl Target {
         projects::sandbox::find(tx, scope, self.project_id).await
     }
 
-    /// The names of files that other starts of this project have taken and that were perhaps not in the workspace yet when
-    /// it was listed. One that is missed here is found taken when it is placed, and gets another name then.
-    pub(super) async fn names_on_their_way(
-        &self,
-        tx: &Tx,
-        scope: Scope,
-        listed_at: DateTime<Utc>,
-    ) -> Result<Vec<String>> {
-        if self.makes_project {
-            return Ok(Vec::new());
-        }
-        let unfinished = of::<Entity>(scope)
-            .select_only()
-            .column(Column::Id)
-            .filter(Column::ProjectId.eq(self.project_id))
-            .filter(is_unfinished());
-        let late = unfinished
-            .clone()
-            .filter(Column::CreatedAt.gt(listed_at - PLACES_WITHIN));
-        let on_their_way = Condition::any()
-            .add(upload::Column::Placed.eq(false))
-            .add(upload::Column::RunId.in_subquery(late.into_query()));
-        let names: Vec<Option<String>> = of::<upload::Entity>(scope)
-            .select_only()
-            .column(upload::Column::PlacedAs)
-            .filter(upload::Column::RunId.in_subquery(unfinished.into_query()))
-            .filter(on_their_way)
-            .into_tuple()
-            .all(tx)
-            .await?;
-        Ok(names.into_iter().flatten().collect())
-    }
-
-    /// The statements that make what is missing and move what is there to the top of the lists.
+    /// The statements that make what is missing and move what exists to the top of the lists.
     pub(super) fn inserts(&self, backend: DbBackend, run: &Run, new: &NewRun) -> Vec<Statement> {
         let name: String = new
             .prompt
@@ -212,28 +171,4 @@ pub(super) fn lost_race(error: DbErr) -> Error {
 
 fn project_not_found() -> Error {
     Error::new(Code::ProjectNotFound, "Project not found")
-}
-
-/// The names in the workspace of an existing project, so that uploads get others.
-pub(super) async fn names_in_workspace(
-    app: &App,
-    scope: Scope,
-    new: &NewRun,
-    files: &[uploads::table::Model],
-) -> Result<BTreeSet<String>> {
-    if files.is_empty() || (new.thread_id.is_none() && new.project_id.is_none()) {
-        return Ok(BTreeSet::new());
-    }
-    let thread = match new.thread_id {
-        Some(thread_id) => threads::find(app.db.read(), scope, thread_id).await?,
-        None => None,
-    };
-    let Some(project_id) = thread.map(|thread| thread.project_id).or(new.project_id) else {
-        return Ok(BTreeSet::new());
-    };
-    let Some(row) = projects::sandbox::find(app.db.read(), scope, project_id).await? else {
-        return Ok(BTreeSet::new());
-    };
-    let sandbox = projects::sandbox::open(app, &row).await?;
-    uploads::place::names(&sandbox).await
 }

@@ -14,6 +14,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::{
     config::Config,
+    data_folder,
     error::{Error, Result},
     id,
 };
@@ -106,7 +107,7 @@ fn read(path: &Path) -> io::Result<String> {
 
 /// Writes the secret beside its place and links it there: a link to a name that exists fails, so the first one wins.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
-    fs::create_dir_all(folder)?;
+    data_folder::prepare(folder)?;
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));
     let written = write(&draft, &hex(&id::random_bytes::<32>())).and_then(|()| match fs::hard_link(&draft, path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),

@@ -16,6 +16,7 @@ use tonic::{
 };
 
 use crate::{
+    accounts::turns::Turn,
     contract::google::api::HttpBody,
     error::{Error, Result},
     sandbox::Archive,
@@ -99,8 +100,8 @@ pub(super) fn content_type(path: &str) -> String {
         .to_owned()
 }
 
-/// A folder as a tar stream; its length is not known before its end.
-pub(super) fn folder(archive: Archive) -> Response<Pieces> {
+/// A folder as a tar stream, which keeps its place among the account's archives; its length is not known before its end.
+pub(super) fn folder(archive: Archive, place: Turn) -> Response<Pieces> {
     let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());
     set(&mut metadata, "content-disposition", disposition(&name, TAR, true));
@@ -108,14 +109,14 @@ pub(super) fn folder(archive: Archive) -> Response<Pieces> {
         content_type: TAR.to_owned(),
         ..HttpBody::default()
     };
-    let rest = stream::try_unfold(archive, |mut archive| async move {
+    let rest = stream::try_unfold((archive, place), |(mut archive, place)| async move {
         let next = wire::blocking(move || Ok((archive.next_piece()?, archive))).await?;
         let (piece, archive) = next;
         let body = piece.map(|piece| HttpBody {
             data: piece.into(),
             ..HttpBody::default()
         });
-        Ok::<_, Status>(body.map(|body| (body, archive)))
+        Ok::<_, Status>(body.map(|body| (body, (archive, place))))
     });
     let mut response = Response::new(Box::pin(stream::iter([Ok(first)]).chain(rest)) as Pieces);
     *response.metadata_mut() = metadata;

@@ -91,6 +91,38 @@ fn private_files_and_a_missing_sandbox_are_told_apart() {
 }
 
 #[test]
+fn limits_that_are_off_are_bad_only_where_others_can_reach_the_server() {
+    let off =
+        "[http]\nrate_per_account = \"off\"\nrate_per_address = \"off\"\n[auth]\nnew_accounts_per_address = \"off\"\n";
+    let (checks, code) = examine(off, |_| {});
+    assert_eq!(code, Some(0), "{checks:?}");
+    assert_eq!(verdict(&checks, "rate limits").0, "ok");
+    assert_eq!(verdict(&checks, "new accounts").0, "warn");
+    let (checks, code) = examine(&format!("listen = \"0.0.0.0:8080\"\n{off}"), |_| {});
+    assert_eq!(code, Some(1), "{checks:?}");
+    assert_eq!(verdict(&checks, "rate limits").0, "bad");
+    assert_eq!(verdict(&checks, "new accounts").0, "bad");
+    // Control: the defaults are right for a server that others can reach.
+    let (checks, code) = examine("listen = \"0.0.0.0:8080\"\n", |_| {});
+    assert_eq!(code, Some(0), "{checks:?}");
+    assert_eq!(verdict(&checks, "rate limits").0, "ok");
+    assert_eq!(verdict(&checks, "new accounts").0, "ok");
+}
+
+#[test]
+fn a_database_that_does_not_answer_is_bad_and_its_password_is_not_shown() {
+    let url = "database_url = \"postgres://runyard:s3cret-word@127.0.0.1:1/runyard\"\n";
+    let (checks, code) = examine(url, |_| {});
+    assert_eq!(code, Some(1), "{checks:?}");
+    let (verdict, message) = verdict(&checks, "database");
+    assert_eq!(verdict, "bad");
+    assert!(
+        message.contains("127.0.0.1:1") && !message.contains("s3cret-word"),
+        "{message}"
+    );
+}
+
+#[test]
 fn a_configuration_that_cannot_be_read_is_one_bad_line() {
     let (checks, code) = examine("listen = 5\n", |_| {});
     assert_eq!((checks.len(), code), (1, Some(1)), "{checks:?}");

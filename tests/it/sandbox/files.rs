@@ -66,7 +66,7 @@ async fn lists_and_metadata_tell_what_there_is() {
     let files = sandbox.workspace();
     let paths = |path, depth| -> Vec<String> {
         files
-            .list(path, depth, 100)
+            .list(path, depth, 100, None)
             .unwrap()
             .entries
             .into_iter()
@@ -76,9 +76,12 @@ async fn lists_and_metadata_tell_what_there_is() {
     assert_eq!(paths("", Depth::One), ["a", "b", "bad\u{fffd}", "link", "output"]);
     assert_eq!(paths("/workspace/b", Depth::All), ["b/c", "b/c/f"]);
     assert_eq!(paths("b/c", Depth::One), ["b/c/f"]);
-    assert_eq!(files.list("a", Depth::One, 10).unwrap_err().code(), Code::FileNotFound);
     assert_eq!(
-        files.list("none", Depth::One, 10).unwrap_err().code(),
+        files.list("a", Depth::One, 10, None).unwrap_err().code(),
+        Code::FileNotFound
+    );
+    assert_eq!(
+        files.list("none", Depth::One, 10, None).unwrap_err().code(),
         Code::FileNotFound
     );
     let file = files.metadata("b/c/f").unwrap();

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runyard::sandbox::{Ending, Place, Sandboxes, WalkLimits};
+use runyard::sandbox::{Depth, Ending, Place, Sandboxes, WalkLimits};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -378,10 +378,10 @@ async fn s18_walks_are_bounded() {
     assert!(count <= 1000 && cut.is_some(), "{count} {cut:?}");
     let (count, cut) = walk(100_000);
     assert_eq!((count, cut), (3000 + 6 + 63, Some("folders lie too deep")));
-    let listing = files.list("many", runyard::sandbox::Depth::One, 10).unwrap();
-    assert!(listing.cut.is_some() && listing.entries.len() == 10);
-    let listing = files.list("many", runyard::sandbox::Depth::One, 5000).unwrap();
-    assert!(listing.cut.is_none() && listing.entries.len() == 3001);
+    let listing = files.list("many", Depth::One, 10, None).unwrap();
+    assert!(listing.next.is_some() && listing.entries.len() == 10);
+    let listing = files.list("many", Depth::One, 5000, None).unwrap();
+    assert!(listing.next.is_none() && listing.cut.is_none() && listing.entries.len() == 3001);
     assert_eq!(files.usage().unwrap().files, 3000 + 6 + 101);
     files.remove("deep").unwrap();
     assert_eq!(files.usage().unwrap().files, 3000 + 5);

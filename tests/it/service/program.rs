@@ -141,6 +141,12 @@ impl Program {
         assert!(ready.is_ok(), "the server does not start: {}", self.log());
     }
 
+    /// A path as the program sees it, when it has mounts of its own.
+    pub fn sees(&self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.child.id().unwrap()));
+        root.join(path.strip_prefix("/").unwrap())
+    }
+
     /// Bytes of the program's own memory now.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();

@@ -1,0 +1,112 @@
+//! Whether the database can be written: what came of the last commit, and a small write of our own when that is not enough.
+//!
+//! Asked by `/readyz`, which anyone may call as often as they like: one caller writes, the others get its answer.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement};
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
+
+use super::{Db, fault};
+use crate::error::Result;
+
+/// How long a good commit shows that the database can be written.
+const GOOD_FOR: Duration = Duration::from_secs(10);
+/// How long the answer of a write of our own is given to others.
+const ANSWER_FOR: Duration = Duration::from_millis(500);
+/// How long a write of our own may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A change that is made durable and means nothing. On SQLite it is larger than what a start writes: beside the end of its log
+/// a failed write may have left room for a smaller one.
+const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
+const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
+
+/// What is known. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Health {
+    known: Arc<Known>,
+}
+
+#[derive(Default)]
+struct Known {
+    /// Whether the last write failed because the database or its disk was away.
+    failed: AtomicBool,
+    written: std::sync::Mutex<Option<Instant>>,
+    probed: Mutex<Option<(Instant, bool)>>,
+}
+
+impl Health {
+    /// Notes a durable commit that changed something.
+    pub(super) fn written(&self) {
+        self.known.failed.store(false, Ordering::Relaxed);
+        let mut written = self
+            .known
+            .written
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        *written = Some(Instant::now());
+    }
+
+    /// Notes that the database or its disk was away.
+    pub(super) fn failed(&self) {
+        self.known.failed.store(true, Ordering::Relaxed);
+    }
+
+    fn is_good(&self) -> bool {
+        let written = self
+            .known
+            .written
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let is_recent = written.is_some_and(|written| written.elapsed() < GOOD_FOR);
+        is_recent && !self.known.failed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the database can be read and written now.
+    ///
+    /// # Errors
+    /// UNAVAILABLE when it cannot.
+    pub(super) async fn check(&self, db: &Db) -> Result<()> {
+        if self.is_good() {
+            return db.ping().await;
+        }
+        let mut probed = self.known.probed.lock().await;
+        let remembered = probed.filter(|(at, _)| at.elapsed() < ANSWER_FOR);
+        let is_good = if let Some((_, is_good)) = remembered {
+            is_good
+        } else {
+            let written = matches!(timeout(PATIENCE, probe(db)).await, Ok(Ok(())));
+            *probed = Some((Instant::now(), written));
+            written
+        };
+        drop(probed);
+        if is_good {
+            Ok(())
+        } else {
+            Err(fault::away("a small write did not succeed"))
+        }
+    }
+}
+
+async fn probe(db: &Db) -> Result<()> {
+    let tx = db.begin("db.probe").await?;
+    let backend = tx.get_database_backend();
+    let text = if backend == DbBackend::Sqlite {
+        SQLITE_PROBE
+    } else {
+        PROBE
+    };
+    let statement = Statement::from_string(backend, text);
+    tx.execute_raw(statement).await?;
+    tx.commit().await
+}

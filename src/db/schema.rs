@@ -1,0 +1,74 @@
+//! Bringing the schema up to date, by one process at a time.
+
+use std::collections::BTreeSet;
+
+use runyard_migrations::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TransactionTrait};
+
+use super::fault;
+use crate::error::{Code, Error, Result};
+
+/// The advisory lock of PostgreSQL that migrations are applied under: "runyard" in ASCII.
+const LOCK: i64 = 0x0072_756e_7961_7264;
+/// How long a process waits for another one that applies migrations, in seconds.
+const PATIENCE: u32 = 60;
+
+/// Applies the migrations that the database lacks. On PostgreSQL several processes may start at once: one applies them, and
+/// the others wait for it. On SQLite the lock of the data folder keeps others away.
+///
+/// # Errors
+/// UNAVAILABLE, saying why the schema cannot be brought up to date.
+pub(super) async fn bring_up_to_date(db: &DatabaseConnection) -> Result<()> {
+    if db.get_database_backend() != DbBackend::Postgres {
+        refuse_newer(db).await?;
+        return Migrator::up(db, None).await.map_err(failed);
+    }
+    let tx = db.begin().await.map_err(failed)?;
+    // The lock ends with the transaction, also behind a pooler that shares connections between transactions.
+    let bounds = format!("SET LOCAL lock_timeout = '{PATIENCE}s'; SET LOCAL idle_in_transaction_session_timeout = 0");
+    tx.execute_unprepared(&bounds).await.map_err(failed)?;
+    let lock = Statement::from_string(DbBackend::Postgres, format!("SELECT pg_advisory_xact_lock({LOCK})"));
+    tx.execute_raw(lock).await.map_err(lock_failed)?;
+    refuse_newer(&tx).await?;
+    Migrator::up(&tx, None).await.map_err(failed)?;
+    tx.commit().await.map_err(failed)
+}
+
+// A database that a newer version has changed is not to be written by an older one.
+async fn refuse_newer(db: &impl ConnectionTrait) -> Result<()> {
+    let applied = Migrator::get_migration_models(db).await.map_err(failed)?;
+    let known: BTreeSet<String> = Migrator::migrations()
+        .iter()
+        .map(|migration| migration.name().to_owned())
+        .collect();
+    match applied.iter().find(|applied| !known.contains(&applied.version)) {
+        None => Ok(()),
+        Some(newer) => Err(Error::new(
+            Code::Unavailable,
+            format!(
+                "a newer version of runyard has changed this database (migration {}): start that version or a later one, or restore \
+                 a backup that was made before the upgrade",
+                newer.version
+            ),
+        )),
+    }
+}
+
+fn lock_failed(error: DbErr) -> Error {
+    if fault::is_lost_race(&error) {
+        let message = format!(
+            "another runyard has been changing the database schema for {PATIENCE} s; start again when it has finished"
+        );
+        return Error::new(Code::Unavailable, message).caused_by(error);
+    }
+    failed(error)
+}
+
+fn failed(error: DbErr) -> Error {
+    let why = super::postgres::sentence(&error);
+    Error::new(
+        Code::Unavailable,
+        format!("the database schema could not be brought up to date: {why}"),
+    )
+    .caused_by(error)
+}

@@ -1,0 +1,80 @@
+//! Opening the SQLite database in the data folder.
+
+use std::{
+    fs::OpenOptions,
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use sea_orm::{
+    ConnectOptions, Database, DatabaseConnection,
+    sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous},
+};
+
+use super::ACQUIRE_TIMEOUT;
+use crate::{
+    data_folder,
+    error::{Code, Error, Result},
+};
+
+/// Pages in SQLite's write-ahead log after which a commit moves them into the database.
+const WAL_PAGES: &str = "4000";
+/// Size in bytes to which the log shrinks once its pages are moved; a little more than [`WAL_PAGES`] take.
+const WAL_BYTES: &str = "16777216";
+
+/// The file of the database, made when it is not there: readable by the service alone, as are the files that SQLite makes
+/// beside it, whatever the umask is.
+///
+/// # Errors
+/// UNAVAILABLE when the file cannot be made.
+pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
+    let file = data_dir.join(data_folder::DATABASE);
+    let made = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(&file);
+    made.map(drop).map_err(|error| unusable(&file).caused_by(error))?;
+    Ok(file)
+}
+
+/// Opens connections to the database.
+///
+/// # Errors
+/// UNAVAILABLE, saying which file and what to do.
+pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseConnection> {
+    let url = format!("sqlite://{}?mode=rwc", file.display());
+    let mut options = ConnectOptions::new(url);
+    options
+        .min_connections(1)
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        // A connection to a file does not go stale.
+        .test_before_acquire(false)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|options| {
+            options
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(ACQUIRE_TIMEOUT)
+                .statement_cache_capacity(256)
+                // A page of events must not wait for its reader row by row.
+                .row_buffer_size(512)
+                .pragma("wal_autocheckpoint", WAL_PAGES)
+                // A long reader keeps the log growing. After it, the next write cuts the file back to this size.
+                .pragma("journal_size_limit", WAL_BYTES)
+        });
+    Database::connect(options)
+        .await
+        .map_err(|error| unusable(file).caused_by(error))
+}
+
+fn unusable(file: &Path) -> Error {
+    let message = format!(
+        "cannot open the database {}; check that the data folder is writable and its disk has room",
+        file.display()
+    );
+    Error::new(Code::Unavailable, message)
+}

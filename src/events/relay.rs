@@ -1,0 +1,131 @@
+//! The relay: events of runs that other processes work on, for those who follow them here.
+//!
+//! On a shared database another process may write a followed run, and nothing tells this one. One task per process asks for
+//! all such runs together: often while something comes, less often while nothing does, not at all while nobody follows one.
+//! `LISTEN` and `NOTIFY` are not used: every commit that notifies takes one lock of the whole database server.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use sea_orm::{ConnectionTrait, DbBackend, Statement, Value};
+use tokio::time::sleep;
+use tracing::warn;
+use uuid::Uuid;
+
+use super::{Ring, Stored};
+use crate::{app::App, error::Result};
+
+/// The pause between two looks: while events come, and the longest one while none do.
+const SHORTEST: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_millis(400);
+/// The pause after a failure.
+const AFTER_FAILURE: Duration = Duration::from_secs(1);
+/// Runs in one statement; the sizes are few, so that the database keeps the statements prepared.
+const SIZES: [usize; 3] = [1, 8, 64];
+/// Events of one run at a look. What follows comes with the next look, or is read by the follower itself.
+const EVENTS: u64 = 32;
+/// The largest event that the relay carries, in bytes. A follower reads a larger one by itself.
+const LARGEST: u64 = 32 * 1024;
+
+/// Looks for events of the runs that are followed here and written elsewhere, until the process stops.
+pub async fn relay(app: App) {
+    let mut pause = SHORTEST;
+    loop {
+        let rings = followed(&app);
+        if rings.is_empty() {
+            tokio::select! {
+                () = app.stopping.cancelled() => return,
+                () = app.hub.followed() => {}
+            }
+            pause = SHORTEST;
+            continue;
+        }
+        pause = match look(&app, &rings).await {
+            Ok(true) => SHORTEST,
+            Ok(false) => LONGEST.min(pause + pause / 2),
+            Err(fault) => {
+                warn!(error = %fault, "could not look for events of runs that other processes work on");
+                AFTER_FAILURE
+            }
+        };
+        tokio::select! {
+            () = app.stopping.cancelled() => return,
+            () = sleep(pause) => {}
+        }
+    }
+}
+
+// The rings whose followers wait and which nobody fills in this process.
+fn followed(app: &App) -> Vec<(Uuid, Arc<Ring>)> {
+    let mut rings = app.hub.waiting();
+    rings.retain(|(run_id, _)| !app.wake.is_working(*run_id));
+    rings
+}
+
+/// Asks for what is new, and hands it over; returns whether anything was.
+async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
+    let mut found = false;
+    for chunk in rings.chunks(SIZES[SIZES.len() - 1]) {
+        let mut events: HashMap<Uuid, Vec<Stored>> = HashMap::new();
+        let mut left = HashSet::new();
+        for (run_id, event) in read(app, chunk).await? {
+            match event {
+                Some(event) if !left.contains(&run_id) => events.entry(run_id).or_default().push(event),
+                // One that is too large, and what comes behind it: whoever follows reads the table.
+                _ => drop(left.insert(run_id)),
+            }
+            found = true;
+        }
+        for (run_id, events) in events {
+            app.hub.publish(run_id, &events);
+        }
+        for (_, ring) in chunk.iter().filter(|(run_id, _)| left.contains(run_id)) {
+            ring.hint();
+        }
+    }
+    Ok(found)
+}
+
+async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Option<Stored>)>> {
+    let size = SIZES
+        .into_iter()
+        .find(|size| rings.len() <= *size)
+        .unwrap_or(rings.len());
+    let filled = rings
+        .iter()
+        .chain(rings.last().into_iter().cycle())
+        .take(size.max(rings.len()));
+    let values = filled.flat_map(|(run_id, ring)| [Value::from(*run_id), Value::from(ring.reached())]);
+    let statement = Statement::from_sql_and_values(DbBackend::Postgres, text(size), values);
+    let mut events = Vec::new();
+    for row in app.db.read().query_all_raw(statement).await? {
+        let run_id: Uuid = row.try_get("", "run_id")?;
+        let payload: Option<Vec<u8>> = row.try_get("", "payload")?;
+        let (sequence, terminal) = (row.try_get("", "sequence")?, row.try_get("", "terminal")?);
+        let event = payload.map(|payload| Stored {
+            sequence,
+            terminal,
+            bytes: payload.into(),
+        });
+        events.push((run_id, event));
+    }
+    Ok(events)
+}
+
+// A run that fills up a statement is asked for once: the union of its rows is distinct.
+fn text(size: usize) -> String {
+    let followed: Vec<String> = (0..size)
+        .map(|run| format!("(${}::uuid, ${}::bigint)", run * 2 + 1, run * 2 + 2))
+        .collect();
+    format!(
+        "SELECT f.run_id, e.sequence, e.terminal, CASE WHEN octet_length(e.payload) <= {LARGEST} THEN e.payload END AS payload \
+         FROM (SELECT DISTINCT v.run_id, v.reached FROM (VALUES {}) AS v(run_id, reached)) AS f \
+         CROSS JOIN LATERAL (SELECT n.sequence, n.terminal, n.payload FROM run_events n \
+         WHERE n.run_id = f.run_id AND n.sequence > f.reached ORDER BY n.sequence LIMIT {EVENTS}) AS e \
+         ORDER BY f.run_id, e.sequence",
+        followed.join(", ")
+    )
+}

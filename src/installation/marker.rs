@@ -1,0 +1,53 @@
+//! The id of a data folder, in a file in it. It goes where the folder goes: a copy or a restored backup is the same folder.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, ErrorKind, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use uuid::Uuid;
+
+use crate::id;
+
+const FILE: &str = "folder.id";
+
+/// Reads the id of a data folder; a new folder gets one. Processes that start together read the same one.
+pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
+    let path = folder.join(FILE);
+    match fs::read_to_string(&path) {
+        Ok(text) => {
+            let id = text.trim().parse();
+            id.map_err(|_| io::Error::other(format!("{} does not hold an id", path.display())))
+        }
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            create(folder, &path)?;
+            load_or_create(folder)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes the id beside its place and links it there: a link to a name that exists fails, so the first one wins.
+fn create(folder: &Path, path: &Path) -> io::Result<()> {
+    let draft = folder.join(format!("{FILE}.{}", id::new().simple()));
+    let written = write(&draft).and_then(|()| match fs::hard_link(&draft, path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        _ => File::open(folder)?.sync_all(),
+    });
+    let removed = fs::remove_file(&draft);
+    written.and(removed)
+}
+
+fn write(path: &Path) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(format!("{}\n", id::new()).as_bytes())?;
+    file.sync_all()
+}
+
+/// The name of this host, for people.
+pub(super) fn host() -> Option<String> {
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
+}

@@ -1,0 +1,141 @@
+//! The start at the database: several at once, an older program, and what a failure says.
+
+use runyard::{config::Config, db::Db, error::Code};
+use runyard_upstream::{Script, Turn};
+use sea_orm::{ConnectionTrait, Database as Connections};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+
+use crate::house::{Database, House, PATIENCE, databases, everywhere};
+
+fn echo() -> Script {
+    Script::function(|_| Turn::text("Yes."))
+}
+
+fn postgres() -> Option<String> {
+    databases().into_iter().find_map(|database| match database {
+        Database::Postgres(url) => Some(url),
+        Database::Sqlite => None,
+    })
+}
+
+fn config(url: &str, folder: &std::path::Path) -> Config {
+    let mut config = Config::parse("the test's configuration", "").unwrap();
+    config.data_dir = folder.to_owned();
+    config.database_url = Some(SecretString::from(url));
+    config
+}
+
+async fn execute(url: &str, sql: &str) {
+    let outside = Connections::connect(url).await.unwrap();
+    outside.execute_unprepared(sql).await.unwrap();
+    outside.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn programs_that_start_together_on_a_fresh_database_all_come_up() {
+    let Some(url) = postgres() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let name = format!("runyard_{}", uuid::Uuid::now_v7().simple());
+    execute(&url, &format!("CREATE DATABASE {name}")).await;
+    let (base, _) = url.rsplit_once('/').unwrap();
+    let config = config(&format!("{base}/{name}"), folder.path());
+    let opened = futures::future::join_all((0..4).map(|_| Db::open(&config))).await;
+    for opened in opened {
+        opened.unwrap();
+    }
+    execute(&url, &format!("DROP DATABASE {name} WITH (FORCE)")).await;
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    everywhere(
+        |_| echo(),
+        async |house| {
+            house.stop().await;
+            drop(Db::open(&house.config).await.unwrap());
+            let outside = house.outside().await;
+            let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_future', 0)";
+            outside.execute_unprepared(newer).await.unwrap();
+            let refused = Db::open(&house.config).await.err().unwrap();
+            assert!(refused.message().contains("newer version"), "{refused}");
+            assert!(refused.message().contains("m9999_future"), "{refused}");
+            outside
+                .execute_unprepared("DELETE FROM seaql_migrations WHERE version = 'm9999_future'")
+                .await
+                .unwrap();
+            outside.close().await.unwrap();
+            drop(Db::open(&house.config).await.unwrap());
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_failed_start_says_why_in_the_databases_words() {
+    let Some(url) = postgres() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let open = async |url: &str| {
+        let refused = Db::open(&config(url, folder.path())).await.err().unwrap();
+        assert_eq!(refused.code(), Code::Unavailable);
+        refused.message().to_owned()
+    };
+    let (user, rest) = url.split_once("://").unwrap().1.split_once('@').unwrap();
+    let (name, password) = user.split_once(':').unwrap();
+    let said = open(&format!("postgres://{name}:not-the-password@{rest}")).await;
+    assert!(said.contains("password authentication failed"), "{said}");
+    assert!(
+        said.contains("RUNYARD_DATABASE_URL") && !said.contains("not-the-password"),
+        "{said}"
+    );
+    let (base, _) = url.rsplit_once('/').unwrap();
+    let said = open(&format!("{base}/no_such_database")).await;
+    assert!(said.contains("no_such_database") && said.contains("createdb"), "{said}");
+    assert!(!said.contains(password), "{said}");
+    let said = open("postgres://u:p@127.0.0.1:1/x").await;
+    assert!(said.contains("127.0.0.1:1") && said.contains("refused"), "{said}");
+    let said = open(&format!("{url}?sslmode=require")).await;
+    assert!(said.contains("TLS"), "{said}");
+    Db::open(&config(&url, folder.path())).await.unwrap();
+}
+
+async fn ready(house: &House) -> u16 {
+    let asked = house.http.get(house.url("/readyz")).send().await.unwrap();
+    asked.status().as_u16()
+}
+
+#[tokio::test]
+async fn a_database_that_only_reads_is_unavailable_until_it_writes_again() {
+    let Some(url) = postgres() else { return };
+    let mut house = House::open(&Database::Postgres(url.clone()), echo(), |_| {}).await;
+    let caller = house.caller("ann");
+    let run = caller.start("Hello.").await;
+    caller.ended(&run).await;
+    assert_eq!(ready(&house).await, 200);
+    let own = house.config.database_url.clone().unwrap();
+    let name = own.expose_secret().rsplit_once('/').unwrap().1.to_owned();
+    let switch = async |to: &str| {
+        // From another database of the same server, which stays writable.
+        let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
+        execute(&url, &set).await;
+        let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
+        execute(&url, &end).await;
+    };
+    switch("on").await;
+    let start = async || {
+        caller
+            .post("/agent/start", json!({"prompt": "Hello.", "mode": "chat"}))
+            .await
+    };
+    start().await.refused(503, "UNAVAILABLE");
+    assert_eq!(ready(&house).await, 503);
+    switch("off").await;
+    let again = async {
+        while ready(&house).await != 200 {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, again).await.unwrap();
+    start().await.ok();
+    house.stop().await;
+}

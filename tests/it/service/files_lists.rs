@@ -1,0 +1,151 @@
+//! Lists of large folders: page by page, with little memory, and without keeping other accounts waiting.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use runyard::error::Code;
+use runyard_upstream::{Call, Turn};
+use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use super::ask::{delete, each, text};
+use crate::house::{Caller, House, everywhere};
+
+/// The path of a sandbox in which a command has run.
+async fn sandbox(house: &House, caller: &Caller, command: &str) -> String {
+    house.upstream.push([
+        Turn::calls([Call::new("bash", &json!({"command": command}))]),
+        Turn::text("Done."),
+    ]);
+    let run = caller.start("Go.").await;
+    assert_eq!(caller.ended(&run).await["status"], "completed");
+    let project = caller
+        .get(&format!("/projects/{}", text(&run, "project_id")))
+        .await
+        .ok();
+    format!("/sandboxes/{}", text(&project, "sandbox_id"))
+}
+
+/// All paths of a list, page by page; `between` is awaited after the first page.
+async fn paths(caller: &Caller, list: &str, between: impl AsyncFn(&Value)) -> Vec<String> {
+    let (mut paths, mut token) = (Vec::new(), String::new());
+    loop {
+        let page = caller.get(&format!("{list}&page_token={token}")).await.ok();
+        for path in each(&page, "files", "path") {
+            paths.push(path.as_str().unwrap().to_owned());
+        }
+        if token.is_empty() {
+            between(&page).await;
+        }
+        text(&page, "next_page_token").clone_into(&mut token);
+        if token.is_empty() {
+            return paths;
+        }
+    }
+}
+
+#[tokio::test]
+async fn pages_together_are_the_whole_folder_once() {
+    everywhere(
+        |_| Vec::<Turn>::new(),
+        async |house| {
+            let caller = house.caller("ann");
+            let command = "mkdir -p a/b a-b c; touch a/1 a/2 a/b/3 a-b/4 'a b' c/5 z; cd c; seq -w 500 | xargs touch";
+            let files = format!("{}/files", sandbox(house, &caller, command).await);
+            let nothing = async |_: &Value| {};
+            for depth in ["recursive=true", "recursive=false"] {
+                let whole = paths(&caller, &format!("{files}?{depth}&page_size=1000"), nothing).await;
+                for size in [1, 7, 200] {
+                    let list = format!("{files}?{depth}&page_size={size}");
+                    if size > 1 || depth == "recursive=false" {
+                        assert_eq!(paths(&caller, &list, nothing).await, whole, "{list}");
+                    }
+                }
+            }
+            let whole = paths(&caller, &format!("{files}?recursive=true&page_size=1000"), nothing).await;
+            assert_eq!(whole.len(), 500 + 12, "{whole:?}");
+            assert_eq!(whole[..7], ["a", "a/1", "a/2", "a/b", "a/b/3", "a b", "a-b"]);
+            let below = paths(&caller, &format!("{files}?path=a&recursive=true&page_size=2"), nothing).await;
+            assert_eq!(below, ["a/1", "a/2", "a/b", "a/b/3"]);
+
+            // The file that a page ended with may go before the next page is asked for.
+            let list = format!("{files}?path=c&page_size=100");
+            let rest = paths(&caller, &list, async |page| {
+                let last = each(page, "files", "path").pop().unwrap();
+                let gone = format!("{files}?path={}", last.as_str().unwrap());
+                delete(&caller, &gone).await.ok();
+            })
+            .await;
+            assert_eq!(rest.len(), 501);
+            assert_eq!(rest.iter().collect::<BTreeSet<_>>().len(), 501);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_account_walks_once_at_a_time_and_holds_up_no_other() {
+    everywhere(
+        |_| Vec::<Turn>::new(),
+        async |house| {
+            let walks = house.app().walks.clone();
+            let (ann, bob) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
+            let (release, held) = oneshot::channel::<()>();
+            let (begun, has_begun) = oneshot::channel();
+            let long = tokio::spawn({
+                let walks = walks.clone();
+                async move {
+                    let walk = move || {
+                        begun.send(()).unwrap();
+                        drop(held.blocking_recv());
+                        Ok(())
+                    };
+                    walks.run(ann, walk).await
+                }
+            });
+            has_begun.await.unwrap();
+            let next = tokio::spawn({
+                let walks = walks.clone();
+                async move { walks.run(ann, || Ok(())).await }
+            });
+            // Many of another account come through meanwhile.
+            join_all((0..50).map(|_| walks.run(bob, || Ok(()))))
+                .await
+                .into_iter()
+                .for_each(|walked| walked.unwrap());
+            assert!(!next.is_finished());
+            // A caller that goes away does not end the walk: its turn is not given to the next one.
+            long.abort();
+            walks.run(bob, || Ok(())).await.unwrap();
+            assert!(!next.is_finished());
+            release.send(()).unwrap();
+            next.await.unwrap().unwrap();
+            // More than may wait are told to come back.
+            let places = join_all((0..5).map(|_| walks.archive(ann))).await;
+            assert_eq!(places.iter().filter(|place| place.is_ok()).count(), 4);
+            let refused = places.into_iter().find_map(Result::err).unwrap();
+            assert_eq!(refused.code(), Code::Unavailable);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_size_of_a_workspace_follows_what_callers_change() {
+    everywhere(
+        |_| Vec::<Turn>::new(),
+        async |house| {
+            let caller = house.caller("ann");
+            let sandbox = sandbox(house, &caller, "head -c 100000 /dev/zero > big").await;
+            let used = async || caller.get(&sandbox).await.ok()["used_bytes"].as_i64().unwrap();
+            let sizes = join_all((0..100).map(|_| used())).await;
+            assert!(
+                sizes.iter().all(|size| *size == sizes[0] && *size >= 100_000),
+                "{sizes:?}"
+            );
+            delete(&caller, &format!("{sandbox}/files?path=big")).await.ok();
+            assert!(used().await < 100_000);
+        },
+    )
+    .await;
+}

@@ -1,0 +1,214 @@
+//! Files never make a workspace larger than its limit, whichever way they come in.
+
+use futures::future::join_all;
+use reqwest::multipart::{Form, Part};
+use runyard::{
+    config::{Config, Limits},
+    v1,
+};
+use runyard_upstream::{Script, Turn};
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::ask::{delete, text};
+use crate::house::{Answer, Caller, House, everywhere_with};
+
+/// The limit of a workspace, in bytes.
+const LIMIT: i64 = 1_000_000;
+
+fn echo() -> Script {
+    Script::function(|_| Turn::text("Yes."))
+}
+
+fn small(config: &mut Config) {
+    config.limits = Limits::Off;
+    config.sandbox.max_workspace_bytes = u64::try_from(LIMIT).unwrap();
+}
+
+fn form(bytes: usize, ids: &[(&'static str, &str)]) -> Form {
+    let part = Part::bytes(vec![b'x'; bytes]).file_name("data.bin");
+    let form = Form::new().text("prompt", "Look.").part("files", part);
+    ids.iter()
+        .fold(form, |form, (name, id)| form.text(*name, (*id).to_owned()))
+}
+
+async fn start(caller: &Caller, bytes: usize, ids: &[(&'static str, &str)]) -> Answer {
+    caller.form("/agent/start", form(bytes, ids)).await
+}
+
+async fn upload(caller: &Caller, bytes: usize) -> String {
+    let upload = caller
+        .post("/uploads", json!({"name": "data.bin", "size": bytes}))
+        .await
+        .ok();
+    let mut offset = 0;
+    for chunk in vec![b'x'; bytes].chunks(500_000) {
+        use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+        let body = json!({"offset": offset, "data": BASE64.encode(chunk)});
+        let path = format!("/uploads/{}", text(&upload, "upload_id"));
+        super::ask::put(caller, &path, body).await.ok();
+        offset += chunk.len();
+    }
+    text(&upload, "upload_id").to_owned()
+}
+
+async fn sandbox_of(caller: &Caller, project_id: &str) -> Value {
+    let project = caller.get(&format!("/projects/{project_id}")).await.ok();
+    let path = format!("/sandboxes/{}", text(&project, "sandbox_id"));
+    caller.get(&path).await.ok()
+}
+
+fn staged(house: &House) -> usize {
+    std::fs::read_dir(house.data_dir().join("uploads")).unwrap().count()
+}
+
+#[tokio::test]
+async fn a_form_that_does_not_fit_is_refused_and_leaves_nothing() {
+    everywhere_with(
+        |_| echo(),
+        small,
+        async |house| {
+            let caller = house.caller("ann");
+            start(&caller, 1_000_001, &[]).await.refused(413, "TOO_LARGE");
+            let threads = caller.get("/threads").await.ok();
+            assert_eq!(threads["threads"], json!([]), "nothing was started");
+            let run = start(&caller, 400_000, &[]).await.ok();
+            let thread = [("thread_id", text(&run, "thread_id"))];
+            start(&caller, 400_000, &thread).await.ok();
+            let refused = start(&caller, 400_000, &thread).await.refused(413, "TOO_LARGE");
+            assert!(refused.to_string().contains("workspace"), "{refused}");
+            assert_eq!(staged(house), 0, "the refused file is gone");
+            let project = text(&run, "project_id");
+            let sandbox = sandbox_of(&caller, project).await;
+            assert!(sandbox["used_bytes"].as_i64().unwrap() <= LIMIT, "{sandbox}");
+            // A smaller file fits, and so does a large one when there is room.
+            start(&caller, 100_000, &thread).await.ok();
+            let file = format!("/sandboxes/{}/files?path=data.bin", text(&sandbox, "sandbox_id"));
+            delete(&caller, &file).await.ok();
+            start(&caller, 400_000, &thread).await.ok();
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn uploads_of_a_start_over_grpc_are_refused_and_stay() {
+    everywhere_with(
+        |_| echo(),
+        small,
+        async |house| {
+            let caller = house.caller("ann");
+            let run = start(&caller, 600_000, &[]).await.ok();
+            let upload_id = upload(&caller, 600_000).await;
+            let mut runs = caller.runs().await;
+            let ask = v1::StartRunRequest {
+                prompt: Some("Look.".to_owned()),
+                thread_id: text(&run, "thread_id").to_owned(),
+                files: vec![upload_id.clone()],
+                ..v1::StartRunRequest::default()
+            };
+            let refused = runs.start_run(caller.signed(ask.clone())).await.unwrap_err();
+            assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
+            // In a project of its own it fits.
+            let elsewhere = v1::StartRunRequest {
+                thread_id: String::new(),
+                ..ask
+            };
+            runs.start_run(caller.signed(elsewhere)).await.unwrap();
+            assert_eq!(staged(house), 0);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn starts_at_the_same_time_share_the_room() {
+    everywhere_with(
+        |_| echo(),
+        small,
+        async |house| {
+            let caller = house.caller("ann");
+            let run = start(&caller, 10, &[]).await.ok();
+            let project = text(&run, "project_id").to_owned();
+            // Threads that exist, and threads whose ids the client makes.
+            let answers = join_all((0..8).map(|number| {
+                let (caller, project) = (&caller, &project);
+                let thread = text(&run, "thread_id").to_owned();
+                async move {
+                    let fresh = Uuid::now_v7().to_string();
+                    let ids = if number % 2 == 0 {
+                        vec![("thread_id", thread.as_str())]
+                    } else {
+                        vec![
+                            ("thread_id", fresh.as_str()),
+                            ("project_id", project),
+                            ("optimistic", "true"),
+                        ]
+                    };
+                    start(caller, 300_000, &ids).await
+                }
+            }))
+            .await;
+            let started = answers.iter().filter(|answer| answer.status == 200).count();
+            assert_eq!(started, 3, "three of 300,000 bytes fit");
+            for answer in answers.into_iter().filter(|answer| answer.status != 200) {
+                answer.refused(413, "TOO_LARGE");
+            }
+            let sandbox = sandbox_of(&caller, &project).await;
+            assert!(sandbox["used_bytes"].as_i64().unwrap() <= LIMIT, "{sandbox}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn written_files_share_the_room_with_starts() {
+    everywhere_with(
+        |_| echo(),
+        small,
+        async |house| {
+            let caller = house.caller("ann");
+            let run = start(&caller, 10, &[]).await.ok();
+            let project = text(&run, "project_id").to_owned();
+            let sandbox = sandbox_of(&caller, &project).await;
+            let files = format!("/sandboxes/{}/files", text(&sandbox, "sandbox_id"));
+            let uploads = join_all((0..4).map(|_| upload(&caller, 300_000))).await;
+            let writes = uploads.iter().enumerate().map(|(number, upload_id)| {
+                let body = json!({"path": format!("written-{number}"), "upload_id": upload_id});
+                let (caller, files) = (&caller, &files);
+                async move { caller.post(files, body).await }
+            });
+            let thread = [("thread_id", text(&run, "thread_id"))];
+            let starts = (0..4).map(|_| start(&caller, 300_000, &thread));
+            let (written, started) = tokio::join!(join_all(writes), join_all(starts));
+            let fit = written
+                .iter()
+                .chain(&started)
+                .filter(|answer| answer.status == 200)
+                .count();
+            assert_eq!(fit, 3, "three of 300,000 bytes fit");
+            let sandbox = sandbox_of(&caller, &project).await;
+            assert!(sandbox["used_bytes"].as_i64().unwrap() <= LIMIT, "{sandbox}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_workspace_has_a_limit_of_files() {
+    everywhere_with(
+        |_| echo(),
+        |config| config.sandbox.max_workspace_files = 3,
+        async |house| {
+            let caller = house.caller("ann");
+            // The folder `output` is there from the start.
+            let run = start(&caller, 10, &[]).await.ok();
+            caller.ended(&run).await;
+            let thread = [("thread_id", text(&run, "thread_id"))];
+            let run = start(&caller, 10, &thread).await.ok();
+            caller.ended(&run).await;
+            start(&caller, 10, &thread).await.refused(413, "TOO_LARGE");
+        },
+    )
+    .await;
+}

@@ -1,0 +1,93 @@
+//! Servers that share a PostgreSQL database share one data folder, or the second one does not work.
+
+use std::path::Path;
+
+use runyard::{config::Config, db::Db, error::Code, installation, server::Server};
+use runyard_upstream::{Call, Turn};
+use serde_json::json;
+
+use crate::house::{Answer, Caller, Database, House, PATIENCE, databases};
+
+fn postgres() -> Option<Database> {
+    databases()
+        .into_iter()
+        .find(|database| matches!(database, Database::Postgres(_)))
+}
+
+fn with_folder(house: &House, folder: &Path) -> Config {
+    let mut config = house.config.clone();
+    config.data_dir = folder.to_owned();
+    config
+}
+
+/// A run that makes a workspace.
+async fn work(house: &House, caller: &Caller) {
+    house.upstream.push([
+        Turn::calls([Call::new("bash", &json!({"command": "echo precious > result.txt"}))]),
+        Turn::text("Done."),
+    ]);
+    let run = caller.start("Go.").await;
+    assert_eq!(caller.ended(&run).await["status"], "completed");
+}
+
+#[tokio::test]
+async fn a_second_data_folder_is_refused_once_there_are_workspaces() {
+    let Some(database) = postgres() else { return };
+    let mut house = House::open(&database, Vec::<Turn>::new(), |_| {}).await;
+    work(&house, &house.caller("ann")).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let other = with_folder(&house, elsewhere.path());
+    let refused = Server::open(other.clone()).await.err().unwrap();
+    assert_eq!(refused.code(), Code::Conflict);
+    for word in [
+        elsewhere.path().to_str().unwrap(),
+        house.data_dir().to_str().unwrap(),
+        "--adopt-data-dir",
+    ] {
+        assert!(refused.message().contains(word), "{refused}");
+    }
+    // A second server with the same folder is welcome, and a restart is no other folder.
+    drop(Server::open(house.config.clone()).await.unwrap());
+    house.restart().await;
+    // Given up on purpose, the first folder is the foreign one.
+    house.stop().await;
+    let db = Db::open(&other).await.unwrap();
+    installation::adopt(&other, &db).await.unwrap();
+    drop(Server::open(other).await.unwrap());
+    assert!(Server::open(house.config.clone()).await.is_err());
+}
+
+#[tokio::test]
+async fn a_second_data_folder_stands_by_while_there_is_nothing_to_lose() {
+    let Some(database) = postgres() else { return };
+    let mut house = House::open(&database, Vec::<Turn>::new(), |_| {}).await;
+    let elsewhere = tempfile::tempdir().unwrap();
+    let server = Server::open(with_folder(&house, elsewhere.path())).await.unwrap();
+    let (url, stopping) = (
+        format!("http://{}", server.address().unwrap()),
+        server.app().stopping.clone(),
+    );
+    let running = tokio::spawn(server.run());
+    let ask = async |path: &str| {
+        let request = house
+            .http
+            .get(format!("{url}{path}"))
+            .bearer_auth(&house.caller("ann").token);
+        Answer::of(request.timeout(PATIENCE).send().await.unwrap()).await
+    };
+    assert_eq!(ask("/healthz").await.status, 200);
+    let ready = ask("/readyz").await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text.contains("data folder"), "{}", ready.text);
+    ask("/threads").await.refused(503, "UNAVAILABLE");
+    // The first one works, and every run is its.
+    work(&house, &house.caller("ann")).await;
+    assert_eq!(
+        std::fs::read_dir(elsewhere.path().join("workspaces")).unwrap().count(),
+        0
+    );
+    assert_eq!(ask("/readyz").await.status, 503);
+    stopping.cancel();
+    running.await.unwrap().unwrap();
+    house.stop().await;
+}

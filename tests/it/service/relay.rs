@@ -1,0 +1,48 @@
+//! A stream of one server for a run that another server works on.
+
+use std::time::Duration;
+
+use runyard::server::Server;
+use runyard_upstream::Turn;
+
+use crate::house::{Answer, Database, House, PATIENCE, assert_whole, databases, parse_sse};
+
+#[tokio::test]
+async fn events_of_another_servers_run_come_by_the_relay() {
+    let database = databases()
+        .into_iter()
+        .find(|database| matches!(database, Database::Postgres(_)));
+    let Some(database) = database else { return };
+    // It takes a second, so that its follower has read what there is and waits.
+    let slow = Turn::words(40).delay(Duration::from_millis(25));
+    let mut house = House::open(&database, vec![slow], |_| {}).await;
+    // The second server shares the database and the data folder, and works on nothing.
+    let mut config = house.config.clone();
+    config.worker.max_runs = 0;
+    let server = Server::open(config).await.unwrap();
+    let (url, other) = (format!("http://{}", server.address().unwrap()), server.app().clone());
+    let running = tokio::spawn(server.run());
+
+    let caller = house.caller("ann");
+    let run = caller.start("Go.").await;
+    let run_id: uuid::Uuid = run["agent_run_id"].as_str().unwrap().parse().unwrap();
+    // Nothing but the relay fills this ring.
+    let ring = other.hub.ring(run_id);
+    let mut newest = ring.newest();
+    let request = house
+        .http
+        .get(format!("{url}/agent-run/{run_id}/stream"))
+        .bearer_auth(&caller.token);
+    let reading = tokio::spawn(async move { Answer::of(request.timeout(PATIENCE).send().await.unwrap()).await });
+    let stream = reading.await.unwrap();
+    assert_eq!(stream.status, 200);
+    assert_whole(&parse_sse(&stream.text), 1);
+    tokio::time::timeout(PATIENCE, newest.wait_for(|sequence| *sequence > 1))
+        .await
+        .expect("the relay hands over what was written elsewhere")
+        .unwrap();
+    drop(ring);
+    other.stopping.cancel();
+    running.await.unwrap().unwrap();
+    house.stop().await;
+}
