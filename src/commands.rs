@@ -91,7 +91,7 @@ fn execute(cli: Cli) -> Result<Ending> {
             telemetry::start_logging(&settings.log_filter("warn"))?;
             client_runtime()?.block_on(tier.execute(&settings))
         }
-        Command::Doctor(doctor) => doctor.execute(&settings).await,
+        Command::Doctor(doctor) => client_runtime()?.block_on(doctor.execute(&settings)),
         Command::Completions(completions) => completions.execute(),
         Command::Man(manual) => manual.execute(),
         Command::Run(run) => {
