@@ -2,18 +2,22 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
 use chrono::{DateTime, TimeDelta, Utc};
+use uuid::{ContextV7, Timestamp, Uuid};
+
+use crate::id;
 
 /// Wall-clock time, in UTC, with a shift that only tests set.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     shift_ms: Arc<AtomicI64>,
+    ids: Arc<Mutex<ContextV7>>,
 }
 
 impl Clock {
@@ -23,9 +27,40 @@ impl Clock {
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
+    /// A new version 7 id and the time that it says. Ids of one clock ascend, so a clock that was set back goes on from its
+    /// latest time here.
+    pub fn stamp(&self) -> (Uuid, DateTime<Utc>) {
+        let now = self.now();
+        let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
+        let id = Uuid::new_v7(Timestamp::from_unix(&*self.ids, seconds, now.timestamp_subsec_nanos()));
+        (id, now.max(id::time_of(id)))
+    }
+
     /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.shift_ms
             .fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_ascend_and_say_the_time_of_their_row() {
+        let clock = Clock::default();
+        let mut before = clock.stamp();
+        for round in 0..10_000 {
+            if round == 5_000 {
+                clock.shift_ms.store(-3_600_000, Ordering::Relaxed);
+            }
+            let (id, at) = clock.stamp();
+            assert!(id > before.0 && at >= before.1);
+            assert_eq!(id::time_of(id).timestamp_millis(), at.timestamp_millis());
+            before = (id, at);
+        }
+        let control = clock.now();
+        assert!(control < before.1, "the clock was set back");
     }
 }

@@ -10,15 +10,14 @@ mod held;
 mod lane;
 mod lock;
 mod postgres;
+mod read;
 mod schema;
 mod sqlite;
+mod text;
 
 use std::{
     path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::atomic::{AtomicBool, Ordering},
     time::Duration,
 };
 
@@ -37,6 +36,7 @@ pub use fault::is_duplicate;
 use health::Health;
 use held::Readers;
 use lane::{Lane, Unit};
+pub use read::Read;
 
 /// Connections that read at the same time, on SQLite.
 const SQLITE_READERS: u32 = 4;
@@ -62,18 +62,6 @@ enum Writer {
     Pool(DatabaseConnection),
 }
 
-/// For reading outside a unit of work: sees what is committed.
-#[derive(Clone)]
-pub struct Read {
-    from: ReadFrom,
-}
-
-#[derive(Clone)]
-enum ReadFrom {
-    Held(Arc<Readers>),
-    Pool(DatabaseConnection),
-}
-
 impl Db {
     /// Connects and applies the migrations.
     ///
@@ -90,9 +78,7 @@ impl Db {
         let pool = postgres::connect(url).await?;
         schema::bring_up_to_date(&pool).await?;
         Ok(Self {
-            read: Read {
-                from: ReadFrom::Pool(pool.clone()),
-            },
+            read: Read::from_pool(pool.clone()),
             writer: Writer::Pool(pool),
             health: Health::default(),
         })
@@ -107,9 +93,7 @@ impl Db {
         let readers = Readers::new(pool, SQLITE_READERS as usize);
         let health = Health::default();
         Ok(Self {
-            read: Read {
-                from: ReadFrom::Held(Arc::new(readers)),
-            },
+            read: Read::from_held(readers),
             writer: Writer::Lane(Lane::start(writer, lock).await?),
             health,
         })
@@ -246,31 +230,37 @@ impl Tx {
     /// # Errors
     /// As every statement; those before the failing one have been executed.
     pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
-        let unit = match &self.work {
-            Work::Unit(unit) => unit,
-            Work::Transaction(tx) => {
-                for statement in statements {
-                    if self.noting(tx.execute_raw(statement).await)?.rows_affected() > 0 {
-                        self.note_change();
-                    }
+        match &self.work {
+            Work::Unit(unit) => match text::in_a_row(statements) {
+                Some(statement) => {
+                    self.noting(unit.execute_together(statement).await)?;
+                    self.note_change();
+                    Ok(())
                 }
-                return Ok(());
+                None => Ok(()),
+            },
+            Work::Transaction(_) => {
+                for statement in statements {
+                    self.execute_raw(statement).await?;
+                }
+                Ok(())
             }
-        };
-        let mut sql = String::new();
-        let mut values = Vec::new();
-        for statement in statements {
-            sql.push_str(&statement.sql);
-            sql.push(';');
-            values.extend(statement.values.into_iter().flat_map(|values| values.0));
         }
-        if sql.is_empty() {
-            return Ok(());
+    }
+
+    /// As [`Tx::execute_all`], in one round trip on both databases. PostgreSQL executes the statements at once: none may read
+    /// or change what another one writes, except that foreign keys are checked after all of them.
+    ///
+    /// # Errors
+    /// As every statement.
+    pub async fn execute_together(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
+        match &self.work {
+            Work::Unit(_) => self.execute_all(statements).await,
+            Work::Transaction(_) => match text::as_one(statements) {
+                Some(statement) => self.execute_raw(statement).await.map(drop),
+                None => Ok(()),
+            },
         }
-        let statement = Statement::from_sql_and_values(DbBackend::Sqlite, sql, values);
-        self.noting(unit.execute_together(statement).await)?;
-        self.note_change();
-        Ok(())
     }
 }
 
@@ -284,6 +274,7 @@ impl ConnectionTrait for Tx {
     }
 
     async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         let outcome = match &self.work {
             Work::Unit(unit) => unit.execute_raw(statement).await,
             Work::Transaction(tx) => tx.execute_raw(statement).await,
@@ -304,6 +295,7 @@ impl ConnectionTrait for Tx {
     }
 
     async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         let outcome = match &self.work {
             Work::Unit(unit) => unit.query_one_raw(statement).await,
             Work::Transaction(tx) => tx.query_one_raw(statement).await,
@@ -312,48 +304,11 @@ impl ConnectionTrait for Tx {
     }
 
     async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
+        text::say(self.get_database_backend(), &statement.sql);
         let outcome = match &self.work {
             Work::Unit(unit) => unit.query_all_raw(statement).await,
             Work::Transaction(tx) => tx.query_all_raw(statement).await,
         };
         self.noting(outcome)
-    }
-}
-
-#[async_trait::async_trait]
-impl ConnectionTrait for Read {
-    fn get_database_backend(&self) -> DbBackend {
-        match &self.from {
-            ReadFrom::Held(_) => DbBackend::Sqlite,
-            ReadFrom::Pool(pool) => pool.get_database_backend(),
-        }
-    }
-
-    async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        match &self.from {
-            ReadFrom::Held(readers) => readers.execute_raw(statement).await,
-            ReadFrom::Pool(pool) => pool.execute_raw(statement).await,
-        }
-    }
-
-    async fn execute_unprepared(&self, sql: &str) -> Result<ExecResult, DbErr> {
-        match &self.from {
-            ReadFrom::Held(readers) => readers.execute_unprepared(sql).await,
-            ReadFrom::Pool(pool) => pool.execute_unprepared(sql).await,
-        }
-    }
-
-    async fn query_one_raw(&self, statement: Statement) -> Result<Option<QueryResult>, DbErr> {
-        match &self.from {
-            ReadFrom::Held(readers) => readers.query_one_raw(statement).await,
-            ReadFrom::Pool(pool) => pool.query_one_raw(statement).await,
-        }
-    }
-
-    async fn query_all_raw(&self, statement: Statement) -> Result<Vec<QueryResult>, DbErr> {
-        match &self.from {
-            ReadFrom::Held(readers) => readers.query_all_raw(statement).await,
-            ReadFrom::Pool(pool) => pool.query_all_raw(statement).await,
-        }
     }
 }

@@ -6,4 +6,5 @@ pub mod sandbox;
 pub mod table;
 pub mod walks;
 
+pub use create::moved;
 pub use list::{Project, find, list, load};

@@ -1,35 +1,27 @@
 //! What an account has and what it may do: its credits, its tier, and how much of each limit is used.
 //!
-//! Called by `wire::accounts`. Everything is counted anew from the rows, so the answer is exact on the next call.
+//! Called by `wire::accounts`. Triggers keep the counts of agents, threads and projects, and runs are counted from their
+//! rows, so the answer is exact on the next call.
 
 use sea_orm::{PaginatorTrait, QueryFilter};
 
 use crate::{
     accounts::{Caller, Scope, of, table as accounts},
-    agents,
     app::App,
     error::{Error, Result},
     ledger::wallet,
-    projects::table::project,
     runs::table::{Entity, is_unfinished},
-    threads::table::thread,
 };
 
 /// What an account has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// The account.
+    /// The account, which counts what it has.
     pub account: accounts::Model,
     /// What is left, in millionths of a credit.
     pub microcredits: i64,
     /// Unfinished runs.
     pub runs: u64,
-    /// Agents.
-    pub agents: u64,
-    /// Threads.
-    pub threads: u64,
-    /// Projects.
-    pub projects: u64,
 }
 
 /// Loads what the caller's account has.
@@ -43,8 +35,5 @@ pub async fn load(app: &App, caller: &Caller) -> Result<Standing> {
         account: account.ok_or_else(|| Error::internal("account", "the caller's account is gone"))?,
         microcredits: wallet::load(app, caller.account_id).await?,
         runs: of::<Entity>(scope).filter(is_unfinished()).count(db).await?,
-        agents: agents::list::count(db, scope).await?,
-        threads: of::<thread::Entity>(scope).count(db).await?,
-        projects: of::<project::Entity>(scope).count(db).await?,
     })
 }

@@ -1,20 +1,26 @@
 //! The sweeper: removes what nothing uses any more: uploads which no run took within their time, deleted agents whose last
 //! run has ended, and what a crash left of a deleted project's files.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    collections::HashSet,
+    time::{Duration, SystemTime},
+};
 
 use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
-use tokio::{fs, time::sleep};
+use tokio::{
+    fs::{self, DirEntry, ReadDir},
+    time::sleep,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
 use crate::{
-    accounts::{Scope, of},
+    accounts::{Owned, Scope, of},
     agents,
     app::App,
     error::Result,
-    projects,
+    projects::{self, table::project},
     uploads::{
         self,
         table::{Column, Entity},
@@ -27,8 +33,8 @@ const EVERY: Duration = Duration::from_mins(10);
 const AGAIN: Duration = Duration::from_secs(2);
 /// How long a staged file without a row may be somebody's who is still sending it.
 const ON_ITS_WAY: Duration = Duration::from_hours(1);
-/// Uploads that are removed at once.
-const AT_ONCE: u64 = 500;
+/// Maximum number of rows or files that are looked at together.
+const AT_ONCE: usize = 500;
 
 /// Sweeps now and then, until `stopping`.
 pub async fn sweep(app: App, stopping: CancellationToken) {
@@ -58,7 +64,7 @@ pub async fn sweep(app: App, stopping: CancellationToken) {
 /// # Errors
 /// The first one: those of the database, and of the file system for a workspace that cannot be removed.
 pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
-    let agents = agents::delete::purge(app, AT_ONCE).await.map(drop);
+    let agents = agents::delete::purge(app, AT_ONCE as u64).await.map(drop);
     let workspaces = workspaces(app).await;
     let uploads = old_uploads(app, began).await;
     agents.and(workspaces).and(uploads)
@@ -71,19 +77,46 @@ async fn workspaces(app: &App) -> Result<()> {
     };
     let scope = Scope::system("workspaces of deleted projects");
     let mut failed = Ok(());
-    while let Ok(Some(folder)) = folders.next_entry().await {
-        let Some(project_id) = folder.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok()) else {
-            continue;
-        };
-        if projects::find(app.db.read(), scope, project_id).await?.is_some() {
-            continue;
+    loop {
+        let some = next_named(&mut folders).await;
+        let known = known::<project::Entity>(app, scope, project::Column::Id, &some).await?;
+        for (project_id, _) in some.iter().filter(|(project_id, _)| !known.contains(project_id)) {
+            match projects::sandbox::discard(app, *project_id).await {
+                Ok(()) => info!(project = %project_id, "removed the files of a deleted project"),
+                Err(fault) => failed = Err(fault),
+            }
         }
-        match projects::sandbox::discard(app, project_id).await {
-            Ok(()) => info!(project = %project_id, "removed the files of a deleted project"),
-            Err(fault) => failed = Err(fault),
+        if some.is_empty() {
+            return failed;
         }
     }
-    failed
+}
+
+/// The next entries of a folder that are named after an id, up to [`AT_ONCE`]; none at its end.
+async fn next_named(folder: &mut ReadDir) -> Vec<(Uuid, DirEntry)> {
+    let mut some = Vec::new();
+    while some.len() < AT_ONCE
+        && let Ok(Some(entry)) = folder.next_entry().await
+    {
+        let id = entry.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok());
+        some.extend(id.map(|id| (id, entry)));
+    }
+    some
+}
+
+/// Those of some ids that have a row.
+async fn known<E: Owned>(app: &App, scope: Scope, id: E::Column, some: &[(Uuid, DirEntry)]) -> Result<HashSet<Uuid>> {
+    if some.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<Uuid> = of::<E>(scope)
+        .select_only()
+        .column(id)
+        .filter(id.is_in(some.iter().map(|(id, _)| *id)))
+        .into_tuple()
+        .all(app.db.read())
+        .await?;
+    Ok(found.into_iter().collect())
 }
 
 // Uploads that are older than they may be, and staged files that have no row.
@@ -95,7 +128,7 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         .column(Column::Id)
         .filter(Column::RunId.is_null())
         .filter(Column::CreatedAt.lt(old))
-        .limit(AT_ONCE)
+        .limit(AT_ONCE as u64)
         .into_tuple()
         .all(app.db.read())
         .await?;
@@ -108,23 +141,24 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
         return Ok(());
     };
-    while let Ok(Some(file)) = files.next_entry().await {
-        let modified = file.metadata().await.and_then(|facts| facts.modified());
-        let is_left = modified.is_ok_and(|modified| {
-            let age = SystemTime::now().duration_since(modified).unwrap_or_default();
-            age > ON_ITS_WAY || app.db.is_private() && modified < began
-        });
-        let Some(upload_id) = file.file_name().to_str().and_then(|name| name.parse::<Uuid>().ok()) else {
-            continue;
-        };
-        let known = of::<Entity>(scope)
-            .filter(Column::Id.eq(upload_id))
-            .one(app.db.read())
-            .await?
-            .is_some();
-        if is_left && !known {
+    loop {
+        let some = next_named(&mut files).await;
+        if some.is_empty() {
+            return Ok(());
+        }
+        // The ages come first: a file that is old enough has its row by now, or never gets one.
+        let mut left = Vec::new();
+        for (upload_id, file) in some {
+            let modified = file.metadata().await.and_then(|facts| facts.modified());
+            let is_left = modified.is_ok_and(|modified| {
+                let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+                age > ON_ITS_WAY || app.db.is_private() && modified < began
+            });
+            left.extend(is_left.then_some((upload_id, file)));
+        }
+        let known = known::<Entity>(app, scope, Column::Id, &left).await?;
+        for (_, file) in left.iter().filter(|(upload_id, _)| !known.contains(upload_id)) {
             drop(fs::remove_file(file.path()).await);
         }
     }
-    Ok(())
 }

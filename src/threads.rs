@@ -3,6 +3,7 @@
 pub mod create;
 pub mod list;
 pub mod messages;
+pub mod moved;
 pub mod say;
 pub mod table;
 

@@ -14,6 +14,10 @@ pub mod write;
 
 use std::path::PathBuf;
 
+use sea_orm::{
+    ColumnTrait,
+    sea_query::{Expr, ExprTrait},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -48,6 +52,13 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
         limits: app.config.limits,
     };
     Ok(plan.largest_upload(&app.config.http))
+}
+
+/// Whether a run took an upload whose file is not in the workspace yet. The value is written out: the partial index of
+/// these uploads is used only then.
+pub fn is_coming() -> Expr {
+    let placed = Expr::col((table::Entity, table::Column::Placed)).eq(Expr::cust("FALSE"));
+    table::Column::RunId.is_not_null().and(placed)
 }
 
 /// Runs what blocks on files away from the reactor.

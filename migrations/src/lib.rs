@@ -7,6 +7,8 @@ mod m0002_money;
 mod m0003_deleted_agents;
 mod m0004_search;
 mod m0005_indexes;
+mod m0006_growth;
+mod m0007_counts;
 mod m0009_installation;
 mod parts;
 
@@ -25,6 +27,8 @@ impl MigratorTrait for Migrator {
             Box::new(m0003_deleted_agents::Migration),
             Box::new(m0004_search::Migration),
             Box::new(m0005_indexes::Migration),
+            Box::new(m0006_growth::Migration),
+            Box::new(m0007_counts::Migration),
             Box::new(m0009_installation::Migration),
         ]
     }

@@ -98,6 +98,7 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
         subject: Set(subject.to_owned()),
         tier: Set(app.tiers.first().name.clone()),
         created_at: Set(app.clock.now()),
+        ..table::ActiveModel::default()
     };
     // If two first requests race, one inserts and both read the same row.
     let once = OnConflict::columns([table::Column::Issuer, table::Column::Subject])

@@ -20,6 +20,12 @@ pub struct Model {
     pub tier: String,
     /// When the subject was first seen.
     pub created_at: DateTime<Utc>,
+    /// How many agents it has, without deleted ones. This count and the next two are kept by triggers.
+    pub agents: i64,
+    /// How many threads it has.
+    pub threads: i64,
+    /// How many projects it has.
+    pub projects: i64,
 }
 
 /// Accounts are joined by hand.

@@ -4,7 +4,7 @@ use sea_orm::{EntityTrait, IntoActiveModel};
 
 use super::{
     Agent, default,
-    list::{count, folded},
+    list::folded,
     mcp::{self, Server},
     rules::{self, json},
     table::{agent, version},
@@ -70,8 +70,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
         tier: app.tiers.load(&account.tier),
         limits: app.config.limits,
     };
-    let agents = count(&tx, caller.scope()).await?;
-    limits::admit_agent(&plan, i64::try_from(agents).unwrap_or(i64::MAX))?;
+    limits::admit_agent(&plan, account.agents)?;
     if new.is_default {
         default::unset(&tx, caller.scope(), now).await?;
     }

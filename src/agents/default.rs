@@ -13,8 +13,8 @@ use crate::{
     error::Result,
 };
 
-// Written out: SQLite uses the index of the default agents only then.
-fn is_default() -> Expr {
+/// Whether an agent is its account's default. The value is written out: the partial index is used only then.
+pub(super) fn is_default() -> Expr {
     Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
 }
 

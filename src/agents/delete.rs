@@ -38,18 +38,20 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub async fn purge(app: &App, limit: u64) -> Result<u64> {
-    // The runs are a later noun: their table is named, not used. The status 1 is `running`.
+    // Runs are a later noun, so their table is only named. The status 1 is `running`.
+    let run = |column: &'static str| Expr::col(("runs", column));
     let needed = Query::select()
-        .column("agent_id")
+        .expr(Expr::cust("1"))
         .from("runs")
-        .and_where(Expr::col("status").eq(1))
-        .and_where(Expr::col("agent_id").is_not_null())
+        .and_where(run("status").eq(Expr::cust("1")))
+        .and_where(run("account_id").equals((agent::Entity, agent::Column::AccountId)))
+        .and_where(run("agent_id").equals((agent::Entity, agent::Column::Id)))
         .take();
     let gone: Vec<Uuid> = of::<agent::Entity>(Scope::system("agents that were deleted"))
         .select_only()
         .column(agent::Column::Id)
         .filter(agent::Column::DeletedAt.is_not_null())
-        .filter(agent::Column::Id.not_in_subquery(needed))
+        .filter(Expr::exists(needed).not())
         .limit(limit)
         .into_tuple()
         .all(app.db.read())

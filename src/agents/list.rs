@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbBackend, Order as Direction, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    Select,
+    ColumnTrait, ConnectionTrait, DbBackend, Order as Direction, QueryFilter, QueryOrder, QuerySelect, Select,
     sea_query::{Expr, LikeExpr, SimpleExpr},
 };
 use uuid::Uuid;
 
 use super::{
     Agent,
+    default::is_default,
     table::{agent, version},
     version as versions,
 };
@@ -59,14 +59,6 @@ pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
 
-/// How many agents a scope has; those that were deleted are not among them.
-///
-/// # Errors
-/// Those of the database.
-pub async fn count(db: &impl ConnectionTrait, scope: Scope) -> Result<u64> {
-    Ok(live(scope).count(db).await?)
-}
-
 /// Name and description as a search looks at them. The letter case is folded here, because a database knows that of ASCII
 /// alone, or that of its locale.
 pub(super) fn folded(name: &str, description: Option<&str>) -> String {
@@ -89,9 +81,11 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         let contains = LikeExpr::new(format!("%{escaped}%")).escape('\\');
         query = query.filter(agent::Column::SearchText.like(contains));
     }
-    if let Some(is_default) = listing.is_default {
-        query = query.filter(agent::Column::IsDefault.eq(is_default));
-    }
+    query = match listing.is_default {
+        Some(true) => query.filter(is_default()),
+        Some(false) => query.filter(agent::Column::IsDefault.eq(false)),
+        None => query,
+    };
     if !listing.tag.is_empty() {
         query = query.filter(has_tag(db.get_database_backend(), &listing.tag));
     }
@@ -110,6 +104,10 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .limit(listing.limit)
         .all(db)
         .await?;
+    // An empty list becomes a condition that is never true, for which a database may still read the table.
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
     let ids: Vec<Uuid> = rows.iter().map(|row| row.current_version_id).collect();
     let mut found: BTreeMap<Uuid, version::Model> = of::<version::Entity>(scope)
         .filter(version::Column::Id.is_in(ids))

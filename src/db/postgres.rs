@@ -13,9 +13,17 @@ use crate::error::{Code, Error, Result};
 
 /// Connections to PostgreSQL.
 const CONNECTIONS: u32 = 16;
-/// What PostgreSQL is told of every connection: how long a statement waits for a lock, and how long a transaction may stand
-/// still, so that a process which hangs keeps its locks no longer than that.
-const BOUNDS: [(&str, &str); 2] = [("lock_timeout", "10s"), ("idle_in_transaction_session_timeout", "60s")];
+/// The settings of every connection to PostgreSQL. The first two say how long a statement waits for a lock, and how long a
+/// transaction may stand still, so that a process which hangs keeps its locks no longer than that. The others make a plan
+/// that holds for every value and however much is stored: each list is read in the order of an index until its limit. A
+/// bitmap, or a scan that was planned while a table was small, reads everything first.
+const SETTINGS: [(&str, &str); 5] = [
+    ("lock_timeout", "10s"),
+    ("idle_in_transaction_session_timeout", "60s"),
+    ("plan_cache_mode", "force_generic_plan"),
+    ("enable_bitmapscan", "off"),
+    ("enable_seqscan", "off"),
+];
 /// How long a server that starts at the same time is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The pause between two tries.
@@ -40,11 +48,11 @@ pub(super) async fn connect(url: &str) -> Result<DatabaseConnection> {
         Error::invalid("RUNYARD_DATABASE_URL is not a URL such as postgres://user:password@host:5432/runyard")
     })?;
     // A pool says only that the time is over, so the first connection is made without one.
-    try_out(&options.clone().options(BOUNDS)).await?;
+    try_out(&options.clone().options(SETTINGS)).await?;
     let mut pool = ConnectOptions::new(url.to_owned());
     pool.max_connections(CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        .map_sqlx_postgres_opts(|options| options.options(BOUNDS))
+        .map_sqlx_postgres_opts(|options| options.options(SETTINGS))
         .sqlx_logging(false);
     Database::connect(pool).await.map_err(|error| {
         let why = fault::driver(&error).map_or_else(|| error.to_string(), |error| explain(error, &options));

@@ -15,7 +15,6 @@ use crate::{
     accounts::{ensure, turns},
     app::App,
     error::Result,
-    id,
     llm::TokenUsage,
 };
 
@@ -50,8 +49,9 @@ pub async fn charge(
         }
     };
     let tokens = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+    let (entry_id, now) = app.clock.stamp();
     let row = entry::ActiveModel {
-        id: Set(id::new()),
+        id: Set(entry_id),
         account_id: Set(account_id),
         debited: Set(book),
         credited: Set(Book::Used),
@@ -65,7 +65,7 @@ pub async fn charge(
         output_tokens: Set(tokens(usage.output)),
         estimated: Set(estimated),
         grant_key: Set(None),
-        created_at: Set(app.clock.now()),
+        created_at: Set(now),
     };
     entry::Entity::insert(row).exec_without_returning(&tx).await?;
     tx.commit().await

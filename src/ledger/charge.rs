@@ -23,9 +23,9 @@ use super::{
 };
 use crate::{
     accounts::{Scope, of},
+    clock::Clock,
     db::Tx,
     error::Result,
-    id,
 };
 
 /// What one call of a model costs.
@@ -57,7 +57,7 @@ pub struct Charge {
 ///
 /// # Errors
 /// Those of the database.
-pub async fn write(tx: &Tx, charges: &[&Charge], now: DateTime<Utc>) -> Result<()> {
+pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     if charges.is_empty() {
         return Ok(());
     }
@@ -70,7 +70,7 @@ pub async fn write(tx: &Tx, charges: &[&Charge], now: DateTime<Utc>) -> Result<(
         };
         let inserted = tx
             .execute(
-                entry::Entity::insert(row(charge, taken, now))
+                entry::Entity::insert(row(charge, taken, clock.stamp()))
                     .on_conflict(
                         OnConflict::columns([entry::Column::RunId, entry::Column::Step])
                             .do_nothing()
@@ -112,9 +112,9 @@ async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>
     Ok(left)
 }
 
-fn row(charge: &Charge, taken: i64, now: DateTime<Utc>) -> entry::ActiveModel {
+fn row(charge: &Charge, taken: i64, (id, now): (Uuid, DateTime<Utc>)) -> entry::ActiveModel {
     entry::ActiveModel {
-        id: Set(id::new()),
+        id: Set(id),
         account_id: Set(charge.account_id),
         debited: Set(charge.book),
         credited: Set(Book::Used),

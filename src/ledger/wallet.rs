@@ -21,7 +21,6 @@ use crate::{
     app::App,
     db::Tx,
     error::{Error, Result},
-    id,
 };
 
 /// Locks an account's balance and returns what is left; the month's credits are granted first when they are due.
@@ -93,8 +92,9 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
 /// # Errors
 /// Those of the database.
 pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key: &str) -> Result<i64> {
+    let (entry_id, now) = app.clock.stamp();
     let row = entry::ActiveModel {
-        id: Set(id::new()),
+        id: Set(entry_id),
         account_id: Set(account_id),
         debited: Set(Book::Granted),
         credited: Set(Book::Wallet),
@@ -108,7 +108,7 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
         output_tokens: Set(0),
         estimated: Set(false),
         grant_key: Set(Some(key.to_owned())),
-        created_at: Set(app.clock.now()),
+        created_at: Set(now),
     };
     let once = OnConflict::columns([entry::Column::AccountId, entry::Column::GrantKey])
         .do_nothing()

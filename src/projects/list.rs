@@ -1,6 +1,10 @@
 //! Reading projects.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
 use uuid::Uuid;
 
 use super::table::project;
@@ -43,16 +47,26 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
     })
 }
 
-/// Lists projects before a cursor, newest first.
+/// Lists projects before a cursor, latest activity first.
 ///
 /// # Errors
 /// Those of the database.
-pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>, limit: u64) -> Result<Vec<Project>> {
+pub async fn list(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    before: Option<(DateTime<Utc>, Uuid)>,
+    limit: u64,
+) -> Result<Vec<Project>> {
     let mut query = of::<project::Entity>(scope);
-    if let Some(before) = before {
-        query = query.filter(project::Column::Id.lt(before));
+    let place = [project::Column::UpdatedAt, project::Column::Id];
+    if let Some((updated_at, id)) = before {
+        let place = Expr::tuple(place.map(|column| Expr::col((project::Entity, column))));
+        query = query.filter(place.lt(Expr::tuple([Expr::value(updated_at), Expr::value(id)])));
     }
-    let rows = query.order_by_desc(project::Column::Id).limit(limit).all(db).await?;
+    for column in place {
+        query = query.order_by_desc(column);
+    }
+    let rows = query.limit(limit).all(db).await?;
     let ids = rows.iter().map(|row| row.id).collect();
     let sandboxes = super::sandbox::of_projects(db, scope, ids).await?;
     Ok(rows

@@ -8,13 +8,13 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, FromQueryResult, QueryFilter, QueryOrder, QuerySelect,
-    Statement, sea_query::Expr,
+    QueryTrait, Statement, sea_query::Expr,
 };
 use uuid::Uuid;
 
 use super::{
     Run,
-    table::{Column, Entity, is_unfinished},
+    table::{Column, Entity, is_over, is_unfinished},
 };
 use crate::{
     accounts::{Scope, of},
@@ -22,11 +22,14 @@ use crate::{
     error::Result,
 };
 
-// A run that was ended from outside keeps its thread until its worker has let go of it.
+// A run that was ended from outside keeps its thread until its worker has let go of it. The two reasons to wait are two
+// subqueries, and the numbers of the states are written out, so that each one finds its partial index.
 const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
-    AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) AND NOT EXISTS (SELECT 1 FROM runs e \
-    WHERE e.thread_id = r.thread_id AND e.id < r.id AND (e.status = 1 OR e.lease_expires_at > $3)) \
+    AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \
+    AND NOT EXISTS (SELECT 1 FROM runs e WHERE e.thread_id = r.thread_id AND e.status = 1 AND e.id < r.id) \
+    AND NOT EXISTS (SELECT 1 FROM runs e WHERE e.account_id = r.account_id AND e.thread_id = r.thread_id \
+    AND e.status <> 1 AND e.lease_expires_at > $3) \
     ORDER BY r.id LIMIT $4{lock}) \
     RETURNING *, (SELECT MAX(n.sequence) FROM run_events n WHERE n.run_id = runs.id) AS newest_event, \
     EXISTS (SELECT 1 FROM uploads u WHERE u.run_id = runs.id AND u.placed = FALSE) AS awaits_files";
@@ -166,11 +169,16 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
 /// Those of the database.
 pub async fn release_all(app: &App) -> Result<()> {
     let tx = app.db.begin("runs.release_all").await?;
-    Entity::update_many()
-        .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
-        .col_expr(Column::LeaseExpiresAt, Expr::value(None::<DateTime<Utc>>))
-        .filter(Column::LeaseExpiresAt.is_not_null())
-        .exec(&tx)
-        .await?;
+    let backend = tx.get_database_backend();
+    // One statement for each of the two indexes of runs that have a lease.
+    let release = [is_unfinished(), is_over()].map(|state| {
+        Entity::update_many()
+            .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))
+            .col_expr(Column::LeaseExpiresAt, Expr::value(None::<DateTime<Utc>>))
+            .filter(state)
+            .filter(Column::LeaseExpiresAt.is_not_null())
+            .build(backend)
+    });
+    tx.execute_all(release).await?;
     tx.commit().await
 }

@@ -17,6 +17,7 @@ use crate::{
     accounts::{Scope, of},
     error::{Code, Error, Result},
     events::table as event,
+    id::Span,
 };
 
 /// Which runs to list.
@@ -32,7 +33,7 @@ pub struct Listing {
     pub created_before: Option<DateTime<Utc>>,
     /// Only runs before this one, newest first.
     pub before: Option<Uuid>,
-    /// Rows at most.
+    /// Maximum number of rows.
     pub limit: u64,
 }
 
@@ -54,8 +55,13 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(before) = listing.created_before {
         query = query.filter(Column::CreatedAt.lt(before));
     }
-    if let Some(before) = listing.before {
-        query = query.filter(Column::Id.lt(before));
+    // The times are found by the ids, which say them, too.
+    let span = Span::of(listing.created_after, listing.created_before, listing.before);
+    if let Some(from) = span.from {
+        query = query.filter(Column::Id.gte(from));
+    }
+    if let Some(below) = span.below {
+        query = query.filter(Column::Id.lt(below));
     }
     Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
 }

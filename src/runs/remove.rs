@@ -4,11 +4,14 @@
 //! foreign keys take messages, runs, events and uploads along. Files go after the commit: what a crash leaves of them the
 //! sweeper removes.
 
-use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect};
+use sea_orm::{
+    ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait},
+};
 use tokio::fs;
 use uuid::Uuid;
 
-use super::table::{Column, Entity, is_unfinished};
+use super::table::{Column, Entity, is_over, is_unfinished};
 use crate::{
     accounts::{Caller, Scope, ensure, of, turns},
     app::App,
@@ -66,11 +69,20 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
 
 // A run that was ended from outside counts until its worker's processes are gone: they may still write.
 async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
-    let busy = Condition::any()
-        .add(is_unfinished())
-        .add(Column::LeaseExpiresAt.gt(app.clock.now()));
-    let running = of::<Entity>(scope).filter(column.eq(id)).filter(busy).count(tx).await?;
-    if running == 0 {
+    let held = is_over().and(Column::LeaseExpiresAt.gt(app.clock.now()));
+    let mut is_busy = false;
+    for state in [is_unfinished(), held] {
+        let found = of::<Entity>(scope)
+            .select_only()
+            .column(Column::Id)
+            .filter(column.eq(id))
+            .filter(state)
+            .into_tuple::<Uuid>()
+            .one(tx)
+            .await?;
+        is_busy |= found.is_some();
+    }
+    if !is_busy {
         return Ok(());
     }
     let what = if matches!(column, Column::ThreadId) {
@@ -82,29 +94,23 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
     Err(Error::new(Code::Conflict, message))
 }
 
-// The uploads of the runs that go: their rows go with them, so their files are noted before.
+// The uploads of the runs that go: their rows go with them, so their files are noted before. The search begins at the few
+// uploads of the account that are on their way, not at the runs.
 async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
-    let runs: Vec<Uuid> = of::<Entity>(scope)
+    let run = of::<Entity>(scope)
         .select_only()
         .column(Column::Id)
+        .filter(Expr::col((Entity, Column::Id)).equals((upload::Entity, upload::Column::RunId)))
         .filter(column.eq(id))
+        .into_query();
+    Ok(of::<upload::Entity>(scope)
+        .select_only()
+        .column(upload::Column::Id)
+        .filter(uploads::is_coming())
+        .filter(Expr::exists(run))
         .into_tuple()
         .all(tx)
-        .await?;
-    let mut staged = Vec::new();
-    // A statement has a limited number of values.
-    for runs in runs.chunks(500) {
-        let some: Vec<Uuid> = of::<upload::Entity>(scope)
-            .select_only()
-            .column(upload::Column::Id)
-            .filter(upload::Column::RunId.is_in(runs.iter().copied()))
-            .filter(upload::Column::Placed.eq(false))
-            .into_tuple()
-            .all(tx)
-            .await?;
-        staged.extend(some);
-    }
-    Ok(staged)
+        .await?)
 }
 
 async fn forget(app: &App, staged: &[Uuid]) {

@@ -46,9 +46,9 @@ use crate::{
 use room::Room;
 use target::Target;
 
-/// Bytes of a prompt at most.
+/// Maximum size of a prompt in bytes.
 pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
-/// Characters of a request key at most.
+/// Maximum number of characters of a request key.
 pub const MAX_KEY: usize = 255;
 /// How long a request key finds its run.
 const KEY_LIVES: Duration = Duration::from_hours(24);
@@ -162,7 +162,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let target = Target::find(&tx, caller.scope(), &new).await?;
     let pinned = match new.agent_id {
         Some(_) => pin(&tx, caller.scope(), new.agent_id).await?,
-        None => account.default_agent,
+        None => account.default_agent.clone(),
     };
     let plan = Plan {
         tier: app.tiers.load(&account.tier),
@@ -174,15 +174,15 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         .or(pinned.as_ref().map(|pinned| pinned.model.as_str()));
     let busy = target.busy(&tx, caller.scope()).await?;
     let ended = decide::make_room(app, &tx, busy, new.if_busy).await?;
-    let (admission, held_microcredits) = decide::admit(app, &tx, caller, &plan, asked, &target).await?;
+    let (admission, held_microcredits) = decide::admit(app, &tx, caller, &plan, asked, (&account, &target)).await?;
     let loaded = began.elapsed();
 
-    let now = app.clock.now();
+    let (run_id, now) = app.clock.stamp();
     let mut run = Run {
         agent_id: pinned.as_ref().map(|pinned| pinned.agent_id),
         agent_version_id: pinned.as_ref().map(|pinned| pinned.version_id),
         held_microcredits,
-        ..admitted(caller, &admission, &target, &new, key, now)
+        ..admitted(caller, &admission, &target, &new, key, (run_id, now))
     };
     let seat = seat(app, &target, &files);
     if let Some(seat) = &seat {
@@ -196,7 +196,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     if early {
         statements.extend(message(&tx, &run, new.prompt.as_deref(), Vec::new())?);
     }
-    tx.execute_all(statements).await.map_err(target::lost_race)?;
+    tx.execute_together(statements).await.map_err(target::lost_race)?;
     let sandbox = target.sandbox_for(&tx, &run, &files).await?;
     if !early {
         let taken = room.admit(app, &tx, &target, &files).await?;
@@ -265,11 +265,11 @@ fn admitted(
     target: &Target,
     new: &NewRun,
     key: Option<decide::Key>,
-    now: chrono::DateTime<chrono::Utc>,
+    (id, now): (Uuid, chrono::DateTime<chrono::Utc>),
 ) -> Run {
     let (request_key, request_hash) = key.map(|key| (key.name, key.hash)).unzip();
     Run {
-        id: id::new(),
+        id,
         account_id: caller.account_id,
         thread_id: target.thread_id,
         project_id: target.project_id,

@@ -117,7 +117,12 @@ impl Owned for Entity {
     }
 }
 
-/// Whether a run is unfinished. The number is written out: SQLite uses the index of the unfinished ones only then.
+/// Whether a run is unfinished. The number is written out: a partial index is used only then.
 pub fn is_unfinished() -> Expr {
     Expr::col((Entity, Column::Status)).eq(Expr::cust("1"))
+}
+
+/// Whether a run has ended; written out as in [`is_unfinished`].
+pub fn is_over() -> Expr {
+    Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
 }

@@ -1,20 +1,19 @@
 //! Creating an empty thread, and renaming one.
 
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel, PaginatorTrait};
+use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
 
-use super::{list::load, table::thread};
+use super::{list::load, moved::moved, table::thread};
 use crate::{
-    accounts::{Caller, ensure, of, turns},
+    accounts::{Caller, ensure, turns},
     app::App,
-    config::Limits,
     error::{Code, Error, Result},
     id,
     limits::{self, Load, Plan},
-    projects::{self, table::project},
+    projects,
 };
 
-/// Characters of a name at most.
+/// Maximum number of characters of a name.
 const MAX_NAME: usize = 200;
 
 /// Creates a thread in a project, or in a new one.
@@ -35,13 +34,15 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
         tier: app.tiers.load(&account.tier),
         limits: app.config.limits,
     };
-    let mut load = Load::default();
-    if plan.limits == Limits::On {
-        load.threads = counted(of::<thread::Entity>(caller.scope()).count(&tx).await?);
-        load.projects = counted(of::<project::Entity>(caller.scope()).count(&tx).await?);
-    }
+    let load = Load {
+        threads: account.threads,
+        projects: account.projects,
+        ..Load::default()
+    };
     limits::admit_thread(&plan, &load, project_id.is_none())?;
     let project_id = if let Some(project_id) = project_id {
+        let moved = projects::moved(tx.get_database_backend(), caller.account_id, project_id, now);
+        tx.execute_all([moved]).await?;
         project_id
     } else {
         let made = projects::create::insert(&tx, caller.account_id, name.clone(), now).await?;
@@ -76,10 +77,9 @@ pub async fn rename(app: &App, caller: &Caller, thread_id: Uuid, name: String) -
     if row.name == name {
         return Ok(row);
     }
-    row.name = name;
+    row.name.clone_from(&name);
     row.updated_at = now;
-    thread::Entity::update(row.clone().into_active_model().reset_all())
-        .exec(&tx)
+    tx.execute_together(moved(tx.get_database_backend(), &row, Some(name), now))
         .await?;
     tx.commit().await?;
     Ok(row)
@@ -93,8 +93,4 @@ fn check(name: &str) -> Result<()> {
         ));
     }
     Ok(())
-}
-
-fn counted(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

@@ -1,6 +1,10 @@
 //! Reading threads.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
+use chrono::{DateTime, Utc};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait},
+};
 use uuid::Uuid;
 
 use super::table::thread::{Column, Entity, Model};
@@ -30,7 +34,7 @@ pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
 }
 
-/// Lists threads before a cursor, newest first; of one project, or of all.
+/// Lists threads before a cursor, latest activity first; of one project, or of all.
 ///
 /// # Errors
 /// Those of the database.
@@ -38,15 +42,21 @@ pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,
     project_id: Option<Uuid>,
-    before: Option<Uuid>,
+    before: Option<(DateTime<Utc>, Uuid)>,
     limit: u64,
 ) -> Result<Vec<Model>> {
     let mut query = of::<Entity>(scope);
     if let Some(project_id) = project_id {
         query = query.filter(Column::ProjectId.eq(project_id));
     }
-    if let Some(before) = before {
-        query = query.filter(Column::Id.lt(before));
+    if let Some((updated_at, id)) = before {
+        let place = Expr::tuple([Column::UpdatedAt, Column::Id].map(|column| Expr::col((Entity, column))));
+        query = query.filter(place.lt(Expr::tuple([Expr::value(updated_at), Expr::value(id)])));
     }
-    Ok(query.order_by_desc(Column::Id).limit(limit).all(db).await?)
+    Ok(query
+        .order_by_desc(Column::UpdatedAt)
+        .order_by_desc(Column::Id)
+        .limit(limit)
+        .all(db)
+        .await?)
 }

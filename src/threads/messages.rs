@@ -2,8 +2,9 @@
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, Select, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait, Select, Statement,
+    sea_query::{Expr, ExprTrait},
 };
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -158,11 +159,7 @@ pub async fn list(
         .order_by_asc(Column::Turn)
         .order_by_asc(Column::Id);
     read(db, bound, after, |last| match last {
-        Some((turn, id)) => {
-            let same_turn = Condition::all().add(Column::Turn.eq(turn)).add(Column::Id.gt(id));
-            let further = Condition::any().add(Column::Turn.gt(turn)).add(same_turn);
-            query.clone().filter(further)
-        }
+        Some(last) => query.clone().filter(place().gt(values(last))),
         None => query.clone(),
     })
     .await
@@ -185,16 +182,21 @@ pub async fn history(
         .order_by_desc(Column::Turn)
         .order_by_desc(Column::Id);
     let (mut rows, _) = read(db, bound, None, |last| match last {
-        Some((turn, id)) => {
-            let same_turn = Condition::all().add(Column::Turn.eq(turn)).add(Column::Id.lt(id));
-            let further = Condition::any().add(Column::Turn.lt(turn)).add(same_turn);
-            query.clone().filter(further)
-        }
+        Some(last) => query.clone().filter(place().lt(values(last))),
         None => query.clone(),
     })
     .await?;
     rows.reverse();
     Ok(rows)
+}
+
+/// Where a message stands in its thread. Both columns are compared at once, because an index is not searched by an OR.
+fn place() -> Expr {
+    Expr::tuple([Column::Turn, Column::Id].map(|column| Expr::col(column)))
+}
+
+fn values((turn, id): (Uuid, Uuid)) -> Expr {
+    Expr::tuple([turn, id].map(Expr::value))
 }
 
 /// Reads portion by portion behind the last row, until the bound is met; says whether there is more. Messages may be large, so

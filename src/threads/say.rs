@@ -1,22 +1,22 @@
 //! Adding a message to a thread without starting a run. It comes after every run that was started before it.
 
-use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::{
     list::load,
     messages::{self, Belongs, NewMessage},
-    table::{message, thread},
+    moved::moved,
+    table::message,
 };
 use crate::{
     accounts::{Caller, ensure, turns},
     app::App,
     error::{Error, Result},
-    id,
     v1::MessageRole,
 };
 
-/// Bytes of a message at most.
+/// Maximum size of a message in bytes.
 pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 
 /// Adds a message of the user, or one that stands for the model.
@@ -46,22 +46,22 @@ pub async fn say(
         ));
     }
     load(app.db.read(), caller.scope(), thread_id).await?;
-    let now = app.clock.now();
     let tx = turns::begin(app, caller.account_id, "threads.say").await?;
     // The thread cannot be deleted meanwhile.
     ensure::lock(&tx, caller.account_id).await?;
-    let mut thread = load(&tx, caller.scope(), thread_id).await?;
+    // The clock of the runs' ids: that is how the message comes after those that were started before.
+    let (message_id, now) = app.clock.stamp();
+    let thread = load(&tx, caller.scope(), thread_id).await?;
     let belongs = Belongs {
         account_id: caller.account_id,
         thread_id,
         run_id: None,
     };
-    let row = messages::row(belongs, NewMessage::text(id::new(), role, content), now)?;
-    messages::insert_all(&tx, vec![row.clone()]).await?;
-    thread.updated_at = now;
-    thread::Entity::update(thread.into_active_model().reset_all())
-        .exec(&tx)
-        .await?;
+    let row = messages::row(belongs, NewMessage::text(message_id, role, content), now)?;
+    let backend = tx.get_database_backend();
+    let mut statements = moved(backend, &thread, None, now);
+    statements.push(messages::insert(backend, row.clone()));
+    tx.execute_together(statements).await?;
     tx.commit().await?;
     Ok(row)
 }

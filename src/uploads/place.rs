@@ -7,7 +7,11 @@
 
 use std::collections::BTreeSet;
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter,
+    sea_query::{Expr, ExprTrait, Query},
+};
 use uuid::Uuid;
 
 use super::{
@@ -148,7 +152,15 @@ async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Re
 }
 
 async fn rename_in_message(tx: &Tx, scope: Scope, run_id: Uuid, (old, new): (&str, &str)) -> Result<()> {
+    // The messages of a run are found by its thread and turn. Runs are a later noun, so their table is only named.
+    let thread = Query::select()
+        .column("thread_id")
+        .from("runs")
+        .and_where(Expr::col("id").eq(run_id))
+        .take();
     let naming = of::<message::Entity>(scope)
+        .filter(Expr::col((message::Entity, message::Column::ThreadId)).eq(Expr::from(thread)))
+        .filter(message::Column::Turn.eq(run_id))
         .filter(message::Column::RunId.eq(run_id))
         .filter(message::Column::Files.is_not_null())
         .one(tx)

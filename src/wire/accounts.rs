@@ -112,7 +112,8 @@ impl Accounts {
             tier,
             limits: app.config.limits,
         };
-        let state = |used: u64, limit: Option<i32>| {
+        let account = &standing.account;
+        let state = |used: i64, limit: Option<i32>| {
             Some(v1::LimitState {
                 used: i32::try_from(used).unwrap_or(i32::MAX),
                 limit: plan.limit(limit),
@@ -137,10 +138,10 @@ impl Accounts {
             tier_name: tier.name.clone(),
             credits: ledger::in_credits(standing.microcredits),
             microcredits: standing.microcredits,
-            concurrent_runs: state(standing.runs, tier.concurrent_runs),
-            agents: state(standing.agents, tier.agents),
-            threads: state(standing.threads, tier.threads),
-            projects: state(standing.projects, tier.projects),
+            concurrent_runs: state(i64::try_from(standing.runs).unwrap_or(i64::MAX), tier.concurrent_runs),
+            agents: state(account.agents, tier.agents),
+            threads: state(account.threads, tier.threads),
+            projects: state(account.projects, tier.projects),
             max_upload_bytes: i64::try_from(plan.largest_upload(&app.config.http)).unwrap_or(i64::MAX),
             models: models.collect(),
         }

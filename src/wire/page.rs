@@ -1,6 +1,7 @@
 //! Pages of lists (AIP-158): a clamped size, and an opaque token bound to the caller and the query.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use chrono::{DateTime, Utc};
 use uuid::Uuid;
 
 use crate::{
@@ -10,7 +11,7 @@ use crate::{
 
 /// Rows of a page when the caller does not say.
 const DEFAULT_SIZE: i32 = 50;
-/// Rows of a page at most.
+/// Maximum number of rows of a page.
 const MAX_SIZE: i32 = 200;
 /// Bytes of the mark that binds a token.
 const MARK: usize = 12;
@@ -76,6 +77,17 @@ impl Page {
         Ok(Some((id(first)?, id(second)?)))
     }
 
+    /// When something was last done in the last row of the page before, and its id.
+    pub(super) fn after_activity(&self) -> Result<Option<(DateTime<Utc>, Uuid)>> {
+        if self.cursor.is_empty() {
+            return Ok(None);
+        }
+        let (micros, id) = self.cursor.split_first_chunk().ok_or_else(invalid)?;
+        let time = DateTime::from_timestamp_micros(i64::from_be_bytes(*micros)).ok_or_else(invalid)?;
+        let id = Uuid::from_slice(id).map_err(|_| invalid())?;
+        Ok(Some((time, id)))
+    }
+
     /// The rows that were passed over before.
     pub fn offset(&self) -> Result<u64> {
         if self.cursor.is_empty() {
@@ -117,6 +129,11 @@ impl Page {
             BASE64.encode(token)
         })
     }
+}
+
+/// The cursor that [`Page::after_activity`] reads.
+pub(super) fn activity(updated_at: DateTime<Utc>, id: Uuid) -> Vec<u8> {
+    [&updated_at.timestamp_micros().to_be_bytes()[..], id.as_bytes()].concat()
 }
 
 fn open(token: &str, mark: [u8; MARK]) -> Result<Vec<u8>> {

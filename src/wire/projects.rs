@@ -2,7 +2,11 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, traits::runyard::v1::project_service_server::ProjectService};
+use super::{
+    caller,
+    page::{self, Page},
+    traits::runyard::v1::project_service_server::ProjectService,
+};
 use crate::{
     app::App,
     error::Result,
@@ -27,9 +31,11 @@ impl ProjectService for Projects {
     ) -> Result<Response<v1::ListProjectsResponse>, Status> {
         let caller = caller::of(&request)?;
         let asked = request.into_inner();
-        let page = Page::read(&caller, "projects", asked.page_size, &asked.page_token)?;
-        let mut rows = projects::list(self.app.db.read(), caller.scope(), page.after()?, page.limit()).await?;
-        let next_page_token = page.cut(&mut rows, |project| project.row.id.as_bytes().to_vec());
+        let page = Page::read(&caller, "projects by activity", asked.page_size, &asked.page_token)?;
+        let mut rows = projects::list(self.app.db.read(), caller.scope(), page.after_activity()?, page.limit()).await?;
+        let next_page_token = page.cut(&mut rows, |project| {
+            page::activity(project.row.updated_at, project.row.id)
+        });
         Ok(Response::new(v1::ListProjectsResponse {
             projects: rows.into_iter().map(shown).collect(),
             next_page_token,

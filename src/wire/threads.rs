@@ -2,7 +2,11 @@
 
 use tonic::{Request, Response, Status};
 
-use super::{caller, page::Page, traits::runyard::v1::thread_service_server::ThreadService};
+use super::{
+    caller,
+    page::{self, Page},
+    traits::runyard::v1::thread_service_server::ThreadService,
+};
 use crate::{
     app::App,
     contract::structs,
@@ -48,7 +52,7 @@ impl ThreadService for Threads {
         let asked = request.into_inner();
         let page = Page::read(
             &caller,
-            &format!("threads {}", asked.project_id),
+            &format!("threads by activity {}", asked.project_id),
             asked.page_size,
             &asked.page_token,
         )?;
@@ -60,11 +64,11 @@ impl ThreadService for Threads {
             self.app.db.read(),
             caller.scope(),
             project_id,
-            page.after()?,
+            page.after_activity()?,
             page.limit(),
         )
         .await?;
-        let next_page_token = page.cut(&mut rows, |row| row.id.as_bytes().to_vec());
+        let next_page_token = page.cut(&mut rows, |row| page::activity(row.updated_at, row.id));
         Ok(Response::new(v1::ListThreadsResponse {
             threads: rows.into_iter().map(shown).collect(),
             next_page_token,

@@ -2,8 +2,12 @@
 //!
 //! [`everywhere`] runs a test on SQLite, and on PostgreSQL when `RUNYARD_TEST_POSTGRES_URL` names one.
 
+mod database;
+
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
+use crate::plans;
+pub use database::{Database, Made, databases};
 use reqwest::{RequestBuilder, Response, header::HeaderMap, multipart::Form};
 use runyard::{
     app::App,
@@ -20,55 +24,11 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::{Request, transport::Channel};
-use uuid::Uuid;
 
 const SECRET: &str = "a secret of the tests that is long enough";
 
 /// How long a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-
-/// The databases of this test run.
-#[derive(Clone, Debug)]
-pub enum Database {
-    Sqlite,
-    Postgres(String),
-}
-
-pub fn databases() -> Vec<Database> {
-    let mut databases = vec![Database::Sqlite];
-    if let Ok(url) = std::env::var("RUNYARD_TEST_POSTGRES_URL") {
-        databases.push(Database::Postgres(url));
-    }
-    databases
-}
-
-impl Database {
-    /// Makes a database for one test; SQLite makes its own in the data folder.
-    pub async fn make(&self) -> Option<Made> {
-        let Self::Postgres(server) = self else { return None };
-        let name = format!("runyard_{}", Uuid::now_v7().simple());
-        query(server, &format!("CREATE DATABASE {name}")).await;
-        let (base, _) = server.rsplit_once('/').unwrap();
-        Some(Made {
-            url: format!("{base}/{name}"),
-            server: server.clone(),
-            name,
-        })
-    }
-}
-
-/// A PostgreSQL database of one test.
-pub struct Made {
-    pub url: String,
-    server: String,
-    name: String,
-}
-
-impl Made {
-    pub async fn drop(self) {
-        query(&self.server, &format!("DROP DATABASE {} WITH (FORCE)", self.name)).await;
-    }
-}
 
 /// Runs a test on every database, with the model saying what the script says.
 pub async fn everywhere<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut House)) {
@@ -161,6 +121,9 @@ impl House {
 
     async fn close(mut self) {
         self.stop().await;
+        let db = self.outside().await;
+        plans::check(&db).await;
+        db.close().await.unwrap();
         if let Some(made) = self.database.take() {
             made.drop().await;
         }
@@ -187,9 +150,10 @@ impl House {
     /// The one number that a query gives, read from outside of the server.
     pub async fn number(&self, sql: &str) -> i64 {
         use sea_orm::{ConnectionTrait, Statement};
-        let db = self.app().db.read();
+        let db = self.outside().await;
         let statement = Statement::from_string(db.get_database_backend(), sql);
         let row = db.query_one_raw(statement).await.unwrap().unwrap();
+        db.close().await.unwrap();
         row.try_get_by_index(0).unwrap()
     }
 
@@ -219,18 +183,12 @@ impl House {
 
 async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHandle<()>)) {
     runyard::telemetry::start_metrics();
+    plans::record::start();
     let server = Server::open(config.clone()).await.unwrap();
     let (address, app) = (server.address().unwrap(), server.app().clone());
     let stopping = app.stopping.clone();
     let task = tokio::spawn(async move { server.run().await.unwrap() });
     (address, app, (stopping, task))
-}
-
-async fn query(url: &str, sql: &str) {
-    use sea_orm::ConnectionTrait;
-    let db = sea_orm::Database::connect(url).await.unwrap();
-    db.execute_unprepared(sql).await.unwrap();
-    db.close().await.unwrap();
 }
 
 /// Somebody who asks.

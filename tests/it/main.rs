@@ -17,6 +17,7 @@ mod house;
 mod json;
 mod llm;
 mod openapi;
+mod plans;
 mod sandbox;
 mod seeds;
 mod service;

@@ -36,6 +36,7 @@ mod lists;
 mod logs;
 mod mcps;
 mod memory;
+mod order;
 mod privacy;
 mod program;
 mod projects;

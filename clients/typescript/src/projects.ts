@@ -20,7 +20,7 @@ export class Projects {
     return this.#door.callSafely(ProjectService.method.getProject, { projectId }, options);
   }
 
-  /** The caller's projects, newest first. */
+  /** The caller's projects, latest activity first. */
   list(query: { pageSize?: number; pageToken?: string } & CallOptions = {}): Listing<Project> {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {

@@ -36,7 +36,7 @@ export class Threads {
     return this.#door.callSafely(ThreadService.method.getThread, { threadId }, options);
   }
 
-  /** The caller's threads, newest first. */
+  /** The caller's threads, latest activity first. */
   list(query: Input<ListThreadsRequest> & CallOptions = {}): Listing<Thread> {
     const { signal, timeoutMs, ...asked } = query;
     return new Listing(async (pageToken = asked.pageToken) => {

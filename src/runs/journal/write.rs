@@ -190,7 +190,7 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Stand
     rows::insert_messages(&tx, &messages).await?;
     rows::add(&tx, &spendings).await?;
     rows::end(&tx, &lasts).await?;
-    ledger::charge::write(&tx, &charges, now).await?;
+    ledger::charge::write(&tx, &charges, clock).await?;
     tx.commit().await?;
     Ok(standings)
 }

@@ -11,7 +11,7 @@ use crate::{
 };
 
 // One statement for what most starts ask: each one is a change of threads on SQLite.
-const FIND: &str = "SELECT a.tier, g.id AS agent_id, v.id AS version_id, v.model FROM accounts a \
+const FIND: &str = "SELECT a.tier, a.threads, a.projects, g.id AS agent_id, v.id AS version_id, v.model FROM accounts a \
     LEFT JOIN agents g ON g.account_id = a.id AND g.is_default = TRUE \
     LEFT JOIN agent_versions v ON v.id = g.current_version_id AND v.account_id = a.id WHERE a.id = $1{lock}";
 
@@ -19,6 +19,10 @@ const FIND: &str = "SELECT a.tier, g.id AS agent_id, v.id AS version_id, v.model
 pub(super) struct Asker {
     /// The name of the account's tier.
     pub(super) tier: String,
+    /// How many threads it has.
+    pub(super) threads: i64,
+    /// How many projects it has.
+    pub(super) projects: i64,
     /// What the account's default agent is pinned to; not looked for when the start names an agent.
     pub(super) default_agent: Option<Pinned>,
 }
@@ -29,6 +33,8 @@ pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Re
         let account = ensure::lock(tx, caller.account_id).await?;
         return Ok(Asker {
             tier: account.tier,
+            threads: account.threads,
+            projects: account.projects,
             default_agent: None,
         });
     }
@@ -58,6 +64,8 @@ pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Re
     };
     Ok(Asker {
         tier: row.try_get("", "tier")?,
+        threads: row.try_get("", "threads")?,
+        projects: row.try_get("", "projects")?,
         default_agent,
     })
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use sea_orm::{PaginatorTrait, QueryFilter, QueryOrder, QuerySelect};
+use sea_orm::{QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun, finish, target::Target};
+use super::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun, asker::Asker, finish, target::Target};
 use crate::{
     accounts::{Caller, of},
     app::App,
@@ -15,12 +15,11 @@ use crate::{
     events::Stored,
     ledger::{Price, wallet},
     limits::{self, Admission, Ask, Load, Plan},
-    projects,
     runs::{
         Run, Status, reserve,
         table::{Column, Entity, is_unfinished},
     },
-    threads, uploads,
+    uploads,
 };
 
 /// What finds an earlier start again.
@@ -120,15 +119,15 @@ pub(super) async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBus
     }
 }
 
-/// Counts what the account has and asks the plan, and says what is set aside for the first call of the model. Only what the
-/// plan limits is counted.
+/// Asks the plan about what the account has, and says what is set aside for the first call of the model. Running runs are
+/// read only where the plan limits them.
 pub(super) async fn admit(
     app: &App,
     tx: &Tx,
     caller: &Caller,
     plan: &Plan<'_>,
     asked: Option<&str>,
-    target: &Target,
+    (account, target): (&Asker, &Target),
 ) -> Result<(Admission, i64)> {
     let ask = Ask {
         model: asked,
@@ -136,39 +135,32 @@ pub(super) async fn admit(
         makes_project: target.makes_project,
     };
     let scope = caller.scope();
-    let (mut load, mut held, mut left) = (Load::default(), 0, 0);
+    let mut load = Load {
+        threads: account.threads,
+        projects: account.projects,
+        ..Load::default()
+    };
+    let (mut held, mut left) = (0, 0);
     let model = app.models.load(plan.model(asked, &app.models)?.model())?;
     let price = Price::find(app, model);
     if price.is_some() {
         // Before what is set aside is summed up: whoever sets more aside has the balance, too.
         left = wallet::lock(app, tx, caller.account_id).await?;
     }
-    if plan.limits == Limits::On {
-        if ask.makes_thread && plan.tier.threads.is_some() {
-            load.threads = counted(of::<threads::table::thread::Entity>(scope).count(tx).await?);
-        }
-        if ask.makes_project && plan.tier.projects.is_some() {
-            load.projects = counted(of::<projects::table::project::Entity>(scope).count(tx).await?);
-        }
-        if plan.tier.concurrent_runs.is_some() || price.is_some() {
-            let running: Vec<(Uuid, i64)> = of::<Entity>(scope)
-                .select_only()
-                .columns([Column::ThreadId, Column::HeldMicrocredits])
-                .filter(is_unfinished())
-                .order_by_asc(Column::Id)
-                .into_tuple()
-                .all(tx)
-                .await?;
-            load.running_threads = running.iter().map(|(thread_id, _)| *thread_id).collect();
-            held = running.iter().map(|(_, held)| held).sum();
-        }
+    if plan.limits == Limits::On && (plan.tier.concurrent_runs.is_some() || price.is_some()) {
+        let running: Vec<(Uuid, i64)> = of::<Entity>(scope)
+            .select_only()
+            .columns([Column::ThreadId, Column::HeldMicrocredits])
+            .filter(is_unfinished())
+            .order_by_asc(Column::Id)
+            .into_tuple()
+            .all(tx)
+            .await?;
+        load.running_threads = running.iter().map(|(thread_id, _)| *thread_id).collect();
+        held = running.iter().map(|(_, held)| held).sum();
     }
     load.microcredits = price.map(|_| left.saturating_sub(held));
     let admission = limits::admit(plan, &app.models, &ask, &load)?;
     let set_aside = price.map(|price| reserve::first(price, model).min(left - held));
     Ok((admission, set_aside.unwrap_or_default()))
-}
-
-fn counted(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }

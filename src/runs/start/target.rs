@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, Statement, sea_query::Expr,
+    QueryTrait, Statement,
 };
 use uuid::Uuid;
 
@@ -26,6 +26,7 @@ use crate::{
 
 /// Characters of the prompt that become the name of what is made.
 const NAME_CHARS: usize = 80;
+
 /// Where a start goes.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
@@ -33,8 +34,8 @@ pub(super) struct Target {
     pub(super) project_id: Uuid,
     pub(super) makes_thread: bool,
     pub(super) makes_project: bool,
-    /// Whether the thread is there and nobody has given it a name: the first prompt does.
-    pub(super) names_thread: bool,
+    /// The thread that is continued.
+    continued: Option<thread::Model>,
 }
 
 impl Target {
@@ -50,13 +51,12 @@ impl Target {
                 if new.project_id.is_some_and(|project_id| project_id != thread.project_id) {
                     return Err(project_not_found());
                 }
-                let project_id = thread.project_id;
                 Ok(Self {
                     thread_id: thread.id,
-                    project_id,
+                    project_id: thread.project_id,
                     makes_thread: false,
                     makes_project: false,
-                    names_thread: thread.name.is_empty(),
+                    continued: Some(thread),
                 })
             }
             (None, Some(_)) if !new.optimistic => Err(threads::list::not_found()),
@@ -74,7 +74,7 @@ impl Target {
                     project_id: new.project_id.unwrap_or(fresh),
                     makes_thread: true,
                     makes_project: project.is_none(),
-                    names_thread: false,
+                    continued: None,
                 })
             }
         }
@@ -113,7 +113,7 @@ impl Target {
         projects::sandbox::find(tx, scope, self.project_id).await
     }
 
-    /// The statements that make what is missing.
+    /// The statements that make what is missing and move what is there to the top of the lists.
     pub(super) fn inserts(&self, backend: DbBackend, run: &Run, new: &NewRun) -> Vec<Statement> {
         let name: String = new
             .prompt
@@ -124,13 +124,17 @@ impl Target {
             .take(NAME_CHARS)
             .collect();
         let mut statements = Vec::new();
-        if self.names_thread && !name.is_empty() {
-            let named = thread::Entity::update_many()
-                .col_expr(thread::Column::Name, Expr::value(name.clone()))
-                .col_expr(thread::Column::UpdatedAt, Expr::value(run.created_at))
-                .filter(thread::Column::AccountId.eq(run.account_id))
-                .filter(thread::Column::Id.eq(self.thread_id));
-            statements.push(named.build(backend));
+        if let Some(thread) = &self.continued {
+            // The first prompt gives a name to a thread that has none.
+            let named = Some(name.clone()).filter(|name| thread.name.is_empty() && !name.is_empty());
+            statements.extend(threads::moved::moved(backend, thread, named, run.created_at));
+        } else if !self.makes_project {
+            statements.push(projects::moved(
+                backend,
+                run.account_id,
+                self.project_id,
+                run.created_at,
+            ));
         }
         if self.makes_project {
             let row = project::Model {

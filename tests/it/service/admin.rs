@@ -90,7 +90,7 @@ async fn the_record_of_administrators_who_change_one_account_at_once_is_a_chain(
             for changed in join_all(changes).await {
                 changed.ok();
             }
-            let db = house.app().db.read();
+            let db = house.outside().await;
             let sql = "SELECT detail FROM audit_entries ORDER BY id";
             let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql));
             let mut current = "free".to_owned();

@@ -293,7 +293,7 @@ async fn a_hundred_debits_at_once_stop_at_zero_and_each_counts_once() {
                         microcredits,
                     };
                     let tx = app.db.begin("test").await.unwrap();
-                    ledger::charge::write(&tx, &[&charge], app.clock.now()).await.unwrap();
+                    ledger::charge::write(&tx, &[&charge], &app.clock).await.unwrap();
                     tx.commit().await.unwrap();
                 }
             };

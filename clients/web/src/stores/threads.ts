@@ -1,4 +1,4 @@
-// The threads of the account, newest first, page by page.
+// The threads of the account, latest activity first, page by page.
 import { signal } from "@preact/signals";
 import type { Thread } from "@runyard/client";
 import { runyard } from "../client";
@@ -11,7 +11,7 @@ export const threads = new Loadable<readonly Thread[]>();
 /** Asks for more threads; empty when all are loaded. */
 export const moreThreads = signal("");
 
-/** Loads the newest threads again. */
+/** Loads the threads in which something was last done again. */
 export function loadThreads(): Promise<void> {
   return threads.load(async () => {
     const page = await runyard().threads.list({ pageSize: PAGE });

@@ -27,7 +27,7 @@ class AsyncProjects:
         return await self._transport.load(methods.GET_PROJECT, request, Project)
 
     async def list(self, *, page_size: int = 0, page_token: str = "") -> Page[Project]:
-        """One page of the caller's projects, newest first."""
+        """One page of the caller's projects, latest activity first."""
         request = to_message(methods.LIST_PROJECTS.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_PROJECTS, request)
         return pages(answer.projects, Project, answer.next_page_token)

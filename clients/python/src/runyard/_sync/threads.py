@@ -32,7 +32,7 @@ class Threads:
         return self._transport.load(methods.GET_THREAD, request, Thread)
 
     def list(self, *, project_id: str = "", page_size: int = 0, page_token: str = "") -> Page[Thread]:
-        """One page of the caller's threads, newest first."""
+        """One page of the caller's threads, latest activity first."""
         request = to_message(
             methods.LIST_THREADS.request, project_id=project_id, page_size=page_size, page_token=page_token
         )

@@ -1,0 +1,95 @@
+//! The texts of statements: said to whoever traces them, and joined so that several travel as one.
+
+use sea_orm::{DbBackend, Statement, Value};
+use tracing::trace;
+
+/// Says the text of a statement, without its values, at the target `runyard::sql`.
+pub(super) fn say(backend: DbBackend, sql: &str) {
+    let database = match backend {
+        DbBackend::Postgres => "postgres",
+        _ => "sqlite",
+    };
+    trace!(target: "runyard::sql", database, sql);
+}
+
+/// Joins statements one after another, for SQLite, which takes their values in turn; nothing when there is none.
+pub(super) fn in_a_row(statements: impl IntoIterator<Item = Statement>) -> Option<Statement> {
+    let (mut sql, mut values) = (String::new(), Vec::new());
+    for statement in statements {
+        say(DbBackend::Sqlite, &statement.sql);
+        sql.push_str(&statement.sql);
+        sql.push(';');
+        values.extend(values_of(&statement));
+    }
+    (!sql.is_empty()).then(|| Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
+}
+
+/// Makes one statement of several, for PostgreSQL: the last one, with those before as its common table expressions.
+/// Nothing when there is none.
+pub(super) fn as_one(statements: impl IntoIterator<Item = Statement>) -> Option<Statement> {
+    let (mut texts, mut values) = (Vec::new(), Vec::new());
+    for statement in statements {
+        texts.push(renumbered(&statement.sql, values.len()));
+        values.extend(values_of(&statement));
+    }
+    let last = texts.pop()?;
+    let before: Vec<String> = texts
+        .iter()
+        .enumerate()
+        .map(|(number, text)| format!("s{number} AS ({text})"))
+        .collect();
+    let sql = if before.is_empty() {
+        last
+    } else {
+        format!("WITH {} {last}", before.join(", "))
+    };
+    Some(Statement::from_sql_and_values(DbBackend::Postgres, sql, values))
+}
+
+fn values_of(statement: &Statement) -> Vec<Value> {
+    statement
+        .values
+        .as_ref()
+        .map_or_else(Vec::new, |values| values.0.clone())
+}
+
+/// The text with higher numbers of its values. No text of ours has a `$` inside quotes.
+fn renumbered(sql: &str, by: usize) -> String {
+    let mut pieces = sql.split('$');
+    let mut text = pieces.next().unwrap_or_default().to_owned();
+    for piece in pieces {
+        let digits = piece.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, rest) = piece.split_at(digits);
+        text.push('$');
+        match number.parse::<usize>() {
+            Ok(number) => text.push_str(&(number + by).to_string()),
+            Err(_) => text.push_str(number),
+        }
+        text.push_str(rest);
+    }
+    text
+}
+
+#[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_statements_become_one_with_all_their_values() {
+        let statement = |sql: &str, values: &[i32]| {
+            let values = values.iter().map(|value| Value::from(*value));
+            Statement::from_sql_and_values(DbBackend::Postgres, sql, values)
+        };
+        let one = statement("UPDATE a SET b = $1 WHERE c = $2", &[1, 2]);
+        let two = statement("INSERT INTO d VALUES ($1, $2, $11)", &[3, 4, 5]);
+        let joined = as_one([one.clone(), two]).unwrap();
+        assert_eq!(
+            joined.sql,
+            "WITH s0 AS (UPDATE a SET b = $1 WHERE c = $2) INSERT INTO d VALUES ($3, $4, $13)"
+        );
+        assert_eq!(joined.values.unwrap().0, [1, 2, 3, 4, 5].map(Value::from));
+        assert_eq!(as_one([one.clone()]).unwrap().sql, one.sql);
+        assert!(as_one([]).is_none() && in_a_row([]).is_none());
+    }
+}

@@ -1,0 +1,234 @@
+//! How the databases carry out the statements: none may slow down with what finished long ago.
+//!
+//! Every statement of every test is noted (`plans/record.rs`). When a house closes, its database explains those that no
+//! house has explained before, and the test fails when a plan scans a table, sorts without a bound or reads everything of
+//! an account. What may do so all the same is listed here, each with the reason why it is bounded.
+
+mod history;
+mod postgres;
+pub mod record;
+mod schema;
+mod sqlite;
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
+use serde_json::{Value, json};
+
+use crate::house::{House, everywhere};
+use runyard_upstream::Turn;
+
+/// Partial indexes whose rows are few, however long the service runs.
+const SMALL: &[(&str, &str)] = &[
+    ("runs_unfinished", "runs that are at work or wait"),
+    ("runs_claimable", "runs that are at work or wait"),
+    ("runs_held", "runs that were interrupted a moment ago"),
+    ("uploads_waiting", "an account may have 300 of them"),
+    ("uploads_coming", "files of starts that are being placed"),
+    ("api_keys_in_use", "an account may have 100 of them"),
+    ("agents_deleted", "the sweeper removes them"),
+    ("agents_one_default", "an account has one"),
+];
+
+/// Partial indexes that a page is read from, with the condition that they stand for.
+const WALKED: &[(&str, &str)] = &[
+    ("ledger_charges", "\"credited\" = (3)"),
+    ("agents_by_creation", "\"deleted_at\" IS NULL"),
+    ("agents_by_change", "\"deleted_at\" IS NULL"),
+    ("agents_by_name", "\"deleted_at\" IS NULL"),
+];
+
+/// Statements that may read or sort more than they return: a part of their text, and what bounds them.
+const EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "\"search_text\" LIKE",
+        "a search looks at the agents of one account; they are made by hand, and the plan limits them",
+    ),
+    ("json_each(tags)", "as a search"),
+    ("tags @>", "as a search"),
+    ("\"is_default\" = (TRUE)", "an account has one default agent"),
+    ("\"is_default\" = ?", "all agents of an account but one"),
+    ("\"is_default\" = $", "all agents of an account but one"),
+    (
+        "\"uploads\" WHERE \"uploads\".\"run_id\" IS NULL AND \"uploads\".\"created_at\" <",
+        "uploads that wait; an account may have 300 of them",
+    ),
+];
+
+/// Statements that may sort, because they name each row that they read: a part of their text.
+const SORTED: &[&str] = &["\"id\" IN (", "\"account_id\" IN ("];
+
+fn is_small(index: &str) -> bool {
+    SMALL.iter().any(|(name, _)| *name == index)
+}
+
+fn is_excepted(sql: &str) -> bool {
+    EXCEPTIONS.iter().any(|(part, _)| sql.contains(part))
+}
+
+fn may_sort(sql: &str) -> bool {
+    SORTED.iter().any(|part| sql.contains(part))
+}
+
+/// Explains what no house of this kind of database has explained before; and checks what the triggers have counted.
+pub async fn check(db: &DatabaseConnection) {
+    schema::assert_counted(db).await;
+    let backend = db.get_database_backend();
+    let statements = record::take(backend);
+    if statements.is_empty() {
+        return;
+    }
+    let mut faults = Vec::new();
+    match backend {
+        DbBackend::Postgres => {
+            history::fill(db).await;
+            for sql in &statements {
+                faults.extend(postgres::faults(db, sql).await);
+            }
+        }
+        _ => {
+            for sql in &statements {
+                faults.extend(sqlite::faults(db, sql).await);
+            }
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "plans that grow with history:\n{}",
+        faults.join("\n")
+    );
+}
+
+async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
+    match db.get_database_backend() {
+        DbBackend::Postgres => postgres::faults(db, sql).await,
+        _ => sqlite::faults(db, sql).await,
+    }
+}
+
+/// Asks for everything that is listed, with every condition that a list takes.
+async fn ask_for_all_lists(house: &House) {
+    let caller = house.caller("ann");
+    let run = caller.ended(&caller.start("hello").await).await;
+    let [run_id, thread_id, project_id] =
+        ["agent_run_id", "thread_id", "project_id"].map(|field| run[field].as_str().unwrap().to_owned());
+    let again = json!({"prompt": "again", "thread_id": thread_id});
+    caller.ended(&caller.post("/agent/start", again).await.ok()).await;
+    let time = "2026-01-01T00:00:00Z";
+    let times = [
+        String::new(),
+        format!("created_after={time}"),
+        format!("created_before={time}"),
+        format!("created_after={time}&created_before={time}"),
+    ];
+    let mut paths: Vec<String> = [
+        "/threads".to_owned(),
+        format!("/threads?project_id={project_id}"),
+        "/projects".to_owned(),
+        "/agent-runs/active".to_owned(),
+        format!("/threads/{thread_id}/messages"),
+    ]
+    .into();
+    for time in &times {
+        for state in ["", "status=running", "status=completed"] {
+            for of in [String::new(), format!("thread_id={thread_id}")] {
+                paths.push(format!("/agent-runs?{}", [of.as_str(), state, time].join("&")));
+            }
+        }
+        for of in [
+            String::new(),
+            format!("thread_id={thread_id}"),
+            format!("agent_run_id={run_id}"),
+            format!("thread_id={thread_id}&agent_run_id={run_id}"),
+        ] {
+            paths.push(format!("/billing/usage-history?{of}&{time}"));
+        }
+    }
+    caller.get("/billing/account-state").await.ok();
+    for path in paths {
+        // The second page has a condition more.
+        let joined = if path.contains('?') { '&' } else { '?' };
+        let first: Value = caller.get(&format!("{path}{joined}page_size=1")).await.ok();
+        if let Some(token) = first["next_page_token"].as_str().filter(|token| !token.is_empty()) {
+            caller
+                .get(&format!("{path}{joined}page_size=1&page_token={token}"))
+                .await
+                .ok();
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_statement_of_a_list_or_a_run_grows_with_history() {
+    everywhere(
+        |_| Turn::text("Done.").usage(10, 1),
+        async |house| {
+            ask_for_all_lists(house).await;
+            let noted = record::noted(house.outside().await.get_database_backend());
+            for part in ["UPDATE runs SET lease_owner", "FROM \"threads\"", "\"ledger_entries\""] {
+                assert!(
+                    noted.iter().any(|sql| sql.contains(part)),
+                    "the statements are noted: {part}"
+                );
+            }
+            // The house explains them when it closes.
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_plan_that_grows_is_found() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            ask_for_all_lists(house).await;
+            house.stop().await;
+            let db = house.outside().await;
+            if db.get_database_backend() == DbBackend::Postgres {
+                history::fill(&db).await;
+            }
+            // Each statement is fine while its index is there.
+            for (index, part) in [
+                ("runs_by_state", "\"runs\".\"status\" = "),
+                ("runs_unfinished", "UPDATE runs SET lease_owner"),
+                (
+                    "threads_by_activity",
+                    "FROM \"threads\" WHERE \"threads\".\"account_id\" = ",
+                ),
+                ("ledger_charges", "\"credited\" = (3)"),
+            ] {
+                let noted = record::noted(db.get_database_backend());
+                let of_part: Vec<_> = noted.iter().filter(|sql| sql.contains(part)).collect();
+                for sql in &of_part {
+                    assert_eq!(faults(&db, sql).await, [""; 0], "{sql}");
+                }
+                let index_again = schema::take_index(&db, index).await;
+                let mut found = Vec::new();
+                for sql in &of_part {
+                    found.extend(faults(&db, sql).await);
+                }
+                assert!(!found.is_empty(), "without {index} nothing is found in {of_part:#?}");
+                db.execute_unprepared(&index_again).await.unwrap();
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn plans_on_postgres_hold_for_every_value() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let db = house.app().db.read();
+            if db.get_database_backend() == DbBackend::Postgres {
+                for (name, value) in postgres::SETTINGS {
+                    let setting =
+                        Statement::from_string(DbBackend::Postgres, format!("SELECT current_setting('{name}')"));
+                    let row = db.query_one_raw(setting).await.unwrap().unwrap();
+                    assert_eq!(row.try_get_by_index::<String>(0).unwrap(), value, "{name}");
+                }
+            }
+        },
+    )
+    .await;
+}

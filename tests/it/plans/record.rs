@@ -1,0 +1,122 @@
+//! Notes the text of every statement that a server of this process prepares: the database says each one at the target
+//! `runyard::sql`.
+
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    mem,
+    sync::{LazyLock, Mutex, Once},
+};
+
+use sea_orm::DbBackend;
+use tracing::{
+    Event, Subscriber,
+    field::{Field, Visit},
+    level_filters::LevelFilter,
+};
+use tracing_subscriber::{
+    Layer,
+    filter::Targets,
+    layer::{Context, SubscriberExt},
+};
+
+/// The statements by their shape; whether each one was explained.
+static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
+
+/// A database, and a text in which all lists of values look alike.
+type Shape = (&'static str, String);
+
+struct Noted {
+    sql: String,
+    explained: bool,
+}
+
+/// Begins to take notes, once for the process.
+pub fn start() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let only = Targets::new().with_target("runyard::sql", LevelFilter::TRACE);
+        let notes = tracing_subscriber::registry().with(Notes.with_filter(only));
+        tracing::subscriber::set_global_default(notes).expect("the notes are the only subscriber of the process");
+    });
+}
+
+/// All statements that a kind of database got.
+pub fn noted(backend: DbBackend) -> Vec<String> {
+    let noted = NOTED.lock().unwrap();
+    let of_backend = noted.iter().filter(|((name, _), _)| *name == name_of(backend));
+    of_backend.map(|(_, noted)| noted.sql.clone()).collect()
+}
+
+/// Those that nobody has explained yet; they count as explained from now on.
+pub fn take(backend: DbBackend) -> Vec<String> {
+    let mut noted = NOTED.lock().unwrap();
+    let of_backend = noted.iter_mut().filter(|((name, _), _)| *name == name_of(backend));
+    of_backend
+        .filter_map(|(_, noted)| (!mem::replace(&mut noted.explained, true)).then(|| noted.sql.clone()))
+        .collect()
+}
+
+fn name_of(backend: DbBackend) -> &'static str {
+    match backend {
+        DbBackend::Postgres => "postgres",
+        _ => "sqlite",
+    }
+}
+
+struct Notes;
+
+impl<S: Subscriber> Layer<S> for Notes {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let backend = if fields.database == "postgres" {
+            "postgres"
+        } else {
+            "sqlite"
+        };
+        let shape = (backend, shape(&fields.sql));
+        NOTED.lock().unwrap().entry(shape).or_insert(Noted {
+            sql: fields.sql,
+            explained: false,
+        });
+    }
+}
+
+#[derive(Default)]
+struct Fields {
+    database: String,
+    sql: String,
+}
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "database" => value.clone_into(&mut self.database),
+            "sql" => value.clone_into(&mut self.sql),
+            _ => {}
+        }
+    }
+
+    fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
+}
+
+/// A text in which all lists of values look alike, so that a list of three ids is explained for all lengths.
+fn shape(sql: &str) -> String {
+    let mut shape: String = sql.chars().filter(|char| !char.is_ascii_digit()).collect();
+    for (long, short) in [
+        ("?, ?", "?"),
+        ("$, $", "$"),
+        ("?,?", "?"),
+        ("$,$", "$"),
+        ("(?),(?)", "(?)"),
+        ("(?), (?)", "(?)"),
+        ("($),($)", "($)"),
+        ("($), ($)", "($)"),
+    ] {
+        while shape.contains(long) {
+            shape = shape.replace(long, short);
+        }
+    }
+    shape
+}
