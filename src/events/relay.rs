@@ -6,6 +6,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    iter,
     sync::Arc,
     time::Duration,
 };
@@ -94,38 +95,36 @@ async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Optio
         .into_iter()
         .find(|size| rings.len() <= *size)
         .unwrap_or(rings.len());
-    let filled = rings
-        .iter()
-        .chain(rings.last().into_iter().cycle())
-        .take(size.max(rings.len()));
-    let values = filled.flat_map(|(run_id, ring)| [Value::from(*run_id), Value::from(ring.reached())]);
+    let asked = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
+    // No run has an event behind the last number: these fill up the statement.
+    let filled = asked.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
+    let values = filled.flat_map(|(run_id, reached)| [Value::from(run_id), Value::from(reached)]);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, text(size), values);
     let mut events = Vec::new();
     for row in app.db.read().query_all_raw(statement).await? {
         let run_id: Uuid = row.try_get("", "run_id")?;
         let payload: Option<Vec<u8>> = row.try_get("", "payload")?;
-        let (sequence, terminal) = (row.try_get("", "sequence")?, row.try_get("", "terminal")?);
+        let (sequence, terminal): (i64, bool) = (row.try_get("", "sequence")?, row.try_get("", "terminal")?);
         let event = payload.map(|payload| Stored {
             sequence,
             terminal,
             bytes: payload.into(),
         });
-        events.push((run_id, event));
+        events.push((run_id, sequence, event));
     }
-    Ok(events)
+    events.sort_unstable_by_key(|(run_id, sequence, _)| (*run_id, *sequence));
+    Ok(events.into_iter().map(|(run_id, _, event)| (run_id, event)).collect())
 }
 
-// A run that fills up a statement is asked for once: the union of its rows is distinct.
 fn text(size: usize) -> String {
     let followed: Vec<String> = (0..size)
         .map(|run| format!("(${}::uuid, ${}::bigint)", run * 2 + 1, run * 2 + 2))
         .collect();
     format!(
         "SELECT f.run_id, e.sequence, e.terminal, CASE WHEN octet_length(e.payload) <= {LARGEST} THEN e.payload END AS payload \
-         FROM (SELECT DISTINCT v.run_id, v.reached FROM (VALUES {}) AS v(run_id, reached)) AS f \
+         FROM (VALUES {}) AS f(run_id, reached) \
          CROSS JOIN LATERAL (SELECT n.sequence, n.terminal, n.payload FROM run_events n \
-         WHERE n.run_id = f.run_id AND n.sequence > f.reached ORDER BY n.sequence LIMIT {EVENTS}) AS e \
-         ORDER BY f.run_id, e.sequence",
+         WHERE n.run_id = f.run_id AND n.sequence > f.reached ORDER BY n.sequence LIMIT {EVENTS}) AS e",
         followed.join(", ")
     )
 }

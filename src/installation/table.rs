@@ -12,7 +12,7 @@ use crate::{
 // Locked until the commit, so that of several that start together one is the first.
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
-    EXISTS (SELECT 1 FROM sandboxes) AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
+    (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
 const WRITE: &str = "UPDATE installation SET data_folder = $1, described_as = $2, seen_at = now() WHERE id = 1";
 const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 
