@@ -21,7 +21,7 @@ fn postgres() -> Option<String> {
 
 fn config(url: &str, folder: &std::path::Path) -> Config {
     let mut config = Config::parse("the test's configuration", "").unwrap();
-    config.data_dir = folder.to_owned();
+    folder.clone_into(&mut config.data_dir);
     config.database_url = Some(SecretString::from(url));
     config
 }

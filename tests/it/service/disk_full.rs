@@ -1,6 +1,11 @@
 //! A full disk: refused with "try again later", told by `/readyz`, and over when there is room again.
 
-use std::{fs::File, io::Write, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::Write,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::json;
 
@@ -38,7 +43,7 @@ async fn start(program: &Program) -> (u16, String) {
 }
 
 /// Writes until the disk is full; the file that takes the room.
-fn fill(folder: PathBuf) -> PathBuf {
+fn fill(folder: &Path) -> PathBuf {
     let ballast = folder.join("ballast");
     let mut file = File::create(&ballast).unwrap();
     while file.write_all(&[0; 4096]).is_ok() {}
@@ -59,7 +64,7 @@ async fn a_full_disk(config: &str, is_ready: IsReady) {
     let program = Program::start_in(folder.path(), config, LINE).await;
     assert_eq!(start(&program).await.0, 200);
     assert_eq!(ready(&program).await, 200);
-    let ballast = fill(program.sees(&folder.path().join("data")));
+    let ballast = fill(&program.sees(&folder.path().join("data")));
     // What SQLite has set aside already may take one more.
     let mut refused = start(&program).await;
     for _ in 0..20 {

@@ -69,8 +69,8 @@ async fn pages_together_are_the_whole_folder_once() {
             assert_eq!(below, ["a/1", "a/2", "a/b", "a/b/3"]);
 
             // The file that a page ended with may go before the next page is asked for.
-            let list = format!("{files}?path=c&page_size=100");
-            let rest = paths(&caller, &list, async |page| {
+            let pages = format!("{files}?path=c&page_size=100");
+            let rest = paths(&caller, &pages, async |page| {
                 let last = each(page, "files", "path").pop().unwrap();
                 let gone = format!("{files}?path={}", last.as_str().unwrap());
                 delete(&caller, &gone).await.ok();

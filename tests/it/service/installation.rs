@@ -16,7 +16,7 @@ fn postgres() -> Option<Database> {
 
 fn with_folder(house: &House, folder: &Path) -> Config {
     let mut config = house.config.clone();
-    config.data_dir = folder.to_owned();
+    folder.clone_into(&mut config.data_dir);
     config
 }
 

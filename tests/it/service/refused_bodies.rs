@@ -24,10 +24,10 @@ async fn exchange(address: SocketAddr, head: &str, first: &[u8], rest: &[u8]) ->
     timeout(PATIENCE, stream.readable()).await.unwrap().unwrap();
     let sent = timeout(PATIENCE, stream.write_all(rest)).await.unwrap();
     assert!(sent.is_ok(), "the client cannot send its body: {sent:?}");
-    let mut heard = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut heard)).await.unwrap();
+    let mut answer = Vec::new();
+    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
     assert!(read.is_ok(), "the answer is lost: {read:?}");
-    String::from_utf8_lossy(&heard).into_owned()
+    String::from_utf8_lossy(&answer).into_owned()
 }
 
 struct Refusal {
@@ -128,14 +128,14 @@ async fn a_long_body_does_not_cost_a_refused_client_its_answer() {
                     expected,
                 } = refusal;
                 let rest = if head.contains("chunked") {
-                    let chunk = [&b"10000\r\n"[..], &[b' '; 0x10000], b"\r\n"].concat();
+                    let chunk = [&b"10000\r\n"[..], &vec![b' '; 0x10000], b"\r\n"].concat();
                     [chunk.repeat(LONG / 0x10000), b"0\r\n\r\n".to_vec()].concat()
                 } else {
                     vec![b' '; LONG - first.len()]
                 };
-                let heard = exchange(address, &head, &first, &rest).await;
-                assert!(heard.contains(expected), "{what}: {heard}");
-                assert!(heard.to_lowercase().contains("connection: close"), "{what}: {heard}");
+                let answer = exchange(address, &head, &first, &rest).await;
+                assert!(answer.contains(expected), "{what}: {answer}");
+                assert!(answer.to_lowercase().contains("connection: close"), "{what}: {answer}");
             });
             futures::future::join_all(all).await;
         },
@@ -145,17 +145,17 @@ async fn a_long_body_does_not_cost_a_refused_client_its_answer() {
 
 /// Reads one answer whose length is announced.
 async fn answer(stream: &mut TcpStream) -> String {
-    let mut heard = Vec::new();
+    let mut answer = Vec::new();
     let whole = async {
         loop {
-            let text = String::from_utf8_lossy(&heard).to_lowercase();
+            let text = String::from_utf8_lossy(&answer).to_lowercase();
             if let Some((head, body)) = text.split_once("\r\n\r\n") {
                 let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
                 if body.len() >= length.unwrap_or("0").parse::<usize>().unwrap() {
                     return text;
                 }
             }
-            assert_ne!(stream.read_buf(&mut heard).await.unwrap(), 0, "cut: {text}");
+            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "cut: {text}");
         }
     };
     timeout(PATIENCE, whole).await.unwrap()
@@ -190,8 +190,8 @@ async fn a_client_that_waits_for_100_is_refused_without_its_body() {
         |_| Turn::text("x"),
         async |house| {
             let head = "POST /agent/start HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
-            let heard = exchange(house.address, head, b"", b"").await;
-            assert!(heard.starts_with("HTTP/1.1 401") && heard.contains("connection: close"), "{heard}");
+            let answer = exchange(house.address, head, b"", b"").await;
+            assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close"), "{answer}");
             // One that is welcome is told to go on.
             let token = house.caller("ann").token;
             let mut stream = TcpStream::connect(house.address).await.unwrap();
@@ -219,8 +219,8 @@ async fn headers_that_are_too_large_are_refused_readably() {
                 "GET /agents HTTP/1.1\r\nhost: a\r\nx-large: {}\r\n\r\n",
                 "y".repeat(100_000)
             );
-            let heard = exchange(house.address, &head, b"", &vec![b'z'; LONG]).await;
-            assert!(heard.starts_with("HTTP/1.1 431"), "{heard}");
+            let answer = exchange(house.address, &head, b"", &vec![b'z'; LONG]).await;
+            assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
         },
     )
     .await;
@@ -233,12 +233,12 @@ async fn a_refused_client_that_falls_silent_is_let_go() {
     let mut stream = TcpStream::connect(house.address).await.unwrap();
     let head = format!("POST /agent/start HTTP/1.1\r\nhost: a\r\ncontent-length: {LONG}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
-    let mut heard = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut heard))
+    let mut answer = Vec::new();
+    timeout(PATIENCE, stream.read_to_end(&mut answer))
         .await
         .unwrap()
         .unwrap();
-    assert!(heard.starts_with(b"HTTP/1.1 401"));
+    assert!(answer.starts_with(b"HTTP/1.1 401"));
     // The server's sending side is closed; soon the other one is, too, and writing fails.
     let closed = async {
         while stream.write_all(b" ").await.is_ok() {
