@@ -103,8 +103,9 @@ mod tests {
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let (early, late) = (at("2026-01-01T00:00:00.001Z"), at("2026-01-01T00:00:00.002Z"));
         assert_eq!(time_of(first_at(early)), early);
-        let highest = Uuid::from_u128(first_at(late).as_u128() - 1);
-        assert!(first_at(early) < highest && time_of(highest) == early);
+        let highest = Uuid::from_u128(first_at(early).as_u128() | (0xfff << 64) | ((1 << 62) - 1));
+        assert!(first_at(early) < highest && highest < first_at(late));
+        assert_eq!(time_of(highest), early);
 
         let span = Span::of(Some(early), Some(late), None);
         assert_eq!(span.from, Some(first_at(early)));

@@ -213,7 +213,7 @@ async fn a_renewal_waits_for_a_run_without_holding_a_later_one() {
             house.upstream.wait_for(2).await;
             let (first, second) = (runs[0], runs[1]);
             let found = of::<Entity>(Scope::system("a test looks"))
-                .one(house.app().db.read())
+                .one(&house.outside().await)
                 .await
                 .unwrap();
             let worker_id = found.unwrap().lease_owner.unwrap();
