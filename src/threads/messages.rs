@@ -192,7 +192,7 @@ pub async fn history(
 
 /// Where a message stands in its thread. Both columns are compared at once, because an index is not searched by an OR.
 fn place() -> Expr {
-    Expr::tuple([Column::Turn, Column::Id].map(|column| Expr::col(column)))
+    Expr::tuple([Column::Turn, Column::Id].map(Expr::col))
 }
 
 fn values((turn, id): (Uuid, Uuid)) -> Expr {

@@ -22,7 +22,9 @@ pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
 
 async fn explain(db: &DatabaseConnection, sql: &str) -> Value {
     let tx = db.begin().await.unwrap();
-    let count = (1..).take_while(|number| sql.contains(&format!("${number}"))).count();
+    let count = (1..=u16::MAX)
+        .take_while(|number| sql.contains(&format!("${number}")))
+        .count();
     let values = vec!["NULL"; count].join(", ");
     let values = if count == 0 { values } else { format!("({values})") };
     let settings = SETTINGS.map(|(name, value)| format!("SET LOCAL {name} = {value}"));
