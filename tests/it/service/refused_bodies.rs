@@ -190,8 +190,8 @@ async fn a_client_that_waits_for_100_is_refused_without_its_body() {
         |_| Turn::text("x"),
         async |house| {
             let head = "POST /agent/start HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
-            let answer = exchange(house.address, head, b"", b"").await;
-            assert!(answer.starts_with("HTTP/1.1 401") && answer.contains("connection: close"), "{answer}");
+            let reply = exchange(house.address, head, b"", b"").await;
+            assert!(reply.starts_with("HTTP/1.1 401") && reply.contains("connection: close"), "{reply}");
             // One that is welcome is told to go on.
             let token = house.caller("ann").token;
             let mut stream = TcpStream::connect(house.address).await.unwrap();
