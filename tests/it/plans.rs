@@ -182,6 +182,7 @@ async fn a_plan_that_grows_is_found() {
         async |house| {
             ask_for_all_lists(house).await;
             house.stop().await;
+            house.explains = false;
             let db = house.outside().await;
             if db.get_database_backend() == DbBackend::Postgres {
                 history::fill(&db).await;
