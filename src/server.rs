@@ -15,6 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
+use tonic_health::pb::health_server::HealthServer;
 use tracing::{info, warn};
 
 use self::{connections::Connections, health::Health};
@@ -127,9 +128,8 @@ impl Server {
             listener,
         } = self;
         let stopping = app.stopping.clone();
-        let (reporter, health) = tonic_health::server::health_reporter();
-        let state = Health::new(reporter)?;
-        state.report(tonic_health::ServingStatus::Serving).await;
+        let health = Health::new(app.clone())?;
+        let informing = tokio::spawn(health.clone().inform());
         // Older tools ask with v1alpha.
         let reflection = reflection_of_contract()
             .build_v1()
@@ -139,7 +139,7 @@ impl Server {
             .map_err(|error| Error::internal("reflection", error))?;
         // Anybody may ask these, over streams that stay open.
         let grpc = wire::services(&app)
-            .add_service(health.max_decoding_message_size(MAX_QUESTION))
+            .add_service(HealthServer::new(health).max_decoding_message_size(MAX_QUESTION))
             .add_service(reflection.max_decoding_message_size(MAX_QUESTION))
             .add_service(older.max_decoding_message_size(MAX_QUESTION));
         let stack = stack::build(&app, verifier, grpc)?;
@@ -157,7 +157,6 @@ impl Server {
         connections.accept(&listener, &stack, &stopping).await;
         drop(listener);
         info!("stopping: no new connections, no new claims");
-        state.report(tonic_health::ServingStatus::NotServing).await;
         if timeout(grace, connections.shutdown()).await.is_err() {
             warn!("some requests did not end in time");
         }
@@ -168,6 +167,7 @@ impl Server {
         }
         sweeper.abort();
         adding_up.abort();
+        informing.abort();
         info!("stopped");
         Ok(())
     }

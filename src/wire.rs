@@ -26,6 +26,7 @@ pub mod permit;
 mod plan_log;
 mod projects;
 mod range;
+pub mod readiness;
 mod rest;
 mod runs;
 mod sandboxes;

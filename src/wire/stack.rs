@@ -2,8 +2,8 @@
 //!
 //! 1. Answers that their readers do not take are bounded in bytes.
 //! 2. A body that does not come is given up, and the rest of one that no service reads does no harm to its connection.
-//! 3. Panics are contained, so that one request cannot take its connection's others with it.
-//! 4. The request gets an id, which the answer and the log carry; it is counted and logged.
+//! 3. The request gets an id, which the answer and the log carry; it is counted and logged.
+//! 4. A panic is answered with INTERNAL, so that it does not end the connection and its other requests.
 //! 5. CORS answers preflights, which carry no token, and lets listed origins read the answers.
 //! 6. The caller is known before a byte of the body is read.
 //! 7. `grpc-timeout` bounds the call and its stream, on every door.
@@ -36,6 +36,7 @@ use super::{
     patience::{Patience, Patient},
     permit::Permit,
     plan_log::PlanLog,
+    readiness,
     site::Site,
     status,
     streams::{Counted, Streams},
@@ -108,10 +109,10 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     });
     let known = Authenticate::new(Deadline::new(doors), app.clone(), verifier, site);
     let stack = ServiceBuilder::new()
+        .layer_fn(Access::new)
         .layer(CatchPanicLayer::custom(|_| {
             fault::refuse(Error::new(Code::Internal, "an internal error"))
         }))
-        .layer_fn(Access::new)
         .layer(cors::layer(http)?)
         .service(known);
     let stack = Patient::new(stack, Patience::default());
@@ -177,19 +178,9 @@ where
 }
 
 async fn ready(State(pages): State<Pages>) -> Response<Body> {
-    let away = |message: &'static str| (StatusCode::SERVICE_UNAVAILABLE, message).into_response();
-    if pages.app.stopping.is_cancelled() {
-        return away("stopping\n");
-    }
-    if pages.app.installation.check().is_err() {
-        return away("standing by: the files of the database lie in the data folder of another server\n");
-    }
-    if pages.app.disk.check(0).is_err() {
-        return away("the disk of the data folder is almost full\n");
-    }
-    match pages.app.db.check().await {
+    match readiness::check(&pages.app).await {
         Ok(()) => "ready\n".into_response(),
-        Err(_) => away("the database cannot be read or written\n"),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
     }
 }
 

@@ -28,6 +28,7 @@ mod files_write;
 mod floods;
 mod forms;
 mod grpc_web;
+mod health;
 mod history;
 mod hostile;
 mod installation;

@@ -8,6 +8,7 @@ use std::{
 };
 
 use serde_json::json;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::program::{OPEN, Program};
 use crate::house::PATIENCE;
@@ -27,6 +28,13 @@ enum IsReady {
 async fn ready(program: &Program) -> u16 {
     let url = format!("{}/readyz", program.url);
     program.http.get(url).send().await.unwrap().status().as_u16()
+}
+
+/// The state that `grpc.health.v1` reports.
+async fn health(program: &Program) -> ServingStatus {
+    let mut client = HealthClient::connect(program.url.clone()).await.unwrap();
+    let request = HealthCheckRequest::default();
+    client.check(request).await.unwrap().into_inner().status()
 }
 
 async fn start(program: &Program) -> (u16, String) {
@@ -64,6 +72,7 @@ async fn a_full_disk(config: &str, is_ready: IsReady) {
     let program = Program::start_in(folder.path(), config, LINE).await;
     assert_eq!(start(&program).await.0, 200);
     assert_eq!(ready(&program).await, 200);
+    assert_eq!(health(&program).await, ServingStatus::Serving);
     let ballast = fill(&program.sees(&folder.path().join("data")));
     // What SQLite has set aside already may take one more.
     let mut refused = start(&program).await;
@@ -76,6 +85,7 @@ async fn a_full_disk(config: &str, is_ready: IsReady) {
     assert_eq!(refused, (503, "UNAVAILABLE".to_owned()), "{}", program.log());
     if matches!(is_ready, IsReady::Never) {
         assert_eq!(ready(&program).await, 503);
+        assert_eq!(health(&program).await, ServingStatus::NotServing);
     }
     let announced = json!({"name": "x", "size": 5_000_000});
     let upload = program
