@@ -7,6 +7,7 @@
 mod fault;
 mod health;
 mod held;
+mod inspect;
 mod lane;
 mod lock;
 mod postgres;
@@ -35,6 +36,7 @@ use crate::{
 pub use fault::is_duplicate;
 use health::Health;
 use held::Readers;
+pub use inspect::{Inspected, Schema};
 use lane::{Lane, Unit};
 pub use read::Read;
 
@@ -72,17 +74,6 @@ impl Db {
             Some(url) => Self::open_postgres(url.expose_secret()).await,
             None => Self::open_sqlite(&config.data_dir).await,
         }
-    }
-
-    /// Connects to the PostgreSQL of a configuration, if it names one, and changes nothing.
-    ///
-    /// # Errors
-    /// As [`Db::open`].
-    pub async fn reach(config: &Config) -> Result<()> {
-        if let Some(url) = &config.database_url {
-            postgres::connect(url.expose_secret()).await?;
-        }
-        Ok(())
     }
 
     async fn open_postgres(url: &str) -> Result<Self> {

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     config::Config,
-    db::Db,
+    db::{Db, Inspected},
     error::{Code, Error, Result},
 };
 use table::Claim;
@@ -138,6 +138,30 @@ pub async fn keep(app: App, stopping: CancellationToken) {
         let before = app.installation.standing.send_replace(standing);
         if before == Standing::StandsBy && standing == Standing::Member {
             info!("this data folder is the one of the database now: the server works");
+        }
+    }
+}
+
+/// The data folder that the files of a database are in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Belongs {
+    /// The database names none yet.
+    ToNone,
+    /// It is the folder of the configuration.
+    ToThis,
+    /// It is another one, which is described here.
+    ToOther(String),
+}
+
+/// Compares the data folder of a configuration with the one that a PostgreSQL database names, and changes neither.
+pub async fn compare(config: &Config, database: &Inspected) -> Belongs {
+    let named = database.read::<Uuid>(table::FOLDER).await;
+    match named.ok().flatten() {
+        None => Belongs::ToNone,
+        Some(named) if marker::load(&config.data_dir) == Some(named) => Belongs::ToThis,
+        Some(_) => {
+            let described_as = database.read(table::DESCRIBED_AS).await;
+            Belongs::ToOther(described_as.ok().flatten().unwrap_or_default())
         }
     }
 }

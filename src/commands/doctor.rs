@@ -3,6 +3,8 @@
 //! It changes nothing: it creates no secret, no database and no folder, and it works whether the server runs or not. What it
 //! says is about the configuration, the files and the host as this command sees them, so run it as the server's user.
 
+mod database;
+
 use std::{
     fs::{self, Metadata},
     os::unix::fs::MetadataExt,
@@ -23,7 +25,6 @@ use crate::{
         Config, Limits,
         models::{DEFAULT_PROVIDER, DEMO_PROVIDER},
     },
-    db::Db,
     error::Result,
     sandbox::Sandboxes,
     telemetry,
@@ -116,15 +117,16 @@ async fn examine(config: &Config) -> Vec<Check> {
     checks.push(address(config));
     checks.push(limits(config));
     checks.push(rates(config));
+    checks.push(proxies(config));
     checks.push(registration(config));
     checks.extend(origins(config));
     checks.push(secret(config));
     checks.push(provider(config));
     checks.extend(data_folder(config));
-    checks.extend(match &config.database_url {
-        Some(_) => vec![postgres(config).await],
-        None => sqlite(config),
-    });
+    if config.database_url.is_none() {
+        checks.extend(sqlite(config));
+    }
+    checks.extend(database::checks(config).await);
     checks.push(open_files());
     checks.extend(sandbox(config));
     checks
@@ -171,6 +173,22 @@ fn rates(config: &Config) -> Check {
             "rate limits",
             "off while the server listens on loopback without trusted proxies",
         ),
+    }
+}
+
+/// A network that holds addresses of clients lets them choose the address that they are counted under.
+fn proxies(config: &Config) -> Check {
+    let trusted = &config.http.trusted_proxies;
+    match trusted.iter().find(|network| network.is_public()) {
+        Some(network) => Check::bad(
+            "trusted proxies",
+            format!("{network} holds addresses of clients, which can then pretend to be any address: name only your proxies"),
+        ),
+        None if trusted.is_empty() => Check::ok(
+            "trusted proxies",
+            "none: if a proxy is in front, name it in http.trusted_proxies, or all its clients count as one address",
+        ),
+        None => Check::ok("trusted proxies", format!("{} networks", trusted.len())),
     }
 }
 
@@ -295,14 +313,6 @@ fn disk(folder: &Path) -> Check {
         Check::warn("disk", format!("{message}: one workspace can fill that; make room"))
     } else {
         Check::ok("disk", message)
-    }
-}
-
-/// Connects to PostgreSQL. The schema is left to the start of the server, which may change it.
-async fn postgres(config: &Config) -> Check {
-    match Db::reach(config).await {
-        Ok(()) => Check::ok("database", "PostgreSQL answers"),
-        Err(error) => Check::bad("database", error.message()),
     }
 }
 

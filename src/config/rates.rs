@@ -2,7 +2,7 @@
 //!
 //! A limit that is not configured has a default that depends on who can reach the server: none on loopback.
 
-use std::{net::IpAddr, num::NonZeroU32};
+use std::{fmt, net::IpAddr, num::NonZeroU32};
 
 use ipnet::IpNet;
 use serde::Deserialize;
@@ -77,6 +77,20 @@ impl Network {
     /// Whether an address is in it.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
+    }
+
+    /// Whether it is so large that it holds addresses of the Internet: more than one site has.
+    pub fn is_public(&self) -> bool {
+        match self.0 {
+            IpNet::V4(network) => network.prefix_len() < 8,
+            IpNet::V6(network) => network.prefix_len() < 32 && !network.addr().is_unique_local(),
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(formatter)
     }
 }
 

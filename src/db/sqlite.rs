@@ -71,6 +71,26 @@ pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseCon
         .map_err(|error| unusable(file).caused_by(error))
 }
 
+/// Opens a connection that only reads. A database that is not in use is opened as a file that nobody changes, because SQLite
+/// would otherwise create the files of the log beside it.
+///
+/// # Errors
+/// UNAVAILABLE, saying which file.
+pub(super) async fn inspect(file: &Path) -> Result<DatabaseConnection> {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let is_in_use = Path::new(&log).exists();
+    let mut options = ConnectOptions::new(format!("sqlite://{}?mode=ro", file.display()));
+    options
+        .max_connections(1)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(move |options| options.immutable(!is_in_use));
+    Database::connect(options)
+        .await
+        .map_err(|error| unusable(file).caused_by(error))
+}
+
 fn unusable(file: &Path) -> Error {
     let message = format!(
         "cannot open the database {}; check that the data folder is writable and its disk has room",

@@ -13,6 +13,11 @@ use crate::id;
 
 const FILE: &str = "folder.id";
 
+/// Reads the id of a data folder, if it has one.
+pub(super) fn load(folder: &Path) -> Option<Uuid> {
+    fs::read_to_string(folder.join(FILE)).ok()?.trim().parse().ok()
+}
+
 /// Reads the id of a data folder; a new folder gets one. Processes that start together read the same one.
 pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     let path = folder.join(FILE);

@@ -1,10 +1,14 @@
 //! `runyard doctor`: what it finds, what it says, and that it changes nothing.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
+use runyard_upstream::Turn;
+use sea_orm::ConnectionTrait;
+use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::{runyard, stdout};
+use crate::house::{House, everywhere};
 
 /// The checks of a folder with a configuration: name, verdict and message of each, and the exit status.
 fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String; 3]>, Option<i32>) {
@@ -28,12 +32,15 @@ fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String
         &[("PATH", &path), ("RUNYARD_DATA_DIR", "data")],
     );
     assert_eq!(names(folder.path()), before, "doctor changed something");
-    let said = stdout(&output);
+    (read(&stdout(&output)), output.status.code())
+}
+
+fn read(said: &str) -> Vec<[String; 3]> {
     let checks = said.lines().map(|line| {
         let check: Value = serde_json::from_str(line).unwrap();
         ["name", "verdict", "message"].map(|key| check[key].as_str().unwrap().to_owned())
     });
-    (checks.collect(), output.status.code())
+    checks.collect()
 }
 
 fn verdict<'a>(checks: &'a [[String; 3]], name: &str) -> (&'a str, &'a str) {
@@ -120,6 +127,74 @@ fn a_database_that_does_not_answer_is_bad_and_its_password_is_not_shown() {
         message.contains("127.0.0.1:1") && !message.contains("s3cret-word"),
         "{message}"
     );
+}
+
+#[test]
+fn proxies_that_hold_addresses_of_clients_are_bad() {
+    for (networks, expected) in [
+        ("[\"0.0.0.0/0\"]", "bad"),
+        ("[\"10.0.0.0/8\", \"::/0\"]", "bad"),
+        ("[\"10.0.0.0/8\", \"fd00::/8\", \"203.0.113.7\"]", "ok"),
+        ("[]", "ok"),
+    ] {
+        let (checks, _) = examine(&format!("[http]\ntrusted_proxies = {networks}\n"), |_| {});
+        assert_eq!(verdict(&checks, "trusted proxies").0, expected, "{networks}: {checks:?}");
+    }
+}
+
+/// The checks of an installation as its own server sees it, but with another data folder if one is given.
+fn examine_server(house: &House, data_dir: &Path) -> Vec<[String; 3]> {
+    let path = std::env::var("PATH").unwrap();
+    let mut variables = vec![("PATH", path.as_str()), ("RUNYARD_DATA_DIR", data_dir.to_str().unwrap())];
+    if let Some(url) = &house.config.database_url {
+        variables.push(("RUNYARD_DATABASE_URL", url.expose_secret()));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    read(&stdout(&runyard(folder.path(), &["doctor", "--json"], &variables)))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_schema_and_the_data_folder_of_a_running_server_are_checked() {
+    everywhere(
+        |_| Turn::text("x"),
+        async |house| {
+            let checks = examine_server(house, &house.data_dir());
+            assert_eq!(verdict(&checks, "schema"), ("ok", "up to date"), "{checks:?}");
+            let db = house.outside().await;
+            let change = async |sql: &str| db.execute_unprepared(sql).await.unwrap();
+            let newest = "SELECT max(version) FROM seaql_migrations";
+            change("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await;
+            let checks = examine_server(house, &house.data_dir());
+            let (found, message) = verdict(&checks, "schema");
+            assert!(found == "bad" && message.contains("m9999_later"), "{checks:?}");
+            change(&format!("DELETE FROM seaql_migrations WHERE version = ({newest})")).await;
+            change(&format!("CREATE TABLE kept AS SELECT * FROM seaql_migrations WHERE version = ({newest})")).await;
+            change(&format!("DELETE FROM seaql_migrations WHERE version = ({newest})")).await;
+            let checks = examine_server(house, &house.data_dir());
+            let (found, message) = verdict(&checks, "schema");
+            assert!(found == "warn" && message.starts_with("1 migration"), "{checks:?}");
+            change("INSERT INTO seaql_migrations SELECT * FROM kept").await;
+            change("DROP TABLE kept").await;
+            db.close().await.unwrap();
+            if house.config.database_url.is_none() {
+                return;
+            }
+            let checks = examine_server(house, &house.data_dir());
+            for name in ["database", "clock"] {
+                assert_eq!(verdict(&checks, name).0, "ok", "{checks:?}");
+            }
+            let folders = |checks: &[[String; 3]]| {
+                let mut all = checks.iter().filter(|[name, ..]| name == "data folder");
+                all.all(|[_, verdict, _]| verdict == "ok")
+            };
+            assert!(folders(&checks), "{checks:?}");
+            let elsewhere = tempfile::tempdir().unwrap();
+            let checks = examine_server(house, elsewhere.path());
+            assert!(!folders(&checks), "{checks:?}");
+            assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        },
+    )
+    .await;
 }
 
 #[test]

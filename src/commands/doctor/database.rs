@@ -1,0 +1,82 @@
+//! The checks of `runyard doctor` that read the database: its schema, its clock and the data folder that it belongs to.
+
+use super::{Check, Verdict};
+use crate::{
+    clock::Clock,
+    config::Config,
+    db::{Inspected, Schema},
+    installation::{self, Belongs},
+};
+
+/// Difference between the clocks of two hosts above which leases and tokens go wrong, in milliseconds.
+const MAX_DIFFERENCE: u64 = 2_000;
+
+/// Connects to the database and reads what it says. It creates and changes nothing.
+pub(super) async fn checks(config: &Config) -> Vec<Check> {
+    let database = match Inspected::open(config).await {
+        Ok(Some(database)) => database,
+        Ok(None) => return vec![Check::ok("schema", "the first start creates the database")],
+        Err(error) => return vec![Check::bad("database", error.message())],
+    };
+    let mut checks = vec![schema(&database.schema().await)];
+    if config.database_url.is_some() {
+        checks.insert(0, Check::ok("database", "PostgreSQL answers"));
+        checks.extend(clock(&database).await);
+        checks.push(folder(config, &database).await);
+    }
+    checks
+}
+
+fn schema(schema: &Schema) -> Check {
+    match schema {
+        Schema::New => Check::ok("schema", "the first start creates the tables"),
+        Schema::Current => Check::ok("schema", "up to date"),
+        Schema::Behind(missing) => Check::warn(
+            "schema",
+            format!(
+                "{missing} migration{} missing: the next start applies what is missing, so make a backup first",
+                if *missing == 1 { " is" } else { "s are" }
+            ),
+        ),
+        Schema::Newer(migration) => Check::bad(
+            "schema",
+            format!(
+                "a newer version of runyard has changed this database (migration {migration}): start that version or a later one, \
+                 or restore a backup"
+            ),
+        ),
+    }
+}
+
+async fn clock(database: &Inspected) -> Option<Check> {
+    let theirs = database.time().await.ok().flatten()?;
+    let apart = Clock::default().now().signed_duration_since(theirs).num_milliseconds();
+    let message = format!("{apart} ms from the clock of the database");
+    Some(if apart.unsigned_abs() > MAX_DIFFERENCE {
+        Check::warn("clock", format!("{message}: run an NTP client on both hosts"))
+    } else {
+        Check::ok("clock", message)
+    })
+}
+
+async fn folder(config: &Config, database: &Inspected) -> Check {
+    let (verdict, message) = match installation::compare(config, database).await {
+        Belongs::ToNone => (
+            Verdict::Ok,
+            "the database names no data folder yet; the first start names this one".to_owned(),
+        ),
+        Belongs::ToThis => (Verdict::Ok, "the files of the database are in it".to_owned()),
+        Belongs::ToOther(other) => (
+            Verdict::Bad,
+            format!(
+                "the files of the database are in another data folder ({other}): use that one, or stop all servers and run \
+                 `runyard migrate --adopt-data-dir`"
+            ),
+        ),
+    };
+    Check {
+        name: "data folder",
+        verdict,
+        message,
+    }
+}

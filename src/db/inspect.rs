@@ -1,0 +1,96 @@
+//! Looking at a database without changing it, for `runyard doctor`.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use runyard_migrations::{Migrator, MigratorTrait};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement};
+use secrecy::ExposeSecret;
+
+use super::{postgres, sqlite};
+use crate::{config::Config, data_folder, error::Result};
+
+/// The schema of a database, compared with the one that this version uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Schema {
+    /// The database has no tables yet.
+    New,
+    /// The schemas are the same.
+    Current,
+    /// The number of migrations that the database lacks.
+    Behind(usize),
+    /// A migration that this version does not know.
+    Newer(String),
+}
+
+/// A database that is only read.
+pub struct Inspected {
+    connection: DatabaseConnection,
+}
+
+impl Inspected {
+    /// Connects to the database of a configuration; `None` when there is no SQLite database yet.
+    ///
+    /// # Errors
+    /// As [`super::Db::open`].
+    pub async fn open(config: &Config) -> Result<Option<Self>> {
+        let connection = match &config.database_url {
+            Some(url) => postgres::connect(url.expose_secret()).await?,
+            None => {
+                let file = config.data_dir.join(data_folder::DATABASE);
+                if !file.exists() {
+                    return Ok(None);
+                }
+                sqlite::inspect(&file).await?
+            }
+        };
+        Ok(Some(Self { connection }))
+    }
+
+    /// Compares the migrations of the database with those of this version.
+    pub async fn schema(&self) -> Schema {
+        let backend = self.connection.get_database_backend();
+        let applied = Statement::from_string(backend, "SELECT version FROM seaql_migrations");
+        // Without the table there is no schema yet.
+        let Ok(rows) = self.connection.query_all_raw(applied).await else {
+            return Schema::New;
+        };
+        let applied: BTreeSet<String> = rows.iter().filter_map(|row| row.try_get("", "version").ok()).collect();
+        let known: BTreeSet<String> = Migrator::migrations()
+            .iter()
+            .map(|migration| migration.name().to_owned())
+            .collect();
+        match (applied.difference(&known).next(), known.difference(&applied).count()) {
+            (Some(newer), _) => Schema::Newer(newer.clone()),
+            (None, 0) => Schema::Current,
+            (None, _) if applied.is_empty() => Schema::New,
+            (None, missing) => Schema::Behind(missing),
+        }
+    }
+
+    /// The time of the database's host; `None` on SQLite, which has this host's.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn time(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
+        self.read("SELECT clock_timestamp() AS value").await
+    }
+
+    /// The one value of a query of PostgreSQL; `None` on SQLite and without a row.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub async fn read<T: sea_orm::TryGetable>(&self, sql: &'static str) -> Result<Option<T>, DbErr> {
+        if self.connection.get_database_backend() != DbBackend::Postgres {
+            return Ok(None);
+        }
+        let row = self
+            .connection
+            .query_one_raw(Statement::from_string(DbBackend::Postgres, sql))
+            .await?;
+        match row {
+            Some(row) => row.try_get("", "value"),
+            None => Ok(None),
+        }
+    }
+}
