@@ -10,15 +10,15 @@
 //! 8. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
 //!    transcoder.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use prost_reflect::DescriptorPool;
 use tonic::service::Routes;
-use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower_http::catch_panic::{CatchPanic, CatchPanicLayer};
 
 use super::{
     access::Access,
@@ -108,15 +108,20 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         }
     });
     let known = Authenticate::new(Deadline::new(doors), app.clone(), verifier, site);
-    let stack = ServiceBuilder::new()
-        .layer_fn(Access::new)
-        .layer(CatchPanicLayer::custom(|_| {
-            fault::refuse(Error::new(Code::Internal, "an internal error"))
-        }))
-        .layer(cors::layer(http)?)
-        .service(known);
+    let stack = observed(cors::layer(http)?.layer(known));
     let stack = Patient::new(stack, Patience::default());
     Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
+}
+
+/// Gives every answer a request id, the answer to a panic included.
+fn observed<S>(inner: S) -> Access<CatchPanic<S, AnswerPanic>> {
+    Access::new(CatchPanicLayer::custom(answer_panic as AnswerPanic).layer(inner))
+}
+
+type AnswerPanic = fn(Box<dyn Any + Send>) -> Response<Body>;
+
+fn answer_panic(_: Box<dyn Any + Send>) -> Response<Body> {
+    fault::refuse(Error::new(Code::Internal, "an internal error"))
 }
 
 // nginx would otherwise gather messages before it passes them on.
@@ -206,4 +211,24 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
 
 async fn document(State(pages): State<Pages>) -> Response<Body> {
     ([(header::CONTENT_TYPE, "application/json")], pages.openapi.to_string()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_answer_to_a_panic_has_a_request_id() {
+        let service = observed(service_fn(|request: Request<Body>| async move {
+            assert_ne!(request.uri().path(), "/panic");
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        }));
+        for (path, status) in [("/", 200), ("/panic", 500)] {
+            let request = Request::get(path).header("x-request-id", "mine").body(Body::empty());
+            let answer = service.clone().oneshot(request.unwrap_or_default()).await;
+            let answer = answer.unwrap_or_else(|never| match never {});
+            assert_eq!(answer.status(), status);
+            assert_eq!(answer.headers()["x-request-id"], "mine");
+        }
+    }
 }

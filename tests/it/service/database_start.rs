@@ -1,6 +1,10 @@
 //! The start at the database: several at once, an older program, and what a failure says.
 
-use runyard::{config::Config, db::Db, error::Code};
+use runyard::{
+    config::Config,
+    db::Db,
+    error::{Code, Error},
+};
 use runyard_upstream::{Script, Turn};
 use sea_orm::{ConnectionTrait, Database as Connections};
 use secrecy::{ExposeSecret, SecretString};
@@ -138,4 +142,30 @@ async fn a_database_that_only_reads_is_unavailable_until_it_writes_again() {
     tokio::time::timeout(PATIENCE, again).await.unwrap();
     start().await.ok();
     house.stop().await;
+}
+
+#[tokio::test]
+async fn an_error_of_postgresql_says_whether_to_retry() {
+    let Some(url) = postgres() else { return };
+    let outside = Connections::connect(url).await.unwrap();
+    for (state, code) in [
+        // The disk is full, no connection is free, an administrator or a restart ends the session, a standby only reads.
+        ("53100", Code::Unavailable),
+        ("53300", Code::Unavailable),
+        ("57P01", Code::Unavailable),
+        ("57P03", Code::Unavailable),
+        ("08006", Code::Unavailable),
+        ("58030", Code::Unavailable),
+        ("25006", Code::Unavailable),
+        ("40001", Code::Contended),
+        ("40P01", Code::Contended),
+        // Controls: a division by zero and a missing table are our own faults.
+        ("22012", Code::Internal),
+        ("42P01", Code::Internal),
+    ] {
+        let raise = format!("DO $$ BEGIN RAISE EXCEPTION 'x' USING ERRCODE = '{state}'; END $$");
+        let error = outside.execute_unprepared(&raise).await.unwrap_err();
+        assert_eq!(Error::from(error).code(), code, "{state}");
+    }
+    outside.close().await.unwrap();
 }
