@@ -182,7 +182,9 @@ fn proxies(config: &Config) -> Check {
     match trusted.iter().find(|network| network.is_public()) {
         Some(network) => Check::bad(
             "trusted proxies",
-            format!("{network} holds addresses of clients, which can then pretend to be any address: name only your proxies"),
+            format!(
+                "{network} holds addresses of clients, which can then pretend to be any address: name only your proxies"
+            ),
         ),
         None if trusted.is_empty() => Check::ok(
             "trusted proxies",

@@ -14,9 +14,7 @@ use tokio::{
 };
 use tokio_stream::wrappers::WatchStream;
 use tonic::{Request, Response, Status};
-use tonic_health::pb::{
-    HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server,
-};
+use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_response::ServingStatus, health_server};
 
 use crate::{
     app::App,
@@ -74,7 +72,8 @@ impl Health {
             Ok(()) => ServingStatus::Serving,
             Err(_) => ServingStatus::NotServing,
         };
-        self.known.send_if_modified(|known| std::mem::replace(known, now) != now);
+        self.known
+            .send_if_modified(|known| std::mem::replace(known, now) != now);
         now
     }
 
@@ -115,7 +114,9 @@ impl health_server::Health for Health {
             // The protocol keeps the call open: a later version of the server may have the service.
             let unknown = stream::iter([Ok(answer(ServingStatus::ServiceUnknown))]);
             let until = self.app.stopping.clone().cancelled_owned();
-            return Ok(Response::new(unknown.chain(stream::pending()).take_until(until).boxed()));
+            return Ok(Response::new(
+                unknown.chain(stream::pending()).take_until(until).boxed(),
+            ));
         }
         let changes = self.changes(self.look().await);
         Ok(Response::new(changes.map(|status| Ok(answer(status))).boxed()))

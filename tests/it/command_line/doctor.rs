@@ -138,14 +138,21 @@ fn proxies_that_hold_addresses_of_clients_are_bad() {
         ("[]", "ok"),
     ] {
         let (checks, _) = examine(&format!("[http]\ntrusted_proxies = {networks}\n"), |_| {});
-        assert_eq!(verdict(&checks, "trusted proxies").0, expected, "{networks}: {checks:?}");
+        assert_eq!(
+            verdict(&checks, "trusted proxies").0,
+            expected,
+            "{networks}: {checks:?}"
+        );
     }
 }
 
 /// The checks of an installation as its own server sees it, but with another data folder if one is given.
 fn examine_server(house: &House, data_dir: &Path) -> Vec<[String; 3]> {
     let path = std::env::var("PATH").unwrap();
-    let mut variables = vec![("PATH", path.as_str()), ("RUNYARD_DATA_DIR", data_dir.to_str().unwrap())];
+    let mut variables = vec![
+        ("PATH", path.as_str()),
+        ("RUNYARD_DATA_DIR", data_dir.to_str().unwrap()),
+    ];
     if let Some(url) = &house.config.database_url {
         variables.push(("RUNYARD_DATABASE_URL", url.expose_secret()));
     }
@@ -168,7 +175,10 @@ async fn the_schema_and_the_data_folder_of_a_running_server_are_checked() {
             let (found, message) = verdict(&checks, "schema");
             assert!(found == "bad" && message.contains("m9999_later"), "{checks:?}");
             change(&format!("DELETE FROM seaql_migrations WHERE version = ({newest})")).await;
-            change(&format!("CREATE TABLE kept AS SELECT * FROM seaql_migrations WHERE version = ({newest})")).await;
+            change(&format!(
+                "CREATE TABLE kept AS SELECT * FROM seaql_migrations WHERE version = ({newest})"
+            ))
+            .await;
             change(&format!("DELETE FROM seaql_migrations WHERE version = ({newest})")).await;
             let checks = examine_server(house, &house.data_dir());
             let (found, message) = verdict(&checks, "schema");
