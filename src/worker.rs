@@ -32,8 +32,10 @@ use crate::{
     },
 };
 
-/// How long the worker waits for a hint before it looks for work by itself.
-const POLL: Duration = Duration::from_secs(1);
+/// Time after which the worker looks for work without a hint. Other processes that share the database give no hints.
+const POLL_SHARED: Duration = Duration::from_secs(1);
+/// The same for a database of this process alone, where every start and every end of a run gives a hint.
+const POLL_PRIVATE: Duration = Duration::from_secs(5);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
 /// How long handing over all running runs may take at shutdown. The lease of a run that takes longer expires.
@@ -70,6 +72,7 @@ pub async fn work(app: App) -> Result<()> {
     if app.db.is_private() {
         claim::release_all(&app).await?;
     }
+    let poll = if app.db.is_private() { POLL_PRIVATE } else { POLL_SHARED };
     let (held, tasks) = (Held::default(), TaskTracker::new());
     let ended = CancellationToken::new();
     let renewing = tokio::spawn(renew(app.clone(), worker_id, held.clone(), ended.clone()));
@@ -107,7 +110,7 @@ pub async fn work(app: App) -> Result<()> {
         if !more {
             tokio::select! {
                 () = shutdown.cancelled() => {}
-                _ = timeout(POLL, app.wake.work()) => {}
+                _ = timeout(poll, app.wake.work()) => {}
             }
         }
     }
