@@ -323,7 +323,11 @@ fn ratios(figures: &mut Figures) {
 fn config(model: &str, limits: Limits) -> Result<String> {
     let urls = tokens::models(model)?;
     let names = ["one", "many", "slow", "tools"];
-    let mut text = format!("limits = \"{}\"\n", limits.name());
+    // All accounts of the bench are created from one address.
+    let mut text = format!(
+        "limits = \"{}\"\n[auth]\nnew_accounts_per_address = \"off\"\n",
+        limits.name()
+    );
     for (name, url) in names.iter().zip(urls) {
         let _ = write!(
             text,
