@@ -39,7 +39,7 @@ pub struct Known {
 /// Makes the account of a subject within an issuer, in the first tier; the one that is there when it has one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn create(app: &App, caller: &Caller, issuer: &str, subject: &str) -> Result<Known> {
     if let Some(account_id) = ensure::find(app, issuer, subject).await? {
         return load(app, account_id).await;

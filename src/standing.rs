@@ -27,7 +27,7 @@ pub struct Standing {
 /// Loads what the caller's account has.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(app: &App, caller: &Caller) -> Result<Standing> {
     let (db, scope) = (app.db.read(), Scope::account(caller.account_id));
     let account = of::<accounts::Entity>(scope).one(db).await?;

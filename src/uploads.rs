@@ -45,7 +45,7 @@ pub fn folder(app: &App) -> PathBuf {
 /// The largest file that an account may upload, in bytes.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     let plan = Plan {
         tier: ensure::tier(app, app.db.read(), account_id).await?,

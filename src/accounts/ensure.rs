@@ -52,7 +52,7 @@ impl Accounts {
 /// The account of a subject within its issuer, if it has one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(app: &App, issuer: &str, subject: &str) -> Result<Option<Uuid>> {
     let key = (issuer.to_owned(), subject.to_owned());
     if let Some(account_id) = app.accounts.known.get(&key).await {
@@ -77,7 +77,7 @@ async fn row(db: &impl ConnectionTrait, issuer: &str, subject: &str) -> Result<O
 /// Makes the account of a subject, in the first tier; the one that is there, when another request was first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
     let tx = app.db.begin("accounts.ensure").await?;
     let account_id = insert(app, &tx, issuer, subject).await?;
@@ -90,7 +90,7 @@ pub async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
 /// Writes the row of a subject, unless there is one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<Uuid> {
     let new = table::ActiveModel {
         id: Set(id::new()),
@@ -112,7 +112,7 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
 /// The tier of an account; the first one for an account that is not there.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid) -> Result<&'a Tier> {
     let account = of::<table::Entity>(Scope::account(account_id)).one(db).await?;
     Ok(account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier)))
@@ -123,7 +123,7 @@ pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid)
 /// whoever holds one of them would wait for this lock while we wait for that row.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock(tx: &Tx, account_id: Uuid) -> Result<table::Model> {
     let mut query = of::<table::Entity>(Scope::account(account_id));
     if tx.get_database_backend() == sea_orm::DbBackend::Postgres {

@@ -28,7 +28,7 @@ pub struct Model {
     pub projects: i64,
 }
 
-/// Accounts are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

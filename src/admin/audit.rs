@@ -30,7 +30,7 @@ pub struct Model {
     pub created_at: DateTime<Utc>,
 }
 
-/// Entries are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -36,7 +36,7 @@ pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<(
 /// The account's default agent.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<agent::Model>> {
     Ok(live(scope).filter(is_default()).one(db).await?)
 }

@@ -36,7 +36,7 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
 /// Removes deleted agents, with their versions, that no unfinished run needs; at most `limit` at once.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn purge(app: &App, limit: u64) -> Result<u64> {
     // Runs are a later noun, so their table is only named. The status 1 is `running`.
     let run = |column: &'static str| Expr::col(("runs", column));

@@ -68,7 +68,7 @@ pub(super) fn folded(name: &str, description: Option<&str>) -> String {
 /// Lists agents with their current versions.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Agent>> {
     let mut query = live(scope);
     if !listing.search.is_empty() {

@@ -46,7 +46,7 @@ pub mod agent {
         pub deleted_at: Option<DateTime<Utc>>,
     }
 
-    /// Agents are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -95,7 +95,7 @@ pub mod version {
         pub updated_at: DateTime<Utc>,
     }
 
-    /// Versions are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -117,7 +117,7 @@ pub async fn load_of(
 /// The versions of an agent, newest first; those before a number, when one is given.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

@@ -15,7 +15,7 @@ use crate::{
 /// Lists keys before a cursor, newest first; revoked ones, too.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>, limit: u64) -> Result<Vec<ApiKey>> {
     let mut query = of::<Entity>(scope);
     if let Some(before) = before {

@@ -37,7 +37,7 @@ pub struct Model {
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Keys are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -61,7 +61,7 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
 /// Whether a key that was good may still be used.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
     let row = of::<Entity>(Scope::system("the key has shown itself before"))
         .filter(Column::Id.eq(key_id))

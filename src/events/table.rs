@@ -29,7 +29,7 @@ pub struct Model {
     pub payload: Vec<u8>,
 }
 
-/// Events are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -51,7 +51,7 @@ const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 /// so the last one may come several times, to fill up a statement.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert(tx: &Tx, events: &[(Uuid, Stored)]) -> Result<(), DbErr> {
     for chunk in events.chunks(SIZES[SIZES.len() - 1]) {
         let position = SIZES.iter().position(|size| chunk.len() <= *size).unwrap_or_default();
@@ -105,7 +105,7 @@ fn insert_text(backend: DbBackend, position: usize) -> &'static str {
 /// The events of a run after a cursor, oldest first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u64) -> Result<Vec<Stored>> {
     let rows = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
         .filter(Column::RunId.eq(run_id))
@@ -127,7 +127,7 @@ pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u6
 /// The next events of a run after a cursor, oldest first: as many as fit into `max_bytes`, and one if there is one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes: usize) -> Result<Vec<Stored>> {
     if max_bytes == 0 {
         return list(db, run_id, after, 1).await;
@@ -155,7 +155,7 @@ pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes
 /// The sequence of a run's newest event; 0 when there is none.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i64> {
     Ok(newest(db, run_id).await?.map_or(0, |(sequence, _)| sequence))
 }
@@ -163,7 +163,7 @@ pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i6
 /// The sequence of a run's newest event, and whether it is the terminal one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn newest(db: &impl ConnectionTrait, run_id: Uuid) -> Result<Option<(i64, bool)>> {
     let newest = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
         .select_only()

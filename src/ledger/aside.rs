@@ -21,7 +21,7 @@ use crate::{
 /// Records what a call cost; from the wallet, it takes no more than what is left.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn charge(
     app: &App,
     account_id: Uuid,

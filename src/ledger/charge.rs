@@ -56,7 +56,7 @@ pub struct Charge {
 /// Writes charges, of runs that the caller has locked.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     if charges.is_empty() {
         return Ok(());

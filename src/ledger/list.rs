@@ -34,7 +34,7 @@ pub struct Listing {
 /// Lists charges, newest first. They outlive the runs and threads that they name.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Model>> {
     let mut query = of::<Entity>(scope).filter(is_charge());
     if let Some(after) = listing.created_after {

@@ -19,7 +19,7 @@ pub mod balance {
         pub granted_month: i32,
     }
 
-    /// Balances are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -90,7 +90,7 @@ pub mod entry {
         pub created_at: DateTime<Utc>,
     }
 
-    /// Entries are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -26,7 +26,7 @@ use crate::{
 /// Locks an account's balance and returns what is left; the month's credits are granted first when they are due.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     let month = month_of(app.clock.now());
     let mut found = find_locked(tx, account_id).await?;
@@ -55,7 +55,7 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
 /// Makes an empty balance, unless there is one. The month's credits are granted when the balance is first used.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     let row = balance::ActiveModel {
         account_id: Set(account_id),
@@ -71,7 +71,7 @@ pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
 /// What an account has left; the month's credits are granted first when they are due.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
     let wallet = of::<balance::Entity>(Scope::account(account_id))
         .one(app.db.read())
@@ -90,7 +90,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
 /// Gives credits to a locked balance, once for each key; returns what was given now.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key: &str) -> Result<i64> {
     let (entry_id, now) = app.clock.stamp();
     let row = entry::ActiveModel {
@@ -131,7 +131,7 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
 /// What was granted under a key.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn granted(tx: &Tx, account_id: Uuid, key: &str) -> Result<Option<i64>> {
     let found = of::<entry::Entity>(Scope::account(account_id))
         .filter(entry::Column::GrantKey.eq(key))

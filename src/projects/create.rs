@@ -12,7 +12,7 @@ use crate::{db::Tx, error::Result, id};
 /// Writes a new project; the caller has asked the plan.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert(tx: &Tx, account_id: Uuid, name: String, now: DateTime<Utc>) -> Result<project::Model> {
     let row = project::Model {
         id: id::new(),

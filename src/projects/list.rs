@@ -25,7 +25,7 @@ pub struct Project {
 /// The project of an id, if the scope sees it.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<project::Model>> {
     Ok(of::<project::Entity>(scope)
         .filter(project::Column::Id.eq(project_id))
@@ -50,7 +50,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
 /// Lists projects before a cursor, latest activity first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

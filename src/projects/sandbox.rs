@@ -27,7 +27,7 @@ use crate::{
 /// The sandbox of a project, if it was made.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<Model>> {
     Ok(of::<Entity>(scope)
         .filter(Column::ProjectId.eq(project_id))
@@ -38,7 +38,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
 /// The sandboxes of projects, by project.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn of_projects(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -67,7 +67,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, sandbox_id: Uuid) -> 
 /// Writes the row of a project's sandbox; gives the one that is there when somebody else was faster.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<Utc>) -> Result<Model> {
     let row = ActiveModel {
         number: NotSet,

@@ -24,7 +24,7 @@ pub mod project {
         pub updated_at: DateTime<Utc>,
     }
 
-    /// Projects are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -61,7 +61,7 @@ pub mod sandbox {
         pub created_at: DateTime<Utc>,
     }
 
-    /// Sandboxes are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

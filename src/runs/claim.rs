@@ -48,7 +48,7 @@ pub struct Claimed {
 /// Claims up to `limit` runs for a worker.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
     let now = app.clock.now();
     let tx = app.db.begin("runs.claim").await?;
@@ -88,7 +88,7 @@ pub struct Renewed {
 /// Whether any run waits to be claimed, be it for its thread or for a worker.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn has_waiting(app: &App) -> Result<bool> {
     let waiting = of::<Entity>(Scope::system("a worker looks for work"))
         .select_only()
@@ -107,7 +107,7 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
 /// handed to it is free again when its lease expires.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration) -> Result<Vec<Renewed>> {
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;
@@ -148,7 +148,7 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
 /// Lets go of a run without ending it, or of one that was ended from outside, so that the next claim need not wait.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     let tx = app.db.begin("runs.release").await?;
     Entity::update_many()
@@ -166,7 +166,7 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
 /// Lets go of everything that an earlier process held; only for a database that no other process can use.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn release_all(app: &App) -> Result<()> {
     let tx = app.db.begin("runs.release_all").await?;
     let backend = tx.get_database_backend();

@@ -21,7 +21,7 @@ use crate::{
 /// published after the commit; nothing when the run has ended by itself meanwhile.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc>) -> Result<Option<Stored>> {
     // The row is taken first: the journal takes it, too, before it numbers anything.
     let moved = Entity::update_many()

@@ -40,7 +40,7 @@ pub struct Listing {
 /// Lists runs, newest first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Run>> {
     let mut query = of::<Entity>(scope);
     if let Some(thread_id) = listing.thread_id {
@@ -92,7 +92,7 @@ pub async fn load_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid])
 /// The sequences of the newest events of runs; 0 for one that has none.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn newest_events(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
     // One look into the index for each run, however many events it has.
     let newest = of::<event::Entity>(Scope::system("the run beside it is of the scope"))

@@ -86,7 +86,7 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: Ask) -> Result<Hol
 /// What the unfinished runs of an account have set aside, in microcredits.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn held(app: &App, account_id: Uuid) -> Result<i64> {
     sum_held(app.db.read(), account_id, None).await
 }

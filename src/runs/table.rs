@@ -105,7 +105,7 @@ pub struct Model {
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Runs are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

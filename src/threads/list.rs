@@ -16,7 +16,7 @@ use crate::{
 /// The thread of an id, if the scope sees it.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> Result<Option<Model>> {
     Ok(of::<Entity>(scope).filter(Column::Id.eq(thread_id)).one(db).await?)
 }
@@ -37,7 +37,7 @@ pub fn not_found() -> Error {
 /// Lists threads before a cursor, latest activity first; of one project, or of all.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

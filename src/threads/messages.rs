@@ -126,7 +126,7 @@ pub fn insert(backend: DbBackend, row: Model) -> Statement {
 /// Writes messages.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert_all(tx: &crate::db::Tx, rows: Vec<Model>) -> Result<(), DbErr> {
     for row in rows {
         tx.execute_raw(insert(tx.get_database_backend(), row)).await?;
@@ -146,7 +146,7 @@ pub struct Bound {
 /// The messages of a thread after a cursor, oldest first, and whether there are more.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -168,7 +168,7 @@ pub async fn list(
 /// The newest messages that a run may see, oldest first: those of earlier turns and its own.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn history(
     db: &impl ConnectionTrait,
     scope: Scope,

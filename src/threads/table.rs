@@ -26,7 +26,7 @@ pub mod thread {
         pub updated_at: DateTime<Utc>,
     }
 
-    /// Threads are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -79,7 +79,7 @@ pub mod message {
         pub created_at: DateTime<Utc>,
     }
 
-    /// Messages are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

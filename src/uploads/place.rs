@@ -49,7 +49,7 @@ pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
 /// The uploads of a run that are not in the workspace yet.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn waiting(app: &App, scope: Scope, run_id: Uuid) -> Result<Vec<Model>> {
     let query = of::<Entity>(scope)
         .filter(Column::RunId.eq(run_id))

@@ -211,7 +211,7 @@ async fn copy(
 /// Removes uploads that nothing took.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()> {
     let rows = of::<Entity>(scope)
         .filter(Column::Id.is_in(upload_ids.iter().copied()))

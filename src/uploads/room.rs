@@ -38,7 +38,7 @@ pub struct Coming {
 /// The uploads that unfinished runs of a project have taken.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn coming(db: &impl ConnectionTrait, account_id: Uuid, project_id: Uuid) -> Result<Vec<Coming>> {
     let values = [account_id.into(), project_id.into()];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), COMING, values);

@@ -39,7 +39,7 @@ impl Model {
     }
 }
 
-/// Uploads are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -81,7 +81,7 @@ pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<
 /// files go; their rows stay with the run, so that one more retry, which names them again, is answered too.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<()> {
     let free: Vec<Uuid> = uploads
         .iter()
