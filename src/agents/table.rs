@@ -18,7 +18,7 @@ pub mod agent {
         pub account_id: Uuid,
         /// The name.
         pub name: String,
-        /// What it is for.
+        /// What the agent is for.
         pub description: Option<String>,
         /// The icon's name.
         pub icon_name: String,
@@ -28,21 +28,21 @@ pub mod agent {
         pub icon_background: String,
         /// Whether runs that name no agent use it.
         pub is_default: bool,
-        /// Whether the owner calls it public.
+        /// Whether the agent is labelled public. The label grants no access.
         pub is_public: bool,
-        /// Name and description as a search looks at them; see `list::folded`.
+        /// Text that a search compares with; see `list::folded`.
         pub search_text: String,
-        /// Free labels: a JSON list of strings.
+        /// Tags: a JSON list of strings.
         pub tags: Json,
         /// The current version.
         pub current_version_id: Uuid,
-        /// How many versions there are.
+        /// Number of versions.
         pub version_count: i32,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
-        /// When it was last changed.
+        /// Time of the last change.
         pub updated_at: DateTime<Utc>,
-        /// When it was deleted; the row stays while unfinished runs need its versions.
+        /// Time of deletion. The row stays while unfinished runs need its versions.
         pub deleted_at: Option<DateTime<Utc>>,
     }
 
@@ -77,11 +77,11 @@ pub mod version {
         pub agent_id: Uuid,
         /// The owner.
         pub account_id: Uuid,
-        /// 1 for the first, without gaps.
+        /// Version number: 1 for the first, without gaps.
         pub number: i32,
         /// The system prompt.
         pub system_prompt: String,
-        /// The public name of the model.
+        /// Public name of the model.
         pub model: String,
         /// The configured MCP integrations.
         pub configured_mcps: Json,
@@ -89,9 +89,9 @@ pub mod version {
         pub custom_mcps: Json,
         /// The tool settings.
         pub tools: Json,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
-        /// When it was made or last activated.
+        /// Time of creation or of the last activation.
         pub updated_at: DateTime<Utc>,
     }
 
