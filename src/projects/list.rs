@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// A project with its sandbox, when there is one.
+/// A project and its sandbox, if one exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     /// The project's row.
@@ -22,7 +22,7 @@ pub struct Project {
     pub sandbox_id: Option<Uuid>,
 }
 
-/// The project of an id, if the scope sees it.
+/// Finds a project in the scope.
 ///
 /// # Errors
 /// Database errors.
@@ -47,7 +47,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
     })
 }
 
-/// Lists projects before a cursor, latest activity first.
+/// Lists projects before a cursor, most recently active first.
 ///
 /// # Errors
 /// Database errors.

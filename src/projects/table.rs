@@ -18,9 +18,9 @@ pub mod project {
         pub account_id: Uuid,
         /// The name.
         pub name: String,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
-        /// When it last changed.
+        /// Time of the last activity.
         pub updated_at: DateTime<Utc>,
     }
 
@@ -48,7 +48,7 @@ pub mod sandbox {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "sandboxes")]
     pub struct Model {
-        /// What the uid is made from; never used again.
+        /// Number from which the sandbox's uid is derived; never reused.
         #[sea_orm(primary_key)]
         pub number: i32,
         /// The sandbox's UUID.
@@ -57,7 +57,7 @@ pub mod sandbox {
         pub project_id: Uuid,
         /// The owner.
         pub account_id: Uuid,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
     }
 

@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The thread of an id, if the scope sees it.
+/// Finds a thread in the scope.
 ///
 /// # Errors
 /// Database errors.
@@ -24,17 +24,17 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> R
 /// Loads one thread.
 ///
 /// # Errors
-/// `THREAD_NOT_FOUND`, in the seed's words.
+/// `THREAD_NOT_FOUND`, with the wording fixed by the API documentation.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> Result<Model> {
     find(db, scope, thread_id).await?.ok_or_else(not_found)
 }
 
-/// What is answered for a thread that is not there, or is another account's.
+/// The error for a thread that does not exist or belongs to another account.
 pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
 }
 
-/// Lists threads before a cursor, latest activity first; of one project, or of all.
+/// Lists threads before a cursor, most recently active first, of one project or of all.
 ///
 /// # Errors
 /// Database errors.
