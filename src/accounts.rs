@@ -46,7 +46,7 @@ impl Access {
     }
 }
 
-/// What a caller may do beyond its own account.
+/// Rights of a caller beyond its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Nothing beyond the own account.

@@ -27,7 +27,7 @@ use crate::v1::{RunEvent, RunStatus, StatusChanged, run_event::Event};
 pub struct Stored {
     /// Position in the run, from 1.
     pub sequence: i64,
-    /// Whether it is the last event of the run.
+    /// True if it is the last event of the run.
     pub terminal: bool,
     /// The encoded `RunEvent`.
     pub bytes: Bytes,

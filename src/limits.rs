@@ -20,7 +20,7 @@ pub const INSUFFICIENT_CREDITS: &str = "Billing check failed: Insufficient credi
 pub struct Plan<'a> {
     /// Tier of the account.
     pub tier: &'a Tier,
-    /// Whether tier limits are enforced at all.
+    /// Switches the limits of tiers on or off.
     pub limits: Limits,
 }
 
@@ -29,9 +29,9 @@ pub struct Plan<'a> {
 pub struct Ask<'a> {
     /// The requested model, or else the agent's model.
     pub model: Option<&'a str>,
-    /// Whether the start creates a thread.
+    /// True if the start creates a thread.
     pub makes_thread: bool,
-    /// Whether the start creates a project.
+    /// True if the start creates a project.
     pub makes_project: bool,
 }
 
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn without_plans_the_time_and_the_largest_file_are_the_installations() {
+    fn with_limits_off_the_timeout_and_file_size_come_from_the_configuration() {
         let config = Config::parse("test", "").unwrap();
         let tier = Tier {
             run_timeout_seconds: Some(7),

@@ -29,7 +29,7 @@ use crate::{
 };
 pub use waiting::Arriving;
 
-/// How long an unused upload is kept.
+/// Time for which an unused upload is kept.
 pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
 
 /// Path of an upload's file before it is placed.

@@ -32,11 +32,11 @@ use crate::{
     },
 };
 
-/// How long the worker waits for a hint before it looks for work by itself.
+/// Maximum wait for a hint before the worker polls for work.
 const POLL: Duration = Duration::from_secs(1);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
-/// How long handing over all running runs may take at shutdown. The lease of a run that takes longer expires.
+/// Maximum time for handing over all running runs at shutdown. The lease of a run that takes longer expires.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// The tokens of the runs that a worker holds.
@@ -63,7 +63,7 @@ impl Held {
 /// Claims and drives runs until the app is stopping, then hands all running runs over to the next process.
 ///
 /// # Errors
-/// Those of the database, when the leases of an earlier process cannot be released at the start.
+/// Database errors while releasing the leases of an earlier process at startup.
 pub async fn work(app: App) -> Result<()> {
     let shutdown = app.stopping.clone();
     let worker_id = id::new();

@@ -1,4 +1,4 @@
-//! The rows of accounts.
+//! Database rows of accounts.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;

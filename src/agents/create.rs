@@ -30,11 +30,11 @@ pub(super) const ICON_BACKGROUND: &str = "#F3F4F6";
 pub struct NewAgent {
     /// The name.
     pub name: String,
-    /// What the agent is for.
+    /// Description of the agent's purpose.
     pub description: Option<String>,
-    /// Whether it becomes the account's default agent.
+    /// True if it becomes the account's default agent.
     pub is_default: bool,
-    /// Whether the agent is labelled public. The label grants no access.
+    /// Public label; grants no access.
     pub is_public: bool,
     /// Icon name; "bot" if absent.
     pub icon_name: Option<String>,
@@ -52,7 +52,7 @@ pub struct NewAgent {
     pub custom_mcps: Vec<Server>,
     /// Tool settings.
     pub tools: Settings,
-    /// Labels.
+    /// Tags.
     pub tags: Vec<String>,
 }
 

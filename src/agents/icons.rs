@@ -247,7 +247,7 @@ pub async fn generate(
     Ok(suggested.unwrap_or_else(|| by_hash(name)))
 }
 
-/// What has arrived of the model's answer.
+/// The part of the model's answer that has arrived.
 #[derive(Default)]
 struct Answer {
     began: bool,
@@ -255,7 +255,7 @@ struct Answer {
     usage: Option<TokenUsage>,
 }
 
-/// Whether a text is a colour like `#6366F1`.
+/// Returns whether a text is a colour like `#6366F1`.
 pub(super) fn is_colour(text: &str) -> bool {
     text.len() == 7 && text.starts_with('#') && text.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
 }

@@ -1,4 +1,4 @@
-//! Reading agents.
+//! Queries for agents.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The rows of agents and of their versions.
+//! Database rows of agents and of their versions.
 
 /// Agents.
 pub mod agent {
@@ -14,11 +14,11 @@ pub mod agent {
         /// The agent's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// The name.
         pub name: String,
-        /// What the agent is for.
+        /// Description of the agent's purpose.
         pub description: Option<String>,
         /// The icon's name.
         pub icon_name: String,
@@ -26,9 +26,9 @@ pub mod agent {
         pub icon_color: String,
         /// The icon's background colour.
         pub icon_background: String,
-        /// Whether runs that name no agent use it.
+        /// True for the account's default agent.
         pub is_default: bool,
-        /// Whether the agent is labelled public. The label grants no access.
+        /// Public label; grants no access.
         pub is_public: bool,
         /// Text that a search compares with; see `list::folded`.
         pub search_text: String,
@@ -75,7 +75,7 @@ pub mod version {
         pub id: Uuid,
         /// The agent.
         pub agent_id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// Version number: 1 for the first, without gaps.
         pub number: i32,

@@ -19,7 +19,7 @@ const MAX_NAME: usize = 64;
 /// The setting of one tool.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// Whether the agent may use the tool.
+    /// True if the agent may use the tool.
     pub enabled: bool,
 }
 
@@ -62,9 +62,9 @@ pub fn merged(asked: Settings) -> Result<Settings> {
 pub struct Offered {
     /// Description of the tool as the model sees it.
     pub spec: ToolSpec,
-    /// Whether it is a core tool, which is always enabled.
+    /// True if it is a core tool, which is always enabled.
     pub is_core: bool,
-    /// Whether the agent may use it.
+    /// True if the agent may use it.
     pub enabled: bool,
 }
 

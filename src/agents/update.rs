@@ -56,11 +56,11 @@ impl<T> Change<T> {
 pub struct AgentChange {
     /// The name; cannot be cleared.
     pub name: Change<String>,
-    /// What the agent is for.
+    /// Description of the agent's purpose.
     pub description: Change<String>,
-    /// Whether it is the default agent.
+    /// Makes it the default agent, or no longer the default.
     pub is_default: Change<bool>,
-    /// Whether the agent is labelled public. The label grants no access.
+    /// Public label; grants no access.
     pub is_public: Change<bool>,
     /// Icon name.
     pub icon_name: Change<String>,
@@ -68,7 +68,7 @@ pub struct AgentChange {
     pub icon_color: Change<String>,
     /// Icon background colour.
     pub icon_background: Change<String>,
-    /// Labels.
+    /// Tags.
     pub tags: Change<Vec<String>>,
     /// The fields of which a change creates a new version.
     pub content: ContentChange,

@@ -1,4 +1,4 @@
-//! Reading API keys.
+//! Queries for API keys.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;

@@ -1,4 +1,4 @@
-//! The rows of API keys.
+//! Database rows of API keys.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -12,7 +12,7 @@ pub struct Model {
     /// The key's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The owner.
+    /// Account that owns the row.
     pub account_id: Uuid,
     /// Name chosen by the owner.
     pub name: String,

@@ -58,7 +58,7 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
     Ok(row)
 }
 
-/// Whether a key that was verified before is still valid.
+/// Returns whether a key that was verified before is still valid.
 ///
 /// # Errors
 /// Database errors.

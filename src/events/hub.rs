@@ -114,7 +114,7 @@ impl Hub {
         self.rings.len()
     }
 
-    /// Whether no run has a ring.
+    /// Returns whether no run has a ring.
     pub fn is_empty(&self) -> bool {
         self.rings.is_empty()
     }

@@ -20,8 +20,9 @@ use uuid::Uuid;
 use super::{Ring, Stored};
 use crate::{app::App, error::Result};
 
-/// Pause between two polls: the shortest while events arrive, growing to the longest while none do.
+/// Pause between two polls while events arrive. It grows with each poll that finds none.
 const SHORTEST: Duration = Duration::from_millis(50);
+/// Maximum pause between two polls.
 const LONGEST: Duration = Duration::from_millis(400);
 /// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);

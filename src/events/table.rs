@@ -1,4 +1,4 @@
-//! The rows of events: run, sequence and the encoded event. Only `runs` writes them, under the run's lease.
+//! Database rows of events: run, sequence and the encoded event. Only `runs` writes them, under the run's lease.
 
 use std::sync::OnceLock;
 
@@ -23,7 +23,7 @@ pub struct Model {
     /// Position in the run, from 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub sequence: i64,
-    /// Whether it is the last event of the run.
+    /// True if it is the last event of the run.
     pub terminal: bool,
     /// The encoded `RunEvent`.
     pub payload: Vec<u8>,

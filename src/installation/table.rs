@@ -20,7 +20,7 @@ const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 pub(super) enum Claim {
     /// The database belongs to our folder, as before or from now on.
     Ours {
-        /// Whether any workspace exists.
+        /// True if any workspace exists.
         is_used: bool,
     },
     /// The database belongs to another folder, but no workspace exists yet.

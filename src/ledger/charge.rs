@@ -47,7 +47,7 @@ pub struct Charge {
     pub input_tokens: i64,
     /// Tokens of the answer.
     pub output_tokens: i64,
-    /// Whether the token counts are estimates.
+    /// True if the token counts are estimates.
     pub estimated: bool,
     /// Cost in millionths of a credit.
     pub microcredits: i64,

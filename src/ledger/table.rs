@@ -1,4 +1,4 @@
-//! The rows of the ledger.
+//! Database rows of the ledger.
 
 /// Balances of accounts.
 pub mod balance {
@@ -39,7 +39,7 @@ pub mod entry {
 
     use crate::accounts::Owned;
 
-    /// A book of an account.
+    /// The books of double-entry accounting between which amounts move.
     #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
     #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
     pub enum Book {
@@ -82,7 +82,7 @@ pub mod entry {
         pub input_tokens: i64,
         /// Tokens of the answer.
         pub output_tokens: i64,
-        /// Whether the token counts are estimates.
+        /// True if the token counts are estimates.
         pub estimated: bool,
         /// Idempotency key of a grant.
         pub grant_key: Option<String>,

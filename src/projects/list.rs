@@ -1,4 +1,4 @@
-//! Reading projects.
+//! Queries for projects.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{

@@ -1,4 +1,4 @@
-//! The rows of projects and of their sandboxes.
+//! Database rows of projects and of their sandboxes.
 
 /// Projects.
 pub mod project {
@@ -14,7 +14,7 @@ pub mod project {
         /// The project's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// The name.
         pub name: String,
@@ -55,7 +55,7 @@ pub mod sandbox {
         pub id: Uuid,
         /// The project.
         pub project_id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// Creation time.
         pub created_at: DateTime<Utc>,

@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const MOST: usize = 8;
 /// Maximum number of concurrent archives per account.
 const ARCHIVES: usize = 4;
-/// How long the size of a workspace is cached.
+/// Time for which the size of a workspace is cached.
 const USAGE_FOR: Duration = Duration::from_secs(1);
 /// Maximum number of workspaces with a cached size.
 const REMEMBERED: u64 = 10_000;
@@ -93,7 +93,7 @@ impl Walks {
 /// Size of a sandbox's workspace, at most one second old. Concurrent callers share one walk.
 ///
 /// # Errors
-/// As [`Walks::run`].
+/// Same as [`Walks::run`].
 pub async fn usage(app: &App, row: &sandbox::Model, opened: &Sandbox) -> Result<Usage> {
     let workspace = opened.workspace().clone();
     let measured = app.walks.run(row.account_id, move || workspace.usage());

@@ -42,7 +42,7 @@ pub struct Claimed {
     pub run: Run,
     /// Sequence of the newest event.
     pub newest_event: i64,
-    /// Whether some files are not in the workspace yet.
+    /// True if some files are not in the workspace yet.
     pub awaits_files: bool,
 }
 
@@ -82,11 +82,11 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
 pub struct Renewed {
     /// The run.
     pub run_id: Uuid,
-    /// Whether a caller asked the run to stop.
+    /// True if a caller asked the run to stop.
     pub stop_requested: bool,
 }
 
-/// Whether any run waits to be claimed, including runs that wait for an earlier run of their thread.
+/// Returns whether any run waits to be claimed, including runs that wait for an earlier run of their thread.
 ///
 /// # Errors
 /// Database errors.
@@ -114,7 +114,7 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
     let tx = app.db.begin("runs.renew").await?;
     if tx.get_database_backend() == DbBackend::Postgres {
         // Locked in the order of ids, like the journal's batches, so that the two cannot deadlock.
-        of::<Entity>(Scope::system("a worker locks what it renews"))
+        of::<Entity>(Scope::system("a worker locks the runs that it renews"))
             .select_only()
             .column(Column::Id)
             .filter(Column::LeaseOwner.eq(worker_id))
@@ -131,7 +131,7 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
         .filter(Column::Id.is_in(run_ids.iter().copied()))
         .exec(&tx)
         .await?;
-    let rows: Vec<(Uuid, bool)> = of::<Entity>(Scope::system("a worker renews what it holds"))
+    let rows: Vec<(Uuid, bool)> = of::<Entity>(Scope::system("a worker renews the runs that it holds"))
         .select_only()
         .columns([Column::Id, Column::StopRequested])
         .filter(Column::LeaseOwner.eq(worker_id))

@@ -1,4 +1,4 @@
-//! Reading runs.
+//! Queries for runs.
 
 use std::collections::HashMap;
 
@@ -25,7 +25,7 @@ use crate::{
 pub struct Listing {
     /// Only runs of this thread.
     pub thread_id: Option<Uuid>,
-    /// Only runs in this state.
+    /// Only runs with this status.
     pub status: Option<Status>,
     /// Only runs started at or after this time.
     pub created_after: Option<DateTime<Utc>>,

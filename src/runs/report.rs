@@ -50,7 +50,7 @@ pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, n
     }
 }
 
-/// Whether an operator rather than the caller has to act on a failure.
+/// Returns whether an operator rather than the caller has to act on a failure.
 fn is_ours(error_code: &str) -> bool {
     const OURS: [&str; 7] = [
         MODEL_CREDENTIALS_REFUSED,

@@ -50,10 +50,10 @@ use target::Target;
 pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
 /// Maximum number of characters of a request key.
 pub const MAX_KEY: usize = 255;
-/// How long a request key is remembered.
+/// Time for which a request key is remembered.
 const KEY_LIVES: Duration = Duration::from_hours(24);
 
-/// What to do if the thread already has an unfinished run.
+/// Action if the thread already has an unfinished run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfBusy {
     /// Queue the new run behind it.
@@ -94,7 +94,7 @@ pub struct NewRun {
     pub thread_id: Option<Uuid>,
     /// The project.
     pub project_id: Option<Uuid>,
-    /// Whether the client generated the ids.
+    /// True if the client generated the ids.
     pub optimistic: bool,
     /// The agent; the account's default if absent.
     pub agent_id: Option<Uuid>,
@@ -102,13 +102,13 @@ pub struct NewRun {
     pub model: Option<String>,
     /// Tools that the run may use.
     pub mode: Mode,
-    /// Whether the run may use memory.
+    /// Memory setting of the run; `None` if the request has none.
     pub memory_enabled: Option<bool>,
     /// Uploads to place in the workspace.
     pub files: Vec<Uuid>,
     /// Idempotency key: a retry with the same key returns this run.
     pub request_key: Option<String>,
-    /// What to do if the thread already has an unfinished run.
+    /// Action if the thread already has an unfinished run.
     pub if_busy: IfBusy,
 }
 
@@ -126,7 +126,7 @@ pub struct Started {
 /// Duration of the phases of a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// Waiting for the writer lane or the account's lock, and reading the data for the decisions.
+    /// Waiting for the writer lane or the account's lock, reading and deciding.
     pub load: Duration,
     /// Writing.
     pub write: Duration,
@@ -157,7 +157,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         uploads::take::give_copies(app, &files, earlier.id).await?;
         return answer(app, caller, earlier, Timing::default()).await;
     }
-    // The rest of the disk is reserved for runs that have started.
+    // On an almost full disk, the remaining space is left to runs that have started.
     app.disk.check(0)?;
     let target = Target::find(&tx, caller.scope(), &new).await?;
     let pinned = match new.agent_id {
@@ -303,7 +303,7 @@ fn admitted(
 fn first_events(run: &Run, admission: &Admission, now: chrono::DateTime<chrono::Utc>) -> Vec<Stored> {
     let mut first = vec![Stored::new(run.id, 1, now, events::status(RunStatus::Running, None))];
     if let Some(asked) = admission.downgraded_from() {
-        let message = format!("Your plan runs {asked} as {}.", admission.model());
+        let message = format!("Your plan replaces {asked} with {}.", admission.model());
         let notice = Notice {
             kind: NoticeKind::ModelDowngraded.into(),
             message,

@@ -1,4 +1,4 @@
-//! The rows of runs.
+//! Database rows of runs.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
@@ -49,7 +49,7 @@ pub struct Model {
     /// The run's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The owner.
+    /// Account that owns the row.
     pub account_id: Uuid,
     /// The thread.
     pub thread_id: Uuid,
@@ -59,7 +59,7 @@ pub struct Model {
     pub agent_id: Option<Uuid>,
     /// The agent's version that the run is pinned to.
     pub agent_version_id: Option<Uuid>,
-    /// The state.
+    /// Status.
     pub status: Status,
     /// `code` or `chat`.
     pub mode: String,
@@ -67,7 +67,7 @@ pub struct Model {
     pub model_requested: Option<String>,
     /// The model that is used.
     pub model_used: String,
-    /// Whether the run may use memory.
+    /// Memory setting of the run; `None` if the request had none.
     pub memory_enabled: Option<bool>,
     /// Idempotency key: a retry with the same key returns this run.
     pub request_key: Option<String>,
@@ -75,11 +75,12 @@ pub struct Model {
     pub request_hash: Option<String>,
     /// The worker that holds the lease.
     pub lease_owner: Option<Uuid>,
-    /// Number of leases so far. Writes under an earlier lease are refused.
+    /// Fencing number. Each claim increments it, as does ending the run from outside; writes under an earlier number are
+    /// refused.
     pub lease_epoch: i64,
     /// Expiry of the lease, unless it is renewed.
     pub lease_expires_at: Option<DateTime<Utc>>,
-    /// Whether a caller asked the run to stop.
+    /// True if a caller asked the run to stop.
     pub stop_requested: bool,
     /// Code of the error that ended the run.
     pub error_code: Option<String>,

@@ -44,7 +44,7 @@ impl Wake {
         }
     }
 
-    /// Whether a run may be waiting to be claimed.
+    /// Returns whether a run may be waiting to be claimed.
     pub fn has_waiting(&self) -> bool {
         self.waits.load(Ordering::SeqCst)
     }
@@ -55,7 +55,7 @@ impl Wake {
         self.waits.store(waits, Ordering::SeqCst);
     }
 
-    /// Whether this process works on no runs.
+    /// Returns whether this process works on no runs.
     pub fn is_idle(&self) -> bool {
         self.stops.is_empty()
     }
@@ -72,7 +72,7 @@ impl Wake {
         }
     }
 
-    /// Whether this process works on a run.
+    /// Returns whether this process works on a run.
     pub fn is_working(&self, run_id: Uuid) -> bool {
         self.stops.contains_key(&run_id)
     }

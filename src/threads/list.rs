@@ -1,4 +1,4 @@
-//! Reading threads.
+//! Queries for threads.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{

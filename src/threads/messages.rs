@@ -16,10 +16,11 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Number of messages per query: the first query, and the maximum.
+/// Number of messages that the first query reads.
 const FIRST_PORTION: usize = 8;
+/// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// A query grows only while its result is smaller than this, in bytes.
+/// Size of a query's result in bytes from which the next query reads no more messages than this one.
 const SMALL_PORTION: usize = 256 * 1024;
 
 /// A tool call as it is stored in the message that made it.
@@ -48,9 +49,9 @@ pub struct NewMessage {
     pub tool_call_id: Option<String>,
     /// Names of the message's files in the workspace.
     pub files: Vec<String>,
-    /// Whether a tool message reports a failure.
+    /// True if a tool message reports a failure.
     pub is_error: bool,
-    /// Whether the model's stream broke off before the end.
+    /// True if the model's stream broke off before the end.
     pub partial: bool,
 }
 
@@ -73,7 +74,7 @@ impl NewMessage {
 /// The owner, thread and run of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Belongs {
-    /// The owner.
+    /// Account that owns the row.
     pub account_id: Uuid,
     /// The thread.
     pub thread_id: Uuid,

@@ -1,4 +1,4 @@
-//! The rows of threads and messages.
+//! Database rows of threads and messages.
 
 /// Threads.
 pub mod thread {
@@ -14,7 +14,7 @@ pub mod thread {
         /// The thread's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// The project.
         pub project_id: Uuid,
@@ -53,7 +53,7 @@ pub mod message {
         /// The message's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// The thread.
         pub thread_id: Uuid,
@@ -71,9 +71,9 @@ pub mod message {
         pub tool_call_id: Option<String>,
         /// Names of the message's files in the workspace: a JSON list.
         pub files: Option<Json>,
-        /// Whether a tool message reports a failure.
+        /// True if a tool message reports a failure.
         pub is_error: bool,
-        /// Whether the model's stream broke off before the end.
+        /// True if the model's stream broke off before the end.
         pub partial: bool,
         /// Creation time.
         pub created_at: DateTime<Utc>,

@@ -117,8 +117,8 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
     .await
 }
 
-// Returns the upload with a new name: the one that a concurrent call has stored, or the next free one. Returns `None` if the
-// file is placed already.
+// Returns the upload with a new name: the one that a concurrent call has stored, or the next free one. Returns `None`
+// if the file is placed already.
 async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Result<Option<Model>> {
     let names = names(sandbox).await?;
     let workspace = sandbox.workspace().clone();

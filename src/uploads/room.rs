@@ -30,7 +30,7 @@ pub struct Coming {
     pub id: Uuid,
     /// Its size in bytes.
     pub size: i64,
-    /// Whether its file is in the workspace.
+    /// True if its file is in the workspace.
     pub placed: bool,
     /// Name in the workspace.
     pub name: Option<String>,

@@ -1,4 +1,4 @@
-//! The rows of uploads.
+//! Database rows of uploads.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -12,7 +12,7 @@ pub struct Model {
     /// The upload's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The owner.
+    /// Account that owns the row.
     pub account_id: Uuid,
     /// Name of the file as the client sent it.
     pub name: String,
@@ -26,14 +26,14 @@ pub struct Model {
     pub run_id: Option<Uuid>,
     /// Name in the workspace, set when a run takes the upload.
     pub placed_as: Option<String>,
-    /// Whether the file is in the workspace.
+    /// True if the file is in the workspace.
     pub placed: bool,
     /// Time of the announcement.
     pub created_at: DateTime<Utc>,
 }
 
 impl Model {
-    /// Whether the upload is complete.
+    /// Returns whether the upload is complete.
     pub fn is_complete(&self) -> bool {
         self.digest.is_some()
     }

@@ -32,7 +32,7 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// How long a tool call that is running at shutdown may take to end. It is short, because the next process cannot
+/// Maximum time for a tool call that is running at shutdown to end. It is short, because the next process cannot
 /// answer before this one has ended; it is long enough that short calls need not be reported as "outcome unknown".
 const TOOL_GRACE: Duration = Duration::from_millis(500);
 
@@ -129,7 +129,7 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
     // remaining files.
     let (job, sink) = tokio::select! {
         biased;
-        () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "the run is being handed over")),
+        () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "handing over the run")),
         prepared = prepare(app, claimed, log) => prepared?,
     };
     let cancel = tokens.stop.child_token();
@@ -246,7 +246,7 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     if run.lease_epoch > 1 {
         notice(
             NoticeKind::Resumed,
-            "The run was taken up again after its worker went away.",
+            "The run was resumed after its previous worker stopped.",
         );
     } else if app.llm.is_demo(&run.model_used) {
         notice(

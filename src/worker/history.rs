@@ -18,8 +18,9 @@ use crate::{
 /// Maximum number of messages in the history. The engine shortens it further to fit the model's context window.
 const MAX_MESSAGES: usize = 2_000;
 /// Maximum bytes of history per token of the context window: several times what fits, so that the engine chooses what
-/// to shorten. `MAX_BYTES` is the limit for large windows.
+/// to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
+/// Maximum bytes of history, however large the context window is.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The thread's history.

@@ -31,10 +31,11 @@ pub(super) struct JournalSink {
     log: Arc<RunLog>,
     /// Price of the model's tokens; none for the built-in model.
     price: Option<Price>,
-    /// Whether the account is charged.
+    /// True if the account is charged.
     is_charged: bool,
-    /// Number of recorded model calls, and credits reserved for the next one. A run makes one call at a time.
+    /// Number of recorded model calls. A run makes one call at a time.
     steps: AtomicI32,
+    /// Credits reserved for the next model call, in millionths.
     held: AtomicI64,
     /// Number of recorded tool calls without a recorded result.
     open_calls: watch::Sender<usize>,
@@ -128,7 +129,7 @@ impl Sink for JournalSink {
 
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32> {
         if self.app.stopping.is_cancelled() {
-            return Err(Error::new(Code::Contended, "the run is being handed over"));
+            return Err(Error::new(Code::Contended, "handing over the run"));
         }
         let Some(price) = self.price.filter(|_| self.is_charged) else {
             return Ok(max_output_tokens);

@@ -161,7 +161,7 @@ impl RunLog {
     /// Returns when all earlier output is committed.
     ///
     /// # Errors
-    /// As [`RunLog::record`].
+    /// Same as [`RunLog::record`].
     pub async fn flush(self: &Arc<Self>) -> Result<()> {
         self.write(|_| {}).await
     }
@@ -174,7 +174,7 @@ impl RunLog {
     /// Ends the run with its terminal event; returns after the commit.
     ///
     /// # Errors
-    /// As [`RunLog::record`].
+    /// Same as [`RunLog::record`].
     pub async fn finish(self: &Arc<Self>, ending: Ending) -> Result<()> {
         self.write(|gathered| gathered.ending = Some(ending)).await
     }
@@ -182,7 +182,7 @@ impl RunLog {
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {
         // Handing over starts with this check: output of the cancelled engine is no longer written.
         if self.lost.is_cancelled() {
-            return Err(Error::new(Code::Contended, "the run is being handed over"));
+            return Err(Error::new(Code::Contended, "handing over the run"));
         }
         let (done, written) = oneshot::channel();
         {

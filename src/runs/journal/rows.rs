@@ -125,7 +125,7 @@ async fn update<T: Copy>(
 ) -> Result<(), DbErr> {
     let backend = tx.get_database_backend();
     for chunk in rows.chunks(MOST) {
-        // Only SQLite receives them as one text.
+        // SQLite runs the statements as one text; few different lengths keep it prepared.
         let size = if backend == DbBackend::Sqlite {
             size_for(chunk.len())
         } else {

@@ -29,8 +29,9 @@ use crate::{
 
 /// Number of attempts to write a batch before its runs are given up. Their leases then expire and the runs are resumed.
 const ATTEMPTS: u32 = 6;
-/// Number of attempts after which a batch that the database refuses is split, and after which a single run is given up.
+/// Number of attempts after which a batch that the database refuses is split into single runs.
 const REFUSALS: u32 = 4;
+/// Number of attempts after which a single run that the database refuses is given up.
 const REFUSALS_ALONE: u32 = 2;
 /// Number of runs written concurrently after a batch was split.
 const AT_ONCE: usize = 8;
@@ -86,7 +87,7 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32
             }
             Err(fault) => fault,
         };
-        warn!(error = %fault, attempt, runs = taken.len(), "the journal could not write");
+        warn!(error = %fault, attempt, runs = taken.len(), "the journal could not write a batch");
         if fault.code() == Code::Internal && attempt >= refusals {
             return Err(taken);
         }
