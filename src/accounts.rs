@@ -1,4 +1,4 @@
-//! Accounts: who owns things, and the scope that every query about somebody's things starts at.
+//! Accounts, callers, and the scope that limits a query to one account's rows.
 
 pub mod ensure;
 pub mod scope;
@@ -12,31 +12,31 @@ pub use ensure::Accounts;
 pub use scope::{Owned, Scope, of};
 pub use turns::Turns;
 
-/// Who asks: an account, and what it may do besides using its own things.
+/// The authenticated party behind a request: its account, its role and what its credential allows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The account.
     pub account_id: Uuid,
-    /// The role that the token gives.
+    /// Role from the token.
     pub role: Role,
-    /// What the credential allows in the account: everything for a token, its scope for an API key.
+    /// Access within the account: full for a token, the key's scope for an API key.
     pub access: Access,
 }
 
-/// What a credential allows in its own account; each includes those before it.
+/// Access of a credential within its own account. Each level includes the ones before it.
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, Eq, Ord, PartialEq, PartialOrd)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Access {
-    /// Looking.
+    /// Read only.
     Read = 1,
-    /// Everything but API keys and the account itself.
+    /// Everything except API keys and changes of the account itself.
     Run = 2,
     /// Everything.
     Admin = 3,
 }
 
 impl Access {
-    /// The word of the contract.
+    /// Name of the level in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -46,17 +46,17 @@ impl Access {
     }
 }
 
-/// What a caller may do besides using its own things.
+/// Rights of a caller beyond its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Nothing.
+    /// Nothing beyond the own account.
     User,
-    /// Reads timings and metrics, and administers accounts.
+    /// May read timings and metrics and administer accounts.
     SuperAdmin,
 }
 
 impl Caller {
-    /// The scope of the caller's own things.
+    /// Scope of the caller's own account.
     pub fn scope(&self) -> Scope {
         Scope::account(self.account_id)
     }

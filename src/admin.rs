@@ -1,7 +1,7 @@
-//! What an administrator of the installation does with accounts. Every change is recorded with who made it, in the same
-//! transaction, and said in the log.
+//! Operations of an administrator on accounts. Each change is recorded together with the administrator's account in the
+//! same transaction, and logged.
 //!
-//! Called by `wire::admin`, which has seen the role.
+//! Called by `wire::admin`, which has checked the role.
 
 pub mod audit;
 
@@ -20,26 +20,26 @@ use crate::{
     ledger::{MICRO, wallet},
 };
 
-/// Credits that can be granted at once.
+/// Maximum credits per grant.
 const MAX_GRANT: i64 = 1_000_000_000;
-/// Characters of the key of a grant at most.
+/// Maximum length of a grant's request key, in characters.
 const MAX_KEY: usize = 100;
-/// Characters of the reason of a grant at most.
+/// Maximum length of a grant's reason, in characters.
 const MAX_REASON: usize = 500;
 
-/// An account, and what it has left.
+/// An account with its balance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Known {
     /// The account.
     pub account: Model,
-    /// What is left, in millionths of a credit.
+    /// Balance in millionths of a credit.
     pub microcredits: i64,
 }
 
-/// Makes the account of a subject within an issuer, in the first tier; the one that is there when it has one.
+/// Creates the account of a subject within an issuer, in the first tier. Returns the existing account if there is one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn create(app: &App, caller: &Caller, issuer: &str, subject: &str) -> Result<Known> {
     if let Some(account_id) = ensure::find(app, issuer, subject).await? {
         return load(app, account_id).await;
@@ -59,10 +59,10 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<Known> {
     Ok(Known { account, microcredits })
 }
 
-/// Gives an account another tier; its credits stay, and the next monthly ones are the new tier's.
+/// Moves an account to another tier. The balance stays; the next monthly credits are those of the new tier.
 ///
 /// # Errors
-/// `ACCOUNT_NOT_FOUND`, INVALID_REQUEST for a tier that does not exist.
+/// `ACCOUNT_NOT_FOUND`; INVALID_REQUEST if the tier does not exist.
 pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) -> Result<Known> {
     let tier = app.tiers.find(tier).ok_or_else(|| {
         let message = format!(
@@ -73,7 +73,7 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     })?;
     find(app.db.read(), account_id).await?;
     let tx = turns::begin(app, account_id, "admin.set_tier").await?;
-    // Under the lock, so that the record says what this change has changed.
+    // Read under the lock, so that the record names the tier that this change replaces.
     let before = ensure::lock(&tx, account_id).await?;
     Entity::update_many()
         .col_expr(Column::Tier, Expr::value(tier.name.as_str()))
@@ -84,21 +84,21 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     finish(app, tx, caller, account_id, ("account.tier", &detail)).await
 }
 
-/// Credits that are to be given.
+/// A grant of credits.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// How many.
+    /// Number of credits.
     pub credits: i64,
-    /// Asked for again with the same one, they are given once; empty for none.
+    /// Idempotency key: a retry with the same key grants nothing more. Empty if the grant has none.
     pub request_key: String,
-    /// Why, for the record.
+    /// Reason, for the record.
     pub reason: String,
 }
 
-/// Gives an account credits, once for each request key.
+/// Grants credits to an account, once per request key.
 ///
 /// # Errors
-/// `ACCOUNT_NOT_FOUND`, INVALID_REQUEST, `REQUEST_KEY_REUSED` when the key was used for another number of credits.
+/// `ACCOUNT_NOT_FOUND`, INVALID_REQUEST, `REQUEST_KEY_REUSED` if the key was used for a different amount.
 pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> Result<Known> {
     let Grant {
         credits,
@@ -127,11 +127,11 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> 
     ensure::lock(&tx, account_id).await?;
     wallet::lock(app, &tx, account_id).await?;
     if wallet::grant(app, &tx, account_id, credits.saturating_mul(MICRO), &key).await? == 0 {
-        // The key was used before: the answer is the account as it is, and nothing happened that could be recorded.
+        // The key was used before. Nothing changes, so nothing is recorded.
         let earlier = wallet::granted(&tx, account_id, &key).await?;
         drop(tx);
         if earlier != Some(credits.saturating_mul(MICRO)) {
-            let message = "This request key was used for another grant";
+            let message = "this request_id was used for a different grant; use a new one";
             return Err(Error::new(Code::RequestKeyReused, message));
         }
         return load(app, account_id).await;

@@ -1,4 +1,4 @@
-//! Agents and their versions. A version is what runs; a run is pinned to the one it started with.
+//! Agents and their versions. A run is pinned to the version that is current when it starts.
 
 pub mod create;
 pub mod default;

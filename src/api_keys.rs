@@ -1,7 +1,7 @@
-//! API keys: made at random, shown once, stored as a keyed hash, compared in constant time.
+//! API keys: random, shown once, stored as a keyed hash, compared in constant time.
 //!
-//! Called by `wire::accounts`, and by `wire::caller` for every request that brings one. Nothing is remembered between
-//! requests, so a key that is revoked or has expired is of no use for the next request.
+//! Called by `wire::accounts`, and by `wire::caller` for every request with a key. Keys are not cached, so a revoked or
+//! expired key is refused on the next request.
 
 pub mod create;
 pub mod list;
@@ -14,12 +14,12 @@ pub use revoke::revoke;
 pub use table::Model as ApiKey;
 pub use verify::verify;
 
-/// How keys begin, so that they are never mistaken for a token.
+/// Prefix of every key, which tells keys apart from tokens.
 pub const PREFIX: &str = "ry_";
-/// Characters of the part by which a key is found, and recognised by its owner.
+/// Length of the visible part of a key, in characters. The server finds the key by it, and its owner recognises it.
 const SHOWN: usize = PREFIX.len() + 11;
 
-/// BLAKE3 of a key, keyed with the salt of its row.
+/// BLAKE3 hash of a key, keyed with the salt of its row.
 fn hash(salt: &[u8; 32], key: &str) -> blake3::Hash {
     blake3::keyed_hash(salt, key.as_bytes())
 }

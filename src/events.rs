@@ -1,7 +1,8 @@
-//! The events of runs: the journal that is also the stream.
+//! The events of runs: one journal that is both stored and streamed.
 //!
-//! An event is durable before anybody sees it. `events/table.rs` holds the rows, `events/hub.rs` keeps a bounded ring of
-//! each live run's newest events, `events/follow.rs` reads from any cursor. Memory is only a cache of what is committed.
+//! An event is durable before any follower sees it. `events/table.rs` holds the rows, `events/hub.rs` keeps a bounded
+//! ring buffer of each live run's newest events, and `events/follow.rs` reads from any cursor. Memory is only a cache
+//! of committed events.
 
 pub mod encoded;
 pub mod follow;
@@ -24,16 +25,16 @@ use crate::v1::{RunEvent, RunStatus, StatusChanged, run_event::Event};
 /// An event as it is stored and sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stored {
-    /// Its position in the run, from 1.
+    /// Position in the run, from 1.
     pub sequence: i64,
-    /// Whether it is the run's last.
+    /// True if it is the last event of the run.
     pub terminal: bool,
     /// The encoded `RunEvent`.
     pub bytes: Bytes,
 }
 
 impl Stored {
-    /// Encodes an event at its position.
+    /// Encodes an event and assigns its position.
     pub fn new(run_id: Uuid, sequence: i64, at: DateTime<Utc>, event: Event) -> Self {
         let terminal = matches!(&event, Event::Status(status) if status.status() != RunStatus::Running);
         let event = RunEvent {
@@ -50,7 +51,7 @@ impl Stored {
     }
 }
 
-/// The event that a run has a new state.
+/// Builds the event for a new status of a run.
 pub fn status(status: RunStatus, error: Option<(&str, &str)>) -> Event {
     Event::Status(StatusChanged {
         status: status.into(),
@@ -59,7 +60,7 @@ pub fn status(status: RunStatus, error: Option<(&str, &str)>) -> Event {
     })
 }
 
-/// A time of the core as one of the contract.
+/// Converts a time to the contract's type.
 pub fn timestamp(at: DateTime<Utc>) -> prost_types::Timestamp {
     prost_types::Timestamp {
         seconds: at.timestamp(),

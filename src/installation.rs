@@ -1,12 +1,13 @@
-//! Which data folder the files of a PostgreSQL installation lie in.
+//! The data folder that belongs to a PostgreSQL database.
 //!
-//! Several processes may share one PostgreSQL, but then they must share one data folder, too: a process with another folder
-//! would not find the files that the first one has placed, and would run agents in empty workspaces. So each data folder has a
-//! random id in a file, and the database names the one that its files lie in. The first process on a new database writes it.
+//! Several processes may share one PostgreSQL database, but then they must also share one data folder: a process with
+//! another folder would not find the placed files and would run agents in empty workspaces. Each data folder therefore
+//! has a random id in a file, and the database stores the id of its folder. The first process on a new database writes
+//! it.
 //!
-//! A process with another folder refuses to start. While no workspace has been made nothing can be lost: then it stands by
-//! instead, answers no request and claims no run, and becomes a full member when the folder of the others has not been
-//! in use for a while. SQLite lies in the data folder itself and needs none of this.
+//! A process with another folder refuses to start. As long as no workspace exists, no files can be lost; the process
+//! then goes on standby instead. On standby it answers no requests and claims no runs, and it becomes a member once the
+//! other folder has not been in use for a while. SQLite is stored in the data folder itself and needs none of this.
 
 mod marker;
 mod table;
@@ -26,10 +27,10 @@ use crate::{
 };
 use table::Claim;
 
-/// How often a process says that it uses its folder, and asks for the database of another one.
+/// Interval at which a process reports that its folder is in use, or on standby asks for the database again.
 const EVERY: Duration = Duration::from_secs(5);
 
-/// Whether this process may work on the database. Cheap to clone.
+/// Tells whether this process may work on the database. Cheap to clone.
 #[derive(Clone)]
 pub struct Installation {
     folder: Option<Arc<Folder>>,
@@ -39,23 +40,23 @@ pub struct Installation {
 /// The data folder of this process.
 struct Folder {
     id: Uuid,
-    /// Where it is, for people.
+    /// Path and host, for log and error texts.
     described_as: String,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// The files of the database lie in this process's folder.
+    /// The database belongs to this process's folder.
     Member,
-    /// They lie in another one, or will.
+    /// The database belongs to another folder.
     StandsBy,
 }
 
 impl Installation {
-    /// Compares the data folder with the one that the database names, which is this one from now on when it names none.
+    /// Compares the data folder with the one that the database names. If the database names none, it takes this one.
     ///
     /// # Errors
-    /// CONFLICT when the files of the database lie in another data folder; those of the database and of the file system.
+    /// CONFLICT if the database belongs to another data folder that has workspaces; database and file system errors.
     pub async fn open(config: &Config, db: &Db) -> Result<Self> {
         if db.is_private() {
             return Ok(Self::of(None, Standing::Member));
@@ -66,7 +67,7 @@ impl Installation {
             Claim::Unused(other) => {
                 warn!("{}", folder.differs_from(&other));
                 warn!(
-                    "no workspace has been made yet, so this server stands by until the other data folder is given up"
+                    "no workspace exists yet, so this server is on standby until the other data folder is no longer in use"
                 );
                 Standing::StandsBy
             }
@@ -82,16 +83,15 @@ impl Installation {
         }
     }
 
-    /// Refuses what a process that stands by must not do.
+    /// Refuses work while this process is on standby.
     ///
     /// # Errors
-    /// UNAVAILABLE while it stands by.
+    /// UNAVAILABLE on standby.
     pub fn check(&self) -> Result<()> {
         match *self.standing.borrow() {
             Standing::Member => Ok(()),
             Standing::StandsBy => {
-                let message =
-                    "this server stands by: the files of its database lie in the data folder of another server";
+                let message = "this server is on standby: its database belongs to the data folder of another server";
                 Err(Error::new(Code::Unavailable, message))
             }
         }
@@ -100,13 +100,13 @@ impl Installation {
     /// Waits until this process may work on the database.
     pub async fn member(&self) {
         let mut standing = self.standing.subscribe();
-        // The sender is our own, so it lives as long as this wait.
+        // The sender belongs to `self`, so it lives as long as this wait.
         drop(standing.wait_for(|standing| *standing == Standing::Member).await);
     }
 }
 
-/// Says now and then that the data folder is in use, until workspaces show it; a process that stands by asks whether it may
-/// work. Ends with `stopping`.
+/// Periodically reports that the data folder is in use, until a workspace exists. On standby, checks whether this
+/// process may work. Ends when `stopping` is cancelled.
 pub async fn keep(app: App, stopping: CancellationToken) {
     let Some(folder) = app.installation.folder.clone() else {
         return;
@@ -119,7 +119,7 @@ pub async fn keep(app: App, stopping: CancellationToken) {
         }
         let was_member = app.installation.check().is_ok();
         let standing = match table::claim(&app.db, &folder).await {
-            // The workspaces show whose the database is from now on.
+            // From now on the workspaces show which folder the database belongs to.
             Ok(Claim::Ours { is_used: true }) if was_member => return,
             Ok(Claim::Ours { .. }) => Standing::Member,
             Ok(Claim::Unused(_)) => Standing::StandsBy,
@@ -131,13 +131,13 @@ pub async fn keep(app: App, stopping: CancellationToken) {
                 Standing::StandsBy
             }
             Err(fault) => {
-                warn!(error = %fault, "could not ask which data folder the database belongs to");
+                warn!(error = %fault, "could not check which data folder the database belongs to");
                 continue;
             }
         };
         let before = app.installation.standing.send_replace(standing);
         if before == Standing::StandsBy && standing == Standing::Member {
-            info!("this data folder is the one of the database now: the server works");
+            info!("the database now belongs to this data folder; leaving standby");
         }
     }
 }
@@ -166,10 +166,10 @@ pub async fn compare(config: &Config, database: &Inspected) -> Belongs {
     }
 }
 
-/// Makes this data folder the one that the files of the database lie in, whatever it was before.
+/// Makes the database belong to this data folder, whichever folder it belonged to before.
 ///
 /// # Errors
-/// Those of the database and of the file system.
+/// Database and file system errors.
 pub async fn adopt(config: &Config, db: &Db) -> Result<()> {
     if db.is_private() {
         return Ok(());
@@ -180,7 +180,7 @@ pub async fn adopt(config: &Config, db: &Db) -> Result<()> {
 impl Folder {
     fn open(config: &Config) -> Result<Self> {
         let id = marker::load_or_create(&config.data_dir).map_err(|error| {
-            let message = format!("the data folder {} cannot be used: {error}", config.data_dir.display());
+            let message = format!("cannot use the data folder {}: {error}", config.data_dir.display());
             Error::new(Code::Unavailable, message)
         })?;
         let path = std::path::absolute(&config.data_dir).unwrap_or_else(|_| config.data_dir.clone());
@@ -193,9 +193,9 @@ impl Folder {
 
     fn differs_from(&self, other: &str) -> String {
         format!(
-            "the files of this database lie in another data folder ({other}) than this server's ({}): servers that share a database \
-             must share one data folder, on a file system that all of them reach. To go on without the other folder and its \
-             files, stop all servers and run `runyard migrate --adopt-data-dir` here",
+            "the database belongs to the data folder {other}, but this server uses {}: servers that share a database must share \
+             one data folder, on a file system that all of them can reach. To continue without the other folder and its files, \
+             stop all servers and run `runyard migrate --adopt-data-dir` here",
             self.described_as
         )
     }

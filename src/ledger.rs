@@ -1,9 +1,9 @@
-//! The ledger: what an account was granted, what it was charged, and what is left. Amounts are millionths of a credit.
+//! The ledger: grants, charges and balances of accounts. Amounts are millionths of a credit.
 //!
-//! Every entry moves an amount from one book to another, so that the entries sum to zero. An account's balance is kept in a
-//! row of its own that is locked before anything is decided and cannot go below zero. The order of locks is: account, run,
-//! balance. A running run sets aside what its next call can cost at most (`runs/reserve.rs`); the charge is written in the
-//! same transaction as the usage event (`runs/journal/write.rs`), once for each step of a run.
+//! Every entry moves an amount from one book to another, so the entries sum to zero. Each account's balance has its own
+//! row, which is locked before any decision and cannot go below zero. Locks are taken in the order account, run,
+//! balance. A running run reserves the maximum cost of its next call (`runs/reserve.rs`). The charge is written once
+//! per step of a run, in the same transaction as the usage event (`runs/journal/write.rs`).
 
 pub mod aside;
 pub mod charge;
@@ -16,10 +16,10 @@ pub use charge::Charge;
 pub use price::Price;
 pub use table::entry::Book;
 
-/// Millionths of a credit in a credit.
+/// Millionths in one credit.
 pub const MICRO: i64 = 1_000_000;
 
-/// An amount as it is shown; the exact one is in millionths.
+/// Converts an amount to credits for display. The exact amount is the one in millionths.
 #[expect(clippy::cast_precision_loss, reason = "balances are far below 2^52")]
 pub fn in_credits(microcredits: i64) -> f64 {
     microcredits as f64 / MICRO as f64

@@ -1,6 +1,7 @@
-//! What a plan allows. Pure: facts in, an admission or a refusal in the seeds' words out.
+//! Plan limits, as pure functions: they take counts and return an admission or a refusal with the wording fixed by the
+//! API documentation.
 //!
-//! Called inside the writing transaction, under the account's lock, so that what is counted is what is there.
+//! Callers run inside the writing transaction and hold the account's lock, so the counts are current.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -11,43 +12,43 @@ use crate::{
     error::{Code, Error, Facts, Result},
 };
 
-/// What a caller without credits is told, in the seed's words.
+/// Error text for an account without credits; the wording is fixed by the API documentation.
 pub const INSUFFICIENT_CREDITS: &str = "Billing check failed: Insufficient credits";
 
-/// The caller's plan.
+/// The caller's tier, and whether limits are enforced.
 #[derive(Clone, Copy, Debug)]
 pub struct Plan<'a> {
-    /// The tier.
+    /// Tier of the account.
     pub tier: &'a Tier,
-    /// Whether plans are enforced at all.
+    /// Switches the limits of tiers on or off.
     pub limits: Limits,
 }
 
-/// What a start asks for.
+/// Details of a start that limits depend on.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
-    /// The model that was asked for, or the agent's.
+    /// The requested model, or else the agent's model.
     pub model: Option<&'a str>,
-    /// Whether a thread is made.
+    /// True if the start creates a thread.
     pub makes_thread: bool,
-    /// Whether a project is made.
+    /// True if the start creates a project.
     pub makes_project: bool,
 }
 
-/// What the account has now.
+/// Current usage of the account.
 #[derive(Clone, Debug, Default)]
 pub struct Load {
-    /// The threads of its unfinished runs, one entry a run.
+    /// Threads of the unfinished runs, one entry per run.
     pub running_threads: Vec<Uuid>,
-    /// Its threads.
+    /// Number of threads.
     pub threads: i64,
-    /// Its projects.
+    /// Number of projects.
     pub projects: i64,
-    /// The credits that it may set aside, in millionths; none when the model costs nothing.
+    /// Credits that can still be reserved, in millionths; `None` if the model costs nothing.
     pub microcredits: Option<i64>,
 }
 
-/// The permission to make a run; only [`admit`] gives it.
+/// Permission to create a run. Only [`admit`] and [`Plan::model`] construct it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Admission {
     model: String,
@@ -55,19 +56,19 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// The public name of the model that runs.
+    /// Public name of the model to run.
     pub fn model(&self) -> &str {
         &self.model
     }
 
-    /// The model that was asked for, when the plan gives another.
+    /// The requested model, if the plan replaced it with another one.
     pub fn downgraded_from(&self) -> Option<&str> {
         self.downgraded_from.as_deref()
     }
 }
 
 impl Plan<'_> {
-    /// A limit of the tier, unless plans are off.
+    /// Returns a tier limit, or `None` if limits are off.
     pub fn limit(&self, limit: Option<i32>) -> Option<i32> {
         match self.limits {
             Limits::On => limit,
@@ -75,7 +76,7 @@ impl Plan<'_> {
         }
     }
 
-    /// The largest file that may be uploaded, in bytes: the tier's; without plans, what a form may hold at all.
+    /// Maximum size of an uploaded file in bytes: the tier's limit, or the maximum form size if limits are off.
     pub fn largest_upload(&self, http: &Http) -> u64 {
         match self.limits {
             Limits::On => self.tier.max_upload_bytes,
@@ -83,7 +84,7 @@ impl Plan<'_> {
         }
     }
 
-    /// How long a run may take: the tier's time, or the worker's where the tier has none.
+    /// Maximum duration of a run: the tier's timeout, or the worker's if the tier sets none or limits are off.
     pub fn run_timeout(&self, worker: &Worker) -> Duration {
         let seconds = match self.limits {
             Limits::On => self.tier.run_timeout_seconds,
@@ -92,10 +93,10 @@ impl Plan<'_> {
         Duration::from_secs(seconds.unwrap_or(worker.run_timeout_seconds))
     }
 
-    /// The model that a run gets: the one asked for, the one that the plan gives instead, or the plan's default.
+    /// Chooses the model of a run: the requested model, its replacement under the plan, or the tier's default.
     ///
     /// # Errors
-    /// `UNKNOWN_MODEL`, or `MODEL_ACCESS_DENIED` in the seed's words.
+    /// `UNKNOWN_MODEL`, or `MODEL_ACCESS_DENIED` with the wording fixed by the API documentation.
     pub fn model(&self, asked: Option<&str>, models: &ModelTable) -> Result<Admission> {
         let name = asked.unwrap_or(&self.tier.default_model);
         let model = models.load(name)?;
@@ -120,10 +121,11 @@ impl Plan<'_> {
     }
 }
 
-/// Decides about a start. The order is the contract's: model, credits, threads, projects, slots.
+/// Decides whether a run may start. The contract fixes the order of the checks: model, credits, threads, projects,
+/// slots.
 ///
 /// # Errors
-/// The refusals of the seed, with their facts.
+/// The refusals of the API documentation, with their details.
 pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &Ask<'_>, load: &Load) -> Result<Admission> {
     let admission = plan.model(ask.model, models)?;
     if load.microcredits.is_some_and(|microcredits| microcredits <= 0) {
@@ -149,7 +151,7 @@ pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &Ask<'_>, load: &Load) -
     Ok(admission)
 }
 
-/// Decides about a new thread in a project that may be new, too.
+/// Decides whether a thread may be created, and its project if `makes_project` is set.
 ///
 /// # Errors
 /// `THREAD_LIMIT_EXCEEDED`, `PROJECT_LIMIT_EXCEEDED`.
@@ -168,10 +170,10 @@ pub fn admit_thread(plan: &Plan<'_>, load: &Load, makes_project: bool) -> Result
     count(Code::ProjectLimitExceeded, "projects", load.projects, projects)
 }
 
-/// Decides about a new agent.
+/// Decides whether an agent may be created.
 ///
 /// # Errors
-/// `AGENT_LIMIT_EXCEEDED` in the seed's words.
+/// `AGENT_LIMIT_EXCEEDED` with the wording fixed by the API documentation.
 pub fn admit_agent(plan: &Plan<'_>, agents: i64) -> Result<()> {
     let Some(limit) = plan.limit(plan.tier.agents).filter(|limit| agents >= i64::from(*limit)) else {
         return Ok(());
@@ -203,7 +205,7 @@ fn slots(running: &[Uuid], limit: Option<i32>) -> Result<()> {
     let Some(limit) = limit.filter(|limit| count >= *limit) else {
         return Ok(());
     };
-    // Each thread once, in the order of its first run.
+    // List each thread once, ordered by its first run.
     let mut seen = BTreeSet::new();
     let threads = running.iter().filter(|thread_id| seen.insert(**thread_id));
     let facts = Facts {
@@ -222,7 +224,7 @@ fn shown(count: i64) -> i32 {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+    #![expect(clippy::unwrap_used, reason = "a panic fails the test")]
 
     use super::*;
     use crate::config::Config;
@@ -261,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn without_plans_the_time_and_the_largest_file_are_the_installations() {
+    fn with_limits_off_the_timeout_and_file_size_come_from_the_configuration() {
         let config = Config::parse("test", "").unwrap();
         let tier = Tier {
             run_timeout_seconds: Some(7),

@@ -1,4 +1,4 @@
-//! Projects: a workspace and the threads around it. A project has one sandbox, made when it is first needed.
+//! Projects: a workspace and its threads. Each project has one sandbox, created on first use.
 
 pub mod create;
 pub mod list;

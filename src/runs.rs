@@ -1,7 +1,7 @@
 //! Runs: started durably, claimed under a lease, journaled, finished exactly once.
 //!
-//! The slot of a run is its unfinished row; there is no counter to drift. Everything that a running run writes goes
-//! through `runs/journal.rs`, under the epoch of its lease.
+//! A run's unfinished row is its slot, so no separate counter can drift. Everything that a worker writes about a run
+//! goes through `runs/journal.rs`, under the epoch of its lease.
 
 pub mod claim;
 pub mod finish;

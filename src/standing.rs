@@ -1,7 +1,7 @@
-//! What an account has and what it may do: its credits, its tier, and how much of each limit is used.
+//! Balance, tier and usage of an account.
 //!
-//! Called by `wire::accounts`. Triggers keep the counts of agents, threads and projects, and runs are counted from their
-//! rows, so the answer is exact on the next call.
+//! Called by `wire::accounts`. Triggers keep the counts of agents, threads and projects; runs are counted from their
+//! rows. The numbers are therefore exact as soon as a change has committed.
 
 use sea_orm::{PaginatorTrait, QueryFilter};
 
@@ -13,26 +13,26 @@ use crate::{
     runs::table::{Entity, is_unfinished},
 };
 
-/// What an account has.
+/// Balance and usage of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Standing {
-    /// The account, which counts what it has.
+    /// The account's row, which holds the tier and the counts.
     pub account: accounts::Model,
-    /// What is left, in millionths of a credit.
+    /// Balance in millionths of a credit.
     pub microcredits: i64,
-    /// Unfinished runs.
+    /// Number of unfinished runs.
     pub runs: u64,
 }
 
-/// Loads what the caller's account has.
+/// Loads the balance and usage of the caller's account.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(app: &App, caller: &Caller) -> Result<Standing> {
     let (db, scope) = (app.db.read(), Scope::account(caller.account_id));
     let account = of::<accounts::Entity>(scope).one(db).await?;
     Ok(Standing {
-        account: account.ok_or_else(|| Error::internal("account", "the caller's account is gone"))?,
+        account: account.ok_or_else(|| Error::internal("account", "the caller's account does not exist"))?,
         microcredits: wallet::load(app, caller.account_id).await?,
         runs: of::<Entity>(scope).filter(is_unfinished()).count(db).await?,
     })

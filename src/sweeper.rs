@@ -1,5 +1,5 @@
-//! The sweeper: removes what nothing uses any more: uploads which no run took within their time, deleted agents whose last
-//! run has ended, and what a crash left of a deleted project's files.
+//! The sweeper: removes uploads that no run used in time, deleted agents whose last run has ended, and files of deleted
+//! projects that a crash left behind.
 
 use std::{
     collections::HashSet,
@@ -27,16 +27,17 @@ use crate::{
     },
 };
 
-/// How often it looks.
+/// Pause between two sweeps.
 const EVERY: Duration = Duration::from_mins(10);
-/// How soon it looks again when something failed: a database that was away for a moment should not cost ten minutes.
+/// Pause after a failure, multiplied by the number of failures in a row. A short database outage should not delay the
+/// sweep by ten minutes.
 const AGAIN: Duration = Duration::from_secs(2);
-/// How long a staged file without a row may be somebody's who is still sending it.
+/// Age at which a staged file without a row counts as abandoned; a younger one may still be arriving.
 const ON_ITS_WAY: Duration = Duration::from_hours(1);
-/// Maximum number of rows or files that are looked at together.
+/// Maximum number of rows or files per batch.
 const AT_ONCE: usize = 500;
 
-/// Sweeps now and then, until `stopping`.
+/// Sweeps periodically until `stopping` is cancelled.
 pub async fn sweep(app: App, stopping: CancellationToken) {
     let began = SystemTime::now();
     let mut failures = 0;
@@ -59,10 +60,10 @@ pub async fn sweep(app: App, stopping: CancellationToken) {
     }
 }
 
-/// Sweeps everything once: what fails does not keep the rest from being swept. `began` is when this process did.
+/// Runs one sweep. A failure in one part does not stop the others. `began` is the start time of this process.
 ///
 /// # Errors
-/// The first one: those of the database, and of the file system for a workspace that cannot be removed.
+/// The first error: from the database, or from the file system if a workspace cannot be removed.
 pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let agents = agents::delete::purge(app, AT_ONCE as u64).await.map(drop);
     let workspaces = workspaces(app).await;
@@ -70,7 +71,7 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     agents.and(workspaces).and(uploads)
 }
 
-// A project's row is there before its workspace and goes before it: a workspace without a row is a leftover.
+// A project's row is created before its workspace and deleted before it, so a workspace without a row is a leftover.
 async fn workspaces(app: &App) -> Result<()> {
     let Ok(mut folders) = fs::read_dir(projects::sandbox::folder(app)).await else {
         return Ok(());
@@ -92,7 +93,7 @@ async fn workspaces(app: &App) -> Result<()> {
     }
 }
 
-/// The next entries of a folder that are named after an id, up to [`AT_ONCE`]; none at its end.
+/// Reads up to [`AT_ONCE`] entries whose names are ids; returns none at the end of the folder.
 async fn next_named(folder: &mut ReadDir) -> Vec<(Uuid, DirEntry)> {
     let mut some = Vec::new();
     while some.len() < AT_ONCE
@@ -104,7 +105,7 @@ async fn next_named(folder: &mut ReadDir) -> Vec<(Uuid, DirEntry)> {
     some
 }
 
-/// Those of some ids that have a row.
+/// The ids that have a row.
 async fn known<E: Owned>(app: &App, scope: Scope, id: E::Column, some: &[(Uuid, DirEntry)]) -> Result<HashSet<Uuid>> {
     if some.is_empty() {
         return Ok(HashSet::new());
@@ -119,10 +120,10 @@ async fn known<E: Owned>(app: &App, scope: Scope, id: E::Column, some: &[(Uuid, 
     Ok(found.into_iter().collect())
 }
 
-// Uploads that are older than they may be, and staged files that have no row.
+// Removes expired uploads, and staged files without a row.
 async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
     let old = app.clock.now() - uploads::KEPT;
-    let scope = Scope::system("uploads that nothing took");
+    let scope = Scope::system("uploads that no run used");
     let forgotten: Vec<Uuid> = of::<Entity>(scope)
         .select_only()
         .column(Column::Id)
@@ -134,10 +135,10 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         .await?;
     if !forgotten.is_empty() {
         uploads::receive::discard(app, scope, &forgotten).await?;
-        info!(uploads = forgotten.len(), "removed uploads that nothing took");
+        info!(uploads = forgotten.len(), "removed uploads that no run used");
     }
-    // A crash in the middle of a file leaves it without a row. Where nobody else uses the folder, what is older than this
-    // process is such a file.
+    // A crash while a file arrives leaves it without a row. If this process is the only user of the folder, any such
+    // file older than the process is a leftover.
     let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
         return Ok(());
     };
@@ -146,10 +147,10 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         if some.is_empty() {
             return Ok(());
         }
-        // The ages come first: a file that is old enough has its row by now, or never gets one.
+        // Check the ages before the rows: a file that is old enough has its row by now or never gets one.
         let mut left = Vec::new();
         for (upload_id, file) in some {
-            let modified = file.metadata().await.and_then(|facts| facts.modified());
+            let modified = file.metadata().await.and_then(|metadata| metadata.modified());
             let is_left = modified.is_ok_and(|modified| {
                 let age = SystemTime::now().duration_since(modified).unwrap_or_default();
                 age > ON_ITS_WAY || app.db.is_private() && modified < began

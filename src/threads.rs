@@ -1,4 +1,4 @@
-//! Threads and their messages: the history that a run starts from.
+//! Threads and their messages, which form the history of a run.
 
 pub mod create;
 pub mod list;

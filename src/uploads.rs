@@ -1,7 +1,7 @@
 //! Uploads: files on their way into a workspace.
 //!
-//! The bytes lie in the staging folder under the upload's id until a run takes them; then they are renamed into the
-//! workspace. Where names come from is `uploads/name.rs`.
+//! A file waits in the staging folder under the upload's id until a run uses the upload; then it is renamed into the
+//! workspace. `uploads/name.rs` chooses its name there.
 
 pub mod name;
 pub mod place;
@@ -29,23 +29,23 @@ use crate::{
 };
 pub use waiting::Arriving;
 
-/// How long an upload that nothing used is kept.
+/// Time for which an unused upload is kept.
 pub const KEPT: std::time::Duration = std::time::Duration::from_hours(24);
 
-/// The file of an upload that was not placed yet.
+/// Path of an upload's file before it is placed.
 pub fn staged(app: &App, upload_id: Uuid) -> PathBuf {
     folder(app).join(upload_id.to_string())
 }
 
-/// The staging folder; on the file system of the workspaces, so that a file is placed by a rename.
+/// The staging folder. It is on the file system of the workspaces, so that placing a file is a rename.
 pub fn folder(app: &App) -> PathBuf {
     app.config.data_dir.join(data_folder::UPLOADS)
 }
 
-/// The largest file that an account may upload, in bytes.
+/// Maximum size in bytes of a file that an account may upload.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     let plan = Plan {
         tier: ensure::tier(app, app.db.read(), account_id).await?,
@@ -54,14 +54,14 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     Ok(plan.largest_upload(&app.config.http))
 }
 
-/// Whether a run took an upload whose file is not in the workspace yet. The value is written out: the partial index of
-/// these uploads is used only then.
+/// Condition: a run has taken the upload, and its file is not in the workspace yet. The value is a literal because a
+/// partial index cannot match a bound parameter.
 pub fn is_coming() -> Expr {
     let placed = Expr::col((table::Entity, table::Column::Placed)).eq(Expr::cust("FALSE"));
     table::Column::RunId.is_not_null().and(placed)
 }
 
-/// Runs what blocks on files away from the reactor.
+/// Runs blocking file operations on the blocking thread pool.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await

@@ -1,7 +1,7 @@
 //! The worker: claims runs and drives them.
 //!
-//! One per process. It holds each run under a lease that it renews for all of them at once; a run that is not among the
-//! renewed ones is another worker's, and is dropped without a word. `worker/drive.rs` takes one run from claim to end.
+//! One per process. It renews the leases of all its runs together; a run whose lease was not renewed belongs to another
+//! worker and is dropped without writing anything. `worker/drive.rs` takes one run from claim to end.
 
 mod drive;
 mod history;
@@ -38,7 +38,7 @@ const POLL_SHARED: Duration = Duration::from_secs(1);
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
-/// How long handing over all running runs may take at shutdown. The lease of a run that takes longer expires.
+/// Maximum time for handing over all running runs at shutdown. The lease of a run that takes longer expires.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// The tokens of the runs that a worker holds.
@@ -47,7 +47,7 @@ pub(crate) struct Held {
     runs: Arc<Mutex<HashMap<Uuid, Tokens>>>,
 }
 
-/// The two ways in which a run is ended from outside.
+/// The two ways to end a run from outside.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
     /// A caller asked the run to stop.
@@ -65,7 +65,7 @@ impl Held {
 /// Claims and drives runs until the app is stopping, then hands all running runs over to the next process.
 ///
 /// # Errors
-/// Those of the database, when the leases of an earlier process cannot be released at the start.
+/// Database errors while releasing the leases of an earlier process at startup.
 pub async fn work(app: App) -> Result<()> {
     let shutdown = app.stopping.clone();
     let worker_id = id::new();
@@ -87,7 +87,7 @@ pub async fn work(app: App) -> Result<()> {
     };
     let seating = tokio::spawn(seat(bench.clone(), arrivals));
     while !shutdown.is_cancelled() {
-        // Taken before the claim: a start may take a seat meanwhile.
+        // Taken before the claim, because a start may take a slot meanwhile.
         let free: Vec<OwnedSemaphorePermit> = iter::from_fn(|| Arc::clone(&slots).try_acquire_owned().ok())
             .take(CLAIM_AT_ONCE)
             .collect();
@@ -114,20 +114,20 @@ pub async fn work(app: App) -> Result<()> {
             }
         }
     }
-    // A start that holds a seat hands its run over before the channel ends; the tracker waits for that run, too.
+    // A start that holds a slot hands its run over before the channel closes; the tracker waits for that run, too.
     app.seats.close();
     if let Err(fault) = seating.await {
-        error!(error = %fault, "seating runs ended badly");
+        error!(error = %fault, "the task that receives started runs failed");
     }
     hand_over(&held, &tasks).await;
     ended.cancel();
     renewing
         .await
-        .unwrap_or_else(|fault| error!(error = %fault, "renewing leases ended badly"));
+        .unwrap_or_else(|fault| error!(error = %fault, "the task that renews leases failed"));
     Ok(())
 }
 
-/// Where runs are worked on.
+/// The state shared by all runs of the worker.
 #[derive(Clone)]
 struct Bench {
     app: App,
@@ -157,7 +157,7 @@ async fn seat(bench: Bench, mut arrivals: mpsc::Receiver<Seated>) {
     }
 }
 
-// Each run sees by itself that the app is stopping (`worker/drive.rs`).
+// Each run detects by itself that the app is stopping (`worker/drive.rs`).
 async fn hand_over(held: &Held, tasks: &TaskTracker) {
     tasks.close();
     let runs = held.with(|runs| runs.len());
@@ -166,10 +166,7 @@ async fn hand_over(held: &Held, tasks: &TaskTracker) {
     }
     if timeout(HAND_OVER, tasks.wait()).await.is_err() {
         let runs = held.with(|runs| runs.len());
-        warn!(
-            runs,
-            "some runs could not be handed over in time; their leases will expire"
-        );
+        warn!(runs, "could not hand over some runs in time; their leases will expire");
     }
 }
 
@@ -193,7 +190,7 @@ async fn renew(app: App, worker_id: Uuid, held: Held, ended: CancellationToken) 
                     match renewed.iter().find(|run| run.run_id == run_id) {
                         Some(run) if run.stop_requested => tokens.stop.cancel(),
                         Some(_) => {}
-                        // Finished a moment ago, or another worker's: the journal knows which.
+                        // Finished a moment ago, or owned by another worker: the journal knows which.
                         None => tokens.lost.cancel(),
                     }
                 }

@@ -1,7 +1,7 @@
-//! The account of a subject: its row appears on first sight.
+//! The account of a token's subject, created on the subject's first request.
 //!
-//! Called by `wire/caller.rs` for every request, so known subjects are answered from memory. An account is never deleted
-//! and its id never changes, so the memory cannot be wrong.
+//! `wire/caller.rs` calls this for every request, so known subjects are cached in memory. The cache cannot go stale: an
+//! account is never deleted and its id never changes.
 
 use std::sync::Arc;
 
@@ -23,10 +23,10 @@ use crate::{
     id,
 };
 
-/// Subjects whose account is remembered.
+/// Maximum number of subjects in the cache.
 const REMEMBERED: u64 = 100_000;
 
-/// The memory of known subjects.
+/// Cache of the accounts of known subjects.
 #[derive(Clone)]
 pub struct Accounts {
     known: Cache<(String, String), Uuid>,
@@ -43,16 +43,17 @@ impl Default for Accounts {
 }
 
 impl Accounts {
-    /// The turn to make an account: the first requests of one subject may come together, and only one of them makes it.
+    /// Locks account creation in this process, so that only one of several concurrent first requests creates the
+    /// account.
     pub async fn registering(&self) -> MutexGuard<'_, ()> {
         self.registering.lock().await
     }
 }
 
-/// The account of a subject within its issuer, if it has one.
+/// Finds the account of a subject within its issuer.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(app: &App, issuer: &str, subject: &str) -> Result<Option<Uuid>> {
     let key = (issuer.to_owned(), subject.to_owned());
     if let Some(account_id) = app.accounts.known.get(&key).await {
@@ -74,10 +75,11 @@ async fn row(db: &impl ConnectionTrait, issuer: &str, subject: &str) -> Result<O
     Ok(found.map(|found| found.id))
 }
 
-/// Makes the account of a subject, in the first tier; the one that is there, when another request was first.
+/// Creates the account of a subject in the first tier. Returns the existing account if another request created it
+/// first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
     let tx = app.db.begin("accounts.ensure").await?;
     let account_id = insert(app, &tx, issuer, subject).await?;
@@ -87,10 +89,10 @@ pub async fn create(app: &App, issuer: &str, subject: &str) -> Result<Uuid> {
     Ok(account_id)
 }
 
-/// Writes the row of a subject, unless there is one.
+/// Inserts an account for a subject unless one exists, and returns its id.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<Uuid> {
     let new = table::ActiveModel {
         id: Set(id::new()),
@@ -106,24 +108,27 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
         .to_owned();
     tx.execute(table::Entity::insert(new).on_conflict(once).query()).await?;
     let found = row(tx, issuer, subject).await?;
-    found.ok_or_else(|| Error::internal("account", "an account vanished while it was made"))
+    found.ok_or_else(|| Error::internal("account", "the account row is missing after its insert"))
 }
 
-/// The tier of an account; the first one for an account that is not there.
+/// Returns the tier of an account, or the first tier if the account does not exist.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn tier<'a>(app: &'a App, db: &impl ConnectionTrait, account_id: Uuid) -> Result<&'a Tier> {
     let account = of::<table::Entity>(Scope::account(account_id)).one(db).await?;
     Ok(account.map_or_else(|| app.tiers.first(), |account| app.tiers.load(&account.tier)))
 }
 
-/// Loads an account and locks its row, so that two writers cannot both see the last free slot. On SQLite the writer lane
-/// is the lock. Rows that belong to the account may be written meanwhile: their foreign keys need the account to stay, and
-/// whoever holds one of them would wait for this lock while we wait for that row.
+/// Loads an account and locks its row, so that two writers cannot both take the last free slot. On SQLite the single
+/// writer lane is the lock.
+///
+/// The PostgreSQL lock mode is `FOR NO KEY UPDATE`, which does not conflict with inserts and updates of rows that
+/// reference the account. A stronger lock could deadlock: another transaction would hold such a row and wait for this
+/// lock, while this transaction waits for the row.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock(tx: &Tx, account_id: Uuid) -> Result<table::Model> {
     let mut query = of::<table::Entity>(Scope::account(account_id));
     if tx.get_database_backend() == sea_orm::DbBackend::Postgres {
@@ -132,5 +137,5 @@ pub async fn lock(tx: &Tx, account_id: Uuid) -> Result<table::Model> {
     query
         .one(tx)
         .await?
-        .ok_or_else(|| Error::internal("account", format!("the account {account_id} is gone")))
+        .ok_or_else(|| Error::internal("account", format!("the account {account_id} does not exist")))
 }

@@ -1,24 +1,24 @@
-//! The scope: whose things a query may see. [`of`] is the only place where a query about somebody's things begins.
+//! The scope of a query: the account whose rows it may see. Every query about owned rows starts at [`of`].
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 use uuid::Uuid;
 
-/// Whose things a query may see.
+/// The rows that a query may see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope {
     account_id: Option<Uuid>,
 }
 
 impl Scope {
-    /// The things of one account.
+    /// Only rows of one account.
     pub fn account(account_id: Uuid) -> Self {
         Self {
             account_id: Some(account_id),
         }
     }
 
-    /// Everybody's things, for work that the service does of its own accord: claiming, sweeping, recovering. The reason
-    /// stands at the call for the reader.
+    /// Rows of all accounts, for work that the service starts itself: claiming, sweeping, recovering. The reason is for
+    /// readers of the code.
     pub fn system(_reason: &'static str) -> Self {
         Self { account_id: None }
     }
@@ -26,12 +26,12 @@ impl Scope {
 
 /// A table whose rows belong to accounts.
 pub trait Owned: EntityTrait {
-    /// The column with the owner.
+    /// Column that holds the owning account.
     fn owner() -> Self::Column;
 }
 
-/// The rows of a table that a scope may see.
-#[expect(clippy::disallowed_methods, reason = "the one place where a query begins")]
+/// Starts a query for the rows of a table that the scope may see.
+#[expect(clippy::disallowed_methods, reason = "every query starts here")]
 pub fn of<E: Owned>(scope: Scope) -> Select<E> {
     match scope.account_id {
         Some(account_id) => E::find().filter(E::owner().eq(account_id)),

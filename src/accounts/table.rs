@@ -1,4 +1,4 @@
-//! The rows of accounts.
+//! Database rows of accounts.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -12,23 +12,23 @@ pub struct Model {
     /// The account's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// Who vouches for the subject; empty for our own tokens.
+    /// Issuer of the subject; empty for tokens that this server issued.
     pub issuer: String,
     /// The subject, unique within its issuer.
     pub subject: String,
-    /// The tier's name.
+    /// Name of the tier.
     pub tier: String,
-    /// When the subject was first seen.
+    /// Time of the subject's first request.
     pub created_at: DateTime<Utc>,
-    /// How many agents it has, without deleted ones. This count and the next two are kept by triggers.
+    /// Number of agents that are not deleted. Triggers keep this count and the next two.
     pub agents: i64,
-    /// How many threads it has.
+    /// Number of threads.
     pub threads: i64,
-    /// How many projects it has.
+    /// Number of projects.
     pub projects: i64,
 }
 
-/// Accounts are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

@@ -1,9 +1,8 @@
-//! Taking turns at an account's row, before a connection is taken.
+//! Per-account queue: writers of one account wait here before they take a database connection.
 //!
-//! On PostgreSQL whoever changes an account waits for its row with a connection in hand, and the pool is everybody's. So the
-//! writers of one account queue here first: a few hold connections, the others wait without one, in the order in which they
-//! came. On SQLite there is nothing to wait for: its writers queue for one lane, and what many write together is committed
-//! together.
+//! On PostgreSQL a writer waits for the account's row while it holds a connection of the shared pool. This queue lets
+//! only a few writers of an account hold connections; the rest wait here without one, in order of arrival. SQLite needs
+//! no queue: all writers share one lane, and concurrent writes are committed together.
 
 use std::{
     collections::HashMap,
@@ -23,14 +22,14 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Connections that the writers of one account hold at most: one works, the next is ready.
+/// Maximum number of connections held by the writers of one account: one works, the next is ready.
 const AT_ONCE: usize = 2;
-/// Writers of one account that wait at most.
+/// Maximum number of waiting writers per account.
 const MAX_WAITING: usize = 1_000;
-/// How long a turn may take to come.
+/// Maximum wait for a turn.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The accounts that somebody is changing.
+/// The queues, by account. Empty queues are removed.
 #[derive(Clone)]
 pub struct Turns {
     at_once: usize,
@@ -40,21 +39,21 @@ pub struct Turns {
 
 struct Line {
     turns: Arc<Semaphore>,
-    /// Who waits and whose turn it is; with the last one the line goes.
+    /// Number of turns that are running or waiting. The entry is removed when this reaches zero.
     length: usize,
 }
 
-/// A place in an account's line; it is given up when it is dropped.
+/// A place in an account's queue. Dropping it frees the place.
 pub struct Turn {
     account_id: Uuid,
     turns: Turns,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Begins a unit of work that changes an account, when it is its turn.
+/// Waits for a turn in the account's queue, then begins a unit of work.
 ///
 /// # Errors
-/// UNAVAILABLE, when too many wait or the turn does not come in time; those of the database.
+/// UNAVAILABLE if the queue is full or the wait times out; database errors.
 pub async fn begin(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx> {
     if app.db.is_private() {
         return app.db.begin(name).await;
@@ -63,7 +62,7 @@ pub async fn begin(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx
     Ok(app.db.begin(name).await?.keeping(turn))
 }
 
-/// Those of writers, on PostgreSQL.
+/// Limits for database writers on PostgreSQL.
 impl Default for Turns {
     fn default() -> Self {
         Self::new(AT_ONCE, MAX_WAITING)
@@ -71,7 +70,7 @@ impl Default for Turns {
 }
 
 impl Turns {
-    /// Lines in which so many of an account have their turn at once, and so many wait at most.
+    /// Creates queues with up to `at_once` running and `waiting` waiting turns per account.
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self {
             at_once,
@@ -80,24 +79,24 @@ impl Turns {
         }
     }
 
-    /// How many stand in an account's line, those whose turn it is included.
+    /// Number of running and waiting turns of an account.
     pub fn length(&self, account_id: Uuid) -> usize {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.get(&account_id).map_or(0, |line| line.length)
     }
 
-    /// Takes a turn, when it comes within ten seconds.
+    /// Waits up to ten seconds for a turn.
     ///
     /// # Errors
-    /// UNAVAILABLE, when too many wait or it does not.
+    /// UNAVAILABLE if the queue is full or the wait times out.
     pub async fn take(&self, account_id: Uuid) -> Result<Turn> {
         self.take_within(account_id, PATIENCE).await
     }
 
-    /// Takes a turn at an account, when it comes in time.
+    /// Waits up to `patience` for a turn.
     ///
     /// # Errors
-    /// UNAVAILABLE, when too many wait or it does not.
+    /// UNAVAILABLE if the queue is full or the wait times out.
     pub async fn take_within(&self, account_id: Uuid, patience: Duration) -> Result<Turn> {
         let (mut turn, line) = self.enter(account_id)?;
         let permit = timeout(patience, line.acquire_owned()).await;
@@ -141,19 +140,16 @@ impl Drop for Turn {
 }
 
 fn busy() -> Error {
-    Error::new(
-        Code::Unavailable,
-        "too much is being done in this account at once; try again",
-    )
+    Error::new(Code::Unavailable, "too many concurrent changes to this account; retry")
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn a_few_have_their_turn_and_an_idle_account_leaves_nothing() {
+    async fn two_turns_run_at_once_and_an_idle_account_keeps_no_queue() {
         let (turns, account_id) = (Turns::default(), crate::id::new());
         let first = turns.take(account_id).await.unwrap();
         let second = turns.take(account_id).await.unwrap();
@@ -162,10 +158,10 @@ mod tests {
         while turns.lines.lock().unwrap()[&account_id].length < 3 {
             tokio::task::yield_now().await;
         }
-        assert!(!third.is_finished(), "two at once are two at once");
+        assert!(!third.is_finished(), "only two turns run at once");
         assert!(
             turns.take(crate::id::new()).await.is_ok(),
-            "another account has a line of its own"
+            "another account has its own queue"
         );
         drop(first);
         assert!(third.await.unwrap());
@@ -174,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_too_long_or_in_too_long_a_line_is_told_so() {
+    async fn a_turn_is_refused_after_the_timeout_and_when_the_queue_is_full() {
         let (turns, account_id) = (Turns::default(), crate::id::new());
         let held = [
             turns.take(account_id).await.unwrap(),
@@ -183,10 +179,13 @@ mod tests {
         let late = turns.take_within(account_id, Duration::ZERO).await.err().unwrap();
         assert_eq!(late.code(), Code::Unavailable);
         let places: Vec<_> = (0..MAX_WAITING).map(|_| turns.enter(account_id).unwrap()).collect();
-        assert!(turns.enter(account_id).is_err(), "the line is full");
-        assert!(turns.enter(crate::id::new()).is_ok(), "another account's is not");
+        assert!(turns.enter(account_id).is_err(), "the queue is full");
+        assert!(
+            turns.enter(crate::id::new()).is_ok(),
+            "the queue of another account is not full"
+        );
         drop(places);
         drop(held);
-        assert!(turns.lines.lock().unwrap().is_empty(), "who gave up stands in no line");
+        assert!(turns.lines.lock().unwrap().is_empty(), "dropped turns leave the queue");
     }
 }

@@ -1,4 +1,4 @@
-//! The record of what administrators did: who, what, to whom, when.
+//! The audit log of administrators: actor, action, affected account and time.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveValue::Set, entity::prelude::*};
@@ -11,26 +11,26 @@ use crate::{
     id,
 };
 
-/// One thing that an administrator did.
+/// One action of an administrator.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "audit_entries")]
 pub struct Model {
     /// The entry's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The account of the administrator.
+    /// Account of the administrator.
     pub actor_id: Uuid,
-    /// The account that was changed.
+    /// Account that was changed.
     pub account_id: Uuid,
-    /// What was done, such as `account.tier`.
+    /// Name of the action, such as `account.tier`.
     pub action: String,
-    /// The facts of it.
+    /// Details, such as the old and the new tier.
     pub detail: String,
-    /// When.
+    /// Time of the action.
     pub created_at: DateTime<Utc>,
 }
 
-/// Entries are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -42,7 +42,7 @@ impl Owned for Entity {
     }
 }
 
-/// Records what an administrator does, in the transaction that does it.
+/// Records an action in the transaction that performs it.
 pub(super) async fn record(app: &App, tx: &Tx, caller: &Caller, account_id: Uuid, what: (&str, &str)) -> Result<()> {
     let (action, detail) = what;
     let row = ActiveModel {

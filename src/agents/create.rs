@@ -18,33 +18,33 @@ use crate::{
     limits::{self, Plan},
 };
 
-/// The icon of an agent that has none of its own.
+/// Icon of an agent that sets none.
 pub(super) const ICON_NAME: &str = "bot";
-/// Its colour.
+/// Default icon colour.
 pub(super) const ICON_COLOR: &str = "#000000";
-/// Its background.
+/// Default icon background.
 pub(super) const ICON_BACKGROUND: &str = "#F3F4F6";
 
-/// What a new agent shall be.
+/// An agent to create.
 #[derive(Clone, Debug, Default)]
 pub struct NewAgent {
     /// The name.
     pub name: String,
-    /// What it is for.
+    /// Description of the agent's purpose.
     pub description: Option<String>,
-    /// Whether it becomes the default.
+    /// True if it becomes the account's default agent.
     pub is_default: bool,
-    /// Whether the owner calls it public.
+    /// Public label; grants no access.
     pub is_public: bool,
-    /// The icon; "bot" when absent.
+    /// Icon name; "bot" if absent.
     pub icon_name: Option<String>,
-    /// Its colour; black when absent.
+    /// Icon colour; black if absent.
     pub icon_color: Option<String>,
-    /// Its background; light grey when absent.
+    /// Icon background; light grey if absent.
     pub icon_background: Option<String>,
-    /// The system prompt; the built-in one when absent.
+    /// System prompt; the built-in one if absent.
     pub system_prompt: Option<String>,
-    /// The model; the tier's default when absent.
+    /// Model; the tier's default if absent.
     pub model: Option<String>,
     /// Configured MCP integrations.
     pub configured_mcps: Vec<Server>,
@@ -52,7 +52,7 @@ pub struct NewAgent {
     pub custom_mcps: Vec<Server>,
     /// Tool settings.
     pub tools: Settings,
-    /// Labels.
+    /// Tags.
     pub tags: Vec<String>,
 }
 
@@ -64,7 +64,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> 
     let settings = check(app, &new)?;
     let now = app.clock.now();
     let tx = turns::begin(app, caller.account_id, "agents.create").await?;
-    // The account is locked first, so that two creates cannot both see the last free place.
+    // Lock the account first, so that two creates cannot both take the last free place.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let plan = Plan {
         tier: app.tiers.load(&account.tier),

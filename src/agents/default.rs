@@ -1,4 +1,4 @@
-//! The account's default agent: the one that runs which name no agent use. The database allows one at most.
+//! The account's default agent, used by runs that name no agent. The database allows at most one per account.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -13,12 +13,13 @@ use crate::{
     error::Result,
 };
 
-/// Whether an agent is its account's default. The value is written out: the partial index is used only then.
+/// Condition: the agent is its account's default. The value is a literal because a partial index cannot match a bound
+/// parameter.
 pub(super) fn is_default() -> Expr {
     Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
 }
 
-/// Unsets the default agent of a scope's account, if there is one.
+/// Unsets the default agent of the scope's account, if there is one.
 pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<()> {
     let Some(row) = live(scope).filter(is_default()).one(tx).await? else {
         return Ok(());
@@ -33,10 +34,10 @@ pub(super) async fn unset(tx: &Tx, scope: Scope, now: DateTime<Utc>) -> Result<(
     Ok(())
 }
 
-/// The account's default agent.
+/// Finds the account's default agent.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope) -> Result<Option<agent::Model>> {
     Ok(live(scope).filter(is_default()).one(db).await?)
 }

@@ -1,5 +1,5 @@
-//! Deleting an agent. Its runs and threads stay readable; a run that has started keeps the version it is pinned to, so the
-//! row goes out of sight at once and out of the database when the last such run has ended.
+//! Deleting an agent. Its runs and threads stay readable. A started run keeps the version it is pinned to, so the row
+//! is hidden at once and removed from the database after the last such run has ended.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
@@ -24,7 +24,7 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
     ensure::lock(&tx, caller.account_id).await?;
     let mut row = load_row(&tx, caller.scope(), agent_id).await?;
     if row.is_default {
-        let message = "The default agent cannot be deleted; make another agent the default first";
+        let message = "the default agent cannot be deleted; make another agent the default first";
         return Err(Error::new(Code::Conflict, message));
     }
     let now = app.clock.now();
@@ -33,12 +33,12 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
     tx.commit().await
 }
 
-/// Removes deleted agents, with their versions, that no unfinished run needs; at most `limit` at once.
+/// Removes up to `limit` deleted agents that no unfinished run needs, with their versions.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn purge(app: &App, limit: u64) -> Result<u64> {
-    // Runs are a later noun, so their table is only named. The status 1 is `running`.
+    // The module `runs` is above this one and cannot be imported, so the SQL names its table. Status 1 is `running`.
     let run = |column: &'static str| Expr::col(("runs", column));
     let needed = Query::select()
         .expr(Expr::cust("1"))

@@ -1,5 +1,6 @@
-//! Icons: the library, and a suggestion for a name. The configured model is asked; what it does not answer well, or where
-//! only the built-in model is there, a choice by the name's hash decides, the same for the same name.
+//! The icon library, and icon suggestions for an agent's name. The tier's default model chooses. If its answer
+//! is unusable or only the built-in model is available, a hash of the name decides, so the same name always gets the
+//! same icon.
 
 use std::time::Duration;
 
@@ -18,16 +19,16 @@ use crate::{
     llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
 };
 
-/// How long the model may take, and how long another choice of the same account is waited for.
+/// Maximum time for the model's answer, and maximum wait for the account's other suggestions.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Choices of one account that wait at most.
+/// Maximum number of waiting suggestions per account.
 const MAX_WAITING: usize = 100;
-/// Tokens that the model may answer with; some models think first.
+/// Maximum output tokens, enough for a model that reasons first.
 const MAX_TOKENS: u32 = 1_000;
-/// Bytes of the answer that are read.
+/// Maximum size of the answer in bytes; a longer one is cut off and not used.
 const MAX_ANSWER: usize = 4_096;
 
-/// The names of the icon library: those of the Lucide icons that suit an agent.
+/// Names of the icon library: the Lucide icons that suit an agent.
 pub const LIBRARY: &[&str] = &[
     "bot",
     "code",
@@ -162,7 +163,7 @@ pub const LIBRARY: &[&str] = &[
     "zap",
 ];
 
-/// Colours that are readable on their backgrounds.
+/// Pairs of colour and background with readable contrast.
 const PALETTE: &[(&str, &str)] = &[
     ("#6366F1", "#EEF2FF"),
     ("#0EA5E9", "#F0F9FF"),
@@ -179,28 +180,29 @@ const PALETTE: &[(&str, &str)] = &[
 /// An icon with its colours.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq)]
 pub struct Icon {
-    /// The name in the library.
+    /// Name in the library.
     #[serde(rename = "icon_name")]
     pub name: String,
-    /// The colour.
+    /// Colour, such as `#6366F1`.
     #[serde(rename = "icon_color")]
     pub color: String,
-    /// The background.
+    /// Background colour.
     #[serde(rename = "icon_background")]
     pub background: String,
 }
 
-/// The turns of those who have an icon chosen: one in an account, in each process.
+/// Creates the queues that allow one suggestion at a time per account, in each process.
 pub fn turns() -> Turns {
     Turns::new(1, MAX_WAITING)
 }
 
-/// Suggests an icon for an agent of this name. The call of the model is paid for as every other one, out of what is left
-/// beside the microcredits that are `held` for runs; those are asked for when it is the account's turn.
+/// Suggests an icon for an agent with this name. The account pays for the model call from the balance that remains
+/// after the microcredits `held` for runs. `held` is awaited only after the account's earlier suggestions have
+/// finished.
 ///
 /// # Errors
-/// INVALID_REQUEST for a name that no agent can have; INSUFFICIENT_CREDITS, when too little is left for the call;
-/// UNAVAILABLE, when too many are being chosen; never for what the model does.
+/// INVALID_REQUEST if the name is not a valid agent name; INSUFFICIENT_CREDITS if the balance does not cover the call;
+/// UNAVAILABLE if too many suggestions wait. A failure of the model is not an error.
 pub async fn generate(
     app: &App,
     caller: &Caller,
@@ -217,7 +219,7 @@ pub async fn generate(
     let prompt = prompt_tokens(&request);
     let known = app.models.find(model);
     let charged = known.and_then(|model| Price::find(app, model));
-    // One after another: what the next one may cost is known when this one was charged.
+    // One at a time per account: the earlier call must be charged before this one is compared with the balance.
     let mut turn = None;
     if let Some(price) = charged {
         turn = Some(app.icon_turns.take_within(caller.account_id, PATIENCE).await?);
@@ -245,7 +247,7 @@ pub async fn generate(
     Ok(suggested.unwrap_or_else(|| by_hash(name)))
 }
 
-/// What has come of the model's answer.
+/// The part of the model's answer that has arrived.
 #[derive(Default)]
 struct Answer {
     began: bool,
@@ -253,7 +255,7 @@ struct Answer {
     usage: Option<TokenUsage>,
 }
 
-/// Whether a text is a colour like `#6366F1`.
+/// Returns whether a text is a colour like `#6366F1`.
 pub(super) fn is_colour(text: &str) -> bool {
     text.len() == 7 && text.starts_with('#') && text.bytes().skip(1).all(|byte| byte.is_ascii_hexdigit())
 }
@@ -280,7 +282,7 @@ fn prompt_tokens(request: &ModelRequest) -> u64 {
     estimate_bytes(request.system.len()) + estimate_all(&request.messages)
 }
 
-/// Gathers the answer; whether it came to its end.
+/// Collects the answer; returns whether it is complete.
 async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut Answer) -> bool {
     let mut stream = llm.stream(request).await;
     while let Some(event) = stream.next().await {
@@ -294,8 +296,8 @@ async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut Answer) -> bool
             }
             Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_)) => {}
             Err(fault) => {
-                // Not in the provider's words: they may quote the name.
-                tracing::warn!(kind = fault.kind(), "no icon from the model");
+                // The provider's own text is not logged, because it may quote the name.
+                tracing::warn!(kind = fault.kind(), "the model suggested no icon");
                 return false;
             }
         }
@@ -307,7 +309,7 @@ async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut Answer) -> bool
     true
 }
 
-// Models like to say more than they are asked for: what counts is the object in it.
+// Models often add text around the requested object, so everything outside the braces is ignored.
 fn understood(answer: &str) -> Option<Icon> {
     let object = answer.get(answer.find('{')?..=answer.rfind('}')?)?;
     let icon: Icon = serde_json::from_str(object).ok()?;
@@ -333,7 +335,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_an_icon_of_the_library_with_colours_is_understood() {
+    fn only_an_icon_of_the_library_with_valid_colours_is_accepted() {
         let good = r##"Here: {"icon_name": "scale", "icon_color": "#112233", "icon_background": "#FFFFFF"} - done"##;
         assert_eq!(understood(good).map(|icon| icon.name).as_deref(), Some("scale"));
         for nonsense in [
@@ -349,7 +351,7 @@ mod tests {
     }
 
     #[test]
-    fn every_name_of_the_library_is_one_that_an_agent_may_have() {
+    fn every_library_icon_is_a_valid_agent_icon() {
         for name in LIBRARY {
             assert!(rules::icon_name(name).is_ok(), "{name}");
         }

@@ -1,4 +1,4 @@
-//! Reading agents.
+//! Queries for agents.
 
 use std::collections::BTreeMap;
 
@@ -19,7 +19,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// What a list is sorted by.
+/// Sort order of a list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Order {
     /// Newest first.
@@ -27,40 +27,40 @@ pub enum Order {
     NewestFirst,
     /// Oldest first.
     OldestFirst,
-    /// Latest change first.
+    /// Most recently changed first.
     ChangedFirst,
-    /// Latest change last.
+    /// Most recently changed last.
     ChangedLast,
-    /// By name.
+    /// By name, ascending.
     Name,
-    /// By name, backwards.
+    /// By name, descending.
     NameBackwards,
 }
 
-/// Which agents to list.
+/// Filters, order and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Text in name or description, in any letter case.
+    /// Text to find in name or description, ignoring case.
     pub search: String,
-    /// Only default agents, or only others.
+    /// Only default agents, or only the others.
     pub is_default: Option<bool>,
-    /// Only agents with this label.
+    /// Only agents with this tag.
     pub tag: String,
-    /// The order.
+    /// Sort order.
     pub order: Order,
-    /// Rows to pass over.
+    /// Number of rows to skip.
     pub offset: u64,
-    /// Rows to return at most.
+    /// Maximum number of rows.
     pub limit: u64,
 }
 
-/// The agents of a scope that were not deleted: where every query about agents begins.
+/// Starts every query about agents: those of the scope that are not deleted.
 pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
 
-/// Name and description as a search looks at them. The letter case is folded here, because a database knows that of ASCII
-/// alone, or that of its locale.
+/// Text that a search compares with: name and description in lower case. Rust folds the case, because a database folds
+/// only ASCII or depends on its locale.
 pub(super) fn folded(name: &str, description: Option<&str>) -> String {
     format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
 }
@@ -68,7 +68,7 @@ pub(super) fn folded(name: &str, description: Option<&str>) -> String {
 /// Lists agents with their current versions.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Agent>> {
     let mut query = live(scope);
     if !listing.search.is_empty() {
@@ -104,7 +104,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .limit(listing.limit)
         .all(db)
         .await?;
-    // An empty list becomes a condition that is never true, for which a database may still read the table.
+    // SeaORM turns an empty list into a condition that is always false, for which a database may still scan the table.
     if rows.is_empty() {
         return Ok(Vec::new());
     }
@@ -126,8 +126,9 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .collect())
 }
 
-// Labels are a JSON list; each database has its own way of looking into one, and its own mark for a value.
-// A mark between brackets would be taken for a part of a quoted name.
+// Tags are stored as a JSON list; each database has its own operator and placeholder for it.
+// PostgreSQL's placeholder is inside a function call because one inside brackets would be parsed as part of a quoted
+// name.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {
         DbBackend::Postgres => Expr::cust_with_values("tags @> jsonb_build_array($1::text)", [tag]),
@@ -135,7 +136,7 @@ fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     }
 }
 
-/// Loads one agent with its current version.
+/// Loads an agent with its current version.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`.
@@ -145,7 +146,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Re
     Ok(Agent { row, version })
 }
 
-/// Loads one agent's row.
+/// Loads an agent's row.
 pub(super) async fn load_row(db: &impl ConnectionTrait, scope: Scope, agent_id: Uuid) -> Result<agent::Model> {
     let found = live(scope).filter(agent::Column::Id.eq(agent_id)).one(db).await?;
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))

@@ -1,4 +1,4 @@
-//! MCP servers of a version, as they are stored and checked.
+//! MCP servers of a version: their stored form and their validation.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,18 +7,18 @@ use url::Url;
 
 use crate::error::{Error, Result};
 
-/// MCP servers of one list at most.
+/// Maximum number of servers in a list.
 const MAX_SERVERS: usize = 50;
-/// Characters of a name at most.
+/// Maximum length of a name in characters.
 const MAX_NAME: usize = 64;
-/// Bytes of a URL, command, argument, header or tool name at most.
+/// Maximum size of a URL, command, argument, header or tool name in bytes.
 const MAX_TEXT: usize = 4096;
-/// Arguments, headers and tools of one server at most.
+/// Maximum number of arguments, headers and tools of a server.
 const MAX_ENTRIES: usize = 200;
-/// Bytes of a version's servers at most, as JSON: a page of versions has many of them.
+/// Maximum size of a version's servers in bytes of JSON. It is small because a page of versions holds many of them.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// How a server is reached.
+/// Transport of an MCP server.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Transport {
@@ -33,24 +33,24 @@ pub enum Transport {
 /// One MCP server.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Server {
-    /// The name, unique within the version.
+    /// Name, unique within the version.
     pub name: String,
-    /// How it is reached.
+    /// Transport.
     #[serde(rename = "type", alias = "transport")]
     pub transport: Transport,
-    /// The address of an http or sse server.
+    /// URL of an http or sse server.
     pub url: String,
-    /// The command of a stdio server.
+    /// Command of a stdio server.
     pub command: String,
-    /// The command's arguments.
+    /// Arguments of the command.
     pub args: Vec<String>,
-    /// Headers for an http or sse server.
+    /// Request headers for an http or sse server.
     pub headers: BTreeMap<String, String>,
-    /// The tools that may be called; empty means all.
+    /// Tools that the agent may call; empty means all.
     pub enabled_tools: Vec<String>,
 }
 
-/// Checks one list of servers.
+/// Validates one list of servers.
 ///
 /// # Errors
 /// INVALID_REQUEST naming the entry and the rule.
@@ -58,7 +58,7 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     if servers.len() > MAX_SERVERS {
         return Err(Error::invalid_field(
             field,
-            format!("{field} has more than {MAX_SERVERS} entries"),
+            format!("{field} must have at most {MAX_SERVERS} entries"),
         ));
     }
     for (position, server) in servers.iter().enumerate() {
@@ -69,7 +69,7 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     Ok(())
 }
 
-/// Checks the two lists of a version together: a name stands for one server, because it prefixes the server's tools.
+/// Validates the two lists of a version together. Names must be unique, because a server's name prefixes its tools.
 ///
 /// # Errors
 /// INVALID_REQUEST naming the entry and the rule.
@@ -79,7 +79,7 @@ pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
     for (field, servers) in [("configured_mcps", configured), ("custom_mcps", custom)] {
         for (position, server) in servers.iter().enumerate() {
             if !names.insert(&server.name) {
-                let message = format!("{field}[{position}]: the name {:?} occurs twice", server.name);
+                let message = format!("{field}[{position}]: the name {:?} is used twice", server.name);
                 return Err(Error::invalid_field(field, message));
             }
         }
@@ -87,7 +87,7 @@ pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
             .map_err(|error| Error::internal("agent", error))?
             .len();
         if bytes > MAX_BYTES {
-            let message = format!("configured_mcps and custom_mcps have more than {MAX_BYTES} bytes together");
+            let message = format!("configured_mcps and custom_mcps must have at most {MAX_BYTES} bytes together");
             return Err(Error::invalid_field(field, message));
         }
     }
@@ -97,13 +97,17 @@ pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
 fn mistake(server: &Server) -> Option<String> {
     let letters = server.name.chars().count();
     if letters == 0 || letters > MAX_NAME || server.name.chars().any(char::is_control) {
-        return Some(format!("name must have 1 to {MAX_NAME} characters"));
+        return Some(format!(
+            "name must have 1 to {MAX_NAME} characters and no control characters"
+        ));
     }
     let texts = server.args.iter().chain(&server.enabled_tools);
     let texts = texts.chain(server.headers.keys()).chain(server.headers.values());
     let mut texts = texts.chain([&server.url, &server.command]);
     if texts.clone().count() > MAX_ENTRIES || texts.any(|text| text.len() > MAX_TEXT || text.contains('\0')) {
-        let what = format!("at most {MAX_ENTRIES} arguments, headers and tools of at most {MAX_TEXT} bytes");
+        let what = format!(
+            "a server may have up to {MAX_ENTRIES} arguments, headers and tools of up to {MAX_TEXT} bytes each"
+        );
         return Some(what);
     }
     let is_no_header = |(name, value): (&String, &String)| !is_header(name) || value.chars().any(char::is_control);
@@ -116,7 +120,7 @@ fn mistake(server: &Server) -> Option<String> {
         .iter()
         .all(|tool| !tool.is_empty() && tools.insert(tool))
     {
-        return Some("enabled_tools must be names of tools, each once".to_owned());
+        return Some("enabled_tools must list each tool name once".to_owned());
     }
     reach(server).map(str::to_owned)
 }
@@ -131,17 +135,18 @@ fn reach(server: &Server) -> Option<&'static str> {
                 );
             }
             let is_command = !server.command.is_empty() || !server.args.is_empty();
-            is_command.then_some("an http or sse server has no command and no args")
+            is_command.then_some("an http or sse server must not have a command or args")
         }
         Transport::Stdio if server.command.trim().is_empty() => Some("a stdio server needs a command"),
         Transport::Stdio => {
             let is_remote = !server.url.is_empty() || !server.headers.is_empty();
-            is_remote.then_some("a stdio server has no url and no headers")
+            is_remote.then_some("a stdio server must not have a url or headers")
         }
     }
 }
 
-// A parser of URLs mends a lot: it drops line breaks, and takes the first name that it finds for the host.
+// URL parsers repair bad input: they drop line breaks, and take the first name they find for the host. So check the
+// text first.
 fn is_address(url: &str) -> bool {
     let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(authority) = after.and_then(|rest| rest.split(['/', '\\', '?', '#']).next()) else {

@@ -1,4 +1,4 @@
-//! What the fields of an agent and of its versions may hold; called before anything is written.
+//! Validation of the fields of agents and versions, called before anything is written.
 
 use super::icons;
 use crate::{
@@ -6,52 +6,52 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Characters of a name, at least and at most.
+/// Length of a name in characters.
 const NAME: std::ops::RangeInclusive<usize> = 2..=100;
-/// Characters of a description at most.
+/// Maximum length of a description in characters.
 const MAX_DESCRIPTION: usize = 2_000;
-/// Characters of a system prompt at most.
+/// Maximum length of a system prompt in characters.
 const MAX_PROMPT: usize = 100_000;
-/// Labels at most, and characters of one.
+/// Maximum number of tags, and maximum length of a tag in characters.
 const MAX_TAGS: (usize, usize) = (20, 50);
 
-/// Checks a name.
+/// Validates a name.
 ///
 /// # Errors
-/// INVALID_REQUEST in the seed's words.
+/// INVALID_REQUEST. The wording for an empty name is fixed by the API documentation.
 pub(super) fn name(name: &str) -> Result<()> {
     if name.is_empty() {
         return Err(Error::invalid_field("name", "Agent name is required"));
     }
     if !NAME.contains(&name.chars().count()) || name.trim().is_empty() || name.contains('\0') {
-        return Err(Error::invalid_field("name", "Agent name must have 2 to 100 characters"));
+        return Err(Error::invalid_field("name", "name must have 2 to 100 characters"));
     }
     Ok(())
 }
 
-/// Checks a description.
+/// Validates a description.
 pub(super) fn description(text: &str) -> Result<()> {
     at_most("description", text, MAX_DESCRIPTION)
 }
 
-/// Checks a system prompt.
+/// Validates a system prompt.
 pub(super) fn system_prompt(text: &str) -> Result<()> {
     at_most("system_prompt", text, MAX_PROMPT)
 }
 
-/// Checks the name of an icon: any plain name is accepted, so that clients with a larger library than
-/// [`icons::LIBRARY`] can use it.
+/// Validates the name of an icon. Names outside [`icons::LIBRARY`] are accepted, so that clients can use a larger
+/// library.
 pub(super) fn icon_name(name: &str) -> Result<()> {
     if !(1..=64).contains(&name.len()) || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-') {
         return Err(Error::invalid_field(
             "icon_name",
-            "icon_name must be a name of the icon library, such as \"bot\"",
+            "icon_name must have 1 to 64 letters, digits and hyphens, such as \"bot\"",
         ));
     }
     Ok(())
 }
 
-/// Checks a colour.
+/// Validates a colour.
 pub(super) fn colour(field: &'static str, value: &str) -> Result<()> {
     if icons::is_colour(value) {
         return Ok(());
@@ -62,33 +62,33 @@ pub(super) fn colour(field: &'static str, value: &str) -> Result<()> {
     ))
 }
 
-/// Checks that a model is in the model table.
+/// Checks that the model table contains a model.
 pub(super) fn model(app: &App, name: &str) -> Result<()> {
     app.models.load(name).map(drop)
 }
 
-/// Checks labels.
+/// Validates tags.
 pub(super) fn tags(tags: &[String]) -> Result<()> {
     let (most, longest) = MAX_TAGS;
     let is_wrong = |tag: &String| tag.is_empty() || tag.chars().count() > longest || tag.contains('\0');
     if tags.len() > most || tags.iter().any(is_wrong) {
         return Err(Error::invalid_field(
             "tags",
-            format!("tags must be at most {most} labels of 1 to {longest} characters"),
+            format!("tags must have at most {most} entries of 1 to {longest} characters each"),
         ));
     }
     Ok(())
 }
 
-/// What is stored for a list.
+/// Converts a value to its stored JSON.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
     serde_json::to_value(value).map_err(|error| Error::internal("agent", error))
 }
 
-/// What a stored list says.
+/// Reads a value from its stored JSON.
 ///
 /// # Errors
-/// INTERNAL, when it was not written by us.
+/// INTERNAL if the JSON does not have the expected form.
 pub fn read<T: serde::de::DeserializeOwned>(stored: &serde_json::Value) -> Result<T> {
     T::deserialize(stored).map_err(|error| Error::internal("agent", error))
 }

@@ -1,4 +1,4 @@
-//! The rows of agents and of their versions.
+//! Database rows of agents and of their versions.
 
 /// Agents.
 pub mod agent {
@@ -14,11 +14,11 @@ pub mod agent {
         /// The agent's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// The name.
         pub name: String,
-        /// What it is for.
+        /// Description of the agent's purpose.
         pub description: Option<String>,
         /// The icon's name.
         pub icon_name: String,
@@ -26,27 +26,27 @@ pub mod agent {
         pub icon_color: String,
         /// The icon's background colour.
         pub icon_background: String,
-        /// Whether runs that name no agent use it.
+        /// True for the account's default agent.
         pub is_default: bool,
-        /// Whether the owner calls it public.
+        /// Public label; grants no access.
         pub is_public: bool,
-        /// Name and description as a search looks at them; see `list::folded`.
+        /// Text that a search compares with; see `list::folded`.
         pub search_text: String,
-        /// Free labels: a JSON list of strings.
+        /// Tags: a JSON list of strings.
         pub tags: Json,
         /// The current version.
         pub current_version_id: Uuid,
-        /// How many versions there are.
+        /// Number of versions.
         pub version_count: i32,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
-        /// When it was last changed.
+        /// Time of the last change.
         pub updated_at: DateTime<Utc>,
-        /// When it was deleted; the row stays while unfinished runs need its versions.
+        /// Time of deletion. The row stays while unfinished runs need its versions.
         pub deleted_at: Option<DateTime<Utc>>,
     }
 
-    /// Agents are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -75,13 +75,13 @@ pub mod version {
         pub id: Uuid,
         /// The agent.
         pub agent_id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
-        /// 1 for the first, without gaps.
+        /// Version number: 1 for the first, without gaps.
         pub number: i32,
         /// The system prompt.
         pub system_prompt: String,
-        /// The public name of the model.
+        /// Public name of the model.
         pub model: String,
         /// The configured MCP integrations.
         pub configured_mcps: Json,
@@ -89,13 +89,13 @@ pub mod version {
         pub custom_mcps: Json,
         /// The tool settings.
         pub tools: Json,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
-        /// When it was made or last activated.
+        /// Time of creation or of the last activation.
         pub updated_at: DateTime<Utc>,
     }
 
-    /// Versions are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

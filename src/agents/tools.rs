@@ -1,4 +1,4 @@
-//! The tool settings of a version: the six core tools, which are always on, and whatever else was set.
+//! Tool settings of a version: the six core tools, which are always enabled, and any others that were set.
 
 use std::collections::BTreeMap;
 
@@ -9,33 +9,33 @@ use crate::{
     llm::ToolSpec,
 };
 
-/// The tools that every agent has and nobody can switch off.
+/// Tools that every agent has and that cannot be disabled.
 pub const CORE_TOOLS: [&str; 6] = ["bash", "read", "write", "edit", "glob", "grep"];
-/// Tool settings of one agent at most.
+/// Maximum number of tool settings per agent.
 const MAX_TOOLS: usize = 100;
-/// Characters of a tool's name at most.
+/// Maximum length of a tool's name in bytes.
 const MAX_NAME: usize = 64;
 
 /// The setting of one tool.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, Serialize)]
 pub struct Setting {
-    /// Whether the agent may use the tool.
+    /// True if the agent may use the tool.
     pub enabled: bool,
 }
 
-/// Settings by tool name.
+/// Tool settings by tool name.
 pub type Settings = BTreeMap<String, Setting>;
 
-/// Merges what was asked for with the core tools.
+/// Merges the requested settings with the core tools.
 ///
 /// # Errors
-/// INVALID_REQUEST for names that are no tool names, and for too many of them.
+/// INVALID_REQUEST for invalid tool names or too many of them.
 pub fn merged(asked: Settings) -> Result<Settings> {
     const FIELD: &str = "agentpress_tools";
     if asked.len() > MAX_TOOLS {
         return Err(Error::invalid_field(
             FIELD,
-            format!("agentpress_tools has more than {MAX_TOOLS} entries"),
+            format!("agentpress_tools must have at most {MAX_TOOLS} entries"),
         ));
     }
     for name in asked.keys() {
@@ -57,18 +57,18 @@ pub fn merged(asked: Settings) -> Result<Settings> {
     Ok(settings)
 }
 
-/// A tool with what an agent says of it.
+/// A tool together with an agent's setting for it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Offered {
-    /// The tool, as the model is told.
+    /// Description of the tool as the model sees it.
     pub spec: ToolSpec,
-    /// Whether it is a core tool, always on.
+    /// True if it is a core tool, which is always enabled.
     pub is_core: bool,
-    /// Whether the agent may use it.
+    /// True if the agent may use it.
     pub enabled: bool,
 }
 
-/// The tools that there are, with the settings of a version; a setting for a tool that is not there has no effect.
+/// Lists the existing tools with the settings of a version. A setting for a tool that does not exist has no effect.
 pub fn offered(settings: &Settings) -> Vec<Offered> {
     crate::tools::core()
         .specs()

@@ -1,4 +1,5 @@
-//! Changing an agent. A change of prompt, model, MCP servers or tools makes a new version; one of name or icon does not.
+//! Changing an agent. A change of the prompt, model, MCP servers or tools creates a new version; a change of name or
+//! icon does not.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
@@ -20,20 +21,20 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// What happens to one field.
+/// Change of one field.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Change<T> {
-    /// It stays.
+    /// Keeps the current value.
     #[default]
     Keep,
-    /// It becomes what it is when nobody says anything.
+    /// Resets the field to its default.
     Clear,
-    /// It becomes this.
+    /// Sets a new value.
     Set(T),
 }
 
 impl<T> Change<T> {
-    /// The new value: none when the field stays, the default when it is cleared.
+    /// The new value: `None` if the field is kept, the default if it is cleared.
     fn value(self, default: impl FnOnce() -> T) -> Option<T> {
         match self {
             Self::Keep => None,
@@ -50,32 +51,32 @@ impl<T> Change<T> {
     }
 }
 
-/// What shall change in an agent.
+/// A change of an agent.
 #[derive(Clone, Debug, Default)]
 pub struct AgentChange {
-    /// The name; it cannot be cleared.
+    /// The name; cannot be cleared.
     pub name: Change<String>,
-    /// What it is for.
+    /// Description of the agent's purpose.
     pub description: Change<String>,
-    /// Whether it is the default.
+    /// Makes it the default agent, or no longer the default.
     pub is_default: Change<bool>,
-    /// Whether the owner calls it public.
+    /// Public label; grants no access.
     pub is_public: Change<bool>,
-    /// The icon.
+    /// Icon name.
     pub icon_name: Change<String>,
-    /// Its colour.
+    /// Icon colour.
     pub icon_color: Change<String>,
-    /// Its background.
+    /// Icon background colour.
     pub icon_background: Change<String>,
-    /// Labels.
+    /// Tags.
     pub tags: Change<Vec<String>>,
-    /// What makes a new version.
+    /// The fields of which a change creates a new version.
     pub content: ContentChange,
-    /// The version that the caller believes is current.
+    /// Version that the caller expects to be current; `None` skips the check.
     pub expected_version_id: Option<Uuid>,
 }
 
-/// What shall change in what runs.
+/// A change of the fields that decide how an agent runs.
 #[derive(Clone, Debug, Default)]
 pub struct ContentChange {
     /// The system prompt.
@@ -90,25 +91,25 @@ pub struct ContentChange {
     pub tools: Change<Settings>,
 }
 
-/// Changes an agent; what is said again as it is changes nothing.
+/// Changes an agent. Setting a field to its current value changes nothing.
 ///
 /// # Errors
-/// `AGENT_NOT_FOUND`, INVALID_REQUEST naming the field, UNKNOWN_MODEL, CONTENDED when another version is current than the
-/// caller believes.
+/// `AGENT_NOT_FOUND`, INVALID_REQUEST naming the field, UNKNOWN_MODEL; CONTENDED if the current version is not the
+/// expected one.
 pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentChange) -> Result<Agent> {
     check(app, &change)?;
     let now = app.clock.now();
-    // An agent that is not the caller's is refused before anything is locked.
+    // Refuse an agent of another account before locking anything.
     load(app.db.read(), caller.scope(), agent_id).await?;
     let tx = turns::begin(app, caller.account_id, "agents.update").await?;
-    // Under the account's lock numbers have no gaps, and there is one default.
+    // The account's lock keeps version numbers without gaps and the default agent unique.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
     if change
         .expected_version_id
         .is_some_and(|expected| expected != before.row.current_version_id)
     {
-        let message = "Another version of the agent is current; load it and try again";
+        let message = "the agent has changed: another version is current; load the agent and retry";
         return Err(Error::new(Code::Contended, message));
     }
     let old = Content::of(&before.version)?;
@@ -132,7 +133,7 @@ pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentCha
     Ok(Agent { row, version: current })
 }
 
-/// Writes a changed agent.
+/// Writes the row of a changed agent.
 pub(super) async fn write(tx: &crate::db::Tx, row: &mut agent::Model, now: DateTime<Utc>) -> Result<()> {
     row.updated_at = now;
     row.search_text = folded(&row.name, row.description.as_deref());
@@ -196,7 +197,7 @@ fn apply(mut row: agent::Model, change: AgentChange) -> Result<agent::Model> {
 }
 
 impl ContentChange {
-    /// Checks what is to be set.
+    /// Validates the new values.
     ///
     /// # Errors
     /// INVALID_REQUEST naming the field, UNKNOWN_MODEL.
@@ -209,10 +210,10 @@ impl ContentChange {
         self.tools.check(|settings| tools::merged(settings.clone()).map(drop))
     }
 
-    /// Lays the change over what is there.
+    /// Applies the change to the current content.
     ///
     /// # Errors
-    /// INVALID_REQUEST, when what is new does not go with what stays.
+    /// INVALID_REQUEST if the new values conflict with the kept ones.
     pub(super) fn over(self, old: Content, tier: &Tier) -> Result<Content> {
         let changes_servers = self.configured_mcps != Change::Keep || self.custom_mcps != Change::Keep;
         let default_prompt = || crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned();

@@ -1,6 +1,6 @@
-//! Versions of an agent: what one holds, the one that a run is pinned to, and those that there are.
+//! Versions of an agent.
 //!
-//! Numbers begin at 1 and have no gaps: [`add`] is called under the account's lock and takes the next one.
+//! Numbers start at 1 and have no gaps: [`add`] is called under the account's lock and takes the next one.
 
 pub mod activate;
 pub mod compare;
@@ -23,18 +23,18 @@ use crate::{
     id,
 };
 
-/// What a run is pinned to.
+/// The version that a run is pinned to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pinned {
     /// The agent.
     pub agent_id: Uuid,
-    /// Its current version.
+    /// The version; current when the run was pinned.
     pub version_id: Uuid,
     /// The version's model.
     pub model: String,
 }
 
-/// What decides how an agent runs; a change of it makes a new version.
+/// The content that decides how an agent runs. A change creates a new version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Content {
     pub(super) system_prompt: String,
@@ -45,7 +45,7 @@ pub(super) struct Content {
 }
 
 impl Content {
-    /// What a version holds.
+    /// Reads the content of a version.
     pub(super) fn of(row: &version::Model) -> Result<Self> {
         Ok(Self {
             system_prompt: row.system_prompt.clone(),
@@ -57,7 +57,8 @@ impl Content {
     }
 }
 
-/// The current version of the agent asked for, or of the account's default agent; nothing when neither is there.
+/// Finds the current version of the requested agent, or of the account's default agent if none is requested. Returns
+/// `None` if no agent is requested and the account has no default.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`.
@@ -75,19 +76,24 @@ pub async fn pin(db: &impl ConnectionTrait, scope: Scope, agent_id: Option<Uuid>
     }))
 }
 
-/// The current version of an agent.
+/// Loads the current version of an agent.
 pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent::Model) -> Result<version::Model> {
     let found = of::<version::Entity>(scope)
         .filter(version::Column::Id.eq(row.current_version_id))
         .one(db)
         .await?;
-    found.ok_or_else(|| Error::internal("agent", format!("the agent {} has lost its version", row.id)))
+    found.ok_or_else(|| {
+        Error::internal(
+            "agent",
+            format!("the current version of the agent {} is missing", row.id),
+        )
+    })
 }
 
-/// The version that a run is pinned to, also when its agent was deleted meanwhile.
+/// Loads the version that a run is pinned to, even if its agent has been deleted since.
 ///
 /// # Errors
-/// `AGENT_NOT_FOUND`, when the version is gone.
+/// `AGENT_NOT_FOUND` if the version no longer exists.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, version_id: Uuid) -> Result<version::Model> {
     let found = of::<version::Entity>(scope)
         .filter(version::Column::Id.eq(version_id))
@@ -96,10 +102,10 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, version_id: Uuid) -> 
     found.ok_or_else(|| Error::new(Code::AgentNotFound, "Agent not found"))
 }
 
-/// One version of an agent.
+/// Loads one version of an agent.
 ///
 /// # Errors
-/// `AGENT_VERSION_NOT_FOUND`, also for a version of another agent.
+/// `AGENT_VERSION_NOT_FOUND`, also if the version belongs to another agent.
 pub async fn load_of(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -114,10 +120,10 @@ pub async fn load_of(
     found.ok_or_else(|| Error::new(Code::AgentVersionNotFound, "Agent version not found"))
 }
 
-/// The versions of an agent, newest first; those before a number, when one is given.
+/// Lists the versions of an agent, newest first. `before` limits the list to lower version numbers.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -136,8 +142,8 @@ pub async fn list(
         .await?)
 }
 
-/// Writes the next version of an agent and makes it the current one; the caller holds the account's lock and writes the
-/// agent's row.
+/// Writes the next version of an agent and makes it current. The caller holds the account's lock and writes the agent's
+/// row.
 pub(super) async fn add(
     tx: &Tx,
     row: &mut agent::Model,

@@ -1,4 +1,4 @@
-//! Making an API key.
+//! Creating an API key.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, Utc};
@@ -16,38 +16,38 @@ use crate::{
     id,
 };
 
-/// Characters of a name at most.
+/// Maximum length of a name, in characters.
 const MAX_NAME: usize = 100;
-/// Keys of an account that are in use at most.
+/// Maximum number of keys per account that are not revoked.
 const MAX_KEYS: u64 = 100;
 
-/// A key that is asked for.
+/// A key to create.
 #[derive(Clone, Debug)]
 pub struct NewKey {
-    /// What the owner calls it.
+    /// Name chosen by the owner.
     pub name: String,
-    /// What it may do.
+    /// Access of the key.
     pub access: Access,
-    /// When it ends by itself.
+    /// Expiry time; `None` if the key does not expire.
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-/// Makes a key; the key itself is only in this answer.
+/// Creates a key and returns its row and the key itself, which cannot be read again later.
 ///
 /// # Errors
-/// INVALID_REQUEST, CONFLICT when the account has too many.
+/// INVALID_REQUEST; CONFLICT if the account has too many keys.
 pub async fn create(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, SecretString)> {
     let now = app.clock.now();
     if new.name.trim().is_empty() || new.name.chars().count() > MAX_NAME || new.name.contains(char::is_control) {
         return Err(Error::invalid_field(
             "name",
-            format!("name must have 1 to {MAX_NAME} characters, none of them a control character"),
+            format!("name must have 1 to {MAX_NAME} characters and no control characters"),
         ));
     }
     if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(Error::invalid_field("expires_at", "expires_at must be in the future"));
     }
-    // 64 bits to find it by, 256 bits that nobody can guess.
+    // 64 bits to find the key by, and 256 secret bits.
     let found_by = URL_SAFE_NO_PAD.encode(id::random_bytes::<8>());
     let secret = URL_SAFE_NO_PAD.encode(id::random_bytes::<32>());
     let key = format!("{PREFIX}{found_by}{secret}");

@@ -1,4 +1,4 @@
-//! Reading API keys.
+//! Queries for API keys.
 
 use sea_orm::{ColumnTrait, ConnectionTrait, QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
@@ -12,10 +12,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Lists keys before a cursor, newest first; revoked ones, too.
+/// Lists keys before a cursor, newest first, revoked ones included.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, before: Option<Uuid>, limit: u64) -> Result<Vec<ApiKey>> {
     let mut query = of::<Entity>(scope);
     if let Some(before) = before {

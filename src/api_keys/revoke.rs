@@ -1,4 +1,4 @@
-//! Revoking an API key: the next request that brings it is refused.
+//! Revoking an API key: the next request with it is refused.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{accounts::Caller, app::App, error::Result};
 
-/// Revokes a key; one that was revoked before stays as it is.
+/// Revokes a key. A key that was revoked before keeps its time of revocation.
 ///
 /// # Errors
 /// `API_KEY_NOT_FOUND`.
@@ -26,7 +26,7 @@ pub async fn revoke(app: &App, caller: &Caller, key_id: Uuid) -> Result<ApiKey> 
         .await?;
     let row = load(&tx, caller.scope(), key_id).await?;
     tx.commit().await?;
-    // Streams that it opened look at their keys now.
+    // Makes open streams check their keys now.
     app.key_revoked.send_replace(());
     Ok(row)
 }

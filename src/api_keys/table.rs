@@ -1,43 +1,43 @@
-//! The rows of API keys.
+//! Database rows of API keys.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
 
 use crate::accounts::{Access, Owned};
 
-/// An API key, without the key.
+/// An API key. The key itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "api_keys")]
 pub struct Model {
     /// The key's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The owner.
+    /// Account that owns the row.
     pub account_id: Uuid,
-    /// What the owner calls it.
+    /// Name chosen by the owner.
     pub name: String,
-    /// The first characters of the key, by which it is found.
+    /// First characters of the key, by which it is found.
     #[sea_orm(unique)]
     pub prefix: String,
-    /// The key of the hash: 32 random bytes.
+    /// Key of the hash: 32 random bytes.
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub salt: Vec<u8>,
-    /// BLAKE3 of the whole key.
+    /// BLAKE3 hash of the whole key.
     #[sea_orm(column_type = "VarBinary(StringLen::None)")]
     pub hash: Vec<u8>,
-    /// What it may do.
+    /// Access of the key.
     pub scope: Access,
-    /// When it was made.
+    /// Creation time.
     pub created_at: DateTime<Utc>,
-    /// When it ends by itself.
+    /// Expiry time; `None` if the key does not expire.
     pub expires_at: Option<DateTime<Utc>>,
-    /// When it was last used, to the minute.
+    /// Time of the last use, accurate to the minute.
     pub last_used_at: Option<DateTime<Utc>>,
-    /// When it was revoked.
+    /// Time of revocation.
     pub revoked_at: Option<DateTime<Utc>>,
 }
 
-/// Keys are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

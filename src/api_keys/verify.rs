@@ -1,4 +1,4 @@
-//! Finding out whose key this is.
+//! Verifying an API key.
 
 use std::time::Duration;
 
@@ -16,24 +16,24 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The longest key that is looked at, in bytes; ours are shorter.
+/// Maximum length of a key in bytes. Keys of this server are shorter.
 const MAX_KEY_BYTES: usize = 128;
-/// How exactly the last use of a key is known.
+/// Accuracy of the recorded time of last use.
 const USED_EVERY: Duration = Duration::from_mins(1);
 
-/// The row of a key that may be used now.
+/// Returns the row of a key that is valid now.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED, always with the same sentence; those of the database.
+/// NOT_AUTHENTICATED, with the same text for every reason; database errors.
 pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
     let refused = |why: &'static str| Error::new(Code::NotAuthenticated, "Not authenticated").caused_by(why);
     let prefix = key.get(..SHOWN).filter(|_| key.len() <= MAX_KEY_BYTES);
-    let prefix = prefix.ok_or_else(|| refused("the API key has another length"))?;
-    let row = of::<Entity>(Scope::system("who asks is not known yet"))
+    let prefix = prefix.ok_or_else(|| refused("the API key has the wrong length"))?;
+    let row = of::<Entity>(Scope::system("the caller is not known yet"))
         .filter(Column::Prefix.eq(prefix))
         .one(app.db.read())
         .await?;
-    // As much work is done for a key that is not there as for one that is.
+    // An unknown key costs as much work as a known one, so the response time does not show whether it exists.
     let (salt, expected) = row.as_ref().map_or(([0; 32], vec![0; 32]), |row| {
         (row.salt.as_slice().try_into().unwrap_or([0; 32]), row.hash.clone())
     });
@@ -48,22 +48,22 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
     }
     if row.last_used_at.is_none_or(|used_at| used_at + USED_EVERY <= now) {
         let (app, key_id) = (app.clone(), row.id);
-        // The request need not wait for it.
+        // The request does not wait for this write.
         tokio::spawn(async move {
             if let Err(fault) = note_use(&app, key_id).await {
-                tracing::warn!(error = %fault, %key_id, "could not note the use of an API key");
+                tracing::warn!(error = %fault, %key_id, "could not record the use of an API key");
             }
         });
     }
     Ok(row)
 }
 
-/// Whether a key that was good may still be used.
+/// Returns whether a key that was verified before is still valid.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
-    let row = of::<Entity>(Scope::system("the key has shown itself before"))
+    let row = of::<Entity>(Scope::system("the key was verified before"))
         .filter(Column::Id.eq(key_id))
         .one(app.db.read())
         .await?;
@@ -71,7 +71,7 @@ pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
     Ok(row.is_some_and(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|expires_at| expires_at > now)))
 }
 
-// Of many requests of one minute one writes.
+// The condition on the time makes only one of several concurrent requests write.
 async fn note_use(app: &App, key_id: Uuid) -> Result<()> {
     let now = app.clock.now();
     let tx = app.db.begin("api_keys.use").await?;

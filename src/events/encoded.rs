@@ -1,4 +1,4 @@
-//! A `RunEvent` that was encoded once, when it was recorded: the stored bytes are what every follower gets.
+//! A `RunEvent` that is encoded once, when it is recorded. Every follower receives the stored bytes.
 
 use bytes::{Buf, BufMut, Bytes};
 use prost::{
@@ -8,7 +8,7 @@ use prost::{
 
 use crate::v1::RunEvent;
 
-/// The encoded bytes of a `RunEvent`; stands for it on the server's side of a stream.
+/// The encoded bytes of a `RunEvent`; replaces it on the server's side of a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedEvent {
     bytes: Bytes,
@@ -22,12 +22,12 @@ impl EncodedEvent {
         }
     }
 
-    /// Takes bytes that were encoded earlier.
+    /// Wraps bytes that were encoded earlier.
     pub fn from_stored(bytes: impl Into<Bytes>) -> Self {
         Self { bytes: bytes.into() }
     }
 
-    /// The bytes.
+    /// The encoded bytes.
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
@@ -45,7 +45,7 @@ impl Message for EncodedEvent {
         buf: &mut impl Buf,
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
-        // The server never receives events, a client decodes `RunEvent` itself; so the fields are passed over.
+        // The server never receives events, and clients decode `RunEvent`, so the fields are skipped.
         prost::encoding::skip_field(wire_type, tag, buf, ctx)
     }
 

@@ -1,8 +1,8 @@
-//! Following a run: its events after any cursor, live, until the terminal one.
+//! Following a run: its events after any cursor, live, up to the terminal event.
 //!
-//! Called by `wire/runs.rs`. A follower holds a cursor into the run's ring and reads the table when it has fallen behind, so
-//! a slow reader costs a small page of memory and slows nothing down. Wake-ups are hints: a slow poll of the table backs them
-//! up. Runs that another process works on come by the relay (`events/relay.rs`).
+//! Called by `wire/runs.rs`. A follower reads the run's ring buffer, and the table when it has fallen behind, so a slow
+//! reader holds only a small page in memory and slows nothing down. Wake-ups are hints and may be lost; a slow poll of
+//! the table backs them up. Events of runs that another process works on arrive through the relay (`events/relay.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -22,9 +22,9 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// How often the table is asked although nothing was heard, when another process may be writing.
+/// Poll interval of the table when another process may be writing.
 const POLL_SHARED: Duration = Duration::from_secs(2);
-/// The same, when only this process writes.
+/// Poll interval of the table when only this process writes.
 const POLL_PRIVATE: Duration = Duration::from_secs(30);
 
 struct Follower {
@@ -39,7 +39,8 @@ struct Follower {
     ended: bool,
 }
 
-/// The events of a run after a cursor; ends after the terminal event. The caller has shown that the run may be read.
+/// Streams the events of a run after a cursor; ends after the terminal event. The caller has checked that the run may
+/// be read.
 pub fn follow(app: &App, run_id: Uuid, after: i64) -> impl Stream<Item = Result<Stored>> + Send + use<> {
     let ring = app.hub.ring(run_id);
     let follower = Follower {
@@ -73,11 +74,11 @@ impl Follower {
     }
 
     async fn fill(&mut self) -> Result<()> {
-        // A long replay must not hold up the shutdown.
+        // A long replay must not delay the shutdown.
         if self.app.stopping.is_cancelled() {
             return Err(going_down());
         }
-        // Marked as seen before looking, so that what is pushed in between wakes us.
+        // Marked as seen before reading, so that an event pushed in between wakes this follower.
         self.newest.borrow_and_update();
         self.hints.borrow_and_update();
         match self.ring.after(self.cursor, self.page.budget()) {
@@ -94,7 +95,7 @@ impl Follower {
                     return Ok(());
                 }
                 match newest {
-                    // Every run has a first event: one without any was deleted with its thread.
+                    // Every run has a first event, so a run without events was deleted with its thread.
                     None => return Err(Error::new(Code::RunNotFound, "Agent run not found")),
                     Some((sequence, true)) if sequence <= self.cursor => {
                         self.ended = true;
@@ -120,10 +121,10 @@ impl Follower {
         Ok(())
     }
 
-    /// The next page; and when it is empty, the run's newest event.
+    /// Reads the next page, and the run's newest event if the page is empty.
     async fn read_table(&self) -> Result<(Vec<Stored>, Option<(i64, bool)>)> {
         let (app, run_id, cursor, budget) = (self.app.clone(), self.run_id, self.cursor, self.page.budget());
-        // A task of its own: a reader that stops in the middle of a query must not keep a connection of the database.
+        // Runs as a task: a reader that stops in the middle of a query must not keep a database connection.
         let reading = tokio::spawn(async move {
             let events = table::page(app.db.read(), run_id, cursor, budget).await?;
             let newest = if events.is_empty() {
@@ -139,7 +140,7 @@ impl Follower {
     }
 }
 
-// A stream ends with this failure when the process shuts down. Its reader reconnects with its cursor and misses nothing.
+// The error that ends streams at shutdown. The reader reconnects with its cursor and misses nothing.
 fn going_down() -> Error {
     Error::new(
         Code::Unavailable,

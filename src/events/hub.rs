@@ -1,6 +1,6 @@
-//! The hub: for each run that somebody works on or watches, a bounded ring of its newest committed events.
+//! The hub: a bounded ring buffer of the newest committed events, for each run that is worked on or followed here.
 //!
-//! A ring lives as long as its worker or a reader holds it, then its memory goes. Pushing never waits for a reader.
+//! A ring is freed when its worker and its readers have dropped it. Pushing never waits for a reader.
 
 use std::{
     collections::VecDeque,
@@ -19,12 +19,12 @@ use super::{
     page::{Page, Pages, fitting},
 };
 
-/// Events that a ring keeps.
+/// Maximum number of events in a ring.
 const RING_EVENTS: usize = 1024;
-/// Bytes of events that a ring keeps.
+/// Maximum size of the events in a ring, in bytes.
 const RING_BYTES: usize = 512 * 1024;
 
-/// The rings of the runs that are worked on or watched in this process.
+/// The rings of the runs that are worked on or followed in this process.
 #[derive(Clone, Default)]
 pub struct Hub {
     rings: Arc<DashMap<Uuid, Weak<Ring>>>,
@@ -38,7 +38,8 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
-    /// What a follower has read of a run that is worked on elsewhere, and waits behind; -1 while none does.
+    /// For a run that another process works on: the newest event that a waiting follower has read. -1 while no follower
+    /// waits.
     reached: AtomicI64,
     /// Tells the followers to read the table.
     hints: watch::Sender<()>,
@@ -50,18 +51,18 @@ struct Kept {
     bytes: usize,
 }
 
-/// What a ring knows about the events after a cursor.
+/// The answer of a ring to a read after a cursor.
 pub enum Rest {
-    /// They are here.
+    /// Events after the cursor.
     Here(Vec<Stored>),
-    /// There is nothing newer than the cursor.
+    /// The ring has nothing newer than the cursor.
     Nothing,
-    /// The ring does not reach back so far; the table does.
+    /// The ring does not reach back to the cursor; read the table.
     Elsewhere,
 }
 
 impl Hub {
-    /// The ring of a run, made when nobody holds one.
+    /// Returns the ring of a run; creates it if no caller holds one.
     pub fn ring(&self, run_id: Uuid) -> Arc<Ring> {
         let mut entry = self.rings.entry(run_id).or_default();
         if let Some(ring) = entry.upgrade() {
@@ -79,12 +80,12 @@ impl Hub {
         ring
     }
 
-    /// An empty page for a follower.
+    /// Creates an empty page for a follower.
     pub fn page(&self) -> Page {
         self.pages.page()
     }
 
-    /// Hands committed events to whoever holds the run's ring; nobody may.
+    /// Pushes committed events to the run's ring, if one exists.
     pub fn publish(&self, run_id: Uuid, events: &[Stored]) {
         let ring = self.rings.get(&run_id).and_then(|ring| ring.upgrade());
         if let Some(ring) = ring {
@@ -92,10 +93,10 @@ impl Hub {
         }
     }
 
-    /// The rings whose followers wait for what another process writes.
+    /// The rings whose followers wait for events that another process writes.
     pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
         let rings = self.rings.iter();
-        // All of them first: one that is dropped while the map is read would wait for the map.
+        // Collect all rings before filtering: dropping one locks the map, which is locked while it is iterated.
         let mut rings: Vec<_> = rings
             .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
             .collect();
@@ -103,25 +104,26 @@ impl Hub {
         rings
     }
 
-    /// Waits until a follower waits for what another process writes; one that began before counts.
+    /// Waits until a follower needs events that another process writes. A follower that started waiting earlier counts.
     pub(super) async fn followed(&self) {
         self.follower.notified().await;
     }
 
-    /// Runs that are held right now.
+    /// Number of runs with a ring.
     pub fn len(&self) -> usize {
         self.rings.len()
     }
 
-    /// Whether no run is held.
+    /// Returns whether no run has a ring.
     pub fn is_empty(&self) -> bool {
         self.rings.is_empty()
     }
 }
 
 impl Ring {
-    /// Adds committed events and wakes the readers. What comes behind something newer is left to the table: two writers of
-    /// one run, such as its worker and an interrupt, may be heard in another order than they committed in.
+    /// Adds committed events and wakes the readers. Events older than the newest one are ignored; readers find them in
+    /// the table. They occur because two writers of a run, such as its worker and an interrupt, may push in a different
+    /// order than they committed.
     pub fn push(&self, events: &[Stored]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;
@@ -131,7 +133,7 @@ impl Ring {
             if first.sequence <= *self.newest.borrow() {
                 return;
             }
-            // A gap would make the ring lie about what came before; the table knows.
+            // After a gap, the ring can no longer answer for the events before it; the table can.
             if kept
                 .events
                 .back()
@@ -152,13 +154,13 @@ impl Ring {
         }
     }
 
-    /// Notes that a follower has read so far and waits for what another process writes.
+    /// Records that a follower has read up to `cursor` and waits for events that another process writes.
     pub(super) fn await_behind(&self, cursor: i64) {
         self.reached.fetch_max(cursor, Ordering::Relaxed);
         self.hub.follower.notify_one();
     }
 
-    /// The newest event that is known here of a run that another process works on.
+    /// The newest event known in this process, for a run that another process works on; -1 while no follower waits.
     pub(super) fn reached(&self) -> i64 {
         match self.reached.load(Ordering::Relaxed) {
             reached if reached < 0 => reached,
@@ -171,17 +173,17 @@ impl Ring {
         self.hints.send_replace(());
     }
 
-    /// Tells when the table has something that the ring cannot hold.
+    /// Changes when the table has an event that the relay does not carry.
     pub(super) fn hints(&self) -> watch::Receiver<()> {
         self.hints.subscribe()
     }
 
-    /// Tells when something newer was pushed.
+    /// Changes when a newer event was pushed.
     pub fn newest(&self) -> watch::Receiver<i64> {
         self.newest.subscribe()
     }
 
-    /// What the ring knows about the events after a cursor: as many of them as fit into `max_bytes`, and one if there is one.
+    /// Returns the events after a cursor: as many as fit into `max_bytes`, but at least one if there is one.
     pub fn after(&self, cursor: i64, max_bytes: usize) -> Rest {
         let kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(oldest), Some(newest)) = (kept.events.front(), kept.events.back()) else {
@@ -233,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_heard_late_takes_nothing_back() {
+    fn events_pushed_late_are_ignored() {
         let ring = Hub::default().ring(Uuid::nil());
         let newest = ring.newest();
         for sequence in [4, 6, 5] {
@@ -245,6 +247,10 @@ mod tests {
         assert_eq!(sequences(ring.after(6, 1 << 20)), Some(Vec::new()));
         ring.push(&[event(7), event(8)]);
         assert_eq!(sequences(ring.after(5, 1 << 20)), Some(vec![6, 7, 8]));
-        assert_eq!(sequences(ring.after(5, 0)), Some(vec![6]), "one always fits");
+        assert_eq!(
+            sequences(ring.after(5, 0)),
+            Some(vec![6]),
+            "one event is always returned"
+        );
     }
 }

@@ -1,7 +1,7 @@
-//! A page of events that a follower has read and its reader has not taken yet.
+//! A page: events that a follower has read from the ring or table and its reader has not taken yet.
 //!
-//! Used by `events/follow.rs`. A reader that stops reading keeps its page in memory, so a page is small, and all pages of the
-//! process are counted: when together they hold too much, a page has one event only, which goes out at once.
+//! Used by `events/follow.rs`. If a reader stops reading, its page stays in memory, so pages are small. The process
+//! also counts the bytes of all pages; above a limit, new pages hold one event only.
 
 use std::{
     collections::VecDeque,
@@ -13,18 +13,18 @@ use std::{
 
 use super::Stored;
 
-/// Size of a page in bytes, unless its first event is larger.
+/// Maximum size of a page in bytes, unless its first event is larger.
 const PAGE: usize = 32 * 1024;
-/// Size of all pages of the process in bytes, above which a new page has one event.
+/// Total size of all pages in bytes above which a new page holds one event only.
 const ALL_PAGES: usize = 32 * 1024 * 1024;
 
-/// The bytes of all pages of a process.
+/// Counts the bytes of all pages of a process.
 #[derive(Clone, Debug, Default)]
 pub struct Pages {
     bytes: Arc<AtomicUsize>,
 }
 
-/// The events that a follower hands out next.
+/// Events that a follower returns next.
 #[derive(Debug)]
 pub struct Page {
     all: Pages,
@@ -32,7 +32,7 @@ pub struct Page {
 }
 
 impl Pages {
-    /// A page without events.
+    /// Creates an empty page.
     pub fn page(&self) -> Page {
         Page {
             all: self.clone(),
@@ -42,7 +42,7 @@ impl Pages {
 }
 
 impl Page {
-    /// How many bytes the next page may have; a page always has one event.
+    /// Maximum size of the next page in bytes. A page always holds at least one event.
     pub fn budget(&self) -> usize {
         if self.all.bytes.load(Relaxed) < ALL_PAGES {
             PAGE
@@ -51,7 +51,7 @@ impl Page {
         }
     }
 
-    /// Adds events behind those that are there.
+    /// Appends events.
     pub fn extend(&mut self, events: impl IntoIterator<Item = Stored>) {
         for event in events {
             self.all.bytes.fetch_add(event.bytes.len(), Relaxed);
@@ -59,12 +59,12 @@ impl Page {
         }
     }
 
-    /// Takes the next event.
+    /// Removes and returns the next event.
     pub fn pop(&mut self) -> Option<Stored> {
         let event = self.events.pop_front()?;
         self.all.bytes.fetch_sub(event.bytes.len(), Relaxed);
         if self.events.is_empty() {
-            // A reader that waits for the next event keeps no memory for it.
+            // Free the buffer, so that a reader waiting for the next event holds no memory.
             self.events = VecDeque::new();
         }
         Some(event)
@@ -77,7 +77,7 @@ impl Drop for Page {
     }
 }
 
-/// How many of these sizes fit into a budget; at least one, if there is one.
+/// Counts how many of the sizes fit into a budget, but at least one if there is one.
 pub fn fitting(sizes: impl IntoIterator<Item = usize>, budget: usize) -> usize {
     let mut sum: usize = 0;
     let fits = sizes.into_iter().enumerate().take_while(|(position, size)| {
@@ -100,7 +100,7 @@ mod tests {
     }
 
     #[test]
-    fn a_page_has_one_event_at_least_and_no_more_than_fits() {
+    fn a_page_holds_at_least_one_event_and_otherwise_only_what_fits() {
         assert_eq!(fitting([], 10), 0);
         assert_eq!(fitting([100, 1], 10), 1);
         assert_eq!(fitting([4, 6, 1], 10), 2);
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn many_full_pages_make_the_next_one_small() {
+    fn full_pages_limit_the_next_page_to_one_event() {
         let all = Pages::default();
         let mut pages: Vec<_> = (0..1024).map(|_| all.page()).collect();
         for page in &mut pages {
@@ -117,7 +117,7 @@ mod tests {
         }
         assert_eq!(all.page().budget(), 0);
         assert!(pages[0].pop().is_some());
-        assert_eq!(all.page().budget(), PAGE, "what is taken makes room");
+        assert_eq!(all.page().budget(), PAGE, "taking an event frees its bytes");
         drop(pages);
         assert_eq!(all.bytes.load(Relaxed), 0);
     }

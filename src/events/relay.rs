@@ -1,8 +1,9 @@
-//! The relay: events of runs that other processes work on, for those who follow them here.
+//! The relay: fetches events of runs that other processes work on, for the followers in this process.
 //!
-//! On a shared database another process may write a followed run, and nothing tells this one. One task per process asks for
-//! all such runs together: often while something comes, less often while nothing does, not at all while nobody follows one.
-//! `LISTEN` and `NOTIFY` are not used: every commit that notifies takes one lock of the whole database server.
+//! On a shared database another process may write a followed run, and this process is not notified. One task per
+//! process polls for all such runs together: often while events arrive, less often while none do, and not at all while
+//! no such run is followed. `LISTEN` and `NOTIFY` are not used, because every commit that notifies takes one lock of
+//! the whole database server.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -19,19 +20,20 @@ use uuid::Uuid;
 use super::{Ring, Stored};
 use crate::{app::App, error::Result};
 
-/// The pause between two looks: while events come, and the longest one while none do.
+/// Pause between two polls while events arrive. It grows with each poll that finds none.
 const SHORTEST: Duration = Duration::from_millis(50);
+/// Maximum pause between two polls.
 const LONGEST: Duration = Duration::from_millis(400);
-/// The pause after a failure.
+/// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Runs in one statement; the sizes are few, so that the database keeps the statements prepared.
+/// Numbers of runs per statement. There are few, so that the database keeps the statements prepared.
 const SIZES: [usize; 3] = [1, 8, 64];
-/// Events of one run at a look. What follows comes with the next look, or is read by the follower itself.
+/// Maximum number of events per run and poll. Later ones come with the next poll, or the follower reads them itself.
 const EVENTS: u64 = 32;
-/// The largest event that the relay carries, in bytes. A follower reads a larger one by itself.
+/// Maximum size in bytes of an event that the relay carries. Followers read larger ones themselves.
 const LARGEST: u64 = 32 * 1024;
 
-/// Looks for events of the runs that are followed here and written elsewhere, until the process stops.
+/// Polls for events of runs that are followed here and written elsewhere, until the process stops.
 pub async fn relay(app: App) {
     let mut pause = SHORTEST;
     loop {
@@ -48,7 +50,7 @@ pub async fn relay(app: App) {
             Ok(true) => SHORTEST,
             Ok(false) => LONGEST.min(pause + pause / 2),
             Err(fault) => {
-                warn!(error = %fault, "could not look for events of runs that other processes work on");
+                warn!(error = %fault, "could not poll for events of runs that other processes work on");
                 AFTER_FAILURE
             }
         };
@@ -59,14 +61,14 @@ pub async fn relay(app: App) {
     }
 }
 
-// The rings whose followers wait and which nobody fills in this process.
+// The rings with waiting followers whose runs this process does not work on.
 fn followed(app: &App) -> Vec<(Uuid, Arc<Ring>)> {
     let mut rings = app.hub.waiting();
     rings.retain(|(run_id, _)| !app.wake.is_working(*run_id));
     rings
 }
 
-/// Asks for what is new, and hands it over; returns whether anything was.
+/// Polls once and publishes new events; returns whether there were any.
 async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
     let mut found = false;
     for chunk in rings.chunks(SIZES[SIZES.len() - 1]) {
@@ -75,7 +77,7 @@ async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
         for (run_id, event) in read(app, chunk).await? {
             match event {
                 Some(event) if !left.contains(&run_id) => events.entry(run_id).or_default().push(event),
-                // One that is too large, and what comes behind it: whoever follows reads the table.
+                // For an event that is too large, and all after it, the followers read the table.
                 _ => drop(left.insert(run_id)),
             }
             found = true;
@@ -96,7 +98,7 @@ async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Optio
         .find(|size| rings.len() <= *size)
         .unwrap_or(rings.len());
     let asked = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
-    // No run has an event behind the last number: these fill up the statement.
+    // No run has an event after the maximum sequence: these values only fill up the statement.
     let filled = asked.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
     let values = filled.flat_map(|(run_id, reached)| [Value::from(run_id), Value::from(reached)]);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, text(size), values);

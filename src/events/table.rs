@@ -1,4 +1,4 @@
-//! The rows of events: (run, sequence) and the encoded event. Written by `runs` alone, which holds the lease.
+//! Database rows of events: run, sequence and the encoded event. Only `runs` writes them, under the run's lease.
 
 use std::sync::OnceLock;
 
@@ -20,38 +20,38 @@ pub struct Model {
     /// The run.
     #[sea_orm(primary_key, auto_increment = false)]
     pub run_id: Uuid,
-    /// The position in the run, from 1.
+    /// Position in the run, from 1.
     #[sea_orm(primary_key, auto_increment = false)]
     pub sequence: i64,
-    /// Whether it is the run's last.
+    /// True if it is the last event of the run.
     pub terminal: bool,
     /// The encoded `RunEvent`.
     pub payload: Vec<u8>,
 }
 
-/// Events are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Owned for Entity {
-    // An event belongs to its run; who may read the run is decided before.
+    // An event belongs to a run; the caller checks access to the run before.
     fn owner() -> Column {
         Column::RunId
     }
 }
 
-/// Maximum number of events of a page.
+/// Maximum number of events per page.
 const MAX_PAGE: u64 = 128;
-/// Rows in one INSERT: few texts, so that the database keeps them prepared.
+/// Numbers of rows per INSERT. There are few, so that the database keeps the statements prepared.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/// Writes events of any runs. An event that is there already is the same one, written by a commit whose answer was lost;
-/// so the last one may come several times, to fill up a statement.
+/// Inserts events of any runs. An existing row is left alone: it is the same event, written by a commit whose response
+/// was lost. The last event may therefore be repeated to fill up a statement.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert(tx: &Tx, events: &[(Uuid, Stored)]) -> Result<(), DbErr> {
     for chunk in events.chunks(SIZES[SIZES.len() - 1]) {
         let position = SIZES.iter().position(|size| chunk.len() <= *size).unwrap_or_default();
@@ -61,7 +61,7 @@ pub async fn insert(tx: &Tx, events: &[(Uuid, Stored)]) -> Result<(), DbErr> {
     Ok(())
 }
 
-/// The statement that writes one event, for those who batch statements themselves.
+/// Builds the statement that inserts one event, for callers that batch statements themselves.
 pub fn insert_one(backend: DbBackend, run_id: Uuid, event: Stored) -> Statement {
     insert_statement(backend, 0, &[(run_id, event)])
 }
@@ -102,10 +102,10 @@ fn insert_text(backend: DbBackend, position: usize) -> &'static str {
     })
 }
 
-/// The events of a run after a cursor, oldest first.
+/// Lists the events of a run after a cursor, oldest first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u64) -> Result<Vec<Stored>> {
     let rows = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
         .filter(Column::RunId.eq(run_id))
@@ -124,15 +124,16 @@ pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u6
         .collect())
 }
 
-/// The next events of a run after a cursor, oldest first: as many as fit into `max_bytes`, and one if there is one.
+/// Lists the events of a run after a cursor, oldest first: as many as fit into `max_bytes`, but at least one if there
+/// is one.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes: usize) -> Result<Vec<Stored>> {
     if max_bytes == 0 {
         return list(db, run_id, after, 1).await;
     }
-    // The sizes first: an event may be a few bytes or a megabyte.
+    // Read the sizes first: an event may have a few bytes or a megabyte.
     let sizes: Vec<i64> = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
         .select_only()
         .expr_as(Expr::cust("CAST(LENGTH(payload) AS BIGINT)"), "size")
@@ -152,18 +153,18 @@ pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes
     }
 }
 
-/// The sequence of a run's newest event; 0 when there is none.
+/// Sequence of a run's newest event; 0 if it has none.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn last_sequence(db: &impl ConnectionTrait, run_id: Uuid) -> Result<i64> {
     Ok(newest(db, run_id).await?.map_or(0, |(sequence, _)| sequence))
 }
 
-/// The sequence of a run's newest event, and whether it is the terminal one.
+/// Sequence of a run's newest event, and whether it is the terminal event.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn newest(db: &impl ConnectionTrait, run_id: Uuid) -> Result<Option<(i64, bool)>> {
     let newest = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
         .select_only()

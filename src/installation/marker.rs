@@ -1,4 +1,4 @@
-//! The id of a data folder, in a file in it. It goes where the folder goes: a copy or a restored backup is the same folder.
+//! The id of a data folder, stored in a file inside it, so that a copied or restored folder keeps its id.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,13 +18,13 @@ pub(super) fn load(folder: &Path) -> Option<Uuid> {
     fs::read_to_string(folder.join(FILE)).ok()?.trim().parse().ok()
 }
 
-/// Reads the id of a data folder; a new folder gets one. Processes that start together read the same one.
+/// Reads the id of a data folder, or creates one in a new folder. Processes that start together get the same id.
 pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     let path = folder.join(FILE);
     match fs::read_to_string(&path) {
         Ok(text) => {
             let id = text.trim().parse();
-            id.map_err(|_| io::Error::other(format!("{} does not hold an id", path.display())))
+            id.map_err(|_| io::Error::other(format!("{} does not contain an id", path.display())))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             create(folder, &path)?;
@@ -34,7 +34,8 @@ pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     }
 }
 
-/// Writes the id beside its place and links it there: a link to a name that exists fails, so the first one wins.
+/// Writes the id to a temporary file and links it to its name. Linking fails if the name exists, so the first process
+/// wins.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));
     let written = write(&draft).and_then(|()| match fs::hard_link(&draft, path) {
@@ -51,7 +52,7 @@ fn write(path: &Path) -> io::Result<()> {
     file.sync_all()
 }
 
-/// The name of this host, for people.
+/// Name of this host, for log and error texts.
 pub(super) fn host() -> Option<String> {
     let name = fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
     Some(name.trim().to_owned()).filter(|name| !name.is_empty())

@@ -1,4 +1,4 @@
-//! The one row of the installation. The times are the database's: the clocks of several hosts differ.
+//! The single row of the installation. Times come from the database, because the clocks of several hosts differ.
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, Value};
 use uuid::Uuid;
@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
 };
 
-// Locked until the commit, so that of several that start together one is the first.
+// The row is locked until the commit, so that one of several processes that start together is first.
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
@@ -19,20 +19,21 @@ pub(super) const DESCRIBED_AS: &str = "SELECT described_as AS value FROM install
 const WRITE: &str = "UPDATE installation SET data_folder = $1, described_as = $2, seen_at = now() WHERE id = 1";
 const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 
-/// Whose the database is.
+/// The result of comparing this data folder with the database's.
 pub(super) enum Claim {
-    /// The files of the database lie in our folder, from now on or as before.
+    /// The database belongs to our folder, as before or from now on.
     Ours {
-        /// Whether there are workspaces.
+        /// True if any workspace exists.
         is_used: bool,
     },
-    /// They will lie in another folder, but there are none yet.
+    /// The database belongs to another folder, but no workspace exists yet.
     Unused(String),
-    /// They lie in another folder.
+    /// The database belongs to another folder, and workspaces exist.
     Used(String),
 }
 
-/// Makes our folder the one of the database when it has none, or one that nobody has used yet or for a while.
+/// Claims the database for our folder if it belongs to no folder yet, or to one without workspaces that has not been in
+/// use for a while.
 pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     let tx = db.begin("installation.claim").await?;
     let row = tx
@@ -43,7 +44,7 @@ pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     let (is_old, is_used): (bool, bool) = (row.try_get("", "is_old")?, row.try_get("", "is_used")?);
     let described_as: String = row.try_get("", "described_as")?;
     match other {
-        // What was seen is of interest only until there are workspaces.
+        // The time of last use matters only until a workspace exists.
         Some(other) if other == folder.id && is_used => return Ok(Claim::Ours { is_used }),
         Some(other) if other == folder.id => {
             tx.execute_raw(Statement::from_string(DbBackend::Postgres, SEEN))
@@ -57,7 +58,7 @@ pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     Ok(Claim::Ours { is_used })
 }
 
-/// Makes a folder the one of the database.
+/// Makes the database belong to a folder.
 pub(super) async fn adopt(db: &Db, folder: &Folder) -> Result<()> {
     let tx = db.begin("installation.adopt").await?;
     write(&tx, folder).await?;

@@ -1,4 +1,4 @@
-//! Charging for a call of a model beside runs, such as the choice of an icon: an entry without run, thread and step.
+//! Charges for model calls outside of runs, such as icon suggestions. The entry has no run, thread or step.
 
 use sea_orm::{ActiveValue::Set, ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
@@ -18,10 +18,10 @@ use crate::{
     llm::TokenUsage,
 };
 
-/// Records what a call cost; from the wallet, it takes no more than what is left.
+/// Records the cost of a call. A charge to the wallet takes at most what the balance holds.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn charge(
     app: &App,
     account_id: Uuid,

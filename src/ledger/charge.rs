@@ -1,7 +1,7 @@
-//! Charging for calls of models, in the transaction that records their usage.
+//! Charges for model calls, written in the transaction that records their usage.
 //!
-//! The entry is inserted first, and the balance moves only if the entry is new, so nothing is charged twice whatever is
-//! written again. A charge takes no more than what is left. A call that costs the account nothing has an entry, too: it is
+//! The entry is inserted first, and the balance changes only if the entry is new, so a repeated write never charges
+//! twice. A charge takes at most what the balance holds. A call that costs the account nothing also has an entry,
 //! booked on [`Book::Free`].
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
@@ -28,18 +28,18 @@ use crate::{
     error::Result,
 };
 
-/// What one call of a model costs.
+/// Cost of one model call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Charge {
     /// The account.
     pub account_id: Uuid,
-    /// The book that pays: the wallet, or nobody's while nothing is charged.
+    /// Book that pays: the account's wallet, or [`Book::Free`] if nothing is charged.
     pub book: Book,
     /// The run.
     pub run_id: Uuid,
     /// The thread.
     pub thread_id: Uuid,
-    /// Which call of the model in the run, from 1.
+    /// Number of the model call in the run, from 1.
     pub step: i32,
     /// The public name of the model.
     pub model: String,
@@ -47,16 +47,16 @@ pub struct Charge {
     pub input_tokens: i64,
     /// Tokens of the answer.
     pub output_tokens: i64,
-    /// Whether the tokens are estimated.
+    /// True if the token counts are estimates.
     pub estimated: bool,
-    /// What it costs.
+    /// Cost in millionths of a credit.
     pub microcredits: i64,
 }
 
-/// Writes charges, of runs that the caller has locked.
+/// Writes the charges of runs whose rows the caller has locked.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     if charges.is_empty() {
         return Ok(());
@@ -91,8 +91,8 @@ pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     Ok(())
 }
 
-// In the order of the accounts, so that two writers cannot wait for each other. Every entry belongs to a balance, and an
-// account that was never charged may have none yet.
+// Locks in the order of the account ids, so that two writers cannot deadlock. Every entry belongs to a balance, and an
+// account that was never charged may not have one yet.
 async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>> {
     let mut query = of::<balance::Entity>(Scope::system("the journal charges for the runs of this worker"))
         .filter(balance::Column::AccountId.is_in(charges.iter().map(|charge| charge.account_id)))

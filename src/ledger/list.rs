@@ -1,4 +1,4 @@
-//! Reading what was charged.
+//! Listing charges.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -14,27 +14,27 @@ use crate::{
     id::Span,
 };
 
-/// Which charges to list.
+/// Filters and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Only of this thread.
+    /// Only charges of this thread.
     pub thread_id: Option<Uuid>,
-    /// Only of this run.
+    /// Only charges of this run.
     pub run_id: Option<Uuid>,
-    /// Only at or after this time.
+    /// Only charges at or after this time.
     pub created_after: Option<DateTime<Utc>>,
-    /// Only before this time.
+    /// Only charges before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Only before this one, newest first.
+    /// Page cursor: only charges that come after this one in the list.
     pub before: Option<Uuid>,
     /// Maximum number of rows.
     pub limit: u64,
 }
 
-/// Lists charges, newest first. They outlive the runs and threads that they name.
+/// Lists charges, newest first. They are kept after their runs and threads are deleted.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Model>> {
     let mut query = of::<Entity>(scope).filter(is_charge());
     if let Some(after) = listing.created_after {
@@ -49,7 +49,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(thread_id) = listing.thread_id {
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
-    // The times are found by the ids, which say them, too.
+    // Ids contain the time of their row, so the index on ids also finds a time span.
     let span = Span::of(listing.created_after, listing.created_before, listing.before);
     if let Some(from) = span.from {
         query = query.filter(Column::Id.gte(from));
@@ -60,8 +60,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
 }
 
-/// Lists the charges of a run in the order of its steps, which has an index: a condition or an order by the id would make
-/// SQLite search all charges of the account.
+/// Lists the charges of a run by step, which has an index. With a condition or order on the id, SQLite would search all
+/// charges of the account.
 async fn of_run(
     db: &impl ConnectionTrait,
     mut query: Select<Entity>,
@@ -78,14 +78,14 @@ async fn of_run(
         query = query.filter(Expr::col((Entity, Column::Step)).lt(Expr::from(step)));
     }
     let mut rows = query.order_by_desc(Column::Step).limit(listing.limit).all(db).await?;
-    // All charges of a run name the same thread.
+    // All charges of a run have the same thread.
     if let Some(thread_id) = listing.thread_id {
         rows.retain(|row| row.thread_id == Some(thread_id));
     }
     Ok(rows)
 }
 
-/// Whether an entry is a charge. The number is written out: the index of the charges is used only then.
+/// Condition: the entry is a charge. The number is a literal because a partial index cannot match a bound parameter.
 fn is_charge() -> Expr {
     Expr::col((Entity, Column::Credited)).eq(Expr::cust("3"))
 }

@@ -1,11 +1,12 @@
-//! What a call of a model costs. Pure, except for [`Price::find`], which knows what is charged at all.
+//! Prices of model calls, as pure functions, except for [`Price::find`] and [`Price::recorded`], which read the
+//! configuration.
 
 use crate::{app::App, config::Limits, config::Model};
 
-/// US dollars for a million tokens are this many millionths of a credit for one token.
+/// Converts US dollars per million tokens to millionths of a credit per token.
 const MICRO_PER_TOKEN: f64 = 100.0;
 
-/// The price of a model's tokens, in millionths of a credit for one token.
+/// Price of a model's tokens, in millionths of a credit per token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Price {
     input: f64,
@@ -13,8 +14,8 @@ pub struct Price {
 }
 
 impl Price {
-    /// The price that an account is charged. `None` if nothing is charged: plans are off, the model costs nothing, or the
-    /// built-in model answers in its name.
+    /// The price that an account is charged. `None` if nothing is charged: limits are off, the model is free, or the
+    /// built-in model answers in its place.
     pub fn find(app: &App, model: &Model) -> Option<Self> {
         if app.config.limits == Limits::Off || app.llm.is_demo(&model.name) {
             return None;
@@ -22,7 +23,7 @@ impl Price {
         Self::of(model)
     }
 
-    /// The price that usage is recorded with, charged or not. `None` if the built-in model answers: it uses nothing.
+    /// The price that usage is recorded with, charged or not. `None` if the built-in model answers, which has no cost.
     pub fn recorded(app: &App, model: &Model) -> Option<Self> {
         (!app.llm.is_demo(&model.name)).then_some(Self {
             input: model.input_price * MICRO_PER_TOKEN,
@@ -30,7 +31,7 @@ impl Price {
         })
     }
 
-    /// The price in the model table, unless it is nothing.
+    /// The price in the model table. `None` if the model is free.
     pub fn of(model: &Model) -> Option<Self> {
         (model.input_price > 0.0 || model.output_price > 0.0).then_some(Self {
             input: model.input_price * MICRO_PER_TOKEN,
@@ -38,18 +39,18 @@ impl Price {
         })
     }
 
-    /// What so many tokens cost, rounded up; as much as there can be rather than an overflow.
+    /// Cost of a call in millionths of a credit, rounded up. Saturates instead of overflowing.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
-        reason = "a cast of a float saturates, and counts above 2^52 are garbage anyway"
+        reason = "a cast of a float saturates, and counts above 2^52 do not occur"
     )]
     pub fn cost(self, input_tokens: u64, output_tokens: u64) -> i64 {
         let cost = (input_tokens as f64 * self.input + output_tokens as f64 * self.output).ceil();
         (cost as i64).max(0)
     }
 
-    /// How many tokens of an answer an amount pays after the prompt.
+    /// Maximum number of output tokens that an amount pays for after the prompt.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -61,7 +62,7 @@ impl Price {
         if left <= 0 {
             return 0;
         }
-        // A free token makes this infinite, which saturates.
+        // A price of zero makes this infinite, which saturates.
         (left as f64 / self.output) as u64
     }
 }
@@ -91,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_after_the_prompt_pays_the_answer() {
+    fn the_amount_left_after_the_prompt_pays_for_output() {
         assert_eq!(PRICE.affordable_output(900, 10), 5);
         assert_eq!(PRICE.affordable_output(899, 10), 4);
         assert_eq!(PRICE.affordable_output(300, 10), 0);

@@ -1,25 +1,25 @@
-//! The rows of the ledger.
+//! Database rows of the ledger.
 
-/// What accounts have left.
+/// Balances of accounts.
 pub mod balance {
     use sea_orm::entity::prelude::*;
 
     use crate::accounts::Owned;
 
-    /// What an account has left.
+    /// Balance of an account.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "balances")]
     pub struct Model {
         /// The account.
         #[sea_orm(primary_key, auto_increment = false)]
         pub account_id: Uuid,
-        /// What is left: the sum of the account's own book.
+        /// Balance: the sum of the account's wallet entries.
         pub microcredits: i64,
-        /// The month whose credits were granted last: years times twelve plus the month.
+        /// Month of the last monthly grant: years times twelve plus the month.
         pub granted_month: i32,
     }
 
-    /// Balances are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -32,28 +32,28 @@ pub mod balance {
     }
 }
 
-/// What moved, from which book to which.
+/// Ledger entries: movements between books.
 pub mod entry {
     use chrono::{DateTime, Utc};
     use sea_orm::entity::prelude::*;
 
     use crate::accounts::Owned;
 
-    /// A book of an account.
+    /// The books of double-entry accounting between which amounts move.
     #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
     #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
     pub enum Book {
-        /// What the account may spend.
+        /// Credits that the account may spend.
         Wallet = 1,
-        /// What the installation gave.
+        /// Source of granted credits.
         Granted = 2,
-        /// What calls of models cost.
+        /// Destination of the cost of model calls.
         Used = 3,
-        /// What calls of models cost while nothing is charged: such entries leave the balance alone.
+        /// Source for model calls that are not charged. Such entries do not change the balance.
         Free = 4,
     }
 
-    /// One movement.
+    /// One ledger entry.
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "ledger_entries")]
     pub struct Model {
@@ -62,17 +62,17 @@ pub mod entry {
         pub id: Uuid,
         /// The account.
         pub account_id: Uuid,
-        /// The book that it is taken from.
+        /// Book that the amount is taken from.
         pub debited: Book,
-        /// The book that it is given to.
+        /// Book that the amount is added to.
         pub credited: Book,
-        /// How much.
+        /// Amount in millionths of a credit.
         pub microcredits: i64,
-        /// What a call cost beyond what was left; nobody pays it.
+        /// Part of a call's cost that exceeded the balance; it is not charged.
         pub uncollected: i64,
         /// The run of a charge.
         pub run_id: Option<Uuid>,
-        /// Which call of the model in the run, from 1.
+        /// Number of the model call in the run, from 1.
         pub step: Option<i32>,
         /// The thread of a charge.
         pub thread_id: Option<Uuid>,
@@ -82,15 +82,15 @@ pub mod entry {
         pub input_tokens: i64,
         /// Tokens of the answer.
         pub output_tokens: i64,
-        /// Whether the tokens are estimated.
+        /// True if the token counts are estimates.
         pub estimated: bool,
-        /// What makes a grant the same grant when it is asked for again.
+        /// Idempotency key of a grant.
         pub grant_key: Option<String>,
-        /// When it was written.
+        /// Time of the entry.
         pub created_at: DateTime<Utc>,
     }
 
-    /// Entries are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

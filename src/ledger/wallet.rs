@@ -1,5 +1,5 @@
-//! An account's balance: made with the tier's credits at first sight, and given the tier's credits again once in each
-//! calendar month (UTC) in which the account is looked at. Months in which nobody looked are not made up for.
+//! An account's balance: created on first use, and given the tier's credits once per calendar month (UTC) in which it
+//! is used. Months without any use are not granted later.
 
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::{
@@ -23,10 +23,10 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Locks an account's balance and returns what is left; the month's credits are granted first when they are due.
+/// Locks an account's balance and returns it. Grants the month's credits first if they are due.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     let month = month_of(app.clock.now());
     let mut found = find_locked(tx, account_id).await?;
@@ -34,7 +34,7 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
         make(tx, account_id).await?;
         found = find_locked(tx, account_id).await?;
     }
-    let wallet = found.ok_or_else(|| Error::internal("balance", "a balance vanished while it was made"))?;
+    let wallet = found.ok_or_else(|| Error::internal("balance", "the balance row is missing after its insert"))?;
     if wallet.granted_month >= month {
         return Ok(wallet.microcredits);
     }
@@ -52,10 +52,10 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     Ok(wallet.microcredits.saturating_add(granted))
 }
 
-/// Makes an empty balance, unless there is one. The month's credits are granted when the balance is first used.
+/// Creates an empty balance unless one exists. The month's credits are granted on its first use.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     let row = balance::ActiveModel {
         account_id: Set(account_id),
@@ -68,10 +68,10 @@ pub(super) async fn make(tx: &Tx, account_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// What an account has left; the month's credits are granted first when they are due.
+/// Loads an account's balance. Grants the month's credits first if they are due.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
     let wallet = of::<balance::Entity>(Scope::account(account_id))
         .one(app.db.read())
@@ -80,17 +80,17 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
         return Ok(wallet.microcredits);
     }
     let tx = turns::begin(app, account_id, "ledger.load").await?;
-    // Whoever makes a balance has the account's row, as a start has.
+    // Creating a balance requires the lock on the account's row; a start holds it, too.
     ensure::lock(&tx, account_id).await?;
     let microcredits = lock(app, &tx, account_id).await?;
     tx.commit().await?;
     Ok(microcredits)
 }
 
-/// Gives credits to a locked balance, once for each key; returns what was given now.
+/// Grants credits to a locked balance, once per key; returns the amount that this call granted.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key: &str) -> Result<i64> {
     let (entry_id, now) = app.clock.stamp();
     let row = entry::ActiveModel {
@@ -128,10 +128,10 @@ pub async fn grant(app: &App, tx: &Tx, account_id: Uuid, microcredits: i64, key:
     Ok(microcredits)
 }
 
-/// What was granted under a key.
+/// Finds the amount that was granted under a key.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn granted(tx: &Tx, account_id: Uuid, key: &str) -> Result<Option<i64>> {
     let found = of::<entry::Entity>(Scope::account(account_id))
         .filter(entry::Column::GrantKey.eq(key))

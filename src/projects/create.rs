@@ -1,4 +1,4 @@
-//! Making a project, and noting that something was done in it.
+//! Creating a project, and updating its time of last activity.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -9,10 +9,10 @@ use uuid::Uuid;
 use super::table::project;
 use crate::{db::Tx, error::Result, id};
 
-/// Writes a new project; the caller has asked the plan.
+/// Inserts a new project. The caller has checked the plan's limit.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert(tx: &Tx, account_id: Uuid, name: String, now: DateTime<Utc>) -> Result<project::Model> {
     let row = project::Model {
         id: id::new(),
@@ -27,7 +27,7 @@ pub async fn insert(tx: &Tx, account_id: Uuid, name: String, now: DateTime<Utc>)
     Ok(row)
 }
 
-/// The statement that notes when something was done in a project, which moves it to the top of the list.
+/// Builds the statement that sets a project's last activity, which moves it to the top of the list.
 pub fn moved(backend: DbBackend, account_id: Uuid, project_id: Uuid, at: DateTime<Utc>) -> Statement {
     project::Entity::update_many()
         .col_expr(project::Column::UpdatedAt, Expr::value(at))

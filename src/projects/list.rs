@@ -1,4 +1,4 @@
-//! Reading projects.
+//! Queries for projects.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -13,7 +13,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// A project with its sandbox, when there is one.
+/// A project and its sandbox, if one exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Project {
     /// The project's row.
@@ -22,10 +22,10 @@ pub struct Project {
     pub sandbox_id: Option<Uuid>,
 }
 
-/// The project of an id, if the scope sees it.
+/// Finds a project in the scope.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<project::Model>> {
     Ok(of::<project::Entity>(scope)
         .filter(project::Column::Id.eq(project_id))
@@ -47,10 +47,10 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
     })
 }
 
-/// Lists projects before a cursor, latest activity first.
+/// Lists projects before a cursor, most recently active first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

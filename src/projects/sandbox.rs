@@ -1,4 +1,4 @@
-//! The sandbox of a project: its row is made on demand, its folder after that.
+//! The sandbox of a project: the row is created on demand, then the folder.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,10 +24,10 @@ use crate::{
     sandbox::{Place, Sandbox},
 };
 
-/// The sandbox of a project, if it was made.
+/// Finds the sandbox of a project.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> Result<Option<Model>> {
     Ok(of::<Entity>(scope)
         .filter(Column::ProjectId.eq(project_id))
@@ -35,16 +35,16 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
         .await?)
 }
 
-/// The sandboxes of projects, by project.
+/// Finds the sandboxes of several projects; the map is keyed by project.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn of_projects(
     db: &impl ConnectionTrait,
     scope: Scope,
     projects: BTreeSet<Uuid>,
 ) -> Result<BTreeMap<Uuid, Uuid>> {
-    // An empty list becomes a condition that is never true, for which a database may still read the table.
+    // SeaORM turns an empty list into a condition that is always false, for which a database may still scan the table.
     if projects.is_empty() {
         return Ok(BTreeMap::new());
     }
@@ -55,7 +55,7 @@ pub async fn of_projects(
     Ok(rows.into_iter().map(|row| (row.project_id, row.id)).collect())
 }
 
-/// The sandbox of an id.
+/// Loads a sandbox by its id.
 ///
 /// # Errors
 /// `SANDBOX_NOT_FOUND`.
@@ -64,10 +64,10 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, sandbox_id: Uuid) -> 
     found.ok_or_else(|| Error::new(Code::SandboxNotFound, "Sandbox not found"))
 }
 
-/// Writes the row of a project's sandbox; gives the one that is there when somebody else was faster.
+/// Inserts a sandbox row for a project. Returns the existing row if another request inserted it first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<Utc>) -> Result<Model> {
     let row = ActiveModel {
         number: NotSet,
@@ -79,13 +79,13 @@ pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<U
     let once = OnConflict::column(Column::ProjectId).do_nothing().to_owned();
     tx.execute(Entity::insert(row).on_conflict(once).query()).await?;
     let found = find(tx, Scope::account(account_id), project_id).await?;
-    found.ok_or_else(|| Error::internal("sandbox", "a sandbox vanished while it was made"))
+    found.ok_or_else(|| Error::internal("sandbox", "the sandbox row is missing after its insert"))
 }
 
-/// The sandbox of a project, made now when there is none.
+/// Opens the sandbox of a project, creating it if there is none.
 ///
 /// # Errors
-/// Those of the database and of the file system.
+/// Database and file system errors.
 pub async fn ensure(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Sandbox> {
     let scope = Scope::account(account_id);
     let row = match find(app.db.read(), scope, project_id).await? {
@@ -102,19 +102,19 @@ async fn create(app: &App, account_id: Uuid, project_id: Uuid) -> Result<Model> 
     Ok(row)
 }
 
-/// Where the workspaces lie, each under its project's id.
+/// Folder of the workspaces. Each workspace is a subfolder named after its project's id.
 pub fn folder(app: &App) -> PathBuf {
     app.config.data_dir.join(data_folder::WORKSPACES)
 }
 
-/// Removes the workspace of a project that has no row any more.
+/// Removes the workspace of a project whose row was deleted.
 ///
 /// # Errors
-/// Those of the file system.
+/// File system errors.
 pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
     let place = Place {
         folder: folder(app).join(project_id.to_string()),
-        // Whoever owned it, it goes.
+        // Unknown without the row, and not needed to remove the folder.
         number: 0,
     };
     let sandboxes = app.sandboxes.clone();
@@ -123,10 +123,10 @@ pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
         .map_err(|error| Error::internal("sandbox", error))?
 }
 
-/// Opens a sandbox; its folder is made when it is not there.
+/// Opens a sandbox and creates its folder if it does not exist.
 ///
 /// # Errors
-/// Those of the file system.
+/// File system errors.
 pub async fn open(app: &App, row: &Model) -> Result<Sandbox> {
     let number = u32::try_from(row.number).map_err(|error| Error::internal("sandbox", error))?;
     let place = Place {

@@ -1,4 +1,4 @@
-//! The rows of projects and of their sandboxes.
+//! Database rows of projects and of their sandboxes.
 
 /// Projects.
 pub mod project {
@@ -14,17 +14,17 @@ pub mod project {
         /// The project's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// The name.
         pub name: String,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
-        /// When it last changed.
+        /// Time of the last activity.
         pub updated_at: DateTime<Utc>,
     }
 
-    /// Projects are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -48,20 +48,20 @@ pub mod sandbox {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "sandboxes")]
     pub struct Model {
-        /// What the uid is made from; never used again.
+        /// Number from which the sandbox's uid is derived; never reused.
         #[sea_orm(primary_key)]
         pub number: i32,
         /// The sandbox's UUID.
         pub id: Uuid,
         /// The project.
         pub project_id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
     }
 
-    /// Sandboxes are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -1,7 +1,7 @@
-//! Walks over workspaces that callers ask for: lists, sizes, archives.
+//! Directory walks over workspaces on behalf of callers: lists, sizes, archives.
 //!
-//! A walk over a large workspace takes a processor for a good part of a second. So each account has one at a time, and the
-//! process a few: whoever asks a hundred times at once waits for itself, and another account's walk is the next one.
+//! A walk over a large workspace keeps a processor busy for a large part of a second. Each account therefore runs one
+//! walk at a time and the process runs a few, so an account with many requests delays only itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,20 +17,20 @@ use crate::{
     sandbox::{Sandbox, Usage},
 };
 
-/// Maximum number of walks of an account that wait.
+/// Maximum number of waiting walks per account.
 const MAX_WAITING: usize = 200;
-/// How long a walk waits for its turn.
+/// Maximum time that a walk waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Maximum number of walks at a time, however many processors there are.
+/// Maximum number of concurrent walks in the process, however many processors there are.
 const MOST: usize = 8;
-/// Maximum number of archives that an account reads at a time.
+/// Maximum number of concurrent archives per account.
 const ARCHIVES: usize = 4;
-/// How long the size of a workspace is remembered.
+/// Time for which the size of a workspace is cached.
 const USAGE_FOR: Duration = Duration::from_secs(1);
-/// Workspaces whose size is remembered.
+/// Maximum number of workspaces with a cached size.
 const REMEMBERED: u64 = 10_000;
 
-/// The turns of walks, and the sizes that they have found. Cheap to clone.
+/// Queues of walks, and the cached sizes. Cheap to clone.
 #[derive(Clone)]
 pub struct Walks {
     turns: Turns,
@@ -55,10 +55,11 @@ impl Default for Walks {
 }
 
 impl Walks {
-    /// Walks when the account's turn comes. A caller that has gone does not end the walk, which keeps its turn until it is over.
+    /// Runs a walk when the account's turn comes. If the caller disconnects, the walk continues and keeps its turn
+    /// until it ends.
     ///
     /// # Errors
-    /// UNAVAILABLE when too many walks of the account wait, or its turn does not come in time; those of the walk.
+    /// UNAVAILABLE if too many walks of the account wait or the wait times out; errors of the walk.
     pub async fn run<T: Send + 'static>(
         &self,
         account_id: Uuid,
@@ -75,28 +76,28 @@ impl Walks {
         walking.await.map_err(|error| Error::internal("walk", error))?
     }
 
-    /// A place for one more archive of the account, until it is dropped.
+    /// Reserves a place for one more archive of the account, until the returned turn is dropped.
     ///
     /// # Errors
-    /// UNAVAILABLE when the account reads as many as it may.
+    /// UNAVAILABLE if the account already reads the maximum number of archives.
     pub async fn archive(&self, account_id: Uuid) -> Result<Turn> {
         self.archives.take(account_id).await
     }
 
-    /// Forgets the size of a workspace that was changed just now.
+    /// Drops the cached size of a workspace that has just changed.
     pub async fn changed(&self, project_id: Uuid) {
         self.usage.invalidate(&project_id).await;
     }
 }
 
-/// What a sandbox's workspace holds, or held within the last second. Callers that ask at the same time share one walk.
+/// Size of a sandbox's workspace, at most one second old. Concurrent callers share one walk.
 ///
 /// # Errors
-/// As [`Walks::run`].
+/// Same as [`Walks::run`].
 pub async fn usage(app: &App, row: &sandbox::Model, opened: &Sandbox) -> Result<Usage> {
     let workspace = opened.workspace().clone();
     let measured = app.walks.run(row.account_id, move || workspace.usage());
     let usage = app.walks.usage.try_get_with(row.project_id, measured).await;
-    // The first of those who asked has logged the cause.
+    // The first of the concurrent callers has logged the cause.
     usage.map_err(|error| Error::new(error.code(), error.message().to_owned()))
 }

@@ -1,7 +1,8 @@
-//! Claiming runs: a lease with an epoch.
+//! Claiming runs under a lease with an epoch.
 //!
-//! Called by `worker`. The oldest unfinished run of a thread may be claimed when nobody holds it, or when its lease has
-//! expired; the next one waits for its turn. Whoever claims moves the epoch on, so that an earlier worker can change nothing.
+//! Called by `worker`. The oldest unfinished run of a thread may be claimed if no worker holds it or its lease has
+//! expired; later runs of the thread wait. Each claim increments the epoch, so that an earlier worker can change
+//! nothing.
 
 use std::time::Duration;
 
@@ -22,8 +23,8 @@ use crate::{
     error::Result,
 };
 
-// A run that was ended from outside keeps its thread until its worker has let go of it. The two reasons to wait are two
-// subqueries, and the numbers of the states are written out, so that each one finds its partial index.
+// A run that was ended from outside blocks its thread until its worker has released it. The two reasons to wait are
+// separate subqueries with literal status numbers, so that each one uses its partial index.
 const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
     AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \
@@ -34,28 +35,28 @@ const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch
     RETURNING *, (SELECT MAX(n.sequence) FROM run_events n WHERE n.run_id = runs.id) AS newest_event, \
     EXISTS (SELECT 1 FROM uploads u WHERE u.run_id = runs.id AND u.placed = FALSE) AS awaits_files";
 
-/// A run that a worker has claimed, with what else it needs to know before it begins.
+/// A claimed run, with the other data that its worker needs to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claimed {
     /// The run.
     pub run: Run,
-    /// The sequence of its newest event.
+    /// Sequence of the newest event.
     pub newest_event: i64,
-    /// Whether some of its files are not in the workspace yet.
+    /// True if some files are not in the workspace yet.
     pub awaits_files: bool,
 }
 
 /// Claims up to `limit` runs for a worker.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) -> Result<Vec<Claimed>> {
     let now = app.clock.now();
     let tx = app.db.begin("runs.claim").await?;
     let backend = tx.get_database_backend();
     let text = match backend {
         DbBackend::Postgres => CLAIM.replace("{lock}", " FOR UPDATE OF r SKIP LOCKED"),
-        // The writer lane has one writer.
+        // The writer lane has only one writer.
         _ => CLAIM.replace("{lock}", ""),
     };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -76,19 +77,19 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
     Ok(claimed)
 }
 
-/// What a worker learns when it renews its leases.
+/// The result of renewing a lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Renewed {
     /// The run.
     pub run_id: Uuid,
-    /// Whether somebody asked it to stop.
+    /// True if a caller asked the run to stop.
     pub stop_requested: bool,
 }
 
-/// Whether any run waits to be claimed, be it for its thread or for a worker.
+/// Returns whether any run waits to be claimed, including runs that wait for an earlier run of their thread.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn has_waiting(app: &App) -> Result<bool> {
     let waiting = of::<Entity>(Scope::system("a worker looks for work"))
         .select_only()
@@ -102,18 +103,18 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
     Ok(waiting.is_some())
 }
 
-/// Renews the leases of runs that a worker holds, those that were ended from outside and asked to stop among them; one that
-/// is not among the answers is not its any more. Only what it really works on is renewed, so that a run which was never
-/// handed to it is free again when its lease expires.
+/// Renews the leases of the given runs and returns those that the worker still holds, including runs that were ended
+/// from outside. A run missing from the result belongs to another worker or has finished. Only the given runs are
+/// renewed, so that the lease of a claimed run that never reached the worker expires.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration) -> Result<Vec<Renewed>> {
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;
     if tx.get_database_backend() == DbBackend::Postgres {
-        // In the order of ids, as the journal locks its batch: neither holds what the other one wants.
-        of::<Entity>(Scope::system("a worker locks what it renews"))
+        // Locked in the order of ids, like the journal's batches, so that the two cannot deadlock.
+        of::<Entity>(Scope::system("a worker locks the runs that it renews"))
             .select_only()
             .column(Column::Id)
             .filter(Column::LeaseOwner.eq(worker_id))
@@ -130,7 +131,7 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
         .filter(Column::Id.is_in(run_ids.iter().copied()))
         .exec(&tx)
         .await?;
-    let rows: Vec<(Uuid, bool)> = of::<Entity>(Scope::system("a worker renews what it holds"))
+    let rows: Vec<(Uuid, bool)> = of::<Entity>(Scope::system("a worker renews the runs that it holds"))
         .select_only()
         .columns([Column::Id, Column::StopRequested])
         .filter(Column::LeaseOwner.eq(worker_id))
@@ -145,10 +146,11 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
         .collect())
 }
 
-/// Lets go of a run without ending it, or of one that was ended from outside, so that the next claim need not wait.
+/// Releases the lease of an unfinished run, or of one that was ended from outside, so that the next claim need not
+/// wait.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     let tx = app.db.begin("runs.release").await?;
     Entity::update_many()
@@ -163,14 +165,14 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Lets go of everything that an earlier process held; only for a database that no other process can use.
+/// Releases all leases that an earlier process held. Only for a database that no other process can use.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn release_all(app: &App) -> Result<()> {
     let tx = app.db.begin("runs.release_all").await?;
     let backend = tx.get_database_backend();
-    // One statement for each of the two indexes of runs that have a lease.
+    // One statement per partial index: runs with a lease that are unfinished, and ones that have ended.
     let release = [is_unfinished(), is_over()].map(|state| {
         Entity::update_many()
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))

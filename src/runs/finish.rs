@@ -1,4 +1,4 @@
-//! Ending a run from outside of its worker: a run that nobody works on yet, or one whose worker shall lose it.
+//! Ending a run from outside of its worker: no worker holds it yet, or the worker is to lose it.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -16,14 +16,14 @@ use crate::{
     events::{self, Stored, table as event_table},
 };
 
-/// Ends an unfinished run inside a transaction that holds its account's lock. A worker that has it loses it: the epoch
-/// moves on, but the lease stays until that worker's processes are gone or it expires. Returns the terminal event, to be
-/// published after the commit; nothing when the run has ended by itself meanwhile.
+/// Ends an unfinished run in a transaction that holds its account's lock. The epoch is incremented, so a worker that
+/// holds the run loses it; the lease stays until that worker's processes have ended or it expires. Returns the terminal
+/// event, which the caller publishes after the commit, or `None` if the run has ended meanwhile.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub(super) async fn finish(tx: &Tx, run: &Run, status: Status, now: DateTime<Utc>) -> Result<Option<Stored>> {
-    // The row is taken first: the journal takes it, too, before it numbers anything.
+    // Lock the row first, as the journal does before it numbers events.
     let moved = Entity::update_many()
         .col_expr(Column::LeaseEpoch, Expr::col(Column::LeaseEpoch).add(1))
         .filter(Column::AccountId.eq(run.account_id))

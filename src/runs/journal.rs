@@ -1,9 +1,9 @@
-//! The journal: the one writer of everything that running runs say and do.
+//! The journal: the single writer of everything that running runs produce.
 //!
-//! Each claimed run has a [`RunLog`]; what the engine says gathers there. One task takes what all logs have gathered and
-//! writes it in one unit: events, messages, usage, the end. A batch is whatever gathered while the previous one was
-//! written; there is no timer. It first compares the epochs of the leases: what a stale run gathered is dropped and its
-//! worker told. Only after the commit are events handed to followers.
+//! Each claimed run has a [`RunLog`], which collects the engine's output. One task takes the pending output of all logs
+//! and writes it in one transaction: events, messages, usage and the end. A batch is whatever was collected while the
+//! previous one was written; there is no timer. The task first compares the epochs of the leases: it drops the output
+//! of a run whose lease was lost and tells its worker. Events are published to followers only after the commit.
 
 mod log;
 mod rows;
@@ -16,19 +16,19 @@ use tokio::sync::mpsc;
 use crate::{clock::Clock, db::Db};
 pub use log::{Ending, Entry, RunLog, Spent};
 
-/// Logs that may wait for the journal; each waits at most once.
+/// Maximum number of logs that wait for the journal. A log waits in the queue at most once.
 const QUEUE: usize = 16_384;
-/// Logs that are written in one unit at most.
+/// Maximum number of logs written in one transaction.
 const BATCH: usize = 512;
 
-/// The way into the journal; cheap to clone.
+/// Handle of the journal; cheap to clone.
 #[derive(Clone)]
 pub struct Journal {
     dirty: mpsc::Sender<Arc<RunLog>>,
 }
 
 impl Journal {
-    /// Starts the journal's task; it ends when its last handle and log have gone.
+    /// Starts the journal's task. The task ends when the last handle and log have been dropped.
     pub fn start(db: Db, clock: Clock) -> Self {
         let (dirty, mut queue) = mpsc::channel::<Arc<RunLog>>(QUEUE);
         tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! Reading runs.
+//! Queries for runs.
 
 use std::collections::HashMap;
 
@@ -20,18 +20,18 @@ use crate::{
     id::Span,
 };
 
-/// Which runs to list.
+/// Filters and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
     /// Only runs of this thread.
     pub thread_id: Option<Uuid>,
-    /// Only runs in this state.
+    /// Only runs with this status.
     pub status: Option<Status>,
     /// Only runs started at or after this time.
     pub created_after: Option<DateTime<Utc>>,
     /// Only runs started before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Only runs before this one, newest first.
+    /// Page cursor: only runs that come after this one in the list.
     pub before: Option<Uuid>,
     /// Maximum number of rows.
     pub limit: u64,
@@ -40,7 +40,7 @@ pub struct Listing {
 /// Lists runs, newest first.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) -> Result<Vec<Run>> {
     let mut query = of::<Entity>(scope);
     if let Some(thread_id) = listing.thread_id {
@@ -55,7 +55,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(before) = listing.created_before {
         query = query.filter(Column::CreatedAt.lt(before));
     }
-    // The times are found by the ids, which say them, too.
+    // Ids contain the time of their row, so the index on ids also finds a time span.
     let span = Span::of(listing.created_after, listing.created_before, listing.before);
     if let Some(from) = span.from {
         query = query.filter(Column::Id.gte(from));
@@ -75,7 +75,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, run_id: Uuid) -> Resu
     found.ok_or_else(not_found)
 }
 
-/// Loads several runs at once, in the order in which they are named.
+/// Loads several runs, in the order of the given ids.
 ///
 /// # Errors
 /// `RUN_NOT_FOUND`.
@@ -89,13 +89,13 @@ pub async fn load_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid])
     ordered.collect()
 }
 
-/// The sequences of the newest events of runs; 0 for one that has none.
+/// Finds the sequence of each run's newest event; 0 for a run without events.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn newest_events(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
-    // One look into the index for each run, however many events it has.
-    let newest = of::<event::Entity>(Scope::system("the run beside it is of the scope"))
+    // One index lookup per run, however many events it has.
+    let newest = of::<event::Entity>(Scope::system("the outer query is limited to the scope"))
         .select_only()
         .expr(Expr::col((event::Entity, event::Column::Sequence)).max())
         .filter(Expr::col((event::Entity, event::Column::RunId)).equals((Entity, Column::Id)))

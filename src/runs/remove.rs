@@ -1,8 +1,8 @@
-//! Deleting threads and projects, which takes their runs with them.
+//! Deleting threads and projects together with their runs.
 //!
-//! Called by `wire` for `DeleteThread` and `DeleteProject`. Under the account's lock nothing can start meanwhile; the
-//! foreign keys take messages, runs, events and uploads along. Files go after the commit: what a crash leaves of them the
-//! sweeper removes.
+//! Called by `wire` for `DeleteThread` and `DeleteProject`. The account's lock keeps new runs from starting meanwhile;
+//! foreign keys delete messages, runs, events and uploads. Files are deleted after the commit; the sweeper removes any
+//! that a crash leaves behind.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
@@ -62,12 +62,12 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     tx.commit().await?;
     forget(app, &staged).await;
     if let Err(fault) = projects::sandbox::discard(app, project_id).await {
-        tracing::warn!(error = %fault, project = %project_id, "a deleted project's files are left to the sweeper");
+        tracing::warn!(error = %fault, project = %project_id, "could not remove a project's files; the sweeper will");
     }
     Ok(())
 }
 
-// A run that was ended from outside counts until its worker's processes are gone: they may still write.
+// A run that was ended from outside counts as busy until its worker's processes have ended: they may still write files.
 async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
     let held = is_over().and(Column::LeaseExpiresAt.gt(app.clock.now()));
     let mut is_busy = false;
@@ -90,12 +90,12 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
     } else {
         "project"
     };
-    let message = format!("The {what} has a running run; stop it and wait for its end first");
+    let message = format!("the {what} has a running run; stop it and wait until it has ended");
     Err(Error::new(Code::Conflict, message))
 }
 
-// The uploads of the runs that go: their rows go with them, so their files are noted before. The search begins at the few
-// uploads of the account that are on their way, not at the runs.
+// The staged files of the runs to delete, read before their rows are gone. The query starts at the account's few
+// uploads that are not placed yet, not at the runs.
 async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
     let run = of::<Entity>(scope)
         .select_only()

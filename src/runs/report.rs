@@ -1,6 +1,6 @@
-//! The log lines of runs: one when a run starts and one when it ends, whoever ends it.
+//! The log lines of runs: one when a run starts and one when it ends, whatever ends it.
 //!
-//! They hold ids, codes and numbers. Nothing that a caller, a model or a provider said gets into a log.
+//! They hold ids, codes and numbers, and no text from a caller, a model or a provider.
 
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
@@ -11,7 +11,7 @@ use crate::{
     error::Code,
 };
 
-/// Logs a start. Within a request, the line carries the request's id and joins it to the run's.
+/// Logs a start. Within a request, the line also carries the request's id and so links it to the run's id.
 pub(super) fn started(run: &Run) {
     info!(
         run_id = %run.id,
@@ -22,7 +22,7 @@ pub(super) fn started(run: &Run) {
     );
 }
 
-/// Logs an end, as a warning when the provider, the sandbox or this server is to blame.
+/// Logs an end, as a warning if the cause is the provider, the sandbox or this server.
 pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, now: DateTime<Utc>) {
     let millis = |from: DateTime<Utc>, until: DateTime<Utc>| (until - from).num_milliseconds();
     macro_rules! line {
@@ -50,7 +50,7 @@ pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, n
     }
 }
 
-/// Whether an operator has to act on a failure, rather than the caller.
+/// Returns whether an operator rather than the caller has to act on a failure.
 fn is_ours(error_code: &str) -> bool {
     const OURS: [&str; 7] = [
         MODEL_CREDENTIALS_REFUSED,

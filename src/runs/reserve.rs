@@ -1,8 +1,8 @@
-//! Setting credits aside for a run, so that the balance never goes below zero.
+//! Reserving credits for a run, so that the balance never goes below zero.
 //!
-//! A start sets aside what a usual first call can cost; the worker's sink sets aside the worst case before each call that
-//! needs more. What is set aside stands in the run's own row and counts only while the run is unfinished: ending it by
-//! whatever means, or charging for the call, gives it back, and there is nothing to release.
+//! A start reserves the cost of a usual first call. The worker's sink reserves the maximum cost before each call that
+//! needs more. The reservation is stored in the run's row and counts only while the run is unfinished; charging for the
+//! call or ending the run in any way releases it.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
@@ -22,42 +22,42 @@ use crate::{
     limits::INSUFFICIENT_CREDITS,
 };
 
-/// Tokens of the prompt that a start sets credits aside for.
+/// Prompt tokens for which a start reserves credits.
 const FIRST_PROMPT_TOKENS: u64 = 8_000;
-/// Tokens of an answer that must be affordable; fewer are not worth a call.
+/// Minimum number of output tokens that must be affordable; a smaller answer is not worth a call.
 const MIN_OUTPUT_TOKENS: u32 = 256;
 
-/// What the next call of a model may use.
+/// Maximum usage of the next model call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// Tokens of the prompt, estimated.
+    /// Estimated tokens of the prompt.
     pub input_tokens: u64,
-    /// Tokens of the answer at most.
+    /// Maximum tokens of the answer.
     pub max_output_tokens: u32,
 }
 
-/// What was set aside for a call.
+/// A reservation for one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hold {
-    /// How much.
+    /// Reserved amount in millionths of a credit.
     pub microcredits: i64,
-    /// Tokens that the answer may have; fewer than asked for when no more can be paid.
+    /// Maximum tokens of the answer; fewer than requested if the balance does not cover more.
     pub max_output_tokens: u32,
 }
 
-/// What a start sets aside for the first call of a model.
+/// Amount that a start reserves for the first model call.
 pub(super) fn first(price: Price, model: &Model) -> i64 {
     price.cost(FIRST_PROMPT_TOKENS, model.max_output_tokens.into())
 }
 
-/// Sets aside what the next call of a claimed run can cost, instead of what was set aside before. When that is more than is
-/// left, the answer is made shorter, as far as it makes sense.
+/// Reserves the cost of the next call of a claimed run, in place of the previous reservation. If the balance does not
+/// cover it, the answer is limited to what it does cover.
 ///
 /// # Errors
-/// INSUFFICIENT_CREDITS, when too little is left; CONTENDED, when the lease is another's; those of the database.
+/// INSUFFICIENT_CREDITS if too little is left; CONTENDED if another worker owns the run; database errors.
 pub async fn reserve(app: &App, run: &Run, price: Price, ask: Ask) -> Result<Hold> {
     let tx = app.db.begin("runs.reserve").await?;
-    // The run's row before the balance: the journal takes them in this order, too.
+    // Lock the run's row before the balance, in the same order as the journal.
     let mut query = of::<Entity>(Scope::account(run.account_id)).filter(Column::Id.eq(run.id));
     if tx.get_database_backend() == DbBackend::Postgres {
         query = query.lock_exclusive();
@@ -67,9 +67,9 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: Ask) -> Result<Hol
         .await?
         .is_some_and(|row| row.status == Status::Running && row.lease_epoch == run.lease_epoch);
     if !current {
-        return Err(Error::new(Code::Contended, "the run's lease is another worker's"));
+        return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
-    // The balance is locked before the others are summed up: whoever sets more aside has it, too.
+    // Lock the balance before adding up the other reservations: every change of a reservation holds this lock.
     let left = wallet::lock(app, &tx, run.account_id).await?;
     let others = sum_held(&tx, run.account_id, Some(run.id)).await?;
     let hold = decide(left.saturating_sub(others), price, ask)?;
@@ -83,10 +83,10 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: Ask) -> Result<Hol
     Ok(hold)
 }
 
-/// What the unfinished runs of an account have set aside, in microcredits.
+/// Sum of the reservations of an account's unfinished runs, in millionths of a credit.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn held(app: &App, account_id: Uuid) -> Result<i64> {
     sum_held(app.db.read(), account_id, None).await
 }
@@ -109,7 +109,7 @@ fn decide(available: i64, price: Price, ask: Ask) -> Result<Hold> {
     if max_output_tokens < ask.max_output_tokens.min(MIN_OUTPUT_TOKENS) || available <= 0 {
         return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
     }
-    // A shorter answer takes everything: what a rounding leaves over would start another run.
+    // A shortened answer reserves the whole balance: a remainder from rounding would let another run start.
     let microcredits = if max_output_tokens < ask.max_output_tokens {
         available
     } else {

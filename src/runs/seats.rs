@@ -1,8 +1,8 @@
-//! Seats: the free places of this process's worker, offered to starts.
+//! Free slots of this process's worker, offered to starts.
 //!
-//! A start that finds one writes its run as claimed already and hands it to the worker after the commit: one search and
-//! one commit less than a claim, before the model is asked. Nobody goes ahead of a run that waits to be claimed. A seat
-//! that is dropped is free again; what its start may have written all the same is claimed when its lease has expired.
+//! A start that takes a slot writes its run as already claimed and hands it to the worker after the commit. This saves
+//! the query and the commit of a claim before the model is called. Starts take no slot while a run waits to be claimed.
+//! Dropping a slot frees it; if its start did commit the run, the run is claimed after its lease has expired.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,13 +14,13 @@ use uuid::Uuid;
 
 use super::claim::Claimed;
 
-/// The seats; cheap to clone. Closed until a worker opens them.
+/// The slots that the worker offers; cheap to clone. Closed until a worker opens them.
 #[derive(Clone, Default)]
 pub struct Seats {
     open: Arc<Mutex<Option<Open>>>,
 }
 
-/// What a worker offers.
+/// The offer of a worker.
 #[derive(Clone)]
 struct Open {
     worker_id: Uuid,
@@ -29,21 +29,21 @@ struct Open {
     seated: mpsc::Sender<Seated>,
 }
 
-/// A run that took a seat, and the seat.
+/// A run together with the slot that it took.
 pub type Seated = (Claimed, OwnedSemaphorePermit);
 
-/// A place for one run.
+/// A slot for one run.
 pub struct Seat {
-    /// Who will work on the run.
+    /// The worker that will work on the run.
     pub worker_id: Uuid,
-    /// How long its first lease is.
+    /// Duration of the first lease.
     pub lease: Duration,
     permit: OwnedSemaphorePermit,
     seated: mpsc::Sender<Seated>,
 }
 
 impl Seats {
-    /// Offers a worker's free places, at most `most`; the worker receives whom they were given to.
+    /// Offers up to `most` free slots of a worker. The worker receives the runs that took one.
     pub fn open(&self, worker_id: Uuid, lease: Duration, free: &Arc<Semaphore>, most: usize) -> mpsc::Receiver<Seated> {
         let (seated, arrivals) = mpsc::channel(most.max(1));
         *self.lock() = Some(Open {
@@ -55,12 +55,12 @@ impl Seats {
         arrivals
     }
 
-    /// Offers nothing any more.
+    /// Stops offering slots.
     pub fn close(&self) {
         *self.lock() = None;
     }
 
-    /// Takes a seat, if one is free.
+    /// Takes a slot if one is free.
     pub fn take(&self) -> Option<Seat> {
         let open = self.lock().clone()?;
         Some(Seat {
@@ -77,12 +77,12 @@ impl Seats {
 }
 
 impl Seat {
-    /// Hands the committed run to the worker; gives it back when the worker has gone.
+    /// Hands the committed run to the worker.
     ///
     /// # Errors
-    /// The run, which is then to be released.
+    /// Returns the run if the worker has stopped. The caller must then release it.
     pub fn hand_over(self, claimed: Claimed) -> Result<(), Box<Claimed>> {
-        // There are as many places in the channel as seats, so it is never full.
+        // The channel has as many places as there are slots, so it is never full.
         self.seated
             .try_send((claimed, self.permit))
             .map_err(|refused| Box::new(refused.into_inner().0))

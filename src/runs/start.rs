@@ -1,8 +1,8 @@
 //! Starting a run.
 //!
-//! Called by `wire::runs` only. One transaction decides everything: the thread is ours, the plan allows one more run, the
-//! row exists, its first event exists. A worker can see the run only after the commit. Files are renamed into the
-//! workspace before the answer; a crash in between is finished by the worker.
+//! Called by `wire::runs` only. One transaction makes every decision: the thread belongs to the account, the plan
+//! allows one more run, and the run's row and first event are inserted. A worker can see the run only after the commit.
+//! Files are moved into the workspace before the response; after a crash in between, the worker moves them.
 
 mod asker;
 mod decide;
@@ -50,33 +50,33 @@ use target::Target;
 pub const MAX_PROMPT_BYTES: usize = 1024 * 1024;
 /// Maximum number of characters of a request key.
 pub const MAX_KEY: usize = 255;
-/// How long a request key finds its run.
+/// Time for which a request key is remembered.
 const KEY_LIVES: Duration = Duration::from_hours(24);
 
-/// What happens when the thread already has a running run.
+/// Action if the thread already has an unfinished run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfBusy {
-    /// The new run waits for its turn.
+    /// Queue the new run behind it.
     #[default]
     Enqueue,
-    /// The new run is refused.
+    /// Refuse the new run.
     Reject,
-    /// The running one is ended first.
+    /// End the unfinished run first.
     Interrupt,
 }
 
-/// Which tools a run has.
+/// Tools that a run may use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {
-    /// All of them.
+    /// All tools.
     #[default]
     Code,
-    /// None that need a sandbox.
+    /// No tools that need a sandbox.
     Chat,
 }
 
 impl Mode {
-    /// The word of the contract.
+    /// Name of the mode in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Code => "code",
@@ -85,52 +85,52 @@ impl Mode {
     }
 }
 
-/// What a start asks for.
+/// A run to start.
 #[derive(Clone, Debug, Default)]
 pub struct NewRun {
     /// The task.
     pub prompt: Option<String>,
-    /// The thread to continue, or a new one in optimistic mode.
+    /// The thread to continue, or the id of a new one in optimistic mode.
     pub thread_id: Option<Uuid>,
     /// The project.
     pub project_id: Option<Uuid>,
-    /// Whether the client made the ids.
+    /// True if the client generated the ids.
     pub optimistic: bool,
-    /// The agent; the account's default when absent.
+    /// The agent; the account's default if absent.
     pub agent_id: Option<Uuid>,
-    /// The model, instead of the agent's.
+    /// The model that replaces the agent's.
     pub model: Option<String>,
-    /// Which tools it has.
+    /// Tools that the run may use.
     pub mode: Mode,
-    /// Whether it may use memory.
+    /// Memory setting of the run; `None` if the request has none.
     pub memory_enabled: Option<bool>,
     /// Uploads to place in the workspace.
     pub files: Vec<Uuid>,
-    /// The key under which a retry finds this run.
+    /// Idempotency key: a retry with the same key returns this run.
     pub request_key: Option<String>,
-    /// What happens when the thread already has a running run.
+    /// Action if the thread already has an unfinished run.
     pub if_busy: IfBusy,
 }
 
-/// A run that was started, now or by an earlier call with the same key.
+/// A run that was started by this call, or by an earlier one with the same key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     /// The run.
     pub run: Run,
-    /// The sandbox, when its row exists.
+    /// The sandbox, if its row exists.
     pub sandbox_id: Option<Uuid>,
-    /// Where the time went.
+    /// Timing of the start.
     pub timing: Timing,
 }
 
-/// Where the time of a start went.
+/// Duration of the phases of a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// Waiting for the writer and reading what decides.
+    /// Waiting for the writer lane or the account's lock, reading and deciding.
     pub load: Duration,
-    /// Deciding and writing.
+    /// Writing.
     pub write: Duration,
-    /// Until the commit was durable.
+    /// Waiting until the commit is durable.
     pub commit: Duration,
     /// Placing the files.
     pub files: Duration,
@@ -139,8 +139,8 @@ pub struct Timing {
 /// Starts a run.
 ///
 /// # Errors
-/// INVALID_REQUEST in the seed's words, the not-founds, `REQUEST_KEY_REUSED`, `THREAD_BUSY`, the refusals of the plan, and
-/// `TOO_LARGE` for files that do not fit into the workspace.
+/// INVALID_REQUEST with the wording fixed by the API documentation; the not-found errors; `REQUEST_KEY_REUSED`;
+/// `THREAD_BUSY`; the plan's refusals; `TOO_LARGE` if the files do not fit into the workspace.
 pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     decide::check(&new)?;
     let began = Instant::now();
@@ -149,15 +149,15 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let mut room = Room::look(app, caller, &new).await?;
 
     let tx = turns::begin(app, caller.account_id, "runs.start").await?;
-    // The account is locked first, so that two starts cannot both see the last free slot; the key is looked up before
-    // the limits, so that a retry of an accepted start is answered, not refused.
+    // Lock the account first, so that two starts cannot both take the last free slot. Look up the key before checking
+    // limits, so that a retry of an accepted start succeeds even if the limits are now reached.
     let account = asker::lock(&tx, caller, new.agent_id).await?;
     if let Some(earlier) = find_by_key(app, &tx, caller, key.as_ref()).await? {
         drop(tx);
         uploads::take::give_copies(app, &files, earlier.id).await?;
         return answer(app, caller, earlier, Timing::default()).await;
     }
-    // What is free is left to the runs that have started.
+    // On an almost full disk, the remaining space is left to runs that have started.
     app.disk.check(0)?;
     let target = Target::find(&tx, caller.scope(), &new).await?;
     let pinned = match new.agent_id {
@@ -191,7 +191,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     }
     let first = first_events(&run, &admission, now);
     let mut statements = inserts(tx.get_database_backend(), &target, &run, &new, &first);
-    // Without files the prompt is known now, and one statement less is one change of threads less.
+    // Without files the prompt's message is complete now, and one statement fewer saves a thread hop.
     let early = files.is_empty();
     if early {
         statements.extend(message(&tx, &run, new.prompt.as_deref(), Vec::new())?);
@@ -237,7 +237,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     })
 }
 
-// A new thread has nothing that must end first. Files are placed by the start, before a worker looks at them.
+// A new thread has no earlier run to wait for. With files, the start places them before a worker may begin.
 fn seat(app: &App, target: &Target, files: &[uploads::table::Model]) -> Option<Seat> {
     if !target.makes_thread || !files.is_empty() || app.wake.has_waiting() {
         return None;
@@ -255,7 +255,7 @@ async fn hand_over(app: &App, seat: Seat, run: &Run, first: &[Stored]) {
     if seat.hand_over(claimed).is_err()
         && let Err(fault) = claim::release(app, worker_id, run.id).await
     {
-        tracing::warn!(error = %fault, run = %run.id, "could not let go of a run; its lease will expire");
+        tracing::warn!(error = %fault, run = %run.id, "could not release a run; its lease will expire");
     }
 }
 
@@ -303,7 +303,7 @@ fn admitted(
 fn first_events(run: &Run, admission: &Admission, now: chrono::DateTime<chrono::Utc>) -> Vec<Stored> {
     let mut first = vec![Stored::new(run.id, 1, now, events::status(RunStatus::Running, None))];
     if let Some(asked) = admission.downgraded_from() {
-        let message = format!("Your plan runs {asked} as {}.", admission.model());
+        let message = format!("Your plan replaces {asked} with {}.", admission.model());
         let notice = Notice {
             kind: NoticeKind::ModelDowngraded.into(),
             message,
@@ -324,7 +324,7 @@ fn inserts(backend: DbBackend, target: &Target, run: &Run, new: &NewRun, first: 
     statements
 }
 
-// What the caller said, with the names of its files; a run may also just go on with what its thread holds.
+// The message of the caller with the names of its files. A run without both continues from the thread's history.
 fn message(tx: &Tx, run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Statement>> {
     let prompt = prompt.unwrap_or_default();
     if prompt.is_empty() && names.is_empty() {
@@ -358,7 +358,7 @@ async fn find_by_key(app: &App, tx: &Tx, caller: &Caller, key: Option<&decide::K
         return Ok(None);
     }
     if run.request_hash.as_deref() != Some(key.hash.as_str()) {
-        let message = "This request key was used for another start";
+        let message = "this request_id was used for a different start; use a new one";
         return Err(Error::new(Code::RequestKeyReused, message));
     }
     Ok(Some(run))
@@ -366,7 +366,7 @@ async fn find_by_key(app: &App, tx: &Tx, caller: &Caller, key: Option<&decide::K
 
 async fn answer(app: &App, caller: &Caller, run: Run, timing: Timing) -> Result<Started> {
     let sandbox = projects::sandbox::find(app.db.read(), caller.scope(), run.project_id).await?;
-    // What was made later was not there when the first call was answered.
+    // A sandbox that was created later was not part of the first response.
     let sandbox = sandbox.filter(|sandbox| sandbox.created_at <= run.created_at);
     Ok(Started {
         sandbox_id: sandbox.map(|sandbox| sandbox.id),
@@ -375,7 +375,7 @@ async fn answer(app: &App, caller: &Caller, run: Run, timing: Timing) -> Result<
     })
 }
 
-// The start is durable, so a failure here is not the caller's: the worker places the files before the first step.
+// The start is durable, so a failure here must not fail the call: the worker places the files before the first step.
 async fn place(app: &App, caller: &Caller, run: &Run) {
     let placed = async {
         let sandbox = projects::sandbox::ensure(app, caller.account_id, run.project_id).await?;
@@ -385,6 +385,6 @@ async fn place(app: &App, caller: &Caller, run: &Run) {
         Ok::<_, Error>(())
     };
     if let Err(fault) = placed.await {
-        tracing::warn!(error = %fault, run = %run.id, "the files of a start are left to its worker");
+        tracing::warn!(error = %fault, run = %run.id, "could not place the files of a start; its worker will");
     }
 }

@@ -1,4 +1,4 @@
-//! Stopping a run. A run that nobody works on ends at once; another one is asked to, and its worker ends it.
+//! Stopping a run. A run that no worker holds ends at once; otherwise its worker is asked to end it.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;
@@ -16,12 +16,12 @@ use crate::{
     error::Result,
 };
 
-/// Asks a run to stop; a run that has ended stays as it is.
+/// Asks a run to stop. A run that has ended stays as it is.
 ///
 /// # Errors
 /// `RUN_NOT_FOUND`.
 pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
-    // A run that is not the caller's is refused before anything is locked.
+    // Refuse a run of another account before locking anything.
     load(app.db.read(), caller.scope(), run_id).await?;
     let tx = turns::begin(app, caller.account_id, "runs.stop").await?;
     ensure::lock(&tx, caller.account_id).await?;

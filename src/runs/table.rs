@@ -1,26 +1,26 @@
-//! The rows of runs.
+//! Database rows of runs.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{entity::prelude::*, sea_query::ExprTrait};
 
 use crate::{accounts::Owned, v1::RunStatus};
 
-/// The state of a run, as the numbers of the contract's `RunStatus`.
+/// Status of a run, numbered as the contract's `RunStatus`.
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Status {
-    /// Waiting for its turn or being worked on; holds a slot.
+    /// Waiting for a worker or being worked on; occupies a slot.
     Running = 1,
-    /// Ended by itself.
+    /// Ended normally.
     Completed = 2,
     /// Ended by an error.
     Failed = 3,
-    /// Ended because somebody asked.
+    /// Ended on request.
     Stopped = 4,
 }
 
 impl Status {
-    /// The word of the contract.
+    /// Name of the status in the contract.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -49,7 +49,7 @@ pub struct Model {
     /// The run's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The owner.
+    /// Account that owns the row.
     pub account_id: Uuid,
     /// The thread.
     pub thread_id: Uuid,
@@ -57,55 +57,56 @@ pub struct Model {
     pub project_id: Uuid,
     /// The agent; absent for the built-in one.
     pub agent_id: Option<Uuid>,
-    /// The agent's version that runs.
+    /// The agent's version that the run is pinned to.
     pub agent_version_id: Option<Uuid>,
-    /// The state.
+    /// Status.
     pub status: Status,
     /// `code` or `chat`.
     pub mode: String,
-    /// The model that was asked for.
+    /// The requested model.
     pub model_requested: Option<String>,
-    /// The model that runs.
+    /// The model that is used.
     pub model_used: String,
-    /// Whether the run may use memory.
+    /// Memory setting of the run; `None` if the request had none.
     pub memory_enabled: Option<bool>,
-    /// The key under which a retry finds this run.
+    /// Idempotency key: a retry with the same key returns this run.
     pub request_key: Option<String>,
-    /// BLAKE3 of what was asked for under the key.
+    /// BLAKE3 hash of the request, which a retry with the same key must match.
     pub request_hash: Option<String>,
     /// The worker that holds the lease.
     pub lease_owner: Option<Uuid>,
-    /// Counts the leases; writes of an earlier one are refused.
+    /// Fencing number. Each claim increments it, as does ending the run from outside; writes under an earlier number are
+    /// refused.
     pub lease_epoch: i64,
-    /// When the lease ends unless it is renewed.
+    /// Expiry of the lease, unless it is renewed.
     pub lease_expires_at: Option<DateTime<Utc>>,
-    /// Whether somebody asked the run to stop.
+    /// True if a caller asked the run to stop.
     pub stop_requested: bool,
-    /// Why it failed, as a code.
+    /// Code of the error that ended the run.
     pub error_code: Option<String>,
-    /// Why it failed, as a sentence.
+    /// Text of the error that ended the run.
     pub error_message: Option<String>,
-    /// Calls of the model.
+    /// Number of model calls.
     pub steps: i32,
     /// Tokens of the prompts.
     pub input_tokens: i64,
     /// Tokens of the answers.
     pub output_tokens: i64,
-    /// What it cost, in millionths of a credit.
+    /// Cost in millionths of a credit.
     pub microcredits: i64,
-    /// What is set aside for the next call of the model, in millionths of a credit; counts while the run is unfinished.
+    /// Credits reserved for the next model call, in millionths; counts only while the run is unfinished.
     pub held_microcredits: i64,
-    /// The sequence of the terminal event, once there is one.
+    /// Sequence of the terminal event, if the run has ended.
     pub last_sequence: Option<i64>,
-    /// When it was started.
+    /// Time of the start.
     pub created_at: DateTime<Utc>,
-    /// When a worker first took it up.
+    /// Time of the first claim by a worker.
     pub started_at: Option<DateTime<Utc>>,
-    /// When it ended.
+    /// Time of the end.
     pub finished_at: Option<DateTime<Utc>>,
 }
 
-/// Runs are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 
@@ -117,12 +118,12 @@ impl Owned for Entity {
     }
 }
 
-/// Whether a run is unfinished. The number is written out: a partial index is used only then.
+/// Condition: the run is unfinished. The number is a literal because a partial index cannot match a bound parameter.
 pub fn is_unfinished() -> Expr {
     Expr::col((Entity, Column::Status)).eq(Expr::cust("1"))
 }
 
-/// Whether a run has ended; written out as in [`is_unfinished`].
+/// Condition: the run has ended; a literal as in [`is_unfinished`].
 pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
 }

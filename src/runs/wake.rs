@@ -1,5 +1,5 @@
-//! Hints for the worker of this process: there is work, and that run shall stop. A lost hint costs only time: the worker
-//! polls for work and reads stop requests whenever it renews its leases.
+//! Hints for the worker of this process: a run waits, or a run should stop. A lost hint only costs time, because the
+//! worker also polls for work and reads stop requests when it renews its leases.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ pub struct Wake {
 }
 
 impl Default for Wake {
-    // Until the worker has looked, an earlier process may have left runs that wait.
+    // An earlier process may have left waiting runs, so assume that there are some until the worker has checked.
     fn default() -> Self {
         Self {
             work: Arc::default(),
@@ -31,53 +31,53 @@ impl Default for Wake {
 }
 
 impl Wake {
-    /// A run waits to be claimed.
+    /// Signals that a run waits to be claimed.
     pub fn run_queued(&self) {
         self.waits.store(true, Ordering::SeqCst);
         self.work.notify_one();
     }
 
-    /// A run has ended, so one that waits may be claimable now.
+    /// Signals that a run has ended, so that a waiting one may be claimable now.
     pub fn run_ended(&self) {
         if self.has_waiting() {
             self.work.notify_one();
         }
     }
 
-    /// Whether a run may be waiting to be claimed.
+    /// Returns whether a run may be waiting to be claimed.
     pub fn has_waiting(&self) -> bool {
         self.waits.load(Ordering::SeqCst)
     }
 
-    /// Notes what the worker has seen. A run that was queued meanwhile has ended the next [`Wake::work`], so the worker looks
-    /// again.
+    /// Sets whether runs wait, as the worker has just read it. If a run was queued meanwhile, the next [`Wake::work`]
+    /// returns at once and the worker checks again.
     pub fn note_waiting(&self, waits: bool) {
         self.waits.store(waits, Ordering::SeqCst);
     }
 
-    /// Whether this process works on no run.
+    /// Returns whether this process works on no runs.
     pub fn is_idle(&self) -> bool {
         self.stops.is_empty()
     }
 
-    /// Waits for [`Wake::run_queued`]; one call before this one counts.
+    /// Waits for [`Wake::run_queued`]; an earlier call that was not awaited yet counts.
     pub async fn work(&self) {
         self.work.notified().await;
     }
 
-    /// Asks the worker of a run to stop it, when it is one of this process.
+    /// Cancels the stop token of a run if this process works on it.
     pub fn stop(&self, run_id: Uuid) {
         if let Some(token) = self.stops.get(&run_id) {
             token.cancel();
         }
     }
 
-    /// Whether a run is worked on in this process.
+    /// Returns whether this process works on a run.
     pub fn is_working(&self, run_id: Uuid) -> bool {
         self.stops.contains_key(&run_id)
     }
 
-    /// Notes that a run is worked on here, until the guard is dropped.
+    /// Registers a run that this process works on, until the guard is dropped.
     pub fn working(&self, run_id: Uuid, stop: CancellationToken) -> Working {
         self.stops.insert(run_id, stop);
         Working {
@@ -87,7 +87,7 @@ impl Wake {
     }
 }
 
-/// A run is worked on in this process.
+/// Guard of a run that this process works on.
 pub struct Working {
     run_id: Uuid,
     stops: Arc<DashMap<Uuid, CancellationToken>>,

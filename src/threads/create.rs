@@ -13,10 +13,10 @@ use crate::{
     projects,
 };
 
-/// Maximum number of characters of a name.
+/// Maximum length of a name in characters.
 const MAX_NAME: usize = 200;
 
-/// Creates a thread in a project, or in a new one.
+/// Creates a thread in an existing or a new project.
 ///
 /// # Errors
 /// INVALID_REQUEST, `PROJECT_NOT_FOUND`, `THREAD_LIMIT_EXCEEDED`, `PROJECT_LIMIT_EXCEEDED`.
@@ -24,7 +24,7 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
     check(&name)?;
     let now = app.clock.now();
     let tx = turns::begin(app, caller.account_id, "threads.create").await?;
-    // The account is locked first, so that two creates cannot both see the last free place.
+    // Lock the account first, so that two creates cannot both take the last free place.
     let account = ensure::lock(&tx, caller.account_id).await?;
     if let Some(project_id) = project_id {
         let found = projects::find(&tx, caller.scope(), project_id).await?;
@@ -63,7 +63,7 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
     Ok(row)
 }
 
-/// Gives a thread another name; the one that it has changes nothing.
+/// Renames a thread. Setting the current name changes nothing.
 ///
 /// # Errors
 /// INVALID_REQUEST, `THREAD_NOT_FOUND`.

@@ -1,4 +1,4 @@
-//! Reading threads.
+//! Queries for threads.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -13,10 +13,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The thread of an id, if the scope sees it.
+/// Finds a thread in the scope.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn find(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> Result<Option<Model>> {
     Ok(of::<Entity>(scope).filter(Column::Id.eq(thread_id)).one(db).await?)
 }
@@ -24,20 +24,20 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> R
 /// Loads one thread.
 ///
 /// # Errors
-/// `THREAD_NOT_FOUND`, in the seed's words.
+/// `THREAD_NOT_FOUND`, with the wording fixed by the API documentation.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, thread_id: Uuid) -> Result<Model> {
     find(db, scope, thread_id).await?.ok_or_else(not_found)
 }
 
-/// What is answered for a thread that is not there, or is another account's.
+/// The error for a thread that does not exist or belongs to another account.
 pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
 }
 
-/// Lists threads before a cursor, latest activity first; of one project, or of all.
+/// Lists threads before a cursor, most recently active first, of one project or of all.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,

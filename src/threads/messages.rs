@@ -1,4 +1,4 @@
-//! Messages of a thread: writing one, and reading them in the order in which a model shall see them.
+//! Messages of a thread: writing them, and reading them in the order in which the model sees them.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -16,10 +16,11 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Messages that are read at once: in the beginning, and at most.
+/// Number of messages that the first query reads.
 const FIRST_PORTION: usize = 8;
+/// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// Bytes of a portion that may grow.
+/// Size of a query's result in bytes from which the next query reads no more messages than this one.
 const SMALL_PORTION: usize = 256 * 1024;
 
 /// A tool call as it is stored in the message that made it.
@@ -29,33 +30,33 @@ pub struct StoredCall {
     pub id: String,
     /// The tool's name.
     pub name: String,
-    /// The arguments, as the text that the model gave.
+    /// The arguments exactly as the model wrote them.
     pub arguments: String,
 }
 
-/// A message to be written.
+/// A message to write.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
     /// The message's UUID.
     pub id: Uuid,
-    /// Who said it.
+    /// Role of the author.
     pub role: MessageRole,
     /// The text.
     pub content: String,
-    /// The tools that the model called.
+    /// Tool calls that the model made in this message.
     pub tool_calls: Vec<StoredCall>,
-    /// The call that a tool message answers.
+    /// Id of the call that a tool message answers.
     pub tool_call_id: Option<String>,
-    /// The names of files in the workspace.
+    /// Names of the message's files in the workspace.
     pub files: Vec<String>,
-    /// Whether a tool message says that the tool failed.
+    /// True if a tool message reports a failure.
     pub is_error: bool,
-    /// Whether the model's stream broke before the end.
+    /// True if the model's stream broke off before the end.
     pub partial: bool,
 }
 
 impl NewMessage {
-    /// A message that is text alone.
+    /// Creates a message that has only text.
     pub fn text(id: Uuid, role: MessageRole, content: String) -> Self {
         Self {
             id,
@@ -70,21 +71,21 @@ impl NewMessage {
     }
 }
 
-/// Where a message belongs.
+/// The owner, thread and run of a message.
 #[derive(Clone, Copy, Debug)]
 pub struct Belongs {
-    /// The owner.
+    /// Account that owns the row.
     pub account_id: Uuid,
     /// The thread.
     pub thread_id: Uuid,
-    /// The run, when it belongs to one.
+    /// The run, if the message belongs to one.
     pub run_id: Option<Uuid>,
 }
 
-/// The row of a new message.
+/// Builds the row of a new message.
 ///
 /// # Errors
-/// INTERNAL, when a list cannot be written as JSON.
+/// INTERNAL if a list cannot be written as JSON.
 pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model> {
     let list = |value: serde_json::Result<serde_json::Value>| value.map_err(|error| Error::internal("message", error));
     let files = if new.files.is_empty() {
@@ -114,8 +115,8 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
     })
 }
 
-/// The statement that writes a message. A message that is there already is the same one, written by a commit whose
-/// answer was lost.
+/// Builds the statement that inserts a message. An existing row with the same id is left alone: it is the same message,
+/// written by a commit whose response was lost.
 pub fn insert(backend: DbBackend, row: Model) -> Statement {
     use sea_orm::sea_query::OnConflict;
     Entity::insert(row.into_active_model())
@@ -126,7 +127,7 @@ pub fn insert(backend: DbBackend, row: Model) -> Statement {
 /// Writes messages.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn insert_all(tx: &crate::db::Tx, rows: Vec<Model>) -> Result<(), DbErr> {
     for row in rows {
         tx.execute_raw(insert(tx.get_database_backend(), row)).await?;
@@ -134,19 +135,19 @@ pub async fn insert_all(tx: &crate::db::Tx, rows: Vec<Model>) -> Result<(), DbEr
     Ok(())
 }
 
-/// How much is read at most: rows, and bytes unless a single row has more.
+/// Maximum size of a read. A single row is returned even if it exceeds the bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
-    /// Rows.
+    /// Maximum number of rows.
     pub rows: usize,
-    /// Bytes.
+    /// Maximum number of bytes.
     pub bytes: usize,
 }
 
-/// The messages of a thread after a cursor, oldest first, and whether there are more.
+/// Lists the messages of a thread after a cursor, oldest first. The flag tells whether there are more.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn list(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -165,10 +166,10 @@ pub async fn list(
     .await
 }
 
-/// The newest messages that a run may see, oldest first: those of earlier turns and its own.
+/// Lists the newest messages that a run may see, oldest first: those of earlier turns and its own.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn history(
     db: &impl ConnectionTrait,
     scope: Scope,
@@ -190,7 +191,7 @@ pub async fn history(
     Ok(rows)
 }
 
-/// Where a message stands in its thread. Both columns are compared at once, because an index is not searched by an OR.
+/// Position of a message in its thread, compared as one tuple: an index cannot be searched by the equivalent OR.
 fn place() -> Expr {
     Expr::tuple([Column::Turn, Column::Id].map(Expr::col))
 }
@@ -199,8 +200,8 @@ fn values((turn, id): (Uuid, Uuid)) -> Expr {
     Expr::tuple([turn, id].map(Expr::value))
 }
 
-/// Reads portion by portion behind the last row, until the bound is met; says whether there is more. Messages may be large, so
-/// a portion grows only while they are small.
+/// Reads rows in several queries until the bound is reached; the flag tells whether there are more rows. Messages may
+/// be large, so the number of rows per query grows only while they are small.
 async fn read(
     db: &impl ConnectionTrait,
     bound: Bound,

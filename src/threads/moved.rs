@@ -1,4 +1,4 @@
-//! A thread in which something was done: it moves to the top of the lists, and its project with it.
+//! Updating a thread's time of last activity, which moves the thread and its project to the top of the lists.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryTrait, Statement, UpdateMany, sea_query::Expr};
@@ -6,7 +6,8 @@ use sea_orm::{ColumnTrait, DbBackend, EntityTrait, QueryFilter, QueryTrait, Stat
 use super::table::thread::{Column, Entity, Model};
 use crate::projects;
 
-/// The statements that note when something was done in a thread, and give it a name if there is one.
+/// Builds the statements that set the last activity of a thread and its project, and rename the thread if a name is
+/// given.
 pub fn moved(backend: DbBackend, thread: &Model, name: Option<String>, at: DateTime<Utc>) -> Vec<Statement> {
     let mut update: UpdateMany<Entity> = Entity::update_many().col_expr(Column::UpdatedAt, Expr::value(at));
     if let Some(name) = name {

@@ -1,4 +1,5 @@
-//! Adding a message to a thread without starting a run. It comes after every run that was started before it.
+//! Adding a message to a thread without starting a run. The message is ordered after every run that was started before
+//! it.
 
 use sea_orm::ConnectionTrait;
 use uuid::Uuid;
@@ -19,7 +20,7 @@ use crate::{
 /// Maximum size of a message in bytes.
 pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 
-/// Adds a message of the user, or one that stands for the model.
+/// Adds a message with the role of the user or of the assistant.
 ///
 /// # Errors
 /// INVALID_REQUEST naming the field, `THREAD_NOT_FOUND`.
@@ -33,7 +34,7 @@ pub async fn say(
     let role = match role {
         MessageRole::Unspecified | MessageRole::User => MessageRole::User,
         MessageRole::Assistant => MessageRole::Assistant,
-        // A tool's message without the call that it answers is nothing a model could read.
+        // A tool message answers a tool call, and no call is given here.
         MessageRole::Tool => return Err(Error::invalid_field("role", "role must be user or assistant")),
     };
     if content.trim().is_empty() {
@@ -42,14 +43,14 @@ pub async fn say(
     if content.len() > MAX_CONTENT_BYTES || content.contains('\0') {
         return Err(Error::invalid_field(
             "content",
-            format!("content must have at most {MAX_CONTENT_BYTES} bytes, without the character NUL"),
+            format!("content must have at most {MAX_CONTENT_BYTES} bytes and no NUL character"),
         ));
     }
     load(app.db.read(), caller.scope(), thread_id).await?;
     let tx = turns::begin(app, caller.account_id, "threads.say").await?;
-    // The thread cannot be deleted meanwhile.
+    // The lock keeps the thread from being deleted meanwhile.
     ensure::lock(&tx, caller.account_id).await?;
-    // The clock of the runs' ids: that is how the message comes after those that were started before.
+    // Run ids come from the same clock, so the message is ordered after all runs started before it.
     let (message_id, now) = app.clock.stamp();
     let thread = load(&tx, caller.scope(), thread_id).await?;
     let belongs = Belongs {

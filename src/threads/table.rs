@@ -1,4 +1,4 @@
-//! The rows of threads and messages.
+//! Database rows of threads and messages.
 
 /// Threads.
 pub mod thread {
@@ -14,19 +14,19 @@ pub mod thread {
         /// The thread's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// The project.
         pub project_id: Uuid,
         /// The name.
         pub name: String,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
-        /// When it last changed.
+        /// Time of the last activity.
         pub updated_at: DateTime<Utc>,
     }
 
-    /// Threads are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 
@@ -53,33 +53,33 @@ pub mod message {
         /// The message's UUID.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: Uuid,
-        /// The owner.
+        /// Account that owns the row.
         pub account_id: Uuid,
         /// The thread.
         pub thread_id: Uuid,
-        /// The run that it belongs to.
+        /// The run that the message belongs to, if any.
         pub run_id: Option<Uuid>,
-        /// The run's id, or the message's own: what the thread is sorted by.
+        /// Sort key within the thread: the run's id, or the message's own id if it has no run.
         pub turn: Uuid,
-        /// Who said it: a number of the contract's `MessageRole`.
+        /// Role of the author: a number of the contract's `MessageRole`.
         pub role: i16,
         /// The text.
         pub content: String,
-        /// The tools that the model called: a JSON list of id, name and arguments.
+        /// Tool calls of the model: a JSON list of id, name and arguments.
         pub tool_calls: Option<Json>,
-        /// The call that a tool message answers.
+        /// Id of the call that a tool message answers.
         pub tool_call_id: Option<String>,
-        /// The names of files in the workspace: a JSON list.
+        /// Names of the message's files in the workspace: a JSON list.
         pub files: Option<Json>,
-        /// Whether a tool message says that the tool failed.
+        /// True if a tool message reports a failure.
         pub is_error: bool,
-        /// Whether the model's stream broke before the end.
+        /// True if the model's stream broke off before the end.
         pub partial: bool,
-        /// When it was made.
+        /// Creation time.
         pub created_at: DateTime<Utc>,
     }
 
-    /// Messages are joined by hand.
+    /// Required by `SeaORM`; joins are written by hand.
     #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
     pub enum Relation {}
 

@@ -1,17 +1,17 @@
-//! The name that an upload gets in the workspace: always one plain file name, whatever the client sent.
+//! The name of an upload in the workspace: always one plain file name, whatever the client sent.
 //!
-//! Names are in Unicode's form NFC: a name that is spelled in two ways is one name, so that no upload takes the place of
-//! another one, or looks like it, by its spelling.
+//! Names use Unicode NFC, so that two spellings of a name are the same name. An upload cannot replace or imitate
+//! another file by a different spelling.
 
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Error, Result};
 
-/// Bytes of a name at most; leaves room for a suffix within the file system's 255.
+/// Maximum length of a name in bytes; leaves room for a suffix within the file system's limit of 255.
 const MAX_BYTES: usize = 200;
 
-/// Makes a plain file name of what a client sent: the last part of the path, without control characters and characters
-/// that other systems refuse, never hidden, never an option, never empty.
+/// Turns a name from a client into a plain file name: the last part of the path, without control characters and without
+/// characters that other systems refuse. The result is never empty, never a hidden file and never looks like an option.
 pub fn sanitise(given: &str) -> String {
     let last = given
         .rsplit(['/', '\\'])
@@ -37,7 +37,7 @@ pub fn sanitise(given: &str) -> String {
     cut(&plain)
 }
 
-/// A name that is not taken: `data.csv`, then `data-2.csv`.
+/// Returns the first free name: `data.csv`, then `data-2.csv`.
 pub fn free(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
     if !is_taken(name) {
         return name.to_owned();
@@ -53,24 +53,24 @@ pub fn free(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
     }
 }
 
-/// The one spelling of a name, for comparing it with others.
+/// The NFC form of a name, for comparison with other names.
 pub fn canonical(name: &str) -> String {
     name.nfc().collect()
 }
 
-/// The path that a client names for a file, in its one spelling.
+/// Normalises a path from a client to NFC.
 ///
 /// # Errors
-/// INVALID_REQUEST for what nobody could see in a path; what is wrong with it otherwise the workspace says.
+/// INVALID_REQUEST for invisible or control characters. The workspace checks everything else.
 pub fn path(given: &str) -> Result<String> {
     if given.chars().any(|letter| letter.is_control() || is_invisible(letter)) {
-        let message = "path must not contain control characters and invisible ones";
+        let message = "path must not contain control characters or invisible characters";
         return Err(Error::invalid_field("path", message));
     }
     Ok(canonical(given))
 }
 
-// Marks that turn the direction of text make `exe.csv` out of `vsc.exe`; others make two names look the same.
+// Bidirectional controls can make `vsc.exe` look like `exe.csv`; the other characters make two names look the same.
 fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
@@ -100,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn hostile_names_become_plain_ones() {
+    fn hostile_names_become_plain_file_names() {
         for (given, plain) in [
             ("data.csv", "data.csv"),
             ("../../etc/passwd", "passwd"),
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn a_taken_name_is_suffixed() {
+    fn a_taken_name_gets_a_number() {
         let is_taken = |name: &str| ["data.csv", "data-2.csv", "plain"].contains(&name);
         assert_eq!(free("data.csv", is_taken), "data-3.csv");
         assert_eq!(free("plain", is_taken), "plain-2");

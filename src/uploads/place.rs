@@ -1,9 +1,9 @@
-//! Placing the uploads of a run in its workspace: a rename each. Called by the start before it answers, and by the worker
-//! before the first step, which finishes what a crash left. Both may do it at once.
+//! Placing the uploads of a run in its workspace: one rename per file. The start does this before it answers. The
+//! worker does it again before the first step and so finishes what a crash interrupted. Both may run at the same time.
 //!
-//! A file's name is chosen and written down when the run is started. When something else has it by the time the file is
-//! placed, the file gets the next free one; that, too, is written down first, in the upload and in the message that names
-//! it, so that whoever goes on after a crash knows where the file went.
+//! The start chooses and stores each file's name. If the name is taken when the file is placed, the file gets the next
+//! free one. The new name is stored first, in the upload and in the message that names the file, so that the file can
+//! be found after a crash.
 
 use std::collections::BTreeSet;
 
@@ -27,15 +27,15 @@ use crate::{
     threads::table::message,
 };
 
-/// Names in the workspace that are looked at, so that an upload does not take one of them.
+/// Maximum number of names read from the workspace to find a free one.
 const MAX_NAMES: usize = 10_000;
-/// Names that are tried for a file, while others take them just before it.
+/// Maximum number of names tried for a file whose name keeps being taken.
 const MAX_TRIES: usize = 32;
 
-/// The names in a workspace, in their one spelling.
+/// Lists the names in a workspace in NFC.
 ///
 /// # Errors
-/// Those of the file system.
+/// File system errors.
 pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
     let workspace = sandbox.workspace().clone();
     super::blocking(move || {
@@ -46,10 +46,10 @@ pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
     .await
 }
 
-/// The uploads of a run that are not in the workspace yet.
+/// Finds the uploads of a run that are not in the workspace yet.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn waiting(app: &App, scope: Scope, run_id: Uuid) -> Result<Vec<Model>> {
     let query = of::<Entity>(scope)
         .filter(Column::RunId.eq(run_id))
@@ -57,10 +57,10 @@ pub async fn waiting(app: &App, scope: Scope, run_id: Uuid) -> Result<Vec<Model>
     Ok(query.all(app.db.read()).await?)
 }
 
-/// Renames uploads into the workspace and notes that they are there. Doing it again changes nothing.
+/// Moves uploads into the workspace and marks them as placed. Repeating it changes nothing.
 ///
 /// # Errors
-/// Those of the file system and of the database.
+/// File system and database errors.
 pub async fn place(app: &App, sandbox: &Sandbox, uploads: Vec<Model>) -> Result<()> {
     if uploads.is_empty() {
         return Ok(());
@@ -89,7 +89,7 @@ pub async fn place(app: &App, sandbox: &Sandbox, uploads: Vec<Model>) -> Result<
     tx.commit().await
 }
 
-// Moves each to its name; returns those that need another one, and why.
+// Moves each file to its name; returns the uploads that need another name, with the reason.
 async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Result<Vec<(Model, Error)>> {
     let workspace = workspace.clone();
     let uploads: Vec<_> = uploads
@@ -104,32 +104,34 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
             };
             match workspace.place_as(&file, name) {
                 Ok(()) => {}
-                // Something has the name; or the file is neither here nor there, because another hand has renamed it.
+                // The name is taken, or the file is in neither place because a concurrent call has renamed it.
                 Err(fault) if matches!(fault.code(), Code::Conflict | Code::FileNotFound) => left.push((upload, fault)),
                 Err(fault) => return Err(fault),
             }
         }
-        // Before they are noted as placed: after a loss of power none may be missing from both folders.
+        // Sync before the uploads are marked as placed, so that after a power failure no file is missing from both
+        // folders.
         workspace.sync()?;
         Ok(left)
     })
     .await
 }
 
-// The same upload under the name that it has by now, a new one if need be; nothing when it lies in the workspace.
+// Returns the upload with a new name: the one that a concurrent call has stored, or the next free one. Returns `None`
+// if the file is placed already.
 async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Result<Option<Model>> {
     let names = names(sandbox).await?;
     let workspace = sandbox.workspace().clone();
     let wanted = name::sanitise(&upload.name);
     let free = super::blocking(move || {
-        // A folder may hold more than was listed.
+        // A folder may hold more names than were listed.
         let is_there =
             |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.code() == Code::FileNotFound);
         Ok(name::free(&wanted, |name| names.contains(name) || is_there(name)))
     });
     let free = free.await?;
     let tx = turns::begin(app, upload.account_id, "uploads.rename").await?;
-    // The account is locked, so that two files of one message are not renamed at once.
+    // The account's lock keeps two files of one message from being renamed at the same time.
     ensure::lock(&tx, upload.account_id).await?;
     let scope = Scope::account(upload.account_id);
     let row = of::<Entity>(scope).filter(Column::Id.eq(upload.id)).one(&tx).await?;
@@ -147,12 +149,13 @@ async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Re
     active.placed_as = Set(Some(free));
     let row = Entity::update(active).exec(&tx).await?;
     tx.commit().await?;
-    tracing::info!(upload = %row.id, run = %run_id, "a file of a start got another name: its own was taken meanwhile");
+    tracing::info!(upload = %row.id, run = %run_id, "an uploaded file was renamed because its name was taken");
     Ok(Some(row))
 }
 
 async fn rename_in_message(tx: &Tx, scope: Scope, run_id: Uuid, (old, new): (&str, &str)) -> Result<()> {
-    // The messages of a run are found by its thread and turn. Runs are a later noun, so their table is only named.
+    // Messages are found by thread and turn. The module `runs` is above this one and cannot be imported, so the SQL
+    // names its table.
     let thread = Query::select()
         .column("thread_id")
         .from("runs")

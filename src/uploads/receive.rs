@@ -1,4 +1,4 @@
-//! Taking bytes in: announced and in chunks (`FileService`), or as one stream (a part of a form).
+//! Receiving files: announced and sent in chunks (`FileService`), or as one stream (a part of a form).
 
 use std::{
     io::SeekFrom,
@@ -30,15 +30,15 @@ use crate::{
     id,
 };
 
-/// Maximum size of a chunk, in bytes.
+/// Maximum size of a chunk in bytes.
 pub const MAX_CHUNK: usize = 1024 * 1024;
-/// Maximum size of a name as it was given, in bytes.
+/// Maximum size in bytes of a name as the client sends it.
 const MAX_NAME: usize = 4096;
 
-/// Announces a file.
+/// Creates an upload with an announced name and size.
 ///
 /// # Errors
-/// INVALID_REQUEST, `TOO_LARGE`, THROTTLED when too many wait, UNAVAILABLE when the disk is almost full.
+/// INVALID_REQUEST, `TOO_LARGE`; THROTTLED if too many uploads wait; UNAVAILABLE if the disk is almost full.
 pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Result<Model> {
     check_name(&name)?;
     if size < 0 {
@@ -71,13 +71,13 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
     if size == 0 { finish(app, row).await } else { Ok(row) }
 }
 
-/// Adds a chunk. Bytes that are there already are passed over, so that a chunk may be sent again.
+/// Adds a chunk. Bytes that were received before are skipped, so a chunk may be sent again.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE` for a gap, `TOO_LARGE` beyond the announced size.
+/// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` for a gap; `TOO_LARGE` beyond the announced size.
 pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, data: Bytes) -> Result<Model> {
     if data.len() > MAX_CHUNK {
-        return Err(Error::new(Code::TooLarge, "a chunk has at most 1 MiB"));
+        return Err(Error::new(Code::TooLarge, "a chunk may have up to 1 MiB"));
     }
     let row = load(app.db.read(), caller.scope(), upload_id).await?;
     if row.run_id.is_some() {
@@ -86,7 +86,7 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
     let length = i64::try_from(data.len()).unwrap_or(i64::MAX);
     if offset < 0 || offset > row.received {
         let message = format!(
-            "the upload has {} bytes; the chunk must start there or before",
+            "the upload has received {} bytes; the chunk must start at that offset or before",
             row.received
         );
         return Err(Error::new(Code::UploadIncomplete, message));
@@ -95,7 +95,7 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
     if end > row.size {
         return Err(Error::new(
             Code::TooLarge,
-            format!("the upload was announced with {} bytes", row.size),
+            format!("the chunk ends beyond the announced size of {} bytes", row.size),
         ));
     }
     if end <= row.received {
@@ -111,7 +111,7 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
         .await
         .map_err(not_written)?;
     file.write_all(&data).await.map_err(not_written)?;
-    // What is reported as received survives a crash.
+    // Bytes that are reported as received must survive a crash.
     file.sync_data().await.map_err(not_written)?;
     let tx = app.db.begin("uploads.chunk").await?;
     Entity::update_many()
@@ -130,10 +130,10 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
     }
 }
 
-/// Takes a whole file as a stream; nothing stays when it is too large or breaks off.
+/// Receives a whole file as a stream. Nothing is kept if the file is too large or the stream breaks off.
 ///
 /// # Errors
-/// `TOO_LARGE` as soon as the limit is passed, THROTTLED when too many wait, and the stream's own.
+/// `TOO_LARGE` as soon as the limit is exceeded; THROTTLED if too many uploads wait; errors of the stream.
 pub async fn stream(
     app: &App,
     caller: &Caller,
@@ -142,7 +142,7 @@ pub async fn stream(
 ) -> Result<Model> {
     check_name(name)?;
     let largest = largest(app, caller.account_id).await?;
-    // Counted from the first byte on, and checked again when the size is known.
+    // Counts the bytes from the first one; `insert` checks again with the final size.
     let arrival = Arrival::begin(app, caller.account_id, largest).await?;
     let upload_id = id::new();
     let mut staging = Staging {
@@ -167,7 +167,7 @@ pub async fn stream(
     Ok(row)
 }
 
-/// A file that goes when its stream is refused, breaks off, or is dropped in the middle.
+/// Removes the staged file when dropped, unless `keep` is set.
 struct Staging {
     path: PathBuf,
     keep: bool,
@@ -208,10 +208,10 @@ async fn copy(
     ))
 }
 
-/// Removes uploads that nothing took.
+/// Removes uploads that no run used.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()> {
     let rows = of::<Entity>(scope)
         .filter(Column::Id.is_in(upload_ids.iter().copied()))
@@ -226,7 +226,7 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // A run may have taken it since it was read; then its file is the run's.
+        // A run may have taken the upload since it was read; then the file belongs to that run.
         if deleted.rows_affected == 1 {
             gone.push(row.id);
         }
@@ -250,7 +250,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_id: Uuid) -> R
         .ok_or_else(not_found)
 }
 
-/// What is answered for an upload that is not there, was used, or is another account's.
+/// The error for an upload that does not exist, was used or belongs to another account.
 pub fn not_found() -> Error {
     Error::new(Code::UploadNotFound, "Upload not found")
 }
@@ -277,7 +277,7 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
 
 async fn insert(app: &App, row: &Model, largest: u64) -> Result<()> {
     let tx = turns::begin(app, row.account_id, "uploads.create").await?;
-    // The account is locked, so that two uploads cannot both see the last room.
+    // Lock the account, so that two uploads cannot both take the last free space.
     ensure::lock(&tx, row.account_id).await?;
     waiting::check(app, &tx, row.account_id, (row.size, largest)).await?;
     Entity::insert(row.clone().into_active_model())
@@ -307,7 +307,7 @@ fn check_name(name: &str) -> Result<()> {
     if name.trim().is_empty() || name.len() > MAX_NAME || name.contains('\0') {
         return Err(Error::invalid_field(
             "name",
-            format!("a file needs a name of at most {MAX_NAME} bytes"),
+            format!("name must have 1 to {MAX_NAME} bytes"),
         ));
     }
     Ok(())
@@ -316,7 +316,7 @@ fn check_name(name: &str) -> Result<()> {
 fn too_large(app: &App, largest: u64) -> Error {
     let message = match app.config.limits {
         Limits::On => format!(
-            "a file may have up to {largest} bytes on this plan; the operator of the server can change the plan (`runyard tier`) \
+            "a file may have up to {largest} bytes on this plan; the server's operator can change the plan (`runyard tier`) \
              or turn plans off (RUNYARD_LIMITS=off)"
         ),
         Limits::Off => format!("a file may have up to {largest} bytes (http.max_form_bytes)"),

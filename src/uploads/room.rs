@@ -1,8 +1,8 @@
-//! Whether files fit into a workspace: what it holds, what is on its way into it, and what is to be added.
+//! Checks whether files fit into a workspace: its current content, the uploads on their way into it, and the new files.
 //!
-//! Who places files in a project takes turns in this process ([`crate::app::Handles::placing`]), from measuring until the
-//! files lie in the workspace, so that two cannot both take the last room. The rows of uploads tell what other processes and
-//! starts before a crash have promised.
+//! Within this process, writers of one project take turns ([`crate::app::Handles::placing`]) from the measurement until
+//! their files are in the workspace, so that two cannot both take the last free space. The rows of uploads show what
+//! other processes have promised, and starts before a crash.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,11 @@ use crate::{
     sandbox::{Sandbox, Usage},
 };
 
-/// The unit in which disks are filled, in bytes.
+/// Allocation unit of the disk in bytes.
 const BLOCK: u64 = 4096;
 
-// The uploads of a project's unfinished runs: few, and found by the partial index of unfinished runs (`status = 1`).
+// The uploads of a project's unfinished runs. They are few, and the partial index of unfinished runs (`status = 1`)
+// finds them.
 const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOIN uploads u ON u.run_id = r.id \
     WHERE r.account_id = $1 AND r.project_id = $2 AND r.status = 1";
 
@@ -29,16 +30,16 @@ pub struct Coming {
     pub id: Uuid,
     /// Its size in bytes.
     pub size: i64,
-    /// Whether it lies in the workspace.
+    /// True if its file is in the workspace.
     pub placed: bool,
-    /// Its name in the workspace.
+    /// Name in the workspace.
     pub name: Option<String>,
 }
 
-/// The uploads that unfinished runs of a project have taken.
+/// Lists the uploads that unfinished runs of a project have taken.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn coming(db: &impl ConnectionTrait, account_id: Uuid, project_id: Uuid) -> Result<Vec<Coming>> {
     let values = [account_id.into(), project_id.into()];
     let statement = Statement::from_sql_and_values(db.get_database_backend(), COMING, values);
@@ -55,12 +56,12 @@ pub async fn coming(db: &impl ConnectionTrait, account_id: Uuid, project_id: Uui
         .collect()
 }
 
-/// A workspace as it was measured.
+/// A workspace's size at the time of a measurement.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
-    /// What it held.
+    /// Measured size.
     pub usage: Usage,
-    /// The uploads that were in it by then.
+    /// Uploads that were in the workspace before the measurement.
     placed: BTreeSet<Uuid>,
 }
 
@@ -68,9 +69,9 @@ impl Measured {
     /// Measures a workspace.
     ///
     /// # Errors
-    /// Those of the database and of the file system.
+    /// Database and file system errors.
     pub async fn of(app: &App, account_id: Uuid, project_id: Uuid, sandbox: &Sandbox) -> Result<Self> {
-        // Read first: an upload that is placed in between is counted twice, never left out.
+        // Read before measuring: an upload that is placed in between is counted twice, never missed.
         let coming = coming(app.db.read(), account_id, project_id).await?;
         let workspace = sandbox.workspace().clone();
         let usage = app.walks.run(account_id, move || workspace.usage()).await?;
@@ -81,15 +82,15 @@ impl Measured {
         })
     }
 
-    /// Those of the uploads that were not in the workspace when it was measured.
+    /// The uploads that were not in the workspace before the measurement.
     pub fn missing<'a>(&self, coming: &'a [Coming]) -> impl Iterator<Item = &'a Coming> {
         coming.iter().filter(|upload| !self.placed.contains(&upload.id))
     }
 
-    /// Refuses files that do not fit beside what the workspace holds and what is on its way into it.
+    /// Checks that files fit beside the workspace's content and the uploads on their way into it.
     ///
     /// # Errors
-    /// `TOO_LARGE` when the workspace would grow over its limit.
+    /// `TOO_LARGE` if the workspace would exceed its limit.
     pub fn check(&self, app: &App, coming: &[Coming], sizes: impl IntoIterator<Item = i64>) -> Result<()> {
         let config = &app.config.sandbox;
         let mut full = self.usage;
@@ -108,7 +109,7 @@ impl Measured {
     }
 }
 
-// What a file takes of a disk, as the usage counts it.
+// Disk usage of a file, counted as `Usage` counts it.
 fn on_disk(size: i64) -> u64 {
     let size = size.unsigned_abs();
     size.checked_next_multiple_of(BLOCK).unwrap_or(size)

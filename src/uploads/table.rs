@@ -1,4 +1,4 @@
-//! The rows of uploads.
+//! Database rows of uploads.
 
 use chrono::{DateTime, Utc};
 use sea_orm::entity::prelude::*;
@@ -12,34 +12,34 @@ pub struct Model {
     /// The upload's UUID.
     #[sea_orm(primary_key, auto_increment = false)]
     pub id: Uuid,
-    /// The owner.
+    /// Account that owns the row.
     pub account_id: Uuid,
-    /// The file's name as it was given.
+    /// Name of the file as the client sent it.
     pub name: String,
-    /// The file's size in bytes.
+    /// Size of the file in bytes.
     pub size: i64,
-    /// How many bytes have arrived.
+    /// Number of bytes received.
     pub received: i64,
-    /// BLAKE3 of the content, once it is complete.
+    /// BLAKE3 hash of the content, once the upload is complete.
     pub digest: Option<String>,
-    /// The run that took it.
+    /// The run that took the upload.
     pub run_id: Option<Uuid>,
-    /// The name in the workspace, from the moment that a run took it.
+    /// Name in the workspace, set when a run takes the upload.
     pub placed_as: Option<String>,
-    /// Whether it lies in the workspace.
+    /// True if the file is in the workspace.
     pub placed: bool,
-    /// When it was announced.
+    /// Time of the announcement.
     pub created_at: DateTime<Utc>,
 }
 
 impl Model {
-    /// Whether all bytes have arrived.
+    /// Returns whether the upload is complete.
     pub fn is_complete(&self) -> bool {
         self.digest.is_some()
     }
 }
 
-/// Uploads are joined by hand.
+/// Required by `SeaORM`; joins are written by hand.
 #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
 pub enum Relation {}
 

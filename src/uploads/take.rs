@@ -1,4 +1,4 @@
-//! A run takes its uploads: inside the transaction that starts it, they get their names and are bound to the run.
+//! Taking uploads for a run: the transaction of the start names them and binds them to the run.
 
 use std::collections::BTreeSet;
 
@@ -18,13 +18,13 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of files of one start.
+/// Maximum number of files per start.
 pub const MAX_FILES: usize = 100;
 
-/// Loads the uploads of a start, in the order in which they were named.
+/// Loads the uploads of a start, in the order of the request.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND` for one that is not the caller's or was used, `UPLOAD_INCOMPLETE`.
+/// `UPLOAD_NOT_FOUND` for one that belongs to another account or was used; `UPLOAD_INCOMPLETE`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) -> Result<Vec<Model>> {
     if upload_ids.is_empty() {
         return Ok(Vec::new());
@@ -33,7 +33,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
     if distinct.len() != upload_ids.len() || upload_ids.len() > MAX_FILES {
         return Err(Error::invalid_field(
             "files",
-            format!("files must be at most {MAX_FILES} different uploads"),
+            format!("files must list at most {MAX_FILES} uploads, each once"),
         ));
     }
     let rows = of::<Entity>(scope)
@@ -44,7 +44,10 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
     for upload_id in upload_ids {
         let row = rows.iter().find(|row| row.id == *upload_id).ok_or_else(not_found)?;
         if !row.is_complete() {
-            let message = format!("the upload {upload_id} has {} of {} bytes", row.received, row.size);
+            let message = format!(
+                "the upload {upload_id} is incomplete: received {} of {} bytes",
+                row.received, row.size
+            );
             return Err(Error::new(Code::UploadIncomplete, message));
         }
         ordered.push(row.clone());
@@ -52,10 +55,10 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
     Ok(ordered)
 }
 
-/// Binds uploads to a run and names them; returns the names.
+/// Binds uploads to a run and chooses their names; returns the names.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND`, when another run was faster.
+/// `UPLOAD_NOT_FOUND` if another run took one first.
 pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<String>) -> Result<Vec<String>> {
     let mut names = Vec::with_capacity(uploads.len());
     for upload in uploads {
@@ -77,11 +80,11 @@ pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<
     Ok(names)
 }
 
-/// Gives uploads to the run that has their content already: those of a call which is made again with the same key. Their
-/// files go; their rows stay with the run, so that one more retry, which names them again, is answered too.
+/// Binds the uploads of a retried start to the run that already has their content. Their files are removed. Their rows
+/// stay with the run, so that a further retry that names them still succeeds.
 ///
 /// # Errors
-/// Those of the database.
+/// Database errors.
 pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<()> {
     let free: Vec<Uuid> = uploads
         .iter()
@@ -101,7 +104,7 @@ pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<(
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // Another start may have taken it meanwhile; then its file is that one's.
+        // Another start may have taken the upload meanwhile; then the file belongs to that start.
         if bound.rows_affected == 1 {
             given.push(upload_id);
         }

@@ -1,4 +1,4 @@
-//! How much an account may have in the staging folder: files that no run has taken yet, and those that are arriving.
+//! Limits an account's share of the staging folder: files that no run has taken yet, and files that are arriving.
 
 use std::{
     collections::HashMap,
@@ -23,12 +23,12 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of files that wait; more than one form has parts.
+/// Maximum number of unused files; larger than the number of parts of a form.
 const MAX_FILES: i64 = 300;
-/// Maximum size of what waits, in files of the largest size that the plan allows.
+/// Maximum size of all unused files, as a multiple of the plan's maximum file size.
 const LARGEST_FILES: u64 = 10;
 
-/// Files that are arriving as streams, by account: they have no rows yet. Cheap to clone.
+/// Files that arrive as streams, by account. They have no rows yet. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Arriving {
     accounts: Arc<Mutex<HashMap<Uuid, Sum>>>,
@@ -40,7 +40,7 @@ struct Sum {
     bytes: u64,
 }
 
-/// A file that is arriving; it is no longer counted when this is dropped.
+/// A file that is arriving. It is counted until this is dropped.
 pub(super) struct Arrival {
     arriving: Arriving,
     account_id: Uuid,
@@ -62,10 +62,10 @@ impl Arriving {
 }
 
 impl Arrival {
-    /// Counts a file from its first byte on.
+    /// Starts counting a file, before its first byte.
     ///
     /// # Errors
-    /// THROTTLED when too much waits and arrives; those of the database.
+    /// THROTTLED if the account has too many unused or arriving files; database errors.
     pub(super) async fn begin(app: &App, account_id: Uuid, largest: u64) -> Result<Self> {
         let waiting = Waiting::read(app, app.db.read(), account_id).await?;
         let room = Sum {
@@ -92,7 +92,7 @@ impl Arrival {
     /// Counts more bytes of the file.
     ///
     /// # Errors
-    /// THROTTLED when too much waits and arrives.
+    /// THROTTLED if the account's unused and arriving files are too large together.
     pub(super) fn grow(&mut self, bytes: u64, largest: u64) -> Result<()> {
         self.bytes += bytes;
         let total = self.arriving.with(self.account_id, |sum| {
@@ -115,10 +115,10 @@ impl Drop for Arrival {
     }
 }
 
-/// Refuses one more file of this size when too much waits.
+/// Checks that the account may add one more file of this size.
 ///
 /// # Errors
-/// THROTTLED, saying when the oldest file is removed; those of the database.
+/// THROTTLED, with the time until the oldest file is removed; database errors.
 pub(super) async fn check(
     app: &App,
     db: &impl ConnectionTrait,
@@ -168,6 +168,8 @@ fn most(largest: u64) -> u64 {
 
 fn throttled(largest: u64, retry_after: Duration) -> Error {
     let most = most(largest);
-    let message = format!("Too many uploads wait to be used: at most {MAX_FILES} files and {most} bytes may");
+    let message = format!(
+        "too many unused uploads: an account may have up to {MAX_FILES} files and {most} bytes; use some, or retry later"
+    );
     Error::new(Code::Throttled, message).retry_after(retry_after)
 }

@@ -1,4 +1,4 @@
-//! Placing a complete upload at a path of a workspace. The file appears there whole, in the place of what was there.
+//! Placing a complete upload at a path in a workspace. The file appears there whole and replaces an existing one.
 
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
@@ -18,11 +18,11 @@ use crate::{
     sandbox::Entry,
 };
 
-/// Places an upload; it is used up then. Parent folders are made.
+/// Moves an upload to a path and creates missing parent folders. The upload cannot be used again.
 ///
 /// # Errors
-/// `SANDBOX_NOT_FOUND`, `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE`; INVALID_REQUEST for a path that cannot be a file of the
-/// workspace; `TOO_LARGE` when the workspace would grow over its limit. The upload stays for another try.
+/// `SANDBOX_NOT_FOUND`, `UPLOAD_NOT_FOUND`, `UPLOAD_INCOMPLETE`; INVALID_REQUEST if the path cannot be a file of the
+/// workspace; `TOO_LARGE` if the workspace would exceed its limit. After an error the upload can be used again.
 pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upload_id: Uuid) -> Result<Entry> {
     let path = name::path(path)?;
     let sandbox = projects::sandbox::load(app.db.read(), caller.scope(), sandbox_id).await?;
@@ -31,7 +31,10 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
         return Err(not_found());
     }
     if !upload.is_complete() {
-        let message = format!("the upload has {} of {} bytes", upload.received, upload.size);
+        let message = format!(
+            "the upload is incomplete: received {} of {} bytes",
+            upload.received, upload.size
+        );
         return Err(Error::new(Code::UploadIncomplete, message));
     }
     app.disk.check(0)?;
@@ -41,7 +44,7 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
     let coming = coming(app.db.read(), caller.account_id, sandbox.project_id).await?;
     measured.check(app, &coming, [upload.size])?;
     let workspace = opened.workspace().clone();
-    // The row goes first: a start or a second call that comes meanwhile finds no upload instead of half of one.
+    // Delete the row first: a concurrent start or second call then finds no upload rather than half of one.
     take(app, &upload).await?;
     let staged = staged(app, upload_id);
     let placed = blocking(move || {
@@ -76,7 +79,7 @@ async fn take(app: &App, upload: &Model) -> Result<()> {
     tx.commit().await
 }
 
-// Best effort: without its row the file is the sweeper's.
+// Best effort: if the row cannot be restored, the sweeper removes the file.
 async fn give_back(app: &App, upload: Model) {
     let upload_id = upload.id;
     let back = async {
@@ -87,6 +90,6 @@ async fn give_back(app: &App, upload: Model) {
         tx.commit().await
     };
     if let Err(fault) = back.await {
-        tracing::warn!(error = %fault, upload = %upload_id, "an upload that could not be placed is left to the sweeper");
+        tracing::warn!(error = %fault, upload = %upload_id, "could not restore an upload; its file is left to the sweeper");
     }
 }

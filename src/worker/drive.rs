@@ -1,7 +1,7 @@
 //! One run from claim to end.
 //!
-//! `worker` spawns [`drive`] for each claimed run. When the process shuts down, the run is handed over at once: a model call
-//! is given up, a tool call gets a moment to end, nothing new begins, and the lease is released for the next process.
+//! `worker` spawns [`drive`] for each claimed run. At shutdown the run is handed over at once: a model call is
+//! cancelled, a tool call gets a moment to end, nothing new begins, and the lease is released for the next process.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
@@ -32,8 +32,8 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// How long a tool call that is running at shutdown may take to end by itself. It is short, because the next process cannot
-/// answer before this one has ended; it spares short calls the result "outcome unknown".
+/// Maximum time for a tool call that is running at shutdown to end. It is short, because the next process cannot
+/// answer before this one has ended; it is long enough that short calls need not be reported as "outcome unknown".
 const TOOL_GRACE: Duration = Duration::from_millis(500);
 
 /// Drives a claimed run until its terminal event is committed, or until this worker no longer owns it.
@@ -78,7 +78,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     let work = AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind();
     let outcome = work.await.unwrap_or_else(|_| {
         error!("a run panicked");
-        Err(Error::new(Code::Internal, "the run met an internal error"))
+        Err(Error::new(Code::Internal, "the run failed with an internal error"))
     });
     if tokens.lost.is_cancelled() {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
@@ -101,7 +101,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
             return Err(fault);
         }
         Err(fault) => {
-            error!(error = %fault, "a run could not be worked on");
+            error!(error = %fault, "could not run the engine");
             let error = (fault.code().as_str().to_owned(), fault.message().to_owned());
             Ending {
                 status: Status::Failed,
@@ -123,12 +123,13 @@ async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: Ending) -> Resu
     Ok(())
 }
 
-/// Prepares a run and gives it to the engine, until the engine ends or the run is no longer this worker's.
+/// Prepares a run and executes it, until the engine ends or this worker no longer owns the run.
 async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
-    // Nothing has an effect yet, so preparing can stop anywhere; what it has not placed the next worker places.
+    // Preparing can stop anywhere, because it has no effects that must be completed; the next worker places the
+    // remaining files.
     let (job, sink) = tokio::select! {
         biased;
-        () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "the run is handed over")),
+        () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "handing over the run")),
         prepared = prepare(app, claimed, log) => prepared?,
     };
     let cancel = tokens.stop.child_token();
@@ -142,17 +143,17 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
     Ok(work.await)
 }
 
-/// Waits until this worker must let go of a run: it has lost the run, or the process shuts down. At shutdown, running tool
-/// calls get a moment to end, and everything said so far is committed first.
+/// Waits until this worker must release a run: it has lost the lease, or the process shuts down. At shutdown, running
+/// tool calls get a moment to end, and all earlier output is committed first.
 async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl Future<Output = ()>) {
     tokio::select! {
         () = tokens.lost.cancelled() => return,
         () = app.stopping.cancelled() => {}
     }
-    // An elapsed grace needs no note: the call's outcome is then unknown, and the next worker tells the model so.
+    // A timeout needs no record: the call's outcome is then unknown, and the next worker tells the model so.
     let _ = timeout(TOOL_GRACE, tools_ended).await;
     if let Err(fault) = log.flush().await {
-        warn!(error = %fault, "could not write the last events of a run that is handed over");
+        warn!(error = %fault, "could not write the last events of a run that is being handed over");
     }
     tokens.lost.cancel();
 }
@@ -203,7 +204,7 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
     Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
 }
 
-/// The sandbox of a run's project, made on first use: a run without tool calls needs none.
+/// The sandbox of a run's project, created on first use: a run without tool calls needs none.
 struct OnDemand {
     app: App,
     account_id: Uuid,
@@ -234,7 +235,7 @@ impl Workplace for OnDemand {
     }
 }
 
-// What a reader of the run should know first.
+// Notices that a reader of the run should see first.
 fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     let notice = |kind: NoticeKind, message: &str| {
         log.say(Event::Notice(Notice {
@@ -245,7 +246,7 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     if run.lease_epoch > 1 {
         notice(
             NoticeKind::Resumed,
-            "The run was taken up again after its worker went away.",
+            "The run was resumed after its previous worker stopped.",
         );
     } else if app.llm.is_demo(&run.model_used) {
         notice(
@@ -255,7 +256,7 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     }
 }
 
-// The time limit of the account's current tier. The tier is read only when some tier sets a time limit.
+// Time limit of the account's current tier. The tier is read only if some tier sets a time limit.
 async fn time(app: &App, run: &Run) -> Result<Duration> {
     let tier = if app.tiers.limits_time() {
         ensure::tier(app, app.db.read(), run.account_id).await?

@@ -1,4 +1,4 @@
-//! The history that a run starts from, folded from the rows of its thread.
+//! Builds a run's history from the rows of its thread.
 
 use std::collections::HashMap;
 
@@ -15,18 +15,19 @@ use crate::{
     v1::MessageRole,
 };
 
-/// Messages that a run looks back at; the engine shortens further, to the model's window.
+/// Maximum number of messages in the history. The engine shortens it further to fit the model's context window.
 const MAX_MESSAGES: usize = 2_000;
-/// Bytes that a run looks back at for each token of the model's window: several times what fits, so that the engine chooses
-/// what to shorten; and at most, however large the window is.
+/// Maximum bytes of history per token of the context window: several times what fits, so that the engine chooses what
+/// to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
+/// Maximum bytes of history, however large the context window is.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
-/// What happened in the thread before.
+/// The thread's history.
 pub(super) struct Past {
     /// The conversation, oldest first.
     pub(super) messages: Vec<ChatMessage>,
-    /// Calls of the last message whose results are missing, because a worker went away.
+    /// Tool calls of the last message without results, because their worker stopped.
     pub(super) interrupted: Vec<ToolRequest>,
 }
 

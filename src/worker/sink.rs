@@ -24,24 +24,25 @@ use crate::{
     v1::{MessageRole, ModelUsage, run_event::Event},
 };
 
-/// Takes what happens in one run.
+/// Receives the engine's output of one run.
 pub(super) struct JournalSink {
     app: App,
     run: Run,
     log: Arc<RunLog>,
-    /// What calls cost; none for the built-in model.
+    /// Price of the model's tokens; none for the built-in model.
     price: Option<Price>,
-    /// Whether the account pays for them.
+    /// True if the account is charged.
     is_charged: bool,
-    /// Calls of the model that were recorded, and what is set aside for the next one. One run makes one call at a time.
+    /// Number of recorded model calls. A run makes one call at a time.
     steps: AtomicI32,
+    /// Credits reserved for the next model call, in millionths.
     held: AtomicI64,
-    /// Tool calls that are recorded and whose results are not.
+    /// Number of recorded tool calls without a recorded result.
     open_calls: watch::Sender<usize>,
 }
 
 impl JournalSink {
-    /// A sink that records what the calls of a model cost, and charges for them if anything is charged.
+    /// Creates a sink that records the cost of model calls, and charges the account if the model is charged.
     pub(super) fn new(app: &App, run: &Run, log: Arc<RunLog>, model: &Model) -> Self {
         Self {
             app: app.clone(),
@@ -128,12 +129,12 @@ impl Sink for JournalSink {
 
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32> {
         if self.app.stopping.is_cancelled() {
-            return Err(Error::new(Code::Contended, "the run is handed over"));
+            return Err(Error::new(Code::Contended, "handing over the run"));
         }
         let Some(price) = self.price.filter(|_| self.is_charged) else {
             return Ok(max_output_tokens);
         };
-        // What the start has set aside is enough for most first calls.
+        // The reservation of the start covers most first calls.
         if price.cost(input_tokens, max_output_tokens.into()) <= self.held.load(Ordering::Relaxed) {
             return Ok(max_output_tokens);
         }

@@ -1,4 +1,4 @@
-//! Going to another version: activating makes it the current one, rolling back copies it into a new one.
+//! Activating an earlier version, and rolling back, which copies an earlier version into a new one.
 
 use sea_orm::{ActiveModelTrait, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
@@ -11,7 +11,7 @@ use crate::{
     error::Result,
 };
 
-/// Makes an existing version the current one; the current one stays as it is.
+/// Makes an existing version the current one. The version that was current stays unchanged.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`, `AGENT_VERSION_NOT_FOUND`.
@@ -36,7 +36,7 @@ pub async fn activate(app: &App, caller: &Caller, agent_id: Uuid, version_id: Uu
     Ok(Agent { row, version: wanted })
 }
 
-/// Copies a version into a new one and makes that the current one.
+/// Copies a version into a new one and makes the copy the current version.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`, `AGENT_VERSION_NOT_FOUND`.

@@ -1,4 +1,4 @@
-//! What differs between two versions. Pure.
+//! Comparing two versions, as a pure function.
 
 use serde_json::Value;
 
@@ -11,18 +11,18 @@ use crate::{
 /// One field that differs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Difference {
-    /// The field, as the contract names it.
+    /// Name of the field in the contract.
     pub field: &'static str,
-    /// Its value in the first version.
+    /// Value in the first version.
     pub before: Value,
-    /// Its value in the other one.
+    /// Value in the second version.
     pub after: Value,
 }
 
-/// The fields that differ, in the order of the contract.
+/// Lists the fields that differ, in the order of the contract.
 ///
 /// # Errors
-/// INTERNAL, when a stored version cannot be read.
+/// INTERNAL if a stored version cannot be read.
 pub fn compare(one: &version::Model, other: &version::Model) -> Result<Vec<Difference>> {
     let (one, other) = (fields(&Content::of(one)?)?, fields(&Content::of(other)?)?);
     Ok(one

@@ -1,4 +1,4 @@
-//! Adding a version to an agent; what is not said is the current version's.
+//! Adding a version to an agent. Fields that are not given keep the current version's values.
 
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use crate::{
     error::Result,
 };
 
-/// Adds a version and makes it the current one, also when nothing differs.
+/// Adds a version and makes it the current one, even if nothing differs.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`, INVALID_REQUEST naming the field, UNKNOWN_MODEL.

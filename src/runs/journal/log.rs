@@ -1,7 +1,7 @@
-//! What one claimed run has said and not yet had written.
+//! The pending output of one claimed run.
 //!
-//! [`RunLog::say`] never waits: under pressure neighbouring pieces of one message become one event. [`RunLog::record`]
-//! and [`RunLog::finish`] return after the commit.
+//! [`RunLog::say`] never waits: while many events are pending, adjacent chunks of one message are merged into one
+//! event. [`RunLog::record`] and [`RunLog::finish`] return after the commit.
 
 use std::{
     mem,
@@ -22,43 +22,43 @@ use crate::{
     v1::run_event::Event,
 };
 
-/// Waiting events after which neighbouring pieces are merged.
+/// Number of pending events from which adjacent chunks are merged.
 const MERGE_FROM: usize = 64;
-/// Bytes of one merged piece at most.
+/// Maximum size of a merged chunk in bytes.
 const MERGED_BYTES: usize = 16 * 1024;
 
-/// What calls of the model used, to be added to the run's row.
+/// Usage of model calls, to be added to the run's row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spent {
-    /// Calls of the model.
+    /// Number of model calls.
     pub steps: i32,
     /// Tokens of the prompts.
     pub input_tokens: i64,
     /// Tokens of the answers.
     pub output_tokens: i64,
-    /// Millionths of a credit.
+    /// Cost in millionths of a credit.
     pub microcredits: i64,
 }
 
-/// How a run ends.
+/// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ending {
-    /// The new state; not `Running`.
+    /// Final status; never `Running`.
     pub status: Status,
-    /// The code and sentence of the error.
+    /// Code and text of the error.
     pub error: Option<(String, String)>,
 }
 
-/// What belongs together and is written in one transaction.
+/// Output that is written in one transaction.
 #[derive(Debug, Default)]
 pub struct Entry {
-    /// What happened, in order.
+    /// Events, in order.
     pub events: Vec<Event>,
-    /// The messages of the thread that came of it.
+    /// Messages to add to the thread.
     pub messages: Vec<NewMessage>,
-    /// What it used.
+    /// Usage to add to the run's row.
     pub spent: Spent,
-    /// What is charged for it; nothing while nothing costs anything.
+    /// Charges for the usage; empty if usage is not recorded.
     pub charges: Vec<Charge>,
 }
 
@@ -71,7 +71,7 @@ impl Entry {
     }
 }
 
-/// What a log gathered since it was last written.
+/// Output that was collected since the last write.
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) entry: Entry,
@@ -99,8 +99,8 @@ struct State {
 }
 
 impl RunLog {
-    /// Opens the log of a run that this process has claimed. `stop` is cancelled when the run turns out to have been ended from
-    /// outside, `lost` when its lease is another's.
+    /// Opens the log of a run that this process has claimed. `stop` is cancelled if the run was ended from outside,
+    /// `lost` if the lease belongs to another worker.
     pub fn open(
         journal: &Journal,
         run: &Run,
@@ -129,7 +129,7 @@ impl RunLog {
         })
     }
 
-    /// Takes an event that need not be durable before something else happens.
+    /// Adds an event without waiting for it to be durable.
     pub fn say(self: &Arc<Self>, event: Event) {
         {
             let mut state = self.lock();
@@ -142,31 +142,31 @@ impl RunLog {
         self.queue();
     }
 
-    /// Writes an entry, after everything that was said before; returns after the commit.
+    /// Adds an entry after all earlier output; returns after the commit.
     ///
     /// # Errors
-    /// CONTENDED, when the lease is lost; those of the database.
+    /// CONTENDED if the lease is lost; database errors.
     pub async fn record(self: &Arc<Self>, entry: Entry) -> Result<()> {
         self.lock().used.add(entry.spent);
         self.write(|gathered| gathered.entry.add(entry)).await
     }
 
-    /// Takes an entry that the run's end follows at once; it is written with the end.
+    /// Adds an entry that is written together with the run's end, which must follow at once.
     pub fn leave(&self, entry: Entry) {
         let mut state = self.lock();
         state.used.add(entry.spent);
         state.gathered.entry.add(entry);
     }
 
-    /// Returns once everything said so far is committed.
+    /// Returns when all earlier output is committed.
     ///
     /// # Errors
-    /// As [`RunLog::record`].
+    /// Same as [`RunLog::record`].
     pub async fn flush(self: &Arc<Self>) -> Result<()> {
         self.write(|_| {}).await
     }
 
-    /// What the run has used in all, earlier workers included.
+    /// Total usage of the run, earlier workers included.
     pub fn used(&self) -> Spent {
         self.lock().used
     }
@@ -174,15 +174,15 @@ impl RunLog {
     /// Ends the run with its terminal event; returns after the commit.
     ///
     /// # Errors
-    /// As [`RunLog::record`].
+    /// Same as [`RunLog::record`].
     pub async fn finish(self: &Arc<Self>, ending: Ending) -> Result<()> {
         self.write(|gathered| gathered.ending = Some(ending)).await
     }
 
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {
-        // Handing over begins with this refusal: what the engine does when it is cancelled is not written any more.
+        // Handing over starts with this check: output of the cancelled engine is no longer written.
         if self.lost.is_cancelled() {
-            return Err(Error::new(Code::Contended, "the run is handed over"));
+            return Err(Error::new(Code::Contended, "handing over the run"));
         }
         let (done, written) = oneshot::channel();
         {
@@ -193,7 +193,7 @@ impl RunLog {
         self.queue();
         written
             .await
-            .unwrap_or_else(|_| Err(Error::new(Code::Unavailable, "the journal has ended")))
+            .unwrap_or_else(|_| Err(Error::new(Code::Unavailable, "the journal has stopped")))
     }
 
     fn queue(self: &Arc<Self>) {
@@ -201,31 +201,31 @@ impl RunLog {
             return;
         }
         if let Err(full) = self.journal.dirty().try_send(Arc::clone(self)) {
-            // More runs than the queue has places, or the journal has gone: wait outside of the caller.
+            // The queue is full or the journal has stopped: wait in a task, so that the caller does not.
             let log = full.into_inner();
             let dirty = self.journal.dirty().clone();
             tokio::spawn(async move { drop(dirty.send(log).await) });
         }
     }
 
-    /// Takes what gathered, and the sequence of its first event.
+    /// Takes the pending output and the sequence of its first event.
     pub(super) fn take(&self) -> (Gathered, i64) {
         let mut state = self.lock();
         state.queued = false;
         (mem::take(&mut state.gathered), state.next_sequence)
     }
 
-    /// Notes that events were numbered.
+    /// Sets the sequence of the next event.
     pub(super) fn numbered(&self, next_sequence: i64) {
         self.lock().next_sequence = next_sequence;
     }
 
-    /// Tells the worker that the run was ended: what it used until now still counts.
+    /// Tells the worker that the run was ended from outside. Usage so far still counts.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }
 
-    /// Tells the worker that the run is another's now.
+    /// Tells the worker that it has lost the run's lease.
     pub(super) fn lose(&self) {
         self.lost.cancel();
     }
@@ -236,7 +236,7 @@ impl RunLog {
 }
 
 impl Spent {
-    /// What a run's row says that it has used.
+    /// Usage recorded in a run's row.
     pub fn of(run: &Run) -> Self {
         Self {
             steps: run.steps,
@@ -246,7 +246,7 @@ impl Spent {
         }
     }
 
-    /// Adds another spending.
+    /// Adds further usage.
     pub fn add(&mut self, more: Self) {
         self.steps += more.steps;
         self.input_tokens += more.input_tokens;
@@ -255,7 +255,7 @@ impl Spent {
     }
 }
 
-// Appends a piece to the piece before, when both belong together.
+// Appends a chunk to the previous one if both belong to the same message or tool call.
 fn merge(last: &mut Event, event: &Event) -> bool {
     let (text, more) = match (last, event) {
         (Event::MessageDelta(last), Event::MessageDelta(new)) if last.message_id == new.message_id => {

@@ -1,5 +1,5 @@
-//! The statements of the journal: few texts, so that the database keeps them prepared, and few of them, because on SQLite
-//! each one is a change of threads. Places that are left over are filled with what changes nothing.
+//! The journal's statements. There are few texts, so that the database keeps them prepared, and few statements, because
+//! each one costs a thread hop on SQLite. Unused places in a statement are filled with values that change nothing.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -16,17 +16,17 @@ use crate::{
     threads::table::message,
 };
 
-/// How many rows go into one statement or one execution.
+/// Numbers of rows per statement or execution.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
-/// The largest of them.
+/// The largest of these numbers.
 const MOST: usize = SIZES[SIZES.len() - 1];
 
-/// The smallest size that has room.
+/// The smallest number that has room for the rows.
 fn size_for(rows: usize) -> usize {
     SIZES.into_iter().find(|size| rows <= *size).unwrap_or(rows)
 }
 
-/// Ids for a list of one of the usual sizes: the last one is repeated.
+/// Repeats the last id until the list has one of the usual sizes.
 pub(super) fn filled_up(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = ids.collect();
     if let Some(last) = ids.last().copied() {
@@ -35,7 +35,7 @@ pub(super) fn filled_up(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
     ids
 }
 
-/// Writes messages. One that is there already is the same one, so the last may come several times in a statement.
+/// Inserts messages. An existing row is the same message, so the last one may be repeated to fill up a statement.
 pub(super) async fn insert_messages(tx: &Tx, rows: &[&message::Model]) -> Result<(), DbErr> {
     for chunk in rows.chunks(MOST) {
         let filled = chunk.iter().chain(std::iter::repeat(&chunk[chunk.len() - 1]));
@@ -48,14 +48,14 @@ pub(super) async fn insert_messages(tx: &Tx, rows: &[&message::Model]) -> Result
     Ok(())
 }
 
-/// What is added to the row of a run.
+/// An addition to the usage in a run's row.
 #[derive(Clone, Copy)]
 pub(super) struct Spending {
     pub(super) run_id: Uuid,
     pub(super) spent: Spent,
 }
 
-/// How the row of a run ends.
+/// The end of a run's row.
 #[derive(Clone, Copy)]
 pub(super) struct Last<'a> {
     pub(super) spending: Spending,
@@ -64,7 +64,7 @@ pub(super) struct Last<'a> {
     pub(super) at: DateTime<Utc>,
 }
 
-/// Nobody's run: an update of it changes nothing.
+/// A run that does not exist: updating it changes nothing.
 const NOBODY: Spending = Spending {
     run_id: Uuid::nil(),
     spent: Spent {
@@ -75,7 +75,7 @@ const NOBODY: Spending = Spending {
     },
 };
 
-/// Adds what was spent to the rows of runs.
+/// Adds usage to the rows of runs.
 pub(super) async fn add(tx: &Tx, spendings: &[Spending]) -> Result<(), DbErr> {
     update(tx, spendings, NOBODY, |backend, spending| {
         spend(spending).build(backend)
@@ -83,7 +83,7 @@ pub(super) async fn add(tx: &Tx, spendings: &[Spending]) -> Result<(), DbErr> {
     .await
 }
 
-/// Ends the rows of runs.
+/// Writes the end into the rows of runs.
 pub(super) async fn end(tx: &Tx, lasts: &[Last<'_>]) -> Result<(), DbErr> {
     let Some(last) = lasts.last() else { return Ok(()) };
     let nobody = Last {
@@ -112,7 +112,7 @@ fn spend(Spending { run_id, spent }: &Spending) -> UpdateMany<Entity> {
         .col_expr(Column::InputTokens, add(Column::InputTokens, spent.input_tokens))
         .col_expr(Column::OutputTokens, add(Column::OutputTokens, spent.output_tokens))
         .col_expr(Column::Microcredits, add(Column::Microcredits, spent.microcredits))
-        // What was set aside for the call is given back with its charge.
+        // The charge releases the credits that were reserved for the call.
         .col_expr(Column::HeldMicrocredits, Expr::value(0_i64))
         .filter(Column::Id.eq(*run_id))
 }
@@ -125,7 +125,7 @@ async fn update<T: Copy>(
 ) -> Result<(), DbErr> {
     let backend = tx.get_database_backend();
     for chunk in rows.chunks(MOST) {
-        // Only SQLite gets them as one text.
+        // SQLite runs the statements as one text; few different lengths keep it prepared.
         let size = if backend == DbBackend::Sqlite {
             size_for(chunk.len())
         } else {

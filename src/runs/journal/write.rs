@@ -1,4 +1,4 @@
-//! Writing what the logs gathered: one unit of work for all of them.
+//! Writing the pending output of all logs in one transaction.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -27,14 +27,15 @@ use crate::{
     threads::{messages, table::message},
 };
 
-/// Tries to write one batch, before its runs are given up (their leases expire, and they are taken up again).
+/// Number of attempts to write a batch before its runs are given up. Their leases then expire and the runs are resumed.
 const ATTEMPTS: u32 = 6;
-/// Tries after which a batch that the database refuses is written run by run, and each of them is given up.
+/// Number of attempts after which a batch that the database refuses is split into single runs.
 const REFUSALS: u32 = 4;
+/// Number of attempts after which a single run that the database refuses is given up.
 const REFUSALS_ALONE: u32 = 2;
-/// Runs that are written side by side when each is written alone.
+/// Number of runs written concurrently after a batch was split.
 const AT_ONCE: usize = 8;
-/// The first pause between two tries; each further one is twice as long.
+/// Pause after the first attempt; it doubles with each further one.
 const PAUSE: Duration = Duration::from_millis(100);
 
 struct Taken {
@@ -47,15 +48,15 @@ struct Taken {
     waiting: Vec<tokio::sync::oneshot::Sender<Result<()>>>,
 }
 
-/// How a run stands to the log that wants to write for it.
+/// Relation of a log to its run's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Standing {
-    /// The lease is current: everything is written.
+    /// The log holds the current lease: everything is written.
     Current,
-    /// The run was ended from outside while its worker had it. Nothing follows a terminal event, but what was said until
-    /// then stays in the thread, and what was used is charged.
+    /// The run was ended from outside while its worker held it. No event follows the terminal one, but messages so far
+    /// are added to the thread and usage is charged.
     Ended,
-    /// The run is another worker's, or has gone: nothing is written.
+    /// Another worker holds the run, or the run was deleted: nothing is written.
     Lost,
 }
 
@@ -64,17 +65,18 @@ pub(super) async fn write(db: &Db, clock: &Clock, logs: &[Arc<RunLog>]) {
     let Err(refused) = write_together(db, clock, taken, REFUSALS).await else {
         return;
     };
-    // Something in one of them is what the database does not take: that must not cost the others.
+    // One of the runs has data that the database refuses. Write each alone, so that the others are not affected.
     stream::iter(refused)
         .for_each_concurrent(AT_ONCE, |run| async {
             if let Err(refused) = write_together(db, clock, vec![run], REFUSALS_ALONE).await {
-                give_up(refused, "the database refuses what was to be written");
+                give_up(refused, "the database refused the data of the run");
             }
         })
         .await;
 }
 
-/// Writes, and tries again while the database is away; gives back what it refuses so often.
+/// Writes a batch and retries while the database is unavailable. Returns the batch if the database refuses it
+/// repeatedly.
 async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32) -> Result<(), Vec<Taken>> {
     let mut pause = PAUSE;
     for attempt in 1..=ATTEMPTS {
@@ -85,7 +87,7 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32
             }
             Err(fault) => fault,
         };
-        warn!(error = %fault, attempt, runs = taken.len(), "the journal could not write");
+        warn!(error = %fault, attempt, runs = taken.len(), "the journal could not write a batch");
         if fault.code() == Code::Internal && attempt >= refusals {
             return Err(taken);
         }
@@ -94,11 +96,11 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32
             pause *= 2;
         }
     }
-    give_up(taken, "the database is not available");
+    give_up(taken, "the database is unavailable");
     Ok(())
 }
 
-/// Lets go of runs that cannot be written: whoever claims them next goes on from what was.
+/// Gives up the leases of runs that cannot be written. The next worker continues from the last committed state.
 fn give_up(taken: Vec<Taken>, why: &'static str) {
     error!(runs = taken.len(), "the journal gives up runs: {why}");
     for run in taken {
@@ -136,7 +138,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
     for new in messages {
         match messages::row(log.belongs, new, now) {
             Ok(row) => rows.push(row),
-            Err(fault) => error!(error = %fault, run = %log.run_id, "a message could not be written"),
+            Err(fault) => error!(error = %fault, run = %log.run_id, "could not encode a message"),
         }
     }
     let empty = stored.is_empty() && rows.is_empty() && waiting.is_empty();
@@ -151,7 +153,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
     })
 }
 
-/// Writes what each run may write; returns how the runs stand, in their order.
+/// Writes the output that each run may write; returns the standings of the runs in the same order.
 async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Standing>> {
     if taken.is_empty() {
         return Ok(Vec::new());
@@ -211,7 +213,8 @@ async fn standings(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<Standing>>
         .collect();
     let standing = |log: &RunLog| match rows.get(&log.run_id) {
         Some((epoch, Status::Running, _)) if *epoch == log.epoch => Standing::Current,
-        // Whoever ends a run from outside moves the epoch and leaves the lease; a worker that ends its run gives it back.
+        // Ending a run from outside increments the epoch and keeps the lease; a worker that ends its run releases the
+        // lease.
         Some((epoch, status, Some(_))) if *status != Status::Running && *epoch == log.epoch + 1 => Standing::Ended,
         _ => Standing::Lost,
     };
@@ -235,11 +238,11 @@ fn publish(taken: Vec<Taken>, standings: &[Standing]) {
             }
             Standing::Ended => {
                 run.log.stop();
-                Err("the run was ended meanwhile")
+                Err("the run was ended from outside")
             }
             Standing::Lost => {
                 run.log.lose();
-                Err("the run's lease is another worker's")
+                Err("another worker owns the run")
             }
         };
         for waiting in run.waiting {

@@ -1,4 +1,4 @@
-//! Who starts a run: the locked account, and the agent that runs which name none use.
+//! The account that starts a run, locked, and its default agent.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
@@ -10,24 +10,24 @@ use crate::{
     error::{Error, Result},
 };
 
-// One statement for what most starts ask: each one is a change of threads on SQLite.
+// One statement for the data that most starts need, because each statement costs a thread hop on SQLite.
 const FIND: &str = "SELECT a.tier, a.threads, a.projects, g.id AS agent_id, v.id AS version_id, v.model FROM accounts a \
     LEFT JOIN agents g ON g.account_id = a.id AND g.is_default = TRUE \
     LEFT JOIN agent_versions v ON v.id = g.current_version_id AND v.account_id = a.id WHERE a.id = $1{lock}";
 
-/// Who starts a run.
+/// The account that starts a run.
 pub(super) struct Asker {
     /// The name of the account's tier.
     pub(super) tier: String,
-    /// How many threads it has.
+    /// Number of threads.
     pub(super) threads: i64,
-    /// How many projects it has.
+    /// Number of projects.
     pub(super) projects: i64,
-    /// What the account's default agent is pinned to; not looked for when the start names an agent.
+    /// Current version of the account's default agent; not loaded if the start names an agent.
     pub(super) default_agent: Option<Pinned>,
 }
 
-/// Locks the account of a start, as [`ensure::lock`] does, and finds its default agent when the start names none.
+/// Locks the account of a start, like [`ensure::lock`], and finds its default agent if the start names none.
 pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<Asker> {
     if agent_id.is_some() {
         let account = ensure::lock(tx, caller.account_id).await?;
@@ -40,7 +40,7 @@ pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Re
     }
     let backend = tx.get_database_backend();
     let text = match backend {
-        // As `ensure::lock` does.
+        // The lock mode of `ensure::lock`.
         DbBackend::Postgres => FIND.replace("{lock}", " FOR NO KEY UPDATE OF a"),
         // The writer lane is the lock.
         _ => FIND.replace("{lock}", ""),
@@ -49,11 +49,16 @@ pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Re
     let row = tx
         .query_one_raw(statement)
         .await?
-        .ok_or_else(|| Error::internal("account", format!("the account {} is gone", caller.account_id)))?;
+        .ok_or_else(|| Error::internal("account", format!("the account {} does not exist", caller.account_id)))?;
     let default_agent = match row.try_get::<Option<Uuid>>("", "agent_id")? {
         Some(agent_id) => {
             let version_id: Option<Uuid> = row.try_get("", "version_id")?;
-            let lost = || Error::internal("agent", format!("the agent {agent_id} has lost its version"));
+            let lost = || {
+                Error::internal(
+                    "agent",
+                    format!("the current version of the agent {agent_id} is missing"),
+                )
+            };
             Some(Pinned {
                 agent_id,
                 version_id: version_id.ok_or_else(lost)?,

@@ -1,4 +1,4 @@
-//! The decisions of a start: is it well formed, was it made before, is there room, does the plan allow it.
+//! The decisions of a start: is the request valid, is it a retry, is the thread busy, does the plan allow it.
 
 use std::fmt::Write;
 
@@ -22,14 +22,14 @@ use crate::{
     uploads,
 };
 
-/// What finds an earlier start again.
+/// Identifies an earlier start with the same request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Key {
     pub(super) name: String,
     pub(super) hash: String,
 }
 
-/// The shape of a start, in the seed's words.
+/// Validates a start, with the wording fixed by the API documentation.
 pub(super) fn check(new: &NewRun) -> Result<()> {
     if new.optimistic && (new.thread_id.is_none() || new.project_id.is_none()) {
         return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
@@ -63,7 +63,7 @@ pub(super) fn check(new: &NewRun) -> Result<()> {
     Ok(())
 }
 
-/// The key of a start: the one that the client gave, or in optimistic mode the thread and the body.
+/// The key of a start: the client's key, or in optimistic mode the thread and a hash of the request.
 pub(super) fn key(new: &NewRun, files: &[uploads::table::Model]) -> Option<Key> {
     let given = new.request_key.as_ref().filter(|key| !key.is_empty());
     if given.is_none() && !new.optimistic {
@@ -77,7 +77,7 @@ pub(super) fn key(new: &NewRun, files: &[uploads::table::Model]) -> Option<Key> 
     Some(Key { name, hash })
 }
 
-// Length before each part, so that no two bodies look alike.
+// Each part is preceded by its length, so that different requests cannot give the same text.
 fn hash(new: &NewRun, files: &[uploads::table::Model]) -> String {
     let mut body = String::new();
     let mut part = |text: &str| {
@@ -101,12 +101,15 @@ fn hash(new: &NewRun, files: &[uploads::table::Model]) -> String {
     blake3::hash(body.as_bytes()).to_hex().to_string()
 }
 
-/// Makes room in a thread that has unfinished runs, as the caller wishes; returns the runs that were ended.
+/// Applies `if_busy` to a thread with unfinished runs; returns the runs that were ended.
 pub(super) async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBusy) -> Result<Vec<(Run, Stored)>> {
     match if_busy {
         IfBusy::Enqueue => Ok(Vec::new()),
         IfBusy::Reject if busy.is_empty() => Ok(Vec::new()),
-        IfBusy::Reject => Err(Error::new(Code::ThreadBusy, "The thread has a running run")),
+        IfBusy::Reject => Err(Error::new(
+            Code::ThreadBusy,
+            "the thread has a running run; wait until it ends",
+        )),
         IfBusy::Interrupt => {
             let now = app.clock.now();
             let mut ended = Vec::with_capacity(busy.len());
@@ -119,8 +122,8 @@ pub(super) async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBus
     }
 }
 
-/// Asks the plan about what the account has, and says what is set aside for the first call of the model. Running runs are
-/// read only where the plan limits them.
+/// Checks the plan, and returns the credits to reserve for the first model call. Running runs are read only if the plan
+/// limits them or the model has a price.
 pub(super) async fn admit(
     app: &App,
     tx: &Tx,
@@ -144,7 +147,7 @@ pub(super) async fn admit(
     let model = app.models.load(plan.model(asked, &app.models)?.model())?;
     let price = Price::find(app, model);
     if price.is_some() {
-        // Before what is set aside is summed up: whoever sets more aside has the balance, too.
+        // Lock the balance before adding up the reservations: every change of a reservation holds this lock.
         left = wallet::lock(app, tx, caller.account_id).await?;
     }
     if plan.limits == Limits::On && (plan.tier.concurrent_runs.is_some() || price.is_some()) {

@@ -1,4 +1,4 @@
-//! Where the files of a start go: looked at before the transaction, decided in it.
+//! Space for the files of a start: measured before the transaction, checked inside it.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +14,8 @@ use crate::{
     uploads::{self, room::Measured},
 };
 
-/// The workspace of a start's project, as it was before the transaction. While it is held, no other file is placed there by
-/// this process.
+/// The project's workspace as it was before the transaction. While this is held, this process places no other file
+/// there.
 #[derive(Default)]
 pub(super) struct Room {
     measured: Measured,
@@ -24,7 +24,8 @@ pub(super) struct Room {
 }
 
 impl Room {
-    /// Measures the workspace of an existing project; a start without files needs none, and a new project has an empty one.
+    /// Measures the workspace of an existing project. A start without files needs no measurement, and a new project is
+    /// empty.
     pub(super) async fn look(app: &App, caller: &Caller, new: &NewRun) -> Result<Self> {
         let scope = caller.scope();
         if new.files.is_empty() {
@@ -46,7 +47,7 @@ impl Room {
         Ok(room)
     }
 
-    /// Refuses files that do not fit; returns the names that they cannot have.
+    /// Refuses files that do not fit; returns the names that are taken.
     pub(super) async fn admit(
         &mut self,
         app: &App,
@@ -62,13 +63,13 @@ impl Room {
         };
         self.measured.check(app, &coming, files.iter().map(|file| file.size))?;
         let mut taken = std::mem::take(&mut self.names);
-        // One that is missed here is found taken when it is placed, and gets another name then.
+        // A name that is missed here is found to be taken when the file is placed, which then gets another name.
         taken.extend(self.measured.missing(&coming).filter_map(|upload| upload.name.clone()));
         Ok(taken)
     }
 }
 
-// The project that a start names, or that its thread belongs to.
+// The project that the request names, or the project of its thread.
 async fn project(app: &App, scope: Scope, new: &NewRun) -> Result<Option<Uuid>> {
     let thread = match new.thread_id {
         Some(thread_id) => threads::find(app.db.read(), scope, thread_id).await?,

@@ -1,4 +1,4 @@
-//! Where a start goes: the thread and project that it continues, or those that it makes.
+//! The target of a start: the thread and project that it continues or creates.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -24,21 +24,21 @@ use crate::{
     uploads,
 };
 
-/// Characters of the prompt that become the name of what is made.
+/// Maximum length in characters of the name that a new thread or project takes from the prompt.
 const NAME_CHARS: usize = 80;
-/// Where a start goes.
+/// The thread and project of a start.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) thread_id: Uuid,
     pub(super) project_id: Uuid,
     pub(super) makes_thread: bool,
     pub(super) makes_project: bool,
-    /// The thread that is continued.
+    /// The existing thread, if the run continues one.
     continued: Option<thread::Model>,
 }
 
 impl Target {
-    /// Finds the thread and the project among the caller's own.
+    /// Finds the thread and the project in the caller's scope.
     pub(super) async fn find(tx: &Tx, scope: Scope, new: &NewRun) -> Result<Self> {
         let thread = match new.thread_id {
             Some(thread_id) => threads::find(tx, scope, thread_id).await?,
@@ -79,7 +79,7 @@ impl Target {
         }
     }
 
-    /// The unfinished runs of the thread, oldest first, locked on PostgreSQL.
+    /// The unfinished runs of the thread, oldest first; locked on PostgreSQL.
     pub(super) async fn busy(&self, tx: &Tx, scope: Scope) -> Result<Vec<Run>> {
         if self.makes_thread {
             return Ok(Vec::new());
@@ -94,7 +94,7 @@ impl Target {
         Ok(query.all(tx).await?)
     }
 
-    /// The sandbox of the project: the one that is there, or a new row when files need it.
+    /// Finds the sandbox of the project; creates its row if there are files.
     pub(super) async fn sandbox_for(
         &self,
         tx: &Tx,
@@ -112,7 +112,7 @@ impl Target {
         projects::sandbox::find(tx, scope, self.project_id).await
     }
 
-    /// The statements that make what is missing and move what exists to the top of the lists.
+    /// Builds the statements that create missing rows and move existing ones to the top of the lists.
     pub(super) fn inserts(&self, backend: DbBackend, run: &Run, new: &NewRun) -> Vec<Statement> {
         let name: String = new
             .prompt
@@ -124,7 +124,7 @@ impl Target {
             .collect();
         let mut statements = Vec::new();
         if let Some(thread) = &self.continued {
-            // The first prompt gives a name to a thread that has none.
+            // The first prompt names a thread that has no name.
             let named = Some(name.clone()).filter(|name| thread.name.is_empty() && !name.is_empty());
             statements.extend(threads::moved::moved(backend, thread, named, run.created_at));
         } else if !self.makes_project {
@@ -160,7 +160,7 @@ impl Target {
     }
 }
 
-/// An id that a client made and that is there already is another account's: the caller's own were found before.
+/// A client-supplied id that already exists must belong to another account; the caller's own ids were found before.
 pub(super) fn lost_race(error: DbErr) -> Error {
     if is_duplicate(&error) {
         threads::list::not_found().caused_by(error)
