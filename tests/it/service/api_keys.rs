@@ -234,9 +234,9 @@ fn every_method_declares_the_access_a_key_needs() {
     assert_eq!(names.len(), listed.len());
     assert_eq!(names, contract);
     // A read-only key changes nothing.
-    let looks = ["Get", "List", "Stream", "Read", "Compare"];
+    let reads = ["Get", "List", "Stream", "Read", "Compare"];
     for (service, method, access) in &listed {
-        let is_look = looks.iter().any(|look| method.starts_with(look));
-        assert!(is_look || *access > Access::Read, "{service}.{method}");
+        let is_read = reads.iter().any(|read| method.starts_with(read));
+        assert!(is_read || *access > Access::Read, "{service}.{method}");
     }
 }

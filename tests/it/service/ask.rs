@@ -24,13 +24,13 @@ pub async fn delete(caller: &Caller, path: &str) -> Answer {
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
     value[field]
         .as_str()
-        .unwrap_or_else(|| panic!("{field} is no text: {value}"))
+        .unwrap_or_else(|| panic!("{field} is not a string: {value}"))
 }
 
 /// The values of one field, over all entries of a list.
 pub fn each(value: &Value, list: &str, field: &str) -> Vec<Value> {
     let rows = value[list]
         .as_array()
-        .unwrap_or_else(|| panic!("{list} is no list: {value}"));
+        .unwrap_or_else(|| panic!("{list} is not a list: {value}"));
     rows.iter().map(|row| row[field].clone()).collect()
 }

@@ -24,7 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// The balances equal the sum of the ledger entries, and no entry credits and debits the same side.
+/// The balances equal the sum of the ledger entries, and each entry moves credits between two different books, so all
+/// books together sum to zero.
 async fn assert_balanced(house: &House) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
@@ -243,7 +244,7 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
                 (&json!("failed"), &json!("INSUFFICIENT_CREDITS")),
                 "{ended}"
             );
-            // The answer was cut to the affordable length, and no second answer was requested.
+            // The request limited the answer to what the balance could pay, and no second request was made.
             let requests = house.upstream.requests();
             assert_eq!(requests.len(), 1);
             let most = requests[0].body["max_tokens"]
