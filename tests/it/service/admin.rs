@@ -68,8 +68,8 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
             put(&root, &format!("{path}/tier"), json!({"tier_name": "gold"}))
                 .await
                 .refused(400, "INVALID_REQUEST");
-            let nobody = format!("/admin/accounts/{}", Uuid::now_v7());
-            root.get(&nobody).await.refused(404, "ACCOUNT_NOT_FOUND");
+            let unknown = format!("/admin/accounts/{}", Uuid::now_v7());
+            root.get(&unknown).await.refused(404, "ACCOUNT_NOT_FOUND");
             assert_eq!(house.number("SELECT COUNT(*) FROM audit_entries").await, 3);
         },
     )

@@ -41,10 +41,10 @@ async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
         async |house| {
             let caller = house.caller("ann");
             let (agent, path) = made(&caller, json!({"name": "First", "system_prompt": "One."})).await;
-            let looks = json!({"name": "Second", "description": "d", "icon_name": "scale", "icon_color": "#112233",
+            let appearance = json!({"name": "Second", "description": "d", "icon_name": "scale", "icon_color": "#112233",
                 "icon_background": "#445566", "is_public": true, "tags": ["law"]});
-            let renamed = put(&caller, &path, looks.clone()).await.ok();
-            for (field, value) in looks.as_object().unwrap() {
+            let renamed = put(&caller, &path, appearance.clone()).await.ok();
+            for (field, value) in appearance.as_object().unwrap() {
                 assert_eq!(&renamed[field], value, "{field}");
             }
             assert_eq!(renamed["version_count"], 1);

@@ -43,7 +43,7 @@ async fn start(program: &Program) -> (u16, String) {
     (answer.status().as_u16(), code)
 }
 
-/// Fills the disk; returns the file that takes up the space.
+/// Fills the disk; returns the file that occupies the space.
 fn fill(folder: &Path) -> PathBuf {
     let ballast = folder.join("ballast");
     let mut file = File::create(&ballast).unwrap();

@@ -105,14 +105,14 @@ async fn refusals_are_the_same_over_every_protocol() {
                 .unwrap_err();
             assert_eq!(status.code(), tonic::Code::NotFound);
             assert_eq!(http.json()["detail"], status.message());
-            let nobody = caller
+            let unauthenticated = caller
                 .agents()
                 .await
                 .list_agents(v1::ListAgentsRequest::default())
                 .await
                 .unwrap_err();
             assert_eq!(
-                (nobody.code(), nobody.message()),
+                (unauthenticated.code(), unauthenticated.message()),
                 (tonic::Code::Unauthenticated, "Not authenticated")
             );
         },

@@ -85,7 +85,7 @@ async fn u01_hostile_names_stay_inside_the_workspace() {
                 .collect();
             above.sort();
             assert_eq!(above, [text(&run, "project_id")]);
-            // The messages still show the attached files.
+            // The message still lists all attached files.
             let messages = caller
                 .get(&format!("/threads/{}/messages", text(&run, "thread_id")))
                 .await

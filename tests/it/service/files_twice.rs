@@ -112,7 +112,7 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
                 assert_eq!(caller.ended(&run).await["status"], "completed");
                 let named = told(&caller, &run).await;
                 let [Value::String(name)] = named.as_slice() else {
-                    panic!("the message names {named:?}");
+                    panic!("the message should name one file, but names {named:?}");
                 };
                 contents.push(content(&caller, &run, name).await);
                 given.push(name.clone());

@@ -113,18 +113,18 @@ async fn u05_malformed_forms_are_refused() {
             for (what, kind, body) in [
                 ("no boundary", "multipart/form-data".to_owned(), whole.clone()),
                 ("an empty boundary", "multipart/form-data; boundary=".to_owned(), whole.clone()),
-                ("71 characters", format!("multipart/form-data; boundary={}", "b".repeat(71)), whole.clone()),
-                ("4 KB", format!("multipart/form-data; boundary={}", "b".repeat(4096)), whole.clone()),
-                ("another boundary", "multipart/form-data; boundary=c".to_owned(), whole.clone()),
-                ("no final boundary", form.to_owned(), whole.replace("--b--", "")),
-                ("cut in a file", form.to_owned(), format!("{prompt}--b\r\n{file}\r\n\r\nab")),
-                ("line feeds alone", form.to_owned(), whole.replace("\r\n", "\n")),
+                ("a boundary of 71 characters", format!("multipart/form-data; boundary={}", "b".repeat(71)), whole.clone()),
+                ("a boundary of 4 KB", format!("multipart/form-data; boundary={}", "b".repeat(4096)), whole.clone()),
+                ("a different boundary", "multipart/form-data; boundary=c".to_owned(), whole.clone()),
+                ("no closing boundary", form.to_owned(), whole.replace("--b--", "")),
+                ("truncated inside a file", form.to_owned(), format!("{prompt}--b\r\n{file}\r\n\r\nab")),
+                ("bare line feeds", form.to_owned(), whole.replace("\r\n", "\n")),
                 ("a part without a name", form.to_owned(), format!("{prompt}--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n")),
                 ("a part without headers", form.to_owned(), format!("{prompt}--b\r\n\r\nx\r\n--b--\r\n")),
                 ("an unknown field", form.to_owned(), whole.replace("name=\"prompt\"", "name=\"promt\"")),
                 ("a field twice", form.to_owned(), format!("{prompt}{whole}")),
-                ("nothing", form.to_owned(), String::new()),
-                ("a form in a form", form.to_owned(), format!("--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n{file}\r\n\r\nabc\r\n--c--\r\n--b--\r\n")),
+                ("an empty body", form.to_owned(), String::new()),
+                ("a nested form", form.to_owned(), format!("--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n{file}\r\n\r\nabc\r\n--c--\r\n--b--\r\n")),
             ] {
                 let answer = send(&kind, body).await;
                 assert_eq!((answer.status, answer.header("x-error-code")), (400, "INVALID_REQUEST"), "{what}: {}", answer.text);

@@ -66,12 +66,17 @@ async fn h11_malformed_grpc_web_is_refused() {
             let trailers = [&[0x80, 0, 0, 0, 15][..], b"grpc-status:0\r\n"].concat();
             let large = framed(&vec![0x42; 5 << 20]);
             let refused: [(&str, &str, Vec<u8>, &[i32]); 7] = [
-                ("no base64", TEXT, b"!!!!????".to_vec(), &[3]),
-                ("cut base64", TEXT, text.as_bytes()[..text.len() - 3].to_vec(), &[3]),
+                ("not base64", TEXT, b"!!!!????".to_vec(), &[3]),
+                (
+                    "truncated base64",
+                    TEXT,
+                    text.as_bytes()[..text.len() - 3].to_vec(),
+                    &[3],
+                ),
                 ("binary as text", TEXT, good.clone(), &[3]),
                 ("text as binary", BINARY, text.clone().into_bytes(), &[3, 8]),
-                ("trailers alone", BINARY, trailers.clone(), &[3]),
-                ("a cut message", BINARY, good[..good.len() - 1].to_vec(), &[3]),
+                ("only trailers", BINARY, trailers.clone(), &[3]),
+                ("a truncated message", BINARY, good[..good.len() - 1].to_vec(), &[3]),
                 ("more than 4 MB", BINARY, large, &[8]),
             ];
             for (what, kind, body, expected) in refused {

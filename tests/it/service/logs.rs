@@ -117,7 +117,9 @@ async fn a_refused_request_is_logged_with_its_request_id() {
         .unwrap();
     let request_id = answer.headers()["x-request-id"].to_str().unwrap();
     let line = program
-        .line("no token", |line| line["span"]["request_id"] == request_id)
+        .line("the request without a token", |line| {
+            line["span"]["request_id"] == request_id
+        })
         .await;
     assert_eq!(line["code"], "NOT_AUTHENTICATED", "{line}");
 
@@ -170,7 +172,7 @@ async fn missing_prerequisites_are_logged_before_listening() {
         let place = lines
             .iter()
             .position(|line| line["message"].as_str().unwrap().contains(what));
-        place.unwrap_or_else(|| panic!("{what}: {}", program.log()))
+        place.unwrap_or_else(|| panic!("the log has no line about {what}: {}", program.log()))
     };
     let listening = place("runyard is listening");
     for what in [

@@ -62,7 +62,7 @@ async fn j01_requests_without_a_valid_token_are_refused() {
                     request[field.name()] = json!(id);
                 }
                 for way in ways(&method) {
-                    let reply = call(&nobody, &method, &request, way).await;
+                    let reply = call(&unknown, &method, &request, way).await;
                     assert_eq!(reply.code(), "NOT_AUTHENTICATED", "{} {way:?}", method.name());
                 }
             }

@@ -63,7 +63,7 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
                 .map(|answer| answer.unwrap().headers().get("grpc-status").cloned());
             assert!(statuses.flatten().any(|status| status == "8"));
 
-            // Other accounts are not limited, and idle entries are removed after a while.
+            // Other accounts are not limited, and the limited account is served again after a while.
             let bob = house.caller("bob");
             assert_eq!(bob.get("/agents").await.status, 200);
             let waited = tokio::time::timeout(crate::house::PATIENCE, async {

@@ -68,14 +68,19 @@ fn refusals(token: &str) -> Vec<Refusal> {
             "HTTP/1.1 401",
         ),
         refusal(
-            "no such path",
+            "an unknown path",
             post("/nosuch", &[&bearer, json, &long]),
             b" ",
             "HTTP/1.1 404",
         ),
-        refusal("another method", post("/healthz", &[json, &long]), b" ", "HTTP/1.1 405"),
         refusal(
-            "another type",
+            "an unsupported method",
+            post("/healthz", &[json, &long]),
+            b" ",
+            "HTTP/1.1 405",
+        ),
+        refusal(
+            "an unsupported content type",
             post("/agents", &[&bearer, "content-type: text/plain\r\n", &long]),
             b" ",
             "HTTP/1.1 4",

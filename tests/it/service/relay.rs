@@ -1,4 +1,4 @@
-//! Streams from one server a run that executes on another server.
+//! Streaming from one server the events of a run that another server executes.
 
 use std::time::Duration;
 

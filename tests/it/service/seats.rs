@@ -1,4 +1,4 @@
-//! Worker slots: a start reserves a free slot when it commits, and queued runs start in order.
+//! Worker slots: a start claims a free slot when it commits, and queued runs start in order.
 
 use runyard::{
     accounts::{Scope, of},

@@ -1,4 +1,4 @@
-//! Sentences of the API documentation that no other test covers; docs/seeds.md lists all of them.
+//! Tests for sentences of the API documentation that no other test covers; docs/seeds.md lists all sentences.
 
 use reqwest::multipart::{Form, Part};
 use runyard::config::Config;
@@ -270,7 +270,7 @@ async fn a_new_agent_has_the_documented_defaults() {
             assert!(prompt.len() > 20, "{prompt}");
             for at in ["created_at", "updated_at"] {
                 let time = agent[at].as_str().unwrap();
-                // 2025-08-15T10:30:00.000Z
+                // For example 2025-08-15T10:30:00.000Z.
                 assert!(
                     time.len() >= 24 && time.ends_with('Z') && time.as_bytes()[19] == b'.',
                     "{time}"

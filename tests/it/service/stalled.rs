@@ -25,7 +25,7 @@ const STREAMS: u32 = 300;
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    // SETTINGS_INITIAL_WINDOW_SIZE
+    // SETTINGS_INITIAL_WINDOW_SIZE = 1
     stream
         .write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]))
         .await

@@ -174,17 +174,17 @@ async fn refusals_have_the_documented_wording_and_leave_nothing_behind() {
             );
             let form = Form::new().part("files", Part::bytes(b"x".to_vec()).file_name("data.csv"));
             caller.form("/agent/start", form).await.refused(400, "INVALID_REQUEST");
-            let nobody = house
+            let unauthenticated = house
                 .http
                 .post(house.url("/agent/start"))
                 .json(&json!({"prompt": "x"}))
                 .send()
                 .await
                 .unwrap();
-            let nobody = Answer::of(nobody).await;
-            assert_eq!(nobody.header("www-authenticate"), "Bearer");
+            let unauthenticated = Answer::of(unauthenticated).await;
+            assert_eq!(unauthenticated.header("www-authenticate"), "Bearer");
             assert_eq!(
-                nobody.refused(401, "NOT_AUTHENTICATED"),
+                unauthenticated.refused(401, "NOT_AUTHENTICATED"),
                 json!({"detail": "Not authenticated"})
             );
 

@@ -140,7 +140,7 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
             let run = caller.ended(&run).await;
             assert_eq!((&run["mode"], &run["sandbox_id"]), (&json!("chat"), &Value::Null));
             assert!(house.upstream.requests()[0].tool_names().is_empty());
-            // Positive control: another mode creates a sandbox.
+            // Positive control: the mode `code` offers the tools.
             let run = caller
                 .post("/agent/start", json!({"prompt": "x", "mode": "code"}))
                 .await

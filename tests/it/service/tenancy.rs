@@ -82,14 +82,14 @@ async fn i01_an_id_of_another_account_answers_like_a_random_id() {
                     let (theirs, random) = (anns.id(&field.name).to_owned(), Uuid::now_v7().to_string());
                     for way in ways(&method) {
                         let what = format!("{}.{} over {way:?}", method.name(), field.pointer);
-                        let neighbours = call(&bob, &method, &with(&theirs), way).await;
-                        let nobodys = call(&bob, &method, &with(&random), way).await;
-                        assert_eq!(redacted(&neighbours, &theirs), redacted(&nobodys, &random), "{what}");
+                        let foreign = call(&bob, &method, &with(&theirs), way).await;
+                        let unknown = call(&bob, &method, &with(&random), way).await;
+                        assert_eq!(redacted(&foreign, &theirs), redacted(&unknown, &random), "{what}");
                         let later = LATER.contains(&method.name());
-                        assert_eq!(neighbours.code() == "UNIMPLEMENTED", later, "{what}: {neighbours:?}");
+                        assert_eq!(foreign.code() == "UNIMPLEMENTED", later, "{what}: {foreign:?}");
                         // A list filtered by an id of another account may be empty instead.
-                        let empty = matches!(&neighbours, Reply::Good(answers) if answers.iter().all(is_empty));
-                        assert!(!neighbours.is_good() || empty, "{what}: {neighbours:?}");
+                        let empty = matches!(&foreign, Reply::Good(answers) if answers.iter().all(is_empty));
+                        assert!(!foreign.is_good() || empty, "{what}: {foreign:?}");
                         tried += 1;
                     }
                 }

@@ -75,7 +75,7 @@ async fn h07_malformed_frames_are_refused() {
                     &[8],
                 ),
                 ("truncated", vec![], frame(0, 100, b"abc"), &[3]),
-                ("half a prefix", vec![], vec![0, 0], &[3]),
+                ("half a frame prefix", vec![], vec![0, 0], &[3]),
                 ("nothing", vec![], vec![], &[3]),
                 ("invalid protobuf", vec![], frame(0, 3, b"\xff\xff\xff"), &[3]),
                 ("not UTF-8", vec![], frame(0, 4, b"\x1a\x02\xff\xfe"), &[3]),
@@ -227,7 +227,7 @@ async fn h10_no_request_is_smuggled() {
                     format!("{opening}Transfer-Encoding: xchunked\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
-                    "chunked and then another",
+                    "another coding after chunked",
                     format!("{opening}Transfer-Encoding: chunked, identity\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
@@ -235,7 +235,7 @@ async fn h10_no_request_is_smuggled() {
                     format!("{opening}Transfer-Encoding : chunked\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
-                    "a folded line",
+                    "a folded header line",
                     format!("{opening}X-A: b\r\n c\r\nTransfer-Encoding:\r\n chunked\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
@@ -249,14 +249,14 @@ async fn h10_no_request_is_smuggled() {
                 ("a name with a NUL", format!("{opening}X-\0: b\r\n\r\n")),
                 ("a value with a line break", format!("{opening}X-A: b\rX-B: c\r\n\r\n")),
                 (
-                    "no version",
+                    "no HTTP version",
                     format!("GET /agents\r\nAuthorization: Bearer {}\r\n\r\n", caller.token),
                 ),
-                ("another version", "GET /agents HTTP/3.7\r\nHost: a\r\n\r\n".to_owned()),
                 (
-                    "no HTTP at all",
-                    "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\r\n\r\n".to_owned(),
+                    "an unknown HTTP version",
+                    "GET /agents HTTP/3.7\r\nHost: a\r\n\r\n".to_owned(),
                 ),
+                ("not HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\r\n\r\n".to_owned()),
             ] {
                 let heard = exchange(house.address, request.as_bytes()).await;
                 let statuses = statuses(&heard);
