@@ -1,4 +1,4 @@
-//! The service from outside: real sockets, real databases, a scripted model.
+//! Tests of the service from outside, with real sockets, real databases and a scripted model.
 
 mod accounts;
 mod admin;

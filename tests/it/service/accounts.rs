@@ -1,4 +1,4 @@
-//! Who asks: an account appears on first sight, and nobody sees a neighbour's things.
+//! Accounts: created on the first request, and closed to every other account.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::house::{Answer, everywhere};
 
 #[tokio::test]
-async fn what_is_anothers_answers_what_a_random_id_answers() {
+async fn another_accounts_ids_answer_like_random_ids() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -48,14 +48,14 @@ async fn what_is_anothers_answers_what_a_random_id_answers() {
 }
 
 #[tokio::test]
-async fn one_account_for_a_hundred_first_requests() {
+async fn a_hundred_concurrent_first_requests_create_one_account() {
     everywhere(
         |_| Turn::text("ok"),
         async |house| {
             let caller = house.caller("new");
             let answers = join_all((0..100).map(|_| caller.get("/agents"))).await;
             assert!(answers.iter().all(|answer| answer.status == 200));
-            // Three agents fit one account: were there two, a fourth would fit.
+            // One account holds three agents; with two accounts a fourth would succeed.
             let made = join_all((0..6).map(|_| caller.post("/agents", json!({"name": "An agent"})))).await;
             assert_eq!(made.iter().filter(|answer| answer.status == 200).count(), 3);
         },
@@ -64,7 +64,7 @@ async fn one_account_for_a_hundred_first_requests() {
 }
 
 #[tokio::test]
-async fn only_what_is_listed_is_open() {
+async fn only_listed_paths_are_public() {
     everywhere(
         |_| Turn::text("ok"),
         async |house| {

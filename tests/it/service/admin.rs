@@ -1,4 +1,4 @@
-//! Administrators: only with the role, and never without a record.
+//! Administration: requires the role, and leaves an audit entry for every change.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};
@@ -13,7 +13,7 @@ async fn put(caller: &Caller, path: &str, body: Value) -> Answer {
 }
 
 #[tokio::test]
-async fn an_administrator_changes_tier_and_credits_and_is_recorded() {
+async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -42,7 +42,7 @@ async fn an_administrator_changes_tier_and_credits_and_is_recorded() {
             );
             let granted = root.post(&format!("{path}/credits"), json!({"credits": 25})).await.ok();
             assert_eq!(granted["credits"], 325.0);
-            // Asked for again with the same key, it is given once.
+            // Repeating the grant with the same key grants the credits once.
             for _ in 0..3 {
                 let asked = json!({"credits": 10, "request_id": "one"});
                 assert_eq!(
@@ -50,7 +50,7 @@ async fn an_administrator_changes_tier_and_credits_and_is_recorded() {
                     335.0
                 );
             }
-            // With the same key another number of credits is another grant.
+            // A different amount under the same key is a different grant.
             let asked = json!({"credits": 11, "request_id": "one"});
             let refused = root.post(&format!("{path}/credits"), asked).await;
             refused.refused(409, "REQUEST_KEY_REUSED");
@@ -68,8 +68,8 @@ async fn an_administrator_changes_tier_and_credits_and_is_recorded() {
             put(&root, &format!("{path}/tier"), json!({"tier_name": "gold"}))
                 .await
                 .refused(400, "INVALID_REQUEST");
-            let nobody = format!("/admin/accounts/{}", Uuid::now_v7());
-            root.get(&nobody).await.refused(404, "ACCOUNT_NOT_FOUND");
+            let unknown = format!("/admin/accounts/{}", Uuid::now_v7());
+            root.get(&unknown).await.refused(404, "ACCOUNT_NOT_FOUND");
             assert_eq!(house.number("SELECT COUNT(*) FROM audit_entries").await, 3);
         },
     )
@@ -77,7 +77,7 @@ async fn an_administrator_changes_tier_and_credits_and_is_recorded() {
 }
 
 #[tokio::test]
-async fn the_record_of_administrators_who_change_one_account_at_once_is_a_chain() {
+async fn concurrent_tier_changes_leave_a_consistent_audit_trail() {
     everywhere(
         |_| Turn::text("ok"),
         async |house| {
@@ -99,7 +99,9 @@ async fn the_record_of_administrators_who_change_one_account_at_once_is_a_chain(
             for row in rows {
                 let detail: String = row.try_get("", "detail").unwrap();
                 let to = detail.strip_prefix(&format!("from {current} to "));
-                current = to.unwrap_or_else(|| panic!("{detail}, after {current}")).to_owned();
+                current = to
+                    .unwrap_or_else(|| panic!("an entry does not continue from {current}: {detail}"))
+                    .to_owned();
             }
         },
     )
@@ -107,7 +109,7 @@ async fn the_record_of_administrators_who_change_one_account_at_once_is_a_chain(
 }
 
 #[tokio::test]
-async fn without_the_role_every_account_looks_alike() {
+async fn without_the_role_existing_and_unknown_accounts_are_refused_alike() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {

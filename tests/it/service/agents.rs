@@ -1,4 +1,4 @@
-//! Agents: create, get, list.
+//! Creating, reading and listing agents.
 
 use futures::future::join_all;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::house::{Answer, everywhere, everywhere_with};
 
 #[tokio::test]
-async fn an_agent_is_what_the_seed_prints() {
+async fn an_agent_has_the_documented_fields_in_order() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -42,7 +42,7 @@ async fn an_agent_is_what_the_seed_prints() {
                 "is_active",
             ] {
                 let found = text[at..].find(&format!("\"{key}\":"));
-                at += found.unwrap_or_else(|| panic!("{key} is not where the seed has it: {text}"));
+                at += found.unwrap_or_else(|| panic!("{key} is missing or out of the documented order: {text}"));
             }
             assert_eq!(agent["description"], json!(null));
             assert_eq!(agent["tags"], json!([]));
@@ -70,7 +70,7 @@ async fn an_agent_is_what_the_seed_prints() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_an_agent_is_said() {
+async fn an_invalid_agent_is_refused_with_the_reason() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -94,7 +94,7 @@ async fn what_is_wrong_with_an_agent_is_said() {
                 .post("/agents", json!({"name": "ok", "model": "no/such"}))
                 .await
                 .refused(400, "UNKNOWN_MODEL");
-            // Characters, not bytes.
+            // The limit counts characters, not bytes.
             caller.post("/agents", json!({"name": "ü".repeat(100)})).await.ok();
         },
     )
@@ -156,7 +156,7 @@ async fn a_run_uses_the_default_agents_prompt() {
 }
 
 #[tokio::test]
-async fn pages_are_bound_to_their_caller_and_query() {
+async fn a_page_token_of_agents_is_bound_to_its_caller_and_query() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -191,7 +191,7 @@ async fn pages_are_bound_to_their_caller_and_query() {
 }
 
 #[tokio::test]
-async fn a_search_folds_the_letters_of_every_alphabet() {
+async fn agent_search_ignores_case_in_every_alphabet() {
     everywhere_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
@@ -220,7 +220,7 @@ async fn a_search_folds_the_letters_of_every_alphabet() {
             ] {
                 assert_eq!(found(text).await, count, "{text}");
             }
-            // What is searched changes with the agent.
+            // An update of the agent updates the text that the search matches.
             let path = format!("/agents/{}", second.as_str().unwrap());
             let request = caller.request("PATCH", &path).json(&json!({"name": "\u{d8}rsted"}));
             Answer::of(request.send().await.unwrap()).await.ok();

@@ -1,4 +1,4 @@
-//! Changing and deleting agents.
+//! Updating and deleting agents.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn made(caller: &Caller, body: Value) -> (Value, String) {
     (agent, path)
 }
 
-/// Rows of deleted agents that are still there.
+/// Number of rows of deleted agents in the database.
 async fn deleted(house: &House) -> i64 {
     let file = house.data_dir().join("runyard.db");
     let url = house.config.database_url.as_ref().map_or_else(
@@ -35,16 +35,16 @@ async fn deleted(house: &House) -> i64 {
 }
 
 #[tokio::test]
-async fn what_runs_makes_a_version_and_a_name_does_not() {
+async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
             let caller = house.caller("ann");
             let (agent, path) = made(&caller, json!({"name": "First", "system_prompt": "One."})).await;
-            let looks = json!({"name": "Second", "description": "d", "icon_name": "scale", "icon_color": "#112233",
+            let appearance = json!({"name": "Second", "description": "d", "icon_name": "scale", "icon_color": "#112233",
                 "icon_background": "#445566", "is_public": true, "tags": ["law"]});
-            let renamed = put(&caller, &path, looks.clone()).await.ok();
-            for (field, value) in looks.as_object().unwrap() {
+            let renamed = put(&caller, &path, appearance.clone()).await.ok();
+            for (field, value) in appearance.as_object().unwrap() {
                 assert_eq!(&renamed[field], value, "{field}");
             }
             assert_eq!(renamed["version_count"], 1);
@@ -62,7 +62,7 @@ async fn what_runs_makes_a_version_and_a_name_does_not() {
                 let changed = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(changed["version_count"], number, "{change}");
                 assert_eq!(changed["current_version"]["version_number"], number);
-                // What is said again as it is makes no version.
+                // Repeating an update without a change creates no version.
                 let again = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(again, changed, "{change}");
             }
@@ -80,7 +80,7 @@ async fn what_runs_makes_a_version_and_a_name_does_not() {
 }
 
 #[tokio::test]
-async fn the_keys_of_the_body_are_what_changes_and_null_clears() {
+async fn only_fields_in_the_body_change_and_null_clears_a_field() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -136,7 +136,7 @@ async fn the_keys_of_the_body_are_what_changes_and_null_clears() {
 }
 
 #[tokio::test]
-async fn over_grpc_the_set_fields_or_the_mask_change() {
+async fn over_grpc_only_set_fields_or_fields_in_the_mask_change() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -190,7 +190,7 @@ async fn over_grpc_the_set_fields_or_the_mask_change() {
 }
 
 #[tokio::test]
-async fn a_hundred_callers_leave_one_default() {
+async fn a_hundred_concurrent_updates_leave_one_default_agent() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -222,7 +222,7 @@ async fn a_hundred_callers_leave_one_default() {
 }
 
 #[tokio::test]
-async fn of_two_who_expect_the_same_version_one_wins() {
+async fn of_two_updates_that_expect_the_same_version_one_succeeds() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -259,7 +259,7 @@ async fn of_two_who_expect_the_same_version_one_wins() {
 }
 
 #[tokio::test]
-async fn a_deleted_agent_is_gone_and_its_runs_are_not() {
+async fn deleting_an_agent_keeps_its_runs() {
     everywhere(
         |gate| {
             let gate = gate.clone();
@@ -275,7 +275,7 @@ async fn a_deleted_agent_is_gone_and_its_runs_are_not() {
             let start = json!({"prompt": "hi", "agent_id": agent["agent_id"]});
             let run = caller.post("/agent/start", start.clone()).await.ok();
             delete(&caller, &path).await.ok();
-            // Out of every sight, and out of the count.
+            // The agent is no longer visible and no longer counts towards the limit.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["agents"], json!({"used": 0, "limit": 3}));
             caller.get(&path).await.refused(404, "AGENT_NOT_FOUND");
@@ -307,7 +307,7 @@ async fn a_deleted_agent_is_gone_and_its_runs_are_not() {
                 .post("/agents", json!({"name": "Agent"}))
                 .await
                 .refused(402, "AGENT_LIMIT_EXCEEDED");
-            // The run goes on with the version that it is pinned to.
+            // The run continues with the version that it is pinned to.
             house.gate.open();
             let ended = caller.ended(&run).await;
             assert_eq!(
@@ -326,7 +326,7 @@ async fn a_deleted_agent_is_gone_and_its_runs_are_not() {
                 each(&caller.get(&thread).await.ok(), "messages", "role"),
                 ["user", "assistant"]
             );
-            // The sweeper of a start removes what no run needs any more; the run is still readable.
+            // At the next start the sweeper removes deleted agents that no run needs. The run stays readable.
             assert_eq!(deleted(house).await, 1);
             house.restart().await;
             let swept = async {
@@ -336,7 +336,7 @@ async fn a_deleted_agent_is_gone_and_its_runs_are_not() {
             };
             tokio::time::timeout(crate::house::PATIENCE, swept)
                 .await
-                .expect("the sweeper removes it");
+                .expect("the sweeper should remove the deleted agent");
             let caller = house.caller("ann");
             assert_eq!(caller.ended(&run).await["agent_id"], agent["agent_id"]);
             assert_eq!(each(&caller.get("/agents").await.ok(), "agents", "name"), ["Agent"; 3]);

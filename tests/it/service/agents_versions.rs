@@ -15,7 +15,7 @@ async fn made(caller: &Caller, body: Value) -> (Value, String) {
 }
 
 #[tokio::test]
-async fn fifty_new_versions_at_once_have_no_gaps() {
+async fn fifty_concurrent_new_versions_are_numbered_without_gaps() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -33,7 +33,7 @@ async fn fifty_new_versions_at_once_have_no_gaps() {
             let mut numbers: Vec<i64> = answers.await.iter().map(|number| number.as_i64().unwrap()).collect();
             numbers.sort_unstable();
             assert_eq!(numbers, (2..=51).collect::<Vec<_>>());
-            // Newest first, in pages.
+            // Versions are listed newest first, in pages.
             let (mut seen, mut token) = (Vec::new(), String::new());
             loop {
                 let page = caller
@@ -96,7 +96,7 @@ async fn versions_are_activated_rolled_back_and_compared() {
             let activated = put(&caller, &format!("{path}/versions/{first}/activate"), json!({})).await.ok();
             assert_eq!((&activated["current_version_id"], &activated["version_count"]), (&json!(first), &json!(2)));
             assert_eq!(activated["current_version"]["system_prompt"], "One.");
-            // A run takes the version that is current when it starts.
+            // A run uses the version that is current when it starts.
             let run = caller.post("/agent/start", json!({"prompt": "hi", "agent_id": agent["agent_id"]})).await.ok();
             assert_eq!(caller.ended(&run).await["agent_version_id"], json!(first));
 
@@ -106,7 +106,7 @@ async fn versions_are_activated_rolled_back_and_compared() {
             assert_eq!(rolled["custom_mcps"][0]["type"], "sse");
             let third = text(&rolled, "current_version_id");
             assert!(third != first && third != second);
-            // After an activation of an old one the next number is still the next.
+            // Activating an old version does not reset the numbering.
             put(&caller, &format!("{path}/versions/{first}/activate"), json!({})).await.ok();
             let fourth = patch(&caller, &path, json!({"system_prompt": "Four."})).await.ok();
             assert_eq!(fourth["current_version"]["version_number"], 4);
@@ -118,7 +118,7 @@ async fn versions_are_activated_rolled_back_and_compared() {
 }
 
 #[tokio::test]
-async fn a_version_belongs_to_its_agent_and_its_owner() {
+async fn a_version_is_found_only_through_its_agent_and_owner() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -206,7 +206,7 @@ async fn core_tools_are_always_on_and_chat_has_none() {
 }
 
 #[tokio::test]
-async fn an_icon_is_the_models_choice_or_the_names() {
+async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
     let good = r##"{"icon_name": "scale", "icon_color": "#112233", "icon_background": "#FFEEDD"}"##;
     everywhere(
         |_| {
@@ -230,7 +230,8 @@ async fn an_icon_is_the_models_choice_or_the_names() {
             assert!(asked.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
             let nonsense = ask().await;
             assert_ne!(nonsense, expected);
-            // An icon that is not in the library is nonsense, too; and the choice by name is always the same.
+            // An icon outside the library counts as an invalid answer, too. The icon derived from the name is always
+            // the same.
             assert_eq!(ask().await, nonsense);
             caller
                 .post("/agents/generate-icon", json!({"name": ""}))
@@ -268,7 +269,7 @@ async fn an_icon_is_the_models_choice_or_the_names() {
 }
 
 #[tokio::test]
-async fn a_new_version_clears_what_its_mask_names() {
+async fn a_new_version_clears_the_fields_in_its_mask() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -279,7 +280,7 @@ async fn a_new_version_clears_what_its_mask_names() {
                 "agentpress_tools": {"x": {"enabled": false}}});
             let (_, path) = made(&caller, body).await;
             let versions = format!("{path}/versions");
-            // Without a mask an empty list says nothing.
+            // Without a mask an empty list means no change.
             let kept = caller.post(&versions, json!({"custom_mcps": []})).await.ok();
             assert_eq!(kept["custom_mcps"].as_array().unwrap().len(), 1);
             let body = json!({"update_mask": "custom_mcps,agentpress_tools", "system_prompt": "Not in the mask."});

@@ -1,4 +1,4 @@
-//! API keys: shown once, bound to their scope, gone at once.
+//! API keys: shown once, limited to their scopes, and unusable as soon as they are revoked.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,7 +14,7 @@ async fn make(caller: &Caller, body: Value) -> (String, Value) {
     (made["secret"].as_str().unwrap().to_owned(), made["api_key"].clone())
 }
 
-/// Somebody who brings the key as a bearer.
+/// A caller that sends the key as a bearer token.
 fn with(house: &House, key: &str) -> Caller {
     let mut caller = house.caller("nobody");
     key.clone_into(&mut caller.token);
@@ -22,7 +22,7 @@ fn with(house: &House, key: &str) -> Caller {
 }
 
 #[tokio::test]
-async fn a_key_is_shown_once_and_opens_its_own_account() {
+async fn a_key_is_shown_once_and_authenticates_its_own_account() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -37,7 +37,7 @@ async fn a_key_is_shown_once_and_opens_its_own_account() {
                 .number("SELECT COUNT(*) FROM api_keys WHERE length(hash) = 32 AND length(salt) = 32")
                 .await;
             assert_eq!(text, 1);
-            // As a bearer, and in its own header; the same account either way.
+            // The key works as a bearer token and in its own header, for the same account.
             let state = with(house, &secret).get("/billing/account-state").await.ok();
             assert_eq!(
                 state["account_id"],
@@ -53,7 +53,7 @@ async fn a_key_is_shown_once_and_opens_its_own_account() {
 }
 
 #[tokio::test]
-async fn j16_a_wrong_letter_anywhere_gets_the_same_answer() {
+async fn j16_a_wrong_character_anywhere_in_a_key_gets_the_same_refusal() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -124,7 +124,7 @@ async fn a_revoked_or_expired_key_is_refused_at_once() {
 }
 
 #[tokio::test]
-async fn the_last_use_is_known_to_the_minute() {
+async fn the_last_use_is_recorded_to_the_minute() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -155,7 +155,7 @@ async fn the_last_use_is_known_to_the_minute() {
 }
 
 #[tokio::test]
-async fn a_scope_allows_what_it_says_and_no_more() {
+async fn a_scope_allows_only_its_own_methods() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -168,7 +168,7 @@ async fn a_scope_allows_what_it_says_and_no_more() {
             for caller in [&read, &run, &admin] {
                 assert_eq!(caller.get("/agents").await.status, 200);
                 assert_eq!(caller.get("/billing/account-state").await.status, 200);
-                // Roles come from tokens alone.
+                // Only tokens carry roles.
                 caller.get("/metrics").await.refused(403, "PERMISSION_DENIED");
             }
             let start = json!({"prompt": "x"});
@@ -183,7 +183,7 @@ async fn a_scope_allows_what_it_says_and_no_more() {
             };
             let status = read.runs().await.start_run(read.signed(request)).await.unwrap_err();
             assert_eq!(status.code(), tonic::Code::PermissionDenied);
-            // A form is refused before its files are kept.
+            // A form is refused before its files are stored.
             let form = reqwest::multipart::Form::new().text("prompt", "x").part(
                 "files",
                 reqwest::multipart::Part::bytes(b"x".to_vec()).file_name("a.txt"),
@@ -206,7 +206,7 @@ async fn a_scope_allows_what_it_says_and_no_more() {
 }
 
 #[test]
-fn every_method_of_the_contract_says_what_a_key_needs() {
+fn every_method_declares_the_access_a_key_needs() {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let services = pool
         .services()
@@ -233,10 +233,10 @@ fn every_method_of_the_contract_says_what_a_key_needs() {
         .collect();
     assert_eq!(names.len(), listed.len());
     assert_eq!(names, contract);
-    // A key that may only look changes nothing.
-    let looks = ["Get", "List", "Stream", "Read", "Compare"];
+    // A read-only key changes nothing.
+    let reads = ["Get", "List", "Stream", "Read", "Compare"];
     for (service, method, access) in &listed {
-        let is_look = looks.iter().any(|look| method.starts_with(look));
-        assert!(is_look || *access > Access::Read, "{service}.{method}");
+        let is_read = reads.iter().any(|read| method.starts_with(read));
+        assert!(is_read || *access > Access::Read, "{service}.{method}");
     }
 }

@@ -1,4 +1,4 @@
-//! The methods that a caller of [`house`](crate::house) has no short word for.
+//! Request helpers that [`house`](crate::house) does not provide.
 
 use serde_json::Value;
 
@@ -20,13 +20,17 @@ pub async fn delete(caller: &Caller, path: &str) -> Answer {
     Answer::of(caller.request("DELETE", path).send().await.unwrap()).await
 }
 
-/// A field of an answer that is a text.
+/// A text field of an answer.
 pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
-    value[field].as_str().unwrap_or_else(|| panic!("no {field}: {value}"))
+    value[field]
+        .as_str()
+        .unwrap_or_else(|| panic!("{field} is not a string: {value}"))
 }
 
-/// One field of each entry of a list.
+/// The values of one field, over all entries of a list.
 pub fn each(value: &Value, list: &str, field: &str) -> Vec<Value> {
-    let rows = value[list].as_array().unwrap_or_else(|| panic!("no {list}: {value}"));
+    let rows = value[list]
+        .as_array()
+        .unwrap_or_else(|| panic!("{list} is not a list: {value}"));
     rows.iter().map(|row| row[field].clone()).collect()
 }

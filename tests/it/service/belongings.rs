@@ -1,5 +1,5 @@
-//! One of everything that an account can own, and a request to every method about it. A method without a row here fails the
-//! tests that go through the contract.
+//! One object of every kind that an account can own, and a request to every method about it. A method without a row
+//! here fails the tests that iterate over the contract.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,19 @@ use uuid::Uuid;
 
 use crate::house::{Answer, Caller};
 
-/// Methods of the contract that this version does not serve yet; the tests see to it that none stays here for longer.
+/// Methods of the contract that are not implemented yet. The tests fail when a method in this list is served.
 pub const LATER: &[&str] = &[];
 
-/// Fields whose names end like an id's and that name no thing of anybody.
-const NOT_IDS: &[(&str, &str)] = &[("request_id", "a key that the client makes up, for its own account")];
+/// Fields whose names end like an id's but that identify no object.
+const NOT_IDS: &[(&str, &str)] = &[(
+    "request_id",
+    "an idempotency key that the client chooses, valid within its own account",
+)];
 
-/// One of everything.
+/// One object of every kind, owned by one account.
 #[derive(Clone, Debug)]
 pub struct Belongings {
-    /// The ids, by the name of the field that takes them.
+    /// Ids by the name of the request field that takes them.
     ids: BTreeMap<&'static str, String>,
 }
 
@@ -70,13 +73,13 @@ impl Belongings {
         Self { ids }
     }
 
-    /// The id that a field takes.
+    /// The id to put into a request field.
     pub fn id(&self, field: &str) -> &str {
         let id = self.ids.get(field);
-        id.unwrap_or_else(|| panic!("nothing is known that a field {field} could name; add it to Belongings"))
+        id.unwrap_or_else(|| panic!("no id for the field {field}; add one to Belongings"))
     }
 
-    /// A request to a method about what is here, which succeeds.
+    /// A request to a method about these objects, which succeeds.
     pub fn request(&self, method: &MethodDescriptor) -> Value {
         let id = |field: &str| json!(self.id(field));
         let version = || json!({"agent_id": id("agent_id"), "version_id": id("version_id")});
@@ -121,7 +124,7 @@ impl Belongings {
             "SetAccountTier" => json!({"account_id": id("account_id"), "tier_name": "pro"}),
             "GrantCredits" => json!({"account_id": id("account_id"), "credits": 100, "reason": "a test"}),
             "ListAgents" | "ListActiveRuns" | "ListProjects" | "GetAccountState" | "ListApiKeys" => json!({}),
-            name => panic!("{name} has no request in the table; add it, so that its ids are tested"),
+            name => panic!("{name} has no request in the table; add one, so that its ids are tested"),
         }
     }
 }
@@ -135,14 +138,14 @@ async fn upload(caller: &Caller) -> String {
     id
 }
 
-/// A field that names a thing by its id: the JSON pointer to it in a request, and its name.
+/// A request field that holds an id: its JSON pointer in the request, and its name.
 #[derive(Clone, Debug)]
 pub struct IdField {
     pub pointer: String,
     pub name: String,
 }
 
-/// Every id field of a request, nested ones included.
+/// Every id field of a request message, including nested messages.
 pub fn id_fields(message: &MessageDescriptor) -> Vec<IdField> {
     let mut found = Vec::new();
     for field in message.fields() {
@@ -158,7 +161,7 @@ pub fn id_fields(message: &MessageDescriptor) -> Vec<IdField> {
                     });
                 }
             }
-            // Messages of others hold no ids of ours.
+            // Messages outside the `runyard` packages hold no ids of the service.
             Kind::Message(inner) if inner.full_name().starts_with("runyard.") && !field.is_map() => {
                 found.extend(id_fields(&inner).into_iter().map(|below| IdField {
                     pointer: format!("/{name}{first}{}", below.pointer),

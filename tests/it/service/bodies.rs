@@ -1,4 +1,5 @@
-//! U06: a request that stops in the middle, or comes a byte at a time, is given up on every door, and holds nothing then.
+//! U06: a request body that stalls or arrives one byte at a time is refused over every protocol, and leaves nothing
+//! behind.
 
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,10 @@ use tonic::Status;
 use super::call::framed;
 use crate::house::{Caller, Database, House};
 
-/// How long a request may stay silent, and some more.
+/// Longer than the body timeout.
 const LONG: Duration = Duration::from_secs(50);
 
-/// The first bytes, and then one now and then, for ever.
+/// The first bytes, followed by one more byte per interval, without end.
 fn drip(first: Bytes, every: Duration) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     let rest = stream::repeat_with(|| Bytes::from_static(b" ")).then(move |byte| async move {
         tokio::time::sleep(every).await;
@@ -26,10 +27,10 @@ fn drip(first: Bytes, every: Duration) -> impl Stream<Item = Result<Bytes, std::
     stream::iter([first]).chain(rest).map(Ok)
 }
 
-/// Sends a body and says how it was refused: the status or the status of gRPC, and after how long.
+/// Sends a body; returns the HTTP or gRPC status of the refusal, and the time that it took.
 async fn refused(caller: &Caller, kind: &str, path: &str, body: Body) -> (String, Duration) {
     let begun = Instant::now();
-    // A connection of its own, which speaks HTTP/2 as gRPC does.
+    // Each request has its own connection, which speaks HTTP/2 for gRPC.
     let client = reqwest::Client::builder();
     let client = if kind == "application/grpc" {
         client.http2_prior_knowledge()
@@ -45,7 +46,7 @@ async fn refused(caller: &Caller, kind: &str, path: &str, body: Body) -> (String
         .header("content-type", kind);
     let answer = tokio::time::timeout(LONG, request.body(body).send()).await;
     let answer = answer
-        .unwrap_or_else(|_| panic!("{kind}: the body is waited for"))
+        .unwrap_or_else(|_| panic!("{kind}: the server did not refuse the body in time"))
         .unwrap();
     let mut status = answer.status().as_u16().to_string();
     if kind.starts_with("application/grpc") {
@@ -54,9 +55,10 @@ async fn refused(caller: &Caller, kind: &str, path: &str, body: Body) -> (String
     (status, begun.elapsed())
 }
 
-/// Every request is one message, which comes or does not. A method that takes a stream would need a patience of its own.
+/// Every request is a single message, so one body timeout covers it. A method with a request stream would need its own
+/// timeout.
 #[test]
-fn no_method_of_the_contract_takes_a_stream() {
+fn no_method_takes_a_request_stream() {
     let methods = super::call::methods();
     assert!(methods.iter().any(prost_reflect::MethodDescriptor::is_server_streaming));
     let taking: Vec<_> = methods.iter().filter(|method| method.is_client_streaming()).collect();
@@ -64,7 +66,7 @@ fn no_method_of_the_contract_takes_a_stream() {
 }
 
 #[tokio::test]
-async fn u06_a_body_that_stalls_or_drips_is_refused_on_every_door() {
+async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
     let mut house = House::open(&Database::Sqlite, Turn::text("ok"), |_| {}).await;
     let caller = house.caller("ann");
     let whole = framed(
@@ -89,8 +91,8 @@ async fn u06_a_body_that_stalls_or_drips_is_refused_on_every_door() {
         ),
         ("multipart/form-data; boundary=B", "/agent/start", form, "400"),
     ];
-    // Silence, and a byte each second: neither may go on for ever. gRPC knows the length of its message, so there a drip
-    // has to be within one.
+    // A silent body and a body of one byte per second must both time out. gRPC announces the length of its message, so
+    // its drip must stay within one message.
     let long = framed(&vec![0; 1000]);
     let mut asked = Vec::new();
     for (kind, path, first, expected) in requests {
@@ -110,7 +112,7 @@ async fn u06_a_body_that_stalls_or_drips_is_refused_on_every_door() {
             });
         }
     }
-    // What comes slowly and comes is served.
+    // A slow body that completes is served.
     let slow = async {
         let mut pieces: Vec<Bytes> = whole.chunks(4).map(Bytes::copy_from_slice).collect();
         let last = pieces.pop().unwrap();
@@ -119,16 +121,16 @@ async fn u06_a_body_that_stalls_or_drips_is_refused_on_every_door() {
             Ok::<_, std::io::Error>(piece)
         });
         let (status, _) = refused(&caller, "application/grpc", method, Body::wrap_stream(paced)).await;
-        assert_eq!(status, "200", "no failure stands in the headers");
+        assert_eq!(status, "200", "the headers should carry no error status");
     };
     tokio::join!(join_all(asked), slow);
     let staged = std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count);
-    assert_eq!(staged, 0, "no half file stays");
+    assert_eq!(staged, 0, "no partial file should remain");
     let threads = caller.get("/threads").await.ok();
     assert_eq!(
         threads["threads"].as_array().unwrap().len(),
         1,
-        "only the whole one was made"
+        "only the complete request should create a thread"
     );
     let run = caller.form("/agent/start", Form::new().text("prompt", "x")).await.ok();
     assert_eq!(caller.ended(&run).await["status"], json!("completed"));

@@ -1,4 +1,4 @@
-//! Any method of the contract, called by its descriptor through any door; the request is the JSON that the HTTP door takes.
+//! Calls any method of the contract by its descriptor, over any protocol. The request is the JSON body of the HTTP API.
 
 use std::sync::LazyLock;
 
@@ -40,7 +40,7 @@ pub static CONTRACT: LazyLock<Contract> = LazyLock::new(|| {
     Contract { pool, codec, router }
 });
 
-/// Every method of the contract, in its order.
+/// Every method of the contract, in the order of the contract.
 pub fn methods() -> Vec<MethodDescriptor> {
     let services = CONTRACT
         .pool
@@ -51,37 +51,37 @@ pub fn methods() -> Vec<MethodDescriptor> {
         .collect()
 }
 
-/// Every binding of a method to HTTP.
+/// Every HTTP binding of a method.
 pub fn rules(method: &MethodDescriptor) -> Vec<&'static Rule> {
     let rules = CONTRACT.router.rules().iter();
     rules.filter(|rule| rule.method.descriptor == *method).collect()
 }
 
-/// A way in.
+/// A protocol to call a method with.
 #[derive(Clone, Copy, Debug)]
 pub enum Way {
     Grpc,
     GrpcWeb,
-    /// With the number of the binding.
+    /// HTTP/JSON, through the binding with this index.
     Http(usize),
 }
 
-/// All ways to a method.
+/// Every protocol and HTTP binding of a method.
 pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
     let bindings = rules(method).len();
-    assert!(bindings > 0, "{} has no binding to HTTP", method.full_name());
+    assert!(bindings > 0, "{} has no HTTP binding", method.full_name());
     [Way::Grpc, Way::GrpcWeb]
         .into_iter()
         .chain((0..bindings).map(Way::Http))
         .collect()
 }
 
-/// What came back, as far as the doors must agree about it.
+/// The answer, reduced to the parts that all protocols must agree on.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
-    /// The messages.
+    /// The messages of a successful call.
     Good(Vec<Value>),
-    /// The HTTP status that the kind has, the code and the `detail`.
+    /// The HTTP status of the error kind, the error code and the `detail`.
     Refused(u16, String, Value),
 }
 
@@ -108,7 +108,7 @@ pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, w
     };
     tokio::time::timeout(PATIENCE, exchange)
         .await
-        .unwrap_or_else(|_| panic!("{} did not answer through {way:?}", method.full_name()))
+        .unwrap_or_else(|_| panic!("{} did not answer over {way:?}", method.full_name()))
 }
 
 fn path_of(method: &MethodDescriptor) -> String {
@@ -153,7 +153,7 @@ fn refused(status: &Status) -> Reply {
             let mut text = Vec::new();
             let wire = refusal.encode_to_vec();
             CONTRACT.codec.encode(id, Dialect::Runyard, &wire, &mut text).unwrap();
-            // The HTTP door prints only the facts that a refusal has.
+            // HTTP/JSON omits the absent details of a refusal.
             let mut object: Value = serde_json::from_slice(&text).unwrap();
             let ours = |value: &Value| !value.is_null() && *value != json!([]);
             object.as_object_mut().unwrap().retain(|_, value| ours(value));
@@ -182,7 +182,7 @@ async fn grpc(caller: &Caller, method: &MethodDescriptor, request: &Value) -> Re
     Reply::Good(shown(method, &messages))
 }
 
-/// The frame of one message, in gRPC and gRPC-Web.
+/// One message as a frame of gRPC and gRPC-Web.
 pub fn framed(message: &[u8]) -> Vec<u8> {
     let mut frame = BytesMut::new();
     frame.put_u8(0);
@@ -221,7 +221,7 @@ async fn grpc_web(caller: &Caller, method: &MethodDescriptor, request: &Value) -
             );
         }
     }
-    let status = Status::from_header_map(&trailers).expect("an answer over gRPC-Web ends with a status");
+    let status = Status::from_header_map(&trailers).expect("a gRPC-Web answer should end with a status");
     if status.code() == tonic::Code::Ok {
         Reply::Good(shown(method, &messages))
     } else {
@@ -267,14 +267,14 @@ async fn http(caller: &Caller, rule: &Rule, request: &Value) -> Reply {
     Reply::Good(if raw {
         vec![answer.text.into()]
     } else if rule.method.streams {
-        // Events of many runs come in the order in which they happened to be read.
+        // Events of several runs arrive in the order in which they were read.
         parse_sse(&answer.text).into_iter().map(|event| event.data).collect()
     } else {
         vec![answer.json()]
     })
 }
 
-/// Messages as bytes.
+/// A codec that passes messages through as bytes.
 #[derive(Clone, Copy)]
 struct Raw;
 

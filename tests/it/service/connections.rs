@@ -1,4 +1,4 @@
-//! Places for connections: those that cost their clients nothing give way, and end by themselves.
+//! The connection limit: idle connections without a credential are closed to admit others, and close after a minute.
 
 use std::time::Duration;
 
@@ -20,13 +20,13 @@ async fn closed(stream: &mut TcpStream) {
 }
 
 #[tokio::test]
-async fn idle_connections_without_a_credential_give_way() {
+async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed() {
     everywhere_with(
         |_| Turn::text("x"),
         |config| config.http.max_connections = 20,
         async |house| {
             let token = house.caller("ann").token;
-            // One connection of a recognized client, idle like the others.
+            // One connection of an authenticated client, idle like the others.
             let mut known = TcpStream::connect(house.address).await.unwrap();
             let ask = format!("GET /agents HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
             known.write_all(ask.as_bytes()).await.unwrap();
@@ -43,16 +43,19 @@ async fn idle_connections_without_a_credential_give_way() {
             }
             let client = reqwest::Client::new();
             let asked = client.get(house.url("/healthz")).send();
-            let answer = timeout(PATIENCE, asked).await.expect("others are served").unwrap();
+            let answer = timeout(PATIENCE, asked)
+                .await
+                .expect("other clients should be served")
+                .unwrap();
             assert_eq!(answer.status(), 200);
             timeout(PATIENCE, closed(&mut idle[0]))
                 .await
-                .expect("the oldest gives way");
+                .expect("the oldest connection should be closed");
             known.write_all(ask.as_bytes()).await.unwrap();
             let read = timeout(PATIENCE, known.read(&mut piece)).await.unwrap().unwrap();
             assert!(
                 piece[..read].starts_with(b"HTTP/1.1 200"),
-                "the recognized client keeps its place"
+                "the authenticated client should keep its connection"
             );
         },
     )
@@ -60,7 +63,7 @@ async fn idle_connections_without_a_credential_give_way() {
 }
 
 #[tokio::test]
-async fn a_connection_without_a_credential_ends_after_a_minute() {
+async fn a_connection_without_a_credential_is_closed_after_a_minute() {
     everywhere_with(
         |_| Turn::text("x"),
         |_| {},
@@ -68,7 +71,7 @@ async fn a_connection_without_a_credential_ends_after_a_minute() {
             let caller = house.caller("ann");
             let mut silent = TcpStream::connect(house.address).await.unwrap();
             silent.write_all(PREFACE).await.unwrap();
-            // A recognized client pauses as long on HTTP/2, and its connection stays: it is the same one.
+            // An authenticated client on HTTP/2 pauses for the same time, and keeps its connection.
             let client = reqwest::Client::builder()
                 .http2_prior_knowledge()
                 .pool_idle_timeout(None)
@@ -79,7 +82,7 @@ async fn a_connection_without_a_credential_ends_after_a_minute() {
             assert_eq!(first.status(), 200);
             timeout(Duration::from_secs(100), closed(&mut silent))
                 .await
-                .expect("the connection is ended");
+                .expect("the server should close the connection");
             assert_eq!(ask().await.unwrap().status(), 200);
         },
     )

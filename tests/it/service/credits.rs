@@ -1,4 +1,4 @@
-//! Credits: granted, set aside, charged exactly once, never below zero.
+//! Credits: granted, reserved, charged exactly once, and never below zero.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::house::{Caller, House, PATIENCE, SseEvent, everywhere, everywhere_with};
 
-/// What kortix/minimax costs, in millionths of a credit.
+/// Price of a kortix/minimax call, in millionths of a credit.
 const fn cost(input: i64, output: i64) -> i64 {
     input * 30 + output * 120
 }
@@ -24,7 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// What accounts have is the sum of their own books, and the entries of all books sum to zero by their shape.
+/// The balances equal the sum of the ledger entries, and each entry moves credits between two different books, so all
+/// books together sum to zero.
 async fn assert_balanced(house: &House) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
@@ -46,7 +47,7 @@ fn usages(events: &[SseEvent]) -> Vec<&Value> {
 }
 
 #[tokio::test]
-async fn the_credits_of_the_tier_come_at_first_sight_and_once_a_month() {
+async fn tier_credits_are_granted_on_the_first_request_and_once_a_month() {
     everywhere(
         |_| Turn::text("ok"),
         async |house| {
@@ -73,7 +74,7 @@ async fn the_credits_of_the_tier_come_at_first_sight_and_once_a_month() {
 }
 
 #[tokio::test]
-async fn a_call_is_charged_from_the_usage_that_the_provider_tells() {
+async fn a_model_call_is_charged_from_the_usage_that_the_provider_reports() {
     everywhere(
         |_| {
             vec![
@@ -148,7 +149,7 @@ async fn a_call_is_charged_from_the_usage_that_the_provider_tells() {
 }
 
 #[tokio::test]
-async fn nobody_starts_without_credits() {
+async fn a_start_without_credits_is_refused() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| {
@@ -157,7 +158,7 @@ async fn nobody_starts_without_credits() {
         },
         async |house| {
             let caller = house.caller("ann");
-            // After the model, before the threads.
+            // The credit check comes after the model check and before the thread limit.
             let unknown = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller
                 .post("/agent/start", unknown)
@@ -171,7 +172,7 @@ async fn nobody_starts_without_credits() {
                 "message": "Billing check failed: Insufficient credits", "error_code": "INSUFFICIENT_CREDITS",
             }});
             assert_eq!(body, expected);
-            // What costs nothing needs no credits.
+            // A free model needs no credits.
             let free = json!({"prompt": "x", "model_name": "runyard/demo"});
             caller
                 .post("/agent/start", free)
@@ -191,7 +192,7 @@ async fn nobody_starts_without_credits() {
 }
 
 #[tokio::test]
-async fn credits_for_one_run_start_one_of_a_hundred() {
+async fn with_credits_for_one_run_one_of_a_hundred_starts_succeeds() {
     everywhere_with(
         |gate| {
             Script::function({
@@ -214,7 +215,7 @@ async fn credits_for_one_run_start_one_of_a_hundred() {
             house.gate.open();
             let run = started.into_iter().next().unwrap().ok();
             assert_eq!(caller.ended(&run).await["status"], "completed");
-            // What was set aside came back, less the charge.
+            // The reservation was released, less the charge.
             assert_eq!(left(&caller).await, 1_000_000 - cost(10, 10));
             assert_balanced(house).await;
             let next = caller.start("y").await;
@@ -225,7 +226,7 @@ async fn credits_for_one_run_start_one_of_a_hundred() {
 }
 
 #[tokio::test]
-async fn a_run_whose_credits_are_used_up_fails_and_keeps_its_work() {
+async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
     everywhere_with(
         |_| {
             vec![
@@ -243,7 +244,7 @@ async fn a_run_whose_credits_are_used_up_fails_and_keeps_its_work() {
                 (&json!("failed"), &json!("INSUFFICIENT_CREDITS")),
                 "{ended}"
             );
-            // The answer was made as long as could be paid, and no second one was asked for.
+            // The request limited the answer to what the balance could pay, and no second request was made.
             let requests = house.upstream.requests();
             assert_eq!(requests.len(), 1);
             let most = requests[0].body["max_tokens"]
@@ -269,7 +270,7 @@ async fn a_run_whose_credits_are_used_up_fails_and_keeps_its_work() {
 }
 
 #[tokio::test]
-async fn a_hundred_debits_at_once_stop_at_zero_and_each_counts_once() {
+async fn a_hundred_concurrent_debits_stop_at_zero_and_each_counts_once() {
     everywhere(
         |_| Turn::text("ok"),
         async |house| {
@@ -297,10 +298,10 @@ async fn a_hundred_debits_at_once_stop_at_zero_and_each_counts_once() {
                     tx.commit().await.unwrap();
                 }
             };
-            // A hundred times the same two steps: two charges.
+            // Two steps, debited a hundred times in total, are charged twice.
             join_all((0..100).map(|number| debit(runs[0], number % 2, 1_000_000))).await;
             assert_eq!(left(&caller).await, 298_000_000);
-            // A hundred different ones, worth twice what is left.
+            // A hundred distinct steps, worth twice the remaining balance.
             join_all((0..100).map(|number| debit(runs[1], number, 6_000_000))).await;
             assert_eq!(left(&caller).await, 0);
             assert_eq!(
@@ -326,7 +327,7 @@ async fn a_hundred_debits_at_once_stop_at_zero_and_each_counts_once() {
 }
 
 #[tokio::test]
-async fn a_run_that_changes_hands_is_charged_once_for_each_step() {
+async fn a_resumed_run_is_charged_once_for_each_step() {
     everywhere(
         |gate| {
             vec![
@@ -359,7 +360,7 @@ async fn a_run_that_changes_hands_is_charged_once_for_each_step() {
 }
 
 #[tokio::test]
-async fn a_usage_that_is_missing_or_nonsense_is_estimated_and_charged() {
+async fn missing_or_implausible_usage_is_estimated_and_charged() {
     for usage in [
         None,
         Some(json!({"prompt_tokens": -5, "completion_tokens": -5})),
@@ -398,7 +399,7 @@ async fn a_usage_that_is_missing_or_nonsense_is_estimated_and_charged() {
 }
 
 #[tokio::test]
-async fn a_private_installation_charges_nothing() {
+async fn with_limits_off_nothing_is_charged() {
     everywhere_with(
         |_| Turn::text("ok").usage(1000, 1000),
         |config| {
@@ -410,7 +411,7 @@ async fn a_private_installation_charges_nothing() {
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "completed");
-            // What it used and would cost is recorded all the same.
+            // The usage and its price are recorded all the same.
             let credits = ledger::in_credits(cost(1000, 1000));
             assert_eq!(
                 ended["usage"],
@@ -438,7 +439,7 @@ async fn a_private_installation_charges_nothing() {
 }
 
 #[tokio::test]
-async fn an_account_knows_what_it_has_and_may_do() {
+async fn the_account_state_reports_usage_and_limits() {
     everywhere(
         |gate| Turn::text("ok").held_by(gate),
         async |house| {
@@ -482,7 +483,7 @@ async fn an_account_knows_what_it_has_and_may_do() {
 }
 
 #[tokio::test]
-async fn the_choice_of_an_icon_is_charged_like_every_call() {
+async fn icon_generation_is_charged_like_any_model_call() {
     let good = r##"{"icon_name": "scale", "icon_color": "#112233", "icon_background": "#FFEEDD"}"##;
     everywhere(
         |_| {
@@ -510,7 +511,7 @@ async fn the_choice_of_an_icon_is_charged_like_every_call() {
                 ),
                 (&json!(""), &json!("kortix/minimax"), &json!(100), &json!(false))
             );
-            // Where the provider says nothing, the text is counted.
+            // Without usage from the provider, the tokens of the text are counted.
             ask().await.ok();
             let listed = caller.get("/billing/usage-history").await.ok();
             let (entry, then) = (&listed["entries"][0], left(&caller).await);
@@ -519,7 +520,7 @@ async fn the_choice_of_an_icon_is_charged_like_every_call() {
             assert!(tokens("input_tokens") > 100 && tokens("output_tokens") > 10, "{entry}");
             let estimated = cost(tokens("input_tokens"), tokens("output_tokens"));
             assert_eq!(then, before - cost(100, 10) - estimated);
-            // A call that came to nothing costs nothing, and one that costs more than there is takes what is left.
+            // A failed call costs nothing. A call that costs more than the balance takes the rest of it.
             ask().await.ok();
             assert_eq!(left(&caller).await, then);
             ask().await.ok();
@@ -527,14 +528,14 @@ async fn the_choice_of_an_icon_is_charged_like_every_call() {
             assert_balanced(house).await;
             let asked = house.upstream.count();
             ask().await.refused(402, "INSUFFICIENT_CREDITS");
-            assert_eq!(house.upstream.count(), asked, "the model was not asked");
+            assert_eq!(house.upstream.count(), asked, "the model should not be called");
         },
     )
     .await;
 }
 
 #[tokio::test]
-async fn the_choice_of_an_icon_leaves_what_runs_have_set_aside() {
+async fn icon_generation_does_not_spend_credits_reserved_by_runs() {
     everywhere_with(
         |gate| {
             let gate = gate.clone();
@@ -543,7 +544,7 @@ async fn the_choice_of_an_icon_leaves_what_runs_have_set_aside() {
                 _ => Turn::text("ok").usage(100, 10),
             })
         },
-        // Less than the first call of a run can cost: the run sets all of it aside.
+        // Less than the first call of a run can cost, so the run reserves all of it.
         |config| config.tiers[0].credits_granted = 1,
         async |house| {
             let caller = house.caller("ann");
@@ -551,7 +552,7 @@ async fn the_choice_of_an_icon_leaves_what_runs_have_set_aside() {
             let run = caller.start("x").await;
             house.upstream.wait_for(1).await;
             ask().await.refused(402, "INSUFFICIENT_CREDITS");
-            assert_eq!(house.upstream.count(), 1, "the model was not asked");
+            assert_eq!(house.upstream.count(), 1, "the model should not be called");
             house.gate.open();
             caller.ended(&run).await;
             ask().await.ok();
@@ -563,11 +564,11 @@ async fn the_choice_of_an_icon_leaves_what_runs_have_set_aside() {
 }
 
 #[tokio::test]
-async fn of_many_choices_of_an_icon_at_once_only_what_can_be_paid_is_asked_for() {
+async fn concurrent_icon_requests_reach_the_model_only_while_credits_last() {
     everywhere_with(
         |gate| {
             let gate = gate.clone();
-            // The first one takes everything.
+            // The first call uses up the whole balance.
             Script::function(move |_| Turn::text("ok").usage(100_000, 100_000).held_by(&gate))
         },
         |config| config.tiers[0].credits_granted = 1,
@@ -585,13 +586,13 @@ async fn of_many_choices_of_an_icon_at_once_only_what_can_be_paid_is_asked_for()
                 };
                 tokio::time::timeout(PATIENCE, all)
                     .await
-                    .expect("all twenty stand in line");
+                    .expect("all twenty requests should queue up");
                 house.upstream.wait_for(1).await;
                 let others = tokio::spawn({
                     let bob = bob.clone();
                     async move { bob.post("/agents/generate-icon", json!({"name": "Cook"})).await }
                 });
-                // Another account waits for nobody.
+                // Another account does not wait in this queue.
                 house.upstream.wait_for(2).await;
                 house.gate.open();
                 others.await.unwrap()

@@ -1,4 +1,4 @@
-//! What other users of the host may see of the data folder.
+//! Permissions of the data folder: other users of the host cannot read it.
 
 use std::{
     fs::{self, Permissions},
@@ -37,7 +37,7 @@ async fn upload(program: &Program) {
 }
 
 #[tokio::test]
-async fn nobody_else_may_read_the_data_whatever_the_umask_is() {
+async fn the_data_folder_is_private_whatever_the_umask() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     let mut program = Program::start_in(folder.path(), OPEN, LINE).await;
@@ -46,7 +46,7 @@ async fn nobody_else_may_read_the_data_whatever_the_umask_is() {
     let staged = fs::read_dir(data.join("uploads")).unwrap().next().unwrap().unwrap();
     assert_eq!(mode(&staged.path()), 0o600);
 
-    // An installation that an earlier version has left open is closed at the next start.
+    // The next start closes a data folder that an earlier version left readable.
     program.kill().await;
     for name in FILES {
         set_mode(&data.join(name), 0o644);

@@ -1,4 +1,4 @@
-//! The start at the database: several at once, an older program, and what a failure says.
+//! Database checks at start: concurrent starts, an older program version, and the error text of a failed connection.
 
 use runyard::{
     config::Config,
@@ -37,7 +37,7 @@ async fn execute(url: &str, sql: &str) {
 }
 
 #[tokio::test]
-async fn programs_that_start_together_on_a_fresh_database_all_come_up() {
+async fn servers_that_start_together_on_a_fresh_database_all_succeed() {
     let Some(url) = postgres() else { return };
     let folder = tempfile::tempdir().unwrap();
     let name = format!("runyard_{}", uuid::Uuid::now_v7().simple());
@@ -76,7 +76,7 @@ async fn a_database_of_a_newer_version_is_refused() {
 }
 
 #[tokio::test]
-async fn a_failed_start_says_why_in_the_databases_words() {
+async fn a_failed_start_reports_the_error_of_the_database() {
     let Some(url) = postgres() else { return };
     let folder = tempfile::tempdir().unwrap();
     let open = async |url: &str| {
@@ -109,7 +109,7 @@ async fn ready(house: &House) -> u16 {
 }
 
 #[tokio::test]
-async fn a_database_that_only_reads_is_unavailable_until_it_writes_again() {
+async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
     let Some(url) = postgres() else { return };
     let mut house = House::open(&Database::Postgres(url.clone()), echo(), |_| {}).await;
     let caller = house.caller("ann");
@@ -119,7 +119,7 @@ async fn a_database_that_only_reads_is_unavailable_until_it_writes_again() {
     let own = house.config.database_url.clone().unwrap();
     let name = own.expose_secret().rsplit_once('/').unwrap().1.to_owned();
     let switch = async |to: &str| {
-        // From another database of the same server, which stays writable.
+        // Connects to another database of the same server, which stays writable.
         let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
         execute(&url, &set).await;
         let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");

@@ -1,4 +1,4 @@
-//! `grpc-timeout` bounds a stream as it bounds a call, and each door tells it in its own words.
+//! `grpc-timeout` bounds streams as well as calls, and each protocol reports the expiry in its own form.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::house::{Caller, PATIENCE, assert_whole, everywhere, parse_sse};
 
 const WHY: &str = "the deadline of the call has passed";
 
-/// A model that says a few words and then is held.
+/// A model that sends a few words and then waits for the gate.
 fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     |gate| {
         let gate = gate.clone();
@@ -22,14 +22,14 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     }
 }
 
-/// What a stream over HTTP says until it ends.
+/// Everything that a stream over HTTP sends until it ends.
 async fn said(caller: &Caller, run: &Value, accept: &str, timeout: &str) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let request = caller.request("GET", &path).header("accept", accept);
     let stream = request.header("grpc-timeout", timeout).send().await.unwrap();
     assert_eq!(stream.status(), 200);
     let whole = tokio::time::timeout(PATIENCE, stream.text()).await;
-    whole.expect("the stream ends with its deadline").unwrap()
+    whole.expect("the stream should end at its deadline").unwrap()
 }
 
 async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1::RunEvent, tonic::Status>> {
@@ -40,10 +40,10 @@ async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1
     asked.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
     let stream = caller.runs().await.stream_run(asked).await.unwrap().into_inner();
     let whole = tokio::time::timeout(PATIENCE, stream.collect()).await;
-    whole.expect("the stream ends with its deadline")
+    whole.expect("the stream should end at its deadline")
 }
 
-/// The number of messages and the trailers.
+/// Reads the stream over gRPC-Web; returns the number of messages and the trailers.
 async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, String) {
     let asked = v1::StreamRunRequest {
         agent_run_id: text(run, "agent_run_id").to_owned(),
@@ -55,7 +55,7 @@ async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, S
         .header("grpc-timeout", timeout)
         .body(framed(&asked.encode_to_vec()));
     let answer = tokio::time::timeout(PATIENCE, async { request.send().await.unwrap().bytes().await.unwrap() });
-    let mut body = answer.await.expect("the stream ends with its deadline");
+    let mut body = answer.await.expect("the stream should end at its deadline");
     let mut messages = 0;
     while body.len() >= 5 {
         let (flag, length) = (body.get_u8(), body.get_u32() as usize);
@@ -65,11 +65,11 @@ async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, S
         }
         messages += 1;
     }
-    panic!("a stream without trailers");
+    panic!("the stream ended without trailers");
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_its_deadline_on_every_door() {
+async fn a_stream_ends_at_its_deadline_over_every_protocol() {
     everywhere(held(), async |house| {
         let caller = house.caller("ann");
         let run = caller.start("x").await;
@@ -95,7 +95,7 @@ async fn a_stream_ends_with_its_deadline_on_every_door() {
         assert!(before.len() > 1 && before.iter().all(Result::is_ok));
         assert!(web.0 > 1 && web.1.contains("grpc-status:4"), "{web:?}");
 
-        // A deadline that is far away changes nothing, and nobody's deadline is the run's.
+        // A distant deadline changes nothing, and the expired deadline of a reader did not stop the run.
         let open = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             house.gate.open();

@@ -1,4 +1,5 @@
-//! A full disk: refused with "try again later", told by `/readyz`, and over when there is room again.
+//! A full disk: requests are refused with "try again later", `/readyz` reports it, and service resumes when space is
+//! freed.
 
 use std::{
     fs::File,
@@ -13,12 +14,12 @@ use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus,
 use super::program::{OPEN, Program};
 use crate::house::PATIENCE;
 
-/// The data folder on a small disk, in a mount namespace of the program's own.
+/// Starts the program with its data folder on a small disk, in the program's own mount namespace.
 const LINE: &str = "mkdir -p data && exec unshare --mount sh -c \
                     'mount -t tmpfs -o size=24m tmpfs data && exec \"$@\"' sh \"$@\"";
 
-/// What `/readyz` says while the disk is full. Without a reserve it follows what can be written: SQLite's log may have room for a
-/// small write where a start does not fit.
+/// Expected state of `/readyz` while the disk is full. Without a reserve it depends on whether a small write succeeds:
+/// SQLite's log may have room for one where a start does not fit.
 #[derive(Clone, Copy)]
 enum IsReady {
     Never,
@@ -50,7 +51,7 @@ async fn start(program: &Program) -> (u16, String) {
     (answer.status().as_u16(), code)
 }
 
-/// Writes until the disk is full; the file that takes the room.
+/// Fills the disk; returns the file that occupies the space.
 fn fill(folder: &Path) -> PathBuf {
     let ballast = folder.join("ballast");
     let mut file = File::create(&ballast).unwrap();
@@ -74,7 +75,7 @@ async fn a_full_disk(config: &str, is_ready: IsReady) {
     assert_eq!(ready(&program).await, 200);
     assert_eq!(health(&program).await, ServingStatus::Serving);
     let ballast = fill(&program.sees(&folder.path().join("data")));
-    // What SQLite has set aside already may take one more.
+    // SQLite may have allocated space already for one more start.
     let mut refused = start(&program).await;
     for _ in 0..20 {
         if refused.0 != 200 {
@@ -101,11 +102,11 @@ async fn a_full_disk(config: &str, is_ready: IsReady) {
 }
 
 #[tokio::test]
-async fn a_disk_below_its_reserve_takes_nothing_new() {
+async fn below_the_disk_reserve_new_work_is_refused() {
     a_full_disk(OPEN, IsReady::Never).await;
 }
 
 #[tokio::test]
-async fn a_database_that_cannot_be_written_is_unavailable_and_not_our_fault() {
+async fn a_database_on_a_full_disk_is_unavailable_and_no_internal_error() {
     a_full_disk(&format!("[sandbox]\nmin_free_bytes = 0\n{OPEN}"), IsReady::Maybe).await;
 }

@@ -1,4 +1,4 @@
-//! One contract, three doors: gRPC, gRPC-Web and HTTP say the same.
+//! One contract, three protocols: gRPC, gRPC-Web and HTTP/JSON give the same answers.
 
 use prost::Message;
 use runyard::v1;
@@ -15,7 +15,7 @@ fn framed(message: &impl Message) -> Vec<u8> {
     super::call::framed(&message.encode_to_vec())
 }
 
-/// The messages and the trailers of a gRPC-Web body.
+/// Splits a gRPC-Web body into its messages and trailers.
 fn unframed(mut body: &[u8]) -> (Vec<Vec<u8>>, String) {
     let (mut messages, mut trailers) = (Vec::new(), String::new());
     while body.len() >= 5 {
@@ -89,7 +89,7 @@ async fn a_run_over_grpc_web() {
 }
 
 #[tokio::test]
-async fn refusals_are_the_same_over_every_door() {
+async fn refusals_are_the_same_over_every_protocol() {
     everywhere(
         |_| Turn::text("ok"),
         async |house| {
@@ -105,14 +105,14 @@ async fn refusals_are_the_same_over_every_door() {
                 .unwrap_err();
             assert_eq!(status.code(), tonic::Code::NotFound);
             assert_eq!(http.json()["detail"], status.message());
-            let nobody = caller
+            let unauthenticated = caller
                 .agents()
                 .await
                 .list_agents(v1::ListAgentsRequest::default())
                 .await
                 .unwrap_err();
             assert_eq!(
-                (nobody.code(), nobody.message()),
+                (unauthenticated.code(), unauthenticated.message()),
                 (tonic::Code::Unauthenticated, "Not authenticated")
             );
         },
@@ -121,7 +121,7 @@ async fn refusals_are_the_same_over_every_door() {
 }
 
 #[tokio::test]
-async fn h2c_and_http_1_on_one_port_and_a_deadline_on_both() {
+async fn h2c_and_http_1_share_a_port_and_both_honour_deadlines() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -156,7 +156,7 @@ async fn h2c_and_http_1_on_one_port_and_a_deadline_on_both() {
     .await;
 }
 
-/// An answer without what differs between two accounts that did the same: ids, times and secrets.
+/// Removes the ids, times and secrets, which differ between two accounts that made the same requests.
 fn plain(value: &mut serde_json::Value) {
     use serde_json::Value;
     match value {
@@ -179,8 +179,8 @@ fn plain(value: &mut serde_json::Value) {
     }
 }
 
-/// What ends something comes last, so that all before it finds what it asks for.
-fn in_good_order() -> Vec<prost_reflect::MethodDescriptor> {
+/// All methods, those that delete objects last, so that the earlier ones still find their objects.
+fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
     let mut methods = methods();
     methods.sort_by_key(|method| match method.name() {
         "RevokeApiKey" | "DeleteFile" => 1,
@@ -193,30 +193,30 @@ fn in_good_order() -> Vec<prost_reflect::MethodDescriptor> {
 }
 
 #[tokio::test]
-async fn every_method_gives_the_same_answer_through_every_door() {
+async fn every_method_gives_the_same_answer_over_every_protocol() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = runyard::config::Limits::Off,
         async |house| {
-            // Each door has an account of its own, and all three do the same.
-            let doors = ["ann", "bob", "eve"].map(|name| house.caller_as(name, Some("super_admin")));
+            // Each protocol has its own account, and all three make the same requests.
+            let callers = ["ann", "bob", "eve"].map(|name| house.caller_as(name, Some("super_admin")));
             let mut has = Vec::new();
-            for caller in &doors {
+            for caller in &callers {
                 has.push(Belongings::of(caller).await);
             }
-            for method in in_good_order() {
+            for method in in_safe_order() {
                 let mut answers = Vec::new();
-                for ((caller, has), way) in doors.iter().zip(&has).zip([Way::Grpc, Way::GrpcWeb, Way::Http(0)]) {
+                for ((caller, has), way) in callers.iter().zip(&has).zip([Way::Grpc, Way::GrpcWeb, Way::Http(0)]) {
                     let mut answer = call(caller, &method, &has.request(&method), way).await;
                     if LATER.contains(&method.name()) {
                         assert_eq!(
                             answer.code(),
                             "UNIMPLEMENTED",
-                            "{} is served: take it out of LATER",
+                            "{} is served; remove it from LATER",
                             method.name()
                         );
                     } else {
-                        assert!(answer.is_good(), "{} through {way:?}: {answer:?}", method.name());
+                        assert!(answer.is_good(), "{} over {way:?}: {answer:?}", method.name());
                     }
                     if let Reply::Good(messages) = &mut answer {
                         messages.iter_mut().for_each(plain);
@@ -241,9 +241,9 @@ async fn wait_until_idle(caller: &crate::house::Caller) {
     }
 }
 
-/// What is wrong with a request is said in the same words everywhere: an id that is none, a page that is none, a NUL.
+/// Every protocol refuses an invalid request with the same text: an invalid id, an invalid page and a NUL character.
 #[tokio::test]
-async fn every_method_refuses_alike_through_every_door() {
+async fn every_method_refuses_alike_over_every_protocol() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = runyard::config::Limits::Off,

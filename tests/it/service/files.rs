@@ -1,4 +1,4 @@
-//! Files: in by chunks and by form, out whole and in ranges; hostile names stay beneath the workspace.
+//! Files: uploaded in chunks and by form, downloaded whole and in ranges; hostile names stay inside the workspace.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::house::{Answer, everywhere, everywhere_with};
 
 #[tokio::test]
-async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
+async fn a_file_is_uploaded_in_chunks_and_a_created_file_is_downloaded() {
     let make = json!({"command": "mkdir -p output && tr a-z A-Z < notes.txt > output/loud.txt"});
     everywhere(
         |_| {
@@ -90,9 +90,9 @@ async fn a_file_comes_in_by_chunks_and_a_made_file_goes_out() {
     .await;
 }
 
-/// A download that was broken off goes on where it was, unless the file has changed meanwhile: RFC 9110, If-Range.
+/// An interrupted download resumes unless the file has changed in the meantime: RFC 9110, If-Range.
 #[tokio::test]
-async fn a_range_holds_for_the_file_that_it_was_begun_with() {
+async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -106,7 +106,7 @@ async fn a_range_holds_for_the_file_that_it_was_begun_with() {
             let first = caller.get(&path).await;
             let etag = first.header("etag").to_owned();
             assert!(!etag.is_empty() && first.header("accept-ranges") == "bytes");
-            // What comes over HTTP, and what over gRPC.
+            // The answers over HTTP and over gRPC.
             let ask = async |if_range: &str| {
                 let request = caller.request("GET", &path).header("range", "bytes=4-");
                 let answer = Answer::of(request.header("if-range", if_range).send().await.unwrap()).await;
@@ -132,7 +132,7 @@ async fn a_range_holds_for_the_file_that_it_was_begun_with() {
             assert_eq!(ask(&etag).await, same);
             let whole = (200, String::new(), "0123456789".to_owned());
             assert_eq!(ask("\"another\"").await, whole);
-            // The file changes: what was begun is of no use any more.
+            // The file changes, so the interrupted download cannot resume.
             let file = house
                 .data_dir()
                 .join("workspaces")
@@ -146,9 +146,9 @@ async fn a_range_holds_for_the_file_that_it_was_begun_with() {
 }
 
 #[tokio::test]
-async fn u09_a_file_is_what_its_name_says_and_runs_nowhere() {
+async fn u09_the_content_type_follows_the_name_and_active_content_never_runs() {
     let page: &[u8] = b"<html><script>alert(1)</script>";
-    // The name, what is in it, how it is served, and whether a browser may show it.
+    // Name, content, content type, and whether the file is served inline or as an attachment.
     let files: [(&str, &[u8], &str, &str); 7] = [
         ("plain.txt", b"only text", "text/plain", "inline"),
         ("program.txt", b"MZ\x90\0", "text/plain", "inline"),
@@ -163,7 +163,7 @@ async fn u09_a_file_is_what_its_name_says_and_runs_nowhere() {
         async |house| {
             let caller = house.caller("ann");
             let form = files.iter().fold(Form::new().text("prompt", "Look."), |form, file| {
-                // What a browser claims is not what is served.
+                // The content type that the client claims is ignored.
                 let part = Part::bytes(file.1.to_vec()).file_name(file.0.to_owned());
                 form.part("files", part.mime_str("text/html").unwrap())
             });
@@ -191,7 +191,7 @@ async fn u09_a_file_is_what_its_name_says_and_runs_nowhere() {
 }
 
 #[tokio::test]
-async fn names_are_plain_and_never_taken_twice() {
+async fn file_names_are_sanitized_and_never_reused() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -229,7 +229,7 @@ async fn names_are_plain_and_never_taken_twice() {
 }
 
 #[tokio::test]
-async fn a_file_over_the_plan_is_refused_and_nothing_is_kept() {
+async fn a_file_over_the_plans_limit_is_refused_and_nothing_is_kept() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.tiers[0].max_upload_bytes = 1000,
@@ -262,7 +262,7 @@ async fn a_file_over_the_plan_is_refused_and_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn files_that_nothing_takes_have_a_limit() {
+async fn unused_uploads_are_limited_in_bytes_and_number() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.tiers[0].max_upload_bytes = 100,
@@ -274,7 +274,7 @@ async fn files_that_nothing_takes_have_a_limit() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // Ten files of the largest size, or as many bytes in more of them.
+            // The limit is the bytes of ten files of the maximum size; smaller files may be more numerous.
             for _ in 0..9 {
                 announce(100).await.ok();
             }
@@ -285,10 +285,15 @@ async fn files_that_nothing_takes_have_a_limit() {
             refused.refused(429, "THROTTLED");
             with_file().await.refused(429, "THROTTLED");
             let threads = caller.get("/threads").await.ok();
-            assert_eq!(threads["threads"], json!([]), "nothing was started");
+            assert_eq!(
+                threads["threads"],
+                json!([]),
+                "the refused start should create no thread"
+            );
             let staged = || std::fs::read_dir(house.data_dir().join("uploads")).unwrap().count();
-            assert_eq!(staged(), 10, "what was refused left nothing");
-            // What fits, fits; another account has its own room; and what a run takes makes room.
+            assert_eq!(staged(), 10, "refused uploads should leave no files");
+            // A file that fits is accepted, another account has its own limit, and a file that a run uses no longer
+            // counts.
             let last = announce(0).await.ok();
             house
                 .caller("bob")
@@ -298,7 +303,7 @@ async fn files_that_nothing_takes_have_a_limit() {
             let run = json!({"prompt": "x", "mode": "chat", "files": [last["upload_id"]]});
             caller.post("/agent/start", run).await.ok();
 
-            // By number, too.
+            // The number of files has a limit, too.
             let eve = house.caller("eve");
             let mut answers = Vec::new();
             for _ in 0..8 {
@@ -315,14 +320,14 @@ async fn files_that_nothing_takes_have_a_limit() {
     .await;
 }
 
-/// What nobody uses goes after a day, and not before; what a run has stays.
+/// An unused upload is deleted after a day and not before. The files of a run stay.
 #[tokio::test]
-async fn an_upload_that_nothing_took_is_kept_for_a_day() {
+async fn an_unused_upload_is_kept_for_a_day() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
             let caller = house.caller("ann");
-            // A token lives for an hour of the clock.
+            // Tokens expire after an hour on this clock, so each upload gets a new one.
             let announce = async |name: &str| {
                 let new = json!({"name": name, "size": 0});
                 house.caller("ann").post("/uploads", new).await.ok()
@@ -340,10 +345,10 @@ async fn an_upload_that_nothing_took_is_kept_for_a_day() {
             };
             assert_eq!(sweep().await, (1, 2));
             house.clock.advance(Duration::from_hours(24) - Duration::from_mins(1));
-            assert_eq!(sweep().await, (1, 2), "it has a minute left");
+            assert_eq!(sweep().await, (1, 2), "the upload should be kept until its last minute");
             let late = announce("late").await;
             house.clock.advance(Duration::from_mins(2));
-            assert_eq!(sweep().await, (1, 2), "one went, one came, and what a run has stays");
+            assert_eq!(sweep().await, (1, 2), "only the expired upload should be deleted");
             let caller = house.caller("ann");
             caller
                 .post("/agent/start", start(&waiting))

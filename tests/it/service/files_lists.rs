@@ -1,4 +1,4 @@
-//! Lists of large folders: page by page, with little memory, and without keeping other accounts waiting.
+//! Lists of large folders: paged, in little memory, and without delaying other accounts.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::ask::{delete, each, text};
 use crate::house::{Caller, House, everywhere};
 
-/// The path of a sandbox in which a command has run.
+/// The API path of the files of a sandbox in which a command has run.
 async fn sandbox(house: &House, caller: &Caller, command: &str) -> String {
     house.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -26,7 +26,7 @@ async fn sandbox(house: &House, caller: &Caller, command: &str) -> String {
     format!("/sandboxes/{}", text(&project, "sandbox_id"))
 }
 
-/// All paths of a list, page by page; `between` is awaited after the first page.
+/// All paths of a list, read page by page. `between` is awaited after the first page.
 async fn paths(caller: &Caller, list: &str, between: impl AsyncFn(&Value)) -> Vec<String> {
     let (mut paths, mut token) = (Vec::new(), String::new());
     loop {
@@ -45,7 +45,7 @@ async fn paths(caller: &Caller, list: &str, between: impl AsyncFn(&Value)) -> Ve
 }
 
 #[tokio::test]
-async fn pages_together_are_the_whole_folder_once() {
+async fn the_pages_of_a_folder_contain_each_entry_once() {
     everywhere(
         |_| Vec::<Turn>::new(),
         async |house| {
@@ -68,7 +68,7 @@ async fn pages_together_are_the_whole_folder_once() {
             let below = paths(&caller, &format!("{files}?path=a&recursive=true&page_size=2"), nothing).await;
             assert_eq!(below, ["a/1", "a/2", "a/b", "a/b/3"]);
 
-            // The file that a page ended with may go before the next page is asked for.
+            // The last file of a page may be deleted before the next page is requested.
             let pages = format!("{files}?path=c&page_size=100");
             let rest = paths(&caller, &pages, async |page| {
                 let last = each(page, "files", "path").pop().unwrap();
@@ -84,7 +84,7 @@ async fn pages_together_are_the_whole_folder_once() {
 }
 
 #[tokio::test]
-async fn an_account_walks_once_at_a_time_and_holds_up_no_other() {
+async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
     everywhere(
         |_| Vec::<Turn>::new(),
         async |house| {
@@ -108,19 +108,19 @@ async fn an_account_walks_once_at_a_time_and_holds_up_no_other() {
                 let walks = walks.clone();
                 async move { walks.run(ann, || Ok(())).await }
             });
-            // Many of another account come through meanwhile.
+            // Meanwhile many walks of another account complete.
             join_all((0..50).map(|_| walks.run(bob, || Ok(()))))
                 .await
                 .into_iter()
                 .for_each(|walked| walked.unwrap());
             assert!(!next.is_finished());
-            // A caller that goes away does not end the walk: its turn is not given to the next one.
+            // A disconnected caller does not end its walk, so the next walk of the account keeps waiting.
             long.abort();
             walks.run(bob, || Ok(())).await.unwrap();
             assert!(!next.is_finished());
             release.send(()).unwrap();
             next.await.unwrap().unwrap();
-            // More than may wait are told to come back.
+            // Requests beyond the queue limit are refused and told to retry.
             let places = join_all((0..5).map(|_| walks.archive(ann))).await;
             assert_eq!(places.iter().filter(|place| place.is_ok()).count(), 4);
             let refused = places.into_iter().find_map(Result::err).unwrap();
@@ -131,7 +131,7 @@ async fn an_account_walks_once_at_a_time_and_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn the_size_of_a_workspace_follows_what_callers_change() {
+async fn the_workspace_size_follows_changes_by_callers() {
     everywhere(
         |_| Vec::<Turn>::new(),
         async |house| {

@@ -1,5 +1,4 @@
-//! U11: what becomes of an upload when the disk is full or the program dies in the middle of it: nothing, and the next one
-//! goes well.
+//! U11: an upload that is cut short by a full disk or a crash leaves nothing behind, and the next upload succeeds.
 
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ fn form(content: Body) -> Form {
 }
 
 async fn start(program: &Program, key: &str, content: Vec<u8>) -> reqwest::Response {
-    // On a connection of its own: one whose body was refused is closed.
+    // Each start has its own connection, because the server closes one whose body was refused.
     let request = reqwest::Client::new().post(format!("{}/agent/start", program.url));
     let request = request.bearer_auth(&program.token).header("idempotency-key", key);
     request.multipart(form(content.into())).send().await.unwrap()
@@ -50,10 +49,10 @@ async fn threads(program: &Program) -> usize {
 }
 
 #[tokio::test]
-async fn u11_a_program_that_dies_in_mid_upload_leaves_nothing() {
+async fn u11_a_crash_during_an_upload_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), OPEN).await;
-    // Two ways in: a form that is still on its way, and an upload that was announced and has half its bytes.
+    // Two kinds of upload: a form in transit, and an announced upload of which half the bytes were sent.
     let announced = program
         .request("POST", "/uploads")
         .json(&json!({"name": "half.bin", "size": 10}))
@@ -75,7 +74,7 @@ async fn u11_a_program_that_dies_in_mid_upload_leaves_nothing() {
     });
     let request = program.request("POST", "/agent/start").header("idempotency-key", "one");
     let sending = tokio::spawn(request.multipart(form(Body::wrap_stream(endless))).send());
-    until("the form arrives", || {
+    until("the form never arrived", || {
         let files = std::fs::read_dir(folder.path().join("data/uploads")).unwrap();
         files
             .flatten()
@@ -84,22 +83,26 @@ async fn u11_a_program_that_dies_in_mid_upload_leaves_nothing() {
     .await;
     program.kill().await;
     assert!(sending.await.unwrap().is_err());
-    assert_eq!(staged(folder.path()), 2, "what was there when it died");
+    assert_eq!(staged(folder.path()), 2, "both uploads should be staged at the crash");
 
     program.start_again().await;
-    // The half form is swept; what was announced goes on where it was.
-    until("the leftover goes", || staged(folder.path()) == 1).await;
+    // The partial form is deleted; the announced upload resumes where it stopped.
+    until("the partial form was not deleted", || staged(folder.path()) == 1).await;
     assert_eq!(threads(&program).await, 0);
     assert_eq!(put(&program, 5).await["complete"], true);
     let answer = start(&program, "one", vec![b'x'; PIECE]).await;
-    assert_eq!(answer.status(), 200, "the same key again: nothing was started under it");
+    assert_eq!(
+        answer.status(),
+        200,
+        "the same key should start a run, because the first start never committed"
+    );
     assert_eq!(threads(&program).await, 1);
 }
 
 #[tokio::test]
-async fn u11_a_full_disk_refuses_the_upload_and_nothing_else() {
+async fn u11_a_full_disk_refuses_only_the_upload() {
     let folder = tempfile::tempdir().unwrap();
-    // The staging folder on a disk of a mebibyte, in a mount namespace of the program's own.
+    // The staging folder is on a disk of 1 MiB, in the program's own mount namespace.
     let line = "mkdir -p data/uploads && exec unshare --mount sh -c \
                 'mount -t tmpfs -o size=1m tmpfs data/uploads && exec \"$@\"' sh \"$@\"";
     let program = Program::start_in(folder.path(), OPEN, line).await;
@@ -115,7 +118,7 @@ async fn u11_a_full_disk_refuses_the_upload_and_nothing_else() {
         answer.text().await.unwrap()
     );
     assert_eq!(threads(&program).await, 0);
-    // The disk is free again: files that fit come in, one after the other, and so does the same key.
+    // The disk has room again: files that fit are accepted one after the other, and the same key can be used again.
     for key in ["one", "two", "three"] {
         let request = program.request("POST", "/uploads");
         let new = json!({"name": "fits.bin", "size": 5});

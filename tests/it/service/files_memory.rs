@@ -1,4 +1,4 @@
-//! A file passes through the service in pieces: the memory of a server of its own, the real program, hardly grows.
+//! Files are streamed in chunks, so the memory of the real program hardly grows.
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -18,13 +18,13 @@ use super::{
     program::{OPEN, Program},
 };
 
-/// A megabyte.
+/// Size of a chunk: 1 MB.
 const PIECE: usize = 1_000_000;
-/// Pieces of the file that comes as a form: a gigabyte, as much as the limit of this server allows.
+/// Chunks of the file that is sent as a form: 1 GB, the limit of this server.
 const PIECES: usize = 1_000;
-/// Pieces of the file that comes in chunks.
+/// Chunks of the file that is uploaded over gRPC.
 const CHUNKS: usize = 200;
-/// How far the memory may grow.
+/// Maximum growth of memory, in bytes.
 const MAX_GROWTH: u64 = 64 * 1024 * 1024;
 
 struct Server {
@@ -92,7 +92,7 @@ impl Server {
 }
 
 #[tokio::test]
-async fn a_large_file_goes_in_and_out_in_little_memory() {
+async fn a_large_file_is_uploaded_and_downloaded_in_little_memory() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server {
         program: Program::start(folder.path(), OPEN).await,
@@ -103,7 +103,7 @@ async fn a_large_file_goes_in_and_out_in_little_memory() {
         .connect()
         .await
         .unwrap();
-    // What is made once is made before.
+    // A first round makes the allocations that happen only once.
     server.fetch(&server.start_with(1).await, "big.bin").await;
     let before = program.memory();
     let check = |what: &str, most: u64| {
@@ -111,11 +111,11 @@ async fn a_large_file_goes_in_and_out_in_little_memory() {
         assert!(growth < MAX_GROWTH, "{what} took {} MiB", growth / 1024 / 1024);
     };
     let (run, most) = program.most(server.start_with(PIECES)).await;
-    check("the form", most);
+    check("the form upload", most);
     let ((), most) = program.most(server.write_in_chunks(&channel, &run)).await;
-    check("the chunks", most);
+    check("the chunked upload", most);
     let (length, most) = program.most(server.fetch(&run, "big.bin")).await;
-    check("the file on its way out", most);
+    check("the download", most);
     assert_eq!(length, PIECES * PIECE);
     let (length, most) = program.most(server.fetch(&run, "/workspace")).await;
     check("the archive", most);

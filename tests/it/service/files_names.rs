@@ -1,4 +1,4 @@
-//! U01 to U04 and U11: hostile names and sizes of uploads, and uploads that break off.
+//! U01 to U04 and U11: hostile names, size limits, and aborted uploads.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ fn staged(house: &House) -> usize {
     std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count)
 }
 
-/// Waits until no upload is on its way any more.
+/// Waits until no upload is staged.
 async fn nothing_staged(house: &House) {
     let empty = async {
         while staged(house) > 0 {
@@ -39,11 +39,11 @@ async fn nothing_staged(house: &House) {
     };
     tokio::time::timeout(crate::house::PATIENCE, empty)
         .await
-        .expect("nothing is left");
+        .expect("no upload should remain staged");
 }
 
 #[tokio::test]
-async fn u01_hostile_names_stay_beneath_the_workspace() {
+async fn u01_hostile_names_stay_inside_the_workspace() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -72,7 +72,7 @@ async fn u01_hostile_names_stay_beneath_the_workspace() {
             let run = caller.form("/agent/start", form).await.ok();
             caller.ended(&run).await;
             let names = names(&caller, &run).await;
-            // One file each, the agent's own folder, and nothing anywhere else.
+            // One file for each name, the `output` folder, and nothing outside the workspace.
             assert_eq!(names.len(), hostile.len() + 2, "{names:?}");
             for name in &names {
                 let name = name.as_str().unwrap();
@@ -85,7 +85,7 @@ async fn u01_hostile_names_stay_beneath_the_workspace() {
                 .collect();
             above.sort();
             assert_eq!(above, [text(&run, "project_id")]);
-            // What was given stays readable as what the message came with.
+            // The message still lists all attached files.
             let messages = caller
                 .get(&format!("/threads/{}/messages", text(&run, "thread_id")))
                 .await
@@ -100,7 +100,7 @@ async fn u01_hostile_names_stay_beneath_the_workspace() {
 }
 
 #[tokio::test]
-async fn u02_a_name_in_two_spellings_is_one_name() {
+async fn u02_two_unicode_spellings_of_a_name_are_one_name() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -148,7 +148,7 @@ async fn u02_a_name_in_two_spellings_is_one_name() {
 }
 
 #[tokio::test]
-async fn u03_a_name_that_the_agent_took_is_not_followed() {
+async fn u03_an_upload_does_not_follow_a_link_made_by_the_agent() {
     let make = json!({"command": "ln -s /etc/passwd a; mkdir b; echo mine > c"});
     everywhere(
         |_| {
@@ -186,13 +186,13 @@ async fn u03_a_name_that_the_agent_took_is_not_followed() {
 }
 
 #[tokio::test]
-async fn u04_the_limit_is_exact_whatever_the_length_says() {
+async fn u04_the_size_limit_is_exact_without_a_declared_length() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.tiers[0].max_upload_bytes = 100_000,
         async |house| {
             let caller = house.caller("ann");
-            // No length is given: the stream is cut where the limit is passed.
+            // The form declares no length; the server stops reading when the limit is exceeded.
             let form = |bytes: usize| {
                 let pieces = vec![Bytes::from(vec![b'x'; 1000]); bytes / 1000].into_iter();
                 let rest = Bytes::from(vec![b'x'; bytes % 1000]);
@@ -227,7 +227,7 @@ async fn u04_the_limit_is_exact_whatever_the_length_says() {
 }
 
 #[tokio::test]
-async fn u11_an_upload_that_breaks_off_leaves_nothing() {
+async fn u11_an_aborted_upload_leaves_nothing_behind() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -249,7 +249,7 @@ async fn u11_an_upload_that_breaks_off_leaves_nothing() {
             };
             tokio::time::timeout(crate::house::PATIENCE, begun)
                 .await
-                .expect("the upload begins");
+                .expect("the upload should begin");
             sending.abort();
             drop(more);
             nothing_staged(house).await;

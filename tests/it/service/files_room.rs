@@ -1,4 +1,4 @@
-//! Files never make a workspace larger than its limit, whichever way they come in.
+//! Files never make a workspace exceed its limit, however they are uploaded.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::ask::{delete, text};
 use crate::house::{Answer, Caller, House, everywhere_with};
 
-/// The limit of a workspace, in bytes.
+/// Maximum size of a workspace, in bytes.
 const LIMIT: i64 = 1_000_000;
 
 fn echo() -> Script {
@@ -63,7 +63,7 @@ fn staged(house: &House) -> usize {
 }
 
 #[tokio::test]
-async fn a_form_that_does_not_fit_is_refused_and_leaves_nothing() {
+async fn a_form_over_the_workspace_limit_is_refused_and_leaves_nothing() {
     everywhere_with(
         |_| echo(),
         small,
@@ -71,17 +71,21 @@ async fn a_form_that_does_not_fit_is_refused_and_leaves_nothing() {
             let caller = house.caller("ann");
             start(&caller, 1_000_001, &[]).await.refused(413, "TOO_LARGE");
             let threads = caller.get("/threads").await.ok();
-            assert_eq!(threads["threads"], json!([]), "nothing was started");
+            assert_eq!(
+                threads["threads"],
+                json!([]),
+                "the refused start should create no thread"
+            );
             let run = start(&caller, 400_000, &[]).await.ok();
             let thread = [("thread_id", text(&run, "thread_id"))];
             start(&caller, 400_000, &thread).await.ok();
             let refused = start(&caller, 400_000, &thread).await.refused(413, "TOO_LARGE");
             assert!(refused.to_string().contains("workspace"), "{refused}");
-            assert_eq!(staged(house), 0, "the refused file is gone");
+            assert_eq!(staged(house), 0, "the refused file should be deleted");
             let project = text(&run, "project_id");
             let sandbox = sandbox_of(&caller, project).await;
             assert!(sandbox["used_bytes"].as_i64().unwrap() <= LIMIT, "{sandbox}");
-            // A smaller file fits, and so does a large one when there is room.
+            // A smaller file fits, and a large file fits again after a deletion.
             start(&caller, 100_000, &thread).await.ok();
             let file = format!("/sandboxes/{}/files?path=data.bin", text(&sandbox, "sandbox_id"));
             delete(&caller, &file).await.ok();
@@ -92,7 +96,7 @@ async fn a_form_that_does_not_fit_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn uploads_of_a_start_over_grpc_are_refused_and_stay() {
+async fn a_refused_start_over_grpc_keeps_its_uploads() {
     everywhere_with(
         |_| echo(),
         small,
@@ -109,7 +113,7 @@ async fn uploads_of_a_start_over_grpc_are_refused_and_stay() {
             };
             let refused = runs.start_run(caller.signed(ask.clone())).await.unwrap_err();
             assert_eq!(refused.code(), tonic::Code::ResourceExhausted, "{refused}");
-            // In a project of its own it fits.
+            // The upload fits into a new project.
             let elsewhere = v1::StartRunRequest {
                 thread_id: String::new(),
                 ..ask
@@ -122,7 +126,7 @@ async fn uploads_of_a_start_over_grpc_are_refused_and_stay() {
 }
 
 #[tokio::test]
-async fn starts_at_the_same_time_share_the_room() {
+async fn concurrent_starts_share_the_workspace_limit() {
     everywhere_with(
         |_| echo(),
         small,
@@ -130,7 +134,7 @@ async fn starts_at_the_same_time_share_the_room() {
             let caller = house.caller("ann");
             let run = start(&caller, 10, &[]).await.ok();
             let project = text(&run, "project_id").to_owned();
-            // Threads that exist, and threads whose ids the client makes.
+            // Half of the starts name an existing thread, half a client-supplied thread id.
             let answers = join_all((0..8).map(|number| {
                 let (caller, project) = (&caller, &project);
                 let thread = text(&run, "thread_id").to_owned();
@@ -150,7 +154,7 @@ async fn starts_at_the_same_time_share_the_room() {
             }))
             .await;
             let started = answers.iter().filter(|answer| answer.status == 200).count();
-            assert_eq!(started, 3, "three of 300,000 bytes fit");
+            assert_eq!(started, 3, "three files of 300,000 bytes should fit");
             for answer in answers.into_iter().filter(|answer| answer.status != 200) {
                 answer.refused(413, "TOO_LARGE");
             }
@@ -162,7 +166,7 @@ async fn starts_at_the_same_time_share_the_room() {
 }
 
 #[tokio::test]
-async fn written_files_share_the_room_with_starts() {
+async fn written_files_and_starts_share_the_workspace_limit() {
     everywhere_with(
         |_| echo(),
         small,
@@ -186,7 +190,7 @@ async fn written_files_share_the_room_with_starts() {
                 .chain(&started)
                 .filter(|answer| answer.status == 200)
                 .count();
-            assert_eq!(fit, 3, "three of 300,000 bytes fit");
+            assert_eq!(fit, 3, "three files of 300,000 bytes should fit");
             let sandbox = sandbox_of(&caller, &project).await;
             assert!(sandbox["used_bytes"].as_i64().unwrap() <= LIMIT, "{sandbox}");
         },
@@ -195,13 +199,13 @@ async fn written_files_share_the_room_with_starts() {
 }
 
 #[tokio::test]
-async fn a_workspace_has_a_limit_of_files() {
+async fn a_workspace_has_a_maximum_number_of_files() {
     everywhere_with(
         |_| echo(),
         |config| config.sandbox.max_workspace_files = 3,
         async |house| {
             let caller = house.caller("ann");
-            // The folder `output` is there from the start.
+            // The folder `output` exists from the start and counts as one entry.
             let run = start(&caller, 10, &[]).await.ok();
             caller.ended(&run).await;
             let thread = [("thread_id", text(&run, "thread_id"))];

@@ -1,4 +1,4 @@
-//! Files of starts that come twice, or at the same time: one copy of each, and a name for each.
+//! Files of repeated and concurrent starts: each file is stored once, under its own name.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -30,7 +30,7 @@ fn staged(house: &House) -> usize {
 }
 
 #[tokio::test]
-async fn a_start_that_is_repeated_keeps_its_files_once() {
+async fn retrying_a_start_does_not_store_its_files_twice() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -44,9 +44,9 @@ async fn a_start_that_is_repeated_keeps_its_files_once() {
             let first = caller.form("/agent/start", form("a,b")).await.ok();
             for _ in 0..3 {
                 assert_eq!(caller.form("/agent/start", form("a,b")).await.ok(), first);
-                assert_eq!(staged(house), 0, "the second copy is of no use");
+                assert_eq!(staged(house), 0, "the second copy should be deleted");
             }
-            // The same, announced and sent in pieces: what a retry has named may be named by one more.
+            // The same start with a chunked upload, repeated as a retry would.
             let upload = caller
                 .post("/uploads", json!({"name": "data.csv", "size": 3}))
                 .await
@@ -62,9 +62,9 @@ async fn a_start_that_is_repeated_keeps_its_files_once() {
             assert_eq!(
                 house.number(waiting).await,
                 0,
-                "nothing fills the account's waiting room"
+                "no unused upload should count against the account"
             );
-            // Another content under the key is another start: refused, and nothing is kept of it.
+            // Different content under the same key is a different start: it is refused and leaves nothing behind.
             caller
                 .form("/agent/start", form("c,d"))
                 .await
@@ -78,7 +78,7 @@ async fn a_start_that_is_repeated_keeps_its_files_once() {
     .await;
 }
 
-/// The names in all messages of a thread.
+/// The names of the files attached to the messages of a thread.
 async fn told(caller: &Caller, run: &Value) -> Vec<Value> {
     let path = format!("/threads/{}/messages", text(run, "thread_id"));
     let messages = caller.get(&path).await.ok();
@@ -90,7 +90,7 @@ async fn told(caller: &Caller, run: &Value) -> Vec<Value> {
 }
 
 #[tokio::test]
-async fn ten_starts_at_once_have_ten_files() {
+async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.limits = Limits::Off,
@@ -99,7 +99,7 @@ async fn ten_starts_at_once_have_ten_files() {
             let first = caller.start("Begin.").await;
             caller.ended(&first).await;
             let starts = (0..10).map(|number| {
-                // Each in a thread of its own, so that none waits for another.
+                // Each start has its own thread, so that none waits for another.
                 let form = Form::new()
                     .text("prompt", "Look.")
                     .text("project_id", text(&first, "project_id").to_owned())
@@ -112,7 +112,7 @@ async fn ten_starts_at_once_have_ten_files() {
                 assert_eq!(caller.ended(&run).await["status"], "completed");
                 let named = told(&caller, &run).await;
                 let [Value::String(name)] = named.as_slice() else {
-                    panic!("the message names {named:?}");
+                    panic!("the message should name one file, but names {named:?}");
                 };
                 contents.push(content(&caller, &run, name).await);
                 given.push(name.clone());
@@ -123,15 +123,16 @@ async fn ten_starts_at_once_have_ten_files() {
             expected.sort();
             assert_eq!(given, expected);
             let whose: Vec<String> = (0..10).map(|number| number.to_string()).collect();
-            assert_eq!(contents, whose, "each name leads to the file of its own start");
+            assert_eq!(contents, whose, "each name should lead to the file of its own start");
         },
     )
     .await;
 }
 
-/// A start whose process died before it placed the files, while the agent of an earlier run made one of that name.
+/// A start whose server crashed before it placed the files, while the agent of an earlier run created a file of the
+/// same name.
 #[tokio::test]
-async fn a_name_that_was_taken_meanwhile_is_given_a_number() {
+async fn a_file_name_taken_in_the_meantime_gets_a_number() {
     everywhere_with(
         |gate| [Turn::text("one").held_by(gate), Turn::text("two")],
         |config| config.limits = Limits::Off,
@@ -146,7 +147,7 @@ async fn a_name_that_was_taken_meanwhile_is_given_a_number() {
                 .part("files", part("other.csv", "another"));
             let second = caller.form("/agent/start", form).await.ok();
             assert_eq!(told(&caller, &second).await, ["data.csv", "other.csv"]);
-            // Back to what the commit left: both files staged, and the name taken.
+            // Restores the state right after the commit: both files staged, and the name taken.
             let outside = house.outside().await;
             let workspace = house.data_dir().join("workspaces").join(text(&second, "project_id"));
             let staged = house.data_dir().join("uploads");
@@ -172,7 +173,7 @@ async fn a_name_that_was_taken_meanwhile_is_given_a_number() {
             ] {
                 assert_eq!(content(&caller, &second, name).await, expected);
             }
-            // The model is told the name that the file has, and so is who reads the thread.
+            // The model and the messages of the thread name the file as it was stored.
             let asked = house.upstream.requests().remove(1);
             assert!(
                 asked.last_text().contains("Files in /workspace: data-2.csv, other.csv"),

@@ -1,4 +1,4 @@
-//! Files placed, deleted and fetched by the folder through SandboxService.
+//! Placing, deleting and archiving files through SandboxService.
 
 use std::{path::Path, process::Command};
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::ask::{delete, each, text};
 use crate::house::{Answer, Caller, House, everywhere, everywhere_with};
 
-/// A project whose agent has run a command in its workspace; the folder of its files.
+/// A project whose agent has run a command in its workspace, and the API path of its files.
 async fn workspace(house: &House, caller: &Caller, command: &str) -> (Value, String) {
     house.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -40,7 +40,7 @@ async fn content(caller: &Caller, files: &str, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn an_upload_is_placed_whole_and_once() {
+async fn an_upload_is_placed_completely_and_only_once() {
     everywhere(
         |_| Vec::<Turn>::new(),
         async |house| {
@@ -55,7 +55,7 @@ async fn an_upload_is_placed_whole_and_once() {
                 (&json!("data.csv"), &json!("text/csv"))
             );
             assert_eq!(content(&caller, &files, "a/b/data.csv").await.text, "one");
-            // It is used up.
+            // The upload was consumed.
             caller.post(&files, body).await.refused(404, "UPLOAD_NOT_FOUND");
             let start = json!({"prompt": "x", "files": [first]});
             caller
@@ -63,7 +63,7 @@ async fn an_upload_is_placed_whole_and_once() {
                 .await
                 .refused(404, "UPLOAD_NOT_FOUND");
             assert_eq!(std::fs::read_dir(house.data_dir().join("uploads")).unwrap().count(), 0);
-            // What was there is replaced, and the next command of the agent sees it.
+            // The existing file is replaced, and the next command of the agent sees the new content.
             let second = upload(&caller, b"new\n").await;
             caller
                 .post(&files, json!({"path": "data.csv", "upload_id": second}))
@@ -92,7 +92,7 @@ async fn an_upload_is_placed_whole_and_once() {
 }
 
 #[tokio::test]
-async fn a_path_leads_nowhere_else_and_a_link_is_replaced() {
+async fn a_path_cannot_leave_the_workspace_and_a_link_is_replaced() {
     everywhere(
         |_| Vec::<Turn>::new(),
         async |house| {
@@ -122,11 +122,11 @@ async fn a_path_leads_nowhere_else_and_a_link_is_replaced() {
             }
             let long = json!({"path": "x".repeat(256), "upload_id": id});
             caller.post(&files, long).await.refused(400, "INVALID_REQUEST");
-            // After all these the upload is still there, and the link is only a name.
+            // After these refusals the upload still exists. The link is replaced, not followed.
             caller.post(&files, json!({"path": "link", "upload_id": id})).await.ok();
             assert_eq!(content(&caller, &files, "link").await.text, "placed");
             assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
-            // One name in two spellings is one file.
+            // Two Unicode spellings of a name are one file.
             for (spelling, text) in [("u\u{308}ber.txt", "one"), ("\u{fc}ber.txt", "two")] {
                 let id = upload(&caller, text.as_bytes()).await;
                 let file = caller
@@ -142,7 +142,7 @@ async fn a_path_leads_nowhere_else_and_a_link_is_replaced() {
 }
 
 #[tokio::test]
-async fn a_full_workspace_takes_no_more() {
+async fn a_full_workspace_refuses_more_files() {
     everywhere_with(
         |_| Vec::<Turn>::new(),
         |config| config.sandbox.max_workspace_bytes = 1_000_000,
@@ -160,7 +160,7 @@ async fn a_full_workspace_takes_no_more() {
 }
 
 #[tokio::test]
-async fn a_file_or_an_empty_folder_is_deleted_and_no_more() {
+async fn only_a_file_or_an_empty_folder_can_be_deleted() {
     everywhere(
         |_| Vec::<Turn>::new(),
         async |house| {
@@ -193,7 +193,7 @@ async fn a_file_or_an_empty_folder_is_deleted_and_no_more() {
     .await;
 }
 
-/// What `tar` makes of an archive: its list, and its files in a folder.
+/// Unpacks an archive into a folder with `tar`; returns its listing.
 fn extract(archive: &[u8], folder: &Path) -> Vec<String> {
     let file = folder.join("archive.tar");
     std::fs::write(&file, archive).unwrap();
@@ -216,7 +216,7 @@ fn extract(archive: &[u8], folder: &Path) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_folder_comes_as_a_tar_stream_without_links() {
+async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
     everywhere(
         |_| Vec::<Turn>::new(),
         async |house| {
@@ -247,7 +247,7 @@ async fn a_folder_comes_as_a_tar_stream_without_links() {
             assert_eq!(read("out/big"), "x".repeat(300_000));
             let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(folder.path().join("out/run.sh")).unwrap().permissions());
             assert_eq!(mode & 0o777, 0o755);
-            // The whole workspace, over gRPC.
+            // The whole workspace as an archive, over gRPC.
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
             let asked = v1::ReadFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),

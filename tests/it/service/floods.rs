@@ -1,4 +1,4 @@
-//! U04, H05, H07: floods. The program's memory stays small whatever one client sends, and the others are served meanwhile.
+//! U04, H05, H07: floods. Whatever one client sends, the program's memory stays small and other clients are served.
 
 use std::time::Duration;
 
@@ -13,9 +13,9 @@ use tokio::{
 use super::program::{OPEN, Program};
 use crate::house::PATIENCE;
 
-/// How far the memory may grow.
+/// Maximum growth of memory, in bytes.
 const MAX_GROWTH: u64 = 48 * 1024 * 1024;
-/// Bytes that a flood has at most.
+/// Maximum size of a flood, in bytes.
 const FLOOD: usize = 64 * 1024 * 1024;
 
 pub(super) const DATA: u8 = 0;
@@ -33,9 +33,9 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
-/// A header block (HPACK) without anything that has to be remembered.
+/// A header block (HPACK) that adds nothing to the dynamic table.
 pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    // `:method` and `:scheme: http` are entries of the table; `:path` and `:authority` are names of it.
+    // `:method` and `:scheme: http` are entries of the static table; `:path` and `:authority` use only its names.
     let mut block = vec![0x80 | method, 0x86, 0x04];
     let text = |block: &mut Vec<u8>, text: &str| {
         let length = text.len();
@@ -66,7 +66,7 @@ pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
 pub(super) const GET: u8 = 2;
 pub(super) const POST: u8 = 3;
 
-/// A connection that has said what it speaks.
+/// Opens an HTTP/2 connection.
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
@@ -79,13 +79,13 @@ async fn open(program: &Program) -> TcpStream {
 enum End {
     /// The server closed the connection.
     Closed,
-    /// The server takes no more until it can get rid of what it has to say.
+    /// The server stopped reading until its own output is read.
     Stalled,
-    /// Everything was taken.
+    /// The server read everything.
     Taken,
 }
 
-/// Sends the same piece again and again without reading anything.
+/// Sends chunks again and again without reading anything.
 async fn flood(program: &Program, mut piece: impl FnMut(u32) -> Vec<u8>) -> End {
     let mut stream = open(program).await;
     let mut sent = 0;
@@ -104,11 +104,14 @@ async fn flood(program: &Program, mut piece: impl FnMut(u32) -> Vec<u8>) -> End 
 
 pub(super) async fn assert_served(program: &Program) {
     let asked = program.request("GET", "/agents").send();
-    let answer = timeout(PATIENCE, asked).await.expect("others are served").unwrap();
+    let answer = timeout(PATIENCE, asked)
+        .await
+        .expect("other clients should be served")
+        .unwrap();
     assert_eq!(answer.status(), 200);
 }
 
-/// Does something hostile while somebody else asks; returns what came of it.
+/// Runs an attack while another client sends requests; returns the outcome of the attack.
 async fn beside<T>(program: &Program, what: &str, hostile: impl Future<Output = T>) -> T {
     assert_served(program).await;
     let before = program.memory();
@@ -132,7 +135,7 @@ async fn beside<T>(program: &Program, what: &str, hostile: impl Future<Output = 
 }
 
 #[tokio::test]
-async fn u04_floods_of_http2_frames() {
+async fn u04_floods_of_http2_frames_are_stopped() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path(), OPEN).await;
     let ask = block(GET, "/healthz", &[]);
@@ -151,7 +154,7 @@ async fn u04_floods_of_http2_frames() {
     assert_eq!(
         end.await,
         End::Closed,
-        "streams that are opened and given up without an end"
+        "endless opened and reset streams should close the connection"
     );
 
     let end = beside(&program, "continuation", async {
@@ -167,7 +170,7 @@ async fn u04_floods_of_http2_frames() {
         })
         .await
     });
-    assert_eq!(end.await, End::Closed, "headers without an end");
+    assert_eq!(end.await, End::Closed, "endless headers should close the connection");
 
     for (what, kind, payload) in [
         ("settings", SETTINGS, &[0, 4, 0, 1, 0, 0][..]),
@@ -175,15 +178,19 @@ async fn u04_floods_of_http2_frames() {
     ] {
         let bytes = frame(kind, 0, 0, payload).repeat(500);
         let end = beside(&program, what, flood(&program, |_| bytes.clone())).await;
-        assert_ne!(end, End::Taken, "{what} whose answers nobody reads");
+        assert_ne!(
+            end,
+            End::Taken,
+            "endless {what} with unread answers should not be accepted"
+        );
     }
-    let end = beside(&program, "data that belongs to nothing", async {
+    let end = beside(&program, "data without a stream", async {
         flood(&program, |_| frame(DATA, 0, 1, &[0; 16_384])).await
     });
     assert_eq!(end.await, End::Closed);
 }
 
-/// Reads frames until one of them is what is looked for; none when the connection ends before.
+/// Reads frames until `wanted` returns a value. Returns `None` when the connection ends first.
 pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u32, &[u8]) -> Option<T>) -> Option<T> {
     loop {
         let mut head = [0; 9];
@@ -198,7 +205,7 @@ pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u
     }
 }
 
-/// H05: a connection has no more streams than it was told that it may have, and what is too much is refused alone.
+/// H05: the server announces the maximum number of streams of a connection, and refuses only the streams beyond it.
 #[tokio::test]
 async fn h05_streams_beyond_the_limit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -211,9 +218,12 @@ async fn h05_streams_beyond_the_limit_are_refused() {
             most.map(|setting| u32::from_be_bytes(setting[2..].try_into().unwrap()))
                 .next()
         });
-        let limit = timeout(PATIENCE, limit).await.unwrap().expect("the limit is announced");
+        let limit = timeout(PATIENCE, limit)
+            .await
+            .unwrap()
+            .expect("the server should announce the limit");
         assert_eq!(limit, 1000);
-        // Requests whose body does not come: each keeps its stream.
+        // Requests whose body never arrives: each keeps its stream open.
         let token = format!("Bearer {}", program.token);
         let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
         let ask = block(POST, "/threads", &headers);
@@ -223,20 +233,20 @@ async fn h05_streams_beyond_the_limit_are_refused() {
         }
         let last = limit * 2 + 1;
         let refused = find(&mut stream, |kind, number, payload| {
-            assert_ne!(kind, GO_AWAY, "the connection is not to blame");
+            assert_ne!(kind, GO_AWAY, "only the stream should be refused, not the connection");
             (kind == RST_STREAM).then(|| (number, u32::from_be_bytes(payload.try_into().unwrap())))
         });
         let refused = timeout(PATIENCE, refused).await.unwrap();
-        // REFUSED_STREAM: it may be tried again.
+        // REFUSED_STREAM: the client may retry.
         assert_eq!(refused, Some((last, 7)));
     };
     beside(&program, "a thousand streams", hostile).await;
 }
 
-/// L11: refusals do not wait for the rest of their requests; whatever comes of those, the connection stays, with everything
-/// else that goes on on it.
+/// L11: a refusal does not wait for the rest of its request. The connection and its other streams survive whatever
+/// arrives late.
 #[tokio::test]
-async fn l11_thousands_of_refusals_leave_the_connection() {
+async fn l11_thousands_of_refusals_keep_the_connection_open() {
     const REFUSALS: u32 = 3000;
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path(), OPEN).await;
@@ -245,7 +255,8 @@ async fn l11_thousands_of_refusals_leave_the_connection() {
         for number in 0..=REFUSALS {
             let id = number * 2 + 1;
             let is_last = number == REFUSALS;
-            // The first one is accepted: a connection without an accepted credential has a minute.
+            // The first request is accepted, because a connection without an accepted credential is closed after a
+            // minute.
             let is_good = is_last || number == 0;
             let token = format!("Bearer {}", if is_good { &program.token } else { "x.y.z" });
             let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
@@ -259,7 +270,7 @@ async fn l11_thousands_of_refusals_leave_the_connection() {
                     "after {number}: {}",
                     String::from_utf8_lossy(&payload[8..])
                 );
-                // `:status: 200` is an entry of the table.
+                // `:status: 200` is an entry of the static table.
                 (kind == HEADERS && at == id).then(|| payload[0] == 0x88)
             });
             let is_accepted = timeout(PATIENCE, status).await.unwrap();
@@ -277,9 +288,9 @@ async fn l11_thousands_of_refusals_leave_the_connection() {
     asked.await;
 }
 
-/// H05: thousands of connections that do nothing take little and hold nobody up.
+/// H05: thousands of idle connections take little memory and delay no other client.
 #[tokio::test]
-async fn h05_thousands_of_idle_connections() {
+async fn h05_thousands_of_idle_connections_delay_no_other_client() {
     const CONNECTIONS: usize = 3000;
     let (soft, hard) = descriptors();
     assert!(
@@ -323,9 +334,10 @@ fn descriptors() -> (u64, u64) {
     (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// H07: a small message that would become a gibibyte is refused unopened: no door takes compressed messages.
+/// H07: a small message that would expand to a gibibyte is refused without being decompressed: no protocol accepts
+/// compressed messages.
 #[tokio::test]
-async fn h07_a_compression_bomb() {
+async fn h07_a_compression_bomb_is_refused_unopened() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path(), OPEN).await;
     let client = Client::builder().http2_prior_knowledge().build().unwrap();
@@ -343,8 +355,12 @@ async fn h07_a_compression_bomb() {
         status.map_or(0, |status| status.to_str().unwrap().parse::<u8>().unwrap())
     };
     let bomb = bomb(1024);
-    assert!(bomb.len() < 2 * 1024 * 1024, "the message itself is small");
-    assert_eq!(send("identity", false, &[]).await, 0, "the way in is open");
+    assert!(bomb.len() < 2 * 1024 * 1024, "the compressed message should be small");
+    assert_eq!(
+        send("identity", false, &[]).await,
+        0,
+        "an uncompressed message should be accepted"
+    );
     for encoding in ["gzip", "deflate", "zstd"] {
         let status = beside(&program, encoding, send(encoding, true, &bomb)).await;
         assert_eq!(status, 12, "{encoding} over gRPC");
@@ -363,11 +379,11 @@ async fn h07_a_compression_bomb() {
     }
 }
 
-/// So many mebibytes of zeros, as gzip.
+/// The given number of mebibytes of zeros, compressed with gzip.
 fn bomb(mebibytes: usize) -> Vec<u8> {
     let mut output = Vec::with_capacity(64 * 1024);
     let mut deflate = Compress::new(Compression::best(), false);
-    // A piece that refers to nothing before it may be repeated.
+    // A full flush makes the chunk independent of the data before it, so it can be repeated.
     let piece = deflate.compress_vec(&vec![0; 1024 * 1024], &mut output, FlushCompress::Full);
     assert_eq!(piece.unwrap(), flate2::Status::Ok);
     [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255][..], &output.repeat(mebibytes)].concat()

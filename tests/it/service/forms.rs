@@ -1,4 +1,4 @@
-//! U04–U06: forms that are too large, broken, lying or slow leave nothing behind.
+//! U04–U06: forms that are too large, malformed, inconsistent or slow leave nothing behind.
 
 use reqwest::multipart::{Form, Part};
 use runyard::config::Config;
@@ -22,14 +22,15 @@ fn staged(house: &House) -> usize {
     std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count)
 }
 
-/// Waits until nothing is staged: what was cut off is swept up behind the client's back.
+/// Waits until nothing is staged, because an aborted upload is deleted after its connection has ended; then checks that
+/// no object was created.
 async fn assert_nothing_kept(house: &House, caller: &Caller) {
     let swept = tokio::time::timeout(PATIENCE, async {
         while staged(house) > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     });
-    swept.await.expect("an upload was left behind");
+    swept.await.expect("an upload was left staged");
     for list in ["/threads", "/projects", "/agent-runs"] {
         let listed = caller.get(list).await.ok();
         let rows = listed.as_object().unwrap().values().find_map(|rows| rows.as_array());
@@ -42,7 +43,7 @@ fn part(bytes: usize) -> Part {
 }
 
 #[tokio::test]
-async fn u04_the_boundary_is_exact() {
+async fn u04_the_size_limits_of_a_form_are_exact() {
     everywhere_with(
         |_| script(),
         small,
@@ -68,7 +69,7 @@ async fn u04_the_boundary_is_exact() {
                 .form("/agent/start", form(&[1; 300]))
                 .await
                 .refused(413, "TOO_LARGE");
-            // Without a length, in pieces.
+            // A chunked body without a declared length.
             let boundary = "b";
             let head = format!(
                 "--{boundary}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a.bin\"\r\n\r\n{}",
@@ -95,7 +96,7 @@ async fn u04_the_boundary_is_exact() {
 }
 
 #[tokio::test]
-async fn u05_forms_that_are_none() {
+async fn u05_malformed_forms_are_refused() {
     everywhere_with(
         |_| script(),
         small,
@@ -112,18 +113,18 @@ async fn u05_forms_that_are_none() {
             for (what, kind, body) in [
                 ("no boundary", "multipart/form-data".to_owned(), whole.clone()),
                 ("an empty boundary", "multipart/form-data; boundary=".to_owned(), whole.clone()),
-                ("71 characters", format!("multipart/form-data; boundary={}", "b".repeat(71)), whole.clone()),
-                ("4 KB", format!("multipart/form-data; boundary={}", "b".repeat(4096)), whole.clone()),
-                ("another boundary", "multipart/form-data; boundary=c".to_owned(), whole.clone()),
-                ("no final boundary", form.to_owned(), whole.replace("--b--", "")),
-                ("cut in a file", form.to_owned(), format!("{prompt}--b\r\n{file}\r\n\r\nab")),
-                ("line feeds alone", form.to_owned(), whole.replace("\r\n", "\n")),
+                ("a boundary of 71 characters", format!("multipart/form-data; boundary={}", "b".repeat(71)), whole.clone()),
+                ("a boundary of 4 KB", format!("multipart/form-data; boundary={}", "b".repeat(4096)), whole.clone()),
+                ("a different boundary", "multipart/form-data; boundary=c".to_owned(), whole.clone()),
+                ("no closing boundary", form.to_owned(), whole.replace("--b--", "")),
+                ("truncated inside a file", form.to_owned(), format!("{prompt}--b\r\n{file}\r\n\r\nab")),
+                ("bare line feeds", form.to_owned(), whole.replace("\r\n", "\n")),
                 ("a part without a name", form.to_owned(), format!("{prompt}--b\r\nContent-Disposition: form-data\r\n\r\nx\r\n--b--\r\n")),
                 ("a part without headers", form.to_owned(), format!("{prompt}--b\r\n\r\nx\r\n--b--\r\n")),
                 ("an unknown field", form.to_owned(), whole.replace("name=\"prompt\"", "name=\"promt\"")),
                 ("a field twice", form.to_owned(), format!("{prompt}{whole}")),
-                ("nothing", form.to_owned(), String::new()),
-                ("a form in a form", form.to_owned(), format!("--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n{file}\r\n\r\nabc\r\n--c--\r\n--b--\r\n")),
+                ("an empty body", form.to_owned(), String::new()),
+                ("a nested form", form.to_owned(), format!("--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n{file}\r\n\r\nabc\r\n--c--\r\n--b--\r\n")),
             ] {
                 let answer = send(&kind, body).await;
                 assert_eq!((answer.status, answer.header("x-error-code")), (400, "INVALID_REQUEST"), "{what}: {}", answer.text);
@@ -139,7 +140,7 @@ async fn u05_forms_that_are_none() {
 }
 
 #[tokio::test]
-async fn u06_clients_that_go_away_in_the_middle() {
+async fn u06_clients_that_disconnect_mid_form_leave_nothing_behind() {
     everywhere_with(
         |_| script(),
         small,
@@ -160,7 +161,7 @@ async fn u06_clients_that_go_away_in_the_middle() {
                 stream.write_all(&body.as_bytes()[..end]).await.unwrap();
                 open.push(stream);
             }
-            // While all of them wait, others are served.
+            // While these forms wait for more bytes, other requests are served.
             caller.get("/agents").await.ok();
             drop(open);
             assert_nothing_kept(house, &caller).await;

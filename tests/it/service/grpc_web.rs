@@ -1,4 +1,4 @@
-//! gRPC-Web as no browser speaks it: refused as the caller's fault, and the next honest call is served.
+//! gRPC-Web requests that no browser sends are refused as invalid, and the next valid call is served.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::house::{Caller, House, PATIENCE, everywhere};
 const BINARY: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text+proto";
 
-/// The status of a call, from the headers or from the frame of trailers.
+/// The status of a call, from the headers or from the trailers frame.
 async fn status(house: &House, caller: &Caller, kind: &str, body: Body) -> i32 {
     let request = house
         .http
@@ -30,7 +30,7 @@ async fn status(house: &House, caller: &Caller, kind: &str, body: Body) -> i32 {
     }
     let mut content = answer.bytes().await.unwrap().to_vec();
     if kind == TEXT {
-        // Each frame may be padded for itself.
+        // Each frame may have its own base64 padding.
         content = content
             .chunks(4)
             .flat_map(|quantum| STANDARD.decode(quantum).unwrap())
@@ -42,7 +42,7 @@ async fn status(house: &House, caller: &Caller, kind: &str, body: Body) -> i32 {
 }
 
 #[tokio::test]
-async fn h11_grpc_web_that_is_none() {
+async fn h11_malformed_grpc_web_is_refused() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -61,28 +61,29 @@ async fn h11_grpc_web_that_is_none() {
             assert_eq!(ask(BINARY, good.clone().into()).await, 0);
             assert_eq!(ask(TEXT, text.clone().into()).await, 0);
             for at in 1..text.len() {
-                assert_eq!(
-                    ask(TEXT, split(at)).await,
-                    0,
-                    "split in the middle of a quantum, at {at}"
-                );
+                assert_eq!(ask(TEXT, split(at)).await, 0, "split inside a base64 quantum, at {at}");
             }
             let trailers = [&[0x80, 0, 0, 0, 15][..], b"grpc-status:0\r\n"].concat();
             let large = framed(&vec![0x42; 5 << 20]);
             let refused: [(&str, &str, Vec<u8>, &[i32]); 7] = [
-                ("no base64", TEXT, b"!!!!????".to_vec(), &[3]),
-                ("cut base64", TEXT, text.as_bytes()[..text.len() - 3].to_vec(), &[3]),
+                ("not base64", TEXT, b"!!!!????".to_vec(), &[3]),
+                (
+                    "truncated base64",
+                    TEXT,
+                    text.as_bytes()[..text.len() - 3].to_vec(),
+                    &[3],
+                ),
                 ("binary as text", TEXT, good.clone(), &[3]),
                 ("text as binary", BINARY, text.clone().into_bytes(), &[3, 8]),
-                ("trailers alone", BINARY, trailers.clone(), &[3]),
-                ("a cut message", BINARY, good[..good.len() - 1].to_vec(), &[3]),
+                ("only trailers", BINARY, trailers.clone(), &[3]),
+                ("a truncated message", BINARY, good[..good.len() - 1].to_vec(), &[3]),
                 ("more than 4 MB", BINARY, large, &[8]),
             ];
             for (what, kind, body, expected) in refused {
                 let status = ask(kind, body.into()).await;
                 assert!(expected.contains(&status), "{what}: {status}");
             }
-            // Trailers after a whole message end the caller's side and change nothing.
+            // Trailers after a complete message end the client's side and change nothing.
             let ended = [good.clone(), trailers].concat();
             let status = ask(BINARY, ended.into()).await;
             assert!([0, 3].contains(&status), "{status}");
@@ -92,9 +93,9 @@ async fn h11_grpc_web_that_is_none() {
     .await;
 }
 
-/// nginx gathers an answer unless it says that it must not.
+/// nginx buffers an answer unless a header tells it not to.
 #[tokio::test]
-async fn answers_ask_a_proxy_not_to_gather_them() {
+async fn answers_tell_a_proxy_not_to_buffer_them() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -116,9 +117,9 @@ async fn answers_ask_a_proxy_not_to_gather_them() {
     .await;
 }
 
-/// Not every client decodes the sentence, so it holds no more escapes than it must.
+/// Not every client percent-decodes `grpc-message`, so the server escapes as little as possible.
 #[tokio::test]
-async fn a_refusal_is_readable_as_it_is() {
+async fn a_refusal_message_is_readable_without_decoding() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {

@@ -1,4 +1,4 @@
-//! What a thread keeps, whatever becomes of its runs, and how much of it is read at once.
+//! The history of a thread: what it keeps when runs fail, and how much of it is read at once.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -29,7 +29,7 @@ async fn upload(caller: &Caller, name: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_start_without_a_prompt_goes_on_and_says_what_files_came() {
+async fn a_start_without_a_prompt_continues_and_names_its_files() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -39,7 +39,7 @@ async fn a_start_without_a_prompt_goes_on_and_says_what_files_came() {
             let thread_id = text(&first, "thread_id");
             let before = messages(&caller, thread_id).await.len();
 
-            // Without files there is nothing to say: the model goes on with what the thread holds.
+            // Without files no message is added: the model continues from the history of the thread.
             let run = caller.post("/agent/start", json!({"thread_id": thread_id})).await.ok();
             caller.ended(&run).await;
             let after = messages(&caller, thread_id).await;
@@ -72,7 +72,7 @@ async fn a_start_without_a_prompt_goes_on_and_says_what_files_came() {
                     .requests()
                     .iter()
                     .any(|asked| asked.last_text().contains(name));
-                assert!(told, "the model was told of {name}");
+                assert!(told, "the model should be told of {name}");
             }
         },
     )
@@ -80,7 +80,7 @@ async fn a_start_without_a_prompt_goes_on_and_says_what_files_came() {
 }
 
 #[tokio::test]
-async fn what_an_interrupted_run_said_stays_and_is_charged() {
+async fn the_partial_answer_of_an_interrupted_run_is_kept_and_charged() {
     everywhere(
         |gate| [Turn::words(10).gate_after(5, gate), Turn::text("Second.")],
         async |house| {
@@ -131,7 +131,7 @@ async fn what_an_interrupted_run_said_stays_and_is_charged() {
 }
 
 #[tokio::test]
-async fn arguments_of_any_depth_leave_the_thread_readable() {
+async fn deeply_nested_arguments_leave_the_thread_readable() {
     let deep = format!("{{\"n\": {}1{}}}", "[".repeat(60), "]".repeat(60));
     everywhere(
         |_| {
@@ -172,7 +172,7 @@ async fn arguments_of_any_depth_leave_the_thread_readable() {
 }
 
 #[tokio::test]
-async fn large_messages_make_short_pages_and_a_bounded_history() {
+async fn large_messages_shorten_pages_and_the_history_is_bounded() {
     const LARGE: usize = 1_000_000;
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
@@ -194,7 +194,7 @@ async fn large_messages_make_short_pages_and_a_bounded_history() {
                     page_size: 200,
                     page_token: token,
                 };
-                // A client of tonic takes 4 MiB, as most do.
+                // A tonic client accepts messages of up to 4 MiB, as most clients do.
                 let page = threads.list_messages(caller.signed(asked)).await.unwrap().into_inner();
                 assert!(!page.messages.is_empty() && page.messages.len() < 16);
                 all.extend(page.messages);
@@ -213,7 +213,7 @@ async fn large_messages_make_short_pages_and_a_bounded_history() {
                 bytes: 2_500_000,
             };
             let run_id: Uuid = text(&run, "agent_run_id").parse().unwrap();
-            let scope = Scope::system("a test looks into a history");
+            let scope = Scope::system("a test reads a history");
             let history = messages::history(house.app().db.read(), scope, thread_id.parse().unwrap(), run_id, bound);
             let lengths: Vec<usize> = history.await.unwrap().iter().map(|row| row.content.len()).collect();
             assert_eq!(lengths, [5, LARGE + 1, 5, LARGE + 1, 5, 2]);
@@ -223,7 +223,7 @@ async fn large_messages_make_short_pages_and_a_bounded_history() {
 }
 
 #[tokio::test]
-async fn words_that_a_database_refuses_cost_no_neighbours_run() {
+async fn text_that_the_database_refuses_does_not_affect_other_runs() {
     let refusal = json!({"error": {"message": "no\u{0}good", "type": "invalid_request_error"}}).to_string();
     everywhere(
         |gate| {
@@ -246,7 +246,7 @@ async fn words_that_a_database_refuses_cost_no_neighbours_run() {
             assert_eq!(ended["status"], "failed", "{ended}");
             assert!(
                 !kinds(&ann.events(&good, 0).await).contains(&"notice"),
-                "it was taken up once"
+                "the run should not be resumed"
             );
         },
     )
@@ -254,7 +254,7 @@ async fn words_that_a_database_refuses_cost_no_neighbours_run() {
 }
 
 #[tokio::test]
-async fn a_write_that_the_database_refuses_costs_no_neighbours_run() {
+async fn a_write_that_the_database_refuses_does_not_affect_other_runs() {
     everywhere_with(
         |gate| {
             let gate = gate.clone();
@@ -283,10 +283,10 @@ async fn a_write_that_the_database_refuses_costs_no_neighbours_run() {
             for run in &good {
                 let events = ann.events(run, 0).await;
                 assert_whole(&events, 1);
-                assert!(!kinds(&events).contains(&"notice"), "it was taken up once: {events:?}");
+                assert!(!kinds(&events).contains(&"notice"), "the run should not be resumed: {events:?}");
             }
             outside.execute_unprepared(cure).await.unwrap();
-            // Nothing of the other was lost: it goes on when the database takes it.
+            // The other run lost nothing: it resumes when the database accepts its write.
             assert_eq!(bob.ended(&bad).await["status"], "completed");
             assert_whole(&bob.events(&bad, 0).await, 1);
             outside.close().await.unwrap();

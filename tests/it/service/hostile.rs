@@ -1,4 +1,5 @@
-//! Texts that mean something to somebody else: kept as they are, or refused, through every door and on every database.
+//! Texts with a special meaning for another program are stored verbatim or refused, over every protocol and on every
+//! database.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -41,7 +42,7 @@ async fn raw(caller: &Caller, path: &str, body: impl Into<reqwest::Body>) -> Ans
 }
 
 #[tokio::test]
-async fn h14_injections_are_kept_to_the_letter() {
+async fn h14_injection_strings_are_stored_verbatim() {
     house_without_limits(async |house| {
         let caller = house.caller("ann");
         for text in INJECTIONS {
@@ -54,7 +55,7 @@ async fn h14_injections_are_kept_to_the_letter() {
             let read = caller.get(&path).await.ok();
             assert_eq!((&read["name"], &read["description"]), (&json!(text), &json!(text)));
             assert_eq!((&read["tags"], &read["current_version"]["system_prompt"]), (&json!([text]), &json!(text)));
-            // Searched for, it is found, and nothing but it: none of its characters means anything.
+            // A search for the text finds it and nothing else: none of its characters is special.
             let query = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
             for by in ["search", "tag"] {
                 let found = caller.get(&format!("/agents?{by}={query}")).await.ok();
@@ -81,7 +82,7 @@ async fn h14_injections_are_kept_to_the_letter() {
 }
 
 #[tokio::test]
-async fn l14_names_are_counted_in_characters_and_kept() {
+async fn l14_names_are_measured_in_characters_and_stored_verbatim() {
     house_without_limits(async |house| {
         let caller = house.caller("ann");
         let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}";
@@ -144,9 +145,9 @@ async fn l14_names_are_counted_in_characters_and_kept() {
     .await;
 }
 
-/// H09: `\u0000` is in no text that a database gets, wherever it stands in a request.
+/// H09: a text with `\u0000` is refused wherever it occurs in a request, and never reaches the database.
 #[tokio::test]
-async fn h09_no_text_holds_a_nul() {
+async fn h09_text_with_a_nul_is_refused() {
     house_without_limits(async |house| {
         let caller = house.caller("ann");
         let mcp = |server: Value| json!({"name": "An agent", "custom_mcps": [server]});
@@ -189,12 +190,12 @@ async fn h09_no_text_holds_a_nul() {
         caller.get("/agents?search=%00").await.refused(400, "INVALID_REQUEST");
         let form = reqwest::multipart::Form::new().text("prompt", "a\u{0}b");
         caller.form("/agent/start", form).await.refused(400, "INVALID_REQUEST");
-        // Bytes of a file are no text.
+        // File content may contain NUL bytes.
         let upload = caller.post("/uploads", json!({"name": "a.bin", "size": 3})).await.ok();
         let path = format!("/uploads/{}", upload["upload_id"].as_str().unwrap());
         let request = caller.request("PUT", &path).json(&json!({"offset": 0, "data": "AAAA"}));
         assert_eq!(Answer::of(request.send().await.unwrap()).await.ok()["complete"], true);
-        // What the model says may hold one; what is kept holds none.
+        // None of the refused requests created an agent.
         let listed = caller.get("/agents").await.ok();
         assert_eq!(listed["agents"], json!([]));
     })
@@ -202,7 +203,7 @@ async fn h09_no_text_holds_a_nul() {
 }
 
 #[tokio::test]
-async fn h09_json_that_is_none_is_refused() {
+async fn h09_malformed_json_is_refused() {
     house_without_limits(async |house| {
         let caller = house.caller("ann");
         let deep = format!("{{\"name\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
@@ -243,9 +244,9 @@ async fn h09_json_that_is_none_is_refused() {
     .await;
 }
 
-/// A subject of a token may be anything printable; it is never an account of somebody else.
+/// The subject of a token may be any printable text, and never names another subject's account.
 #[tokio::test]
-async fn j17_strange_subjects_have_accounts_of_their_own() {
+async fn j17_unusual_subjects_have_their_own_accounts() {
     house_without_limits(async |house| {
         house.caller("ann").post("/agents", json!({"name": "Ann's"})).await.ok();
         for subject in ["Ann", "ann ", "\u{430}nn", "ann'--", "%", "*", "ann\u{200b}"] {

@@ -1,4 +1,4 @@
-//! Servers that share a PostgreSQL database share one data folder, or the second one does not work.
+//! Servers that share a PostgreSQL database must share one data folder; a server with another folder does no work.
 
 use std::path::Path;
 
@@ -20,7 +20,7 @@ fn with_folder(house: &House, folder: &Path) -> Config {
     config
 }
 
-/// A run that makes a workspace.
+/// Completes a run that writes to its workspace.
 async fn work(house: &House, caller: &Caller) {
     house.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": "echo precious > result.txt"}))]),
@@ -31,7 +31,7 @@ async fn work(house: &House, caller: &Caller) {
 }
 
 #[tokio::test]
-async fn a_second_data_folder_is_refused_once_there_are_workspaces() {
+async fn a_second_data_folder_is_refused_once_workspaces_exist() {
     let Some(database) = postgres() else { return };
     let mut house = House::open(&database, Vec::<Turn>::new(), |_| {}).await;
     work(&house, &house.caller("ann")).await;
@@ -46,10 +46,10 @@ async fn a_second_data_folder_is_refused_once_there_are_workspaces() {
     ] {
         assert!(refused.message().contains(word), "{refused}");
     }
-    // A second server with the same folder is welcome, and a restart is no other folder.
+    // A second server with the same folder is accepted, and so is a restart.
     drop(Server::open(house.config.clone()).await.unwrap());
     house.restart().await;
-    // Given up on purpose, the first folder is the foreign one.
+    // After the new folder is adopted, the first folder is refused.
     house.stop().await;
     let db = Db::open(&other).await.unwrap();
     installation::adopt(&other, &db).await.unwrap();
@@ -58,7 +58,7 @@ async fn a_second_data_folder_is_refused_once_there_are_workspaces() {
 }
 
 #[tokio::test]
-async fn a_second_data_folder_stands_by_while_there_is_nothing_to_lose() {
+async fn a_server_with_a_second_data_folder_stays_unready_before_workspaces_exist() {
     let Some(database) = postgres() else { return };
     let mut house = House::open(&database, Vec::<Turn>::new(), |_| {}).await;
     let elsewhere = tempfile::tempdir().unwrap();
@@ -80,7 +80,7 @@ async fn a_second_data_folder_stands_by_while_there_is_nothing_to_lose() {
     assert_eq!(ready.status, 503);
     assert!(ready.text.contains("data folder"), "{}", ready.text);
     ask("/threads").await.refused(503, "UNAVAILABLE");
-    // The first one works, and every run is its.
+    // The first server works, and claims every run.
     work(&house, &house.caller("ann")).await;
     assert_eq!(
         std::fs::read_dir(elsewhere.path().join("workspaces")).unwrap().count(),

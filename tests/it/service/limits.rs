@@ -1,4 +1,5 @@
-//! The plan's refusals, with the seeds' exact objects, over HTTP and gRPC; exact under concurrency.
+//! Refusals by the plan: the documented objects over HTTP, the same details over gRPC, and exact limits under
+//! concurrency.
 
 use runyard::{v1, wire::status::Fault};
 use runyard_upstream::{Script, Turn};
@@ -7,7 +8,7 @@ use serde_json::json;
 use crate::house::{Answer, everywhere, everywhere_with};
 
 #[tokio::test]
-async fn a_refusal_has_the_same_facts_over_grpc() {
+async fn a_refusal_has_the_same_details_over_grpc() {
     everywhere(
         |gate| Turn::text("Held.").held_by(gate),
         async |house| {
@@ -26,7 +27,7 @@ async fn a_refusal_has_the_same_facts_over_grpc() {
             assert_eq!((refusal.running_count, refusal.limit), (Some(1), Some(1)));
             house.gate.open();
             caller.ended(&first).await;
-            // The slot is free again.
+            // The slot was released.
             caller.ended(&caller.start("z").await).await;
         },
     )
@@ -34,7 +35,7 @@ async fn a_refusal_has_the_same_facts_over_grpc() {
 }
 
 #[tokio::test]
-async fn threads_and_models_of_the_plan() {
+async fn the_plan_limits_threads_and_models() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.tiers[0].threads = Some(2),
@@ -85,7 +86,7 @@ async fn threads_and_models_of_the_plan() {
 }
 
 #[tokio::test]
-async fn a_private_installation_has_no_limits() {
+async fn with_limits_off_nothing_is_limited() {
     everywhere_with(
         |gate| {
             Script::function({
@@ -102,7 +103,7 @@ async fn a_private_installation_has_no_limits() {
             let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller.post("/agent/start", asked).await.ok();
             house.gate.open();
-            // Nor has the tier's largest file: what fits a form at all may be uploaded.
+            // The tier's file size limit is off, too: any file that fits into a form may be uploaded.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["max_upload_bytes"], 1_073_741_824);
             let announce = async |size: u64| {
@@ -117,7 +118,7 @@ async fn a_private_installation_has_no_limits() {
 }
 
 #[tokio::test]
-async fn the_time_of_a_run_is_its_tiers() {
+async fn a_run_times_out_after_the_limit_of_its_tier() {
     everywhere_with(
         |gate| {
             let gate = gate.clone();
@@ -131,7 +132,7 @@ async fn the_time_of_a_run_is_its_tiers() {
             let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
             let asked = root.request("PUT", &path).json(&json!({"tier_name": "pro"}));
             Answer::of(asked.send().await.unwrap()).await.ok();
-            // The run that may take longer has begun before the other one, whose time is up first.
+            // The run with the longer limit starts first; the other run times out before it.
             let long = bob.start("x").await;
             house.upstream.wait_for(1).await;
             let ended = ann.ended(&ann.start("x").await).await;
@@ -147,7 +148,7 @@ async fn the_time_of_a_run_is_its_tiers() {
 }
 
 #[tokio::test]
-async fn l09_a_change_of_tier_decides_what_starts_and_leaves_what_runs() {
+async fn l09_a_tier_change_applies_to_new_starts_and_not_to_running_runs() {
     everywhere(
         |gate| {
             let gate = gate.clone();
@@ -171,7 +172,7 @@ async fn l09_a_change_of_tier_decides_what_starts_and_leaves_what_runs() {
                 ann.post("/agent/start", asked.clone()).await.ok(),
             ];
             set("free").await;
-            // Two are running, which is one more than the plan allows now; both go on with their model.
+            // Two runs are running, one more than the plan now allows. Both continue with their model.
             let detail = ann
                 .post("/agent/start", json!({"prompt": "x"}))
                 .await

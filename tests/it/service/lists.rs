@@ -1,4 +1,4 @@
-//! What lists leave out, and in which order the rest comes.
+//! Filters and order of lists.
 
 use std::time::Duration;
 
@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::ask::{each, patch, text};
 use crate::house::{Caller, everywhere, everywhere_with};
 
-/// What tells a list's rows apart in time.
+/// Time between two rows, so that their order is unambiguous.
 const APART: Duration = Duration::from_mins(1);
 
 async fn listed(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<Value> {
     each(&caller.get(path).await.ok(), list, field)
 }
 
-/// The prompts of these runs end as `completed`, as `failed`, and not yet.
+/// A script by prompt: one run completes, one fails, and one stays running.
 fn three_ends(gate: &runyard_upstream::Gate) -> Script {
     let gate = gate.clone();
     Script::function(move |request| match request.last_text() {
@@ -28,7 +28,7 @@ fn three_ends(gate: &runyard_upstream::Gate) -> Script {
 }
 
 #[tokio::test]
-async fn runs_are_listed_by_thread_state_and_time() {
+async fn runs_are_filtered_by_thread_status_and_time() {
     everywhere(three_ends, async |house| {
         let caller = house.caller("ann");
         let mut runs = Vec::new();
@@ -52,7 +52,7 @@ async fn runs_are_listed_by_thread_state_and_time() {
             ("status=failed".to_owned(), vec![fail]),
             ("status=running".to_owned(), vec![held]),
             ("status=stopped".to_owned(), vec![]),
-            // From a time on, and before one.
+            // `created_after` is inclusive, `created_before` exclusive.
             (format!("created_after={second}"), vec![held, fail]),
             (format!("created_before={second}"), vec![complete]),
             (format!("created_after={second}&created_before={third}"), vec![fail]),
@@ -88,7 +88,7 @@ async fn runs_are_listed_by_thread_state_and_time() {
 }
 
 #[tokio::test]
-async fn charges_are_listed_by_thread_run_and_time() {
+async fn charges_are_filtered_by_thread_run_and_time() {
     everywhere(three_ends, async |house| {
         let caller = house.caller("ann");
         let mut runs = Vec::new();
@@ -115,7 +115,7 @@ async fn charges_are_listed_by_thread_run_and_time() {
                 "createdAfter=2020-01-01T00:00:00Z".to_owned(),
                 vec![ids[2], ids[1], ids[0]],
             ),
-            // From a time on, and before one.
+            // `created_after` is inclusive, `created_before` exclusive.
             (format!("created_after={}", times[1]), vec![ids[2], ids[1]]),
             (format!("created_before={}", times[1]), vec![ids[0]]),
             (
@@ -132,7 +132,7 @@ async fn charges_are_listed_by_thread_run_and_time() {
 }
 
 #[tokio::test]
-async fn agents_come_in_the_order_that_was_asked_for() {
+async fn agents_are_listed_in_the_requested_order() {
     everywhere_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
@@ -144,7 +144,7 @@ async fn agents_come_in_the_order_that_was_asked_for() {
                 paths.push(format!("/agents/{}", text(&agent, "agent_id")));
                 house.clock.advance(APART);
             }
-            // Berta, who is the first one, is changed last.
+            // Berta, the first agent, is updated last.
             patch(&caller, &paths[0], json!({"description": "changed"})).await.ok();
             for (order, wanted) in [
                 ("", ["Anna", "Carla", "Berta"]),
@@ -179,14 +179,14 @@ async fn agents_come_in_the_order_that_was_asked_for() {
     .await;
 }
 
-/// What is asked for at each upload and in each sweep does not read what everybody has.
+/// The queries of each upload and each sweep use an index instead of reading the rows of all accounts.
 #[tokio::test]
-async fn what_waits_and_what_was_deleted_is_found_by_an_index() {
+async fn unused_uploads_and_deleted_agents_are_found_by_an_index() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
             let is_postgres = house.config.database_url.is_some();
-            // Tables of a test are so small that PostgreSQL would read them as a whole.
+            // PostgreSQL would scan the small tables of a test in full.
             let tx = house.outside().await.begin().await.unwrap();
             if is_postgres {
                 tx.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();

@@ -1,5 +1,5 @@
-//! The log of the real program at its default level: what is missing comes first, every run's end has a line, and the
-//! request id of a start or a refusal is found. Nothing that anyone said is in it.
+//! The log of the real program at its default level: missing prerequisites come first, every run has a line at its end,
+//! and starts and refusals carry their request id. It contains no user content.
 
 use runyard_upstream::{Turn, Upstream};
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ async fn ended(program: &Program, run: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn a_run_leaves_a_line_for_its_start_and_one_for_its_end() {
+async fn a_run_logs_its_start_and_its_end() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path(), OPEN).await;
     let body = json!({"prompt": "CANARY-PROMPT", "mode": "chat"});
@@ -57,7 +57,7 @@ async fn a_run_leaves_a_line_for_its_start_and_one_for_its_end() {
 }
 
 #[tokio::test]
-async fn a_failure_of_the_provider_is_a_warning() {
+async fn a_provider_failure_is_logged_as_a_warning() {
     let upstream = Upstream::start(Turn::status(401).body("CANARY-ANSWER")).await;
     let folder = tempfile::tempdir().unwrap();
     let config = format!(
@@ -81,7 +81,7 @@ async fn a_failure_of_the_provider_is_a_warning() {
 }
 
 #[tokio::test]
-async fn a_refused_request_is_found_by_its_id() {
+async fn a_refused_request_is_logged_with_its_request_id() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path(), OPEN).await;
     let refused = [
@@ -117,11 +117,13 @@ async fn a_refused_request_is_found_by_its_id() {
         .unwrap();
     let request_id = answer.headers()["x-request-id"].to_str().unwrap();
     let line = program
-        .line("no token", |line| line["span"]["request_id"] == request_id)
+        .line("the request without a token", |line| {
+            line["span"]["request_id"] == request_id
+        })
         .await;
     assert_eq!(line["code"], "NOT_AUTHENTICATED", "{line}");
 
-    // A successful request is logged at debug only.
+    // A successful request is logged at debug level only.
     let answer = program.request("GET", "/threads").send().await.unwrap();
     let request_id = answer.headers()["x-request-id"].to_str().unwrap();
     assert!(program.log().contains(request_id));
@@ -129,7 +131,7 @@ async fn a_refused_request_is_found_by_its_id() {
 }
 
 #[tokio::test]
-async fn requests_without_a_token_cannot_fill_the_log() {
+async fn requests_without_a_token_do_not_flood_the_log() {
     let folder = tempfile::tempdir().unwrap();
     let program = Program::start(folder.path(), OPEN).await;
     for _ in 0..300 {
@@ -142,8 +144,8 @@ async fn requests_without_a_token_cannot_fill_the_log() {
         assert_eq!(answer.status(), 401);
     }
     let refused = |lines: &[Value]| lines.iter().filter(|line| line["code"] == "NOT_AUTHENTICATED").count();
-    assert!(refused(&program.lines()) < 300, "every refusal is logged");
-    // The next line that is logged says how many were not.
+    assert!(refused(&program.lines()) < 300, "not every refusal should be logged");
+    // The next logged refusal counts the refusals that were not logged.
     let counted = async {
         loop {
             let answer = program.http.get(format!("{}/agents", program.url)).send().await;
@@ -161,7 +163,7 @@ async fn requests_without_a_token_cannot_fill_the_log() {
 }
 
 #[tokio::test]
-async fn what_is_missing_is_said_first() {
+async fn missing_prerequisites_are_logged_before_listening() {
     let folder = tempfile::tempdir().unwrap();
     let config = format!("[sandbox]\nbwrap = \"/nowhere/bwrap\"\n{OPEN}");
     let program = Program::start(folder.path(), &config).await;
@@ -170,7 +172,7 @@ async fn what_is_missing_is_said_first() {
         let place = lines
             .iter()
             .position(|line| line["message"].as_str().unwrap().contains(what));
-        place.unwrap_or_else(|| panic!("{what}: {}", program.log()))
+        place.unwrap_or_else(|| panic!("the log has no line about {what}: {}", program.log()))
     };
     let listening = place("runyard is listening");
     for what in [
@@ -180,7 +182,7 @@ async fn what_is_missing_is_said_first() {
         assert!(place(what) < listening, "{what}: {}", program.log());
         assert_eq!(lines[place(what)]["level"], "WARN", "{what}");
     }
-    // With both in place there is no warning.
+    // With both prerequisites there is no warning.
     let upstream = Upstream::start(Turn::text("Aye.")).await;
     let folder = tempfile::tempdir().unwrap();
     let config = format!(

@@ -1,4 +1,4 @@
-//! The MCP servers of an agent: what is an entry and what is none.
+//! Validation of an agent's MCP server entries.
 
 use runyard_upstream::Turn;
 use serde_json::{Value, json};
@@ -10,14 +10,14 @@ fn http(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "http", "url": url})
 }
 
-/// An entry with one more key.
+/// The entry with one more key.
 fn with(mut entry: Value, key: &str, value: Value) -> Value {
     entry[key] = value;
     entry
 }
 
 #[tokio::test]
-async fn an_entry_says_how_its_server_is_reached() {
+async fn an_mcp_entry_must_match_its_transport() {
     everywhere_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
@@ -83,7 +83,7 @@ async fn an_entry_says_how_its_server_is_reached() {
 }
 
 #[tokio::test]
-async fn a_name_occurs_once_in_both_lists_together() {
+async fn an_mcp_name_is_unique_across_both_lists() {
     everywhere_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
@@ -95,7 +95,7 @@ async fn a_name_occurs_once_in_both_lists_together() {
             let apart = json!({"name": "ok", "configured_mcps": [one], "custom_mcps": [two]});
             let agent = caller.post("/agents", apart).await.ok();
             let path = format!("/agents/{}", text(&agent, "agent_id"));
-            // What is there already counts, also where only one list changes.
+            // An existing name counts even when only the other list is updated.
             let again = json!({"custom_mcps": [one]});
             let refused = patch(&caller, &path, again.clone())
                 .await
@@ -106,9 +106,9 @@ async fn a_name_occurs_once_in_both_lists_together() {
             assert_eq!(
                 caller.get(&path).await.ok(),
                 agent,
-                "a refused change leaves nothing behind"
+                "a refused change should leave nothing behind"
             );
-            // Both change places.
+            // Both entries swap lists.
             let swapped = json!({"configured_mcps": [two], "custom_mcps": [one]});
             assert_eq!(patch(&caller, &path, swapped).await.ok()["version_count"], 2);
         },
@@ -117,7 +117,7 @@ async fn a_name_occurs_once_in_both_lists_together() {
 }
 
 #[tokio::test]
-async fn the_lists_of_a_version_have_a_size_together() {
+async fn the_mcp_lists_of_a_version_share_a_size_limit() {
     everywhere_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
@@ -130,7 +130,8 @@ async fn the_lists_of_a_version_have_a_size_together() {
             let body = |configured: usize, custom: usize| {
                 json!({"name": "ok", "configured_mcps": entries("a", configured), "custom_mcps": entries("b", custom)})
             };
-            // Each has a little more than 4,000 bytes: 15 fit 64 KiB, 17 do not, however they are divided.
+            // Each entry has a little more than 4,000 bytes: 15 fit into 64 KiB and 17 do not, however they are split
+            // over the two lists.
             let agent = caller.post("/agents", body(8, 7)).await.ok();
             caller.post("/agents", body(8, 9)).await.refused(400, "INVALID_REQUEST");
             caller.post("/agents", body(17, 0)).await.refused(400, "INVALID_REQUEST");

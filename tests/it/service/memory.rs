@@ -1,4 +1,4 @@
-//! What a run takes in memory is given back when it has ended, and so is the disk that a long reader takes.
+//! Memory of finished runs, and disk space held for a long reader, are released.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 
 use crate::house::{Database, House, PATIENCE, everywhere_with};
 
-/// Tasks that are alive, once no run and no stream is held any more.
+/// Waits until no run or stream is held and no more than `most` tasks are alive; returns the number of tasks.
 async fn settled(house: &House, most: usize) -> usize {
     let waiting = async {
         loop {
@@ -25,14 +25,14 @@ async fn settled(house: &House, most: usize) -> usize {
     settled.unwrap_or_else(|_| {
         let alive = Handle::current().metrics().num_alive_tasks();
         panic!(
-            "{alive} tasks are alive, at most {most} should be; {} rings",
+            "{alive} tasks are alive instead of up to {most}, and {} event rings are held",
             house.app().hub.len()
         )
     })
 }
 
 #[tokio::test]
-async fn finished_runs_leave_no_task_and_no_entry_behind() {
+async fn finished_runs_leave_no_tasks_and_no_entries_behind() {
     everywhere_with(
         |_| Turn::text("Aye."),
         |config| (config.tiers[0].threads, config.tiers[0].projects) = (None, None),
@@ -43,7 +43,7 @@ async fn finished_runs_leave_no_task_and_no_entry_behind() {
                 let run = caller.post("/agent/start", body).await.ok();
                 caller.ended(&run).await;
             };
-            // The first ones open connections that stay.
+            // The first runs open connections that stay open.
             for _ in 0..3 {
                 run("chat").await;
                 run("code").await;
@@ -53,7 +53,7 @@ async fn finished_runs_leave_no_task_and_no_entry_behind() {
                 run("chat").await;
                 run("code").await;
             }
-            // A connection more or less is no leak; a task for each run is.
+            // A few more connections are no leak; one task for each run would be.
             settled(house, before + 4).await;
         },
     )
@@ -61,7 +61,7 @@ async fn finished_runs_leave_no_task_and_no_entry_behind() {
 }
 
 #[tokio::test]
-async fn the_log_of_sqlite_shrinks_again_after_a_long_reader() {
+async fn the_sqlite_log_shrinks_after_a_long_reader() {
     const MEBIBYTE: u64 = 1 << 20;
     let house = House::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
     let size = || {
@@ -82,7 +82,11 @@ async fn the_log_of_sqlite_shrinks_again_after_a_long_reader() {
     for _ in 0..40 {
         write("INSERT INTO ballast VALUES (zeroblob(1048576))").await;
     }
-    assert!(size() > 40 * MEBIBYTE, "the reader holds the log: {}", size());
+    assert!(
+        size() > 40 * MEBIBYTE,
+        "the open reader should keep the log large: {}",
+        size()
+    );
     reader.rollback().await.unwrap();
     let shrinking = async {
         while size() > 16 * MEBIBYTE {
@@ -90,5 +94,5 @@ async fn the_log_of_sqlite_shrinks_again_after_a_long_reader() {
         }
     };
     let shrunk = tokio::time::timeout(PATIENCE, shrinking).await;
-    assert!(shrunk.is_ok(), "the log stays at {}", size());
+    assert!(shrunk.is_ok(), "the log should shrink, but has {} bytes", size());
 }

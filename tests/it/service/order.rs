@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::ask::{each, patch, text};
 use crate::house::{Caller, House, everywhere, everywhere_with};
 
-/// What tells one activity from the next in time.
+/// Time between two activities, so that their order is unambiguous.
 const APART: Duration = Duration::from_mins(1);
 
 fn done() -> Script {
@@ -30,7 +30,7 @@ async fn projects(caller: &Caller) -> Vec<Value> {
     each(&caller.get("/projects").await.ok(), "projects", "project_id")
 }
 
-/// The ids of a list, page by page of two rows.
+/// The ids of a list, read in pages of two rows.
 async fn pages(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<Value> {
     let (mut found, mut token) = (Vec::new(), String::new());
     loop {
@@ -43,7 +43,7 @@ async fn pages(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<
     }
 }
 
-/// Six optimistic starts, whose ids a client made at random; the threads and projects, latest first.
+/// Makes six optimistic starts with random client-supplied ids; returns the threads and the projects, latest first.
 async fn six_starts(house: &House, caller: &Caller) -> (Vec<Value>, Vec<Value>) {
     let mut started = Vec::new();
     for number in 0..6 {
@@ -58,7 +58,7 @@ async fn six_starts(house: &House, caller: &Caller) -> (Vec<Value>, Vec<Value>) 
 }
 
 #[tokio::test]
-async fn what_was_used_last_comes_first_whoever_made_the_ids() {
+async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
     everywhere(
         |_| done(),
         async |house| {
@@ -67,7 +67,7 @@ async fn what_was_used_last_comes_first_whoever_made_the_ids() {
             assert_eq!(threads(&caller, "").await, wanted);
             assert_eq!(projects(&caller).await, above);
 
-            // A run, a message and a name move a thread to the top, and its project with it.
+            // A run, a message or a rename moves a thread to the top, and its project with it.
             for (position, act) in [(3, "start"), (5, "say"), (2, "rename")] {
                 let thread_id = wanted.remove(position);
                 let path = format!("/threads/{}", thread_id.as_str().unwrap());
@@ -89,13 +89,13 @@ async fn what_was_used_last_comes_first_whoever_made_the_ids() {
                 assert_eq!(threads(&caller, "").await, wanted, "{act}");
                 assert_eq!(projects(&caller).await, above, "{act}");
             }
-            // The order is what the lists say.
+            // The `updated_at` of the entries confirms the order.
             for list in ["threads", "projects"] {
                 let listed = caller.get(&format!("/{list}")).await.ok();
                 let times: Vec<String> = each(&listed, list, "updated_at").iter().map(Value::to_string).collect();
                 assert!(times.is_sorted_by(|one, next| one > next), "{times:?}");
             }
-            // Another account has an order of its own.
+            // Another account sees none of these threads.
             assert_eq!(threads(&house.caller("bob"), "").await, [Value::Null; 0]);
         },
     )
@@ -103,7 +103,7 @@ async fn what_was_used_last_comes_first_whoever_made_the_ids() {
 }
 
 #[tokio::test]
-async fn a_thread_made_in_a_project_moves_the_project() {
+async fn creating_a_thread_moves_its_project_to_the_top() {
     everywhere(
         |_| done(),
         async |house| {
@@ -132,7 +132,7 @@ async fn a_thread_made_in_a_project_moves_the_project() {
 }
 
 #[tokio::test]
-async fn pages_by_activity_hold_each_row_once() {
+async fn pages_ordered_by_activity_contain_each_row_once() {
     everywhere(
         |_| done(),
         async |house| {
@@ -146,14 +146,14 @@ async fn pages_by_activity_hold_each_row_once() {
                 [wanted[2].clone()]
             );
 
-            // A thread that moves up between two pages leaves the others where they are.
+            // A thread that moves to the top between two pages does not shift the others.
             let first = caller.get("/threads?page_size=2").await.ok();
             let start = json!({"prompt": "again", "thread_id": wanted[5]});
             caller.ended(&caller.post("/agent/start", start).await.ok()).await;
             let token = text(&first, "next_page_token");
             assert_eq!(threads(&caller, &format!("page_token={token}")).await, wanted[2..5]);
 
-            // A token is bound to its caller and its query.
+            // A page token is bound to its caller and its query.
             for (caller, path) in [
                 (house.caller("bob"), format!("/threads?page_token={token}")),
                 (caller.clone(), format!("/projects?page_token={token}")),
@@ -170,7 +170,7 @@ async fn pages_by_activity_hold_each_row_once() {
 }
 
 #[tokio::test]
-async fn threads_of_one_moment_are_listed_once_each() {
+async fn threads_with_equal_timestamps_are_listed_once_each() {
     everywhere_with(
         |_| done(),
         |config| config.tiers[0].threads = None,
@@ -193,7 +193,7 @@ async fn threads_of_one_moment_are_listed_once_each() {
     .await;
 }
 
-/// The rows of an account before there were counts and activity.
+/// Rows as an earlier version wrote them, before the migration that added counts and activity times.
 async fn old_rows(db: &DatabaseConnection) {
     let day = |day: u8| format!("'2026-01-{day:02}T00:00:00.500+00:00'");
     let id = |number: u8| format!("'01900000-0000-7000-8000-0000000000{number:02}'");
@@ -208,7 +208,8 @@ async fn old_rows(db: &DatabaseConnection) {
             day(2)
         ));
     }
-    // The first thread had its last run on day 9, the second one a message on day 7, the third one nothing.
+    // The last activity of the first thread is a run on day 9, that of the second a message on day 7; the third has
+    // none.
     for (thread, project, updated) in [(4, &one, 3), (5, &two, 7), (6, &two, 4)] {
         statements.push(format!(
             "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) \
@@ -243,7 +244,7 @@ async fn old_rows(db: &DatabaseConnection) {
 }
 
 #[tokio::test]
-async fn what_an_earlier_version_left_is_ordered_and_counted() {
+async fn rows_of_an_earlier_version_are_ordered_and_counted() {
     everywhere(
         |_| done(),
         async |house| {
@@ -253,7 +254,7 @@ async fn what_an_earlier_version_left_is_ordered_and_counted() {
                 DbBackend::Postgres => ("DROP SCHEMA public CASCADE; CREATE SCHEMA public", "::text"),
                 _ => ("", ""),
             };
-            // A database of its own on SQLite; on PostgreSQL the house's, made anew.
+            // On SQLite the test uses a new database, on PostgreSQL it clears the one of the test server.
             let folder = tempfile::tempdir().unwrap();
             let db = if drop_all.is_empty() {
                 let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
@@ -279,7 +280,7 @@ async fn what_an_earlier_version_left_is_ordered_and_counted() {
             let counts = "SELECT CAST(agents AS text) || '/' || CAST(threads AS text) || '/' || CAST(projects AS text) \
                 FROM accounts";
             assert_eq!(texts(counts).await, "1/3/2");
-            // From now on the triggers count, also what a foreign key takes along.
+            // From now on the triggers keep the counts, including rows that a foreign key deletes.
             for (change, counted) in [
                 (
                     "DELETE FROM projects WHERE updated_at < '2026-01-08T00:00:00+00:00'",

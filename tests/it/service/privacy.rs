@@ -1,4 +1,4 @@
-//! What one account learns of another: nothing, from lists, cursors, streams, files, counts and the open pages.
+//! Isolation of accounts: lists, cursors, streams, files, counts and public pages reveal nothing about another account.
 
 use futures::future::join_all;
 use runyard::config::Limits;
@@ -12,9 +12,9 @@ use super::{
 };
 use crate::house::{Answer, everywhere, everywhere_with};
 
-/// J01: nobody gets in without a good token, whatever the door, and before the body is read.
+/// J01: every protocol refuses a request without a valid token, before it reads the body.
 #[tokio::test]
-async fn j01_nobody_gets_in_without_a_token() {
+async fn j01_requests_without_a_valid_token_are_refused() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -52,9 +52,9 @@ async fn j01_nobody_gets_in_without_a_token() {
             send(&with(&format!("Bearer {good}")), "/agents").await.ok();
             send(&with(&format!("bearer {good}")), "/agents").await.ok();
 
-            // Every method, through every door.
-            let mut nobody = house.caller("ann");
-            nobody.token = "x.y.z".to_owned();
+            // Every method, over every protocol.
+            let mut unknown = house.caller("ann");
+            unknown.token = "x.y.z".to_owned();
             let id = Uuid::now_v7().to_string();
             for method in methods() {
                 let mut request = json!({});
@@ -62,7 +62,7 @@ async fn j01_nobody_gets_in_without_a_token() {
                     request[field.name()] = json!(id);
                 }
                 for way in ways(&method) {
-                    let reply = call(&nobody, &method, &request, way).await;
+                    let reply = call(&unknown, &method, &request, way).await;
                     assert_eq!(reply.code(), "NOT_AUTHENTICATED", "{} {way:?}", method.name());
                 }
             }
@@ -71,9 +71,9 @@ async fn j01_nobody_gets_in_without_a_token() {
     .await;
 }
 
-/// J18: what is open says nothing about anybody.
+/// J18: public endpoints reveal nothing about any account.
 #[tokio::test]
-async fn j18_what_is_open_names_nobody() {
+async fn j18_public_endpoints_reveal_no_account() {
     everywhere_with(
         |_| Turn::text("CANARY-ANSWER"),
         |config| config.auth.metrics_token = Some("the token of the metrics".to_owned().into()),
@@ -104,7 +104,7 @@ async fn j18_what_is_open_names_nobody() {
                     assert!(!text.contains(run[id].as_str().unwrap()), "{path}");
                 }
             }
-            // I12: the metrics count; no label holds an id, a name or a text of somebody.
+            // I12: the metrics count, and no label holds an id, a name or a text of an account.
             let metrics = house
                 .http
                 .get(house.url("/metrics"))
@@ -125,7 +125,7 @@ async fn j18_what_is_open_names_nobody() {
     .await;
 }
 
-/// I05: a page token is its caller's and its query's.
+/// I05: a page token works only for its caller and its query.
 #[tokio::test]
 async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
     everywhere_with(
@@ -150,7 +150,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     caller.get(&format!("{list}?page_size=1&page_token={token}")).await
                 };
                 ask(&bob, &first).await.refused(400, "INVALID_PAGE_TOKEN");
-                // A token of another list, and one that was changed anywhere.
+                // A token of another list, and tokens with any part changed.
                 let other = if list == "/agents" { "/threads" } else { "/agents" };
                 let foreign = token(ann.get(&format!("{other}?page_size=1")).await.ok());
                 ask(&ann, &foreign).await.refused(400, "INVALID_PAGE_TOKEN");
@@ -164,7 +164,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     let answer = ask(&ann, garbage).await;
                     assert_eq!(answer.status, 400, "{list} {garbage}: {}", answer.text);
                 }
-                // All pages together are the list.
+                // All pages together contain the whole list.
                 let (mut all, mut next) = (0, String::new());
                 loop {
                     let page = ask(&ann, &next).await.ok();
@@ -187,9 +187,9 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
     .await;
 }
 
-/// I06: a neighbour's run has no events, before it begins, while it runs and after.
+/// I06: another account's run has no visible events, whether it is queued, running or finished.
 #[tokio::test]
-async fn i06_a_neighbours_stream_is_not_found() {
+async fn i06_the_stream_of_another_account_is_not_found() {
     everywhere(
         |gate| Turn::words(10).gate_after(5, gate),
         async |house| {
@@ -223,9 +223,9 @@ async fn i06_a_neighbours_stream_is_not_found() {
     .await;
 }
 
-/// I07: a file is reached through its own sandbox alone.
+/// I07: a file is reachable only through its own sandbox.
 #[tokio::test]
-async fn i07_a_neighbours_file_is_reached_by_no_path() {
+async fn i07_no_path_reaches_the_file_of_another_account() {
     everywhere_with(
         |_| {
             Script::function(|request| match request.messages().len() {
@@ -273,10 +273,10 @@ async fn i07_a_neighbours_file_is_reached_by_no_path() {
     .await;
 }
 
-/// I09: what is remembered about one account is never shown to another, however the calls interleave: its agents, its
-/// credits and counts, and what a refused start says of it.
+/// I09: cached data of one account is never shown to another, however the calls interleave: its agents, its credits and
+/// counts, and the details of a refused start.
 #[tokio::test]
-async fn i09_nothing_that_is_remembered_crosses_over() {
+async fn i09_cached_data_is_never_shown_to_another_account() {
     everywhere(
         |gate| {
             let gate = gate.clone();
@@ -294,7 +294,7 @@ async fn i09_nothing_that_is_remembered_crosses_over() {
                 let state = caller.get("/billing/account-state").await.ok();
                 let path = format!("/admin/accounts/{}/credits", state["account_id"].as_str().unwrap());
                 let granted = root.post(&path, json!({"credits": number + 1})).await.ok();
-                // Its one slot is taken, so that the next start is refused with the thread's name.
+                // The account's only slot is taken, so the next start is refused with the id of that thread.
                 let thread = caller.start("x").await["thread_id"].clone();
                 accounts.push((caller, names, granted["credits"].clone(), thread));
             }
@@ -329,9 +329,9 @@ async fn i09_nothing_that_is_remembered_crosses_over() {
     .await;
 }
 
-/// L12: a model that never stops calling is stopped by the budget of its run.
+/// L12: a model that never stops calling tools is stopped by the budget of its run.
 #[tokio::test]
-async fn l12_a_model_that_never_stops_is_stopped() {
+async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
     everywhere_with(
         |_| {
             Script::function(|request| {
@@ -348,10 +348,10 @@ async fn l12_a_model_that_never_stops_is_stopped() {
             let events = caller.events(&run, 0).await;
             crate::house::assert_whole(&events, 1);
             let ended = caller.ended(&run).await;
-            // Three steps, one to say so without tools, and one more for a model that does not listen.
+            // Three steps, one step without tools for a final answer, and one more for a model that ignores this.
             assert!(house.upstream.count() <= 5, "{}", house.upstream.count());
             assert!(ended["usage"]["steps"].as_i64().unwrap() <= 5, "{ended}");
-            // It ends, and its reader is told why. Who calls tools that are not there any more has said nothing.
+            // The run ends and reports the reason. A model that calls tools it no longer has gives no answer.
             assert_eq!(
                 (&ended["status"], &ended["error"]["error_code"]),
                 (&json!("failed"), &json!("MODEL_EMPTY_ANSWER")),

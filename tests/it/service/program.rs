@@ -1,4 +1,4 @@
-//! The real program as a process of its own, for tests of its memory, its log and its sudden end.
+//! Runs the real program as a separate process, for tests of its memory, its log and crashes.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -19,7 +19,7 @@ use crate::house::PATIENCE;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// A configuration in which anybody may do anything with the built-in model.
+/// A configuration in which every caller may use every model; the built-in model is the default.
 pub const OPEN: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"runyard/demo\"\n\
                         max_upload_bytes = 1000000000\ncredits_granted = 300\n";
 
@@ -38,7 +38,7 @@ impl Program {
         Self::start_in(folder, config, "exec \"$@\"").await
     }
 
-    /// As [`Program::start`], by a line of the shell that executes `"$@"` at its end.
+    /// Like [`Program::start`], but through a shell line that ends by executing `"$@"`.
     pub async fn start_in(folder: &Path, config: &str, line: &str) -> Self {
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         std::fs::write(folder.join("runyard.toml"), config).unwrap();
@@ -56,7 +56,7 @@ impl Program {
         program
     }
 
-    /// A token for somebody.
+    /// Mints a token for a subject.
     pub async fn mint(&self, subject: &str) -> String {
         let mut command = command(&self.folder, self.address, "exec \"$@\"");
         let minted = command.args(["token", "--sub", subject]).output().await.unwrap();
@@ -71,7 +71,7 @@ impl Program {
         request.bearer_auth(&self.token)
     }
 
-    /// Ends it as a loss of power does.
+    /// Kills the program, as a power failure would.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
@@ -82,35 +82,35 @@ impl Program {
         kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
     }
 
-    /// Waits for its end; returns the exit code.
+    /// Waits until the program ends; returns the exit code.
     pub async fn ended(&mut self) -> Option<i32> {
         let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
-        ended.expect("the program does not end").unwrap().code()
+        ended.expect("the program should end").unwrap().code()
     }
 
-    /// Starts it again on the same data and port.
+    /// Starts the program again with the same data and port.
     pub async fn start_again(&mut self) {
         self.child = serve(&self.folder, self.address, "exec \"$@\"");
         self.ready().await;
     }
 
-    /// What it has logged.
+    /// The whole log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("log")).unwrap()
     }
 
-    /// The lines that it has logged at the default level.
+    /// The log lines at the default level.
     pub fn lines(&self) -> Vec<Value> {
         let log = self.log();
         let lines = log
             .lines()
-            .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("no JSON: {line}")));
+            .map(|line| serde_json::from_str::<Value>(line).unwrap_or_else(|_| panic!("not JSON: {line}")));
         lines
             .filter(|line| ["INFO", "WARN", "ERROR"].contains(&line["level"].as_str().unwrap()))
             .collect()
     }
 
-    /// The logged line for which a condition holds, once it is there.
+    /// Waits for a log line that meets a condition, and returns it.
     pub async fn line(&self, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
         let looking = async {
             loop {
@@ -121,7 +121,7 @@ impl Program {
             }
         };
         let found = tokio::time::timeout(PATIENCE, looking).await;
-        found.unwrap_or_else(|_| panic!("no line about {what}: {}", self.log()))
+        found.unwrap_or_else(|_| panic!("the log has no line about {what}: {}", self.log()))
     }
 
     async fn ready(&self) {
@@ -138,23 +138,23 @@ impl Program {
             }
         };
         let ready = tokio::time::timeout(PATIENCE, ready).await;
-        assert!(ready.is_ok(), "the server does not start: {}", self.log());
+        assert!(ready.is_ok(), "the server did not start: {}", self.log());
     }
 
-    /// A path as the program sees it, when it has mounts of its own.
+    /// A path as the program sees it from its own mount namespace.
     pub fn sees(&self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.child.id().unwrap()));
         root.join(path.strip_prefix("/").unwrap())
     }
 
-    /// Bytes of the program's own memory now.
+    /// Anonymous memory of the program now, in bytes.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// The most memory that it has while something happens.
+    /// Runs `work`; returns its result and the peak memory of the program, in bytes.
     pub async fn most<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
         let (most, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let watching = async {

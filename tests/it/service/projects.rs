@@ -1,4 +1,4 @@
-//! Deleting projects: everything of them goes, and what a crash leaves is swept.
+//! Deleting projects: everything in them is deleted, and leftovers of a crash are swept.
 
 use reqwest::multipart::{Form, Part};
 use runyard::v1::{self, project_service_client::ProjectServiceClient};
@@ -31,7 +31,7 @@ async fn count(caller: &Caller, what: &str) -> usize {
 }
 
 #[tokio::test]
-async fn a_project_goes_with_everything_but_not_while_a_run_is_running() {
+async fn deleting_a_project_deletes_everything_in_it_unless_a_run_is_running() {
     everywhere(
         |gate| {
             let gate = gate.clone();
@@ -82,7 +82,7 @@ async fn a_project_goes_with_everything_but_not_while_a_run_is_running() {
 }
 
 #[tokio::test]
-async fn a_workspace_without_a_project_is_swept_and_another_is_not() {
+async fn only_a_workspace_without_a_project_is_swept() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -90,7 +90,7 @@ async fn a_workspace_without_a_project_is_swept_and_another_is_not() {
             let run = caller.form("/agent/start", form()).await.ok();
             caller.ended(&run).await;
             house.stop().await;
-            // As if the process had died between the commit and the removal of the files.
+            // Simulates a crash between the commit and the removal of the files.
             let left = house
                 .data_dir()
                 .join("workspaces")
@@ -104,7 +104,7 @@ async fn a_workspace_without_a_project_is_swept_and_another_is_not() {
                 }
             };
             let swept = tokio::time::timeout(crate::house::PATIENCE, swept).await;
-            assert!(swept.is_ok(), "{:?} are still there", workspaces(house));
+            assert!(swept.is_ok(), "{:?} were not swept", workspaces(house));
             assert_eq!(workspaces(house), [text(&run, "project_id")]);
             let caller = house.caller("ann");
             let body = json!({"prompt": "Again.", "thread_id": run["thread_id"]});

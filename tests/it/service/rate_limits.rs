@@ -1,4 +1,5 @@
-//! Rate limits of accounts and addresses: 429 for every protocol, and none on loopback by default.
+//! Rate limits of accounts and addresses: 429 or its equivalent over every protocol, and no limits on loopback by
+//! default.
 
 use std::{num::NonZeroU32, time::Duration};
 
@@ -20,7 +21,7 @@ fn rate(per_second: u32, burst: u32) -> RateLimit {
 }
 
 #[tokio::test]
-async fn an_account_that_asks_too_often_is_told_when_to_come_back() {
+async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.http.rate_per_account = Some(rate(1, 5)),
@@ -28,7 +29,7 @@ async fn an_account_that_asks_too_often_is_told_when_to_come_back() {
             let ann = house.caller("ann");
             let answers = join_all((0..40).map(|_| ann.get("/agents"))).await;
             let good = answers.iter().filter(|answer| answer.status == 200).count();
-            // The burst, and what a slow machine earns meanwhile.
+            // The burst, plus the tokens that a slow machine earns in the meantime.
             assert!((5..40).contains(&good), "{good}");
             let refused = answers.into_iter().find(|answer| answer.status != 200).unwrap();
             assert_eq!(refused.header("retry-after"), "1");
@@ -62,7 +63,7 @@ async fn an_account_that_asks_too_often_is_told_when_to_come_back() {
                 .map(|answer| answer.unwrap().headers().get("grpc-status").cloned());
             assert!(statuses.flatten().any(|status| status == "8"));
 
-            // Others are not slowed by it, and nothing is remembered for ever.
+            // Other accounts are not limited, and the limited account is served again after a while.
             let bob = house.caller("bob");
             assert_eq!(bob.get("/agents").await.status, 200);
             let waited = tokio::time::timeout(crate::house::PATIENCE, async {
@@ -79,7 +80,7 @@ async fn an_account_that_asks_too_often_is_told_when_to_come_back() {
 }
 
 #[tokio::test]
-async fn an_address_is_limited_before_its_token_is_looked_at() {
+async fn an_address_is_limited_before_its_token_is_checked() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.http.rate_per_address = Some(rate(1, 5)),
@@ -92,7 +93,7 @@ async fn an_address_is_limited_before_its_token_is_looked_at() {
             let refused = answers.into_iter().find(|answer| answer.status == 429).unwrap();
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many requests from this address");
-            // Whoever watches over the process may always ask.
+            // Health checks are not limited.
             for _ in 0..20 {
                 let health = house.http.get(house.url("/healthz")).send().await.unwrap();
                 assert_eq!(health.status(), 200);
@@ -103,7 +104,7 @@ async fn an_address_is_limited_before_its_token_is_looked_at() {
 }
 
 #[tokio::test]
-async fn there_are_no_limits_on_loopback() {
+async fn loopback_has_no_rate_limits_by_default() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {

@@ -1,4 +1,4 @@
-//! What a crash leaves is taken up again: an answered start is durable, and the run ends exactly once.
+//! Recovery after a crash: an answered start is durable, its run resumes, and the run ends exactly once.
 
 use std::{fs::File, time::Duration};
 
@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::house::{Database, House, assert_whole, everywhere, kinds, parse_sse};
 
 #[tokio::test]
-async fn a_run_that_was_cut_off_is_taken_up_again() {
+async fn an_interrupted_run_resumes() {
     everywhere(
         |gate| {
             Script::function({
@@ -46,7 +46,7 @@ async fn a_run_that_was_cut_off_is_taken_up_again() {
 }
 
 #[tokio::test]
-async fn a_stream_ends_with_its_server_and_goes_on_with_the_next() {
+async fn a_stream_ends_with_its_server_and_resumes_on_the_next() {
     everywhere(
         |gate| {
             Script::function({
@@ -78,7 +78,7 @@ async fn a_stream_ends_with_its_server_and_goes_on_with_the_next() {
 }
 
 #[tokio::test]
-async fn runs_that_wait_are_there_after_a_restart() {
+async fn queued_runs_survive_a_restart() {
     crate::house::everywhere_with(
         |gate| {
             Script::function({
@@ -107,9 +107,10 @@ async fn runs_that_wait_are_there_after_a_restart() {
     .await;
 }
 
-// A child that the ended process had just forked holds its lock until it runs another program.
+// A child process that the stopped server had just forked holds the lock of the data folder until it executes another
+// program.
 #[tokio::test]
-async fn a_data_folder_that_is_let_go_a_moment_later_is_taken_and_one_in_use_is_not() {
+async fn a_start_waits_briefly_for_a_locked_data_folder_and_refuses_one_in_use() {
     let mut house = House::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
     let hold = |folder: &std::path::Path| {
         let lock = File::options().write(true).open(folder.join("lock")).unwrap();

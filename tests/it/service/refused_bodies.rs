@@ -1,5 +1,5 @@
-//! A request that is refused before its body was read still gets its answer over HTTP/1, and its connection either stays or says
-//! that it closes.
+//! A request that is refused before its body is read still gets its answer over HTTP/1. Its connection either stays
+//! open or announces that it closes.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,21 +12,21 @@ use tokio::{
 
 use crate::house::{House, PATIENCE, everywhere};
 
-/// Longer than what the server reads beside an answer, and than what the sockets' buffers hold.
+/// Longer than what the server discards after an answer, and than the socket buffers.
 const LONG: usize = 12 * 1024 * 1024;
 
-/// Sends the head and the first bytes of a request, and the rest only when the answer is there; as a client that sends its whole
-/// request before it reads anything. Returns all that the server sent until it closed.
+/// Sends the head and the first bytes of a request, waits for the answer, and then sends the rest without reading, like
+/// a client that sends its whole request first. Returns everything that the server sent until it closed the connection.
 async fn exchange(address: SocketAddr, head: &str, first: &[u8], rest: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(first).await.unwrap();
     timeout(PATIENCE, stream.readable()).await.unwrap().unwrap();
     let sent = timeout(PATIENCE, stream.write_all(rest)).await.unwrap();
-    assert!(sent.is_ok(), "the client cannot send its body: {sent:?}");
+    assert!(sent.is_ok(), "the client should be able to send its body: {sent:?}");
     let mut answer = Vec::new();
     let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
-    assert!(read.is_ok(), "the answer is lost: {read:?}");
+    assert!(read.is_ok(), "the answer should not be lost: {read:?}");
     String::from_utf8_lossy(&answer).into_owned()
 }
 
@@ -68,14 +68,19 @@ fn refusals(token: &str) -> Vec<Refusal> {
             "HTTP/1.1 401",
         ),
         refusal(
-            "no such path",
+            "an unknown path",
             post("/nosuch", &[&bearer, json, &long]),
             b" ",
             "HTTP/1.1 404",
         ),
-        refusal("another method", post("/healthz", &[json, &long]), b" ", "HTTP/1.1 405"),
         refusal(
-            "another type",
+            "an unsupported method",
+            post("/healthz", &[json, &long]),
+            b" ",
+            "HTTP/1.1 405",
+        ),
+        refusal(
+            "an unsupported content type",
             post("/agents", &[&bearer, "content-type: text/plain\r\n", &long]),
             b" ",
             "HTTP/1.1 4",
@@ -114,7 +119,7 @@ fn refusals(token: &str) -> Vec<Refusal> {
 }
 
 #[tokio::test]
-async fn a_long_body_does_not_cost_a_refused_client_its_answer() {
+async fn a_refused_client_gets_its_answer_despite_a_long_body() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -143,7 +148,7 @@ async fn a_long_body_does_not_cost_a_refused_client_its_answer() {
     .await;
 }
 
-/// Reads one answer whose length is announced.
+/// Reads one answer with a `content-length`.
 async fn answer(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
     let whole = async {
@@ -155,14 +160,18 @@ async fn answer(stream: &mut TcpStream) -> String {
                     return text;
                 }
             }
-            assert_ne!(stream.read_buf(&mut answer).await.unwrap(), 0, "cut: {text}");
+            assert_ne!(
+                stream.read_buf(&mut answer).await.unwrap(),
+                0,
+                "the answer is incomplete: {text}"
+            );
         }
     };
     timeout(PATIENCE, whole).await.unwrap()
 }
 
 #[tokio::test]
-async fn a_short_body_is_read_and_the_connection_stays() {
+async fn a_short_body_is_discarded_and_the_connection_stays_open() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -185,14 +194,14 @@ async fn a_short_body_is_read_and_the_connection_stays() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_for_100_is_refused_without_its_body() {
+async fn a_client_that_expects_100_continue_is_refused_without_its_body() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
             let head = "POST /agent/start HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
             let reply = exchange(house.address, head, b"", b"").await;
             assert!(reply.starts_with("HTTP/1.1 401") && reply.contains("connection: close"), "{reply}");
-            // One that is welcome is told to go on.
+            // A client with a valid token is told to continue.
             let token = house.caller("ann").token;
             let mut stream = TcpStream::connect(house.address).await.unwrap();
             let head = format!(
@@ -211,7 +220,7 @@ async fn a_client_that_waits_for_100_is_refused_without_its_body() {
 }
 
 #[tokio::test]
-async fn headers_that_are_too_large_are_refused_readably() {
+async fn oversized_headers_are_refused_with_status_431() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -226,9 +235,10 @@ async fn headers_that_are_too_large_are_refused_readably() {
     .await;
 }
 
-/// What is discarded has an end in time: a client that is silent after a refusal is let go.
+/// The server discards the rest of a refused body only for a limited time: a client that goes silent after a refusal is
+/// disconnected.
 #[tokio::test]
-async fn a_refused_client_that_falls_silent_is_let_go() {
+async fn a_refused_client_that_goes_silent_is_disconnected() {
     let mut house = House::open(&crate::house::Database::Sqlite, Turn::text("x"), |_| {}).await;
     let mut stream = TcpStream::connect(house.address).await.unwrap();
     let head = format!("POST /agent/start HTTP/1.1\r\nhost: a\r\ncontent-length: {LONG}\r\n\r\n");
@@ -239,15 +249,15 @@ async fn a_refused_client_that_falls_silent_is_let_go() {
         .unwrap()
         .unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 401"));
-    // The server's sending side is closed; soon the other one is, too, and writing fails.
+    // The server has closed its sending side. Soon it closes the receiving side, too, and writes fail.
     let closed = async {
         while stream.write_all(b" ").await.is_ok() {
-            // Silence is what is tested, so the writes are rare.
+            // The writes are rare, because the test is about a silent client.
             tokio::time::sleep(Duration::from_secs(8)).await;
         }
     };
     timeout(Duration::from_mins(1), closed)
         .await
-        .expect("the connection is ended");
+        .expect("the server should close the connection");
     house.stop().await;
 }

@@ -1,4 +1,5 @@
-//! New subjects: a rate of new accounts for each address, and a switch for servers that make no accounts by themselves.
+//! Registration of new subjects: a rate limit on new accounts per address, and a switch that turns self-registration
+//! off.
 
 use futures::future::join_all;
 use reqwest::RequestBuilder;
@@ -18,7 +19,7 @@ fn ask(caller: &Caller) -> RequestBuilder {
 }
 
 #[tokio::test]
-async fn an_address_makes_a_number_of_accounts_and_then_waits() {
+async fn an_address_creates_a_limited_number_of_accounts() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -32,14 +33,14 @@ async fn an_address_makes_a_number_of_accounts_and_then_waits() {
                 let answers = join_all(some.iter().map(|caller| state(ask(caller)))).await;
                 refused = refused.or(answers.into_iter().find(|answer| answer.status != 200));
             }
-            let refused = refused.expect("accounts are made without an end");
+            let refused = refused.expect("new accounts should be limited");
             assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many new accounts from this address");
-            // The burst, and what a slow machine earns meanwhile.
+            // The burst, plus the tokens that a slow machine earns in the meantime.
             let made = house.number(ACCOUNTS).await;
             assert!((100..300).contains(&made), "{made}");
-            // Who has an account is not slowed.
+            // An existing account is not limited.
             assert_eq!(first.get("/agents").await.status, 200);
         },
     )
@@ -80,12 +81,12 @@ async fn behind_a_trusted_proxy_the_forwarded_address_counts() {
 }
 
 #[tokio::test]
-async fn without_self_registration_an_administrator_makes_accounts() {
+async fn without_self_registration_an_administrator_creates_accounts() {
     everywhere_with(
         |_| Turn::text("x"),
         |_| {},
         async |house| {
-            // Accounts from before the switch work on.
+            // Existing accounts keep working after self-registration is turned off.
             let old = house.caller("old");
             assert_eq!(old.get("/agents").await.status, 200);
             house.config.auth.self_registration = false;
@@ -100,7 +101,7 @@ async fn without_self_registration_an_administrator_makes_accounts() {
                 .list_runs(ann.signed(runyard::v1::ListRunsRequest::default()))
                 .await;
             assert_eq!(status.unwrap_err().code(), tonic::Code::PermissionDenied);
-            // An administrator is let in, and makes the account; twice is once.
+            // An administrator still gets in and creates the account. A second request returns the same account.
             let root = house.caller_as("root", Some("super_admin"));
             let before = house.number(ACCOUNTS).await;
             let made = root.post("/admin/accounts", json!({"subject": "ann"})).await.ok();
@@ -110,13 +111,13 @@ async fn without_self_registration_an_administrator_makes_accounts() {
             assert_eq!(
                 house.number(ACCOUNTS).await - before,
                 2,
-                "the administrator's and ann's"
+                "the administrator's account and ann's should be created"
             );
             let recorded = "SELECT COUNT(*) FROM audit_entries WHERE action = 'account.create'";
             assert_eq!(house.number(recorded).await, 1);
             let state = ann.get("/billing/account-state").await.ok();
             assert_eq!(state["account_id"], made["account_id"]);
-            // What is no subject is refused, and others may not make any.
+            // An invalid subject is refused, and only administrators may create accounts.
             for subject in ["", "a\u{1}b", &"x".repeat(256)] {
                 let refused = root.post("/admin/accounts", json!({"subject": subject})).await;
                 refused.refused(400, "INVALID_REQUEST");

@@ -1,4 +1,4 @@
-//! A stream of one server for a run that another server works on.
+//! Streaming from one server the events of a run that another server executes.
 
 use std::time::Duration;
 
@@ -8,15 +8,15 @@ use runyard_upstream::Turn;
 use crate::house::{Answer, Database, House, PATIENCE, assert_whole, databases, parse_sse};
 
 #[tokio::test]
-async fn events_of_another_servers_run_come_by_the_relay() {
+async fn events_of_a_run_on_another_server_arrive_through_the_relay() {
     let database = databases()
         .into_iter()
         .find(|database| matches!(database, Database::Postgres(_)));
     let Some(database) = database else { return };
-    // It takes a second, so that its follower has read what there is and waits.
+    // The run takes a second, so that its reader catches up with the stored events and then waits for new ones.
     let slow = Turn::words(40).delay(Duration::from_millis(25));
     let mut house = House::open(&database, vec![slow], |_| {}).await;
-    // The second server shares the database and the data folder, and works on nothing.
+    // The second server shares the database and the data folder, and executes no runs.
     let mut config = house.config.clone();
     config.worker.max_runs = 0;
     let server = Server::open(config).await.unwrap();
@@ -26,7 +26,7 @@ async fn events_of_another_servers_run_come_by_the_relay() {
     let caller = house.caller("ann");
     let run = caller.start("Go.").await;
     let run_id: uuid::Uuid = run["agent_run_id"].as_str().unwrap().parse().unwrap();
-    // Nothing but the relay fills this ring.
+    // Only the relay fills this ring.
     let ring = other.hub.ring(run_id);
     let mut newest = ring.newest();
     let request = house
@@ -39,7 +39,7 @@ async fn events_of_another_servers_run_come_by_the_relay() {
     assert_whole(&parse_sse(&stream.text), 1);
     tokio::time::timeout(PATIENCE, newest.wait_for(|sequence| *sequence > 1))
         .await
-        .expect("the relay hands over what was written elsewhere")
+        .expect("the relay should deliver events from the other server")
         .unwrap();
     drop(ring);
     other.stopping.cancel();

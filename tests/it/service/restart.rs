@@ -1,5 +1,5 @@
-//! SIGTERM and restart of the real program, with its default grace: running runs are handed over at once, and nothing that a
-//! client has seen is lost.
+//! SIGTERM and restart of the real program with its default grace period: running runs are handed over at once, and no
+//! event that a client has received is lost.
 
 use std::{path::Path, time::Duration};
 
@@ -20,7 +20,7 @@ use tokio::time::Instant;
 use super::program::{OPEN, Program};
 use crate::house::{PATIENCE, SseEvent, assert_whole, databases, kinds, parse_sse};
 
-/// Far more than a shutdown takes, and far less than it took while it waited for running runs.
+/// Far more than a shutdown takes, and far less than waiting for running runs would take.
 const SOON: Duration = Duration::from_secs(12);
 
 /// A configuration with a scripted provider; PostgreSQL when a database is given.
@@ -49,7 +49,7 @@ async fn stream_of(program: &Program, run: &Value, after: i64) -> Response {
     program.request("GET", &path).send().await.unwrap()
 }
 
-/// The events of a stream that its server has ended, without the fault that says so.
+/// The events of a stream that the server ended, without the final fault event.
 fn cut_off(text: &str) -> Vec<SseEvent> {
     let mut seen = parse_sse(text);
     let last = seen.pop().unwrap();
@@ -66,7 +66,7 @@ async fn end_in_order(program: &mut Program) {
 }
 
 #[tokio::test]
-async fn ten_live_runs_go_on_after_a_restart() {
+async fn ten_running_runs_resume_after_a_restart() {
     const RUNS: usize = 10;
     for database in databases() {
         let made = database.make().await;
@@ -109,7 +109,7 @@ async fn ten_live_runs_go_on_after_a_restart() {
                 kinds(&joined)
             );
         }
-        // Each lease was released: no run had to wait until it expired.
+        // Each lease was released: no run had to wait until its lease expired.
         let handed_over = program
             .lines()
             .iter()
@@ -128,7 +128,7 @@ fn says(line: &Value, words: &str) -> bool {
     line["message"].as_str().unwrap().starts_with(words)
 }
 
-/// Whether any process has this word among its arguments.
+/// Reports whether any process has this word among its arguments.
 fn is_running(word: &str) -> bool {
     let processes = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
     processes
@@ -140,7 +140,7 @@ fn is_running(word: &str) -> bool {
 }
 
 #[tokio::test]
-async fn a_command_that_runs_is_ended_and_its_outcome_is_unknown_to_the_model() {
+async fn a_running_command_is_killed_and_its_outcome_is_reported_as_unknown() {
     for database in databases() {
         let made = database.make().await;
         let seconds = format!("{}.25", std::process::id());
@@ -162,16 +162,16 @@ async fn a_command_that_runs_is_ended_and_its_outcome_is_unknown_to_the_model() 
         };
         tokio::time::timeout(PATIENCE, begun).await.unwrap();
         end_in_order(&mut program).await;
-        assert!(!is_running(&seconds), "the command outlives its server");
+        assert!(!is_running(&seconds), "the command should end with its server");
         let seen = cut_off(&open.text().await.unwrap());
 
         program.start_again().await;
         let events = parse_sse(&stream_of(&program, &run, 0).await.text().await.unwrap());
         assert_whole(&events, 1);
-        assert_eq!(events[..seen.len()], seen, "the events stay as they were");
+        assert_eq!(events[..seen.len()], seen, "recorded events should not change");
         assert_eq!(events.last().unwrap().data["status"]["status"], "completed");
         let requests = upstream.requests();
-        assert_eq!(requests.len(), 2, "the command is not run again");
+        assert_eq!(requests.len(), 2, "the command should not run again");
         assert!(
             requests[1].last_text().contains("unknown"),
             "{}",
@@ -184,7 +184,7 @@ async fn a_command_that_runs_is_ended_and_its_outcome_is_unknown_to_the_model() 
     }
 }
 
-/// A start whose file has begun to arrive and never ends.
+/// A start with a file that begins to arrive and never ends.
 fn endless_upload(program: &Program) -> tokio::task::JoinHandle<reqwest::Result<Response>> {
     let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"begun"))]);
     let content = Body::wrap_stream(begun.chain(stream::pending()));
@@ -205,7 +205,7 @@ async fn staged(folder: &Path) {
 }
 
 #[tokio::test]
-async fn a_request_that_does_not_end_does_not_hold_up_a_restart() {
+async fn an_endless_request_does_not_delay_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), OPEN).await;
     let upload = endless_upload(&program);
@@ -217,7 +217,7 @@ async fn a_request_that_does_not_end_does_not_hold_up_a_restart() {
 }
 
 #[tokio::test]
-async fn a_second_signal_ends_the_program_at_once() {
+async fn a_second_signal_stops_the_program_at_once() {
     let folder = tempfile::tempdir().unwrap();
     let config = format!("[http]\nshutdown_grace_seconds = 600\n{OPEN}");
     let mut program = Program::start(folder.path(), &config).await;
@@ -231,11 +231,11 @@ async fn a_second_signal_ends_the_program_at_once() {
 }
 
 #[tokio::test]
-async fn requests_that_came_before_the_signal_are_answered() {
+async fn requests_received_before_the_signal_are_answered() {
     const STARTS: usize = 40;
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), OPEN).await;
-    // Connections that are open already: the signal closes the port.
+    // Opens the connections beforehand, because the signal closes the port.
     let warm = join_all((0..STARTS).map(|_| program.request("GET", "/healthz").send())).await;
     assert!(warm.into_iter().all(|answer| answer.is_ok()));
     let starts = (0..STARTS).map(|_| {
@@ -248,7 +248,7 @@ async fn requests_that_came_before_the_signal_are_answered() {
     let rest = tokio::spawn(starts.collect::<Vec<_>>());
     assert_eq!(program.ended().await, Some(0), "{}", program.log());
     let mut answered = vec![first.json::<Value>().await.unwrap()];
-    // A connection that the server had not accepted yet is refused; it is never half answered.
+    // The server refuses a connection that it had not accepted yet, but never sends a partial answer.
     for answer in rest.await.unwrap().into_iter().flatten() {
         assert_eq!(answer.status(), 200);
         answered.push(answer.json().await.unwrap());

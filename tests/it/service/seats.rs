@@ -1,4 +1,4 @@
-//! Seats: a start takes a free place of the worker with it, and nobody goes ahead of a run that waits.
+//! Worker slots: a start claims a free slot when it commits, and queued runs start in order.
 
 use runyard::{
     accounts::{Scope, of},
@@ -14,7 +14,7 @@ use crate::house::{House, PATIENCE, everywhere, everywhere_with};
 
 async fn row(house: &House, run: &Value) -> runyard::runs::Run {
     let id: Uuid = text(run, "agent_run_id").parse().unwrap();
-    let found = of::<Entity>(Scope::system("a test looks"))
+    let found = of::<Entity>(Scope::system("a test reads a run"))
         .filter(Column::Id.eq(id))
         .one(house.app().db.read())
         .await
@@ -30,9 +30,9 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
 }
 
 #[tokio::test]
-async fn a_start_is_claimed_by_its_own_commit() {
+async fn a_start_claims_its_run_when_it_commits() {
     everywhere(held(), async |house| {
-        // The worker has opened its seats and looked for work once.
+        // Wait until the worker has opened its slots and polled for work once.
         let settled = async {
             let app = house.app();
             while app.wake.has_waiting() || app.seats.take().is_none() {
@@ -54,7 +54,7 @@ async fn a_start_is_claimed_by_its_own_commit() {
 }
 
 #[tokio::test]
-async fn nobody_goes_ahead_of_a_run_that_waits() {
+async fn queued_runs_start_in_order() {
     everywhere_with(
         held(),
         |config| config.worker.max_runs = 1,
@@ -66,7 +66,11 @@ async fn nobody_goes_ahead_of_a_run_that_waits() {
             }
             house.upstream.wait_for(1).await;
             for run in &runs[1..] {
-                assert_eq!(row(house, run).await.lease_owner, None, "one run has the only place");
+                assert_eq!(
+                    row(house, run).await.lease_owner,
+                    None,
+                    "another run should hold the only slot"
+                );
             }
             house.gate.open();
             let mut began = Vec::new();
@@ -74,7 +78,7 @@ async fn nobody_goes_ahead_of_a_run_that_waits() {
                 caller.ended(run).await;
                 began.push(row(house, run).await.started_at.unwrap());
             }
-            assert!(began.is_sorted(), "first come, first served: {began:?}");
+            assert!(began.is_sorted(), "the runs should start in order: {began:?}");
         },
     )
     .await;

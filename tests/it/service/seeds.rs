@@ -1,4 +1,4 @@
-//! Sentences of the two seed documents that no other test is about; docs/seeds.md lists all of them.
+//! Tests for sentences of the API documentation that no other test covers; docs/seeds.md lists all sentences.
 
 use reqwest::multipart::{Form, Part};
 use runyard::config::Config;
@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use crate::house::{House, everywhere, everywhere_with};
 
-/// New accounts are in the first tier: this makes it the one with this name.
+/// Configures the tier with this name as the first one, which new accounts get.
 fn in_tier(name: &'static str) -> impl Fn(&mut Config) {
     move |config| {
         let position = config.tiers.iter().position(|tier| tier.name == name).unwrap();
         config.tiers.swap(0, position);
-        // Credits are not what these tests are about.
+        // These tests are not about credits.
         config.tiers[0].credits_granted = 100_000;
     }
 }
@@ -30,7 +30,7 @@ fn echo() -> Script {
 }
 
 #[tokio::test]
-async fn slots_of_every_tier() {
+async fn every_tier_limits_concurrent_runs() {
     for (tier, slots) in [("free", 1), ("pro", 3), ("enterprise", 10)] {
         everywhere_with(held, in_tier(tier), async |house| {
             let caller = house.caller("ann");
@@ -50,7 +50,7 @@ async fn slots_of_every_tier() {
 }
 
 #[tokio::test]
-async fn models_of_every_tier() {
+async fn every_tier_allows_its_own_models() {
     let pro = [
         "kortix/minimax",
         "kortix/basic",
@@ -93,7 +93,7 @@ async fn models_of_every_tier() {
 }
 
 #[tokio::test]
-async fn agents_of_every_tier() {
+async fn every_tier_limits_the_number_of_agents() {
     for (tier, most) in [("free", Some(3)), ("pro", Some(10)), ("enterprise", None)] {
         everywhere_with(|_| echo(), in_tier(tier), async |house| {
             let caller = house.caller("ann");
@@ -116,7 +116,7 @@ async fn agents_of_every_tier() {
 }
 
 #[tokio::test]
-async fn files_of_any_format_arrive_as_they_are() {
+async fn files_of_any_format_arrive_unchanged() {
     everywhere(
         |_| echo(),
         async |house| {
@@ -148,7 +148,10 @@ async fn files_of_any_format_arrive_as_they_are() {
                 );
                 let answer = caller.request("GET", &path).send().await.unwrap();
                 assert_eq!(answer.status(), 200, "{name}");
-                assert!(answer.bytes().await.unwrap() == *bytes, "{name} came back changed");
+                assert!(
+                    answer.bytes().await.unwrap() == *bytes,
+                    "{name} should come back unchanged"
+                );
             }
         },
     )
@@ -156,7 +159,7 @@ async fn files_of_any_format_arrive_as_they_are() {
 }
 
 #[tokio::test]
-async fn the_agent_reads_and_writes_in_workspace() {
+async fn the_agent_reads_and_writes_files_in_the_workspace() {
     let command = "cat /workspace/data.csv && cp /workspace/data.csv /workspace/output/charts.png";
     everywhere(
         |_| {
@@ -184,7 +187,7 @@ async fn the_agent_reads_and_writes_in_workspace() {
     .await;
 }
 
-/// Takes a table away behind the server's back.
+/// Renames a table, so that the server's statements fail.
 async fn take_away(house: &House, table: &str) {
     let url = house.config.database_url.as_ref().map_or_else(
         || format!("sqlite://{}", house.data_dir().join("runyard.db").display()),
@@ -198,7 +201,7 @@ async fn take_away(house: &House, table: &str) {
 }
 
 #[tokio::test]
-async fn a_failure_of_ours_is_told_in_the_seeds_words() {
+async fn an_internal_error_has_the_documented_wording() {
     for (table, path, body, words) in [
         (
             "messages",
@@ -225,7 +228,7 @@ async fn a_failure_of_ours_is_told_in_the_seeds_words() {
                 let detail = caller.post(path, body.clone()).await.refused(500, "INTERNAL")["detail"].clone();
                 let detail = detail.as_str().unwrap();
                 assert!(detail.starts_with(words), "{detail}");
-                // The cause is ours to know: no table, no statement.
+                // The cause stays internal: the text names no table and no statement.
                 assert!(
                     !detail.contains(table) && !detail.to_lowercase().contains("sql"),
                     "{detail}"
@@ -237,7 +240,7 @@ async fn a_failure_of_ours_is_told_in_the_seeds_words() {
 }
 
 #[tokio::test]
-async fn defaults_of_an_agent() {
+async fn a_new_agent_has_the_documented_defaults() {
     everywhere(
         |_| echo(),
         async |house| {
@@ -267,7 +270,7 @@ async fn defaults_of_an_agent() {
             assert!(prompt.len() > 20, "{prompt}");
             for at in ["created_at", "updated_at"] {
                 let time = agent[at].as_str().unwrap();
-                // 2025-08-15T10:30:00.000Z
+                // For example 2025-08-15T10:30:00.000Z.
                 assert!(
                     time.len() >= 24 && time.ends_with('Z') && time.as_bytes()[19] == b'.',
                     "{time}"

@@ -1,5 +1,5 @@
-//! I12: the log of a failing request says why it failed, and nothing that anybody said, uploaded or holds.
-//! U06: a stream in which nothing happens says that it is alive, in every protocol.
+//! I12: the log of a failing request names the cause, and no text, file or secret of a caller.
+//! U06: an idle stream sends heartbeats over every protocol.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ const CONFIG: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_mode
                       max_upload_bytes = 1000000\ncredits_granted = 300\n";
 
 #[tokio::test]
-async fn i12_a_log_holds_nothing_that_somebody_said() {
+async fn i12_the_log_holds_no_user_content() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::start(Script::function(|_| {
         Turn::status(400).body("{\"error\": {\"message\": \"CANARY-ANSWER is no good\"}}")
@@ -39,7 +39,7 @@ async fn i12_a_log_holds_nothing_that_somebody_said() {
     let theirs: Value = theirs.json().await.unwrap();
     program.token = ann.clone();
 
-    // A run whose model refuses, with everything in it that must not be told.
+    // A run whose model refuses, with content in every field that the log must not show.
     let form = Form::new()
         .text("prompt", "CANARY-PROMPT")
         .part("files", Part::text("CANARY-CONTENT").file_name("CANARY-NAME.txt"));
@@ -54,7 +54,7 @@ async fn i12_a_log_holds_nothing_that_somebody_said() {
     let path = format!("/agent-run/{run_id}/stream");
     let events = program.request("GET", &path).timeout(PATIENCE).send().await.unwrap();
     assert!(events.text().await.unwrap().contains("\"failed\""));
-    // Requests that fail: another's thread, a body that is none, a token that is none, a key that is none.
+    // Failing requests: a thread of another account, a malformed body, an invalid token and an invalid key.
     let thread = theirs["thread_id"].as_str().unwrap();
     let asked = json!({"prompt": "CANARY-PROMPT", "thread_id": thread});
     let refused = program
@@ -81,21 +81,27 @@ async fn i12_a_log_holds_nothing_that_somebody_said() {
 
     let log = program.log();
     for code in ["THREAD_NOT_FOUND", "INVALID_REQUEST", "NOT_AUTHENTICATED"] {
-        assert!(log.contains(code), "the log tells of what failed: {log}");
+        assert!(log.contains(code), "the log should name the failure {code}: {log}");
     }
     let told = log.lines().find(|line| line.contains("CANARY"));
-    assert_eq!(told, None, "the log tells what somebody said");
+    assert_eq!(told, None, "the log should hold no user content");
     let signature = ann.rsplit('.').next().unwrap();
-    assert!(!log.contains(&ann) && !log.contains(signature), "the log holds a token");
+    assert!(
+        !log.contains(&ann) && !log.contains(signature),
+        "the log should hold no token"
+    );
     for id in ["thread_id", "project_id", "account_id"] {
         if let Some(id) = theirs[id].as_str() {
-            assert!(!log.contains(id), "the log of one names what another one has: {id}");
+            assert!(
+                !log.contains(id),
+                "the log of one account should not name an object of another: {id}"
+            );
         }
     }
 }
 
 #[tokio::test]
-async fn u06_a_stream_in_which_nothing_happens_says_that_it_is_alive() {
+async fn u06_an_idle_stream_sends_heartbeats() {
     everywhere_with(
         |gate| {
             let gate = gate.clone();
@@ -114,7 +120,9 @@ async fn u06_a_stream_in_which_nothing_happens_says_that_it_is_alive() {
                     heard.push_str(std::str::from_utf8(&pieces.next().await.unwrap().unwrap()).unwrap());
                 }
             };
-            tokio::time::timeout(PATIENCE, two).await.expect("two heartbeats come");
+            tokio::time::timeout(PATIENCE, two)
+                .await
+                .expect("two heartbeats should arrive");
             house.gate.open();
             let rest = async {
                 while let Some(piece) = pieces.next().await {
@@ -123,7 +131,7 @@ async fn u06_a_stream_in_which_nothing_happens_says_that_it_is_alive() {
             };
             tokio::time::timeout(Duration::from_secs(20), rest)
                 .await
-                .expect("the stream ends");
+                .expect("the stream should end");
             assert!(heard.contains("At last.") && heard.contains("\"completed\""), "{heard}");
         },
     )
@@ -131,7 +139,7 @@ async fn u06_a_stream_in_which_nothing_happens_says_that_it_is_alive() {
 }
 
 #[tokio::test]
-async fn u06_heartbeats_of_every_protocol_repeat_the_cursor() {
+async fn u06_heartbeats_repeat_the_cursor_over_every_protocol() {
     everywhere_with(
         |gate| {
             let gate = gate.clone();
@@ -164,7 +172,7 @@ async fn u06_heartbeats_of_every_protocol_repeat_the_cursor() {
                     while let Some(event) = stream.message().await.unwrap() {
                         assert_eq!(event.agent_run_id, run_id);
                         if event.event.is_none() {
-                            assert_eq!(event.sequence, last, "a heartbeat repeats the cursor");
+                            assert_eq!(event.sequence, last, "a heartbeat should repeat the cursor");
                             heartbeats += 1;
                             if heartbeats == 2 {
                                 house.gate.open();
@@ -176,10 +184,12 @@ async fn u06_heartbeats_of_every_protocol_repeat_the_cursor() {
                         events.push(event);
                     }
                 };
-                tokio::time::timeout(PATIENCE, heard).await.expect("the stream ends");
+                tokio::time::timeout(PATIENCE, heard)
+                    .await
+                    .expect("the stream should end");
                 whole.push(events);
             }
-            assert_eq!(whole[0], whole[1], "heartbeats are not part of the history");
+            assert_eq!(whole[0], whole[1], "heartbeats should not be part of the history");
             assert!(whole[0].len() > 2);
         },
     )
@@ -187,7 +197,7 @@ async fn u06_heartbeats_of_every_protocol_repeat_the_cursor() {
 }
 
 #[tokio::test]
-async fn u06_grpc_web_and_lines_of_json_have_heartbeats_too() {
+async fn u06_grpc_web_and_json_lines_have_heartbeats() {
     everywhere_with(
         |gate| {
             let gate = gate.clone();
@@ -210,11 +220,11 @@ async fn u06_grpc_web_and_lines_of_json_have_heartbeats_too() {
             let lines = caller.request("GET", &path).header("accept", "application/x-ndjson");
             for request in [web, lines] {
                 let mut pieces = request.send().await.unwrap().bytes_stream();
-                // The first event, and then two pieces while nothing happens.
+                // The first event, and then two heartbeats.
                 for _ in 0..3 {
                     let piece = tokio::time::timeout(PATIENCE, pieces.next())
                         .await
-                        .expect("the stream is silent");
+                        .expect("the stream should send a heartbeat");
                     assert!(!piece.unwrap().unwrap().is_empty());
                 }
             }

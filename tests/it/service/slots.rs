@@ -1,4 +1,4 @@
-//! Slots of concurrent runs: given exactly, and free again however a run ends.
+//! Slots for concurrent runs: the limit is exact, and a slot is released however its run ends.
 
 use futures::future::join_all;
 use runyard_upstream::{Gate, Script, Turn};
@@ -16,7 +16,8 @@ fn sorted(mut names: Vec<Value>) -> Vec<Value> {
     names
 }
 
-/// L01: of 200 starts at once exactly as many are admitted as the plan has slots; the refusals count right.
+/// L01: of 200 concurrent starts exactly as many are admitted as the plan has slots, and the refusals report correct
+/// counts.
 async fn l01(limit: i32) {
     everywhere_with(
         held,
@@ -36,7 +37,7 @@ async fn l01(limit: i32) {
             let threads = sorted(threads.collect());
             for answer in refused {
                 let mut body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
-                // I10: the counts are the caller's alone; the neighbour runs, too, and is in none of them.
+                // I10: the counts cover only the caller's runs. The other account's run is in none of them.
                 let named = body["detail"]["running_thread_ids"].take();
                 let named = sorted(named.as_array().unwrap().clone());
                 assert_eq!(named, threads);
@@ -48,7 +49,7 @@ async fn l01(limit: i32) {
                 }});
                 assert_eq!(body, expected);
             }
-            // What was refused left nothing behind.
+            // Refused starts leave nothing behind.
             let listed = caller.get("/threads?page_size=200").await.ok();
             assert_eq!(listed["threads"].as_array().unwrap().len(), threads.len());
             let active = caller.get("/agent-runs/active").await.ok();
@@ -61,21 +62,21 @@ async fn l01(limit: i32) {
 }
 
 #[tokio::test]
-async fn l01_two_hundred_starts_for_one_slot() {
+async fn l01_one_of_two_hundred_starts_gets_the_only_slot() {
     l01(1).await;
 }
 
 #[tokio::test]
-async fn l01_two_hundred_starts_for_three_slots() {
+async fn l01_three_of_two_hundred_starts_get_the_three_slots() {
     l01(3).await;
 }
 
 #[tokio::test]
-async fn l01_two_hundred_starts_for_ten_slots() {
+async fn l01_ten_of_two_hundred_starts_get_the_ten_slots() {
     l01(10).await;
 }
 
-/// The only slot is taken, and given to exactly one of two.
+/// Takes the only slot: exactly one of two concurrent starts gets it.
 async fn assert_one_slot(caller: &Caller) -> Value {
     let pair = join_all((0..2).map(|_| caller.post("/agent/start", json!({"prompt": "stop"})))).await;
     let admitted: Vec<_> = pair.into_iter().filter(|answer| answer.status == 200).collect();
@@ -90,7 +91,7 @@ async fn stop(caller: &Caller, run: &Value) {
 }
 
 #[tokio::test]
-async fn l02_a_slot_is_free_after_every_end() {
+async fn l02_a_slot_is_released_however_its_run_ends() {
     everywhere_with(
         |gate| {
             let gate = gate.clone();
@@ -119,7 +120,7 @@ async fn l02_a_slot_is_free_after_every_end() {
                     (&ended["status"], &ended["error"]["error_code"]),
                     (&json!(status), &code)
                 );
-                // Free, and not twice.
+                // The slot is released exactly once.
                 let next = assert_one_slot(&caller).await;
                 stop(&caller, &next).await;
             }
@@ -132,9 +133,9 @@ async fn l02_a_slot_is_free_after_every_end() {
     .await;
 }
 
-/// L03: stops that race with the end of a run, and with each other, leave one end and one free slot.
+/// L03: stops that race with the end of a run and with each other leave one terminal event and one free slot.
 #[tokio::test]
-async fn l03_a_stop_races_with_the_end() {
+async fn l03_a_stop_that_races_with_the_end_leaves_one_terminal_event() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("Quick.")),
         |config| {

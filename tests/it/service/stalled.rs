@@ -1,4 +1,4 @@
-//! Readers that do not read: what they cost is bounded, for every kind of stream, and the others are served.
+//! Stalled readers: their memory is bounded for every kind of stream, and other clients are served.
 
 use prost::Message;
 use runyard::{config::Http, v1};
@@ -17,15 +17,15 @@ use super::{
 use crate::house::{Answer, PATIENCE, everywhere_with};
 
 const MIB: u64 = 1024 * 1024;
-/// Size of the answer of the model, and with it of the largest event.
+/// Size of the model's answer in bytes, and so of the largest event.
 const LARGE: usize = 400_000;
 const STREAMS: u32 = 300;
 
-/// A connection that takes only the first byte of each answer.
+/// Opens a connection with a flow-control window of one byte per stream.
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    // SETTINGS_INITIAL_WINDOW_SIZE
+    // SETTINGS_INITIAL_WINDOW_SIZE = 1
     stream
         .write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]))
         .await
@@ -33,7 +33,7 @@ async fn open(program: &Program) -> TcpStream {
     stream
 }
 
-/// A finished run whose events are large.
+/// Completes a run with large events; returns its id.
 async fn finished_run(program: &Program) -> String {
     let asked = program.request("POST", "/agent/start").json(&json!({"prompt": "x"}));
     let run: Value = Answer::of(asked.send().await.unwrap()).await.ok();
@@ -45,7 +45,7 @@ async fn finished_run(program: &Program) -> String {
 }
 
 #[tokio::test]
-async fn streams_that_nothing_reads_take_bounded_memory() {
+async fn unread_streams_take_bounded_memory() {
     let folder = tempfile::tempdir().unwrap();
     let upstream = Upstream::start(Script::function(|_| Turn::text(&"y".repeat(LARGE)))).await;
     let config = format!(
@@ -118,7 +118,7 @@ async fn streams_that_nothing_reads_take_bounded_memory() {
                 }
                 stream.write_all(&bytes).await.unwrap();
             }
-            // Every stream has begun, or was broken off already.
+            // Wait until every stream has begun or was reset.
             let mut begun = std::collections::HashSet::new();
             let all = find(&mut stream, |kind, id, _| {
                 if kind == HEADERS || kind == RST_STREAM {
@@ -126,7 +126,7 @@ async fn streams_that_nothing_reads_take_bounded_memory() {
                 }
                 (begun.len() == STREAMS as usize).then_some(())
             });
-            timeout(PATIENCE, all).await.unwrap().expect("all streams begin");
+            timeout(PATIENCE, all).await.unwrap().expect("all streams should begin");
             assert_served(&program).await;
             stream
         };
@@ -135,14 +135,14 @@ async fn streams_that_nothing_reads_take_bounded_memory() {
         assert!(growth < 64, "{what}: {STREAMS} stalled readers took {growth} MiB");
         drop(stream);
     }
-    // Somebody who reads gets everything.
+    // A client that reads gets every event.
     let whole = program.request("GET", &format!("/agent-run/{run_id}/stream"));
     let whole = whole.timeout(PATIENCE).send().await.unwrap().text().await.unwrap();
     assert!(whole.contains("\"completed\""));
 }
 
 #[tokio::test]
-async fn an_account_has_a_number_of_streams() {
+async fn an_account_has_a_maximum_number_of_streams() {
     let few = |http: &mut Http| http.max_streams_per_account = 3;
     everywhere_with(
         |gate| {
@@ -178,11 +178,11 @@ async fn an_account_has_a_number_of_streams() {
             let web = web.header("content-type", "application/grpc-web+proto");
             let web = web.body(framed(&ask.encode_to_vec())).send().await.unwrap();
             assert_eq!(web.headers()["grpc-status"], "8");
-            // What is no stream goes on, and so do others.
+            // Other requests of the account are served, and so are other accounts.
             assert_eq!(ann.get("/agents").await.status, 200);
             let bob = house.caller("bob");
             assert_eq!(bob.get(&path).await.status, 404);
-            // A reader that leaves makes room.
+            // A reader that disconnects makes room.
             drop(open.pop());
             let room = async {
                 loop {
@@ -192,7 +192,7 @@ async fn an_account_has_a_number_of_streams() {
                     }
                 }
             };
-            let stream = timeout(PATIENCE, room).await.expect("a closed stream makes room");
+            let stream = timeout(PATIENCE, room).await.expect("a closed stream should make room");
             house.gate.open();
             assert!(stream.text().await.unwrap().contains("At last."));
         },
@@ -201,7 +201,7 @@ async fn an_account_has_a_number_of_streams() {
 }
 
 #[tokio::test]
-async fn an_address_without_a_credential_has_a_number_of_streams() {
+async fn an_address_without_a_credential_has_a_maximum_number_of_streams() {
     everywhere_with(
         |_| Turn::text("x"),
         |_| {},
@@ -215,7 +215,7 @@ async fn an_address_without_a_credential_has_a_number_of_streams() {
                     Ok(stream) => open.push(stream),
                     Err(status) => break status,
                 }
-                assert!(open.len() < 1000, "there is no limit");
+                assert!(open.len() < 1000, "the number of streams should be limited");
             };
             assert_eq!(refused.code(), tonic::Code::ResourceExhausted);
             assert!(open.len() >= 100);

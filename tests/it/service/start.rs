@@ -1,4 +1,4 @@
-//! `StartRun`: the seed's exchange and its refusals.
+//! `StartRun`: the documented exchange and its refusals.
 
 use reqwest::multipart::{Form, Part};
 use runyard_upstream::Turn;
@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::house::{Answer, assert_whole, everywhere, kinds};
 
 #[tokio::test]
-async fn the_seeds_exchange_over_a_form() {
+async fn the_documented_exchange_over_a_form() {
     everywhere(
         |_| Turn::text("Done."),
         async |house| {
@@ -36,7 +36,7 @@ async fn the_seeds_exchange_over_a_form() {
             );
             let run = caller.ended(&started).await;
             assert_eq!(run["status"], "completed");
-            // The model was told of the file, and the file is where it was told.
+            // The model is told of the file, and the file is at that path.
             let request = house.upstream.requests().remove(0);
             assert!(
                 request.last_text().contains("Files in /workspace: data.csv"),
@@ -54,7 +54,7 @@ async fn the_seeds_exchange_over_a_form() {
 }
 
 #[tokio::test]
-async fn without_files_there_is_no_sandbox_id() {
+async fn a_start_without_files_returns_no_sandbox_id() {
     everywhere(
         |_| Turn::text("Hello."),
         async |house| {
@@ -69,7 +69,7 @@ async fn without_files_there_is_no_sandbox_id() {
 }
 
 #[tokio::test]
-async fn the_answer_does_not_wait_for_the_model() {
+async fn a_start_does_not_wait_for_the_model() {
     everywhere(
         |gate| Turn::text("Late.").held_by(gate),
         async |house| {
@@ -89,7 +89,7 @@ async fn the_answer_does_not_wait_for_the_model() {
 }
 
 #[tokio::test]
-async fn a_thread_goes_on_with_its_history() {
+async fn a_second_run_of_a_thread_sees_its_history() {
     everywhere(
         |_| [Turn::text("Blue."), Turn::text("I said blue.")],
         async |house| {
@@ -123,7 +123,7 @@ async fn a_thread_goes_on_with_its_history() {
 }
 
 #[tokio::test]
-async fn refusals_in_the_seeds_words_leave_nothing_behind() {
+async fn refusals_have_the_documented_wording_and_leave_nothing_behind() {
     everywhere(
         |_| Turn::text("Never."),
         async |house| {
@@ -174,17 +174,17 @@ async fn refusals_in_the_seeds_words_leave_nothing_behind() {
             );
             let form = Form::new().part("files", Part::bytes(b"x".to_vec()).file_name("data.csv"));
             caller.form("/agent/start", form).await.refused(400, "INVALID_REQUEST");
-            let nobody = house
+            let unauthenticated = house
                 .http
                 .post(house.url("/agent/start"))
                 .json(&json!({"prompt": "x"}))
                 .send()
                 .await
                 .unwrap();
-            let nobody = Answer::of(nobody).await;
-            assert_eq!(nobody.header("www-authenticate"), "Bearer");
+            let unauthenticated = Answer::of(unauthenticated).await;
+            assert_eq!(unauthenticated.header("www-authenticate"), "Bearer");
             assert_eq!(
-                nobody.refused(401, "NOT_AUTHENTICATED"),
+                unauthenticated.refused(401, "NOT_AUTHENTICATED"),
                 json!({"detail": "Not authenticated"})
             );
 
@@ -200,7 +200,7 @@ async fn refusals_in_the_seeds_words_leave_nothing_behind() {
             }
             let staged = std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count);
             assert_eq!(staged, 0);
-            // The positive control: the same caller may start.
+            // Positive control: the same caller may start a run.
             caller.ended(&caller.start("x").await).await;
         },
     )
@@ -208,7 +208,7 @@ async fn refusals_in_the_seeds_words_leave_nothing_behind() {
 }
 
 #[tokio::test]
-async fn a_key_finds_its_run_again() {
+async fn a_second_start_with_the_same_key_returns_the_first_run() {
     everywhere(
         |_| [Turn::text("Once."), Turn::text("Twice.")],
         async |house| {
@@ -225,7 +225,7 @@ async fn a_key_finds_its_run_again() {
             assert_eq!(first, again);
             send(json!({"prompt": "y"})).await.refused(409, "REQUEST_KEY_REUSED");
             caller.ended(&first).await;
-            // Another account's key is another key.
+            // The same key of another account is a different key.
             let other = house.caller("bob");
             let request = other
                 .request("POST", "/agent/start")
@@ -240,7 +240,7 @@ async fn a_key_finds_its_run_again() {
 }
 
 #[tokio::test]
-async fn ids_of_the_client_are_taken_once_and_never_anothers() {
+async fn client_supplied_ids_are_used_once_and_never_cross_accounts() {
     everywhere(
         |_| [Turn::text("Mine."), Turn::text("Theirs.")],
         async |house| {

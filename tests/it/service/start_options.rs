@@ -1,4 +1,4 @@
-//! `StartRun`: what each parameter promises.
+//! `StartRun`: the effect of each parameter.
 
 use std::time::Duration;
 
@@ -23,12 +23,12 @@ async fn shown(caller: &Caller, run: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn defaults_of_every_parameter() {
+async fn every_parameter_has_its_documented_default() {
     everywhere(
         |_| echo(),
         async |house| {
             let caller = house.caller("ann");
-            // A form with the prompt alone, and with every other part empty, as a browser sends it.
+            // A form with the prompt alone, and one with every other part empty, as a browser sends it.
             let mut form = Form::new();
             for part in [
                 "thread_id",
@@ -88,7 +88,7 @@ async fn the_default_agent_is_used_unless_another_is_named() {
 }
 
 #[tokio::test]
-async fn a_named_model_goes_before_the_agents() {
+async fn a_requested_model_overrides_the_agents_model() {
     everywhere_with(
         |_| echo(),
         |config| config.limits = Limits::Off,
@@ -109,7 +109,7 @@ async fn a_named_model_goes_before_the_agents() {
 }
 
 #[tokio::test]
-async fn memory_is_kept_with_the_run_and_shown() {
+async fn memory_enabled_is_stored_with_the_run_and_returned() {
     everywhere(
         |_| echo(),
         async |house| {
@@ -128,7 +128,7 @@ async fn memory_is_kept_with_the_run_and_shown() {
 }
 
 #[tokio::test]
-async fn the_mode_chat_has_no_tools_and_makes_no_sandbox() {
+async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
     everywhere(
         |_| echo(),
         async |house| {
@@ -140,7 +140,7 @@ async fn the_mode_chat_has_no_tools_and_makes_no_sandbox() {
             let run = caller.ended(&run).await;
             assert_eq!((&run["mode"], &run["sandbox_id"]), (&json!("chat"), &Value::Null));
             assert!(house.upstream.requests()[0].tool_names().is_empty());
-            // The positive control.
+            // Positive control: the mode `code` offers the tools.
             let run = caller
                 .post("/agent/start", json!({"prompt": "x", "mode": "code"}))
                 .await
@@ -152,9 +152,9 @@ async fn the_mode_chat_has_no_tools_and_makes_no_sandbox() {
     .await;
 }
 
-/// I11: from anybody else it is ignored whatever it says; a super admin is told what it may say.
+/// I11: without the role the header is ignored, whatever its value. A super admin gets an error for an invalid value.
 #[tokio::test]
-async fn i11_a_header_of_the_super_admins_is_not_read_from_others() {
+async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
     everywhere(
         |_| echo(),
         async |house| {
@@ -174,9 +174,9 @@ async fn i11_a_header_of_the_super_admins_is_not_read_from_others() {
     .await;
 }
 
-/// I11: the header is a super admin's alone, on every door.
+/// I11: only a super admin gets timings, over every protocol.
 #[tokio::test]
-async fn i11_timing_is_for_a_super_admin_alone() {
+async fn i11_only_a_super_admin_gets_timings() {
     everywhere(
         |_| echo(),
         async |house| {
@@ -214,7 +214,7 @@ async fn i11_timing_is_for_a_super_admin_alone() {
 }
 
 #[tokio::test]
-async fn an_interrupt_ends_the_running_one_and_takes_its_slot() {
+async fn an_interrupting_start_stops_the_running_run_and_takes_its_slot() {
     everywhere_with(
         |gate| [Turn::words(10).gate_after(5, gate), Turn::text("Second.")],
         |config| config.tiers[0].concurrent_runs = Some(1),
@@ -244,7 +244,7 @@ async fn an_interrupt_ends_the_running_one_and_takes_its_slot() {
 }
 
 #[tokio::test]
-async fn l10_a_hundred_starts_with_one_key_are_one_run() {
+async fn l10_a_hundred_starts_with_one_key_create_one_run() {
     everywhere(
         |gate| Turn::text("Once.").held_by(gate),
         async |house| {
@@ -257,7 +257,7 @@ async fn l10_a_hundred_starts_with_one_key_are_one_run() {
             };
             let answers = join_all((0..100).map(send)).await;
             assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-            // The same key through the other door finds the same run.
+            // The same key over gRPC finds the same run.
             let asked = v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
                 request_id: "same".to_owned(),
@@ -284,7 +284,7 @@ async fn l10_a_hundred_starts_with_one_key_are_one_run() {
 }
 
 #[tokio::test]
-async fn l10_a_key_has_255_characters_and_refusals_are_not_kept() {
+async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it() {
     everywhere(
         |_| echo(),
         async |house| {
@@ -298,7 +298,7 @@ async fn l10_a_key_has_255_characters_and_refusals_are_not_kept() {
             let first = start(body.clone()).await.ok();
             caller.ended(&first).await;
             assert_eq!(start(body).await.ok(), first);
-            // A refused start leaves its key free, so the same key may start something else.
+            // A refused start does not use up its key, so a different start may use it.
             start(json!({"request_id": "k"})).await.refused(400, "INVALID_REQUEST");
             start(json!({"prompt": "x", "request_id": "k", "thread_id": Uuid::new_v4()}))
                 .await
@@ -313,9 +313,10 @@ async fn l10_a_key_has_255_characters_and_refusals_are_not_kept() {
     .await;
 }
 
-/// I03: two accounts race for one new id, a hundred times: one owner each time, and the other learns nothing.
+/// I03: two accounts race for one new id, a hundred times. Each time one of them becomes the owner, and the other
+/// learns nothing.
 #[tokio::test]
-async fn i03_two_accounts_race_for_one_new_id() {
+async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     everywhere_with(
         |_| echo(),
         |config| config.limits = Limits::Off,
@@ -324,7 +325,7 @@ async fn i03_two_accounts_race_for_one_new_id() {
             let mut owned = [0, 0];
             for round in 0..100 {
                 let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());
-                // Both ids, only the thread, only the project.
+                // The accounts share both ids, only the thread id, or only the project id.
                 let (their_thread, their_project) = match round % 3 {
                     0 => (thread_id, project_id),
                     1 => (thread_id, Uuid::new_v4()),
@@ -341,7 +342,7 @@ async fn i03_two_accounts_race_for_one_new_id() {
                     if one.status == 200 { (&ann, &bob, two, mine) } else { (&bob, &ann, one, theirs) };
                 owned[usize::from(winner.token == bob.token)] += 1;
                 assert_eq!(lost.refused(404, "THREAD_NOT_FOUND"), json!({"detail": "Thread not found"}));
-                // The owner's retry is answered; the loser reads nothing.
+                // The owner's retry succeeds; the loser cannot read the thread.
                 let retried = winner.post("/agent/start", again.clone()).await.ok();
                 assert_eq!(retried["thread_id"], again["thread_id"]);
                 let path = format!("/threads/{}", again["thread_id"].as_str().unwrap());
@@ -361,9 +362,9 @@ async fn i03_two_accounts_race_for_one_new_id() {
     .await;
 }
 
-/// I04: an id of the client is any UUID, written in any way, and kept in the usual one.
+/// I04: a client-supplied id is any UUID in any notation, stored in canonical form.
 #[tokio::test]
-async fn i04_ids_of_the_client_are_uuids() {
+async fn i04_client_supplied_ids_are_uuids() {
     everywhere_with(
         |_| echo(),
         |config| config.limits = Limits::Off,
@@ -406,7 +407,7 @@ async fn i04_ids_of_the_client_are_uuids() {
                 let upper = made.to_string().to_uppercase();
                 let run = start(&upper, &id()).await.ok();
                 assert_eq!(run["thread_id"], made.to_string());
-                // The same id in braces is the same thread.
+                // The same id in braces names the same thread.
                 let again = json!({"prompt": "x", "thread_id": format!("{{{made}}}")});
                 let again = caller.post("/agent/start", again).await.ok();
                 assert_eq!(again["thread_id"], made.to_string());
@@ -416,11 +417,11 @@ async fn i04_ids_of_the_client_are_uuids() {
     .await;
 }
 
-/// The answer of a start waits neither for the model nor for a sandbox that is being made.
+/// The answer to a start waits neither for the model nor for the creation of a sandbox.
 #[tokio::test]
-async fn a_start_answers_while_the_making_of_a_sandbox_is_held_up() {
+async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
     let hold = |config: &mut runyard::config::Config| {
-        // The script runs as a project's user, who may write here.
+        // The script runs as the user of a project, so it needs a writable folder.
         let folder = config.data_dir.parent().unwrap().join("held");
         std::fs::create_dir(&folder).unwrap();
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -452,7 +453,7 @@ async fn a_start_answers_while_the_making_of_a_sandbox_is_held_up() {
                 }
             });
             asked.await.unwrap();
-            // The sandbox is being made and does not get on; a start answers all the same.
+            // The creation of the sandbox is held, and a second start is answered all the same.
             let second = caller.start("x").await;
             for run in [&first, &second] {
                 assert_eq!(run["status"], "running");
@@ -468,7 +469,7 @@ async fn a_start_answers_while_the_making_of_a_sandbox_is_held_up() {
 }
 
 #[tokio::test]
-async fn a_key_lives_for_a_day() {
+async fn an_idempotency_key_expires_after_a_day() {
     everywhere(
         |_| echo(),
         async |house| {

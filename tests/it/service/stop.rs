@@ -1,4 +1,4 @@
-//! `StopRun`: one terminal event, whenever it comes.
+//! `StopRun`: one terminal event, whenever the stop arrives.
 
 use runyard_upstream::{Call, Turn};
 use serde_json::json;
@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::house::{assert_whole, everywhere};
 
 #[tokio::test]
-async fn a_stop_reaches_into_the_models_stream() {
+async fn a_stop_interrupts_the_stream_of_the_model() {
     everywhere(
         |gate| Turn::words(10).gate_after(5, gate),
         async |house| {
@@ -19,7 +19,7 @@ async fn a_stop_reaches_into_the_models_stream() {
             let events = caller.events(&run, 0).await;
             assert_whole(&events, 1);
             assert_eq!(events.last().unwrap().data["status"]["status"], "stopped");
-            // Once more changes nothing, and the slot is free.
+            // A second stop changes nothing, and the slot is free.
             assert_eq!(caller.post(&path, json!({})).await.ok()["status"], "stopped");
             assert_eq!(caller.events(&run, 0).await, events);
             house.gate.open();
@@ -30,7 +30,7 @@ async fn a_stop_reaches_into_the_models_stream() {
 }
 
 #[tokio::test]
-async fn a_stop_ends_a_running_command() {
+async fn a_stop_kills_a_running_command() {
     everywhere(
         |_| Turn::calls([Call::new("bash", &json!({"command": "echo begun; sleep 600"}))]),
         async |house| {
@@ -54,7 +54,7 @@ async fn a_stop_ends_a_running_command() {
 }
 
 #[tokio::test]
-async fn a_run_that_waits_for_its_turn_stops_at_once() {
+async fn a_queued_run_stops_at_once() {
     crate::house::everywhere_with(
         |gate| Turn::text("First.").held_by(gate),
         |config| config.tiers[0].concurrent_runs = Some(3),

@@ -1,4 +1,4 @@
-//! Streams of events: from any cursor, without a gap, to the end.
+//! Event streams: complete from any cursor to the end.
 
 use futures::StreamExt;
 use runyard::v1;
@@ -12,7 +12,7 @@ fn words(_: &Gate) -> Turn {
 }
 
 #[tokio::test]
-async fn every_cursor_gives_exactly_the_rest() {
+async fn a_stream_from_any_cursor_returns_exactly_the_later_events() {
     everywhere(words, async |house| {
         let caller = house.caller("ann");
         let run = caller.start("x").await;
@@ -60,7 +60,7 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
             let mut body = response.bytes_stream();
             let mut seen = String::new();
-            // Live: the first half arrives while the model is held.
+            // Streaming is live: the first half arrives while the model is held.
             while seen.matches("event: message_delta").count() < 10 {
                 let piece = tokio::time::timeout(PATIENCE, body.next())
                     .await
@@ -84,7 +84,7 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
 }
 
 #[tokio::test]
-async fn newline_json_and_grpc_say_the_same() {
+async fn newline_json_and_grpc_stream_the_same_events() {
     everywhere(words, async |house| {
         let caller = house.caller("ann");
         let run = caller.start("x").await;
@@ -120,14 +120,14 @@ async fn newline_json_and_grpc_say_the_same() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_loses_nothing_and_holds_nobody_up() {
+async fn a_slow_reader_loses_nothing_and_delays_no_other_reader() {
     everywhere(
         |_| Turn::words(5000),
         async |house| {
             let caller = house.caller("ann");
             let run = caller.start("x").await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
-            // Opened and not read, while another reader sees the whole run.
+            // This stream is opened but not read, while another reader receives the whole run.
             let slow = caller.request("GET", &path).send().await.unwrap();
             assert_whole(&caller.events(&run, 0).await, 1);
             assert_whole(&parse_sse(&slow.text().await.unwrap()), 1);
@@ -137,7 +137,7 @@ async fn a_slow_reader_loses_nothing_and_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn many_runs_in_one_stream() {
+async fn one_stream_carries_the_events_of_many_runs() {
     everywhere(
         |_| [Turn::words(5), Turn::words(5)],
         async |house| {
@@ -170,7 +170,7 @@ async fn many_runs_in_one_stream() {
 }
 
 #[tokio::test]
-async fn a_stream_at_the_end_of_a_finished_run_ends_on_every_door() {
+async fn a_stream_from_the_end_of_a_finished_run_ends_at_once() {
     everywhere(words, async |house| {
         let caller = house.caller("ann");
         let mut cursors = Vec::new();
@@ -189,7 +189,7 @@ async fn a_stream_at_the_end_of_a_finished_run_ends_on_every_door() {
         });
         let rest = grpc.stream_run(one).await.unwrap().into_inner().collect::<Vec<_>>();
         assert!(tokio::time::timeout(PATIENCE, rest).await.unwrap().is_empty());
-        // One that is over does not keep the stream of another open, nor end it.
+        // A finished run neither keeps the stream of another run open nor ends it.
         cursors[1].after_sequence -= 1;
         let many = caller.signed(v1::StreamRunsRequest { runs: cursors });
         let rest = grpc.stream_runs(many).await.unwrap().into_inner().collect::<Vec<_>>();

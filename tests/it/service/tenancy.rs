@@ -1,5 +1,5 @@
-//! I01: every method × every id field with a neighbour's id answers what a random id answers, through every door, and
-//! changes nothing. The methods and the fields are the contract's own.
+//! I01: for every method and every id field, an id of another account gets the same answer as a random id, over every
+//! protocol, and changes nothing. The methods and fields come from the contract.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::house::{Caller, everywhere_with};
 
-/// Everything that the owner reads about what is theirs.
+/// Everything that the owner can read of these objects.
 async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
     let mut paths: Vec<String> = [
         "/agents",
@@ -40,7 +40,7 @@ async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
         let answer = owner.get(&path).await;
         read.push((path, answer.text));
     }
-    // Uploads are read by sending what is there already once more.
+    // Uploads have no read method; sending an existing chunk again shows their state.
     for field in ["upload_id", "files"] {
         let path = format!("/uploads/{}", has.id(field));
         let body = serde_json::json!({"offset": 0, "data": "aGVsbG8="});
@@ -55,7 +55,7 @@ fn redacted(reply: &Reply, id: &str) -> String {
 }
 
 #[tokio::test]
-async fn i01_a_neighbours_id_is_a_random_id() {
+async fn i01_an_id_of_another_account_answers_like_a_random_id() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = Limits::Off,
@@ -70,7 +70,7 @@ async fn i01_a_neighbours_id_is_a_random_id() {
                     let place = request.pointer(&field.pointer);
                     assert!(
                         place.is_some(),
-                        "the request to {} in the table leaves out {}",
+                        "the table's request to {} lacks {}",
                         method.name(),
                         field.pointer
                     );
@@ -81,22 +81,22 @@ async fn i01_a_neighbours_id_is_a_random_id() {
                     };
                     let (theirs, random) = (anns.id(&field.name).to_owned(), Uuid::now_v7().to_string());
                     for way in ways(&method) {
-                        let what = format!("{}.{} through {way:?}", method.name(), field.pointer);
-                        let neighbours = call(&bob, &method, &with(&theirs), way).await;
-                        let nobodys = call(&bob, &method, &with(&random), way).await;
-                        assert_eq!(redacted(&neighbours, &theirs), redacted(&nobodys, &random), "{what}");
+                        let what = format!("{}.{} over {way:?}", method.name(), field.pointer);
+                        let foreign = call(&bob, &method, &with(&theirs), way).await;
+                        let unknown = call(&bob, &method, &with(&random), way).await;
+                        assert_eq!(redacted(&foreign, &theirs), redacted(&unknown, &random), "{what}");
                         let later = LATER.contains(&method.name());
-                        assert_eq!(neighbours.code() == "UNIMPLEMENTED", later, "{what}: {neighbours:?}");
-                        // A list that is asked for somebody else's thing may be empty instead.
-                        let empty = matches!(&neighbours, Reply::Good(answers) if answers.iter().all(is_empty));
-                        assert!(!neighbours.is_good() || empty, "{what}: {neighbours:?}");
+                        assert_eq!(foreign.code() == "UNIMPLEMENTED", later, "{what}: {foreign:?}");
+                        // A list filtered by an id of another account may be empty instead.
+                        let empty = matches!(&foreign, Reply::Good(answers) if answers.iter().all(is_empty));
+                        assert!(!foreign.is_good() || empty, "{what}: {foreign:?}");
                         tried += 1;
                     }
                 }
                 assert_eq!(
                     everything(&ann, &anns).await,
                     before,
-                    "{} changed something",
+                    "{} changed an object of another account",
                     method.name()
                 );
             }
@@ -115,9 +115,9 @@ fn is_empty(answer: &Value) -> bool {
     fields.unwrap_or_default()
 }
 
-/// I02: ids that do not belong together, each the caller's own or a neighbour's.
+/// I02: ids that do not belong together are refused, whether they belong to the caller or to another account.
 #[tokio::test]
-async fn i02_ids_that_do_not_belong_together() {
+async fn i02_ids_that_do_not_belong_together_are_refused() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = Limits::Off,
@@ -135,7 +135,7 @@ async fn i02_ids_that_do_not_belong_together() {
             start(&bobs, &anns, &anns).await.refused(404, "THREAD_NOT_FOUND");
             start(&bobs, &bobs, &anns).await.refused(404, "THREAD_NOT_FOUND");
             start(&anns, &anns, &bobs).await.refused(404, "AGENT_NOT_FOUND");
-            // Two things of one's own that do not belong together are no pair, either.
+            // Two ids of the same caller that do not belong together are refused, too.
             let other = ann.start("another").await;
             let body = serde_json::json!({
                 "prompt": "x", "thread_id": anns.id("thread_id"), "project_id": other["project_id"],

@@ -1,4 +1,4 @@
-//! An open stream lasts no longer than the credential that opened it, and goes on with another one.
+//! Credential expiry: an open stream ends with the credential that opened it, and resumes with another credential.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     }
 }
 
-/// What an SSE stream says until it ends.
+/// Everything that an SSE stream sends until it ends.
 async fn said(caller: &Caller, run: &serde_json::Value) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let stream = caller.request("GET", &path).send().await.unwrap();
@@ -30,7 +30,7 @@ async fn said(caller: &Caller, run: &serde_json::Value) -> String {
     tokio::time::timeout(PATIENCE, stream.text()).await.unwrap().unwrap()
 }
 
-/// The account of the run goes on where the other credential had to stop.
+/// Checks that the stream ended with a fault, and that another credential of the account resumes it without a gap.
 async fn goes_on(house: &House, ann: &Caller, run: &serde_json::Value, before: &str) {
     assert!(before.contains("event: fault") && before.contains(WHY), "{before}");
     let (events, _) = before.split_once("event: fault").unwrap();
@@ -60,7 +60,7 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         let kept = grpc.stream_run(asked).await.unwrap().into_inner();
         let path = format!("/api-keys/{}/revoke", text(&made["api_key"], "key_id"));
         let revoke = async {
-            // The stream is open when its first event has come.
+            // By now the stream is open and has sent its first event.
             tokio::time::sleep(Duration::from_millis(300)).await;
             Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
         };
@@ -73,7 +73,7 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
 }
 
 #[tokio::test]
-async fn j15_a_stream_ends_with_its_token() {
+async fn j15_a_stream_ends_when_its_token_expires() {
     everywhere(held(), async |house| {
         let ann = house.caller("ann");
         let run = ann.start("x").await;

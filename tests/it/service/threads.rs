@@ -1,4 +1,4 @@
-//! Threads and their messages: create, rename, add to, delete.
+//! Threads and messages: create, rename, add to, delete.
 
 use futures::future::join_all;
 use runyard::v1::{self, thread_service_client::ThreadServiceClient};
@@ -9,7 +9,7 @@ use super::ask::{delete, each, patch, put, send, text};
 use crate::house::everywhere;
 
 #[tokio::test]
-async fn a_thread_is_made_in_a_new_project_or_in_an_own_one() {
+async fn a_thread_is_created_in_a_new_or_an_existing_project() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -28,7 +28,7 @@ async fn a_thread_is_made_in_a_new_project_or_in_an_own_one() {
                 .post("/threads", json!({"project_id": thread["project_id"]}))
                 .await
                 .ok();
-            // Who has no name gets the first prompt's beginning; who has one keeps it.
+            // A thread without a name gets the beginning of its first prompt; a named thread keeps its name.
             for (thread, name) in [
                 (&second, "Count to three"),
                 (&second, "Count to three"),
@@ -104,7 +104,7 @@ async fn the_plan_allows_exactly_ten_threads() {
                 let detail = answer.refused(402, "THREAD_LIMIT_EXCEEDED")["detail"].clone();
                 assert_eq!((&detail["current_count"], &detail["limit"]), (&json!(10), &json!(10)));
             }
-            // Nothing of the refused ones is left, and a deleted one makes room.
+            // The refused requests leave nothing behind, and deleting a thread makes room.
             assert_eq!(
                 caller.get("/projects").await.ok()["projects"].as_array().unwrap().len(),
                 10
@@ -120,7 +120,7 @@ async fn the_plan_allows_exactly_ten_threads() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_added_is_what_the_next_run_sees() {
+async fn the_next_run_sees_an_added_message() {
     everywhere(
         |_| Script::function(|_| Turn::text("ok")),
         async |house| {
@@ -177,7 +177,7 @@ async fn a_message_that_was_added_is_what_the_next_run_sees() {
 }
 
 #[tokio::test]
-async fn a_thread_goes_with_its_runs_but_not_while_one_is_running() {
+async fn deleting_a_thread_deletes_its_runs_unless_one_is_running() {
     everywhere(
         |gate| {
             let gate = gate.clone();
@@ -213,7 +213,7 @@ async fn a_thread_goes_with_its_runs_but_not_while_one_is_running() {
                     .unwrap()
                     .is_empty()
             );
-            // The project and its files stay.
+            // The project and its files remain.
             assert_eq!(
                 each(&caller.get("/projects").await.ok(), "projects", "project_id"),
                 [run["project_id"].clone()]

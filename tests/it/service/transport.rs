@@ -1,5 +1,5 @@
-//! Abuse of the transport: frames, requests and paths that no honest client sends. Refused in bounded time, nothing breaks,
-//! and the next honest request is served.
+//! Abuse of the transport: frames, requests and paths that no honest client sends. The server refuses them in bounded
+//! time, nothing breaks, and the next honest request is served.
 
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ fn grpc() -> Client {
     Client::builder().http2_prior_knowledge().build().unwrap()
 }
 
-/// The status of an answer over gRPC that has no message.
+/// The status of a gRPC answer without a message.
 async fn status(response: Response) -> i32 {
     assert_eq!(response.status(), 200);
     let status = response
@@ -28,14 +28,14 @@ async fn status(response: Response) -> i32 {
         .get("grpc-status")
         .map(|value| value.to_str().unwrap().parse().unwrap());
     let _ = response.bytes().await;
-    // The status of an answer with a message is in its trailers.
+    // An answer with a message carries its status in the trailers.
     status.unwrap_or_default()
 }
 
-/// H07: what is wrong with a frame is the caller's fault and never ours.
+/// H07: a malformed frame is always the client's error, never an internal error.
 #[tokio::test]
 #[expect(clippy::too_many_lines, clippy::type_complexity, reason = "a table")]
-async fn h07_frames_that_are_none() {
+async fn h07_malformed_frames_are_refused() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -75,13 +75,13 @@ async fn h07_frames_that_are_none() {
                     &[8],
                 ),
                 ("truncated", vec![], frame(0, 100, b"abc"), &[3]),
-                ("half a prefix", vec![], vec![0, 0], &[3]),
+                ("half a frame prefix", vec![], vec![0, 0], &[3]),
                 ("nothing", vec![], vec![], &[3]),
-                ("no protobuf", vec![], frame(0, 3, b"\xff\xff\xff"), &[3]),
+                ("invalid protobuf", vec![], frame(0, 3, b"\xff\xff\xff"), &[3]),
                 ("not UTF-8", vec![], frame(0, 4, b"\x1a\x02\xff\xfe"), &[3]),
                 ("a wrong wire type", vec![], frame(0, 2, b"\x1d\x00"), &[3]),
                 ("10,000 deep", vec![], frame(0, length(&deep), &deep), &[0, 3]),
-                ("a flag that is none", vec![], frame(7, 0, b""), &[3]),
+                ("an unknown flag", vec![], frame(7, 0, b""), &[3]),
                 ("compressed without an encoding", vec![], frame(1, 3, b"abc"), &[3]),
                 (
                     "an unknown encoding",
@@ -101,15 +101,10 @@ async fn h07_frames_that_are_none() {
                     [good.clone(), good.clone()].concat(),
                     &[0, 3, 12],
                 ),
-                (
-                    "a deadline of nothing",
-                    vec![("grpc-timeout", "0S")],
-                    good.clone(),
-                    &[4],
-                ),
+                ("a deadline of zero", vec![("grpc-timeout", "0S")], good.clone(), &[4]),
                 ("a deadline of 1 ns", vec![("grpc-timeout", "1n")], good.clone(), &[4]),
                 (
-                    "a deadline of ages",
+                    "a very distant deadline",
                     vec![("grpc-timeout", "99999999H")],
                     good.clone(),
                     &[0],
@@ -122,7 +117,7 @@ async fn h07_frames_that_are_none() {
                 ),
                 ("a negative deadline", vec![("grpc-timeout", "-1S")], good.clone(), &[3]),
                 (
-                    "metadata that is no base64",
+                    "metadata that is not base64",
                     vec![("x-trace-bin", "!!!not base64!!!")],
                     good.clone(),
                     &[0],
@@ -165,17 +160,17 @@ async fn h07_frames_that_are_none() {
     .await;
 }
 
-/// Writes bytes on a new connection and reads all that comes back; the writing side stays open.
+/// Writes bytes on a new connection and reads everything that comes back. The writing side stays open.
 async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    // The server may have heard enough before all was written.
+    // The server may close the connection before everything is written.
     let _ = stream.write_all(bytes).await;
     let mut heard = Vec::new();
     let mut piece = [0; 4096];
-    // An answer may take its time on a busy machine; what follows it without a pause belongs to it.
-    let mut patience = Duration::from_secs(10);
-    while let Ok(Ok(read)) = timeout(patience, stream.read(&mut piece)).await {
-        patience = Duration::from_millis(300);
+    // The first bytes may take a while on a busy machine. Bytes that follow without a pause belong to the same answer.
+    let mut pause = Duration::from_secs(10);
+    while let Ok(Ok(read)) = timeout(pause, stream.read(&mut piece)).await {
+        pause = Duration::from_millis(300);
         if read == 0 {
             break;
         }
@@ -188,7 +183,7 @@ fn statuses(heard: &str) -> Vec<&str> {
     heard.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
 }
 
-/// H10: a request has one end, and what comes behind an end that is in doubt is never taken for a request.
+/// H10: a request has exactly one end. Bytes after an ambiguous end are never parsed as a request.
 #[tokio::test]
 async fn h10_no_request_is_smuggled() {
     everywhere(
@@ -228,11 +223,11 @@ async fn h10_no_request_is_smuggled() {
                     format!("{opening}Content-Length: 99999999999999999999\r\n\r\n{body}"),
                 ),
                 (
-                    "a coding that is none",
+                    "an unknown coding",
                     format!("{opening}Transfer-Encoding: xchunked\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
-                    "chunked and then another",
+                    "another coding after chunked",
                     format!("{opening}Transfer-Encoding: chunked, identity\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
@@ -240,11 +235,11 @@ async fn h10_no_request_is_smuggled() {
                     format!("{opening}Transfer-Encoding : chunked\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
-                    "a folded line",
+                    "a folded header line",
                     format!("{opening}X-A: b\r\n c\r\nTransfer-Encoding:\r\n chunked\r\n\r\n{chunked}{hidden}"),
                 ),
                 (
-                    "a chunk size that is none",
+                    "an invalid chunk size",
                     format!("{opening}Transfer-Encoding: chunked\r\n\r\nzz\r\n{body}\r\n0\r\n\r\n{hidden}"),
                 ),
                 (
@@ -254,21 +249,22 @@ async fn h10_no_request_is_smuggled() {
                 ("a name with a NUL", format!("{opening}X-\0: b\r\n\r\n")),
                 ("a value with a line break", format!("{opening}X-A: b\rX-B: c\r\n\r\n")),
                 (
-                    "no version",
+                    "no HTTP version",
                     format!("GET /agents\r\nAuthorization: Bearer {}\r\n\r\n", caller.token),
                 ),
-                ("another version", "GET /agents HTTP/3.7\r\nHost: a\r\n\r\n".to_owned()),
                 (
-                    "no HTTP at all",
-                    "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\r\n\r\n".to_owned(),
+                    "an unknown HTTP version",
+                    "GET /agents HTTP/3.7\r\nHost: a\r\n\r\n".to_owned(),
                 ),
+                ("not HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\r\n\r\n".to_owned()),
             ] {
                 let heard = exchange(house.address, request.as_bytes()).await;
                 let statuses = statuses(&heard);
                 assert!(statuses.iter().all(|status| *status == "400"), "{what}: {heard}");
                 assert!(statuses.len() <= 1, "{what}: {heard}");
             }
-            // Both a length and a coding: the coding counts, or the request is refused; in no case is there a second one.
+            // With both a length and a transfer coding, the coding counts or the request is refused. In neither case is
+            // there a second request.
             let both = format!("{opening}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}");
             let heard = exchange(house.address, both.as_bytes()).await;
             assert!(
@@ -282,7 +278,7 @@ async fn h10_no_request_is_smuggled() {
             let heard = exchange(house.address, inside.as_bytes()).await;
             let named = caller.get("/agents").await.ok().to_string();
             assert!(!named.contains("Smuggled"), "{heard}");
-            // The positive control: two honest requests on one connection are two.
+            // Positive control: two honest requests on one connection get two answers.
             let honest = format!("{opening}Content-Length: 22\r\n\r\n{body}");
             let heard = exchange(house.address, format!("{honest}{honest}").as_bytes()).await;
             assert_eq!(statuses(&heard), ["200", "200"], "{heard}");
@@ -293,7 +289,7 @@ async fn h10_no_request_is_smuggled() {
     .await;
 }
 
-/// H12: an origin that is listed may read the answers, and no other one, in whatever way it resembles it.
+/// H12: only a listed origin may read answers, however similar another origin looks.
 #[tokio::test]
 async fn h12_only_listed_origins_read_answers() {
     everywhere_with(
@@ -354,7 +350,7 @@ async fn h12_only_listed_origins_read_answers() {
                     "{exposed}"
                 );
             }
-            // Whatever the contract reads from a header, a page may send.
+            // A page may send every header that the contract reads.
             let allowed = ask("OPTIONS", "https://good.example").await;
             let allowed = allowed.header("access-control-allow-headers").to_lowercase();
             let methods = super::call::methods();
@@ -375,7 +371,8 @@ async fn h12_only_listed_origins_read_answers() {
     .await;
 }
 
-/// Tracing tools add their headers to every request of a page; a preflight without them would block all of its calls.
+/// Tracing tools add headers to every request of a page. A preflight that does not allow them would block all calls of
+/// the page.
 #[tokio::test]
 async fn a_preflight_allows_the_headers_of_tracing_tools() {
     everywhere_with(
@@ -414,9 +411,9 @@ async fn a_preflight_allows_the_headers_of_tracing_tools() {
     .await;
 }
 
-/// H13: paths and methods that nobody has.
+/// H13: unknown paths and methods.
 #[tokio::test]
-async fn h13_paths_and_methods_that_are_none() {
+async fn h13_unknown_paths_and_methods_are_refused() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -479,9 +476,9 @@ async fn assert_served(house: &House, caller: &Caller) {
     let _ = house;
 }
 
-/// H05: connections that do nothing take nothing from the others.
+/// H05: idle connections do not delay other clients.
 #[tokio::test]
-async fn h05_idle_and_half_open_connections_hold_nobody_up() {
+async fn h05_idle_and_half_open_connections_delay_no_other_client() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -499,7 +496,7 @@ async fn h05_idle_and_half_open_connections_hold_nobody_up() {
                 open.push(stream);
             }
             assert_served(house, &caller).await;
-            // A thousand streams of one connection are served.
+            // A thousand streams on one connection are served.
             let client = grpc();
             let asked = (0..1000).map(|_| client.get(house.url("/healthz")).send());
             for answer in futures::future::join_all(asked).await {
@@ -513,9 +510,10 @@ async fn h05_idle_and_half_open_connections_hold_nobody_up() {
     .await;
 }
 
-/// H05: who does not say what they speak is given up, and who does is not, however long the rest takes.
+/// H05: a connection that does not identify its protocol in time is closed. One that does stays open, however long the
+/// rest takes.
 #[tokio::test]
-async fn h05_a_connection_says_in_time_what_it_speaks() {
+async fn h05_a_connection_must_identify_its_protocol_in_time() {
     use runyard::server::opening::Opening;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     for (first, is_known) in [
@@ -529,7 +527,7 @@ async fn h05_a_connection_says_in_time_what_it_speaks() {
     ] {
         let (mut peer, ours) = tokio::io::duplex(64);
         let mut opening = Opening::new(ours, Duration::from_millis(50));
-        // Byte by byte, as a hostile peer would.
+        // The bytes arrive one by one, as a hostile peer would send them.
         for byte in first.bytes() {
             peer.write_all(&[byte]).await.unwrap();
             assert_eq!(opening.read_u8().await.unwrap(), byte);
@@ -540,7 +538,7 @@ async fn h05_a_connection_says_in_time_what_it_speaks() {
                 assert!(!is_known, "{first:?}");
                 assert_eq!(read.unwrap_err().kind(), std::io::ErrorKind::TimedOut);
             }
-            Err(_) => assert!(is_known, "{first:?} is waited for without an end"),
+            Err(_) => assert!(is_known, "{first:?} should time out"),
         }
     }
 }

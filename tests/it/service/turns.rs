@@ -1,5 +1,5 @@
-//! One account's troubles are its own: on PostgreSQL a row that is held up keeps nobody else from a connection, and who has
-//! no token reaches the database in no way.
+//! Isolation of database load: on PostgreSQL a locked row of one account keeps no other account from a connection, and
+//! a request without a token reaches no database.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::ask::text;
 use crate::house::{Caller, House, PATIENCE, everywhere_with};
 
-/// How soon somebody must be served whom nothing concerns: sooner than a connection is waited for.
+/// Deadline for requests that the locked row does not concern; shorter than the wait for a database connection.
 const PROMPTLY: Duration = Duration::from_secs(8);
 
 async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
@@ -26,7 +26,7 @@ async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
     row.try_get_by_index(0).unwrap()
 }
 
-/// Waits until so many of the house's statements wait for locks.
+/// Waits until this many statements of the test server wait for locks.
 async fn until_waiting(outside: &DatabaseConnection, count: i64) {
     let sql = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
     let waiting = async {
@@ -34,11 +34,13 @@ async fn until_waiting(outside: &DatabaseConnection, count: i64) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, waiting).await.expect("statements wait for a lock");
+    timeout(PATIENCE, waiting)
+        .await
+        .expect("the statements should wait for a lock");
 }
 
 #[tokio::test]
-async fn an_account_whose_row_is_held_up_starves_nobody() {
+async fn an_account_with_a_locked_row_delays_no_other_account() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| {
@@ -51,7 +53,7 @@ async fn an_account_whose_row_is_held_up_starves_nobody() {
             let account_id = state["account_id"].as_str().unwrap().parse().unwrap();
             let run = bob.start("First.").await;
             let outside = house.outside().await;
-            // On SQLite there is no row to hold: there the test shows that a hundred starts hold nobody up.
+            // SQLite has no row locks; there the test only shows that a hundred starts delay no other account.
             let blocker = outside.begin().await.unwrap();
             let is_postgres = house.config.database_url.is_some();
             if is_postgres {
@@ -70,19 +72,23 @@ async fn an_account_whose_row_is_held_up_starves_nobody() {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 };
-                timeout(PATIENCE, all).await.expect("all hundred stand in line");
+                timeout(PATIENCE, all)
+                    .await
+                    .expect("all hundred starts should queue up");
             }
             let path = format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap());
             for _ in 0..5 {
                 timeout(PROMPTLY, bob.start("Mine."))
                     .await
-                    .expect("bob's start is answered");
-                let got = timeout(PROMPTLY, bob.get(&path)).await.expect("bob's run is shown");
+                    .expect("bob's start should be answered");
+                let got = timeout(PROMPTLY, bob.get(&path))
+                    .await
+                    .expect("bob's run should be shown");
                 got.ok();
-                // What needs no turn is answered for the account itself, too.
+                // Requests that do not use the per-account queue are answered for the same account, too.
                 timeout(PROMPTLY, ann.get("/agents"))
                     .await
-                    .expect("ann's agents are listed")
+                    .expect("ann's agents should be listed")
                     .ok();
             }
             blocker.rollback().await.unwrap();
@@ -97,12 +103,12 @@ async fn an_account_whose_row_is_held_up_starves_nobody() {
 }
 
 #[tokio::test]
-async fn a_lock_is_waited_for_only_so_long() {
+async fn a_lock_wait_times_out_as_contended() {
     everywhere_with(
         |_| Script::function(|_| Turn::text("ok")),
         |_| {},
         async |house| {
-            // One writer, which waits for nobody's rows.
+            // SQLite has a single writer, which never waits for row locks.
             if house.config.database_url.is_none() {
                 return;
             }
@@ -116,7 +122,7 @@ async fn a_lock_is_waited_for_only_so_long() {
                 .unwrap();
             let body = json!({"prompt": "x"});
             let waited = timeout(PATIENCE, ann.post("/agent/start", body.clone())).await;
-            waited.expect("the wait has an end").refused(409, "CONTENDED");
+            waited.expect("the wait should time out").refused(409, "CONTENDED");
             blocker.rollback().await.unwrap();
             ann.post("/agent/start", body).await.ok();
             outside.close().await.unwrap();
@@ -125,7 +131,7 @@ async fn a_lock_is_waited_for_only_so_long() {
     .await;
 }
 
-/// Everything that brings no credential, or none that could be one.
+/// Sends requests without a credential, and with values that cannot be a credential.
 async fn knock(house: &House, path: &str) {
     let good = house.caller("ann").token;
     for (name, value) in [
@@ -139,15 +145,15 @@ async fn knock(house: &House, path: &str) {
     ] {
         let asked = house.http.get(house.url(path)).header(name, &value);
         let answer = timeout(PROMPTLY, asked.send()).await;
-        let answer = answer.unwrap_or_else(|_| panic!("{name}: {value:.20} waits for the database"));
+        let answer = answer.unwrap_or_else(|_| panic!("{name}: {value:.20} should not wait for the database"));
         assert_eq!(answer.unwrap().status(), 401, "{name}: {value:.20}");
     }
 }
 
-/// J01: who has no token makes no query. While every table is locked the refusals come as ever, and the first request of
-/// somebody new, who needs a row, waits.
+/// J01: a request without a token makes no query. While every table is locked, refusals are answered as usual, and the
+/// first request of a new subject, which needs a row, waits.
 #[tokio::test]
-async fn j01_a_refusal_needs_no_database() {
+async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     everywhere_with(
         |_| Turn::text("ok"),
         |_| {},
@@ -164,14 +170,14 @@ async fn j01_a_refusal_needs_no_database() {
                 let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
                 blocker.execute_unprepared(&lock).await.unwrap();
             } else {
-                // The one writer: whoever needs a new row waits for it.
+                // Blocks SQLite's only writer, so a request that needs a new row waits.
                 blocker
                     .execute_unprepared("DELETE FROM accounts WHERE 1 = 0")
                     .await
                     .unwrap();
             }
-            let somebody_new: Caller = house.caller("new");
-            let waits = tokio::spawn(async move { somebody_new.get("/agents").await });
+            let newcomer: Caller = house.caller("new");
+            let waits = tokio::spawn(async move { newcomer.get("/agents").await });
             for path in [
                 "/agents",
                 "/agent-runs/active",
@@ -180,7 +186,10 @@ async fn j01_a_refusal_needs_no_database() {
             ] {
                 knock(house, path).await;
             }
-            assert!(!waits.is_finished(), "a token of somebody new needs the database");
+            assert!(
+                !waits.is_finished(),
+                "the token of a new subject should need the database"
+            );
             blocker.rollback().await.unwrap();
             waits.await.unwrap().ok();
             outside.close().await.unwrap();
@@ -189,10 +198,9 @@ async fn j01_a_refusal_needs_no_database() {
     .await;
 }
 
-/// A renewal takes its runs in the order in which the journal takes its batch: were it another one, the two could hold what
-/// the other wants.
+/// A lease renewal locks runs in the same order as the journal's batch. With different orders the two could deadlock.
 #[tokio::test]
-async fn a_renewal_waits_for_a_run_without_holding_a_later_one() {
+async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
     everywhere_with(
         |gate| {
             let gate = gate.clone();
@@ -200,7 +208,7 @@ async fn a_renewal_waits_for_a_run_without_holding_a_later_one() {
         },
         |config| {
             config.tiers[0].concurrent_runs = None;
-            // The worker's own renewals stay away.
+            // A long lease, so that the worker does not renew leases during the test.
             config.worker.lease_seconds = 3_600;
         },
         async |house| {
@@ -212,7 +220,7 @@ async fn a_renewal_waits_for_a_run_without_holding_a_later_one() {
             }
             house.upstream.wait_for(2).await;
             let (first, second) = (runs[0], runs[1]);
-            let found = of::<Entity>(Scope::system("a test looks"))
+            let found = of::<Entity>(Scope::system("a test reads a run"))
                 .one(&house.outside().await)
                 .await
                 .unwrap();
@@ -220,7 +228,7 @@ async fn a_renewal_waits_for_a_run_without_holding_a_later_one() {
             let outside = house.outside().await;
             let is_postgres = house.config.database_url.is_some();
             let blocker = if is_postgres {
-                // A row that was written anew lies behind the others, where a scan finds it last.
+                // An update moves the row behind the others, where a table scan finds it last.
                 let again = format!("UPDATE runs SET steps = steps WHERE id = '{first}'");
                 outside.execute_unprepared(&again).await.unwrap();
                 let blocker = outside.begin().await.unwrap();
@@ -237,7 +245,10 @@ async fn a_renewal_waits_for_a_run_without_holding_a_later_one() {
             if let Some(blocker) = blocker {
                 until_waiting(&outside, 1).await;
                 let lock = format!("SELECT id FROM runs WHERE id = '{second}' FOR UPDATE NOWAIT");
-                blocker.execute_unprepared(&lock).await.expect("the later one is free");
+                blocker
+                    .execute_unprepared(&lock)
+                    .await
+                    .expect("the later run should not be locked");
                 blocker.commit().await.unwrap();
             }
             let renewed = timeout(PATIENCE, renewal).await.unwrap().unwrap().unwrap();
