@@ -1,6 +1,6 @@
-//! The client over TLS: a door before a server, with a certificate that its authority in `tls/` has signed.
+//! The client over TLS: a TLS proxy in front of a server, with a certificate signed by the authority in `tls/`.
 //!
-//! The keys there are for these tests alone: the server's opens nothing else, the authority's is gone.
+//! These keys are used only in these tests. The authority's private key was deleted.
 
 use std::{net::SocketAddr, process::Stdio, sync::Arc};
 
@@ -24,7 +24,7 @@ use crate::house::{PATIENCE, everywhere};
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client/tls/authority.pem");
 
-/// Takes TLS off what goes to the server, and returns the port of the door.
+/// Starts a proxy that terminates TLS and forwards to the server; returns its port.
 async fn door(server: SocketAddr) -> u16 {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
@@ -42,7 +42,7 @@ async fn door(server: SocketAddr) -> u16 {
         while let Ok((near, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not trust us goes away here.
+                // A client that does not trust the certificate disconnects here.
                 let Ok(mut near) = acceptor.accept(near).await else {
                     return;
                 };
