@@ -303,7 +303,7 @@ async fn the_event_of_a_call_with_invalid_json_carries_the_text() {
 }
 
 #[tokio::test]
-async fn the_run_fails_after_too_many_invalid_calls() {
+async fn tool_use_ends_after_too_many_invalid_calls() {
     let wrong = |n: u32| answer(vec![call("a", "lost", &json!({"n": n}))]);
     let mut turns: Vec<_> = (0..MAX_MISTAKES).map(wrong).collect();
     turns.push(text("I give up."));
