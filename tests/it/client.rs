@@ -43,8 +43,8 @@ async fn a_watch_survives_broken_connections() {
             let run = client.start_run(prompt("count")).await.unwrap();
             let mut watch = client.watch_run(&run.agent_run_id, 0);
             let mut events = Vec::new();
-            // Cut three times after a short pause, to hit connecting, waiting and reading; then only after more events have
-            // arrived, so that a slow machine makes progress.
+            // Cut three times after a short pause, to hit connecting, waiting and reading; then only after more events
+            // have arrived, so that a slow machine makes progress.
             let pauses = [5, 20, 70].map(Duration::from_millis);
             let mut cuts = 0;
             let mut seen_at_cut = 0;

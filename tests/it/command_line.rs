@@ -105,7 +105,7 @@ fn completion_scripts_work() {
         runyard(folder.path(), &["completions", "csh"], &[]).status.code(),
         Some(2)
     );
-    // What bash really completes after `runyard run --m`.
+    // The completions that bash really offers after `runyard run --m`.
     let asked =
         "source /dev/stdin; COMP_WORDS=(runyard run --m); COMP_CWORD=2; _runyard runyard --m run; echo ${COMPREPLY[@]}";
     let mut bash = Command::new("bash")

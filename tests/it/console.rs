@@ -195,7 +195,7 @@ async fn only_get_and_head_of_console_files_are_allowed() {
 
 #[tokio::test]
 async fn a_program_without_a_console_still_serves_a_page() {
-    // Whether or not a console was built before the tests.
+    // This holds with and without a console built before the tests.
     everywhere_with(
         |_| Script::function(|_| Turn::words(1)),
         |_| {},

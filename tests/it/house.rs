@@ -60,7 +60,7 @@ pub struct House {
     /// The server's own handles; `None` while it is stopped.
     pub app: Option<App>,
     pub http: reqwest::Client,
-    /// Whether the query plans are checked when the server closes. A test that changes indexes turns this off: SQLite
+    /// If true, the query plans are checked when the server closes. A test that changes indexes turns this off: SQLite
     /// chooses between two equally good indexes by their age.
     pub explains: bool,
     running: Option<(CancellationToken, JoinHandle<()>)>,

@@ -18,14 +18,14 @@ use runyard_upstream::Turn;
 
 /// Partial indexes that stay small however long the service runs.
 const SMALL: &[(&str, &str)] = &[
-    ("runs_unfinished", "runs that are at work or wait"),
-    ("runs_claimable", "runs that are at work or wait"),
-    ("runs_held", "runs that were interrupted a moment ago"),
-    ("uploads_waiting", "an account may have 300 of them"),
-    ("uploads_coming", "files of starts that are being placed"),
-    ("api_keys_in_use", "an account may have 100 of them"),
+    ("runs_unfinished", "unfinished runs"),
+    ("runs_claimable", "unfinished runs"),
+    ("runs_held", "recently interrupted runs"),
+    ("uploads_waiting", "up to 300 per account"),
+    ("uploads_coming", "files of starts in progress"),
+    ("api_keys_in_use", "up to 100 per account"),
     ("agents_deleted", "the sweeper removes them"),
-    ("agents_one_default", "an account has one"),
+    ("agents_one_default", "one per account"),
 ];
 
 /// Partial indexes from which pages are read, each with the condition that selects its rows.
@@ -40,16 +40,16 @@ const WALKED: &[(&str, &str)] = &[
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "\"search_text\" LIKE",
-        "a search looks at the agents of one account; they are made by hand, and the plan limits them",
+        "a search reads the agents of one account; they are created by hand and limited by the plan",
     ),
-    ("json_each(tags)", "as a search"),
-    ("tags @>", "as a search"),
-    ("\"is_default\" = (TRUE)", "an account has one default agent"),
-    ("\"is_default\" = ?", "all agents of an account but one"),
-    ("\"is_default\" = $", "all agents of an account but one"),
+    ("json_each(tags)", "like the search above"),
+    ("tags @>", "like the search above"),
+    ("\"is_default\" = (TRUE)", "one default agent per account"),
+    ("\"is_default\" = ?", "all agents of an account except its default"),
+    ("\"is_default\" = $", "all agents of an account except its default"),
     (
         "\"uploads\" WHERE \"uploads\".\"run_id\" IS NULL AND \"uploads\".\"created_at\" <",
-        "uploads that wait; an account may have 300 of them",
+        "waiting uploads; up to 300 per account",
     ),
 ];
 

@@ -64,7 +64,7 @@ impl Yard {
     }
 }
 
-/// Whether control groups limit the memory of commands on this host.
+/// Returns true if control groups limit the memory of commands on this host.
 fn is_bounded_by_cgroups(yard: &Yard) -> bool {
     yard.sandboxes
         .facts()

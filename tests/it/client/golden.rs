@@ -1,7 +1,7 @@
 //! Runs the golden table `tests/clients/golden.json` with the Rust client; `tests/clients/GOLDEN.md` explains it.
 //!
-//! Uploads, streams and downloads use the client's own methods, every other call uses its channel. prost-reflect, not the
-//! server's JSON codec, reads requests and prints answers.
+//! Uploads, streams and downloads use the client's own methods, every other call uses its channel. prost-reflect, not
+//! the server's JSON codec, reads requests and prints answers.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -266,7 +266,7 @@ impl Player {
         }
     }
 
-    /// Whether a value matches the expectation of the table.
+    /// Checks that a value matches the expectation of the table.
     fn like(&mut self, wanted: &Value, seen: &Value, place: &str) -> Outcome {
         let differs = || Err(format!("{place} is {seen}, not {wanted}"));
         match wanted {

@@ -1,5 +1,5 @@
-//! A model whose behaviour is written in the prompt, like `tests/clients/model.py`: each line of the last user message is
-//! one step, and the number of assistant messages after it selects the turn.
+//! A model whose behaviour is written in the prompt, like `tests/clients/model.py`: each line of the last user message
+//! is one step, and the number of assistant messages after it selects the turn.
 
 use std::time::Duration;
 

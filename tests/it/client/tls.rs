@@ -25,7 +25,7 @@ use crate::house::{PATIENCE, everywhere};
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client/tls/authority.pem");
 
 /// Starts a proxy that terminates TLS and forwards to the server; returns its port.
-async fn door(server: SocketAddr) -> u16 {
+async fn tls_proxy(server: SocketAddr) -> u16 {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -59,7 +59,7 @@ async fn a_server_is_reached_over_tls_when_its_certificate_is_trusted() {
     everywhere(
         |_| Turn::words(1),
         async |house| {
-            let url = format!("https://localhost:{}", door(house.address).await);
+            let url = format!("https://localhost:{}", tls_proxy(house.address).await);
             let list = async |trusted: Option<&str>| {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_runyard"));
                 command

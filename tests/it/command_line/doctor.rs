@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::{runyard, stdout};
 
-/// Runs doctor on a folder with this configuration; returns name, verdict and message of each check, and the exit status.
+/// Runs doctor on a folder with this configuration; returns name, verdict and message of each check, and the exit
+/// status.
 fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String; 3]>, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();

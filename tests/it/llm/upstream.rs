@@ -445,7 +445,7 @@ async fn refusals_are_not_retried() {
             credentials,
         ),
         (
-            "a used-up balance",
+            "an exhausted balance",
             Turn::status(429).body(&error("no money", "insufficient_quota")),
             unavailable,
         ),
@@ -455,7 +455,7 @@ async fn refusals_are_not_retried() {
             unavailable,
         ),
         (
-            "a wait of an age",
+            "a wait until the year 2100",
             Turn::status(503).header("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT"),
             unavailable,
         ),

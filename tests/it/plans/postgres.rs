@@ -55,7 +55,7 @@ fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
         "Sort" | "Incremental Sort" if !is_excepted(sql) && !may_sort(sql) => Some("sorts"),
         _ if index.is_empty() || is_small(index) || is_excepted(sql) || is_page => None,
         _ if condition.is_empty() => Some("scans"),
-        _ if by_account => Some("reads all of an account"),
+        _ if by_account => Some("reads all rows of an account"),
         _ => None,
     };
     if let Some(why) = why {

@@ -36,10 +36,10 @@ fn why(sql: &str, line: &str) -> Option<&'static str> {
     let index = index?;
     let by_account = line.ends_with("(account_id=?)") && !index.starts_with("sqlite_autoindex");
     let is_bounded = is_small(index) || is_excepted(sql) || is_page(sql, index);
-    (by_account && !is_bounded).then_some("reads all of an account")
+    (by_account && !is_bounded).then_some("reads all rows of an account")
 }
 
-/// Whether a statement reads one page in index order without skipping rows.
+/// Returns true if a statement reads one page in index order without skipping rows.
 fn is_page(sql: &str, index: &str) -> bool {
     let Some((_, rest)) = sql.split_once(" WHERE ") else {
         return false;

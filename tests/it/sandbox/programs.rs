@@ -11,7 +11,7 @@ use std::{
 
 use super::{Yard, run, say, settings};
 
-/// Whether a program is in one of the folders visible in the sandbox.
+/// Returns true if a program is in one of the folders visible in the sandbox.
 fn has(program: &str, package: &str) -> bool {
     let folders = ["/usr/local/bin", "/usr/bin"];
     if folders.iter().any(|folder| Path::new(folder).join(program).exists()) {

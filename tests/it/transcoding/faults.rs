@@ -186,10 +186,10 @@ async fn errors_set_the_authenticate_and_retry_headers() {
 #[tokio::test]
 async fn the_cause_of_an_internal_error_is_never_sent() {
     let refused = told(|| {
-        Error::internal("the database is away", std::io::Error::other("SECRET")).doing("Failed to start agent")
+        Error::internal("the database is unavailable", std::io::Error::other("SECRET")).doing("Failed to start agent")
     })
     .await;
-    let body = r#"{"detail":"Failed to start agent: the database is away"}"#;
+    let body = r#"{"detail":"Failed to start agent: the database is unavailable"}"#;
     assert_eq!(refused.refusal(), (500, "INTERNAL", body));
     let status = Status::from(Error::internal("x", std::io::Error::other("SECRET")));
     assert!(!format!("{status:?}").contains("SECRET"));
@@ -217,7 +217,7 @@ fn the_cause_of_an_internal_error_is_logged_once() {
         .finish();
     tracing::subscriber::with_default(subscriber, || {
         let _ = Status::from(Error::internal(
-            "the database is away",
+            "the database is unavailable",
             std::io::Error::other("disk full"),
         ));
         let _ = Status::from(Error::invalid("the caller's own fault"));

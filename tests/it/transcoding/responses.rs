@@ -68,7 +68,7 @@ async fn download(
                     &json!({"content_type": content_type, "data": data}),
                 ))
             }
-            Err(()) => Err(Status::unavailable("the disk is away")),
+            Err(()) => Err(Status::unavailable("the disk is unavailable")),
         });
         let messages: Vec<Result<Bytes, Status>> = messages.collect();
         let mut answer: Answer = stream(futures::stream::iter(messages));
@@ -153,9 +153,12 @@ async fn allowed_metadata_becomes_response_headers() {
 async fn a_failing_download_is_an_error_or_is_aborted() {
     let house = download(&[], &[Err(())]).await;
     let told = house.get("/downloads/a").await;
-    assert_eq!(told.refusal(), (503, "UNAVAILABLE", r#"{"detail":"the disk is away"}"#));
+    assert_eq!(
+        told.refusal(),
+        (503, "UNAVAILABLE", r#"{"detail":"the disk is unavailable"}"#)
+    );
     let house = download(&[], &[Ok("one"), Err(())]).await;
-    // Whether or not the failure arrives before the headers: the reader never mistakes a part for the whole.
+    // The failure may arrive before or after the headers; the reader never mistakes a part for the whole.
     let read = async { house.request("GET", "/downloads/a").send().await?.bytes().await };
     assert!(read.await.is_err(), "a partial body was read as complete");
 }

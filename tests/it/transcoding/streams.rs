@@ -153,11 +153,16 @@ async fn a_failure_before_the_first_event_is_an_http_error() {
 
 #[tokio::test]
 async fn a_failure_during_a_stream_is_a_fault_event() {
-    let away = || Err(Status::from(Error::new(Code::Unavailable, "the journal is away")));
+    let away = || {
+        Err(Status::from(Error::new(
+            Code::Unavailable,
+            "the journal is unavailable",
+        )))
+    };
     let house = saying(&[], vec![Ok(turned(1)), away()]).await;
     let told = house.get("/reading/r/stream").await;
     assert_eq!(told.status, 200);
-    let end = "\n\nevent: fault\ndata: {\"detail\":\"the journal is away\"}\n\n";
+    let end = "\n\nevent: fault\ndata: {\"detail\":\"the journal is unavailable\"}\n\n";
     assert!(
         told.body.starts_with("id: 1\n") && told.body.ends_with(end),
         "{}",
@@ -170,7 +175,7 @@ async fn a_failure_during_a_stream_is_a_fault_event() {
         .header("accept", "application/x-ndjson");
     let told = house.send(request).await;
     let last = told.body.lines().last().unwrap();
-    assert_eq!(last, r#"{"fault":{"detail":"the journal is away"}}"#);
+    assert_eq!(last, r#"{"fault":{"detail":"the journal is unavailable"}}"#);
 
     // The stream fails later, when the reader has been connected for a while.
     let (house, tell) = telling().await;
