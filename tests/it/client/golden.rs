@@ -41,7 +41,7 @@ const KINDS: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn the_golden_table() {
+async fn every_exchange_of_the_golden_table_passes() {
     let table: Vec<Value> = serde_json::from_str(&fs::read_to_string(TABLE).unwrap()).unwrap();
     assert!(table.len() > 20, "{} exchanges", table.len());
     everywhere(

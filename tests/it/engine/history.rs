@@ -50,7 +50,7 @@ async fn a_conversation_over_the_window_is_compacted_with_a_notice() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_fits_is_sent_as_it_is() {
+async fn a_conversation_that_fits_is_sent_unchanged() {
     let mut stage = Stage::new(vec![text("Done.")]).usual_tools();
     stage.job.history = long_history();
     let played = stage.run().await;

@@ -19,7 +19,7 @@ fn refusal(json: &[u8]) -> String {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn hostile_texts_are_refused() {
+fn malformed_json_is_refused() {
     let table: &[(&[u8], &str)] = &[
         (b"{}", "taken"),
         (b" {\r\n\t} ", "taken"),
