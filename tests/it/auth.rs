@@ -1,4 +1,4 @@
-//! Tokens: the J cases of an authentication layer, against the verifier itself.
+//! Access tokens: the numbered cases J02 to J17, run against the verifier itself.
 
 mod credential;
 mod keys;
@@ -42,7 +42,7 @@ fn accept(verifier: &Verifier, token: &str) -> Claims {
         .unwrap_or_else(|error| panic!("refused: {error}"))
 }
 
-/// Every refusal is the same error from outside; the cause is returned so that a test can tell reasons apart.
+/// Callers see the same error for every refusal; the cause is returned so that a test can check the reason.
 fn refuse(verifier: &Verifier, token: &str) -> String {
     let error = match verifier.verify(token, now()) {
         Ok(claims) => panic!("accepted: {claims:?}"),
@@ -51,11 +51,14 @@ fn refuse(verifier: &Verifier, token: &str) -> String {
     assert_eq!(error.code(), Code::NotAuthenticated);
     assert_eq!(error.kind(), Kind::Unauthenticated);
     assert_eq!(error.message(), "Not authenticated");
-    error.cause().expect("a refusal says why, for the log").to_string()
+    error
+        .cause()
+        .expect("a refusal carries its cause, for the log")
+        .to_string()
 }
 
 #[test]
-fn a_good_token_says_who_asks() {
+fn a_valid_token_yields_its_claims() {
     let signer = Signer::secret();
     let mut said = claims();
     said["iss"] = "https://issuer.example".into();
@@ -70,7 +73,7 @@ fn a_good_token_says_who_asks() {
 }
 
 #[test]
-fn j02_no_algorithm_is_no_signature() {
+fn j02_a_token_without_a_signature_is_refused() {
     let signer = Signer::secret();
     let verifier = signer.verifier();
     accept(&verifier, &signer.sign(&claims()));
@@ -83,7 +86,7 @@ fn j02_no_algorithm_is_no_signature() {
 }
 
 #[test]
-fn j03_a_public_key_is_not_a_secret() {
+fn j03_a_public_key_is_not_accepted_as_an_hmac_secret() {
     let rsa = Signer::rsa();
     let verifier = rsa.verifier();
     accept(&verifier, &rsa.sign(&claims()));
@@ -98,7 +101,7 @@ fn j03_a_public_key_is_not_a_secret() {
 }
 
 #[test]
-fn j04_the_algorithm_is_the_keys() {
+fn j04_the_key_determines_the_algorithm() {
     let signers = [Signer::secret(), Signer::rsa(), Signer::ec(), Signer::ed()];
     for ours in &signers {
         let verifier = ours.verifier();
@@ -108,7 +111,7 @@ fn j04_the_algorithm_is_the_keys() {
                 continue;
             }
             refuse(&verifier, &theirs.sign(&claims()));
-            // Signed with our key, but saying another algorithm, with and without the key's id.
+            // Signed with our key but naming another algorithm, with and without the key id.
             refuse(
                 &verifier,
                 &ours.sign_with_header(&json!({"alg": theirs.alg()}), &claims()),
@@ -122,7 +125,7 @@ fn j04_the_algorithm_is_the_keys() {
 }
 
 #[test]
-fn j05_ecdsa_signatures_have_one_form() {
+fn j05_only_the_jws_form_of_an_ecdsa_signature_is_accepted() {
     let ec = Signer::ec();
     let verifier = ec.verifier();
     let good = ec.sign(&claims());
@@ -135,7 +138,7 @@ fn j05_ecdsa_signatures_have_one_form() {
         &format!("{signed}.{}", signer::base64(&ec.der_signature(signed.as_bytes()))),
     );
     refuse(&verifier, &format!("{signed}."));
-    // Another key of the same curve, and one of another curve.
+    // Another key on the same curve, and a key on another curve.
     refuse(
         &verifier,
         &Signer::ec().sign_with_header(&json!({"alg": "ES256", "kid": ec.kid()}), &claims()),
@@ -147,7 +150,7 @@ fn j05_ecdsa_signatures_have_one_form() {
 }
 
 #[test]
-fn j06_every_bit_counts() {
+fn j06_changing_any_bit_invalidates_a_token() {
     for signer in [Signer::secret(), Signer::ec(), Signer::ed()] {
         let verifier = signer.verifier();
         let token = signer.sign(&claims()).into_bytes();
@@ -163,7 +166,7 @@ fn j06_every_bit_counts() {
 }
 
 #[test]
-fn j07_times() {
+fn j07_expiry_and_not_before_are_checked() {
     let signer = Signer::secret();
     let verifier = signer.verifier();
     accept(&verifier, &signer.sign(&with("exp", NOW - LEEWAY_SECONDS + 1)));
@@ -195,7 +198,7 @@ fn j07_times() {
 }
 
 #[test]
-fn j08_issuer_and_audience() {
+fn j08_issuer_and_audience_are_checked() {
     let signer = Signer::secret();
     let mut configured = auth();
     configured.issuer = Some("https://issuer.example".into());
@@ -240,7 +243,7 @@ fn j08_issuer_and_audience() {
 }
 
 #[test]
-fn j10_a_header_brings_no_keys() {
+fn j10_keys_in_a_token_header_are_ignored() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("http://{}/keys", listener.local_addr().unwrap());
@@ -273,13 +276,13 @@ fn j10_a_header_brings_no_keys() {
             &ours.sign_with_header(&json!({"alg": "ES256", name: value}), &claims()),
         );
     }
-    assert!(listener.accept().is_err(), "somebody followed the link of a token");
+    assert!(listener.accept().is_err(), "a URL in a token header was fetched");
     std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    assert!(listener.accept().is_ok(), "the listener would have seen it");
+    assert!(listener.accept().is_ok(), "control: the listener sees a connection");
 }
 
 #[test]
-fn j12_long_tokens_are_not_read() {
+fn j12_tokens_over_the_size_limit_are_refused() {
     let signer = Signer::secret();
     let verifier = signer.verifier();
     let sized = |length: usize| {
@@ -299,7 +302,7 @@ fn j12_long_tokens_are_not_read() {
 }
 
 #[test]
-fn j13_one_form_only() {
+fn j13_only_the_compact_form_is_accepted() {
     let signer = Signer::secret();
     let verifier = signer.verifier();
     let good = signer.sign(&claims());
@@ -322,12 +325,12 @@ fn j13_one_form_only() {
     ] {
         refuse(&verifier, &bad);
     }
-    // A JWE has five parts and an enc; a token within a token says cty.
+    // A JWE has five parts and an `enc` header; a nested token has `cty`.
     refuse(
         &verifier,
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),
     );
-    // Standard base64 letters, signed as they stand. The payload is made to contain both special letters.
+    // Standard base64 signed as written. The payload is chosen so that both letters that differ occur.
     let unusual = r#"{"sub":"~~~???>>>","exp":1790000600}"#;
     let url_safe = signer::base64(unusual.as_bytes());
     let standard = url_safe.replace('-', "+").replace('_', "/");
@@ -360,14 +363,14 @@ fn j13_one_form_only() {
 }
 
 #[test]
-fn j17_a_subject_lives_within_its_issuer() {
+fn j17_a_subject_is_scoped_to_its_issuer() {
     let signer = Signer::secret();
     let verifier = signer.verifier();
     let ours = accept(&verifier, &signer.sign(&claims()));
     let foreign = accept(&verifier, &signer.sign(&with("iss", "https://other.example")));
     assert_eq!(ours.subject, foreign.subject);
     assert_ne!(ours.issuer, foreign.issuer);
-    // A look-alike (Cyrillic a) is another name, not the same one.
+    // A look-alike name (Cyrillic a) is a different subject.
     let latin = accept(&verifier, &signer.sign(&with("sub", "alice")));
     let cyrillic = accept(&verifier, &signer.sign(&with("sub", "\u{430}lice")));
     assert_ne!(latin.subject, cyrillic.subject);
@@ -389,7 +392,7 @@ fn j17_a_subject_lives_within_its_issuer() {
 }
 
 #[test]
-fn the_role_claim_has_a_configured_name() {
+fn the_name_of_the_role_claim_is_configurable() {
     let signer = Signer::secret();
     let mut configured = auth();
     configured.role_claim = "runyard_role".into();

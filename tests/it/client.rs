@@ -1,4 +1,4 @@
-//! The Rust client and `runyard run`, against a whole server and over connections that break.
+//! The Rust client and `runyard run`, against a real server and over connections that break.
 
 mod example;
 mod golden;
@@ -33,7 +33,7 @@ fn prompt(text: &str) -> StartRunRequest {
 }
 
 #[tokio::test]
-async fn a_watch_survives_a_line_that_breaks() {
+async fn a_watch_survives_broken_connections() {
     everywhere(
         |_| Turn::words(400).delay(Duration::from_millis(2)),
         async |house| {
@@ -43,8 +43,8 @@ async fn a_watch_survives_a_line_that_breaks() {
             let run = client.start_run(prompt("count")).await.unwrap();
             let mut watch = client.watch_run(&run.agent_run_id, 0);
             let mut events = Vec::new();
-            // Three times after a short while, which hits connecting, waiting and reading; then only when some events have come,
-            // so that a slow machine gets anywhere.
+            // Cut three times after a short pause, to hit connecting, waiting and reading; then only after more events
+            // have arrived, so that a slow machine makes progress.
             let pauses = [5, 20, 70].map(Duration::from_millis);
             let mut cuts = 0;
             let mut seen_at_cut = 0;
@@ -64,7 +64,7 @@ async fn a_watch_survives_a_line_that_breaks() {
                     },
                 }
             }
-            assert!(line.cuts() >= 3, "the line was in use when it was cut: {}", line.cuts());
+            assert!(line.cuts() >= 3, "the connection was cut while in use: {}", line.cuts());
             let expected: Vec<i64> = (1..).take(events.len()).collect();
             assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), expected);
             let direct = Client::connect(&house.url(""), token.clone()).await.unwrap();
@@ -73,14 +73,14 @@ async fn a_watch_survives_a_line_that_breaks() {
                 assert_eq!(again.next().await.unwrap(), Some(event));
             }
             assert_eq!(again.next().await.unwrap(), None);
-            assert_eq!(watch.next().await.unwrap(), None, "an ended watch stays ended");
+            assert_eq!(watch.next().await.unwrap(), None, "a finished watch stays finished");
         },
     )
     .await;
 }
 
 #[tokio::test]
-async fn a_watch_ends_with_what_the_server_says() {
+async fn a_watch_ends_with_the_final_status_or_the_server_error() {
     everywhere(
         |_| Turn::words(3),
         async |house| {
@@ -113,7 +113,7 @@ async fn the_example_of_the_documentation_works() {
         |_| Script::function(|_| Turn::status(500)),
         |config| config.providers.clear(),
         async |house| {
-            // The built-in model answers, which really writes files.
+            // The built-in model answers; its tools really write files.
             let made = tempfile::tempdir().unwrap();
             let token = house.caller("ann").token;
             let answer = example::analyze(&house.url("/"), &token, made.path()).await.unwrap();
@@ -126,7 +126,7 @@ async fn the_example_of_the_documentation_works() {
 }
 
 #[tokio::test]
-async fn a_run_is_found_again_stopped_and_waited_for() {
+async fn a_run_can_be_retrieved_stopped_and_awaited() {
     everywhere(
         |gate| Turn::words(20).gate_after(5, gate),
         async |house| {
@@ -136,7 +136,7 @@ async fn a_run_is_found_again_stopped_and_waited_for() {
             let mut run = client.task("count").chat().start().await.unwrap();
             timeout(PATIENCE, house.upstream.wait_for(1))
                 .await
-                .expect("the model is asked");
+                .expect("the model is called");
             run.next().await.unwrap().expect("an event");
             let mut again = client.attach(run.agent_run_id(), run.cursor()).await.unwrap();
             assert_eq!(
@@ -157,7 +157,7 @@ async fn a_run_is_found_again_stopped_and_waited_for() {
 }
 
 #[tokio::test]
-async fn an_error_says_what_the_server_said() {
+async fn an_error_carries_the_server_error() {
     everywhere(
         |gate| Turn::words(20).gate_after(5, gate),
         async |house| {
@@ -181,7 +181,7 @@ async fn an_error_says_what_the_server_said() {
     .await;
 }
 
-/// `runyard run`, beside a server with a scripted model.
+/// Starts `runyard run` against a server with a scripted model.
 fn run(house: &House, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_runyard"))
         .arg("run")
@@ -223,7 +223,7 @@ async fn ctrl_c_stops_the_run() {
             assert!(first.starts_with("run "), "{first}");
             timeout(PATIENCE, house.upstream.wait_for(1))
                 .await
-                .expect("the model is asked");
+                .expect("the model is called");
             let pid = rustix::process::Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
             rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
             let status = timeout(PATIENCE, child.wait())
@@ -245,7 +245,7 @@ async fn ctrl_c_stops_the_run() {
 }
 
 #[tokio::test]
-async fn a_failed_run_is_a_failed_command() {
+async fn the_command_fails_when_its_run_fails() {
     everywhere(
         |_| Turn::status(401),
         async |house| {
@@ -258,7 +258,7 @@ async fn a_failed_run_is_a_failed_command() {
 }
 
 #[tokio::test]
-async fn what_a_model_says_cannot_steer_a_terminal() {
+async fn control_characters_from_a_model_do_not_reach_the_terminal() {
     everywhere(
         |_| Turn::text("a\u{1b}]0;title\u{7}b\u{1b}[2Jc\rd\u{202e}e\u{9b}31mf"),
         async |house| {

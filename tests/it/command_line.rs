@@ -1,4 +1,4 @@
-//! The command line: the real program, called as a person or a script calls it.
+//! The command line: the real program, called as a user or a script calls it.
 
 mod configuration;
 mod doctor;
@@ -17,7 +17,7 @@ use secrecy::SecretString;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// Calls the program in an empty environment.
+/// Calls the program with an empty environment.
 fn runyard(folder: &Path, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_runyard"))
         .args(arguments)
@@ -32,7 +32,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// What a failed command says: one line, and nothing on standard output.
+/// Standard error of a failed command: one line, with nothing on standard output.
 fn complaint(output: &Output, code: i32) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -43,7 +43,7 @@ fn complaint(output: &Output, code: i32) -> String {
 }
 
 #[test]
-fn it_says_what_it_can_do() {
+fn help_lists_the_commands() {
     let folder = tempfile::tempdir().unwrap();
     let help = runyard(folder.path(), &["--help"], &[]);
     assert_eq!(help.status.code(), Some(0));
@@ -65,7 +65,7 @@ fn it_says_what_it_can_do() {
 }
 
 #[test]
-fn it_has_a_manual() {
+fn manual_pages_are_written() {
     let folder = tempfile::tempdir().unwrap();
     let page = runyard(folder.path(), &["man"], &[]);
     assert_eq!(page.status.code(), Some(0));
@@ -92,7 +92,7 @@ fn it_has_a_manual() {
 }
 
 #[test]
-fn it_completes_itself() {
+fn completion_scripts_work() {
     let folder = tempfile::tempdir().unwrap();
     let script = |shell: &str| {
         let output = runyard(folder.path(), &["completions", shell], &[]);
@@ -105,7 +105,7 @@ fn it_completes_itself() {
         runyard(folder.path(), &["completions", "csh"], &[]).status.code(),
         Some(2)
     );
-    // What bash really offers after `runyard run --m`.
+    // The completions that bash really offers after `runyard run --m`.
     let asked =
         "source /dev/stdin; COMP_WORDS=(runyard run --m); COMP_CWORD=2; _runyard runyard --m run; echo ${COMPREPLY[@]}";
     let mut bash = Command::new("bash")
@@ -120,7 +120,7 @@ fn it_completes_itself() {
 }
 
 #[test]
-fn a_wrong_call_is_told_apart_from_a_failure() {
+fn usage_errors_and_failures_have_different_exit_codes() {
     let folder = tempfile::tempdir().unwrap();
     for wrong in [
         &["fly"][..],
@@ -165,11 +165,14 @@ fn a_printed_token_is_accepted() {
     );
     let lasts = (claims.expires_at - now).num_minutes();
     assert!((719..=720).contains(&lasts), "{lasts}");
-    assert!(!folder.path().join("data").exists(), "a given secret needs no folder");
+    assert!(
+        !folder.path().join("data").exists(),
+        "a configured secret needs no data folder"
+    );
 }
 
 #[test]
-fn a_token_says_which_secret_signed_it() {
+fn the_token_command_names_the_secret_and_the_account() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("elsewhere");
     let mut config = Config::parse("test", "").unwrap();
@@ -184,7 +187,7 @@ fn a_token_says_which_secret_signed_it() {
         said.contains("the local account") && said.contains(data.to_str().unwrap()),
         "{said}"
     );
-    // The same account again, and another one by any name.
+    // The same account again, then another one by name.
     let again = runyard(folder.path(), &["token", "--data-dir", "elsewhere"], &[]);
     assert_eq!(
         verifier.verify(stdout(&again).trim_end(), now).unwrap().subject,
@@ -205,7 +208,7 @@ fn a_token_says_which_secret_signed_it() {
 }
 
 #[test]
-fn no_command_creates_data_where_no_server_keeps_its_own() {
+fn no_command_creates_a_data_folder_where_no_server_has_one() {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
     for command in [
@@ -221,16 +224,16 @@ fn no_command_creates_data_where_no_server_keeps_its_own() {
             said.contains(&format!("no server keeps its data in {}", data.display())) && said.contains("--data-dir"),
             "{said}"
         );
-        assert!(!data.exists(), "{command:?} made the folder");
+        assert!(!data.exists(), "{command:?} created the folder");
     }
-    // A folder that is there, such as the one of a package whose server never started.
+    // A data folder that exists but has no server yet, as a package installs it.
     std::fs::create_dir(&data).unwrap();
     for command in [&["token"][..], &["migrate"]] {
         let said = complaint(&runyard(folder.path(), command, &[]), 1);
         assert!(said.contains("no server keeps its data in"), "{said}");
     }
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
-    // A server whose secret is configured keeps none in its data folder.
+    // A server with a configured secret stores none in its data folder.
     std::fs::write(data.join("lock"), "").unwrap();
     let said = complaint(&runyard(folder.path(), &["token"], &[]), 1);
     assert!(said.contains("set the RUNYARD_JWT_SECRET"), "{said}");
@@ -240,7 +243,7 @@ fn no_command_creates_data_where_no_server_keeps_its_own() {
 }
 
 #[test]
-fn another_machine_never_receives_a_token_of_this_one() {
+fn a_local_token_is_never_sent_to_another_machine() {
     let folder = tempfile::tempdir().unwrap();
     let secret = [("RUNYARD_JWT_SECRET", SECRET)];
     for command in [&["run", "hello"][..], &["agents", "list"], &["tier"], &["tier", "pro"]] {
@@ -250,7 +253,7 @@ fn another_machine_never_receives_a_token_of_this_one() {
             said.contains("is not on this machine") && said.contains("RUNYARD_TOKEN"),
             "{said}"
         );
-        // Control: a server on this machine is asked; none listens there.
+        // Control: a server on this machine is contacted; none listens there.
         let said = complaint(&runyard(folder.path(), &with("http://127.0.0.1:1"), &secret), 1);
         assert!(said.contains("start one with `runyard serve`"), "{said}");
     }
@@ -266,7 +269,7 @@ fn a_failure_is_one_line_that_says_what_to_do() {
         said.contains("set RUNYARD_TOKEN") && said.contains("--data-dir"),
         "{said}"
     );
-    assert!(!folder.path().join("data").exists(), "a client makes no data folder");
+    assert!(!folder.path().join("data").exists(), "a client creates no data folder");
     let nobody = ["run", "hello", "--server", "http://127.0.0.1:1", "--token", "a.b.c"];
     assert!(fails(&nobody, &[]).contains("start one with `runyard serve`"));
     let said = fails(&["run", "hello", "--file", "gone.csv", "--token", "a"], &[]);

@@ -1,4 +1,4 @@
-//! The console's files over HTTP: from a folder that the test has made, and what a program without any says.
+//! The console over HTTP: files served from a folder, and the page of a program built without a console.
 
 use std::{fs, io::Read, path::Path};
 
@@ -16,7 +16,7 @@ use crate::house::{Answer, House, everywhere_with};
 const PAGE: &str = "<!doctype html><title>Console</title>";
 const SCRIPT: &str = "assets/index-B7x_5a-Z.js";
 
-/// A console as Vite leaves it.
+/// A console as Vite builds it.
 fn built() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| {
@@ -41,12 +41,12 @@ async fn with_console(test: impl AsyncFn(&mut House)) {
     everywhere_with(|_| Script::function(|_| Turn::words(1)), change, test).await;
 }
 
-/// A client that shows what comes over the wire: the house's own one unpacks it.
+/// A client that shows the bytes on the wire; the test server's own client decompresses.
 fn plain_client() -> reqwest::Client {
     reqwest::Client::builder().no_gzip().build().unwrap()
 }
 
-/// What somebody without a token gets.
+/// Sends a request without a token.
 async fn ask(house: &House, method: Method, path: &str) -> Answer {
     Answer::of(plain_client().request(method, house.url(path)).send().await.unwrap()).await
 }
@@ -56,7 +56,7 @@ async fn get(house: &House, path: &str) -> Answer {
 }
 
 #[tokio::test]
-async fn pages_are_open_and_may_do_little() {
+async fn pages_need_no_token_and_have_a_strict_policy() {
     with_console(async |house| {
         for path in ["/", "/index.html"] {
             let page = get(house, path).await;
@@ -79,7 +79,10 @@ async fn pages_are_open_and_may_do_little() {
             assert_eq!(page.header("referrer-policy"), "no-referrer");
             assert_eq!(page.header("cross-origin-opener-policy"), "same-origin");
             assert!(page.header("permissions-policy").contains("camera=()"));
-            assert!(!page.header("x-request-id").is_empty(), "the stack is before it");
+            assert!(
+                !page.header("x-request-id").is_empty(),
+                "the middleware stack handles it"
+            );
         }
         let reference = get(house, "/docs").await;
         assert!(reference.text.contains("Reference"), "{}", reference.text);
@@ -92,7 +95,7 @@ async fn pages_are_open_and_may_do_little() {
 }
 
 #[tokio::test]
-async fn the_contract_goes_first() {
+async fn api_routes_take_precedence_over_console_files() {
     with_console(async |house| {
         let caller = house.caller("ann");
         assert!(caller.get("/agents").await.ok()["agents"].is_array());
@@ -101,7 +104,7 @@ async fn the_contract_goes_first() {
             .await
             .refused(401, "NOT_AUTHENTICATED");
         assert_eq!(get(house, "/openapi.json").await.json()["openapi"], "3.1.0");
-        // A link does not lead out of the folder.
+        // A symbolic link cannot lead out of the folder.
         get(house, "/passwd").await.refused(401, "NOT_AUTHENTICATED");
         caller.get("/passwd").await.refused(404, "NO_SUCH_PATH");
     })
@@ -109,16 +112,24 @@ async fn the_contract_goes_first() {
 }
 
 #[tokio::test]
-async fn a_name_with_a_hash_is_kept_for_ever() {
+async fn a_file_with_a_hash_in_its_name_is_cached_for_ever() {
     with_console(async |house| {
         let script = get(house, &format!("/{SCRIPT}")).await;
         assert_eq!(script.status, 200);
         assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
         assert_eq!(script.header("cache-control"), "public, max-age=31536000, immutable");
-        assert_eq!(script.header("content-security-policy"), "", "a policy is a page's");
+        assert_eq!(
+            script.header("content-security-policy"),
+            "",
+            "only pages have a content security policy"
+        );
         let image = get(house, "/assets/logo.svg").await;
         assert_eq!(image.header("content-type"), "image/svg+xml; charset=utf-8");
-        assert_eq!(image.header("cache-control"), "no-cache", "it has no hash");
+        assert_eq!(
+            image.header("cache-control"),
+            "no-cache",
+            "a name without a hash is revalidated"
+        );
         for gone in ["/assets/index-00000000.js", "/assets/", "/favicon.ico"] {
             get(house, gone).await.refused(404, "NO_SUCH_PATH");
         }
@@ -127,7 +138,7 @@ async fn a_name_with_a_hash_is_kept_for_ever() {
 }
 
 #[tokio::test]
-async fn what_a_browser_has_is_not_sent_again() {
+async fn a_matching_etag_is_answered_with_not_modified() {
     with_console(async |house| {
         let path = format!("/{SCRIPT}");
         let with = async |name, value: &str| {
@@ -139,7 +150,7 @@ async fn what_a_browser_has_is_not_sent_again() {
         assert_eq!(small.headers()["content-encoding"], "gzip");
         assert_eq!(small.headers()["vary"], "accept-encoding");
         let small_tag = small.headers()["etag"].to_str().unwrap().to_owned();
-        assert_ne!(small_tag, plain.header("etag"), "other bytes, another tag");
+        assert_ne!(small_tag, plain.header("etag"), "different bytes have a different tag");
         let bytes = small.bytes().await.unwrap();
         assert!(bytes.len() * 10 < plain.text.len(), "{}", bytes.len());
         let mut text = String::new();
@@ -163,7 +174,7 @@ async fn what_a_browser_has_is_not_sent_again() {
 }
 
 #[tokio::test]
-async fn files_are_read_and_nothing_else() {
+async fn only_get_and_head_of_console_files_are_allowed() {
     with_console(async |house| {
         let path = format!("/{SCRIPT}");
         let whole = get(house, &path).await;
@@ -183,8 +194,8 @@ async fn files_are_read_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_program_always_has_a_page() {
-    // Whether a console was there when the tests were built or not.
+async fn a_program_without_a_console_still_serves_a_page() {
+    // This holds with and without a console built before the tests.
     everywhere_with(
         |_| Script::function(|_| Turn::words(1)),
         |_| {},
@@ -210,7 +221,7 @@ async fn a_program_always_has_a_page() {
 }
 
 #[tokio::test]
-async fn a_folder_that_is_no_console_is_refused_at_the_start() {
+async fn a_folder_without_a_console_is_refused_at_startup() {
     let refused = |folder: &Path| Site::open(Some(folder)).err().unwrap().message().to_owned();
     let folder = tempfile::tempdir().unwrap();
     let said = refused(folder.path());

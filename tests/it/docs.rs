@@ -1,4 +1,5 @@
-//! The pages of docs/ that are written from the code: a page that differs fails, `make docs` writes it anew.
+//! The pages in docs/ that are generated from the code. A test fails when a page is out of date; `make docs` rewrites
+//! it.
 
 use std::{fmt::Write, fs, path::Path};
 
@@ -18,19 +19,24 @@ fn check(name: &str, text: &str) {
         fs::write(&path, text).unwrap();
     }
     let found = fs::read_to_string(&path).unwrap_or_default();
+    let same = found.lines().zip(text.lines()).take_while(|(one, other)| one == other);
+    let same = same.count();
     assert!(
         found == text,
-        "docs/{name} is not what the code says; `make docs` writes it anew"
+        "docs/{name} is out of date; run `make docs`. First difference in line {}:\n  page: {:?}\n  code: {:?}",
+        same + 1,
+        found.lines().nth(same),
+        text.lines().nth(same)
     );
 }
 
 #[test]
-fn errors() {
+fn the_page_of_errors_is_up_to_date() {
     let mut page = String::from(
         "# Errors\n\n\
-         Every refusal is a `google.rpc.Status` with an `ErrorInfo` whose `reason` is one of these codes and whose `domain` is\n\
-         `runyard`. Over HTTP the body is `{\"detail\": …}` and the code is in the header `X-Error-Code`; `detail` is a sentence,\n\
-         or for a refusal by the plan an object with `message`, `error_code` and the facts. Codes are stable; sentences are not.\n\n\
+         Every error is a `google.rpc.Status` with an `ErrorInfo` whose `reason` is one of these codes and whose `domain` is\n\
+         `runyard`. Over HTTP the body is `{\"detail\": …}` and the header `X-Error-Code` holds the code. `detail` is the message or,\n\
+         with status 402, an object with `message`, `error_code` and the details. Codes are stable; messages are not.\n\n\
          | code | gRPC | HTTP | meaning |\n|---|---|---|---|\n",
     );
     for code in Code::ALL {
@@ -46,7 +52,7 @@ fn errors() {
         .unwrap();
     }
     page.push_str(
-        "\n## Failed runs\n\nA run that fails ends with a `status` event whose `error_code` is one of the above or of these:\n\n\
+        "\n## Failed runs\n\nA failed run ends with a `status` event whose `error_code` is one of the codes above or one of these:\n\n\
          | code | meaning |\n|---|---|\n",
     );
     for (code, meaning) in CODES {
@@ -55,7 +61,7 @@ fn errors() {
     check("errors.md", &page);
 }
 
-/// `InvalidArgument` as gRPC spells it.
+/// Converts `InvalidArgument` to `INVALID_ARGUMENT`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {
@@ -68,35 +74,37 @@ fn screaming(name: &str) -> String {
 }
 
 #[test]
-fn configuration() {
+fn the_page_of_the_configuration_is_up_to_date() {
     let page = format!(
         "# Configuration\n\n\
-         Runyard runs without any. What is set goes in this order, later before earlier: the defaults below, a TOML file\n\
-         (`--config FILE` or `RUNYARD_CONFIG`) laid over them key by key (lists as a whole), environment variables, options.\n\n\
+         Runyard runs without any configuration. Settings come from these sources, each overriding the ones before: the defaults\n\
+         below, a TOML file (`--config FILE` or `RUNYARD_CONFIG`), environment variables, command-line options. The file overrides\n\
+         the defaults key by key; a list replaces the whole default list.\n\n\
          | variable | key |\n|---|---|\n{}\n\
-         `RUNYARD_OPENAI_BASE_URL`, `RUNYARD_OPENAI_API_KEY` and `RUNYARD_OPENAI_MODEL` make or change the provider named\n\
-         `default`, which serves every model that names no provider. A provider in a file:\n\n\
+         `RUNYARD_OPENAI_BASE_URL`, `RUNYARD_OPENAI_API_KEY` and `RUNYARD_OPENAI_MODEL` create or change the provider named\n\
+         `default`, which serves every model that names no provider. A provider in a configuration file:\n\n\
          ```toml\n[providers.default]\nkind = \"openai\"                        # or \"anthropic\", \"gemini\"\n\
          base_url = \"http://127.0.0.1:11434/v1/\" # the vendor's own when left out\n\
          api_key = \"…\"                          # none for a local server\n\
          model = \"…\"                            # answers for every public name, instead of the model's `upstream`\n```\n\n\
-         Keys without a default, which may be left out: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
-         `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the console in\n\
-         the program), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
-         ## Limits of requests, streams and connections\n\n\
-         `http.rate_per_account` and `http.rate_per_address` are rates like `{{ per_second = 20, burst = 40 }}`, or `\"off\"`. Left\n\
-         out, they are off on loopback. Otherwise, and whenever `http.trusted_proxies` is set, an account has 50 requests per\n\
-         second (200 at once) and an address 100 (400 at once). `auth.new_accounts_per_address` is a rate per minute, or `\"off\"`.\n\n\
-         `http.trusted_proxies` lists the addresses (`\"10.0.0.5\"`) and networks (`\"10.0.0.0/8\"`) of your reverse proxies. Only\n\
-         from there `X-Forwarded-For` is believed; all limits per address then count the client and not the proxy.\n\n\
+         Optional keys without a default: `database_url`, `auth.jwt_secret`, `auth.jwks_file`, `auth.jwks_url`,\n\
+         `auth.issuer`, `auth.audience`, `auth.metrics_token`, `http.console_dir` (a folder to serve instead of the built-in\n\
+         console), `http.rate_per_account`, `http.rate_per_address`, `sandbox.rootfs`.\n\n\
+         ## Limits on requests, streams and connections\n\n\
+         `http.rate_per_account` and `http.rate_per_address` are rates such as `{{ per_second = 20, burst = 40 }}`, or `\"off\"`. By\n\
+         default they are off on loopback. On other addresses, and whenever `http.trusted_proxies` is set, the default is 50\n\
+         requests per second per account (burst 200) and 100 per address (burst 400). `auth.new_accounts_per_address` is a rate per\n\
+         minute, or `\"off\"`.\n\n\
+         `http.trusted_proxies` lists the addresses (`\"10.0.0.5\"`) and networks (`\"10.0.0.0/8\"`) of your reverse proxies.\n\
+         `X-Forwarded-For` is trusted only from these; all limits per address then count the client instead of the proxy.\n\n\
          With `auth.self_registration = false` a valid token of an unknown subject is refused with `REGISTRATION_CLOSED`. An\n\
-         administrator (role `super_admin`) makes accounts with `POST /admin/accounts` and `{{\"subject\": \"…\"}}`. Accounts that\n\
-         exist work on, and an administrator's own account is always made.\n\n\
-         `http.max_connections` bounds all connections. When they run out, the one that has been idle longest without an\n\
-         accepted credential is closed; `http.max_idle_per_address` bounds these for each address. A connection without an\n\
-         accepted credential is closed after a minute. `http.max_streams` and `http.max_streams_per_account` bound open streams;\n\
-         one more is refused with `THROTTLED`. `http.max_unread_bytes` bounds what all answers hold for readers that do not read\n\
-         them; beyond it, answers of the account that holds most are broken off.\n\n\
+         administrator (role `super_admin`) creates accounts with `POST /admin/accounts` and `{{\"subject\": \"…\"}}`. Existing accounts\n\
+         keep working, and an administrator's own account is always created.\n\n\
+         `http.max_connections` limits the number of connections. At the limit, the server closes the connection that has been idle\n\
+         longest without an accepted credential; `http.max_idle_per_address` limits such connections per address. A connection\n\
+         without an accepted credential is closed after a minute. `http.max_streams` and `http.max_streams_per_account` limit open\n\
+         streams; further ones are refused with `THROTTLED`. `http.max_unread_bytes` limits the memory of all responses that clients\n\
+         have not read yet; beyond it, the server aborts responses of the account that holds the most.\n\n\
          ## The defaults\n\n```toml\n{DEFAULTS}```\n",
         variables()
     );
@@ -111,15 +119,15 @@ fn variables() -> String {
 }
 
 #[test]
-fn events() {
+fn the_page_of_events_is_up_to_date() {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let event = pool.get_message_by_name("runyard.v1.RunEvent").unwrap();
     let mut page = format!(
         "# Events\n\n{}\n\n\
-         A stream opened with a cursor (`after_sequence`, `Last-Event-ID`, `?last_id=` or `?lastEventId=`) gives exactly the\n\
-         events after it. An event is sent only after it is durable. The last event of every run is a `status` that is not\n\
-         `running`. Over SSE `id` is the sequence, `event` the name below and `data` the event as JSON; heartbeats are comments; a\n\
-         failure in the middle of a stream is `event: fault`.\n\n",
+         A stream opened with a cursor (`after_sequence`, `Last-Event-ID`, `?last_id=` or `?lastEventId=`) returns exactly the\n\
+         events after it. An event is sent only after it is stored durably. The last event of every run is a `status` other than\n\
+         `running`. Over SSE, `id` is the sequence, `event` the name below and `data` the event as JSON. Heartbeats are comments. A\n\
+         failure during a stream is `event: fault`.\n\n",
         comment(event.parent_file().file_descriptor_proto(), event.path())
     );
     fields(
@@ -188,7 +196,7 @@ fn field_comment(field: &FieldDescriptor) -> String {
     comment(parent.parent_file().file_descriptor_proto(), field.path())
 }
 
-/// The comment in the proto file, on one line.
+/// The comment of an element in the proto file, on one line.
 fn comment(file: &prost_types::FileDescriptorProto, path: &[i32]) -> String {
     let info = file.source_code_info.as_ref().unwrap();
     let location = info.location.iter().find(|location| location.path == path);

@@ -1,4 +1,5 @@
-//! What `make fuzz` checks, on every input that is kept: `fuzz/seeds/`, where each bug that fuzzing has found leaves its own.
+//! Runs the checks of `make fuzz` on every stored input in `fuzz/seeds/`. Each bug found by fuzzing leaves its input
+//! there.
 
 use std::{fs, panic::catch_unwind, path::Path};
 
@@ -13,11 +14,11 @@ mod paths;
 #[path = "../../fuzz/checks/tokens.rs"]
 mod tokens;
 
-/// A target: its name, and what it does with an input.
+/// A fuzz target: its name and its check.
 type Target = (&'static str, fn(&[u8]));
 
 #[test]
-fn every_seed_of_every_target_holds() {
+fn every_target_passes_on_its_stored_inputs() {
     let targets: [Target; 5] = [
         ("cursors", cursors::check),
         ("forms", forms::check),
@@ -38,12 +39,12 @@ fn every_seed_of_every_target_holds() {
     );
     for (name, check) in targets {
         let files: Vec<_> = fs::read_dir(seeds.join(name)).unwrap().map(Result::unwrap).collect();
-        assert!(files.len() > 2, "{name} has hardly a seed");
+        assert!(files.len() > 2, "{name} has too few seeds");
         for file in files {
             let bytes = fs::read(file.path()).unwrap();
             assert!(
                 catch_unwind(|| check(&bytes)).is_ok(),
-                "{} of {name} does not hold",
+                "{} of {name} fails its check",
                 file.file_name().display()
             );
         }

@@ -1,6 +1,6 @@
-//! A whole server for a test: its own database, data folder and scripted model, on a port of its own.
+//! A complete server for a test: its own database, data folder, port and scripted model.
 //!
-//! [`everywhere`] runs a test on SQLite, and on PostgreSQL when `RUNYARD_TEST_POSTGRES_URL` names one.
+//! [`everywhere`] runs a test on SQLite, and also on PostgreSQL when `RUNYARD_TEST_POSTGRES_URL` is set.
 
 mod database;
 
@@ -27,15 +27,15 @@ use tonic::{Request, transport::Channel};
 
 const SECRET: &str = "a secret of the tests that is long enough";
 
-/// How long a test waits for anything.
+/// Maximum time a test waits for anything.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Runs a test on every database, with the model saying what the script says.
+/// Runs a test on every database, with the model answering from the script.
 pub async fn everywhere<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut House)) {
     everywhere_with(script, |_| {}, test).await;
 }
 
-/// As [`everywhere`], with a changed configuration.
+/// Like [`everywhere`], with a changed configuration.
 pub async fn everywhere_with<S: Into<Script>>(
     script: impl Fn(&Gate) -> S,
     change: impl Fn(&mut Config),
@@ -52,16 +52,16 @@ pub async fn everywhere_with<S: Into<Script>>(
 
 pub struct House {
     pub upstream: Upstream,
-    /// What the script may hold the model with; a new one for each database.
+    /// The gate with which a test holds back the scripted model; a new one for each database.
     pub gate: Gate,
     pub config: Config,
     pub address: SocketAddr,
     pub clock: Clock,
-    /// The server's own handles, while it runs.
+    /// The server's own handles; `None` while it is stopped.
     pub app: Option<App>,
     pub http: reqwest::Client,
-    /// Whether its database explains statements when it closes. A test that changes indexes says no: SQLite chooses between
-    /// two equally good indexes by their age.
+    /// If true, the query plans are checked when the server closes. A test that changes indexes turns this off: SQLite
+    /// chooses between two equally good indexes by their age.
     pub explains: bool,
     running: Option<(CancellationToken, JoinHandle<()>)>,
     database: Option<Made>,
@@ -72,7 +72,7 @@ impl House {
     pub async fn open(database: &Database, script: impl Into<Script>, change: impl Fn(&mut Config)) -> Self {
         let upstream = Upstream::start(script).await;
         let folder = tempfile::Builder::new().prefix("runyard-it-").tempdir().unwrap();
-        // The projects' own uids pass through the folder.
+        // Project uids must be able to traverse the folder.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut config = Config::parse("the test's configuration", "").unwrap();
         config.listen = "127.0.0.1:0".parse().unwrap();
@@ -115,7 +115,7 @@ impl House {
     }
 
     pub async fn stop(&mut self) {
-        // The folder is free only when nobody has the database open.
+        // The data folder is released only when no handle has the database open.
         self.app = None;
         if let Some((stopping, server)) = self.running.take() {
             stopping.cancel();
@@ -143,7 +143,7 @@ impl House {
         self.app.as_ref().unwrap()
     }
 
-    /// A connection to its database beside the server's own.
+    /// A second connection to the database, beside the server's own.
     pub async fn outside(&self) -> sea_orm::DatabaseConnection {
         use secrecy::ExposeSecret;
         let url = match &self.config.database_url {
@@ -153,7 +153,7 @@ impl House {
         sea_orm::Database::connect(url).await.unwrap()
     }
 
-    /// The one number that a query gives, read from outside of the server.
+    /// The single number returned by a query, read over a second connection.
     pub async fn number(&self, sql: &str) -> i64 {
         use sea_orm::{ConnectionTrait, Statement};
         let db = self.outside().await;
@@ -167,7 +167,7 @@ impl House {
         format!("http://{}{path}", self.address)
     }
 
-    /// Somebody who asks; each name is an account of its own.
+    /// A caller with a valid token; each name is a separate account.
     pub fn caller(&self, name: &str) -> Caller {
         self.caller_as(name, None)
     }
@@ -197,7 +197,7 @@ async fn start(config: &Config) -> (SocketAddr, App, (CancellationToken, JoinHan
     (address, app, (stopping, task))
 }
 
-/// Somebody who asks.
+/// An authenticated caller.
 #[derive(Clone)]
 pub struct Caller {
     pub token: String,
@@ -228,7 +228,7 @@ impl Caller {
         self.post("/agent/start", json!({"prompt": prompt})).await.ok()
     }
 
-    /// The events of a run after a cursor, to its end.
+    /// The events of a run after a cursor, up to its end.
     pub async fn events(&self, run: &Value, after: i64) -> Vec<SseEvent> {
         let run_id = run["agent_run_id"].as_str().unwrap();
         let path = format!("/agent-run/{run_id}/stream?last_id={after}");
@@ -238,7 +238,7 @@ impl Caller {
         parse_sse(&text)
     }
 
-    /// The run, once it is over.
+    /// The run, once it has ended.
     pub async fn ended(&self, run: &Value) -> Value {
         self.events(run, 0).await;
         self.get(&format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap()))
@@ -271,7 +271,7 @@ impl Caller {
     }
 }
 
-/// An answer over HTTP.
+/// An HTTP response.
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
@@ -293,13 +293,13 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
     }
 
-    /// The body of a good answer.
+    /// The body of a successful response.
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.json()
     }
 
-    /// The body of a refusal with this status and code.
+    /// The body of an error response with this status and code.
     pub fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(
             (self.status, self.header("x-error-code")),
@@ -345,7 +345,7 @@ pub fn parse_sse(text: &str) -> Vec<SseEvent> {
         .collect()
 }
 
-/// Every sequence from `first` on arrives exactly once, and the last event is the only terminal one.
+/// Checks that every sequence number from `first` on occurs exactly once and that only the last event is terminal.
 pub fn assert_whole(events: &[SseEvent], first: i64) {
     for (position, event) in events.iter().enumerate() {
         let sequence = first + i64::try_from(position).unwrap();

@@ -1,4 +1,5 @@
-//! The JSON codec: equal to prost-reflect in the canonical dialect, the seeds' bytes in ours, and unharmed by anything.
+//! The JSON codec: equal to prost-reflect in the canonical dialect, to the seed documents in our dialect, and robust
+//! against any input.
 
 mod dialect;
 mod hostile;
@@ -11,7 +12,7 @@ use std::sync::LazyLock;
 use prost_reflect::DescriptorPool;
 use runyard::wire::json::{Codec, CodecError, Dialect};
 
-/// The contract's descriptors with their codec.
+/// The descriptors of the public contract, with their codec.
 static CONTRACT: LazyLock<Subject> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
     Subject {
@@ -20,7 +21,7 @@ static CONTRACT: LazyLock<Subject> = LazyLock::new(|| {
     }
 });
 
-/// A proto with every type.
+/// A proto file that uses every type, with its codec.
 static EVERYTHING: LazyLock<Subject> = LazyLock::new(|| {
     let root = env!("CARGO_MANIFEST_DIR");
     let mut compiler = protox::Compiler::new([format!("{root}/tests/it/json"), format!("{root}/proto")]).unwrap();

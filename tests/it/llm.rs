@@ -1,4 +1,4 @@
-//! Models: providers behind genai, the registry, and the built-in model.
+//! Models: providers behind genai, the model registry, and the built-in model.
 
 mod demo;
 mod models;
@@ -13,7 +13,7 @@ use runyard::llm::{
 };
 use serde_json::json;
 
-/// What one call of a model came to.
+/// Everything received from one model call.
 #[derive(Debug, Default)]
 pub struct Heard {
     pub text: String,
@@ -26,7 +26,7 @@ pub struct Heard {
     pub deltas: usize,
 }
 
-/// Asks and listens to the end, for at most 20 s.
+/// Sends a request and collects the answer; waits up to 20 s.
 pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Heard {
     let listening = async {
         let mut heard = Heard::default();
@@ -34,7 +34,7 @@ pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Heard {
         while let Some(event) = stream.next().await {
             assert!(
                 heard.end.is_none() && heard.error.is_none(),
-                "something came after the end: {event:?}"
+                "an event after the end: {event:?}"
             );
             match event {
                 Ok(ModelEvent::Text(text)) => {
@@ -56,7 +56,7 @@ pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Heard {
         .expect("an answer within 20 s")
 }
 
-/// A request of one sentence, without tools.
+/// A request with one sentence and no tools.
 pub fn question(text: &str) -> ModelRequest {
     ModelRequest {
         model: "scripted".to_owned(),
@@ -67,7 +67,7 @@ pub fn question(text: &str) -> ModelRequest {
     }
 }
 
-/// The tool that the tests offer.
+/// The tool offered to the model in these tests.
 pub fn bash_tool() -> ToolSpec {
     ToolSpec {
         name: "bash".to_owned(),

@@ -1,4 +1,4 @@
-//! The document says what the router does: every rule is in it, and nothing in it leads nowhere.
+//! The `OpenAPI` document matches the router: it contains every rule, and every reference in it resolves.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -20,7 +20,7 @@ fn document() -> &'static Value {
     &DOCUMENT.1
 }
 
-/// What is at a pointer such as `/paths/~1agents/get`.
+/// The value at a JSON pointer such as `/paths/~1agents/get`.
 fn at(pointer: &str) -> &'static Value {
     document()
         .pointer(pointer)
@@ -51,25 +51,28 @@ fn walk<'v>(value: &'v Value, visit: &mut impl FnMut(&'v str, &'v Value)) {
 }
 
 #[test]
-fn every_rule_has_one_operation_and_every_operation_its_own_id() {
+fn every_rule_has_one_operation_with_a_unique_id() {
     let rules = DOCUMENT.0.rules();
     let operations = operations();
     assert_eq!(
         operations.len(),
         rules.len(),
-        "a path stands there once, without the prefix"
+        "each rule is one operation; paths are listed without the /v1 prefix"
     );
-    let ids: BTreeSet<&str> = operations
+    let mut ids = BTreeSet::new();
+    let repeated: Vec<&str> = operations
         .iter()
         .map(|(.., operation)| operation["operationId"].as_str().unwrap())
+        .filter(|id| !ids.insert(*id))
         .collect();
-    assert_eq!(ids.len(), rules.len(), "{ids:?}");
-    for rule in rules {
+    assert!(repeated.is_empty(), "operation ids used more than once: {repeated:?}");
+    let expected = rules.iter().map(|rule| {
         let method = &rule.method.descriptor;
-        let id = format!("{}_{}", method.parent_service().name(), method.name());
-        assert!(ids.contains(id.as_str()), "{id}");
-    }
-    // Additional bindings are there, too.
+        format!("{}_{}", method.parent_service().name(), method.name())
+    });
+    let missing: Vec<String> = expected.filter(|id| !ids.contains(id.as_str())).collect();
+    assert!(missing.is_empty(), "methods without an operation: {missing:?}");
+    // Additional bindings are operations, too.
     assert_eq!(
         at("/paths/~1agents~1{agent_id}/put/operationId"),
         "AgentService_UpdateAgent"
@@ -82,7 +85,7 @@ fn every_rule_has_one_operation_and_every_operation_its_own_id() {
 }
 
 #[test]
-fn every_reference_leads_somewhere_and_every_component_is_referred_to() {
+fn every_reference_resolves_and_every_schema_is_referenced() {
     let mut targets = BTreeSet::new();
     walk(document(), &mut |key, value| {
         if key == "$ref" {
@@ -93,16 +96,16 @@ fn every_reference_leads_somewhere_and_every_component_is_referred_to() {
     for target in &targets {
         at(target.strip_prefix('#').unwrap());
     }
-    for name in at("/components/schemas").as_object().unwrap().keys() {
-        assert!(
-            targets.contains(format!("#/components/schemas/{name}").as_str()),
-            "{name} is of no use"
-        );
-    }
+    let schemas = at("/components/schemas").as_object().unwrap();
+    let unused: Vec<&String> = schemas
+        .keys()
+        .filter(|name| !targets.contains(format!("#/components/schemas/{name}").as_str()))
+        .collect();
+    assert!(unused.is_empty(), "schemas without a reference: {unused:?}");
 }
 
 #[test]
-fn every_variable_of_a_path_is_a_parameter_and_names_are_unique() {
+fn every_path_variable_is_a_parameter_and_names_are_unique() {
     for (path, verb, operation) in operations() {
         let parameters = operation["parameters"].as_array().unwrap();
         let mut seen = BTreeSet::new();
@@ -131,7 +134,7 @@ fn every_variable_of_a_path_is_a_parameter_and_names_are_unique() {
 }
 
 #[test]
-fn a_form_a_stream_and_raw_bytes_are_what_they_are() {
+fn forms_streams_and_raw_bytes_are_described() {
     let form = at("/paths/~1agent~1start/post/requestBody/content/multipart~1form-data/schema/properties");
     assert_eq!(form["files"]["items"]["format"], "binary");
     assert_eq!(form["prompt"]["type"], serde_json::json!(["string", "null"]));
@@ -167,7 +170,7 @@ fn a_form_a_stream_and_raw_bytes_are_what_they_are() {
     let omitted = at("/components/schemas/StartRunResponse/properties/sandbox_id/type");
     assert_eq!(
         omitted, "string",
-        "it has no key when there is none, so it is never null"
+        "the key is omitted when there is no sandbox, so the value is never null"
     );
     let raw = at("/paths/~1sandboxes~1{sandbox_id}~1files~1content/get/responses");
     assert_eq!(
@@ -177,11 +180,14 @@ fn a_form_a_stream_and_raw_bytes_are_what_they_are() {
     assert!(raw.get("206").is_some());
     let created = at("/paths/~1agents~1{agent_id}~1versions/post/requestBody/content/application~1json/schema/$ref");
     let created = at(created.as_str().unwrap().strip_prefix('#').unwrap());
-    assert!(created["properties"].get("agent_id").is_none(), "the path fills it");
+    assert!(
+        created["properties"].get("agent_id").is_none(),
+        "agent_id is taken from the path"
+    );
 }
 
 #[test]
-fn what_the_codec_prints_fits_its_schema() {
+fn json_printed_by_the_codec_matches_its_schema() {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
     let codec = Codec::new(&pool);
     let schemas = at("/components/schemas").as_object().unwrap();
@@ -210,7 +216,7 @@ fn what_the_codec_prints_fits_its_schema() {
         checked += 1;
     }
     assert!(checked > 30, "{checked}");
-    // Control: another shape does not fit.
+    // Control: a value of another shape is invalid.
     let mut agent = schemas["Agent"].clone();
     agent["components"] = document()["components"].clone();
     assert!(!jsonschema::is_valid(&agent, &serde_json::json!({"agent_id": 1})));

@@ -1,8 +1,8 @@
-//! How the databases carry out the statements: none may slow down with what finished long ago.
+//! Query plans: the cost of a statement must not grow with finished runs and other history.
 //!
-//! Every statement of every test is noted (`plans/record.rs`). When a house closes, its database explains those that no
-//! house has explained before, and the test fails when a plan scans a table, sorts without a bound or reads everything of
-//! an account. What may do so all the same is listed here, each with the reason why it is bounded.
+//! Every SQL statement of every test is recorded (`plans/record.rs`). When a test server closes, its database explains
+//! the statements that were not explained before. The test fails when a plan scans a table, sorts without a bound or
+//! reads all rows of an account. The exceptions are listed here, each with the reason why it is bounded.
 
 mod history;
 mod postgres;
@@ -16,19 +16,19 @@ use serde_json::{Value, json};
 use crate::house::{House, everywhere};
 use runyard_upstream::Turn;
 
-/// Partial indexes whose rows are few, however long the service runs.
+/// Partial indexes that stay small however long the service runs.
 const SMALL: &[(&str, &str)] = &[
-    ("runs_unfinished", "runs that are at work or wait"),
-    ("runs_claimable", "runs that are at work or wait"),
-    ("runs_held", "runs that were interrupted a moment ago"),
-    ("uploads_waiting", "an account may have 300 of them"),
-    ("uploads_coming", "files of starts that are being placed"),
-    ("api_keys_in_use", "an account may have 100 of them"),
+    ("runs_unfinished", "unfinished runs"),
+    ("runs_claimable", "unfinished runs"),
+    ("runs_held", "recently interrupted runs"),
+    ("uploads_waiting", "up to 300 per account"),
+    ("uploads_coming", "files of starts in progress"),
+    ("api_keys_in_use", "up to 100 per account"),
     ("agents_deleted", "the sweeper removes them"),
-    ("agents_one_default", "an account has one"),
+    ("agents_one_default", "one per account"),
 ];
 
-/// Partial indexes that a page is read from, with the condition that they stand for.
+/// Partial indexes from which pages are read, each with the condition that selects its rows.
 const WALKED: &[(&str, &str)] = &[
     ("ledger_charges", "\"credited\" = (3)"),
     ("agents_by_creation", "\"deleted_at\" IS NULL"),
@@ -36,24 +36,24 @@ const WALKED: &[(&str, &str)] = &[
     ("agents_by_name", "\"deleted_at\" IS NULL"),
 ];
 
-/// Statements that may read or sort more than they return: a part of their text, and what bounds them.
+/// Statements that may read or sort more rows than they return: a part of their text, and what bounds them.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "\"search_text\" LIKE",
-        "a search looks at the agents of one account; they are made by hand, and the plan limits them",
+        "a search reads the agents of one account; they are created by hand and limited by the plan",
     ),
-    ("json_each(tags)", "as a search"),
-    ("tags @>", "as a search"),
-    ("\"is_default\" = (TRUE)", "an account has one default agent"),
-    ("\"is_default\" = ?", "all agents of an account but one"),
-    ("\"is_default\" = $", "all agents of an account but one"),
+    ("json_each(tags)", "like the search above"),
+    ("tags @>", "like the search above"),
+    ("\"is_default\" = (TRUE)", "one default agent per account"),
+    ("\"is_default\" = ?", "all agents of an account except its default"),
+    ("\"is_default\" = $", "all agents of an account except its default"),
     (
         "\"uploads\" WHERE \"uploads\".\"run_id\" IS NULL AND \"uploads\".\"created_at\" <",
-        "uploads that wait; an account may have 300 of them",
+        "waiting uploads; up to 300 per account",
     ),
 ];
 
-/// Statements that may sort, because they name each row that they read: a part of their text.
+/// Statements that may sort because they list the id of each row they read: a part of their text.
 const SORTED: &[&str] = &["\"id\" IN (", "\"account_id\" IN ("];
 
 fn is_small(index: &str) -> bool {
@@ -68,7 +68,7 @@ fn may_sort(sql: &str) -> bool {
     SORTED.iter().any(|part| sql.contains(part))
 }
 
-/// Explains what no house of this kind of database has explained before; and checks what the triggers have counted.
+/// Explains the statements that this kind of database has not explained yet, and checks the counters kept by triggers.
 pub async fn check(db: &DatabaseConnection) {
     schema::assert_counted(db).await;
     let backend = db.get_database_backend();
@@ -104,7 +104,7 @@ async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     }
 }
 
-/// Asks for everything that is listed, with every condition that a list takes.
+/// Requests every list with every condition it accepts.
 async fn ask_for_all_lists(house: &House) {
     let caller = house.caller("ann");
     let run = caller.ended(&caller.start("hello").await).await;
@@ -144,7 +144,7 @@ async fn ask_for_all_lists(house: &House) {
     }
     caller.get("/billing/account-state").await.ok();
     for path in paths {
-        // The second page has a condition more.
+        // The second page has one more condition.
         let joined = if path.contains('?') { '&' } else { '?' };
         let first: Value = caller.get(&format!("{path}{joined}page_size=1")).await.ok();
         if let Some(token) = first["next_page_token"].as_str().filter(|token| !token.is_empty()) {
@@ -166,17 +166,17 @@ async fn no_statement_of_a_list_or_a_run_grows_with_history() {
             for part in ["UPDATE runs SET lease_owner", "FROM \"threads\"", "\"ledger_entries\""] {
                 assert!(
                     noted.iter().any(|sql| sql.contains(part)),
-                    "the statements are noted: {part}"
+                    "no recorded statement contains {part}"
                 );
             }
-            // The house explains them when it closes.
+            // The server explains them when it closes.
         },
     )
     .await;
 }
 
 #[tokio::test]
-async fn a_plan_that_grows_is_found() {
+async fn a_plan_that_grows_with_history_is_reported() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -187,7 +187,7 @@ async fn a_plan_that_grows_is_found() {
             if db.get_database_backend() == DbBackend::Postgres {
                 history::fill(&db).await;
             }
-            // Each statement is fine while its index is there.
+            // With its index, each statement has no fault.
             for (index, part) in [
                 ("runs_by_state", "\"runs\".\"status\" = "),
                 ("runs_unfinished", "UPDATE runs SET lease_owner"),
@@ -207,7 +207,7 @@ async fn a_plan_that_grows_is_found() {
                 for sql in &of_part {
                     found.extend(faults(&db, sql).await);
                 }
-                assert!(!found.is_empty(), "without {index} nothing is found in {of_part:#?}");
+                assert!(!found.is_empty(), "without {index} no fault is reported for {of_part:#?}");
                 db.execute_unprepared(&index_again).await.unwrap();
             }
         },
@@ -216,7 +216,7 @@ async fn a_plan_that_grows_is_found() {
 }
 
 #[tokio::test]
-async fn plans_on_postgres_hold_for_every_value() {
+async fn postgres_connections_use_generic_plans() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {

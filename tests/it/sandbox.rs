@@ -1,7 +1,8 @@
-//! The sandbox, on real bubblewrap. What is refused has a positive control beside it: a sandbox in which nothing works
-//! refuses everything.
+//! The sandbox, on real bubblewrap. Every refusal has a positive control beside it, because a sandbox in which nothing
+//! works also refuses everything.
 //!
-//! The battery runs as the user that runs the tests, and when that is root a second time as nobody; see `without_root`.
+//! The tests run as the current user. If that is root, they run a second time as an unprivileged user; see
+//! `without_root`.
 
 mod commands;
 mod files;
@@ -21,7 +22,7 @@ use runyard::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// A host with a data folder of its own, closed to everybody else as temporary folders are.
+/// A host with its own data folder, which has mode 0700 as temporary folders do.
 struct Yard {
     folder: TempDir,
     sandboxes: Sandboxes,
@@ -63,7 +64,7 @@ impl Yard {
     }
 }
 
-/// Whether control groups bound the memory of commands here.
+/// Returns true if control groups limit the memory of commands on this host.
 fn is_bounded_by_cgroups(yard: &Yard) -> bool {
     yard.sandboxes
         .facts()
@@ -102,19 +103,19 @@ async fn run(sandbox: &Sandbox, script: impl Into<String>) -> Execution {
     run_for(sandbox, 60.0, script).await
 }
 
-/// What a script says that has to succeed.
+/// The output of a script that must succeed.
 async fn say(sandbox: &Sandbox, script: impl Into<String>) -> String {
     let execution = run(sandbox, script).await;
     assert_eq!(execution.ending, Ending::Exited(0), "{}", execution.text);
     execution.text
 }
 
-/// A number of seconds to sleep that no other test process uses: the battery may run twice at the same time.
+/// A sleep duration in seconds, unique to this test process: two test runs may overlap.
 fn mark(name: u32) -> String {
     format!("{name}0{}", std::process::id())
 }
 
-/// Processes of the host whose command line has this in it.
+/// Host processes whose command line contains the marker.
 fn with_marker(marker: &str) -> Vec<u32> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -125,7 +126,7 @@ fn with_marker(marker: &str) -> Vec<u32> {
     numbers.filter(has).collect()
 }
 
-/// Waits until something holds, for 5 s.
+/// Waits up to 5 s for a condition.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let until = std::time::Instant::now() + Duration::from_secs(5);
     while !holds() {

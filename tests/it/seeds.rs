@@ -1,19 +1,19 @@
-//! docs/seeds.md: every test that it names exists, and the sentences without a test can only become fewer.
+//! Checks docs/seeds.md: every test it names exists, and the number of sentences without a test never grows.
 
 use std::{fs, path::Path};
 
-/// Sentences that no test covers yet. Never more than this; who writes a test makes it less.
+/// Number of sentences without a test. Lower it when you add a test; never raise it.
 const UNCOVERED: usize = 0;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The sentences of the two seeds, as the page has them: how many they are, and BLAKE3 of them, one on each line. A sentence
-/// that vanishes or is written anew is seen here; who means it writes the new number down.
+/// The number of sentences on the page and the BLAKE3 hash of all of them, each followed by a line break. A removed or
+/// changed sentence changes the hash. Update both values if you change the page on purpose.
 const SENTENCES: (usize, &str) = (106, "bcade45cea79b1cfc0fb28306dcf480624a41b0808245bf26938826d7f4cd479");
 
-/// The rows: the sentence and what stands beside it.
+/// The table rows: a sentence and its tests.
 fn rows() -> Vec<(String, String)> {
     let page = fs::read_to_string(root().join("docs/seeds.md")).unwrap();
     let cells = |line: &str| {
@@ -24,7 +24,7 @@ fn rows() -> Vec<(String, String)> {
     rows.filter(|(sentence, _)| sentence != "the seed says").collect()
 }
 
-/// Whether a test such as `service::start::a_thread_goes_on` is in the sources, as a test.
+/// Returns true if the sources contain a test with this path, such as `service::start::a_thread_goes_on`.
 fn exists(test: &str) -> bool {
     let Some((module, name)) = test.rsplit_once("::") else {
         return false;
@@ -56,7 +56,11 @@ fn every_sentence_has_a_test_that_exists() {
         .flat_map(|(sentence, _)| [sentence.as_str(), "\n"])
         .collect();
     let hash = blake3::hash(sentences.as_bytes()).to_hex().to_string();
-    assert_eq!((rows.len(), hash.as_str()), SENTENCES, "the sentences of the seeds");
+    assert_eq!(
+        (rows.len(), hash.as_str()),
+        SENTENCES,
+        "the sentences in docs/seeds.md changed; if this is intended, update SENTENCES in tests/it/seeds.rs"
+    );
     let mut missing = Vec::new();
     let mut uncovered = 0;
     for (sentence, tests) in &rows {
@@ -67,7 +71,7 @@ fn every_sentence_has_a_test_that_exists() {
         for test in tests.split(", ") {
             let name = test.strip_prefix('`').and_then(|test| test.strip_suffix('`'));
             if !name.is_some_and(exists) {
-                missing.push(format!("{test} beside: {sentence}"));
+                missing.push(format!("{test} for: {sentence}"));
             }
         }
     }
@@ -78,14 +82,14 @@ fn every_sentence_has_a_test_that_exists() {
     );
     assert_eq!(
         uncovered, UNCOVERED,
-        "sentences without a test: the number is kept in this file, and can only shrink"
+        "the number of sentences without a test changed; lower UNCOVERED in tests/it/seeds.rs, or add the missing test"
     );
 }
 
-/// The check can fail: it knows a test from a function and from nothing.
+/// The check can fail: it distinguishes a test from a plain function and from a missing name.
 #[test]
-fn the_check_sees_what_it_looks_for() {
-    assert!(exists("seeds::the_check_sees_what_it_looks_for"));
+fn the_check_distinguishes_tests_from_other_names() {
+    assert!(exists("seeds::the_check_distinguishes_tests_from_other_names"));
     assert!(!exists("seeds::rows"));
     assert!(!exists("seeds::no_such_test"));
     assert!(!exists("no_such_module::x"));

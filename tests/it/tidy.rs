@@ -1,6 +1,6 @@
-//! The rules of the house, as tests: where things live, how long files are, who may look at whom.
+//! House rules as tests: where code lives, how long files are, and which modules may use which.
 //!
-//! A rule that turns out wrong is changed here, with a reason; code that breaks one is changed there.
+//! If a rule is wrong, change it here and give the reason; if code breaks a rule, change the code.
 
 use std::{
     collections::BTreeSet,
@@ -10,14 +10,14 @@ use std::{
 
 const MAX_LINES: usize = 400;
 
-/// Longer files, each with the reason why it is one piece.
+/// Files that may be longer: the path, its maximum, and the reason not to split it.
 const LONG: &[(&str, usize, &str)] = &[(
     "src/wire/http/request.rs",
     420,
     "one request becomes one message: path, query, headers and body in one order",
 )];
 
-/// Names that say nothing about what is in a file.
+/// File names that do not describe the content.
 const EMPTY_NAMES: &[&str] = &[
     "mod",
     "util",
@@ -37,7 +37,8 @@ const EMPTY_NAMES: &[&str] = &[
     "core",
 ];
 
-/// The rings, from the ground up; a module may use the rings below its own.
+/// The rings (module layers), innermost first. A module may use inner rings and, in rings 1 to 3, only the earlier
+/// modules of its own ring; all modules of its ring may use `app`.
 const RINGS: &[&[&str]] = &[
     &[
         "clock",
@@ -52,7 +53,7 @@ const RINGS: &[&[&str]] = &[
         "v1",
     ],
     &["sandbox", "llm", "tools", "engine"],
-    // `app` is the bag of handles that every verb is given.
+    // `app` holds the handles passed to every verb.
     &[
         "accounts",
         "api_keys",
@@ -74,17 +75,17 @@ const RINGS: &[&[&str]] = &[
     &["client", "worker", "server", "commands"],
 ];
 
-/// Crates that stay out of some rings: the crate, the rings that may know it, and why the others may not.
+/// Crates restricted to certain rings: the crate, the rings that may use it, and why the others may not.
 const CRATES: &[(&str, &[usize], &str)] = &[
-    ("tonic", &[3, 4], "a noun and the engine know no transport"),
-    ("axum", &[3, 4], "a noun and the engine know no transport"),
-    ("hyper", &[3, 4], "a noun and the engine know no transport"),
-    ("http", &[3, 4], "a noun and the engine know no transport"),
-    ("sea_orm", &[0, 2], "rows belong to the nouns"),
-    ("jsonwebtoken", &[3], "tokens belong to the wire"),
+    ("tonic", &[3, 4], "nouns and the engine do not depend on a transport"),
+    ("axum", &[3, 4], "nouns and the engine do not depend on a transport"),
+    ("hyper", &[3, 4], "nouns and the engine do not depend on a transport"),
+    ("http", &[3, 4], "nouns and the engine do not depend on a transport"),
+    ("sea_orm", &[0, 2], "only nouns access the database"),
+    ("jsonwebtoken", &[3], "tokens are handled by the wire"),
 ];
 
-/// What has one home: the text that gives it away, the homes, and why.
+/// Code allowed only in certain files: the text to find, the files, and the reason.
 const HOMES: &[(&str, &[&str], &str)] = &[
     (
         "env::var",
@@ -97,9 +98,9 @@ const HOMES: &[(&str, &[&str], &str)] = &[
         &["src/sweeper.rs"],
         "a test moves the clock; the sweeper compares with the times of files",
     ),
-    ("Uuid::now_v7", &["src/id.rs"], "ids are made in one way"),
+    ("Uuid::now_v7", &["src/id.rs"], "ids are created in one place"),
     ("Uuid::new_v4", &[], "ids sort by time"),
-    ("rand::", &["src/id.rs"], "randomness has one home"),
+    ("rand::", &["src/id.rs"], "random numbers are generated in one place"),
 ];
 
 struct Source {
@@ -108,7 +109,7 @@ struct Source {
 }
 
 impl Source {
-    /// The module of the crate that the file belongs to.
+    /// The top-level module that the file belongs to.
     fn module(&self) -> &str {
         let below = self.path.strip_prefix("src/").unwrap_or(&self.path);
         below.split(['/', '.']).next().unwrap()
@@ -118,7 +119,7 @@ impl Source {
         ring_of(self.module())
     }
 
-    /// The code without comments, as far as looking for words needs it.
+    /// The lines without `//` comments; precise enough for a text search.
     fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(|line| line.split("//").next().unwrap_or(line))
     }
@@ -161,13 +162,13 @@ fn assert_none(what: &str, broken: &[String]) {
 }
 
 #[test]
-fn files_open_with_what_they_are() {
+fn every_file_starts_with_a_module_comment() {
     let broken: Vec<_> = everything()
         .into_iter()
         .filter(|source| !source.text.starts_with("//! "))
         .map(|source| source.path)
         .collect();
-    assert_none("files that do not open with //!", &broken);
+    assert_none("files that do not start with `//! `", &broken);
     let broken: Vec<_> = sources("src")
         .into_iter()
         .filter(|source| source.text.lines().count() < 4 && source.text.contains("To come"))
@@ -177,7 +178,7 @@ fn files_open_with_what_they_are() {
 }
 
 #[test]
-fn files_are_short_or_say_why_not() {
+fn files_are_short_or_listed_with_a_reason() {
     let sources = everything();
     let mut broken = Vec::new();
     for source in sources.iter().filter(|source| source.path.starts_with("src/")) {
@@ -187,7 +188,7 @@ fn files_are_short_or_say_why_not() {
             .find(|(path, ..)| *path == source.path)
             .map_or(MAX_LINES, |(_, limit, _)| *limit);
         if lines > limit {
-            broken.push(format!("{} has {lines} lines, at most {limit}", source.path));
+            broken.push(format!("{} has {lines} lines; the maximum is {limit}", source.path));
         }
     }
     assert_none("files that are too long", &broken);
@@ -199,13 +200,13 @@ fn files_are_short_or_say_why_not() {
             .map(|source| source.text.lines().count());
         assert!(
             lines.is_some_and(|lines| lines > MAX_LINES),
-            "{path} needs no exception any more ({lines:?} lines)"
+            "{path} no longer needs an exception in LONG ({lines:?} lines)"
         );
     }
 }
 
 #[test]
-fn names_say_something() {
+fn file_names_describe_their_content() {
     let broken: Vec<_> = ["src", "migrations", "bench"]
         .into_iter()
         .flat_map(sources)
@@ -217,11 +218,11 @@ fn names_say_something() {
             })
         })
         .collect();
-    assert_none("names that could be anything", &broken);
+    assert_none("file names that do not describe the content", &broken);
 }
 
 #[test]
-fn a_ring_looks_only_down() {
+fn modules_use_only_inner_rings() {
     let mut broken = Vec::new();
     for source in sources("src") {
         let module = source.module();
@@ -242,29 +243,32 @@ fn a_ring_looks_only_down() {
             }
         }
     }
-    assert_none("uses that look up", &broken);
+    assert_none(
+        "modules that use an outer ring or a later module of their ring",
+        &broken,
+    );
 }
 
 #[test]
-fn crates_stay_in_their_rings() {
+fn crates_are_used_only_in_their_rings() {
     let mut broken = Vec::new();
     for source in sources("src") {
         let Some(ring) = source.ring() else { continue };
         for (name, rings, why) in CRATES {
             let word = format!("{name}::");
-            let knows = source
+            let is_used = source
                 .code()
                 .any(|line| line.match_indices(&word).any(|(at, _)| starts_a_path(line, at)));
-            if knows && !rings.contains(&ring) {
-                broken.push(format!("{} knows {name}: {why}", source.path));
+            if is_used && !rings.contains(&ring) {
+                broken.push(format!("{} uses {name}: {why}", source.path));
             }
         }
     }
-    assert_none("crates out of place", &broken);
+    assert_none("crates used outside their rings", &broken);
 }
 
 #[test]
-fn some_things_have_one_home() {
+fn restricted_code_stays_in_its_files() {
     let mut broken = Vec::new();
     for source in sources("src") {
         for (word, homes, why) in HOMES {
@@ -272,16 +276,16 @@ fn some_things_have_one_home() {
                 .code()
                 .any(|line| line.match_indices(word).any(|(at, _)| starts_a_path(line, at)));
             if found && !homes.contains(&source.path.as_str()) {
-                broken.push(format!("{} has {word}: {why}", source.path));
+                broken.push(format!("{} contains {word}: {why}", source.path));
             }
         }
     }
-    assert_none("things away from home", &broken);
+    assert_none("code outside its allowed files", &broken);
 }
 
-/// The rules must be able to fail: the parts they are made of find what they are for.
+/// The rules can fail: their search functions find what they look for.
 #[test]
-fn the_rules_see_what_they_look_for() {
+fn the_search_functions_find_what_they_look_for() {
     let text = "use crate::{\n    error::{Code, Error},\n    runs::{self, table::{a, b}},\n    Result,\n};\nfn f() { crate::wire::json::x() }";
     let expected: BTreeSet<String> = ["error", "runs", "wire"].map(str::to_owned).into();
     assert_eq!(used_modules(text), expected);
@@ -291,12 +295,13 @@ fn the_rules_see_what_they_look_for() {
     assert_eq!(ring_of("wire"), Some(3));
 }
 
-/// Whether the word at this place is the beginning of a path: `http::` in `http::Uri`, not in `wire::http::` or `tower_http::`.
+/// Returns true if a path starts at this position: `http::` does in `http::Uri`, but not in `wire::http::` or
+/// `tower_http::`.
 fn starts_a_path(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == ':' || letter == '_' || letter.is_alphanumeric())
 }
 
-/// The modules of the crate that a file names, in `crate::x` and `use crate::{x, y::z}`.
+/// The modules of the crate that a file uses, as in `crate::x` and `use crate::{x, y::z}`.
 fn used_modules(text: &str) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for (at, start) in text.match_indices("crate::") {
@@ -322,7 +327,7 @@ fn used_modules(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// The first name of a path, unless it is a type's.
+/// The first segment of a path, unless it is a type.
 fn module_name(path: &str) -> Option<String> {
     let name: String = path
         .trim_start()

@@ -1,4 +1,4 @@
-//! The six core tools, in a real sandbox: what they answer, where they stop, and that nothing leads out of the workspace.
+//! The six core tools in a real sandbox: their answers, their limits, and that nothing leads out of the workspace.
 
 mod bash;
 mod escape;
@@ -23,10 +23,10 @@ use runyard::{
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-/// Each test has a project, and so a uid, of its own.
+/// Each test uses its own project number, and therefore its own uid.
 static NEXT_PROJECT: AtomicU32 = AtomicU32::new(5_000);
 
-/// A project's sandbox with an empty workspace, and the tools.
+/// The sandbox of a project with an empty workspace, and the tools.
 pub struct Shop {
     pub sandbox: Arc<Sandbox>,
     pub workspace: PathBuf,
@@ -42,7 +42,7 @@ impl Shop {
 
     fn with(configuration: &str) -> Self {
         let data = tempfile::tempdir().unwrap();
-        // The projects' uids have to reach their workspaces.
+        // Project uids must be able to reach their workspaces.
         std::fs::set_permissions(data.path(), PermissionsExt::from_mode(0o755)).unwrap();
         let config = Config::parse("test", configuration).unwrap().sandbox;
         let sandboxes = Sandboxes::detect(&config, data.path()).unwrap();
@@ -61,7 +61,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool as the engine does: arguments that do not fit the schema are a failure.
+    /// Calls a tool as the engine does: arguments that do not match the schema are a failure.
     async fn call(&self, tool: &str, arguments: Value) -> Result<ToolAnswer, String> {
         let core = tools::core();
         let slot = core.find(tool).expect("no such tool");
@@ -95,12 +95,12 @@ impl Shop {
         }
     }
 
-    /// What the model is told of a call that must fail.
+    /// The text that the model receives for a call that must fail.
     async fn error(&self, tool: &str, arguments: Value) -> String {
         match self.call(tool, arguments).await {
             Err(text) => text,
             Ok(answer) if answer.is_error => answer.text,
-            Ok(answer) => panic!("it did not fail: {answer:?}"),
+            Ok(answer) => panic!("the call did not fail: {answer:?}"),
         }
     }
 
@@ -108,7 +108,7 @@ impl Shop {
         self.text("bash", json!({"command": command})).await
     }
 
-    /// Puts a file into the workspace from outside.
+    /// Writes a file into the workspace from the host.
     pub fn put(&self, path: &str, content: impl AsRef<[u8]>) {
         let path = self.workspace.join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -121,7 +121,7 @@ impl Shop {
 }
 
 #[test]
-fn the_core_tools_are_the_six_and_say_their_limits() {
+fn there_are_six_core_tools_with_strict_schemas() {
     let core = tools::core();
     let names: Vec<&str> = core.names().collect();
     assert_eq!(names, ["bash", "read", "write", "edit", "glob", "grep"]);
@@ -134,7 +134,7 @@ fn the_core_tools_are_the_six_and_say_their_limits() {
         assert!(spec.description.len() < 800, "{}", spec.name);
         assert_eq!(spec.parameters["type"], "object");
         assert_eq!(spec.parameters["additionalProperties"], false, "{}", spec.name);
-        // The schema itself compiles: something that fits no schema of ours is refused by each.
+        // The schema compiles and refuses an unknown argument.
         assert!(
             core.find(&spec.name).unwrap().check(&json!({"nonsense": 1})).is_err(),
             "{}",

@@ -1,4 +1,4 @@
-//! The transcoder over real sockets, in front of a gRPC service that runs on tonic and is scripted by the test.
+//! The transcoder over real sockets, in front of a tonic gRPC service scripted by the test.
 
 mod faults;
 mod forms;

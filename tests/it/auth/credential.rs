@@ -1,4 +1,4 @@
-//! J01: exactly one credential, in the two headers that may bring it.
+//! J01: a request carries exactly one credential, in one of the two accepted headers.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use runyard::{
@@ -22,7 +22,7 @@ fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
 }
 
 #[test]
-fn j01_one_bearer_or_nothing() {
+fn j01_exactly_one_credential_is_accepted() {
     let find = |lines: &[(&'static str, &str)]| {
         let headers = headers(lines);
         credential(&headers).map(|found| format!("{found:?}")).map_err(|error| {
@@ -54,7 +54,7 @@ fn j01_one_bearer_or_nothing() {
     find(&[("authorization", "Bearer a.b.c"), ("authorization", "Bearer a.b.c")]).unwrap_err();
     find(&[("authorization", "Bearer a.b.c"), ("x-api-key", "ry_1")]).unwrap_err();
     find(&[("x-api-key", "ry_1"), ("x-api-key", "ry_2")]).unwrap_err();
-    // Generated clients send a key in every place that the OpenAPI document names.
+    // Generated clients send the same key in every header that the OpenAPI document lists.
     let both = [("authorization", "Bearer ry_1"), ("x-api-key", "ry_1")];
     assert_eq!(find(&both).unwrap(), r#"ApiKey("ry_1")"#);
     find(&[("authorization", "Bearer ry_1"), ("x-api-key", "ry_2")]).unwrap_err();

@@ -1,4 +1,4 @@
-//! Key sets: which key a token picks, and what a JWKS file may hold.
+//! Key sets: which key verifies a token, and what a JWKS file may contain.
 
 use std::{fs, time::Duration};
 
@@ -21,7 +21,7 @@ fn verifier(keys: &[Value]) -> Result<Verifier, String> {
 }
 
 #[test]
-fn a_key_id_picks_its_key() {
+fn a_key_id_selects_its_key() {
     let (first, second, ed) = (Signer::ec(), Signer::ec(), Signer::ed());
     let verifier = verifier(&[first.jwk(), second.jwk(), ed.jwk()]).unwrap();
     for signer in [&first, &second, &ed] {
@@ -30,20 +30,20 @@ fn a_key_id_picks_its_key() {
             &signer.sign_with_header(&json!({"alg": signer.alg(), "kid": signer.kid()}), &claims()),
         );
     }
-    // Signed by one, naming the other.
+    // Signed by one key, naming the other.
     refuse(
         &verifier,
         &first.sign_with_header(&json!({"alg": "ES256", "kid": second.kid()}), &claims()),
     );
-    // Without an id: one EdDSA key fits, two ES256 keys do.
+    // Without a key id: one EdDSA key matches, two ES256 keys are ambiguous.
     accept(&verifier, &ed.sign(&claims()));
     refuse(&verifier, &first.sign(&claims()));
-    // The name that RFC 9864 gave it.
+    // RFC 9864 calls EdDSA over this curve "Ed25519".
     accept(&verifier, &ed.sign_with_header(&json!({"alg": "Ed25519"}), &claims()));
 }
 
 #[test]
-fn j09_a_hostile_key_id_is_just_unknown() {
+fn j09_a_hostile_key_id_is_treated_as_unknown() {
     let signer = Signer::ec();
     let verifier = verifier(&[signer.jwk()]).unwrap();
     accept(
@@ -92,7 +92,7 @@ fn a_secret_and_a_key_set_work_side_by_side() {
 }
 
 #[test]
-fn a_new_key_is_found_at_most_once_a_minute_and_an_old_one_forgotten() {
+fn the_key_file_is_reloaded_at_most_once_a_minute_and_removed_keys_expire() {
     let (old, new) = (Signer::ec(), Signer::ec());
     let file = jwks(&[old.jwk()]);
     let auth = Auth {
@@ -108,23 +108,23 @@ fn a_new_key_is_found_at_most_once_a_minute_and_an_old_one_forgotten() {
     fs::write(file.path(), json!({"keys": [old.jwk(), new.jwk()]}).to_string()).unwrap();
     assert!(
         verifier.verify(&sign(&new), at(30)).is_err(),
-        "within the minute nobody looks"
+        "the file is read at most once a minute"
     );
     assert!(verifier.verify(&sign(&new), at(61)).is_ok());
-    // A file that cannot be read costs nothing but a warning.
+    // An unreadable file only causes a warning; the known keys stay valid.
     fs::write(file.path(), "<html>").unwrap();
     assert!(verifier.verify(&sign(&new), at(400)).is_ok());
     fs::write(file.path(), json!({"keys": [new.jwk()]}).to_string()).unwrap();
     assert!(
         verifier.verify(&sign(&old), at(410)).is_ok(),
-        "until the keys are looked at again"
+        "the old key is valid until the next reload"
     );
     assert!(verifier.verify(&sign(&old), at(800)).is_err());
     assert!(verifier.verify(&sign(&new), at(800)).is_ok());
 }
 
 #[test]
-fn keys_for_something_else_are_passed_over() {
+fn keys_for_other_uses_are_skipped() {
     let (ec, rsa, p384) = (Signer::ec(), Signer::rsa(), Signer::ec_p384());
     let change = |jwk: &Value, name: &str, value: Value| {
         let mut jwk = jwk.clone();
@@ -148,7 +148,7 @@ fn keys_for_something_else_are_passed_over() {
             why.ends_with("has no key for RS256, ES256 or EdDSA signatures"),
             "{why}"
         );
-        // Beside a good key it does no harm.
+        // A usable key in the same set makes the set valid.
         let mut good = Signer::ed().jwk();
         good["kid"] = "good".into();
         assert!(verifier(&[useless, good]).is_ok());

@@ -1,4 +1,4 @@
-//! J11: a JWKS behind a URL that rotates, vanishes, is huge, slow, or leads elsewhere.
+//! J11: a JWKS URL whose server rotates keys, fails, sends too much, is slow, or redirects.
 
 use std::{
     sync::{
@@ -21,14 +21,14 @@ use super::{
     signer::{Signer, auth},
 };
 
-/// What the issuer answers.
+/// The answer of the issuer.
 #[derive(Clone)]
 enum Says {
     Keys(Vec<Value>),
     Raw(Vec<u8>),
-    /// Bytes without end.
+    /// Endless bytes.
     Flood,
-    /// A beginning, and then nothing.
+    /// The start of a response, then nothing.
     Silence,
 }
 
@@ -96,7 +96,7 @@ fn token(signer: &Signer) -> String {
     signer.sign_with_header(&json!({"alg": signer.alg(), "kid": signer.kid()}), &claims)
 }
 
-/// Whether a request with this token gets in, so many seconds after the beginning.
+/// Returns true if the token is accepted this many seconds after the start.
 async fn gets_in(verifier: &Verifier, token: &str, seconds: i64) -> bool {
     let now = chrono::DateTime::from_timestamp(NOW + seconds, 0).unwrap();
     verifier.refresh_for(token, now).await;
@@ -104,19 +104,19 @@ async fn gets_in(verifier: &Verifier, token: &str, seconds: i64) -> bool {
 }
 
 #[tokio::test]
-async fn j11_keys_rotate() {
+async fn j11_rotated_keys_are_picked_up_and_removed_keys_refused() {
     let (old, new) = (Signer::ec(), Signer::ed());
     let issuer = Issuer::start(&[old.jwk()]).await;
     let verifier = issuer.verifier();
     assert!(gets_in(&verifier, &token(&old), 0).await);
     assert!(!gets_in(&verifier, &token(&new), 1).await);
     assert_eq!(issuer.asked(), 1);
-    // A new key is known within a minute of its first token.
+    // A new key is accepted within a minute of the first token that names it.
     issuer.say(Says::Keys(vec![old.jwk(), new.jwk()]));
     assert!(!gets_in(&verifier, &token(&new), 59).await);
     assert!(gets_in(&verifier, &token(&new), 60).await);
     assert!(gets_in(&verifier, &token(&old), 61).await);
-    // A key that is taken away is refused within five.
+    // A removed key is refused within five minutes.
     issuer.say(Says::Keys(vec![new.jwk()]));
     assert!(gets_in(&verifier, &token(&old), 359).await);
     assert!(!gets_in(&verifier, &token(&old), 360).await);
@@ -125,7 +125,7 @@ async fn j11_keys_rotate() {
 }
 
 #[tokio::test]
-async fn j11_a_storm_of_unknown_keys_asks_once_a_minute() {
+async fn j11_many_unknown_key_ids_cause_one_fetch_a_minute() {
     let (known, unknown) = (Signer::ec(), Signer::ec());
     let issuer = Issuer::start(&[known.jwk()]).await;
     let verifier = issuer.verifier();
@@ -141,7 +141,7 @@ async fn j11_a_storm_of_unknown_keys_asks_once_a_minute() {
 }
 
 #[tokio::test]
-async fn j11_an_issuer_that_fails_leaves_the_keys_as_they_are() {
+async fn j11_a_failing_issuer_keeps_the_known_keys() {
     let (known, unknown) = (Signer::ec(), Signer::ec());
     let elsewhere = Issuer::start(&[unknown.jwk()]).await;
     let issuer = Issuer::start(&[known.jwk()]).await;
@@ -173,13 +173,13 @@ async fn j11_an_issuer_that_fails_leaves_the_keys_as_they_are() {
         seconds += 100;
     }
     assert_eq!(elsewhere.asked(), 0);
-    // The positive control: when it is back, so is its new key.
+    // Positive control: after the issuer recovers, its new key is accepted.
     issuer.say(Says::Keys(vec![unknown.jwk()]));
     assert!(gets_in(&verifier, &token(&unknown), seconds).await);
 }
 
 #[test]
-fn a_jwks_comes_over_https_or_from_this_machine() {
+fn a_jwks_url_must_be_https_or_loopback() {
     let verifier = |url: &str| {
         let auth = Auth {
             jwks_url: Some(url.to_owned()),

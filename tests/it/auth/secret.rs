@@ -1,4 +1,4 @@
-//! The HS256 secret, and the tokens that are minted with it.
+//! The HS256 secret, and the tokens minted with it.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path, time::Duration};
 
@@ -16,14 +16,14 @@ fn config(folder: &Path) -> Config {
     config
 }
 
-/// Counts the files of a data folder. Its folders are made with it.
+/// Counts the files directly in a data folder; its subfolders are created together with it.
 fn files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap();
     entries.filter(|entry| entry.as_ref().unwrap().path().is_file()).count()
 }
 
 #[test]
-fn a_secret_is_made_once_and_kept() {
+fn a_secret_is_created_once_and_reused() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(&folder.path().join("new"));
     let made = load_or_create_secret(&config).unwrap().unwrap();
@@ -33,11 +33,11 @@ fn a_secret_is_made_once_and_kept() {
     assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let again = load_or_create_secret(&config).unwrap().unwrap();
     assert_eq!(made.expose_secret(), again.expose_secret());
-    assert_eq!(files(&config.data_dir), 1, "the draft is removed");
+    assert_eq!(files(&config.data_dir), 1, "the temporary file is removed");
 }
 
 #[test]
-fn many_at_once_agree_on_one_secret() {
+fn concurrent_starts_agree_on_one_secret() {
     let folder = tempfile::tempdir().unwrap();
     let config = config(folder.path());
     let secrets: Vec<String> = std::thread::scope(|scope| {
@@ -59,7 +59,7 @@ fn many_at_once_agree_on_one_secret() {
 }
 
 #[test]
-fn a_configured_secret_comes_first_and_a_jwks_needs_none() {
+fn a_configured_secret_takes_precedence_and_a_jwks_needs_no_secret() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     config.auth.jwt_secret = Some(SecretString::from("x".repeat(32)));
@@ -70,11 +70,11 @@ fn a_configured_secret_comes_first_and_a_jwks_needs_none() {
     config.auth.jwt_secret = None;
     config.auth.jwks_file = Some("jwks.json".into());
     assert!(load_or_create_secret(&config).unwrap().is_none());
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was made");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no file was created");
 }
 
 #[test]
-fn a_bad_secret_says_what_to_do() {
+fn the_error_for_a_bad_secret_says_how_to_fix_it() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     let path = folder.path().join("jwt.secret");
@@ -97,7 +97,7 @@ fn a_bad_secret_says_what_to_do() {
 }
 
 #[test]
-fn a_minted_token_is_accepted_where_its_secret_is_known() {
+fn a_minted_token_is_accepted_by_servers_with_its_secret() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = config(folder.path());
     config.auth.issuer = Some("https://issuer.example".into());

@@ -1,4 +1,4 @@
-//! Makes tokens of every kind, good and bad, with keys made for the test.
+//! Creates valid and invalid tokens of every kind, with keys generated for the test.
 
 use std::io::Write;
 
@@ -22,7 +22,7 @@ use sha2::Sha256;
 
 pub const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
-/// One key and its algorithm.
+/// A key and its algorithm.
 pub struct Signer {
     key: Key,
     kid: String,
@@ -139,15 +139,15 @@ impl Signer {
         }
     }
 
-    /// The signature in ASN.1 form, as other protocols want it.
+    /// The signature in ASN.1 DER form, which other protocols use.
     pub fn der_signature(&self, signed: &[u8]) -> Vec<u8> {
         let Key::Ec { pkcs8, .. } = &self.key else {
-            panic!("only ECDSA has two forms")
+            panic!("only ECDSA has a DER form")
         };
         sign_ec(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8, signed)
     }
 
-    /// The public key as bytes, base64 and JWK text: what somebody could try as an HMAC secret.
+    /// The public key as bytes, base64 and JWK text: the forms an attacker could try as an HMAC secret.
     pub fn public_forms(&self) -> Vec<Vec<u8>> {
         let bytes = self.public_bytes();
         let pem = format!(
@@ -175,13 +175,13 @@ impl Signer {
         }
     }
 
-    /// The public key as a JWK that names no algorithm.
+    /// The public key as a JWK without `alg`.
     pub fn jwk(&self) -> Value {
         let bytes = self.public_bytes();
         match &self.key {
             Key::Secret(_) => json!({"kty": "oct", "kid": self.kid, "k": base64(&bytes)}),
             Key::Rsa(_) => {
-                // RSAPublicKey of 2048 bits: a header of 9 bytes, the modulus, two bytes, the exponent.
+                // RSAPublicKey with 2048 bits: a 9-byte header, the modulus, two bytes, the exponent.
                 let (n, e) = (&bytes[9..265], &bytes[bytes.len() - 3..]);
                 json!({"kty": "RSA", "kid": self.kid, "n": base64(n), "e": base64(e)})
             }
@@ -194,7 +194,7 @@ impl Signer {
         }
     }
 
-    /// A verifier that knows this key alone.
+    /// A verifier that trusts only this key.
     pub fn verifier(&self) -> Verifier {
         self.verifier_with(&auth())
     }

@@ -1,4 +1,4 @@
-//! What the documentation of `runyard::client` shows, from the line below on. The test beside it runs it.
+//! The example in the documentation of `runyard::client`, included from the line below. A test runs it.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub async fn analyze(server: &str, token: &str, save_in: &Path) -> Result<String
         .await?;
 
     let mut answer = String::new();
-    // Every event exactly once and in order, whatever the network does in between.
+    // Every event arrives exactly once and in order, even if the network fails in between.
     while let Some(event) = run.next().await? {
         match event.event {
             Some(Event::MessageDelta(delta)) => answer.push_str(&delta.text),

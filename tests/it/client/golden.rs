@@ -1,7 +1,7 @@
-//! The golden table, `tests/clients/golden.json`, played with the Rust client; `tests/clients/GOLDEN.md` says what it means.
+//! Runs the golden table `tests/clients/golden.json` with the Rust client; `tests/clients/GOLDEN.md` explains it.
 //!
-//! Uploads, streams and downloads go through the client's own methods, every other call over its channel. Requests and answers
-//! are read and printed by prost-reflect, not by the server's own JSON.
+//! Uploads, streams and downloads use the client's own methods, every other call uses its channel. prost-reflect, not
+//! the server's JSON codec, reads requests and prints answers.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -26,7 +26,7 @@ use super::model;
 use crate::house::{Caller, House, PATIENCE, everywhere};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/golden.json");
-/// Keys of a change that say what is changed, and not how.
+/// Keys of an update request that identify the target rather than change it.
 const NO_CHANGE: &[&str] = &["agent_id", "thread_id", "expected_version_id"];
 const KINDS: &[&str] = &[
     "status",
@@ -41,7 +41,7 @@ const KINDS: &[&str] = &[
 ];
 
 #[tokio::test]
-async fn the_golden_table() {
+async fn every_exchange_of_the_golden_table_passes() {
     let table: Vec<Value> = serde_json::from_str(&fs::read_to_string(TABLE).unwrap()).unwrap();
     assert!(table.len() > 20, "{} exchanges", table.len());
     everywhere(
@@ -60,10 +60,10 @@ async fn the_golden_table() {
     .await;
 }
 
-/// What a step shows when it is not as it should be.
+/// The result of a step; the error describes the mismatch.
 type Outcome<T = ()> = std::result::Result<T, String>;
 
-/// Plays one exchange.
+/// Plays one exchange of the table.
 struct Player {
     pool: DescriptorPool,
     url: String,
@@ -119,7 +119,7 @@ impl Player {
         let client = self.clients[&name].clone();
         match (self.ask(&client, step).await, step.get("error")) {
             (Ok(seen), None) => self.check(step, &seen),
-            (Ok(_), Some(_)) => Err("it was not refused".to_owned()),
+            (Ok(_), Some(_)) => Err("the call succeeded but an error was expected".to_owned()),
             (Err(error), None) => Err(error.to_string()),
             (Err(error), Some(wanted)) => {
                 let seen = refusal(&error);
@@ -131,7 +131,7 @@ impl Player {
         }
     }
 
-    /// Asks, and returns what came.
+    /// Sends the request of a step and returns the answer.
     async fn ask(&mut self, client: &Client, step: &Value) -> Result<Value> {
         if let Some(file) = step.get("upload") {
             let folder = tempfile::tempdir().unwrap();
@@ -182,7 +182,11 @@ impl Player {
         let (mut events, cursor) = seen(first, cut).await?;
         assert_eq!(events.len() as u64, cut, "events before the cut");
         events.extend(seen(cursor, 1 << 20).await?.0);
-        assert_eq!(events, seen(first, 1 << 20).await?.0, "the parts are not the whole");
+        assert_eq!(
+            events,
+            seen(first, 1 << 20).await?.0,
+            "the two parts differ from the whole stream"
+        );
         Ok(events.into())
     }
 
@@ -218,7 +222,7 @@ impl Player {
             .iter()
             .map(|event| kind(event).ok_or(event))
             .collect::<std::result::Result<_, _>>()
-            .map_err(|event| format!("of no kind: {event}"))?;
+            .map_err(|event| format!("event of unknown kind: {event}"))?;
         kinds.dedup();
         let texts = events
             .iter()
@@ -238,7 +242,7 @@ impl Player {
         Ok(())
     }
 
-    /// A request with what was kept in its places.
+    /// A request in which saved values replace their placeholders.
     fn filled(&mut self, value: &Value) -> Value {
         match value {
             Value::Object(entries) => entries
@@ -262,7 +266,7 @@ impl Player {
         }
     }
 
-    /// Whether what was seen is like what the table wants.
+    /// Checks that a value matches the expectation of the table.
     fn like(&mut self, wanted: &Value, seen: &Value, place: &str) -> Outcome {
         let differs = || Err(format!("{place} is {seen}, not {wanted}"));
         match wanted {
@@ -271,7 +275,7 @@ impl Player {
                     for one in all.as_array().unwrap() {
                         let among = seen.as_array().into_iter().flatten();
                         if !among.clone().any(|seen| self.like(one, seen, place).is_ok()) {
-                            return Err(format!("{place}: nothing is like {one} in {seen}"));
+                            return Err(format!("{place}: no element matches {one} in {seen}"));
                         }
                     }
                     return Ok(());
@@ -336,7 +340,7 @@ async fn give_tier(house: &House, caller: &Caller, tier: &str) {
     assert_eq!(changed.unwrap().status(), 200);
 }
 
-/// Calls a method with a request in canonical JSON, with the names of the proto.
+/// Calls a method with a request in canonical JSON with proto field names.
 async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) -> Result<Value, Status> {
     let input = method.input();
     let entries = request.as_object_mut().unwrap();
@@ -346,7 +350,7 @@ async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) ->
             .map(String::as_str)
             .filter(|key| !NO_CHANGE.contains(key))
             .collect();
-        // In JSON the paths of a mask are in camel case.
+        // In JSON, field mask paths are camelCase.
         let mask = changed
             .iter()
             .map(|key| input.get_field_by_name(key).unwrap().json_name().to_owned());
@@ -365,7 +369,7 @@ async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) ->
     Ok(printed(&answer.into_inner()))
 }
 
-/// Canonical JSON with the names of the proto, and every field.
+/// Canonical JSON with proto field names, including default values.
 fn printed(message: &DynamicMessage) -> Value {
     let options = SerializeOptions::new()
         .use_proto_field_name(true)
@@ -375,7 +379,7 @@ fn printed(message: &DynamicMessage) -> Value {
         .unwrap()
 }
 
-/// What a client sees of a refusal.
+/// An error as the client sees it.
 fn refusal(error: &Error) -> Value {
     let mut facts = Map::from_iter([
         ("message".to_owned(), error.message().into()),
@@ -398,7 +402,7 @@ fn refusal(error: &Error) -> Value {
     })
 }
 
-/// `NotFound` as gRPC spells it.
+/// Converts `NotFound` to `NOT_FOUND`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();
     for letter in name.chars() {
@@ -410,7 +414,7 @@ fn screaming(name: &str) -> String {
     text
 }
 
-/// `RUN_STATUS_RUNNING` and `running` are both running.
+/// Shortens both `RUN_STATUS_RUNNING` and `running` to `running`.
 fn short_name(text: &str) -> String {
     let name = text.to_lowercase();
     let prefixes = [
@@ -427,12 +431,12 @@ fn short_name(text: &str) -> String {
     short.unwrap_or(name)
 }
 
-/// A number, also one of 64 bits, which canonical JSON has as text.
+/// A number, including a 64-bit one, which canonical JSON prints as a string.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }
 
-/// Any message, as it is described.
+/// A codec for any message, given its descriptor.
 #[derive(Clone)]
 struct Dynamic(MessageDescriptor);
 

@@ -1,4 +1,4 @@
-//! A line to a server that a test can cut: TCP, both ways, on a port of its own.
+//! A TCP proxy in front of a server, on its own port, whose connections a test can cut.
 
 use std::{
     net::SocketAddr,
@@ -39,7 +39,7 @@ impl Line {
                         _ = copy_bidirectional(&mut near, &mut far) => {}
                         _ = cut.changed() => {
                             counted.fetch_add(1, Ordering::Relaxed);
-                            // No goodbye: both ends see a reset.
+                            // Without a FIN: both ends see a reset.
                             let _ = near.set_zero_linger();
                             let _ = far.set_zero_linger();
                         }
@@ -59,12 +59,12 @@ impl Line {
         format!("http://{}", self.address)
     }
 
-    /// Breaks every open connection; new ones work.
+    /// Resets every open connection; new connections work.
     pub fn cut(&self) {
         self.generation.send_modify(|generation| *generation += 1);
     }
 
-    /// How many connections were broken.
+    /// Number of connections that were reset.
     pub fn cuts(&self) -> usize {
         self.cuts.load(Ordering::Relaxed)
     }

@@ -1,12 +1,12 @@
-//! The model whose behaviour is written in the prompt, as `tests/clients/model.py` says: each line of the last user message is
-//! one step, and the number of assistant messages after it says which turn is next.
+//! A model whose behaviour is written in the prompt, like `tests/clients/model.py`: each line of the last user message
+//! is one step, and the number of assistant messages after it selects the turn.
 
 use std::time::Duration;
 
 use runyard_upstream::{Received, Script, Step, Turn};
 use serde_json::{Map, Value, json};
 
-/// The tools, and what their arguments are called.
+/// The tools and their argument names.
 const TOOLS: &[(&str, &[&str])] = &[
     ("bash", &["command"]),
     ("write", &["path", "content"]),
@@ -25,7 +25,7 @@ pub fn script() -> Script {
     })
 }
 
-/// The last user message, and how often the model has spoken since.
+/// The last user message, and the number of assistant messages after it.
 fn conversation(received: &Received) -> (String, usize) {
     let messages = received.messages();
     let is_by = |role: &'static str| move |message: &Value| message["role"] == role;
@@ -46,7 +46,7 @@ fn conversation(received: &Received) -> (String, usize) {
 
 type Line = (String, String);
 
-/// Lines of text collect until a tool is called; lines that are no step are passed over.
+/// Groups lines of text into turns, each ended by a tool call; lines that are not steps are skipped.
 fn turns(prompt: &str) -> Vec<Vec<Line>> {
     let mut turns = vec![Vec::new()];
     for line in prompt.lines() {

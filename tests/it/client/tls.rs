@@ -1,6 +1,6 @@
-//! The client over TLS: a door before a server, with a certificate that its authority in `tls/` has signed.
+//! The client over TLS: a TLS proxy in front of a server, with a certificate signed by the authority in `tls/`.
 //!
-//! The keys there are for these tests alone: the server's opens nothing else, the authority's is gone.
+//! These keys are used only in these tests. The authority's private key was deleted.
 
 use std::{net::SocketAddr, process::Stdio, sync::Arc};
 
@@ -24,8 +24,8 @@ use crate::house::{PATIENCE, everywhere};
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client/tls/authority.pem");
 
-/// Takes TLS off what goes to the server, and returns the port of the door.
-async fn door(server: SocketAddr) -> u16 {
+/// Starts a proxy that terminates TLS and forwards to the server; returns its port.
+async fn tls_proxy(server: SocketAddr) -> u16 {
     let certificate = CertificateDer::from_pem_slice(include_bytes!("tls/server.pem")).unwrap();
     let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/server.key")).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -42,7 +42,7 @@ async fn door(server: SocketAddr) -> u16 {
         while let Ok((near, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                // A client that does not trust us goes away here.
+                // A client that does not trust the certificate disconnects here.
                 let Ok(mut near) = acceptor.accept(near).await else {
                     return;
                 };
@@ -59,7 +59,7 @@ async fn a_server_is_reached_over_tls_when_its_certificate_is_trusted() {
     everywhere(
         |_| Turn::words(1),
         async |house| {
-            let url = format!("https://localhost:{}", door(house.address).await);
+            let url = format!("https://localhost:{}", tls_proxy(house.address).await);
             let list = async |trusted: Option<&str>| {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_runyard"));
                 command

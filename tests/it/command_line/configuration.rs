@@ -1,4 +1,4 @@
-//! Defaults, under the file, under the environment.
+//! Configuration: defaults, overridden by the file, overridden by the environment.
 
 use std::{collections::BTreeMap, fs};
 
@@ -20,7 +20,7 @@ fn load(file: Option<&str>, variables: &[(&str, &str)]) -> Result<Config, String
 }
 
 #[test]
-fn the_defaults_need_nothing() {
+fn the_defaults_are_a_valid_configuration() {
     let config = load(None, &[]).unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:8080");
     assert_eq!(config.data_dir.to_str(), Some("data"));
@@ -29,7 +29,7 @@ fn the_defaults_need_nothing() {
 }
 
 #[test]
-fn the_environment_goes_before_the_file() {
+fn the_environment_overrides_the_file() {
     let file = "listen = \"127.0.0.1:1\"\ndata_dir = \"there\"\n[auth]\nissuer = \"file\"\n[worker]\nmax_runs = 3\n";
     let from_file = load(Some(file), &[]).unwrap();
     assert_eq!((from_file.listen.port(), from_file.worker.max_runs), (1, 3));
@@ -45,7 +45,11 @@ fn the_environment_goes_before_the_file() {
     )
     .unwrap();
     assert_eq!(config.listen.to_string(), "[::1]:2");
-    assert_eq!(config.data_dir.to_str(), Some("there"), "what is not named stays");
+    assert_eq!(
+        config.data_dir.to_str(),
+        Some("there"),
+        "keys without a variable keep the file's value"
+    );
     assert_eq!(config.limits, Limits::Off);
     assert_eq!(config.auth.issuer.as_deref(), Some("environment"));
     assert_eq!(config.auth.jwt_secret.unwrap().expose_secret(), "s\"e'c\\ret");
@@ -57,7 +61,7 @@ fn the_environment_goes_before_the_file() {
 }
 
 #[test]
-fn three_variables_make_a_provider() {
+fn three_variables_configure_a_provider() {
     let config = load(
         None,
         &[
@@ -78,7 +82,7 @@ fn three_variables_make_a_provider() {
             .providers
             .contains_key("default")
     );
-    // A provider of the file keeps its kind.
+    // A provider in the file keeps its kind.
     let file = "[providers.default]\nkind = \"anthropic\"\n";
     let config = load(Some(file), &[("RUNYARD_OPENAI_MODEL", "claude")]).unwrap();
     assert_eq!(config.providers["default"].kind, ProviderKind::Anthropic);
@@ -86,7 +90,7 @@ fn three_variables_make_a_provider() {
 }
 
 #[test]
-fn mistakes_are_named() {
+fn configuration_errors_name_the_key() {
     let refused = |file: Option<&str>, variables: &[(&str, &str)], word: &str| {
         let said = load(file, variables).unwrap_err();
         assert!(said.contains(word), "{said}");
@@ -110,14 +114,11 @@ fn mistakes_are_named() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn a_mistake_in_tiers_models_and_providers_names_its_file_line_and_key() {
+fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
     let model = "[[models]]\nname = \"a\"\nupstream = \"a\"\ncontext_window = 100\nmax_output_tokens = 10\ninput_price = 1\noutput_price = 1.5\n";
     let tier = "[[tiers]]\nname = \"free\"\nmodels = [\"a\"]\ndefault_model = \"a\"\nmax_upload_bytes = 1\ncredits_granted = 1\n";
     let good = format!("# Ours.\n{model}\n{tier}");
-    assert!(
-        load(Some(&good), &[]).is_ok(),
-        "the file that the mistakes are put into is good"
-    );
+    assert!(load(Some(&good), &[]).is_ok(), "control: the unmodified file is valid");
 
     for also_good in [
         good.replace("models = [\"a\"]", "models = [\"*\"]\nrun_timeout_seconds = 1"),
@@ -274,7 +275,7 @@ fn a_mistake_in_tiers_models_and_providers_names_its_file_line_and_key() {
         said.contains("runyard.toml, line 17, tiers[1].name: the name free occurs twice"),
         "{said}"
     );
-    // Models of one's own and the tiers of the defaults: there is no line to name.
+    // Custom models with the default tiers: there is no line number to report.
     let said = load(Some(model), &[]).unwrap_err();
     assert!(
         said.contains("runyard.toml, tiers[0].models of the defaults: free names the model"),
@@ -282,16 +283,16 @@ fn a_mistake_in_tiers_models_and_providers_names_its_file_line_and_key() {
     );
 }
 
-/// Who can be reached from elsewhere has rate limits without a word in its configuration.
+/// A server reachable from elsewhere has rate limits even when its configuration does not mention them.
 #[test]
-fn rate_limits_are_on_for_servers_that_others_can_reach() {
+fn rate_limits_are_on_for_servers_reachable_from_elsewhere() {
     let read = |text: &str| Config::parse("a test", text).unwrap();
     let has = |config: &Config| [config.rate_per_account().is_some(), config.rate_per_address().is_some()];
     assert_eq!(has(&read("")), [false, false]);
     assert_eq!(has(&read("listen = \"[::1]:80\"")), [false, false]);
     assert_eq!(has(&read("listen = \"0.0.0.0:80\"")), [true, true]);
     assert_eq!(has(&read("listen = \"192.0.2.1:80\"")), [true, true]);
-    // A server behind a proxy listens on loopback and is reached from elsewhere all the same.
+    // A server behind a proxy listens on loopback but is reachable from elsewhere.
     assert_eq!(has(&read("[http]\ntrusted_proxies = [\"127.0.0.1\"]")), [true, true]);
     let off =
         "listen = \"0.0.0.0:80\"\n[http]\nrate_per_account = \"off\"\nrate_per_address = { per_second = 7, burst = 9 }";

@@ -1,4 +1,4 @@
-//! `runyard doctor`: what it finds, what it says, and that it changes nothing.
+//! `runyard doctor`: its checks, their messages, and that it changes nothing.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::{runyard, stdout};
 use crate::house::{House, everywhere};
 
-/// The checks of a folder with a configuration: name, verdict and message of each, and the exit status.
+/// Runs doctor on a folder with this configuration; returns name, verdict and message of each check, and the exit
+/// status.
 fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String; 3]>, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -50,7 +51,7 @@ fn verdict<'a>(checks: &'a [[String; 3]], name: &str) -> (&'a str, &'a str) {
 }
 
 #[test]
-fn a_new_local_installation_is_well() {
+fn a_new_local_installation_passes() {
     let (checks, code) = examine("", |_| {});
     assert_eq!(code, Some(0), "{checks:?}");
     assert_eq!(verdict(&checks, "listen").0, "ok");
@@ -64,7 +65,7 @@ fn a_new_local_installation_is_well() {
 }
 
 #[test]
-fn what_must_change_before_exposing_it_is_bad() {
+fn settings_unsafe_for_an_exposed_server_are_bad() {
     let (checks, code) = examine(
         "listen = \"0.0.0.0:8080\"\nlimits = \"off\"\n[auth]\njwt_secret = \"short\"\n",
         |folder| {
@@ -84,7 +85,7 @@ fn what_must_change_before_exposing_it_is_bad() {
 }
 
 #[test]
-fn private_files_and_a_missing_sandbox_are_told_apart() {
+fn a_missing_sandbox_is_bad_and_private_files_are_fine() {
     let (checks, code) = examine("[sandbox]\nbwrap = \"/nonexistent/bwrap\"\n", |folder| {
         let data = folder.join("data");
         fs::create_dir(&data).unwrap();
@@ -98,7 +99,7 @@ fn private_files_and_a_missing_sandbox_are_told_apart() {
 }
 
 #[test]
-fn limits_that_are_off_are_bad_only_where_others_can_reach_the_server() {
+fn disabled_limits_are_bad_only_on_an_exposed_server() {
     let off =
         "[http]\nrate_per_account = \"off\"\nrate_per_address = \"off\"\n[auth]\nnew_accounts_per_address = \"off\"\n";
     let (checks, code) = examine(off, |_| {});
@@ -109,7 +110,7 @@ fn limits_that_are_off_are_bad_only_where_others_can_reach_the_server() {
     assert_eq!(code, Some(1), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "bad");
     assert_eq!(verdict(&checks, "new accounts").0, "bad");
-    // Control: the defaults are right for a server that others can reach.
+    // Control: the defaults are fine for a server reachable from elsewhere.
     let (checks, code) = examine("listen = \"0.0.0.0:8080\"\n", |_| {});
     assert_eq!(code, Some(0), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "ok");
@@ -117,7 +118,7 @@ fn limits_that_are_off_are_bad_only_where_others_can_reach_the_server() {
 }
 
 #[test]
-fn a_database_that_does_not_answer_is_bad_and_its_password_is_not_shown() {
+fn an_unreachable_database_is_bad_and_its_password_is_hidden() {
     let url = "database_url = \"postgres://runyard:s3cret-word@127.0.0.1:1/runyard\"\n";
     let (checks, code) = examine(url, |_| {});
     assert_eq!(code, Some(1), "{checks:?}");
@@ -208,7 +209,7 @@ async fn the_schema_and_the_data_folder_of_a_running_server_are_checked() {
 }
 
 #[test]
-fn a_configuration_that_cannot_be_read_is_one_bad_line() {
+fn an_unreadable_configuration_is_one_bad_line() {
     let (checks, code) = examine("listen = 5\n", |_| {});
     assert_eq!((checks.len(), code), (1, Some(1)), "{checks:?}");
     assert_eq!(verdict(&checks, "configuration").0, "bad");

@@ -1,4 +1,4 @@
-//! Hearing the model: deltas, finished messages, usage, broken streams, empty answers, bounds.
+//! Model answers: deltas, finished messages, usage, broken streams, empty answers, size limits.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use runyard::{
 use super::script::{Say, Stage, answer, assistant, text, user};
 
 #[tokio::test]
-async fn an_answer_is_said_as_it_comes_and_recorded_with_its_usage() {
+async fn an_answer_is_streamed_as_it_arrives_and_recorded_with_its_usage() {
     let played = Stage::new(vec![answer(vec![Say::Reason("hm"), Say::Text("Hel"), Say::Text("lo")])])
         .usual_tools()
         .run()
@@ -39,7 +39,7 @@ async fn an_answer_is_said_as_it_comes_and_recorded_with_its_usage() {
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].message, assistant("Hello", &[]));
     assert!(!stored[0].partial);
-    // All pieces name the message that is stored.
+    // All deltas carry the id of the stored message.
     let id = stored[0].message_id.to_string();
     for event in played.log.events.lock().unwrap().iter() {
         match event {
@@ -53,7 +53,7 @@ async fn an_answer_is_said_as_it_comes_and_recorded_with_its_usage() {
 }
 
 #[tokio::test]
-async fn a_retry_of_the_provider_is_visible() {
+async fn a_provider_retry_is_reported_as_a_notice() {
     let played = Stage::new(vec![answer(vec![Say::Retried("busy"), Say::Text("Hi")])])
         .run()
         .await;
@@ -62,7 +62,7 @@ async fn a_retry_of_the_provider_is_visible() {
 }
 
 #[tokio::test]
-async fn a_stream_that_breaks_keeps_its_text_marked_partial() {
+async fn the_text_of_a_broken_stream_is_kept_as_partial() {
     let broken = vec![Say::Text("Half"), Say::Fail(LlmError::Broken("reset".to_owned()))];
     let played = Stage::new(vec![broken]).usual_tools().run().await;
     played.assert_failed(engine::MODEL_STREAM_BROKEN);
@@ -77,7 +77,7 @@ async fn a_stream_that_breaks_keeps_its_text_marked_partial() {
 }
 
 #[tokio::test]
-async fn a_stream_without_an_end_is_broken_and_its_calls_do_not_run() {
+async fn calls_of_a_stream_without_an_end_are_not_run() {
     let cut = vec![Say::Text("I call"), Say::Call("a", "change", "{}".to_owned())];
     let played = Stage::new(vec![cut]).usual_tools().run().await;
     played.assert_failed(engine::MODEL_STREAM_BROKEN);
@@ -111,13 +111,13 @@ async fn missing_and_implausible_usage_is_estimated() {
     for turn in [silent, zero, absurd] {
         let played = Stage::new(vec![turn]).run().await;
         played.assert_completed();
-        // "Be brief." is 3 tokens, "Do it." 2 and 8 for the message; "Hello" is 2.
+        // "Be brief." is 3 tokens; "Do it." is 2, plus 8 for the message; "Hello" is 2.
         assert_eq!(played.lines()[1], "leave message \"Hello\" + usage 13/2 estimated");
     }
 }
 
 #[tokio::test]
-async fn an_empty_answer_is_asked_for_once_more() {
+async fn an_empty_answer_is_retried_once() {
     let played = Stage::new(vec![answer(vec![Say::Text(" \n")]), text("Here.")])
         .run()
         .await;
@@ -158,7 +158,7 @@ async fn an_answer_at_its_length_limit_is_kept_with_a_notice() {
 }
 
 #[tokio::test]
-async fn a_refusal_without_a_word_fails_the_run() {
+async fn a_refusal_without_text_fails_the_run() {
     let played = Stage::new(vec![vec![Say::Usage(10, 0), Say::End(EndReason::Refused)]])
         .run()
         .await;
@@ -183,7 +183,7 @@ async fn an_endless_answer_is_cut() {
 }
 
 #[tokio::test]
-async fn text_never_holds_a_nul() {
+async fn nul_characters_in_text_are_replaced() {
     let played = Stage::new(vec![text("a\0b")]).run().await;
     played.assert_completed();
     assert_eq!(
@@ -209,7 +209,7 @@ async fn stop_ends_a_stream_at_once_and_keeps_its_text() {
 }
 
 #[tokio::test]
-async fn stop_reaches_into_a_stream_that_never_waits() {
+async fn stop_interrupts_a_stream_that_is_always_ready() {
     let stage = Stage::new(vec![vec![Say::Text("x")]]);
     let flood = Flood {
         cancel: stage.cancel.clone(),
@@ -222,7 +222,7 @@ async fn stop_reaches_into_a_stream_that_never_waits() {
     assert!(matches!(outcome, Outcome::Stopped), "{outcome:?}");
 }
 
-/// A model whose stream is always ready; the run is stopped at its hundredth piece.
+/// A model whose stream is always ready; it stops the run at its hundredth event.
 struct Flood {
     cancel: tokio_util::sync::CancellationToken,
 }

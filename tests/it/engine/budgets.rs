@@ -1,4 +1,4 @@
-//! Budgets: steps, time, tokens.
+//! Run budgets: steps, time and tokens.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use serde_json::json;
 use super::script::{Say, Stage, answer, call, failing, text};
 
 #[tokio::test]
-async fn used_up_steps_end_with_one_call_without_tools() {
+async fn an_exhausted_step_budget_ends_with_one_request_without_tools() {
     let turn = |n: u32| answer(vec![call("a", "look", &json!({"n": n}))]);
     let mut stage = Stage::new(vec![turn(1), turn(2), text("So far so good.")]).usual_tools();
     stage.job.budget.max_steps = 2;
@@ -28,7 +28,7 @@ async fn used_up_steps_end_with_one_call_without_tools() {
 }
 
 #[tokio::test]
-async fn a_call_in_the_answer_without_tools_is_not_run() {
+async fn a_call_in_an_answer_to_a_request_without_tools_is_not_run() {
     let wants = |n: u32| answer(vec![Say::Text("More!"), call("a", "look", &json!({"n": n}))]);
     let mut stage = Stage::new(vec![wants(1), wants(2)]).usual_tools();
     stage.job.budget.max_steps = 1;
@@ -39,7 +39,7 @@ async fn a_call_in_the_answer_without_tools_is_not_run() {
 }
 
 #[tokio::test]
-async fn steps_of_an_earlier_worker_count() {
+async fn steps_of_an_earlier_worker_count_towards_the_budget() {
     let mut stage = Stage::new(vec![text("Summed up.")]).usual_tools();
     stage.job.budget.max_steps = 5;
     stage.job.steps_done = 5;
@@ -49,7 +49,7 @@ async fn steps_of_an_earlier_worker_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_that_is_up_ends_a_stream() {
+async fn the_time_limit_ends_a_stream() {
     let mut stage = Stage::new(vec![vec![Say::Text("Half"), Say::Hang]]);
     stage.job.budget.max_duration = Duration::from_secs(3);
     let played = stage.run().await;
@@ -66,7 +66,7 @@ async fn time_that_is_up_ends_a_stream() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn time_that_is_up_ends_a_tool() {
+async fn the_time_limit_ends_a_tool() {
     let mut stage = Stage::new(vec![answer(vec![call("a", "wait", &json!({"n": 1}))])]).tool(
         "wait",
         Effect::Changes,
@@ -90,16 +90,19 @@ async fn time_that_is_up_ends_a_tool() {
 }
 
 #[tokio::test]
-async fn used_up_tokens_fail_the_run() {
+async fn an_exhausted_token_budget_fails_the_run() {
     let turn = |n: u32| answer(vec![call("a", "look", &json!({"n": n}))]);
     let mut stage = Stage::new(vec![turn(1), turn(2)]).usual_tools();
-    // Every answer uses 15.
+    // Every answer uses 15 tokens.
     stage.job.budget.max_tokens = 40;
     stage.job.tokens_used = 10;
     let played = stage.run().await;
     played.assert_failed(engine::TOKEN_BUDGET_EXHAUSTED);
-    assert!(played.log.has("tool look 2 ends"), "what was called before is finished");
+    assert!(
+        played.log.has("tool look 2 ends"),
+        "calls made before the limit still finish"
+    );
     assert!(played.log.has("notice NOTICE_KIND_BUDGET_EXHAUSTED"));
     let limits: Vec<u32> = played.sent.iter().map(|request| request.max_output_tokens).collect();
-    assert_eq!(limits, [30, 15], "an answer gets no more than what is left");
+    assert_eq!(limits, [30, 15], "an answer may use only the remaining tokens");
 }

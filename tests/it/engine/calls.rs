@@ -1,4 +1,4 @@
-//! Running tools: order, parallelism, ids, mistakes, failures, panics, stops, interrupted calls.
+//! Tool calls: order, parallelism, ids, invalid calls, failures, panics, stops, interrupted calls.
 
 use std::{
     sync::{
@@ -67,7 +67,7 @@ async fn a_call_is_recorded_with_its_message_before_it_starts() {
 }
 
 #[tokio::test]
-async fn a_sink_that_refuses_keeps_the_tool_from_starting() {
+async fn a_tool_does_not_start_when_its_call_cannot_be_recorded() {
     let stage = Stage::new(vec![answer(vec![call("a", "change", &json!({"n": 1}))])]).usual_tools();
     *stage.log.refuse_from.lock().unwrap() = Some(1);
     let played = stage.run().await;
@@ -76,7 +76,7 @@ async fn a_sink_that_refuses_keeps_the_tool_from_starting() {
 }
 
 #[tokio::test]
-async fn calls_that_only_look_run_side_by_side_up_to_the_bound() {
+async fn read_only_calls_run_in_parallel_up_to_the_limit() {
     let barrier = Arc::new(Barrier::new(2));
     let (now, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let calls = ["a", "b", "c", "d"].map(|id| call(id, "meet", &json!({"n": 1})));
@@ -87,7 +87,7 @@ async fn calls_that_only_look_run_side_by_side_up_to_the_bound() {
         let (barrier, now, most) = (Arc::clone(&barrier), Arc::clone(&now), Arc::clone(&most));
         Box::pin(async move {
             most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-            // Alone, a call would wait here until the test's time is over.
+            // A call running alone would wait here until the test times out.
             barrier.wait().await;
             now.fetch_sub(1, Ordering::SeqCst);
             Ok(fine("met"))
@@ -108,7 +108,7 @@ fn id_of(message: &ChatMessage) -> String {
 }
 
 #[tokio::test]
-async fn calls_that_change_run_one_after_another_in_order() {
+async fn calls_with_side_effects_run_one_at_a_time_in_order() {
     let calls = answer(vec![
         call("a", "change", &json!({"n": 1})),
         call("b", "look", &json!({"n": 2})),
@@ -208,7 +208,7 @@ async fn the_same_failing_call_twice_in_a_row_ends_tool_use() {
     );
     assert!(
         !played.log.has("tool change"),
-        "the call behind the failing one must not run"
+        "the call after the failing one must not run"
     );
     let last = played.sent.last().unwrap();
     assert!(last.tools.is_empty());
@@ -216,7 +216,7 @@ async fn the_same_failing_call_twice_in_a_row_ends_tool_use() {
         panic!("no explanation")
     };
     assert!(text.contains("failed twice in a row"), "{text}");
-    // Explaining is not part of the thread.
+    // The explanation is not stored in the thread.
     assert!(
         played
             .log
@@ -229,7 +229,7 @@ async fn the_same_failing_call_twice_in_a_row_ends_tool_use() {
 }
 
 #[tokio::test]
-async fn failing_calls_that_differ_or_are_apart_go_on() {
+async fn different_or_non_consecutive_failing_calls_do_not_end_tool_use() {
     let turn = |n: u64| answer(vec![call("f", "fail", &json!({"n": n}))]);
     let looks = answer(vec![call("l", "look", &json!({"n": 0}))]);
     let turns = vec![turn(1), turn(2), looks, turn(2), turn(1), text("Done.")];
@@ -240,9 +240,10 @@ async fn failing_calls_that_differ_or_are_apart_go_on() {
 }
 
 #[tokio::test]
-async fn what_is_in_a_row_is_counted_by_answers() {
+async fn repeated_failures_are_counted_per_answer() {
     let fails = |id| call(id, "fail", &json!({"n": 1}));
-    // Twice in one answer is not yet a repetition, a look beside it no excuse, a change behind it is one.
+    // Twice in one answer is not a repetition. A read-only call in between does not reset the count; a changing call
+    // does.
     let twice = vec![answer(vec![fails("a"), fails("b")]), text("Done.")];
     let played = Stage::new(twice).usual_tools().failing_tool().run().await;
     played.assert_completed();
@@ -261,7 +262,7 @@ async fn what_is_in_a_row_is_counted_by_answers() {
 }
 
 #[tokio::test]
-async fn what_is_wrong_with_a_call_is_told_to_the_model() {
+async fn the_model_is_told_why_a_call_is_invalid() {
     let cases = [
         ("look", "{\"n\": 1", "not valid JSON"),
         ("look", "[1]", "must be a JSON object"),
@@ -281,7 +282,7 @@ async fn what_is_wrong_with_a_call_is_told_to_the_model() {
         assert!(is_error && text.contains(told), "{arguments}: {text}");
         assert!(!played.log.has("starts"), "{arguments}");
     }
-    // The control: arguments that fit run, also when they are absent or come as a string.
+    // Control: arguments that match the schema run, also when absent or encoded as a string.
     for arguments in ["{\"n\": 1}", "", "\"{\\\"n\\\": 1}\""] {
         let turn = answer(vec![Say::Call("a", "look", arguments.to_owned())]);
         let played = Stage::new(vec![turn, text("Done.")]).usual_tools().run().await;
@@ -291,7 +292,7 @@ async fn what_is_wrong_with_a_call_is_told_to_the_model() {
 }
 
 #[tokio::test]
-async fn the_event_of_a_call_that_is_no_json_has_the_text() {
+async fn the_event_of_a_call_with_invalid_json_carries_the_text() {
     let turn = answer(vec![Say::Call("a", "look", "{oops".to_owned())]);
     let played = Stage::new(vec![turn, text("Sorry.")]).usual_tools().run().await;
     assert!(played.log.has("call a look invalid \"{oops\""), "{:#?}", played.lines());
@@ -302,7 +303,7 @@ async fn the_event_of_a_call_that_is_no_json_has_the_text() {
 }
 
 #[tokio::test]
-async fn mistakes_are_told_a_bounded_number_of_times() {
+async fn tool_use_ends_after_too_many_invalid_calls() {
     let wrong = |n: u32| answer(vec![call("a", "lost", &json!({"n": n}))]);
     let mut turns: Vec<_> = (0..MAX_MISTAKES).map(wrong).collect();
     turns.push(text("I give up."));
@@ -359,7 +360,7 @@ fn two_closing_blocks_are_two_calls_in_order() {
 }
 
 #[tokio::test]
-async fn a_native_call_beats_json_in_the_text() {
+async fn a_native_call_takes_precedence_over_json_in_the_text() {
     let turn = answer(vec![
         Say::Text("{\"name\": \"look\", \"arguments\": {\"n\": 7}}"),
         call("a", "look", &json!({"n": 8})),
@@ -370,7 +371,7 @@ async fn a_native_call_beats_json_in_the_text() {
 }
 
 #[tokio::test]
-async fn too_many_calls_at_once_are_answered_but_not_run() {
+async fn calls_beyond_the_per_answer_limit_are_answered_but_not_run() {
     let calls = (0..100).map(|n| call("", "look", &json!({"n": n}))).collect();
     let played = Stage::new(vec![answer(calls), text("Done.")]).usual_tools().run().await;
     played.assert_completed();
@@ -449,7 +450,7 @@ async fn a_fatal_failure_ends_the_run_and_answers_the_other_calls() {
 }
 
 #[tokio::test]
-async fn output_is_said_while_the_tool_runs_up_to_a_bound() {
+async fn tool_output_is_streamed_up_to_a_limit() {
     let turn = answer(vec![call("a", "talk", &json!({}))]);
     let played = Stage::new(vec![turn, text("Done.")])
         .tool("talk", Effect::Changes, |_, context| {
@@ -514,7 +515,7 @@ async fn stop_ends_a_running_tool_and_answers_every_call() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_tool_that_does_not_hear_the_stop_is_left_behind() {
+async fn a_tool_that_ignores_the_stop_is_abandoned() {
     let stage =
         Stage::new(vec![answer(vec![call("a", "deaf", &json!({"n": 1}))])])
             .tool("deaf", Effect::Changes, |_, _| Box::pin(std::future::pending()));
@@ -534,7 +535,7 @@ async fn a_tool_that_does_not_hear_the_stop_is_left_behind() {
 }
 
 #[tokio::test]
-async fn interrupted_calls_are_repeated_only_when_they_just_look() {
+async fn interrupted_calls_are_repeated_only_when_read_only() {
     let mut stage = Stage::new(vec![text("Done.")]).usual_tools();
     stage.job.history = vec![
         user("Do it."),

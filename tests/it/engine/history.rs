@@ -1,4 +1,4 @@
-//! The conversation: compaction, mending, taking a run up again, the system prompt.
+//! The conversation: compaction, repair of missing results, resuming a run, the system prompt.
 
 use chrono::NaiveDate;
 use proptest::prelude::*;
@@ -27,7 +27,7 @@ fn long_history() -> Vec<ChatMessage> {
 }
 
 #[tokio::test]
-async fn a_conversation_over_the_window_is_compacted_visibly() {
+async fn a_conversation_over_the_window_is_compacted_with_a_notice() {
     let mut stage = Stage::new(vec![text("Done.")]).usual_tools();
     stage.job.history = long_history();
     stage.job.model.context_window = 6_000;
@@ -50,7 +50,7 @@ async fn a_conversation_over_the_window_is_compacted_visibly() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_fits_is_sent_as_it_is() {
+async fn a_conversation_that_fits_is_sent_unchanged() {
     let mut stage = Stage::new(vec![text("Done.")]).usual_tools();
     stage.job.history = long_history();
     let played = stage.run().await;
@@ -65,12 +65,12 @@ fn old_results_are_shortened_before_turns_are_dropped() {
     let compacted = compact(history.clone(), estimate_all(&history) / 2);
     assert_eq!((compacted.dropped, compacted.messages.len()), (0, history.len()));
     assert!(compacted.shortened > 0);
-    // The newest stay whole.
+    // The newest messages stay complete.
     assert_eq!(compacted.messages[history.len() - 3..], history[history.len() - 3..]);
 }
 
 #[tokio::test]
-async fn a_provider_that_finds_it_too_long_is_asked_once_more_with_less() {
+async fn a_conversation_too_long_for_the_provider_is_compacted_and_retried_once() {
     let too_long = || vec![Say::Fail(LlmError::TooLong("8192 tokens".to_owned()))];
     let mut stage = Stage::new(vec![too_long(), text("Done.")]).usual_tools();
     stage.job.history = long_history();
@@ -90,7 +90,7 @@ async fn a_provider_that_finds_it_too_long_is_asked_once_more_with_less() {
 }
 
 #[tokio::test]
-async fn a_conversation_that_grows_is_compacted_between_steps() {
+async fn a_growing_conversation_is_compacted_between_steps() {
     let big = "x".repeat(30_000);
     let turn = |n: u32| answer(vec![call("a", "big", &json!({"n": n}))]);
     let mut stage = Stage::new(vec![turn(1), turn(2), turn(3), text("Done.")]).tool(
@@ -112,7 +112,7 @@ async fn a_conversation_that_grows_is_compacted_between_steps() {
 }
 
 #[tokio::test]
-async fn calls_without_results_of_earlier_runs_are_mended() {
+async fn missing_results_from_earlier_runs_are_filled_in() {
     let mut stage = Stage::new(vec![text("Done.")]).usual_tools();
     stage.job.history = vec![
         result("zz", "look", "an orphan"),
@@ -150,7 +150,7 @@ async fn a_run_whose_last_answer_was_recorded_is_complete() {
 }
 
 #[tokio::test]
-async fn a_new_run_without_a_new_prompt_goes_on() {
+async fn a_run_without_a_new_prompt_asks_the_model_to_continue() {
     let mut stage = Stage::new(vec![text("And so on.")]);
     stage.job.history = vec![user("Tell."), assistant("Once.", &[])];
     let played = stage.run().await;
@@ -182,7 +182,7 @@ fn the_system_prompt_has_its_parts() {
     );
 }
 
-/// Every call has exactly one result right behind it, and every result a call.
+/// Every call is followed directly by exactly one result, and every result belongs to a call.
 #[track_caller]
 fn assert_paired(messages: &[ChatMessage]) {
     let mut open: Vec<String> = Vec::new();
@@ -202,7 +202,7 @@ fn assert_paired(messages: &[ChatMessage]) {
     assert!(open.is_empty(), "calls without results: {open:?}");
 }
 
-/// A conversation of turns: a user's message, or an answer with so many calls; each with a size.
+/// A random conversation: each turn is a user message, or an answer with a number of calls; each has a size.
 fn conversation() -> impl Strategy<Value = Vec<ChatMessage>> {
     let turn = (0_usize..4, 0_usize..6_000);
     proptest::collection::vec(turn, 1..30).prop_map(|turns| {
@@ -227,7 +227,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn compaction_fits_and_never_tears_a_pair(messages in conversation(), share in 1_u64..100) {
+    fn compaction_fits_and_never_separates_a_call_from_its_result(messages in conversation(), share in 1_u64..100) {
         let limit = (estimate_all(&messages) * share / 100).max(2_500);
         let compacted = compact(messages, limit);
         prop_assert!(estimate_all(&compacted.messages) <= limit, "{} > {limit}", estimate_all(&compacted.messages));

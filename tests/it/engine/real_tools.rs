@@ -1,4 +1,4 @@
-//! A whole run with the real tools in a real sandbox; only the model is a script.
+//! A complete run with the real tools in a real sandbox; only the model is scripted.
 
 use std::time::{Duration, Instant};
 
@@ -72,11 +72,11 @@ async fn a_run_works_on_the_files_of_its_sandbox() {
         .unwrap()
         .iter()
         .any(|event| matches!(event, Event::ToolResult(result) if result.duration_ms > 0));
-    assert!(took, "a command takes time");
+    assert!(took, "the duration of a command is reported");
 }
 
 #[tokio::test]
-async fn stop_kills_a_running_command_with_everything_it_started() {
+async fn stop_kills_a_running_command_and_its_child_processes() {
     let shop = Shop::new();
     let command = "(while sleep 0.05; do echo beat >> beats; done) & echo started; sleep 60";
     let stage = stage(
@@ -88,7 +88,7 @@ async fn stop_kills_a_running_command_with_everything_it_started() {
         log.wait_for("output b \"started").await;
         let waiting = Instant::now();
         while !shop.workspace.join("beats").exists() {
-            assert!(waiting.elapsed() < Duration::from_secs(5), "the command does not run");
+            assert!(waiting.elapsed() < Duration::from_secs(5), "the command did not start");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         cancel.cancel();

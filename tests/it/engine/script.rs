@@ -1,4 +1,4 @@
-//! The script of a test: what the model will say, what the tools do, and the log of what happened.
+//! The script of an engine test: what the model answers, what the tools do, and a log of what happened.
 
 use std::{
     collections::VecDeque,
@@ -23,7 +23,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-/// One piece of an answer.
+/// One event of a model answer.
 pub enum Say {
     Text(&'static str),
     LongText(String),
@@ -33,7 +33,7 @@ pub enum Say {
     Retried(&'static str),
     Fail(LlmError),
     End(EndReason),
-    /// Nothing more comes, and the stream stays open.
+    /// Nothing more arrives, and the stream stays open.
     Hang,
 }
 
@@ -41,7 +41,7 @@ pub fn call(id: &'static str, name: &'static str, arguments: &Value) -> Say {
     Say::Call(id, name, arguments.to_string())
 }
 
-/// An answer that ends as it should: with usage and its end.
+/// A complete answer: with usage and an end.
 pub fn answer(pieces: Vec<Say>) -> Vec<Say> {
     pieces
         .into_iter()
@@ -85,7 +85,7 @@ pub fn result(id: &str, name: &str, text: &str) -> ChatMessage {
     }
 }
 
-/// A model that says what it was given, turn by turn, and keeps what it was sent.
+/// A model that answers from a list of turns and keeps the requests it received.
 pub struct Script {
     turns: Mutex<VecDeque<Vec<Say>>>,
     pub sent: Mutex<Vec<ModelRequest>>,
@@ -100,7 +100,7 @@ impl Llm for Script {
             .lock()
             .unwrap()
             .pop_front()
-            .expect("the model was asked once too often");
+            .expect("the model received more requests than it has turns");
         let hangs = turn.iter().any(|piece| matches!(piece, Say::Hang));
         let pieces = turn.into_iter().filter_map(|piece| {
             Some(Ok(match piece {
@@ -138,15 +138,15 @@ fn request_of(id: &str, name: &str, arguments: String) -> ToolRequest {
     }
 }
 
-/// What happened, in order: a line for what was said, what was recorded at once, and what tools did.
+/// Everything that happened, in order: a line for each `say`, `record`, `leave` and tool start or end.
 #[derive(Clone, Default)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     pub stored: Arc<Mutex<Vec<StoredMessage>>>,
     pub events: Arc<Mutex<Vec<Event>>>,
-    /// The number of the record call from which on the sink refuses.
+    /// Number of the `record` call from which on the sink refuses.
     pub refuse_from: Arc<Mutex<Option<usize>>>,
-    /// What the next calls may have of an answer; everything when nothing is said.
+    /// Output tokens that the next reservations grant; unlimited when empty.
     pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
     records: Arc<Mutex<usize>>,
     changed: Arc<tokio::sync::Notify>,
@@ -166,7 +166,7 @@ impl Log {
         self.lines().iter().any(|line| line.contains(part))
     }
 
-    /// Waits until a line with this part is there.
+    /// Waits for a line that contains this text.
     pub async fn wait_for(&self, part: &str) {
         let waiting = async {
             loop {
@@ -178,7 +178,7 @@ impl Log {
             }
         };
         let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
-        assert!(waited.is_ok(), "never happened: {part}; what did: {:#?}", self.lines());
+        assert!(waited.is_ok(), "no line contains {part}; the log: {:#?}", self.lines());
     }
 }
 
@@ -209,7 +209,7 @@ impl Sink for Log {
             *records += 1;
             *records
         };
-        // A commit takes a moment; what must wait for it has to wait.
+        // A commit takes a moment, so what must wait for it really waits.
         tokio::task::yield_now().await;
         if self.refuse_from.lock().unwrap().is_some_and(|from| number >= from) {
             self.add("refused");
@@ -225,7 +225,7 @@ impl Sink for Log {
     }
 }
 
-/// An event on one line, without ids that differ from run to run.
+/// An event on one line, without ids that differ between runs.
 fn show(event: &Event) -> String {
     match event {
         Event::Status(_) => "status".to_owned(),
@@ -261,7 +261,7 @@ fn short(text: &str) -> String {
 
 type Act = Arc<dyn Fn(Value, &ToolContext) -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> + Send + Sync>;
 
-/// A tool that does what the test says; its one argument `n` is a number.
+/// A tool that does what the test says; its only argument `n` is a number.
 pub struct Probe {
     name: &'static str,
     effect: Effect,
@@ -274,7 +274,7 @@ impl Tool for Probe {
     fn spec(&self) -> ToolSpec {
         ToolSpec {
             name: self.name.to_owned(),
-            description: "A tool of a test.".to_owned(),
+            description: "A test tool.".to_owned(),
             parameters: json!({
                 "type": "object",
                 "properties": {"n": {"type": "integer"}},
@@ -310,7 +310,7 @@ pub fn failing(text: &str) -> ToolAnswer {
     }
 }
 
-/// A run that is about to happen.
+/// A run before it starts.
 pub struct Stage {
     pub log: Log,
     pub script: Arc<Script>,
@@ -356,7 +356,7 @@ impl Stage {
         }
     }
 
-    /// Adds a tool that does something asynchronous.
+    /// Adds a tool with an asynchronous action.
     pub fn tool<F>(mut self, name: &'static str, effect: Effect, act: F) -> Self
     where
         F: Fn(Value, &ToolContext) -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> + Send + Sync + 'static,
@@ -370,7 +370,7 @@ impl Stage {
         self
     }
 
-    /// Adds `look`, which only looks, and `change`, which changes something; both say "ok N".
+    /// Adds `look`, which is read-only, and `change`, which has side effects; both answer "ok N".
     pub fn usual_tools(self) -> Self {
         let ok = |arguments: Value, _: &ToolContext| -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> {
             Box::pin(async move { Ok(fine(&format!("ok {}", arguments["n"]))) })
@@ -403,12 +403,12 @@ impl Stage {
     }
 }
 
-/// A run that has happened.
+/// A finished run.
 pub struct Played {
     pub outcome: Outcome,
     pub log: Log,
     pub sent: Vec<ModelRequest>,
-    /// Turns that the model was not asked for.
+    /// Turns that the model did not use.
     pub left: usize,
 }
 
@@ -425,12 +425,7 @@ impl Played {
             self.outcome,
             self.lines()
         );
-        assert_eq!(
-            self.left,
-            0,
-            "the model was not asked often enough: {:#?}",
-            self.lines()
-        );
+        assert_eq!(self.left, 0, "the model has unused turns: {:#?}", self.lines());
     }
 
     #[track_caller]
@@ -440,20 +435,15 @@ impl Played {
         };
         assert_eq!(code, wanted, "{message}");
         assert!(!message.is_empty());
-        assert_eq!(
-            self.left,
-            0,
-            "the model was not asked often enough: {:#?}",
-            self.lines()
-        );
+        assert_eq!(self.left, 0, "the model has unused turns: {:#?}", self.lines());
     }
 
     /// The messages of the last request.
     pub fn last_sent(&self) -> &[ChatMessage] {
-        &self.sent.last().expect("the model was never asked").messages
+        &self.sent.last().expect("the model received no request").messages
     }
 
-    /// The text of the last tool result that was sent.
+    /// The text of the last tool result sent to the model.
     pub fn last_result(&self) -> (&str, bool) {
         let results = self.last_sent().iter().rev();
         let mut results = results.filter_map(|message| match message {

@@ -1,8 +1,8 @@
-//! The databases that tests run on: SQLite, and PostgreSQL when one is named.
+//! The databases that tests run on: SQLite, and PostgreSQL when one is configured.
 
 use uuid::Uuid;
 
-/// The databases of this test run.
+/// A kind of database to run tests on.
 #[derive(Clone, Debug)]
 pub enum Database {
     Sqlite,
@@ -18,7 +18,7 @@ pub fn databases() -> Vec<Database> {
 }
 
 impl Database {
-    /// Makes a database for one test; SQLite makes its own in the data folder.
+    /// Creates a database for one test; for SQLite the server creates it in the data folder.
     pub async fn make(&self) -> Option<Made> {
         let Self::Postgres(server) = self else { return None };
         let name = format!("runyard_{}", Uuid::now_v7().simple());
@@ -32,7 +32,7 @@ impl Database {
     }
 }
 
-/// A PostgreSQL database of one test.
+/// A PostgreSQL database that belongs to one test.
 pub struct Made {
     pub url: String,
     server: String,

@@ -1,4 +1,4 @@
-//! The rules of both dialects, one table each, and the seeds' examples byte for byte.
+//! The rules of both dialects, one table each, and the examples of the seed documents byte for byte.
 
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
@@ -10,7 +10,7 @@ use runyard::{
 
 use super::{CONTRACT, EVERYTHING};
 
-/// Takes away the white space between tokens.
+/// Removes the white space between tokens.
 fn compact(text: &str) -> String {
     let mut inside = false;
     text.chars()
@@ -22,7 +22,7 @@ fn compact(text: &str) -> String {
 }
 
 #[test]
-fn an_agent_prints_as_the_seed_prints_it() {
+fn an_agent_prints_as_in_the_seed_document() {
     let seed = r##"{
   "agent_id": "550e8400-e29b-41d4-a716-446655440000",
   "name": "Code Assistant",
@@ -105,7 +105,7 @@ fn an_agent_prints_as_the_seed_prints_it() {
 }
 
 #[test]
-fn a_started_run_prints_as_the_seed_prints_it() {
+fn a_started_run_prints_as_in_the_seed_document() {
     let seed = r#"{
   "thread_id": "770fa622-g4bd-63f6-c938-668877662222",
   "agent_run_id": "880gb733-h5ce-74g7-d049-779988773333",
@@ -129,7 +129,10 @@ fn a_started_run_prints_as_the_seed_prints_it() {
     assert_eq!(print(&answer), compact(seed));
 
     answer.sandbox_id = None;
-    assert!(!print(&answer).contains("sandbox_id"), "no key at all, instead of null");
+    assert!(
+        !print(&answer).contains("sandbox_id"),
+        "the key is omitted rather than null"
+    );
     answer.timing_breakdown = Some(v1::TimingBreakdown {
         total_ms: 1.5,
         ..Default::default()
@@ -139,7 +142,7 @@ fn a_started_run_prints_as_the_seed_prints_it() {
 }
 
 #[test]
-fn an_event_prints_its_member_and_none_of_the_others() {
+fn an_event_prints_only_the_oneof_member_that_is_set() {
     let event = v1::RunEvent {
         agent_run_id: "r".to_owned(),
         sequence: 9_007_199_254_740_993,
@@ -180,7 +183,7 @@ fn an_event_prints_its_member_and_none_of_the_others() {
     assert_eq!(codec.read_text((id, 3), Runyard, &wire).unwrap(), None, "not a scalar");
 }
 
-/// Reads a text in one dialect and prints it in another; an error is printed as text, too.
+/// Reads text in one dialect and prints it in another; an error is returned as text.
 fn through(from: Dialect, to: Dialect, json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", from, json.as_bytes());
     match wire.and_then(|wire| EVERYTHING.encode("runyard.test.Everything", to, &wire)) {
@@ -193,7 +196,7 @@ fn through(from: Dialect, to: Dialect, json: &str) -> String {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn the_canonical_dialect_reads_what_the_specification_allows() {
     let table = [
-        // Names.
+        // Field names.
         (r#"{"a_int32": 1}"#, r#"{"aInt32":1}"#),
         (r#"{"aInt32": 1}"#, r#"{"aInt32":1}"#),
         (r#"{"a \"quoted\" name": "x"}"#, r#"{"a \"quoted\" name":"x"}"#),
@@ -344,7 +347,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
     }
 }
 
-/// What our dialect prints for a message with just these fields: only their keys.
+/// Reads JSON in our dialect and prints the fields it names as `name=value`.
 fn ours(json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", Runyard, json.as_bytes());
     let wire = match wire {
@@ -368,9 +371,9 @@ fn ours(json: &str) -> String {
 }
 
 #[test]
-fn our_dialect_differs_where_the_contract_says() {
+fn our_dialect_differs_from_the_canonical_one_as_documented() {
     let table = [
-        // Enums: short, full and number are read; short, null and number are printed.
+        // Enums: reads the short name, the full name and the number; prints the short name, null or the number.
         (r#"{"aColour": "dark_blue"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": "COLOUR_DARK_BLUE"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": 2}"#, "a_colour=\"dark_blue\""),
@@ -382,11 +385,11 @@ fn our_dialect_differs_where_the_contract_says() {
         ),
         (r#"{"a_level": 0}"#, "a_level=\"low\""),
         (r#"{"r_colour": [null, "red"]}"#, "r_colour=[null,\"red\"]"),
-        // Integers are numbers, strings are read, too.
+        // Integers are printed as numbers; strings are also read.
         (r#"{"aInt64": "-9223372036854775808"}"#, "a_int64=-9223372036854775808"),
         (r#"{"m_int32": {"1": 18}}"#, "m_int32={\"1\":18}"),
         (r#"{"w_uint64": 18446744073709551615}"#, "w_uint64=18446744073709551615"),
-        // Times have milliseconds at least.
+        // Times are printed with at least milliseconds.
         (
             r#"{"k_time": "2025-08-15T10:30:00Z"}"#,
             "k_time=\"2025-08-15T10:30:00.000Z\"",
@@ -396,9 +399,9 @@ fn our_dialect_differs_where_the_contract_says() {
             "k_time=\"2025-08-15T10:30:00.000001Z\"",
         ),
         (r#"{"k_duration": "1s"}"#, "k_duration=\"1s\""),
-        // A mask may be written with proto names.
+        // A field mask may use proto field names.
         (r#"{"k_mask": "icon_name,iconColor"}"#, "k_mask=\"iconName,iconColor\""),
-        // Unset.
+        // Unset fields.
         (
             r#"{"o_int32": null, "o_bool": null, "an_inner": null}"#,
             "an_inner=null o_bool=null o_int32=null",
@@ -414,11 +417,11 @@ fn our_dialect_differs_where_the_contract_says() {
 }
 
 #[test]
-fn what_is_unset_prints_as_the_contract_says() {
+fn unset_fields_print_as_documented() {
     let all = EVERYTHING.encode("runyard.test.Everything", Runyard, b"").unwrap();
     assert!(
         all.starts_with(r#"{"zulu":"","a_double":0.0,"a_float":0.0,"a_int32":0,"a_int64":0,"#),
-        "file order: {all}"
+        "fields are printed in file order: {all}"
     );
     for part in [
         r#""a_bool":false,"a_string":"","a_bytes":"","a_colour":null,"a_level":"low","an_inner":null,"#,
@@ -439,14 +442,14 @@ fn what_is_unset_prints_as_the_contract_says() {
 }
 
 #[test]
-fn the_wire_merges_as_the_wire_format_says() {
-    // text = "a", then inner { text = "b", number = 1 }, inner { number = 2 }, then text = "c" with an unknown field between.
+fn repeated_wire_fields_merge_as_protobuf_specifies() {
+    // text = "a", then inner { text = "b", number = 1 }, inner { number = 2 }, an unknown field, then text = "c".
     let wire = b"\x0a\x01a\x1a\x05\x0a\x01b\x10\x01\x1a\x02\x10\x02\xa8\x3e\x01\x0a\x01c";
     assert_eq!(
         EVERYTHING.encode("runyard.test.Inner", Canonical, wire).unwrap(),
         r#"{"text":"c","inner":{"text":"b","number":2}}"#
     );
-    // Lists that are half packed, half not; a map with a key twice; a member of an oneof that was replaced in between.
+    // A list that is partly packed, a map with a repeated key, a oneof member that was replaced in between.
     let mut wire = Vec::new();
     let pieces = [
         r#"{"rInt32":[1,2]}"#,

@@ -1,4 +1,4 @@
-//! Nothing hostile is taken, and nothing at all makes the codec panic.
+//! Hostile input is refused, and no input makes the codec panic.
 
 use proptest::prelude::*;
 use runyard::wire::json::Dialect::{Canonical, Runyard};
@@ -19,7 +19,7 @@ fn refusal(json: &[u8]) -> String {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "a table")]
-fn hostile_texts_are_refused() {
+fn malformed_json_is_refused() {
     let table: &[(&[u8], &str)] = &[
         (b"{}", "taken"),
         (b" {\r\n\t} ", "taken"),
@@ -138,7 +138,7 @@ fn hostile_texts_are_refused() {
     for (json, expected) in table {
         let shown = String::from_utf8_lossy(json);
         let refused = refusal(json);
-        // Where in the text a value is missing is told with or without its field.
+        // The position of a missing value is reported with or without its field.
         assert!(
             refused == *expected || refused.ends_with(&format!(": {expected}")),
             "{shown}: {refused}, not {expected}"
@@ -151,7 +151,7 @@ fn depth_and_length_are_bounded() {
     let nested = |open: &str, inside: &str, close: &str, depth: usize| {
         format!("{}{inside}{}", open.repeat(depth), close.repeat(depth))
     };
-    // Unknown depth first: before any of it is understood, it is bounded.
+    // Deep nesting in unknown fields is bounded before it is interpreted.
     for json in [
         nested("[", "", "]", 100_000),
         format!("{{\"k_value\": {}}}", nested("[", "", "]", 100_000)),
@@ -170,7 +170,7 @@ fn depth_and_length_are_bounded() {
             &refused[..80.min(refused.len())]
         );
     }
-    // What is taken is not too deep for prost; the deepest that is taken is the deepest that prost reads.
+    // prost can decode everything the codec accepts, and the codec accepts the maximum depth that prost supports.
     let mut deepest = 0;
     for depth in 1..130 {
         let json = nested("{\"inner\":", "{}", "}", depth);
@@ -195,11 +195,11 @@ fn depth_and_length_are_bounded() {
     assert!(refusal(format!("{{\"a_double\": \"{number}\"}}").as_bytes()).contains("out of range"));
     let name = "x".repeat(10_000_000);
     let refused = refusal(format!("{{\"{name}\": 1}}").as_bytes());
-    assert!(refused.len() < 300, "a name of the caller's making is cut");
+    assert!(refused.len() < 300, "a long field name is shortened in the error");
 }
 
 #[test]
-fn a_key_is_refused_wherever_it_stood_before() {
+fn a_repeated_map_key_is_refused_at_any_position() {
     for count in [1, 2, 16, 17, 18, 40] {
         let entries: Vec<String> = (0..count).map(|at| format!("\"k{at}\":\"\"")).collect();
         let map = |entries: &[String]| format!("{{\"m_string\":{{{}}}}}", entries.join(","));
@@ -216,7 +216,7 @@ fn a_key_is_refused_wherever_it_stood_before() {
 }
 
 #[test]
-fn lengths_of_any_size_are_written() {
+fn length_prefixes_of_any_size_are_written() {
     for length in [
         0, 1, 118, 119, 120, 127, 128, 16_370, 16_383, 16_384, 65_536, 2_097_140, 2_097_152,
     ] {
@@ -236,7 +236,7 @@ fn lengths_of_any_size_are_written() {
 }
 
 #[test]
-fn wrong_bytes_are_an_error_of_ours() {
+fn malformed_wire_bytes_are_an_error() {
     let table: &[(&[u8], &str)] = &[
         (b"\x0a", "the bytes end in the middle of a field"),
         (b"\x0a\x05a", "the bytes end in the middle of a field"),
@@ -263,7 +263,7 @@ fn wrong_bytes_are_an_error_of_ours() {
         assert!(!error.is_callers());
         assert_eq!(runyard::Error::from(error).kind(), runyard::error::Kind::Internal);
     }
-    // Positive control: unknown fields of every wire type, a group among them, are passed over.
+    // Positive control: unknown fields of every wire type, including groups, are skipped.
     let wire =
         b"\xa3\x06\x08\x01\xab\x06\xac\x06\xa4\x06\xa8\x06\x01\xaa\x06\x01x\xad\x06abcd\xa9\x06abcdefgh\x0a\x01a";
     assert_eq!(
@@ -287,7 +287,7 @@ fn wrong_bytes_are_an_error_of_ours() {
 }
 
 #[test]
-fn an_error_leaves_the_buffer_as_it_was() {
+fn an_error_leaves_the_buffer_unchanged() {
     let id = EVERYTHING.codec.message(MESSAGE).unwrap();
     let mut buffer = b"before".to_vec();
     EVERYTHING
@@ -306,7 +306,7 @@ fn an_error_leaves_the_buffer_as_it_was() {
 }
 
 #[test]
-fn an_error_of_the_caller_names_its_field() {
+fn an_invalid_request_error_names_its_field() {
     let error = CONTRACT.decode(
         "runyard.v1.CreateAgentRequest",
         Runyard,
@@ -318,7 +318,7 @@ fn an_error_of_the_caller_names_its_field() {
     assert_eq!(error.message(), "custom_mcps[0].nmae: unknown field");
 }
 
-/// Texts that are nearly JSON of the message.
+/// Text that is almost valid JSON for the message.
 fn nearly_json() -> impl Strategy<Value = String> {
     let pieces = prop::sample::select(vec![
         "{",
@@ -375,7 +375,7 @@ proptest! {
     }
 
     #[test]
-    fn small_numbers_as_bytes_never_panic(bytes in prop::collection::vec(prop_oneof![0u8..32, 0x70u8..0x8f, Just(0xf8), Just(0xff)], 0..80)) {
+    fn bytes_of_small_tags_and_lengths_never_panic(bytes in prop::collection::vec(prop_oneof![0u8..32, 0x70u8..0x8f, Just(0xf8), Just(0xff)], 0..80)) {
         for dialect in [Canonical, Runyard] {
             if let Ok(json) = EVERYTHING.encode("runyard.test.Everything", dialect, &bytes) {
                 serde_json::from_str::<serde_json::Value>(&json).map_err(|error| TestCaseError::fail(format!("{error}: {json}")))?;
@@ -384,9 +384,9 @@ proptest! {
     }
 
     #[test]
-    fn what_is_taken_is_json_and_what_is_json_is_taken(text in nearly_json()) {
+    fn only_valid_json_is_accepted_and_printed(text in nearly_json()) {
         let known = serde_json::from_str::<serde_json::Value>(&text);
-        // A value takes all JSON that there is, less what serde_json merges or lets pass.
+        // `Value` accepts all valid JSON except repeated keys, deep nesting and out-of-range numbers.
         let taken = EVERYTHING.decode("google.protobuf.Value", Canonical, text.as_bytes());
         match (&known, &taken) {
             (Err(_), Ok(_)) => prop_assert!(false, "taken: {}", text),

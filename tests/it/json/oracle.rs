@@ -1,4 +1,4 @@
-//! Equal to prost-reflect for every message of the contract and for every type, with random values, both ways.
+//! Equal to prost-reflect for every contract message and every type, with random values, in both directions.
 
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use prost::Message as _;
@@ -9,14 +9,14 @@ use serde_json::Value;
 
 use super::{CONTRACT, EVERYTHING, Subject, random};
 
-/// The oracle's text, parsed.
+/// The output of prost-reflect, parsed.
 fn expected(message: &DynamicMessage) -> Value {
-    // Through text, because a float of 32 bits has other digits as one of 64.
+    // Through text, because a 32-bit float has other digits when widened to 64 bits.
     let text = serde_json::to_string(message).unwrap();
     alike(serde_json::from_str(&text).unwrap())
 }
 
-/// Numbers compare by value: 1 and 1.0 are one number in JSON.
+/// Makes numbers compare by value: 1 and 1.0 are the same number in JSON.
 fn alike(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),
@@ -75,7 +75,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn every_message_of_the_contract_is_as_prost_reflect_has_it(seed: u64) {
+    fn every_contract_message_matches_prost_reflect(seed: u64) {
         let random = &mut StdRng::seed_from_u64(seed);
         for message in messages(&CONTRACT) {
             canonical(&CONTRACT, &random::message(&message, random::Range::Full, random))?;
@@ -83,7 +83,7 @@ proptest! {
     }
 
     #[test]
-    fn every_message_of_the_contract_survives_our_dialect(seed: u64) {
+    fn every_contract_message_round_trips_in_our_dialect(seed: u64) {
         let random = &mut StdRng::seed_from_u64(seed);
         for message in messages(&CONTRACT) {
             round_trip(&CONTRACT, &random::message(&message, random::Range::NoNulls, random))?;
@@ -91,7 +91,7 @@ proptest! {
     }
 
     #[test]
-    fn every_type_is_as_prost_reflect_has_it(seed: u64) {
+    fn every_type_matches_prost_reflect(seed: u64) {
         let random = &mut StdRng::seed_from_u64(seed);
         for message in messages(&EVERYTHING) {
             canonical(&EVERYTHING, &random::message(&message, random::Range::Full, random))?;
@@ -99,7 +99,7 @@ proptest! {
     }
 
     #[test]
-    fn every_type_survives_our_dialect(seed: u64) {
+    fn every_type_round_trips_in_our_dialect(seed: u64) {
         let random = &mut StdRng::seed_from_u64(seed);
         for message in messages(&EVERYTHING) {
             round_trip(&EVERYTHING, &random::message(&message, random::Range::NoNulls, random))?;

@@ -1,19 +1,19 @@
-//! Random messages of any type, within what each type allows.
+//! Random messages of any type, with values that the type allows.
 
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value,
 };
 use rand::{Rng, seq::IndexedRandom};
 
-/// How many messages may nest.
+/// Maximum nesting depth of messages.
 const DEPTH: u32 = 4;
 
-/// What to leave out, so that nothing is lost in our dialect, where null is "unset".
+/// Which fields to leave out so that a round trip loses nothing in our dialect, where null means unset.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Range {
-    /// Everything.
+    /// Leaves nothing out.
     Full,
-    /// No set field that prints null.
+    /// Leaves out set fields that print as null.
     NoNulls,
 }
 
@@ -101,7 +101,7 @@ fn fields(
         if oneof.as_ref().is_some_and(|oneof| taken.contains(oneof)) {
             continue;
         }
-        // A field whose null is a value must be there, or its absence reads back as that value.
+        // A field for which null is a value must be set, or its absence would read back as that value.
         let must = range == Range::NoNulls && field.supports_presence() && takes_null(&field.kind()) && oneof.is_none();
         let deep = depth == 0 && field.kind().as_message().is_some();
         if deep && !must || !must && !is_value && random.random_range(0..3) == 0 {
@@ -169,7 +169,7 @@ fn enum_number(descriptor: &EnumDescriptor, no_nulls: bool, random: &mut impl Rn
     }
 }
 
-/// Small ones, large ones, and those at the edges.
+/// Small numbers, large numbers and boundary values.
 fn wild(random: &mut impl Rng) -> u64 {
     match random.random_range(0..6) {
         0 => 0,

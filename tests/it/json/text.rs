@@ -1,4 +1,4 @@
-//! Fields out of path variables, query parameters and form parts, and what the codec says about fields.
+//! Fields from path variables, query parameters and form parts, and the field descriptions of the codec.
 
 use prost::Message as _;
 use runyard::{
@@ -23,7 +23,7 @@ fn read(path: &str, text: &str) -> String {
 }
 
 #[test]
-fn text_is_read_by_the_type_of_its_field() {
+fn text_is_parsed_by_the_type_of_its_field() {
     let table = [
         ("a_bool", "true", r#"{"aBool":true}"#),
         ("aBool", "False", "{}"),
@@ -91,7 +91,7 @@ fn text_is_read_by_the_type_of_its_field() {
 }
 
 #[test]
-fn pieces_of_text_add_up_to_one_message() {
+fn text_fields_are_merged_into_one_message() {
     let id = EVERYTHING.codec.message(MESSAGE).unwrap();
     let mut wire = Vec::new();
     EVERYTHING
@@ -124,7 +124,7 @@ fn pieces_of_text_add_up_to_one_message() {
 }
 
 #[test]
-fn the_keys_of_a_body_are_its_mask() {
+fn the_keys_of_a_body_form_its_update_mask() {
     let codec = &CONTRACT.codec;
     let id = codec.message("runyard.v1.UpdateAgentRequest").unwrap();
     let mut wire = Vec::new();
@@ -145,7 +145,7 @@ fn the_keys_of_a_body_are_its_mask() {
 }
 
 #[test]
-fn a_field_that_was_named_is_set_even_with_its_default() {
+fn a_field_given_with_its_default_value_is_set() {
     let codec = &CONTRACT.codec;
     let id = codec.message("runyard.v1.StartRunRequest").unwrap();
     let emit = codec.field(id, "emit_timing").unwrap();
@@ -159,7 +159,7 @@ fn a_field_that_was_named_is_set_even_with_its_default() {
 }
 
 #[test]
-fn one_field_can_be_the_body() {
+fn a_single_field_can_be_read_from_and_printed_as_the_body() {
     let codec = &EVERYTHING.codec;
     let id = codec.message(MESSAGE).unwrap();
     let number = |name: &str| codec.field(id, name).unwrap().number;

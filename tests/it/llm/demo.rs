@@ -1,4 +1,4 @@
-//! The built-in model at work: its tool calls are executed for real, in a folder of their own, by a plain shell.
+//! The built-in model at work: a plain shell really executes its tool calls, in a separate folder.
 
 use std::{
     collections::BTreeSet,
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use super::{ask, bash_tool};
 
-/// A workspace with the three tools that the model uses.
+/// A workspace with the three tools that the built-in model uses.
 struct Desk {
     folder: TempDir,
     path: String,
@@ -42,7 +42,7 @@ impl Desk {
         }
     }
 
-    /// A PATH with the usual small programs and no Python.
+    /// Sets a PATH with common small programs but without Python.
     fn without_python(mut self) -> Self {
         let programs = self.folder.path().join(".programs");
         fs::create_dir(&programs).unwrap();
@@ -54,7 +54,7 @@ impl Desk {
         self
     }
 
-    /// Says something and works until the model has nothing more to do; gives its last words.
+    /// Sends a message and runs tool calls until the model is done; returns its last answer.
     async fn say(&mut self, text: &str) -> String {
         self.messages.push(ChatMessage::User { text: text.to_owned() });
         for _ in 0..15 {
@@ -73,21 +73,21 @@ impl Desk {
             assert_eq!(
                 (&heard.text, &heard.calls),
                 (&again.text, &again.calls),
-                "the same for the same"
+                "the same request gives the same answer"
             );
             self.messages.push(ChatMessage::Assistant {
                 text: heard.text.clone(),
                 tool_calls: heard.calls.clone(),
             });
             if heard.calls.is_empty() {
-                assert!(heard.deltas > 3, "in small pieces");
+                assert!(heard.deltas > 3, "the text arrives in small deltas");
                 return heard.text;
             }
             for call in heard.calls {
                 self.execute(&call);
             }
         }
-        panic!("the model does not come to an end: {:?}", self.calls);
+        panic!("the model does not finish: {:?}", self.calls);
     }
 
     fn execute(&mut self, call: &ToolRequest) {
@@ -150,7 +150,7 @@ impl Desk {
         self.folder.path().join(name).exists()
     }
 
-    /// The chart, after a check that it is a drawing that stays in its frame.
+    /// The chart, after checking that it is well-formed and stays inside its frame.
     fn chart(&self) -> String {
         let svg = self.file("output/chart.svg");
         assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.trim_end().ends_with("</svg>"));
@@ -180,7 +180,7 @@ fn spec(name: &str) -> ToolSpec {
     }
 }
 
-/// Every tag is closed in order and every `&` begins a known entity.
+/// Checks that tags are closed in order and every `&` begins a known entity.
 fn assert_well_formed(svg: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in svg.split('<').skip(1) {
@@ -209,7 +209,7 @@ const SALES: &str = "date,region,product,units,revenue\n\
     2026-02-02,East,Lamp,2,80.25\n2026-02-11,South,Lamp,5,200.75\n2026-02-25,North,Desk,2,600\n\
     2026-03-01,East,Chair,1,60\n2026-03-15,West,Desk,3,900\n2026-03-28,South,Chair,6,360\n";
 
-/// The same table through both languages: the same numbers, in all that is made.
+/// Analyses the table with Python and with awk, and checks that all outputs agree.
 async fn both_ways(files: &[(&str, &str)], prompt: &str) -> (String, Desk, Desk) {
     let (mut python, mut awk) = (Desk::new(files), Desk::new(files).without_python());
     let (said, said_awk) = (python.say(prompt).await, awk.say(prompt).await);
@@ -237,7 +237,7 @@ async fn both_ways(files: &[(&str, &str)], prompt: &str) -> (String, Desk, Desk)
             .map(|part| part.split('>').nth(1).unwrap().replace("</text", ""))
             .collect()
     };
-    assert_eq!(labels(&python), labels(&awk), "the same words in both charts");
+    assert_eq!(labels(&python), labels(&awk), "both charts have the same labels");
     (said, python, awk)
 }
 
@@ -279,7 +279,7 @@ async fn a_table_with_dates_becomes_a_report_and_a_line_chart() {
 }
 
 #[tokio::test]
-async fn the_users_words_choose_the_columns() {
+async fn the_prompt_selects_the_columns() {
     let (said, desk, _) = both_ways(&[("data.csv", SALES)], "Chart the units by region of data.csv").await;
     assert!(
         said.contains("**Units by region**") && said.contains("Highest: South with 12"),
@@ -293,7 +293,7 @@ async fn the_users_words_choose_the_columns() {
 }
 
 #[tokio::test]
-async fn other_tables_in_other_spellings_are_understood() {
+async fn tables_in_many_formats_are_understood() {
     let quoted = "name,note,amount\n\"Müller, Anna\",\"said \"\"hi\"\" & left <b>\",\"1,200.50\"\n\
         \"O'Neil\",\"two\nlines\",300\n\"Müller, Anna\",,-50\nLee,n/a,\n";
     let semicolons = "Stadt;Umsatz\nBerlin;1.200,50\nKöln;800,25\nBerlin;99,25\n";
@@ -371,12 +371,12 @@ async fn other_tables_in_other_spellings_are_understood() {
             assert!(said.contains(expected), "{name}: {expected}: {said}");
         }
         desk.chart();
-        assert!(!desk.has("x"), "{name}: a name was executed");
+        assert!(!desk.has("x"), "{name}: part of a file or column name was executed");
     }
 }
 
 #[tokio::test]
-async fn tables_without_rows_are_said_to_be_empty() {
+async fn a_table_without_rows_is_reported_as_empty() {
     let (said, desk, _) = both_ways(&[("head.csv", "name,amount\n")], "Analyze head.csv").await;
     assert!(said.contains("0 rows") && said.contains("not a single row"), "{said}");
     assert!(!desk.has("output/chart.svg") && desk.file("output/report.md").contains("0 rows, 2 columns"));
@@ -427,14 +427,14 @@ async fn a_large_table_is_read_by_the_script_and_not_by_the_model() {
 }
 
 #[tokio::test]
-async fn a_failing_tool_leads_to_another_way_or_an_explanation() {
+async fn a_failing_tool_leads_to_a_fallback_or_an_explanation() {
     let prompt = "Analyze data.csv";
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.broken.insert("write");
     let said = desk.say(prompt).await;
     assert!(
         said.contains("2,861.5") && desk.has("output/chart.svg"),
-        "the shell saves the script: {said}"
+        "the shell writes the script: {said}"
     );
 
     let mut desk = Desk::new(&[("data.csv", SALES)]);
@@ -463,7 +463,7 @@ async fn a_failing_tool_leads_to_another_way_or_an_explanation() {
 }
 
 #[tokio::test]
-async fn a_python_that_does_not_work_is_replaced_by_awk() {
+async fn awk_is_used_when_python_does_not_work() {
     let mut desk = Desk::new(&[("data.csv", SALES)]).without_python();
     let python = desk.folder.path().join(".programs/python3");
     fs::write(&python, "#!/bin/sh\necho 'ImportError: no csv' >&2\nexit 1\n").unwrap();
@@ -473,7 +473,7 @@ async fn a_python_that_does_not_work_is_replaced_by_awk() {
     let told = desk.messages.iter().any(|message| {
         matches!(message, ChatMessage::Assistant { text, .. } if text.contains("ImportError") && text.contains("awk"))
     });
-    assert!(told, "the change of mind is explained");
+    assert!(told, "the switch to awk is explained");
 
     fs::remove_file(desk.folder.path().join(".programs/awk")).unwrap();
     let mut desk = Desk {
@@ -486,7 +486,7 @@ async fn a_python_that_does_not_work_is_replaced_by_awk() {
 }
 
 #[tokio::test]
-async fn other_files_are_counted_and_found() {
+async fn other_files_are_found_and_summarised() {
     let poem = "The sea is wide\nthe sea is deep\n\nthe SEAGULLS sleep\n";
     let mut desk = Desk::new(&[("poem.txt", poem)]).without_python();
     let said = desk.say("Summarize this\n\nFiles in /workspace: poem.txt").await;
@@ -505,7 +505,7 @@ async fn other_files_are_counted_and_found() {
     let said = desk.say("And the units by product?").await;
     assert!(
         said.contains("built-in demo model"),
-        "a question without a file is not guessed at: {said}"
+        "a question without a file is not answered by guessing: {said}"
     );
     let said = desk.say("Make a chart of the units by product in that file").await;
     assert!(said.contains("**Units by product**"), "{said}");
@@ -517,7 +517,7 @@ async fn other_files_are_counted_and_found() {
 }
 
 #[tokio::test]
-async fn without_files_or_tools_it_says_honestly_what_it_is() {
+async fn without_files_or_tools_the_model_says_it_is_a_demo() {
     for prompt in [
         "What is the capital of France?",
         "Write a Python function that sorts a list",
@@ -535,7 +535,7 @@ async fn without_files_or_tools_it_says_honestly_what_it_is() {
     let mut desk = Desk::new(&[]);
     let said = desk.say("Analyze my data and draw a chart").await;
     assert!(said.contains("no file in the workspace"), "{said}");
-    assert_eq!(desk.calls.len(), 1, "it looked");
+    assert_eq!(desk.calls.len(), 1, "it listed the workspace");
 
     let mut desk = Desk::new(&[("data.csv", SALES)]);
     desk.offered.clear();

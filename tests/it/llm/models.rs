@@ -1,4 +1,4 @@
-//! Which provider serves which public name.
+//! Which provider serves which public model name.
 
 use runyard::{
     config::{Config, Provider, ProviderKind},
@@ -63,12 +63,12 @@ async fn the_provider_of_the_environment_serves_every_name_but_the_demo() {
     assert_eq!(
         ask(&models, named("kortix/minimax")).await.text,
         "MiniMax-M2",
-        "the table's name when none is given"
+        "the upstream name of the model table is used when none is configured"
     );
 }
 
 #[tokio::test]
-async fn a_model_goes_to_the_provider_that_the_table_names() {
+async fn a_model_is_served_by_the_provider_in_the_model_table() {
     let (one, other) = (echo().await, echo().await);
     let text = format!(
         "[providers.default]\nkind = 'openai'\nbase_url = '{}'\n[providers.other]\nkind = 'openai'\nbase_url = '{}'\n\
@@ -87,7 +87,7 @@ async fn a_model_goes_to_the_provider_that_the_table_names() {
 }
 
 #[test]
-fn a_base_url_that_is_none_is_refused_with_the_providers_name() {
+fn an_invalid_base_url_is_refused_with_the_provider_name() {
     for url in ["", "localhost:11434", "ftp://host/", "http://user:secret@host/v1/"] {
         let provider = Provider {
             kind: ProviderKind::OpenAi,

@@ -1,4 +1,4 @@
-//! Anthropic and Gemini: the same words in other protocols.
+//! Anthropic and Gemini: the same conversation over other protocols.
 
 use std::time::Duration;
 
@@ -94,7 +94,7 @@ fn anthropic_answer() -> Vec<(&'static str, Value)> {
 }
 
 #[tokio::test]
-async fn anthropic_answers_calls_tools_and_counts() {
+async fn anthropic_text_tool_calls_and_usage_are_read() {
     let (heard, server) = hear(ProviderKind::Anthropic, vec![anthropic(&anthropic_answer())]).await;
     assert_eq!(
         (heard.text.as_str(), heard.deltas, heard.end),
@@ -135,7 +135,7 @@ async fn anthropic_answers_calls_tools_and_counts() {
 }
 
 #[tokio::test]
-async fn anthropic_failures_are_told_apart() {
+async fn anthropic_failures_are_classified() {
     let overloaded = json!({"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}});
     let (heard, _server) = hear(
         ProviderKind::Anthropic,
@@ -170,7 +170,7 @@ fn gemini(parts: &Value, finish: Option<&str>) -> Step {
 }
 
 #[tokio::test]
-async fn gemini_answers_calls_tools_and_counts() {
+async fn gemini_text_tool_calls_and_usage_are_read() {
     let call = json!([{"functionCall": {"name": "bash", "args": {"command": "ls"}}}]);
     let turn = Turn::raw([
         gemini(&json!([{"text": "Once "}]), None),

@@ -1,4 +1,4 @@
-//! Providers with the chat completions protocol, good and bad: what is sent, what is heard, what is tried again.
+//! Providers with the chat completions protocol, correct and faulty: what is sent, received and retried.
 
 use std::time::Duration;
 
@@ -62,7 +62,7 @@ fn stop() -> Value {
 }
 
 #[tokio::test]
-async fn an_answer_arrives_piece_by_piece_with_reasoning_and_usage() {
+async fn an_answer_is_streamed_with_reasoning_and_usage() {
     let turn = Turn::deltas(["Hel", "lo ", "wörld"]).reasoning("hm").usage(12, 34);
     let (heard, server) = hear(turn).await;
     assert_eq!(
@@ -105,7 +105,7 @@ async fn the_first_delta_is_passed_on_before_the_second_exists() {
     let mut stream = adapter(&server).stream(question("hello")).await;
     let first = timeout(Duration::from_millis(250), stream.next())
         .await
-        .expect("the first delta at once");
+        .expect("the first delta arrives at once");
     assert_eq!(first.unwrap().unwrap(), ModelEvent::Text("one".to_owned()));
     gate.open();
     assert_eq!(
@@ -115,7 +115,7 @@ async fn the_first_delta_is_passed_on_before_the_second_exists() {
 }
 
 #[tokio::test]
-async fn dropping_the_stream_hangs_up() {
+async fn dropping_the_stream_closes_the_connection() {
     let gate = Gate::new();
     let server = Upstream::start(Turn::deltas(["one", "two"]).gate_after(1, &gate)).await;
     let mut stream = adapter(&server).stream(question("hello")).await;
@@ -128,7 +128,7 @@ async fn dropping_the_stream_hangs_up() {
         }
     })
     .await
-    .expect("the server sees that nobody listens");
+    .expect("the server sees that the client disconnected");
 }
 
 #[tokio::test]
@@ -194,7 +194,7 @@ async fn the_whole_history_and_the_tools_are_sent() {
 }
 
 #[tokio::test]
-async fn model_names_reach_the_provider_as_they_are() {
+async fn model_names_reach_the_provider_unchanged() {
     let server = Upstream::start(Script::function(|_| Turn::text("ok"))).await;
     let names = [
         "some-model-low",
@@ -235,7 +235,7 @@ async fn a_local_server_without_a_key_gets_no_authorization() {
 }
 
 #[tokio::test]
-async fn tool_calls_come_whole_however_they_are_cut_and_mixed() {
+async fn tool_calls_are_assembled_from_split_and_interleaved_chunks() {
     let calls = [
         Call::new("read", &json!({"path": "a.txt"})).id("one"),
         Call::new("bash", &json!({"command": "echo 'ü'"})).id("two"),
@@ -255,7 +255,7 @@ async fn tool_calls_come_whole_however_they_are_cut_and_mixed() {
 }
 
 #[tokio::test]
-async fn odd_tool_calls_are_passed_on_as_they_are() {
+async fn malformed_tool_calls_are_passed_on_unchanged() {
     let call = |call: Value| Step::Event(delta(&json!({"tool_calls": [call]})));
     let end = || Step::Bytes("data: [DONE]\n\n".into());
     let one = |id: &str, name: &str, arguments: &str| ToolRequest {
@@ -332,7 +332,7 @@ async fn odd_tool_calls_are_passed_on_as_they_are() {
 }
 
 #[tokio::test]
-async fn failures_before_the_first_token_are_tried_again_and_visible() {
+async fn failures_before_the_first_token_are_retried_and_reported() {
     let table: Vec<(&str, Turn)> = vec![
         ("408", Turn::status(408)),
         ("409", Turn::status(409)),
@@ -397,7 +397,7 @@ async fn failures_before_the_first_token_are_tried_again_and_visible() {
 }
 
 #[tokio::test]
-async fn refusals_are_final() {
+async fn refusals_are_not_retried() {
     type Is = fn(&LlmError) -> bool;
     let credentials: Is = |error| matches!(error, LlmError::Credentials(_));
     let refused: Is = |error| matches!(error, LlmError::Refused(_));
@@ -445,7 +445,7 @@ async fn refusals_are_final() {
             credentials,
         ),
         (
-            "a used-up balance",
+            "an exhausted balance",
             Turn::status(429).body(&error("no money", "insufficient_quota")),
             unavailable,
         ),
@@ -455,7 +455,7 @@ async fn refusals_are_final() {
             unavailable,
         ),
         (
-            "a wait of an age",
+            "a wait until the year 2100",
             Turn::status(503).header("retry-after", "Fri, 31 Dec 2100 23:59:59 GMT"),
             unavailable,
         ),
@@ -464,12 +464,12 @@ async fn refusals_are_final() {
         let (heard, server) = hear(turn).await;
         let error = heard.error.as_ref().unwrap_or_else(|| panic!("{name}: {heard:?}"));
         assert!(is_expected(error), "{name}: {error:?}");
-        assert_eq!((heard.notices.len(), server.count()), (0, 1), "{name}: asked once");
+        assert_eq!((heard.notices.len(), server.count()), (0, 1), "{name}: one attempt");
     }
 }
 
 #[tokio::test]
-async fn a_provider_that_is_not_there_is_named() {
+async fn the_error_names_an_unreachable_provider() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     drop(listener);
@@ -494,7 +494,7 @@ async fn a_provider_that_is_not_there_is_named() {
 }
 
 #[tokio::test]
-async fn the_key_is_never_repeated_even_when_the_provider_does() {
+async fn the_api_key_is_removed_from_provider_errors() {
     let long = format!("{}{KEY}", "x".repeat(495));
     let echoing = [
         Turn::status(401)
@@ -513,7 +513,7 @@ async fn the_key_is_never_repeated_even_when_the_provider_does() {
 }
 
 #[tokio::test]
-async fn an_answer_that_breaks_keeps_what_was_said_and_is_not_repeated() {
+async fn a_broken_answer_keeps_its_text_and_is_not_retried() {
     let text = |text: &str| Step::Event(delta(&json!({"content": text})));
     let half = |bytes: &'static [u8]| Step::Bytes(bytes::Bytes::from_static(bytes));
     let table: Vec<(&str, Turn)> = vec![
@@ -568,7 +568,7 @@ async fn an_answer_that_breaks_keeps_what_was_said_and_is_not_repeated() {
 }
 
 #[tokio::test]
-async fn ends_are_understood() {
+async fn end_reasons_are_read() {
     let table: Vec<(&str, Turn, EndReason)> = vec![
         ("stop", Turn::text("x"), EndReason::Done),
         ("length", Turn::text("x").finish("length"), EndReason::Length),
@@ -615,12 +615,12 @@ async fn ends_are_understood() {
     assert_eq!(
         (heard.text.as_str(), heard.end),
         ("", Some(EndReason::Done)),
-        "an empty answer is one: {heard:?}"
+        "an empty answer is valid: {heard:?}"
     );
 }
 
 #[tokio::test]
-async fn event_streams_in_every_spelling_are_read() {
+async fn every_valid_form_of_an_event_stream_is_read() {
     let (one, two, end) = (
         delta(&json!({"content": "one "})),
         delta(&json!({"content": "twö"})),
@@ -647,7 +647,7 @@ async fn event_streams_in_every_spelling_are_read() {
             ("one twö", Some(EndReason::Done)),
             "{name}: {heard:?}"
         );
-        // The same, one byte at a time: no border between chunks may matter.
+        // The same bytes one at a time: chunk boundaries must not matter.
         let bytes: Vec<Step> = text
             .bytes()
             .map(|byte| Step::Bytes(bytes::Bytes::from(vec![byte])))
@@ -662,7 +662,7 @@ async fn event_streams_in_every_spelling_are_read() {
 }
 
 #[tokio::test]
-async fn keep_alives_hold_the_line_while_a_model_thinks() {
+async fn keep_alives_prevent_a_timeout_while_the_model_thinks() {
     let mut steps: Vec<Step> = Vec::new();
     for _ in 0..8 {
         steps.extend([
@@ -675,12 +675,12 @@ async fn keep_alives_hold_the_line_while_a_model_thinks() {
     assert_eq!(
         (heard.text.as_str(), server.count()),
         ("done", 1),
-        "longer than every timeout together: {heard:?}"
+        "longer than all timeouts together: {heard:?}"
     );
 }
 
 #[tokio::test]
-async fn usage_may_be_anything() {
+async fn valid_usage_is_read_and_invalid_usage_ignored() {
     let usage = |input, output, cached_input| {
         Some(TokenUsage {
             input,
@@ -713,7 +713,7 @@ async fn usage_may_be_anything() {
 }
 
 #[tokio::test]
-async fn endless_answers_are_cut() {
+async fn endless_answers_are_cut_off() {
     let piece = "endless ".repeat(512);
     let steps: Vec<Step> = (0..200)
         .map(|_| Step::Event(delta(&json!({"content": piece}))))

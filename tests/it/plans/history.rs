@@ -1,8 +1,8 @@
-//! Fills a PostgreSQL database with what has long finished, and counts it, so that its planner sees a history.
+//! Fills a PostgreSQL database with finished runs and analyzes it, so that its planner sees a long history.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-/// Each statement makes the rows of one table from those before: 20 accounts with 2,400 runs.
+/// Each statement derives the rows of one table from those before: 20 accounts with 2,400 runs.
 const FILL: &[&str] = &[
     "INSERT INTO accounts (id, issuer, subject, tier, created_at) \
      SELECT gen_random_uuid(), 'history', 'account ' || n, 'free', now() FROM generate_series(1, 20) n",
@@ -39,7 +39,7 @@ const FILL: &[&str] = &[
     "ANALYZE",
 ];
 
-/// Fills the database, once; its server has stopped.
+/// Fills the database once; its server has stopped.
 pub(super) async fn fill(db: &DatabaseConnection) {
     let filled = Statement::from_string(
         DbBackend::Postgres,

@@ -1,18 +1,18 @@
-//! Plans of PostgreSQL: generic ones, which hold for every value, over tables that hold a history.
+//! PostgreSQL plans: generic plans, which hold for every parameter value, over tables with a history.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
-/// What the server sets for its connections so that a plan holds for every value.
+/// The connection settings of the server that make a plan hold for every parameter value.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
 
-/// What is wrong with the plan of a statement.
+/// The faults in the plan of a statement.
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let plan = explain(db, sql).await;
     let mut found = Vec::new();
@@ -43,7 +43,7 @@ async fn explain(db: &DatabaseConnection, sql: &str) -> Value {
     plan
 }
 
-/// Looks at a node and those below it; `limited` says whether a LIMIT ends the reading.
+/// Checks a plan node and its children; `limited` says whether a LIMIT bounds the rows read.
 fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
     let text = |field: &str| node[field].as_str().unwrap_or_default();
     let (kind, index, condition) = (text("Node Type"), text("Index Name"), text("Index Cond"));
@@ -55,7 +55,7 @@ fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
         "Sort" | "Incremental Sort" if !is_excepted(sql) && !may_sort(sql) => Some("sorts"),
         _ if index.is_empty() || is_small(index) || is_excepted(sql) || is_page => None,
         _ if condition.is_empty() => Some("scans"),
-        _ if by_account => Some("reads all of an account"),
+        _ if by_account => Some("reads all rows of an account"),
         _ => None,
     };
     if let Some(why) = why {
@@ -65,7 +65,7 @@ fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
             text("Filter")
         ));
     }
-    // Whatever gathers rows reads all of them first.
+    // A node that collects rows reads all of them first.
     let limited = match kind {
         "Limit" => true,
         "Sort" | "Aggregate" | "Hash" | "Bitmap Heap Scan" => false,

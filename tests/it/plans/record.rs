@@ -1,5 +1,5 @@
-//! Notes the text of every statement that a server of this process prepares: the database says each one at the target
-//! `runyard::sql`.
+//! Records the text of every statement that a server in this process prepares. The database layer logs each one with
+//! the target `runyard::sql`.
 
 use std::{
     collections::HashMap,
@@ -20,10 +20,10 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// The statements by their shape; whether each one was explained.
+/// The recorded statements by shape, each with whether it was explained.
 static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
 
-/// A database, and a text in which all lists of values look alike.
+/// A database, and a statement text in which value lists of any length look the same.
 type Shape = (&'static str, String);
 
 struct Noted {
@@ -31,7 +31,7 @@ struct Noted {
     explained: bool,
 }
 
-/// Begins to take notes, once for the process.
+/// Starts recording, once for the process.
 pub fn start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -41,14 +41,14 @@ pub fn start() {
     });
 }
 
-/// All statements that a kind of database got.
+/// All statements recorded for a kind of database.
 pub fn noted(backend: DbBackend) -> Vec<String> {
     let noted = NOTED.lock().unwrap();
     let of_backend = noted.iter().filter(|((name, _), _)| *name == name_of(backend));
     of_backend.map(|(_, noted)| noted.sql.clone()).collect()
 }
 
-/// Those that nobody has explained yet; they count as explained from now on.
+/// The statements that were not explained yet; marks them as explained.
 pub fn take(backend: DbBackend) -> Vec<String> {
     let mut noted = NOTED.lock().unwrap();
     let of_backend = noted.iter_mut().filter(|((name, _), _)| *name == name_of(backend));
@@ -101,7 +101,7 @@ impl Visit for Fields {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-/// A text in which all lists of values look alike, so that a list of three ids is explained for all lengths.
+/// Normalises value lists, so that a statement with three ids and one with four are explained once.
 fn shape(sql: &str) -> String {
     let mut shape: String = sql.chars().filter(|char| !char.is_ascii_digit()).collect();
     for (long, short) in [

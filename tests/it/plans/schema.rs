@@ -1,5 +1,5 @@
-//! What the schema does by itself, which no plan shows: it finds the rows below a deleted one by the foreign keys, and it
-//! counts what each account has.
+//! Schema properties that no plan shows: foreign keys to deletable rows are indexed, and triggers count the rows of
+//! each account.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use runyard_upstream::Turn;
 /// Tables whose rows are never deleted.
 const KEPT: &[&str] = &["accounts", "balances"];
 
-/// The triggers have counted what is there.
+/// Checks that the counters kept by triggers match the rows.
 pub(super) async fn assert_counted(db: &DatabaseConnection) {
     let sql = "SELECT a.subject FROM accounts a \
         WHERE a.threads <> (SELECT COUNT(*) FROM threads t WHERE t.account_id = a.id) \
@@ -28,7 +28,7 @@ async fn texts(db: &DatabaseConnection, sql: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Drops an index; returns the statement that makes it again.
+/// Drops an index; returns the statement that creates it again.
 pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => format!("SELECT indexdef FROM pg_indexes WHERE indexname = '{index}'"),
@@ -39,7 +39,7 @@ pub(super) async fn take_index(db: &DatabaseConnection, index: &str) -> String {
     again
 }
 
-/// The foreign keys: table, column, the table above.
+/// The foreign keys: table, column, referenced table.
 async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {
@@ -54,7 +54,7 @@ async fn foreign_keys(db: &DatabaseConnection) -> Vec<Vec<String>> {
     texts(db, sql).await
 }
 
-/// The first column of each index over all rows: table, column.
+/// The first column of each non-partial index: table, column.
 async fn first_columns(db: &DatabaseConnection) -> BTreeSet<Vec<String>> {
     let sql = match db.get_database_backend() {
         DbBackend::Postgres => {
@@ -72,14 +72,14 @@ async fn first_columns(db: &DatabaseConnection) -> BTreeSet<Vec<String>> {
 async fn without_index(db: &DatabaseConnection) -> Vec<Vec<String>> {
     let indexed = first_columns(db).await;
     let keys = foreign_keys(db).await;
-    assert!(keys.len() > 10, "the foreign keys are found: {keys:?}");
+    assert!(keys.len() > 10, "too few foreign keys found: {keys:?}");
     keys.into_iter()
         .filter(|key| !KEPT.contains(&key[2].as_str()) && !indexed.contains(&key[..2]))
         .collect()
 }
 
 #[tokio::test]
-async fn rows_below_a_deleted_one_are_found_by_an_index() {
+async fn every_foreign_key_to_a_deletable_row_has_an_index() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {

@@ -1,4 +1,4 @@
-//! Plans of SQLite: the lines of `EXPLAIN QUERY PLAN`. No value and no number of rows changes them.
+//! SQLite plans: the lines of `EXPLAIN QUERY PLAN`. They depend on neither values nor row counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,10 +6,10 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::{WALKED, is_excepted, is_small, may_sort};
 
-/// Makes each text a new one: a connection that has kept an explanation does not notice that an index has gone.
+/// Makes each statement text unique: a connection that has cached an explanation does not notice a dropped index.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
-/// What is wrong with the plan of a statement.
+/// The faults in the plan of a statement.
 pub(super) async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let explain = Statement::from_string(DbBackend::Sqlite, format!("EXPLAIN QUERY PLAN {sql} -- {count}"));
@@ -36,10 +36,10 @@ fn why(sql: &str, line: &str) -> Option<&'static str> {
     let index = index?;
     let by_account = line.ends_with("(account_id=?)") && !index.starts_with("sqlite_autoindex");
     let is_bounded = is_small(index) || is_excepted(sql) || is_page(sql, index);
-    (by_account && !is_bounded).then_some("reads all of an account")
+    (by_account && !is_bounded).then_some("reads all rows of an account")
 }
 
-/// Whether a statement reads one page in the order of the index, and nothing that it passes over.
+/// Returns true if a statement reads one page in index order without skipping rows.
 fn is_page(sql: &str, index: &str) -> bool {
     let Some((_, rest)) = sql.split_once(" WHERE ") else {
         return false;

@@ -1,4 +1,4 @@
-//! How commands run, end and speak; and what a host without bubblewrap answers.
+//! How commands run, end and report output; and the error on a host without bubblewrap.
 
 use std::{
     path::PathBuf,
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Yard, command, is_root, run, run_for, say, settings};
 
 #[tokio::test]
-async fn commands_end_as_they_end() {
+async fn the_way_a_command_ends_is_reported() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     for (script, ending, text) in [
@@ -42,14 +42,14 @@ async fn commands_end_as_they_end() {
 }
 
 #[tokio::test]
-async fn s21_scripts_arrive_as_they_were_written() {
+async fn s21_scripts_and_file_names_are_passed_unchanged() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     assert_eq!(
         say(&sandbox, "echo 'a  b' \"$HOME\" \\\n  '$(id)' `echo x`\necho second").await,
         "a  b /workspace $(id) x\nsecond\n"
     );
-    // A leading dash is no option of the shell.
+    // A leading dash is not parsed as a shell option.
     let execution = run(&sandbox, "-x; echo on").await;
     assert!(
         execution.text.ends_with("on\n") && execution.text.contains("not found"),
@@ -64,7 +64,7 @@ async fn s21_scripts_arrive_as_they_were_written() {
             .await;
         assert_eq!(refused.unwrap_err().code(), Code::InvalidRequest);
     }
-    // File names are names, whatever is in them.
+    // File names are taken literally, whatever they contain.
     let files = sandbox.workspace();
     for name in ["; rm -rf x", "$(touch hit)", "-rf", "two\nlines", "sub/quote'\"", "*"] {
         files.write(name, b"content").unwrap();
@@ -75,7 +75,7 @@ async fn s21_scripts_arrive_as_they_were_written() {
 }
 
 #[tokio::test]
-async fn output_comes_while_the_command_runs() {
+async fn output_is_streamed_while_the_command_runs() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     let heard = Arc::new(Mutex::new(String::new()));
@@ -83,7 +83,7 @@ async fn output_comes_while_the_command_runs() {
     let listen = move |piece: &str| {
         let mut heard = listener.lock().unwrap();
         heard.push_str(piece);
-        // Only a listener who hears the first line in time lets the command come to its second.
+        // The command continues to its second line only if the listener receives the first one in time.
         if heard.contains("first") {
             files.write("go", b"").unwrap();
         }
@@ -98,7 +98,7 @@ async fn output_comes_while_the_command_runs() {
 }
 
 #[tokio::test]
-async fn the_usual_programs_are_there() {
+async fn the_usual_programs_are_available() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     let text = say(
@@ -119,7 +119,7 @@ async fn the_usual_programs_are_there() {
     ] {
         assert!(text.contains(line), "{line:?} in {text}");
     }
-    // What one command leaves in /tmp the next does not find.
+    // A command does not see what another one left in /tmp.
     assert_eq!(say(&sandbox, "ls -A /tmp /dev/shm").await, "/dev/shm:\n\n/tmp:\n");
 }
 
@@ -176,7 +176,7 @@ async fn without_bubblewrap_nothing_runs() {
 }
 
 #[tokio::test]
-async fn a_workspace_that_was_not_made_is_not_found() {
+async fn a_missing_workspace_is_not_found() {
     let yard = Yard::new();
     let sandbox = yard.sandboxes.open(yard.place(3));
     let error = sandbox
@@ -187,14 +187,14 @@ async fn a_workspace_that_was_not_made_is_not_found() {
 }
 
 #[tokio::test]
-async fn another_root_can_be_given() {
+async fn another_root_file_system_can_be_configured() {
     let mut settings = settings();
     settings.rootfs = Some("/".into());
     let yard = Yard::with(&settings);
     assert_eq!(say(&yard.project(0), "echo x | awk '{print $1}'").await, "x\n");
 
     if is_root() {
-        // One that the projects' uids cannot walk to is refused at the start, with what to do.
+        // A root that project uids cannot traverse is refused at startup, and the error says how to fix it.
         let folder = super::closed_folder();
         let mut settings = super::settings();
         settings.rootfs = Some(folder.path().join("root"));
@@ -212,7 +212,7 @@ fn a_service_without_openat2_does_not_start() {
     let folder = tempfile::tempdir().unwrap();
     Sandboxes::detect(&settings(), folder.path()).unwrap();
 
-    // As RestrictSUIDSGID= of systemd does it; only the thread that puts the filter on wears it.
+    // Like RestrictSUIDSGID= in systemd; the filter applies only to the thread that installs it.
     let refusal = u32::try_from(libc::ENOSYS).unwrap();
     let filter: BpfProgram = SeccompFilter::new(
         [(libc::SYS_openat2, Vec::new())].into(),

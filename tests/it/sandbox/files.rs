@@ -1,4 +1,4 @@
-//! The host's side of a workspace: reading, writing, lists, uploads.
+//! The host's access to a workspace: reading, writing, lists, uploads.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -10,7 +10,7 @@ use runyard::{
 use super::{Yard, say};
 
 #[tokio::test]
-async fn files_are_written_as_a_whole() {
+async fn files_are_replaced_atomically() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     let files = sandbox.workspace();
@@ -25,7 +25,7 @@ async fn files_are_written_as_a_whole() {
     let after = std::fs::metadata(sandbox.place().folder.join("output/deep/report.md")).unwrap();
     assert_eq!(after.permissions().mode() & 0o7777, 0o750);
     assert_eq!(before.uid(), after.uid());
-    // Who had it open reads the old content to its end.
+    // A reader that has the file open still reads the old content to its end.
     assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "one");
     assert_eq!(files.read("output/deep/report.md", 4).unwrap(), b"two!");
     assert_eq!(
@@ -55,7 +55,7 @@ async fn files_are_written_as_a_whole() {
 }
 
 #[tokio::test]
-async fn lists_and_metadata_tell_what_there_is() {
+async fn lists_and_metadata_describe_the_files() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     say(
@@ -100,7 +100,7 @@ async fn lists_and_metadata_tell_what_there_is() {
 }
 
 #[tokio::test]
-async fn uploads_move_in_under_free_names_alone() {
+async fn uploads_are_placed_only_under_unused_names() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     let files = sandbox.workspace();
@@ -110,7 +110,7 @@ async fn uploads_move_in_under_free_names_alone() {
     files.place_as(&upload, "data.csv").unwrap();
     assert!(!upload.exists());
     assert_eq!(files.read("data.csv", 100).unwrap(), b"data.csv");
-    // What is there already is not touched, and a link is not followed.
+    // An existing entry is not replaced, and a link is not followed.
     for name in ["data.csv", "trap.csv", "taken"] {
         let upload = yard.host_file("uploads/one", name);
         assert_eq!(
@@ -121,13 +121,13 @@ async fn uploads_move_in_under_free_names_alone() {
         assert!(upload.exists());
     }
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "OUTSIDE");
-    // The command may change what was uploaded.
+    // A command may change an uploaded file.
     assert_eq!(
         say(&sandbox, "echo more >> data.csv && cat data.csv").await,
         "data.csvmore\n"
     );
 
-    // After a crash the same again: the file is where it belongs, once.
+    // Retrying after a crash succeeds: the file is already in place, once.
     let upload = yard.host_file("uploads/two", "two");
     files.place_as(&upload, "two").unwrap();
     files.place_as(&upload, "two").unwrap();
@@ -146,11 +146,11 @@ async fn uploads_move_in_under_free_names_alone() {
 }
 
 #[tokio::test]
-async fn making_a_workspace_twice_keeps_what_is_there() {
+async fn creating_a_workspace_twice_keeps_its_files() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     say(&sandbox, "echo kept > f; rmdir output; ln -s /etc output").await;
-    // What a command has put in the place of output/ is its own affair.
+    // An entry that a command put in the place of output/ is left alone.
     yard.sandboxes.make(sandbox.place()).unwrap();
     assert_eq!(sandbox.workspace().metadata("output").unwrap().kind, FileKind::Link);
     say(&sandbox, "rm output").await;

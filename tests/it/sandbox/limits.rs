@@ -1,4 +1,4 @@
-//! What a command must not use up: S04–S06, S13, S14, S16, S18.
+//! Resources that a command must not exhaust: S04–S06, S13, S14, S16–S18.
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -17,12 +17,12 @@ use super::{
 const MIB: u64 = 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s04_a_fork_bomb_stays_at_home() {
+async fn s04_a_fork_bomb_is_contained() {
     let mut settings = settings();
     settings.max_processes = 64;
     let yard = Yard::with(&settings);
     let (sandbox, neighbour) = (yard.project(0), yard.project(1));
-    // The control: so many processes are allowed.
+    // Control: this many processes are allowed.
     let text = say(&sandbox, "for i in $(seq 20); do sleep 1 & done; wait; echo all ran").await;
     assert!(text.contains("all ran"), "{text}");
 
@@ -80,7 +80,7 @@ async fn s05_memory_is_bounded() {
             "{execution:?}"
         );
     }
-    // Each of them is small, together they are not.
+    // Each process is small; together they exceed the limit.
     let execution = run(
         &sandbox,
         "for i in 1 2 3 4 5 6; do perl -e '$x = \"x\" x 40_000_000; sleep 20; print length $x' & all=\"$all $!\"; done
@@ -123,7 +123,7 @@ async fn s06_the_disk_is_bounded() {
         say(&neighbour, "head -c 4M /dev/zero > f && stat -c %s f").await,
         "4194304\n"
     );
-    // Full: nothing grows, removing works, and then there is room again.
+    // When the disk is full nothing grows; deleting files works and frees space.
     let execution = run(&sandbox, "echo more > more || echo refused").await;
     assert!(execution.text.contains("refused"), "{execution:?}");
     say(&sandbox, "rm fill* && sleep 0.1").await;
@@ -137,7 +137,7 @@ async fn s06_the_disk_is_bounded() {
     assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
     say(&sandbox, "rm -rf many").await;
 
-    // Files that are nowhere to be seen.
+    // Deleted files that are still open.
     let execution = run(
         &sandbox,
         "for i in 11 12 13 14 15 16; do eval \"exec $i>ghost\"; rm ghost; head -c 12M /dev/zero >&$i; done; ls; sleep 30",
@@ -145,7 +145,7 @@ async fn s06_the_disk_is_bounded() {
     .await;
     assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
 
-    // What cannot be counted is too much.
+    // A tree too deep to measure counts as over the limit.
     let execution = run(
         &sandbox,
         "for i in $(seq 400); do mkdir ddddddddddddddddddddd; cd ddddddddddddddddddddd; done; sleep 30",
@@ -157,10 +157,10 @@ async fn s06_the_disk_is_bounded() {
 }
 
 #[tokio::test]
-async fn s13_time_is_bounded_and_nothing_lives_on() {
+async fn s13_a_timeout_kills_every_process_of_a_command() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
-    // Asked first: there is time to say goodbye.
+    // SIGTERM first: the command has time to clean up.
     let polite = "trap 'echo goodbye; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
     let execution = run_for(&sandbox, 1.0, polite).await;
     assert_eq!(execution.ending, Ending::TimedOut);
@@ -178,7 +178,7 @@ async fn s13_time_is_bounded_and_nothing_lives_on() {
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_eq!(with_marker(&long), Vec::<u32>::new());
 
-    // A daemon dies with the call that started it, and does not hold it up.
+    // A daemon is killed with the call that started it, and does not delay its end.
     let long = mark(9714);
     let start = Instant::now();
     let text = say(
@@ -192,7 +192,7 @@ async fn s13_time_is_bounded_and_nothing_lives_on() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s13_cancelling_and_dropping_end_everything() {
+async fn s13_cancelling_or_dropping_a_call_kills_its_processes() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     let cancel = CancellationToken::new();
@@ -218,7 +218,7 @@ async fn s13_cancelling_and_dropping_end_everything() {
     eventually("it runs", || !with_marker(&mark(9716)).is_empty()).await;
     running.abort();
     eventually("it is gone", || with_marker(&mark(9716)).is_empty()).await;
-    // The token of the other call is its own.
+    // Other calls have their own cancellation token.
     assert_eq!(say(&sandbox, "echo on").await, "on\n");
 }
 
@@ -241,7 +241,7 @@ async fn s14_a_flood_of_output_is_bounded() {
     let (bytes, pieces) = *shown.lock().unwrap();
     assert!(
         bytes > 0 && bytes < 140_000 && pieces < 40,
-        "{bytes} bytes in {pieces} pieces"
+        "{bytes} bytes in {pieces} chunks"
     );
 
     let execution = run(&sandbox, "head -c 300M /dev/zero | tr '\\0' x; echo; echo the end").await;
@@ -266,7 +266,7 @@ fn resident() -> u64 {
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
-/// The service of the next test: runs as a process of its own that is killed.
+/// The service of the next test, run as a separate process that the test kills.
 #[tokio::test]
 #[ignore = "started by s16"]
 async fn s16_service() {
@@ -305,9 +305,9 @@ async fn s16_no_sandbox_survives_the_service() {
     eventually("the command is gone", || with_marker(&mark(9717)).is_empty()).await;
 }
 
-/// A sandbox that is only half made when the service is killed.
+/// The service may be killed while a sandbox is still starting.
 #[tokio::test]
-async fn s16_no_sandbox_survives_a_kill_at_any_moment() {
+async fn s16_no_sandbox_survives_a_kill_during_its_start() {
     let folder = super::closed_folder();
     for round in 0..16 {
         let long = mark(97_000 + round);
@@ -323,7 +323,7 @@ async fn s16_no_sandbox_survives_a_kill_at_any_moment() {
         while with_marker(&long).is_empty() {
             assert!(Instant::now() < until, "no command was started");
         }
-        // Each round is killed a little later in the making of its sandbox.
+        // Each round kills the service a little later during the start of its sandbox.
         tokio::time::sleep(Duration::from_millis(round.into())).await;
         service.kill().unwrap();
         service.wait().unwrap();
@@ -331,14 +331,14 @@ async fn s16_no_sandbox_survives_a_kill_at_any_moment() {
             with_marker(&format!("sleep\0{long}")).is_empty()
         })
         .await;
-        // The next start ends what was still making the sandbox.
+        // The next service start kills sandboxes that were still starting.
         let _next = Sandboxes::detect(&settings(), folder.path()).unwrap();
         eventually("nothing is left", || with_marker(&long).is_empty()).await;
     }
 }
 
 #[tokio::test]
-async fn s17_two_commands_of_one_project_run_side_by_side() {
+async fn s17_two_commands_of_one_project_run_concurrently() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     let (one, other) = tokio::join!(
@@ -388,7 +388,7 @@ async fn s18_walks_are_bounded() {
 }
 
 #[tokio::test]
-async fn what_a_folder_hides_is_counted_and_removed() {
+async fn files_in_unreadable_folders_are_counted_and_removed() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     say(

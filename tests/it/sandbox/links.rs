@@ -1,4 +1,4 @@
-//! What must not lead out of a workspace, or stop who opens it: S07, S12, S20.
+//! Links, pipes and devices must not lead out of a workspace or block a reader: S07, S12, S20.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +7,7 @@ use runyard::{error::Code, sandbox::WalkLimits};
 use super::{Yard, eventually, say};
 
 #[tokio::test]
-async fn s07_links_lead_nowhere() {
+async fn s07_links_do_not_lead_out_of_the_workspace() {
     let yard = Yard::new();
     let outside = yard.host_file("outside/f", "OUTSIDE");
     let sandbox = yard.project(0);
@@ -40,7 +40,7 @@ async fn s07_links_lead_nowhere() {
         let error = files.open_file(path).unwrap_err();
         assert_eq!(error.code(), Code::InvalidRequest, "{path}: {error}");
     }
-    // A file in place of a link, not through it.
+    // The write replaces the link instead of following it.
     files.write("far", b"ours").unwrap();
     assert_eq!(files.read("far", 100).unwrap(), b"ours");
     assert_eq!(files.write("dir/new", b"x").unwrap_err().code(), Code::InvalidRequest);
@@ -57,11 +57,11 @@ async fn s07_links_lead_nowhere() {
         ["dir", "far", "loop", "magic", "near", "output", "sub", "sub/f", "up"]
     );
     files.remove("dir").unwrap();
-    assert!(outside.exists(), "removing a link removed what it leads to");
+    assert!(outside.exists(), "removing a link removed its target");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s07_a_race_of_links_is_never_lost() {
+async fn s07_swapping_links_during_access_never_leads_outside() {
     let yard = Yard::new();
     yard.host_file("outside/f", "OUTSIDE");
     let sandbox = yard.project(0);
@@ -88,7 +88,7 @@ async fn s07_a_race_of_links_is_never_lost() {
                 }
                 Err(_) => refused += 1,
             }
-            // The result does not matter, where it ends up does.
+            // The results do not matter, only that nothing is written outside.
             let _ = files.write("x/w", b"w");
             let _ = files.write("x/deep/er/w", b"w");
             let _ = files.remove("x/w");
@@ -98,7 +98,7 @@ async fn s07_a_race_of_links_is_never_lost() {
     let (inside, refused) = tried.await.unwrap();
     assert!(
         inside > 100 && refused > 100,
-        "no race: {inside} reads, {refused} refusals"
+        "the race did not happen: {inside} reads, {refused} refusals"
     );
     let left: Vec<_> = std::fs::read_dir(yard.folder.path().join("outside"))
         .unwrap()
@@ -109,7 +109,7 @@ async fn s07_a_race_of_links_is_never_lost() {
 }
 
 #[tokio::test]
-async fn s12_what_is_no_file_does_not_block() {
+async fn s12_pipes_sockets_and_folders_do_not_block_a_reader() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     let text = say(

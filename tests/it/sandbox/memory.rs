@@ -1,4 +1,4 @@
-//! Memory that no process has in its own figures: whatever can hold it is bounded, with control groups and without.
+//! Memory that is not part of a process's resident size is also limited, with and without control groups.
 
 use runyard::sandbox::Ending;
 
@@ -6,7 +6,7 @@ use super::{Yard, is_bounded_by_cgroups, run, say, settings};
 
 const MIB: u64 = 1024 * 1024;
 
-/// Perl that holds `$n` times about a megabyte in an unusual place, or dies and says why not.
+/// Perl code that allocates about `$n` megabytes in an unusual place, or dies and prints the reason.
 const HIDING_PLACES: &[(&str, &str)] = &[
     (
         "memory files",
@@ -56,7 +56,7 @@ async fn hidden_memory_is_bounded() {
         );
         sandbox.workspace().write("hold.pl", script.as_bytes()).unwrap();
 
-        // The control: a little of it is allowed, or all of it is refused.
+        // Control: a small amount is allowed, unless the mechanism is refused entirely.
         let little = run(&sandbox, "perl hold.pl 3 2>&1").await;
         let is_refused = little.text.starts_with("refused: ");
         assert!(little.text == "HELD\n" || is_refused, "{place}: {little:?}");
@@ -72,9 +72,9 @@ async fn hidden_memory_is_bounded() {
     }
 }
 
-/// Databases keep a small segment and a few semaphores: those are no place to hide.
+/// Databases need a small segment and a few semaphores; these are too small to hide memory in.
 #[tokio::test]
-async fn small_things_of_system_v_work() {
+async fn small_system_v_segments_and_semaphores_work() {
     let yard = Yard::new();
     let script = r#"perl -e 'my $id = shmget(0, 4096, 01600); defined $id or die "segment: $!"; shmwrite($id, "x" x 4096, 0, 4096) or die;
         defined semget(0, 8, 01600) or die "semaphores: $!"; print "small works\n"'"#;
@@ -82,7 +82,7 @@ async fn small_things_of_system_v_work() {
 }
 
 #[tokio::test]
-async fn large_pages_are_not_to_be_had() {
+async fn huge_pages_are_refused() {
     let yard = Yard::new();
     let text = say(
         &yard.project(0),

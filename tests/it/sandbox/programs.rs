@@ -1,7 +1,7 @@
-//! The programs that agents use most work in the sandbox without set-up, and the model is told what will not.
+//! Common programs work in the sandbox without set-up, and the model is told what is available.
 //!
-//! A program that the host lacks cannot be tried. `make test` installs them all and sets `RUNYARD_TEST_PROGRAMS`, which
-//! makes a missing one a failure; without it the test says on standard error that it was skipped.
+//! A program that the host lacks cannot be tested. `make test` installs all of them and sets `RUNYARD_TEST_PROGRAMS`,
+//! which turns a missing program into a failure; without it the test prints on standard error that it was skipped.
 
 use std::{
     io::Write,
@@ -11,7 +11,7 @@ use std::{
 
 use super::{Yard, run, say, settings};
 
-/// Whether a program is in the folders that the sandbox shows.
+/// Returns true if a program is in one of the folders visible in the sandbox.
 fn has(program: &str, package: &str) -> bool {
     let folders = ["/usr/local/bin", "/usr/bin"];
     if folders.iter().any(|folder| Path::new(folder).join(program).exists()) {
@@ -21,7 +21,7 @@ fn has(program: &str, package: &str) -> bool {
         std::env::var_os("RUNYARD_TEST_PROGRAMS").is_none(),
         "{program} is missing: apt-get install {package}"
     );
-    // Written past the capture of the test harness.
+    // Bypasses the output capture of the test harness.
     let _ = writeln!(
         std::io::stderr(),
         "SKIPPED without {program}: apt-get install {package}"
@@ -42,7 +42,7 @@ async fn git_commits_without_set_up() {
     )
     .await;
     assert_eq!(text, "Runyard agent one\nmain\n");
-    // A name that the agent or the repository sets comes first.
+    // A name configured by the agent or the repository takes precedence.
     let text = say(
         &sandbox,
         "cd g; git config user.name Ada; echo b > b; git add b; git commit -qm two; git log -1 --format=%an
@@ -97,7 +97,7 @@ async fn installing_fails_at_once_and_says_why() {
         assert!(start.elapsed() < Duration::from_secs(20), "{:?}", start.elapsed());
         assert_eq!(say(&sandbox, "ls -A; ls -A n").await, "n\noutput\n");
     }
-    // Debian's python3 has no pip of its own without this package.
+    // Debian's python3 has no pip unless this package is installed.
     if has("pip3", "python3-pip") {
         let start = Instant::now();
         let execution = run(&sandbox, "/usr/bin/pip3 install --break-system-packages left-pad").await;
@@ -112,7 +112,7 @@ async fn installing_fails_at_once_and_says_why() {
 }
 
 #[tokio::test]
-async fn the_model_is_told_what_there_is() {
+async fn the_model_is_told_the_limits_and_programs() {
     let mut settings = settings();
     settings.max_memory_bytes = 3 << 30;
     settings.max_workspace_bytes = 5 << 20;
@@ -137,7 +137,7 @@ async fn the_model_is_told_what_there_is() {
 }
 
 #[tokio::test]
-async fn settings_are_shown_and_secrets_are_not() {
+async fn system_configuration_is_visible_and_secrets_are_not() {
     let yard = Yard::new();
     let text = say(
         &yard.project(0),

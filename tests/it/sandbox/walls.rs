@@ -1,4 +1,4 @@
-//! What a command must not reach: S01–S03, S08–S11, S15, and its neighbour.
+//! Host resources and neighbours that a command must not reach: S01–S03, S08–S11, S15, I08.
 
 use std::{
     net::{TcpListener, UdpSocket},
@@ -50,7 +50,7 @@ async fn s01_host_files_cannot_be_read() {
 async fn s02_no_secret_is_inherited() {
     let yard = Yard::new();
     let secret = std::fs::File::open(yard.host_file("secret", "canary-s02")).unwrap();
-    // A descriptor that somebody forgot to mark.
+    // A file descriptor without close-on-exec.
     rustix::io::fcntl_setfd(&secret, rustix::io::FdFlags::empty()).unwrap();
     let sandbox = yard.project(0);
 
@@ -64,7 +64,7 @@ async fn s02_no_secret_is_inherited() {
          cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'",
     )
     .await;
-    // 9 is the control; 3 is the folder that ls itself reads.
+    // 9 is the control; 3 is the folder that `ls` itself reads.
     assert!(text.contains("descriptors: 0 1 2 3 9"), "{text}");
     assert!(text.contains("first: 0 1 2\n"), "{text}");
     let open: Vec<&str> = text.lines().filter(|line| line.starts_with("open ")).collect();
@@ -86,7 +86,7 @@ async fn s03_there_is_no_network() {
     let address = net::SocketAddr::from_abstract_name(&name).unwrap();
     let _unix = net::UnixListener::bind_addr(&address).unwrap();
     let (tcp, udp_port) = (tcp.local_addr().unwrap().port(), udp.local_addr().unwrap().port());
-    // The controls of the host: all three are reachable from here.
+    // Controls on the host: all three addresses are reachable from here.
     std::net::TcpStream::connect(("127.0.0.1", tcp)).unwrap();
     net::UnixStream::connect_addr(&address).unwrap();
 
@@ -128,7 +128,7 @@ for ([16, 3], [17, 3], [40, 1], [38, 5], [44, 3]) {{ print "family $$_[0] ", (so
 }
 
 #[tokio::test]
-async fn s08_the_machine_is_out_of_reach() {
+async fn s08_devices_and_kernel_settings_are_unreachable() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     let before = std::fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap();
@@ -155,7 +155,7 @@ async fn s08_the_machine_is_out_of_reach() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn s09_processes_outside_are_out_of_reach() {
+async fn s09_processes_outside_are_unreachable() {
     let yard = Yard::new();
     let (sandbox, neighbour) = (yard.project(0), yard.project(1));
     let me = std::process::id();
@@ -189,7 +189,7 @@ async fn s09_processes_outside_are_out_of_reach() {
     for call in ["ptrace 1\n", "vm 1\n", "getfd 1\n"] {
         assert!(text.contains(call), "{text}");
     }
-    // Its memory may be written to, so the first process must be as confined as the command.
+    // The command may write to the memory of the first process, so that process must be as confined as the command.
     assert!(text.contains("Seccomp:\t2"), "{text}");
     assert!(
         text.trim().lines().last().unwrap().parse::<u32>().unwrap() < 10,
@@ -201,7 +201,7 @@ async fn s09_processes_outside_are_out_of_reach() {
 }
 
 #[tokio::test]
-async fn s10_ways_out_are_not_there() {
+async fn s10_system_calls_used_for_escapes_are_refused() {
     let yard = Yard::new();
     let calls = [
         ("unshare", libc::SYS_unshare, "0x10000000"),
@@ -285,7 +285,7 @@ async fn s11_setuid_programs_have_no_effect() {
 }
 
 #[tokio::test]
-async fn s15_no_terminal_can_be_typed_into() {
+async fn s15_no_input_can_be_injected_into_a_terminal() {
     let yard = Yard::new();
     let text = say(
         &yard.project(0),
@@ -326,10 +326,10 @@ async fn i08_neighbours_do_not_see_each_other() {
                   ls /tmp /dev/shm; cat /proc/net/unix /proc/sysvipc/shm | wc -l; hostname 2>/dev/null || cat /proc/sys/kernel/hostname";
     let text = say(&other, search).await;
     assert!(!text.contains("secret") && !text.contains("environ"), "{text}");
-    assert!(!with_marker(&canary).is_empty(), "the neighbour has gone too early");
+    assert!(!with_marker(&canary).is_empty(), "the neighbour ended too early");
     one.workspace().write("go", b"").unwrap();
     assert!(holding.await.unwrap().text.contains(&canary));
-    // The control: what its own kind finds.
+    // Control: a command in the same project finds it.
     let text = say(&one, format!("grep -rsl {canary} /workspace")).await;
     assert!(text.contains("/workspace/secret"), "{text}");
 }

@@ -1,4 +1,4 @@
-//! The whole battery a second time, as a service that is not root runs it: one uid for all, no control groups.
+//! Runs all sandbox tests a second time as an unprivileged service: one uid for all projects, no control groups.
 
 use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
@@ -10,12 +10,12 @@ use super::is_root;
 const NOBODY: u32 = 65534;
 
 #[test]
-fn everything_holds_without_root() {
+fn all_sandbox_tests_pass_without_root() {
     if !is_root() {
-        // The battery itself has just run so.
+        // The tests of this run were already unprivileged.
         return;
     }
-    // In a folder that nobody can walk to, whatever the build folder is.
+    // A folder that the unprivileged user can reach, wherever the build folder is.
     let folder = tempfile::Builder::new().prefix("nobody").tempdir().unwrap();
     let open = |mode| std::fs::Permissions::from_mode(mode);
     std::fs::set_permissions(folder.path(), open(0o755)).unwrap();

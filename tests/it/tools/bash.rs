@@ -1,4 +1,4 @@
-//! bash.
+//! The bash tool.
 
 use std::time::{Duration, Instant};
 
@@ -30,10 +30,10 @@ async fn bash_streams_while_it_runs() {
     let watching = async {
         let started = Instant::now();
         while !shop.output.lock().unwrap().contains("first") {
-            assert!(started.elapsed() < Duration::from_secs(5), "nothing was streamed");
+            assert!(started.elapsed() < Duration::from_secs(5), "no output was streamed");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        // The command waits for this file, so it is still running.
+        // The command waits for this file, so it is still running now.
         shop.put("go", "");
     };
     let command = "echo first; while [ ! -e go ]; do sleep 0.05; done; echo second";
@@ -45,7 +45,7 @@ async fn bash_streams_while_it_runs() {
 }
 
 #[tokio::test]
-async fn bash_ends_at_its_time() {
+async fn bash_times_out() {
     let shop = Shop::new();
     let started = Instant::now();
     let answer = shop
@@ -91,7 +91,7 @@ async fn bash_is_cancelled_at_once() {
     let stopping = async {
         let started = Instant::now();
         while !shop.output.lock().unwrap().contains("running") {
-            assert!(started.elapsed() < Duration::from_secs(5), "it never ran");
+            assert!(started.elapsed() < Duration::from_secs(5), "the command never ran");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
         shop.cancel.cancel();
@@ -106,7 +106,7 @@ async fn bash_is_cancelled_at_once() {
 }
 
 #[tokio::test]
-async fn a_flood_is_cut_to_head_and_tail() {
+async fn long_output_is_cut_to_its_head_and_tail() {
     let shop = Shop::new();
     let answer = shop
         .call("bash", json!({"command": "echo HEAD; seq 1 200000; echo TAIL"}))
@@ -118,19 +118,19 @@ async fn a_flood_is_cut_to_head_and_tail() {
 }
 
 #[tokio::test]
-async fn bash_says_that_memory_is_out() {
+async fn bash_reports_out_of_memory() {
     let shop = Shop::with("[sandbox]\nmax_memory_bytes = 67108864\n");
     let hog = "head -c 400000000 /dev/zero | tail";
     let told = shop.error("bash", json!({"command": hog, "timeout_seconds": 60})).await;
-    // With a cgroup the kernel ends it; with rlimits alone the program says it itself.
+    // A control group kills the command; with rlimits alone the program reports the error itself.
     assert!(told.to_lowercase().contains("memory"), "{told}");
-    // The control: the same command with less.
+    // Control: the same command with less memory.
     shop.text("bash", json!({"command": "head -c 4000 /dev/zero | tail >/dev/null"}))
         .await;
 }
 
 #[tokio::test]
-async fn bash_says_that_the_disk_is_full() {
+async fn bash_reports_a_full_disk() {
     let shop = Shop::with("[sandbox]\nmax_workspace_bytes = 20000000\n");
     let fill = "while true; do head -c 4000000 /dev/zero > f$RANDOM$RANDOM; sleep 0.05; done";
     let told = shop
@@ -150,16 +150,16 @@ async fn a_script_that_is_too_long_is_refused() {
 }
 
 #[tokio::test]
-async fn a_progress_bar_is_one_line_for_the_model() {
+async fn a_progress_bar_becomes_one_line() {
     let shop = Shop::new();
     let bar = "for i in $(seq 0 100); do printf '\\r%3d%%' $i; done; echo; printf '1%%\\r2%%\\r\\033[Kdone\\n'";
     assert_eq!(shop.bash(bar).await, "100%\ndone\n[exit status 0]");
-    // The control: lines that do not overwrite each other stay.
+    // Control: lines that do not overwrite each other stay.
     assert_eq!(shop.bash("seq 3").await, "1\n2\n3\n[exit status 0]");
 }
 
 #[test]
-fn the_description_says_what_cannot_be_done() {
+fn the_description_states_the_restrictions() {
     let core = tools::core();
     let description = &core.find("bash").unwrap().spec.description;
     assert!(description.contains("no network"), "{description}");

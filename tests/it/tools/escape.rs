@@ -1,18 +1,19 @@
-//! What bash leaves in the workspace cannot lead the host-side tools out of it, or make them wait (S07, S12).
+//! Links, pipes and sparse files made by bash cannot lead the host-side tools out of the workspace or block them (S07,
+//! S12).
 
 use serde_json::json;
 
 use super::Shop;
 
 #[tokio::test]
-async fn links_made_by_bash_lead_nowhere() {
+async fn links_made_by_bash_do_not_lead_out_of_the_workspace() {
     let shop = Shop::new();
     shop.bash(
         "ln -s /etc/passwd passwd; ln -s /etc etc; ln -s ../../../../etc/passwd up; ln -s /proc/self/root magic; \
          mkdir inner; ln -s /etc inner/etc; echo control > real; ln -s real inside",
     )
     .await;
-    // The control: the same file through its own name.
+    // Control: the same file by its own name.
     assert_eq!(shop.text("read", json!({"path": "real"})).await, "     1\tcontrol\n");
     let ways = [
         "passwd",
@@ -66,14 +67,14 @@ async fn write_replaces_a_link_and_never_follows_it() {
         .await;
     assert!(!told.is_empty());
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
-    // The control: the same content into the workspace.
+    // Control: the same content into the workspace.
     shop.text("write", json!({"path": "sub/outside", "content": "fine"}))
         .await;
     assert_eq!(shop.content("sub/outside"), "fine");
 }
 
 #[tokio::test]
-async fn a_pipe_made_by_bash_does_not_make_a_tool_wait() {
+async fn a_pipe_made_by_bash_does_not_block_a_tool() {
     let shop = Shop::new();
     shop.bash("mkfifo pipe; echo text > file").await;
     for (tool, arguments) in [
@@ -88,7 +89,7 @@ async fn a_pipe_made_by_bash_does_not_make_a_tool_wait() {
 }
 
 #[tokio::test]
-async fn a_sparse_giant_does_not_hold_a_tool() {
+async fn a_huge_sparse_file_does_not_block_a_tool() {
     let shop = Shop::new();
     shop.bash("truncate -s 900M giant; printf 'head\\n' | dd of=text conv=notrunc status=none; truncate -s 900M text")
         .await;

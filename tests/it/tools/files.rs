@@ -1,11 +1,11 @@
-//! read, write and edit.
+//! The read, write and edit tools.
 
 use serde_json::json;
 
 use super::Shop;
 
 #[tokio::test]
-async fn read_numbers_lines_and_goes_on_at_an_offset() {
+async fn read_numbers_lines_and_continues_at_an_offset() {
     let shop = Shop::new();
     shop.put("data.csv", "a,b\r\n1,2\n\n3,4");
     for path in ["data.csv", "./data.csv", "/workspace/data.csv"] {
@@ -28,7 +28,7 @@ async fn read_numbers_lines_and_goes_on_at_an_offset() {
 }
 
 #[tokio::test]
-async fn read_bounds_lines_and_bytes() {
+async fn read_limits_lines_and_bytes() {
     let shop = Shop::new();
     let long = format!("{}\nshort\n", "ä".repeat(500_000));
     shop.put("long", &long);
@@ -39,7 +39,7 @@ async fn read_bounds_lines_and_bytes() {
         &text[text.len() - 80..]
     );
     assert!(text.len() < 2_200, "{}", text.len());
-    assert!(!text.contains('\u{fffd}'), "a character is not cut in two");
+    assert!(!text.contains('\u{fffd}'), "a character was split");
 
     shop.put("many", "x\n".repeat(5_000));
     let answer = shop
@@ -54,7 +54,7 @@ async fn read_bounds_lines_and_bytes() {
 }
 
 #[tokio::test]
-async fn read_refuses_what_is_no_text() {
+async fn read_refuses_files_that_are_not_text() {
     let shop = Shop::new();
     shop.put("image.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR");
     let told = shop.error("read", json!({"path": "image.png"})).await;
@@ -73,7 +73,7 @@ async fn read_refuses_what_is_no_text() {
 }
 
 #[tokio::test]
-async fn write_makes_and_replaces() {
+async fn write_creates_and_replaces_files() {
     let shop = Shop::new();
     let text = shop
         .text(
@@ -127,7 +127,7 @@ async fn edit_replaces_one_place_and_shows_the_difference() {
 }
 
 #[tokio::test]
-async fn edit_replaces_everywhere_only_when_asked() {
+async fn edit_replaces_every_occurrence_only_when_requested() {
     let shop = Shop::new();
     shop.put("a", "x=1\ny=2\nx=1\n");
     let told = shop
@@ -149,7 +149,7 @@ async fn edit_replaces_everywhere_only_when_asked() {
 }
 
 #[tokio::test]
-async fn edit_says_what_does_not_fit() {
+async fn edit_reports_why_a_change_does_not_apply() {
     let shop = Shop::new();
     shop.put("a.py", "def f():\n    return 1\n");
     let told = shop
@@ -189,7 +189,7 @@ async fn edit_says_what_does_not_fit() {
 }
 
 #[tokio::test]
-async fn edit_keeps_dos_line_ends_and_bounds_the_result() {
+async fn edit_keeps_dos_line_ends_and_limits_the_result_size() {
     let shop = Shop::new();
     shop.put("dos", "one\r\ntwo\r\nthree\r\n");
     shop.text(
@@ -212,7 +212,7 @@ async fn edit_keeps_dos_line_ends_and_bounds_the_result() {
 #[tokio::test]
 async fn arguments_never_reach_a_shell() {
     let shop = Shop::new();
-    // S21: each is an ordinary, if strange, file name.
+    // S21: each of these is a valid, if strange, file name.
     for name in [
         "; touch pwned",
         "$(touch pwned)",

@@ -1,4 +1,4 @@
-//! glob and grep.
+//! The glob and grep tools.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -52,7 +52,7 @@ async fn glob_finds_files_newest_first() {
 }
 
 #[tokio::test]
-async fn glob_is_bounded() {
+async fn glob_results_are_limited() {
     let shop = Shop::new();
     for number in 0..450 {
         shop.put(&format!("many/{number}.txt"), "");
@@ -75,7 +75,7 @@ async fn glob_is_bounded() {
 }
 
 #[tokio::test]
-async fn grep_finds_lines() {
+async fn grep_finds_matching_lines() {
     let shop = Shop::new();
     shop.put("a.py", "import os\nprint(os.name)\n");
     shop.put("sub/b.py", "# IMPORT\nimport sys");
@@ -103,7 +103,7 @@ async fn grep_finds_lines() {
 }
 
 #[tokio::test]
-async fn grep_is_bounded() {
+async fn grep_results_are_limited() {
     let shop = Shop::new();
     shop.put("many", "match me\n".repeat(1_000));
     let answer = shop.call("grep", json!({"pattern": "match"})).await.unwrap();
@@ -123,7 +123,7 @@ async fn grep_is_bounded() {
 #[tokio::test]
 async fn grep_takes_linear_time_and_survives_strange_trees() {
     let shop = Shop::new();
-    // S18: a pattern that makes a backtracking engine hang, a loop of links, a pipe.
+    // S18: a pattern that makes a backtracking engine hang, a loop of links, and a pipe.
     shop.put("evil", format!("{}!\n", "a".repeat(15_000)));
     shop.put("good", "needle\n");
     std::os::unix::fs::symlink(".", shop.workspace.join("loop")).unwrap();
@@ -147,7 +147,7 @@ async fn grep_takes_linear_time_and_survives_strange_trees() {
 }
 
 #[tokio::test]
-async fn names_cannot_forge_lines() {
+async fn file_names_cannot_forge_result_lines() {
     let shop = Shop::new();
     shop.put("a\nforged.txt:1:line", "needle\n");
     let found = shop.text("grep", json!({"pattern": "needle"})).await;

@@ -1,4 +1,4 @@
-//! Errors: from a core error through the Status to HTTP, byte for byte as the seeds print them.
+//! Errors: from a core error through a gRPC status to HTTP, byte for byte as in the seed documents.
 
 use std::{
     sync::{Arc, Mutex},
@@ -17,13 +17,13 @@ use tonic_types::StatusExt;
 
 use super::service::{House, Told};
 
-/// The answer to a call that ends with an error.
+/// The HTTP answer to a call that fails with this error.
 async fn told(error: impl Fn() -> Error + Send + Sync + 'static) -> Told {
     let house = House::failing(move || error().into()).await;
     house.get("/by-id/b1").await
 }
 
-/// The objects that the seeds print, as they print them.
+/// The error bodies printed in the seed documents.
 const SEEDS: &[(Code, &str)] = &[
     (
         Code::InsufficientCredits,
@@ -81,7 +81,7 @@ const SEEDS: &[(Code, &str)] = &[
     ),
 ];
 
-/// The same JSON without the space between its tokens; the order of the keys stays.
+/// The same JSON without white space between tokens; key order is kept.
 fn compact(json: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
@@ -96,7 +96,7 @@ fn compact(json: &str) -> String {
 }
 
 #[tokio::test]
-async fn refusals_by_the_plan_are_the_seeds_objects() {
+async fn plan_refusals_match_the_seed_documents() {
     for &(code, seed) in SEEDS {
         let seed = compact(seed);
         let read: Value = serde_json::from_str(&seed).unwrap();
@@ -108,7 +108,7 @@ async fn refusals_by_the_plan_are_the_seeds_objects() {
             running_count: number("running_count"),
             current_count: number("current_count"),
             limit: number("limit"),
-            // Always known, but not always printed.
+            // The tier is always known but not always printed.
             tier_name: Some("free".to_owned()),
         };
         let sentence = detail["message"].as_str().unwrap().to_owned();
@@ -119,7 +119,7 @@ async fn refusals_by_the_plan_are_the_seeds_objects() {
 }
 
 #[tokio::test]
-async fn every_code_has_its_status_and_a_sentence() {
+async fn every_code_has_its_http_status_and_a_message() {
     let house = House::failing_with(|number| Error::new(Code::ALL[number], "a sentence, \"quoted\" – ü").into()).await;
     for (number, &code) in Code::ALL.iter().enumerate() {
         let told = house.get(&format!("/by-id/{number}")).await;
@@ -150,7 +150,7 @@ async fn every_code_has_its_status_and_a_sentence() {
 }
 
 #[tokio::test]
-async fn headers_say_what_to_do() {
+async fn errors_set_the_authenticate_and_retry_headers() {
     let refused = told(|| Error::new(Code::NotAuthenticated, "the signature is wrong")).await;
     assert_eq!(
         refused.refusal(),
@@ -184,12 +184,12 @@ async fn headers_say_what_to_do() {
 }
 
 #[tokio::test]
-async fn what_caused_an_internal_error_is_never_sent() {
+async fn the_cause_of_an_internal_error_is_never_sent() {
     let refused = told(|| {
-        Error::internal("the database is away", std::io::Error::other("SECRET")).doing("Failed to start agent")
+        Error::internal("the database is unavailable", std::io::Error::other("SECRET")).doing("Failed to start agent")
     })
     .await;
-    let body = r#"{"detail":"Failed to start agent: the database is away"}"#;
+    let body = r#"{"detail":"Failed to start agent: the database is unavailable"}"#;
     assert_eq!(refused.refusal(), (500, "INTERNAL", body));
     let status = Status::from(Error::internal("x", std::io::Error::other("SECRET")));
     assert!(!format!("{status:?}").contains("SECRET"));
@@ -197,7 +197,7 @@ async fn what_caused_an_internal_error_is_never_sent() {
 }
 
 #[test]
-fn what_caused_an_internal_error_is_logged_once() {
+fn the_cause_of_an_internal_error_is_logged_once() {
     #[derive(Clone, Default)]
     struct Log(Arc<Mutex<Vec<u8>>>);
     impl std::io::Write for Log {
@@ -217,7 +217,7 @@ fn what_caused_an_internal_error_is_logged_once() {
         .finish();
     tracing::subscriber::with_default(subscriber, || {
         let _ = Status::from(Error::internal(
-            "the database is away",
+            "the database is unavailable",
             std::io::Error::other("disk full"),
         ));
         let _ = Status::from(Error::invalid("the caller's own fault"));
@@ -229,7 +229,7 @@ fn what_caused_an_internal_error_is_logged_once() {
 }
 
 #[test]
-fn grpc_clients_get_the_details_of_google_rpc() {
+fn grpc_clients_receive_google_rpc_error_details() {
     let status = Status::from(Error::invalid_field("name", "Agent name is required"));
     assert_eq!(
         (status.code(), status.message()),
@@ -275,7 +275,7 @@ fn grpc_clients_get_the_details_of_google_rpc() {
 }
 
 #[test]
-fn every_error_survives_the_way_as_a_status() {
+fn every_error_round_trips_through_a_status() {
     for &code in Code::ALL {
         let status = Status::from(Error::new(code, "sentence"));
         let mut headers = HeaderMap::new();
@@ -290,7 +290,7 @@ fn every_error_survives_the_way_as_a_status() {
 }
 
 #[tokio::test]
-async fn errors_that_tonic_makes_have_a_kind_too() {
+async fn errors_made_by_tonic_are_classified() {
     type Case = (fn() -> Status, u16, &'static str);
     const CASES: &[Case] = &[
         (
@@ -336,7 +336,7 @@ async fn errors_that_tonic_makes_have_a_kind_too() {
 }
 
 #[test]
-fn a_status_of_tonic_is_completed_on_the_grpc_door() {
+fn a_tonic_status_is_completed_with_details_over_grpc() {
     let mut headers = HeaderMap::new();
     Status::internal("failed to decode Protobuf message: invalid varint")
         .add_header(&mut headers)
@@ -349,7 +349,7 @@ fn a_status_of_tonic_is_completed_on_the_grpc_door() {
         "INVALID_REQUEST"
     );
 
-    // What has details already, and what is no failure, stays as it is.
+    // A status that already has details, and a successful status, stay unchanged.
     for status in [Status::from(Error::new(Code::AgentNotFound, "x")), Status::ok("")] {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).unwrap();

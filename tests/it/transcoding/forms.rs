@@ -1,4 +1,4 @@
-//! Forms: text to fields, files to the store, and nothing left behind when something goes wrong.
+//! Forms: text becomes fields, files go to the store, and nothing is left behind after an error.
 
 use std::sync::{
     Arc, Mutex,
@@ -25,12 +25,12 @@ use tonic::Status;
 
 use super::service::{Caller, House, MAX_BODY, MAX_FORM, library, message, one, until};
 
-/// A store that keeps files in memory and counts what it is in the middle of.
+/// A store that keeps files in memory and counts the files being received.
 #[derive(Default)]
 struct Store {
     files: Mutex<Vec<(String, String, Vec<u8>)>>,
     receiving: AtomicUsize,
-    /// The largest piece that it was handed.
+    /// Size of the largest chunk received.
     largest: AtomicUsize,
     next: AtomicUsize,
     max_file: Option<usize>,
@@ -76,7 +76,7 @@ impl FormFiles for Store {
 }
 
 impl Store {
-    /// Names and contents, in the order in which they came.
+    /// Names and contents, in order of arrival.
     fn files(&self) -> Vec<(String, String)> {
         let files = self.files.lock().unwrap();
         let text = |bytes: &Vec<u8>| String::from_utf8_lossy(bytes).into_owned();
@@ -91,7 +91,7 @@ impl Store {
     }
 }
 
-/// A house that takes forms; a prompt "refuse" is refused, after the service has seen it.
+/// A test server that accepts forms. The service refuses the prompt "refuse" after seeing it.
 async fn house(store: &Arc<Store>) -> House {
     let pool = library();
     let known = pool.clone();
@@ -116,7 +116,7 @@ async fn send(house: &House, form: Form) -> super::service::Told {
 }
 
 #[tokio::test]
-async fn text_fills_fields_and_files_go_to_the_store() {
+async fn form_text_fills_fields_and_files_go_to_the_store() {
     let store = Arc::new(Store::default());
     let house = house(&store).await;
     let form = Form::new()
@@ -124,7 +124,7 @@ async fn text_fills_fields_and_files_go_to_the_store() {
         .part("files", file("data.csv", "a,b\n1,2\n"))
         .text("reader_id", "")
         .part("files", file("../../b \"x\".txt", "second"))
-        // Text after files is legal, so are camelCase, repeated fields and booleans.
+        // Text after files is allowed, and so are camelCase names, repeated fields and booleans.
         .text("requestId", "k1")
         .text("topics", "one")
         .text("topics", "two")
@@ -146,11 +146,11 @@ async fn text_fills_fields_and_files_go_to_the_store() {
     assert_eq!(files[1].1, "second");
     assert!(
         files[1].0.starts_with("../../b "),
-        "the name is passed raw: {}",
+        "the name is passed unchanged: {}",
         files[1].0
     );
 
-    // The alias fills the field that the form does not.
+    // The alias fills a field that the form leaves out.
     let form = Form::new().text("prompt", "p");
     let request = house
         .request("POST", "/v1/reading/start")
@@ -160,7 +160,7 @@ async fn text_fills_fields_and_files_go_to_the_store() {
 }
 
 #[tokio::test]
-async fn a_form_that_is_wrong_is_refused_and_its_files_are_discarded() {
+async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let store = Arc::new(Store::default());
     let house = house(&store).await;
     let base = || Form::new().part("files", file("kept.txt", "content"));
@@ -216,7 +216,7 @@ async fn a_form_that_is_wrong_is_refused_and_its_files_are_discarded() {
     let told = send(&house, base().text("aloud", "loud")).await;
     assert_eq!(told.status, 400);
     assert!(told.body.contains("aloud") && store.is_clean());
-    // A parameter that is wrong is found after the files came.
+    // An invalid query parameter is found after the files arrived.
     let told = house
         .send(house.request("POST", "/reading/start?nope=1").multipart(base()))
         .await;
@@ -225,7 +225,7 @@ async fn a_form_that_is_wrong_is_refused_and_its_files_are_discarded() {
     let many = (0..=MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
     assert_eq!(send(&house, many).await.status, 413);
     assert!(store.is_clean());
-    // The positive control: the same files stay when nothing is wrong.
+    // Positive control: the same files are kept when nothing is wrong.
     assert_eq!(
         send(&house, base().text("prompt", "x".repeat(MAX_BODY))).await.status,
         200
@@ -247,7 +247,7 @@ async fn empty_file_inputs_count_as_absent() {
     let told = house.send(request.body(body)).await;
     assert_eq!(told.status, 200, "{told:?}");
     assert_eq!(house.asked_message(), json!({"prompt": "hi"}));
-    // An empty file with a name is a file.
+    // An empty file with a name counts as a file.
     assert_eq!(
         send(&house, Form::new().part("files", file("empty", ""))).await.status,
         200
@@ -256,7 +256,7 @@ async fn empty_file_inputs_count_as_absent() {
 }
 
 #[tokio::test]
-async fn a_cut_form_is_refused() {
+async fn a_truncated_form_is_refused() {
     let store = Arc::new(Store::default());
     let house = house(&store).await;
     let part = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\ncontent";
@@ -292,7 +292,7 @@ async fn a_cut_form_is_refused() {
 }
 
 #[tokio::test]
-async fn headers_of_a_part_that_never_end_are_refused() {
+async fn endless_part_headers_are_refused() {
     let store = Arc::new(Store::default());
     let house = house(&store).await;
     let endless = format!(
@@ -317,21 +317,21 @@ async fn headers_of_a_part_that_never_end_are_refused() {
 }
 
 #[tokio::test]
-async fn a_form_that_is_too_large_is_refused_while_it_comes() {
+async fn a_form_over_the_size_limit_is_refused_while_it_arrives() {
     let store = Arc::new(Store::default());
     let house = house(&store).await;
     let size = usize::try_from(MAX_FORM).unwrap();
-    // Said beforehand.
+    // The size is declared up front.
     let form = Form::new().part("files", Part::bytes(vec![b'x'; size]).file_name("large"));
     let told = send(&house, form).await;
     let detail = format!(r#"{{"detail":"the form is larger than {MAX_FORM} bytes"}}"#);
     assert_eq!(told.refusal(), (413, "TOO_LARGE", detail.as_str()));
-    // Found on the way: the length is not said.
+    // The size is found while reading: the length is not declared.
     let pieces = (0..size / (64 * 1024)).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
     let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
     let told = send(&house, Form::new().part("files", file("large", body))).await;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", detail.as_str()));
-    until("nothing is left behind", || store.is_clean()).await;
+    until("no files are left", || store.is_clean()).await;
     assert!(house.asked().is_empty());
 
     let almost = Form::new().part("files", Part::bytes(vec![b'x'; size - 1024]).file_name("fits"));
@@ -340,10 +340,10 @@ async fn a_form_that_is_too_large_is_refused_while_it_comes() {
 }
 
 #[tokio::test]
-async fn memory_stays_flat_however_fast_a_form_comes() {
+async fn a_fast_form_is_read_in_small_chunks() {
     let store = Arc::new(Store::default());
     let house = house(&store).await;
-    // Every piece is ready at once: a reader that takes what is ready would take all of it.
+    // Every chunk is ready at once, so a reader without back-pressure would buffer all of them.
     let head = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\n";
     let pieces = std::iter::once(Bytes::from(head))
         .chain((0..60).map(|_| Bytes::from(vec![b'x'; 64 * 1024])))
@@ -358,11 +358,11 @@ async fn memory_stays_flat_however_fast_a_form_comes() {
     assert_eq!(response.status(), 200);
     assert_eq!(store.files()[0].1.len(), 60 * 64 * 1024);
     let largest = store.largest.load(Ordering::SeqCst);
-    assert!(largest <= 128 * 1024, "a piece of {largest} bytes");
+    assert!(largest <= 128 * 1024, "a chunk of {largest} bytes");
 }
 
 #[tokio::test]
-async fn a_store_can_refuse_in_the_middle() {
+async fn a_store_can_refuse_a_file_while_it_arrives() {
     let store = Arc::new(Store {
         max_file: Some(1000),
         ..Store::default()
@@ -381,7 +381,7 @@ async fn a_store_can_refuse_in_the_middle() {
     assert_eq!(store.files().len(), 2);
 }
 
-/// Sends the beginning of a form that never ends.
+/// Sends the start of a form that never ends.
 async fn half_a_form(house: &House) -> TcpStream {
     let mut socket = TcpStream::connect(house.address).await.unwrap();
     let head = "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\
@@ -396,21 +396,21 @@ async fn half_a_form(house: &House) -> TcpStream {
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_leaves_no_files() {
+async fn a_client_that_disconnects_leaves_no_files() {
     let store = Arc::new(Store::default());
     let house = house(&store).await;
     let socket = half_a_form(&house).await;
-    until("one file is there, one is coming", || {
+    until("one file is stored and one is being received", || {
         store.files().len() == 1 && store.receiving.load(Ordering::SeqCst) == 1
     })
     .await;
     drop(socket);
-    until("nothing is left behind", || store.is_clean()).await;
+    until("no files are left", || store.is_clean()).await;
     assert!(house.asked().is_empty());
 }
 
 #[tokio::test]
-async fn a_client_that_stalls_is_refused() {
+async fn a_stalled_request_body_is_refused() {
     let store = Arc::new(Store::default());
     let house = house(&store).await;
     let mut form = half_a_form(&house).await;
@@ -428,11 +428,11 @@ async fn a_client_that_stalls_is_refused() {
         assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
         assert!(answer.ends_with(&format!(r#"{{"detail":"{detail}"}}"#)), "{answer}");
     }
-    until("nothing is left behind", || store.is_clean()).await;
+    until("no files are left", || store.is_clean()).await;
 }
 
 #[tokio::test]
-async fn a_client_that_hangs_up_later_stops_nothing() {
+async fn disconnecting_after_the_form_does_not_cancel_the_call() {
     for (prompt, kept) in [("go", 1), ("refuse", 0)] {
         let store = Arc::new(Store::default());
         let go_on = Arc::new(Notify::new());
@@ -466,20 +466,20 @@ async fn a_client_that_hangs_up_later_stops_nothing() {
             body.len()
         );
         socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        until("the service is asked", || !house.asked().is_empty()).await;
+        until("the service is called", || !house.asked().is_empty()).await;
         assert_eq!(store.files().len(), 1);
         drop(socket);
         go_on.notify_one();
-        until("the call goes on", || answered.load(Ordering::SeqCst) == 1).await;
-        until("the files are kept or gone", || store.files().len() == kept).await;
-        // A discard that should not be would come now.
+        until("the call completes", || answered.load(Ordering::SeqCst) == 1).await;
+        until("the files are kept or discarded", || store.files().len() == kept).await;
+        // Give a wrong discard the chance to happen.
         tokio::task::yield_now().await;
         assert_eq!(store.files().len(), kept, "{prompt}");
     }
 }
 
 #[tokio::test]
-async fn a_refusal_in_the_middle_reaches_a_client_that_still_writes() {
+async fn an_early_refusal_reaches_a_client_that_is_still_writing() {
     let store = Arc::new(Store {
         max_file: Some(10),
         ..Store::default()
@@ -498,7 +498,7 @@ async fn a_refusal_in_the_middle_reaches_a_client_that_still_writes() {
 }
 
 #[tokio::test]
-async fn without_a_store_a_form_is_a_wrong_type() {
+async fn without_a_store_forms_are_an_unsupported_media_type() {
     let house = House::answering(json!({})).await;
     let told = send(&house, Form::new().text("prompt", "p")).await;
     assert_eq!(

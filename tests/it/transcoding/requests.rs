@@ -1,4 +1,4 @@
-//! From HTTP to the message that the service gets, and what is refused on the way.
+//! From an HTTP request to the message the service receives, and the requests that are refused.
 
 use http::HeaderValue;
 use serde_json::json;
@@ -10,7 +10,7 @@ async fn house() -> House {
 }
 
 #[tokio::test]
-async fn a_call_goes_there_and_back() {
+async fn a_call_reaches_the_service_and_its_answer_returns() {
     let house =
         House::answering(json!({"book_id": "b1", "title": "Ü", "pages": "300", "binding": "BINDING_PAPER"})).await;
     let told = house.get("/books/shelves/s%201/books/b1").await;
@@ -60,7 +60,7 @@ async fn query_parameters_fill_fields() {
 }
 
 #[tokio::test]
-async fn query_parameters_that_are_wrong_are_refused_by_name() {
+async fn invalid_query_parameters_are_refused_by_name() {
     let house = house().await;
     for (query, detail) in [
         ("?nope=1", r#"unknown query parameter \"nope\""#),
@@ -113,7 +113,7 @@ async fn a_body_fills_one_field_or_all() {
     assert_eq!(told.status, 200, "{told:?}");
     assert_eq!(house.asked_message(), json!({"book_id": "b1", "publisher": "P"}));
 
-    // An empty body is no fields.
+    // An empty body sets no fields.
     let told = house.send(house.request("POST", "/books/b1:publish")).await;
     assert_eq!(told.status, 200, "{told:?}");
     assert_eq!(house.asked_message(), json!({"book_id": "b1"}));
@@ -157,7 +157,7 @@ async fn a_body_fills_one_field_or_all() {
 }
 
 #[tokio::test]
-async fn a_body_that_cannot_be_read_is_refused() {
+async fn an_unreadable_body_is_refused() {
     let house = house().await;
     for body in [
         "x",
@@ -181,7 +181,7 @@ async fn a_body_that_cannot_be_read_is_refused() {
     }
     let told = house.json("POST", "/books/b1:publish", r#"{"nope": 1}"#).await;
     assert!(told.body.contains("nope"), "{}", told.body);
-    // A method without a body takes none; what many clients send for nothing is nothing.
+    // A method without a body refuses one, but accepts what many clients send for "no body".
     let told = house.json("DELETE", "/books/b1", r#"{"book_id": "b2"}"#).await;
     assert_eq!(
         told.refusal(),
@@ -193,7 +193,7 @@ async fn a_body_that_cannot_be_read_is_refused() {
 }
 
 #[tokio::test]
-async fn the_type_of_a_body_is_checked() {
+async fn the_content_type_of_a_body_is_checked() {
     let house = house().await;
     for (content_type, status) in [
         (Some("application/json"), 200),
@@ -225,7 +225,7 @@ async fn the_type_of_a_body_is_checked() {
 }
 
 #[tokio::test]
-async fn a_body_has_a_limit() {
+async fn a_body_over_the_size_limit_is_refused() {
     let house = house().await;
     let of_size = |size: usize| format!(r#"{{"publisher":"{}"}}"#, "x".repeat(size - 16));
     let told = house.json("POST", "/books/b1:publish", &of_size(MAX_BODY)).await;
@@ -233,7 +233,7 @@ async fn a_body_has_a_limit() {
     let sentence = format!(r#"{{"detail":"the body is larger than {MAX_BODY} bytes"}}"#);
     let told = house.json("POST", "/books/b1:publish", &of_size(MAX_BODY + 1)).await;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", sentence.as_str()));
-    // The same without a Content-Length, piece by piece.
+    // The same without Content-Length, in chunks.
     for (size, status) in [(MAX_BODY, 200), (MAX_BODY + 1, 413)] {
         let text = of_size(size);
         let pieces: Vec<_> = text
@@ -251,7 +251,7 @@ async fn a_body_has_a_limit() {
 }
 
 #[tokio::test]
-async fn raw_bodies_go_through_as_they_are() {
+async fn raw_bodies_are_passed_through_unchanged() {
     let house = house().await;
     let request = house.request("PUT", "/pages/p1").header("content-type", "image/png");
     assert_eq!(house.send(request.body("\u{1}\u{2}")).await.status, 200);
@@ -314,13 +314,13 @@ async fn the_keys_of_a_body_are_the_update_mask() {
         assert_eq!(told.status, 200, "{method} {path} {body}: {told:?}");
         assert_eq!(house.asked_message(), expected, "{method} {path} {body}");
     }
-    // Only where something is changed: a body that creates has no mask.
+    // Only updates have a mask: a body that creates something has none.
     house.json("POST", "/reading/start", r#"{"prompt": "P"}"#).await;
     assert_eq!(house.asked_message(), json!({"prompt": "P"}));
 }
 
 #[tokio::test]
-async fn headers_and_parameters_fill_fields_under_other_names() {
+async fn aliases_fill_fields_from_headers_and_parameters() {
     let house = house().await;
     let start = |headers: &[(&'static str, &'static str)], body: &'static str| {
         let mut request = house
@@ -338,7 +338,7 @@ async fn headers_and_parameters_fill_fields_under_other_names() {
         200
     );
     assert_eq!(house.asked_message(), json!({"request_id": "k", "emit_timing": true}));
-    // The field's own name wins, even with its default.
+    // The field's own name takes precedence, even with the default value.
     assert_eq!(
         start(&[("Idempotency-Key", "k")], r#"{"requestId": "own"}"#)
             .await
@@ -375,7 +375,7 @@ async fn headers_and_parameters_fill_fields_under_other_names() {
         ("", None, json!({"reading_id": "r"})),
         ("?last_id=4", None, json!({"reading_id": "r", "after_sequence": "4"})),
         ("", Some("5"), json!({"reading_id": "r", "after_sequence": "5"})),
-        // An EventSource that reconnects repeats the first request's query: the header is newer.
+        // A reconnecting EventSource repeats the query of its first request, so the header is newer.
         (
             "?last_id=4",
             Some("5"),
@@ -408,7 +408,7 @@ async fn headers_and_parameters_fill_fields_under_other_names() {
 }
 
 #[tokio::test]
-async fn the_callers_headers_travel_as_metadata() {
+async fn request_headers_become_grpc_metadata() {
     let house = house().await;
     let request = house
         .request("POST", "/v1/reading/start")
@@ -430,7 +430,7 @@ async fn the_callers_headers_travel_as_metadata() {
 }
 
 #[tokio::test]
-async fn one_member_of_a_choice_is_given() {
+async fn at_most_one_member_of_a_oneof_may_be_given() {
     let house = house().await;
     for query in ["title=t", "author=a", "nothing=1"] {
         let told = house.get(&format!("/search?{query}")).await;
@@ -442,7 +442,7 @@ async fn one_member_of_a_choice_is_given() {
 }
 
 #[tokio::test]
-async fn http_2_is_answered_alike() {
+async fn http_2_requests_get_the_same_answer() {
     let house = House::answering(json!({"book_id": "b1"})).await;
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
     let url = format!("http://{}/by-id/b1", house.address);
@@ -455,7 +455,7 @@ async fn http_2_is_answered_alike() {
 }
 
 #[tokio::test]
-async fn the_door_refuses_by_itself() {
+async fn unknown_paths_and_methods_are_refused_before_the_service() {
     let house = house().await;
     let told = house.get("/nowhere").await;
     assert_eq!(told.refusal(), (404, "NO_SUCH_PATH", r#"{"detail":"Not Found"}"#));

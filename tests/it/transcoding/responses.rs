@@ -1,4 +1,4 @@
-//! Answers that are one message or raw bytes.
+//! Responses that are a single message or raw bytes.
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -9,7 +9,7 @@ use tonic::Status;
 use super::service::{Answer, House, library, message, stream};
 
 #[tokio::test]
-async fn each_service_speaks_its_dialect() {
+async fn each_service_answers_in_its_own_dialect() {
     let house = House::answering(json!({"binding": "BINDING_LEATHER"})).await;
     assert_eq!(house.get("/by-id/b").await.body, r#"{"binding":"BINDING_LEATHER"}"#);
     let told = house.get("/v1/reading/r").await;
@@ -17,14 +17,14 @@ async fn each_service_speaks_its_dialect() {
 }
 
 #[tokio::test]
-async fn empty_is_an_empty_object() {
+async fn an_empty_message_is_an_empty_object() {
     let house = House::answering(json!({})).await;
     let told = house.send(house.request("DELETE", "/books/b")).await;
     assert_eq!((told.status, told.body.as_str()), (200, "{}"));
 }
 
 #[tokio::test]
-async fn a_response_body_is_one_field() {
+async fn a_response_body_rule_prints_only_that_field() {
     let house = House::answering(json!({"titles": ["A", "B"], "books": [{}]})).await;
     assert_eq!(house.get("/titles").await.body, r#"["A","B"]"#);
     let house = House::answering(json!({})).await;
@@ -32,7 +32,7 @@ async fn a_response_body_is_one_field() {
 }
 
 #[tokio::test]
-async fn an_http_body_is_the_body() {
+async fn an_http_body_message_is_sent_as_raw_bytes() {
     let house = House::answering(json!({"content_type": "text/css", "data": "YQBi"})).await;
     let told = house.get("/pages/a/b%20c").await;
     assert_eq!((told.status, told.body.as_str()), (200, "a\0b"));
@@ -48,7 +48,7 @@ async fn an_http_body_is_the_body() {
     );
 }
 
-/// A house whose downloads answer with this metadata and these pieces.
+/// A test server whose downloads answer with this metadata and these chunks.
 async fn download(
     metadata: &'static [(&'static str, &'static str)],
     pieces: &'static [Result<&'static str, ()>],
@@ -68,7 +68,7 @@ async fn download(
                     &json!({"content_type": content_type, "data": data}),
                 ))
             }
-            Err(()) => Err(Status::unavailable("the disk is away")),
+            Err(()) => Err(Status::unavailable("the disk is unavailable")),
         });
         let messages: Vec<Result<Bytes, Status>> = messages.collect();
         let mut answer: Answer = stream(futures::stream::iter(messages));
@@ -85,7 +85,7 @@ fn base64(bytes: &[u32]) -> String {
 }
 
 #[tokio::test]
-async fn a_streamed_http_body_is_one_body() {
+async fn a_streamed_http_body_is_concatenated() {
     let house = download(&[], &[Ok("one "), Ok("two "), Ok(""), Ok("three")]).await;
     let told = house.get("/downloads/a").await;
     assert_eq!((told.status, told.body.as_str()), (200, "one two three"));
@@ -96,7 +96,7 @@ async fn a_streamed_http_body_is_one_body() {
 }
 
 #[tokio::test]
-async fn metadata_of_the_list_becomes_headers() {
+async fn allowed_metadata_becomes_response_headers() {
     let house = download(
         &[
             (HTTP_STATUS, "206"),
@@ -144,31 +144,34 @@ async fn metadata_of_the_list_becomes_headers() {
     let house = download(&[(HTTP_STATUS, "416"), ("content-range", "bytes */10")], &[]).await;
     let told = house.get("/downloads/a").await;
     assert_eq!((told.status, told.header("content-range")), (416, "bytes */10"));
-    // Only good answers: no service can make itself look like something else.
+    // Only successful statuses are honoured: a service cannot turn its answer into a redirect.
     let house = download(&[(HTTP_STATUS, "301")], &[Ok("x")]).await;
     assert_eq!(house.get("/downloads/a").await.status, 200);
 }
 
 #[tokio::test]
-async fn a_download_that_fails_is_an_error_or_breaks_off() {
+async fn a_failing_download_is_an_error_or_is_aborted() {
     let house = download(&[], &[Err(())]).await;
     let told = house.get("/downloads/a").await;
-    assert_eq!(told.refusal(), (503, "UNAVAILABLE", r#"{"detail":"the disk is away"}"#));
+    assert_eq!(
+        told.refusal(),
+        (503, "UNAVAILABLE", r#"{"detail":"the disk is unavailable"}"#)
+    );
     let house = download(&[], &[Ok("one"), Err(())]).await;
-    // Whether the failure overtakes the headers or not: the reader never takes a part for the whole.
+    // The failure may arrive before or after the headers; the reader never mistakes a part for the whole.
     let read = async { house.request("GET", "/downloads/a").send().await?.bytes().await };
-    assert!(read.await.is_err(), "a part was taken for the whole");
+    assert!(read.await.is_err(), "a partial body was read as complete");
 }
 
 #[tokio::test]
-async fn bytes_that_are_no_message_are_our_fault() {
+async fn an_undecodable_answer_is_an_internal_error() {
     let house = House::open(library(), None, |_| {
         async { Ok(stream(futures::stream::iter([Ok(Bytes::from_static(b"\xff\xff"))]))) }.boxed()
     })
     .await;
     let told = house.get("/by-id/b").await;
     assert_eq!((told.status, told.header("x-error-code")), (500, "INTERNAL"));
-    // The positive control: no bytes at all are a good message.
+    // Positive control: zero bytes are a valid message.
     let house = House::answering(json!({})).await;
     assert_eq!(house.get("/by-id/b").await.status, 200);
 }

@@ -1,4 +1,4 @@
-//! Templates and the matcher: what matches, what is captured, what is refused.
+//! Path templates and the matcher: what matches, which variables are captured, which templates are refused.
 
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ fn tree(templates: &[(&str, &str)]) -> (Tree, Vec<Template>) {
     (tree, parsed)
 }
 
-/// What a request is matched to, as text: the template's number and its captures.
+/// The match for a request, as text: the number of the template and its captures.
 fn find((tree, templates): &(Tree, Vec<Template>), method: &str, path: &str) -> String {
     match tree.find(&method.parse().unwrap(), path) {
         Found::Rule(number, path) => {
@@ -77,7 +77,7 @@ fn paths_match_templates() {
         ("GET", "*", "404"),
         ("GET", "/agents/a1", "1 agent_id=a1"),
         ("HEAD", "/agents/a1", "1 agent_id=a1"),
-        // A literal wins for its own method; for another the variable still answers.
+        // A literal wins for its own method; the variable still answers other methods.
         ("POST", "/agents/generate-icon", "2"),
         ("GET", "/agents/generate-icon", "1 agent_id=generate-icon"),
         ("PUT", "/agents/generate-icon", "405 GET,HEAD,POST"),
@@ -86,14 +86,14 @@ fn paths_match_templates() {
         ("GET", "/agents/a1/versions/v2/x", "404"),
         ("GET", "/shelves/s/books/b", "4 name=shelves/s/books/b"),
         ("GET", "/shelves//books/b", "404"),
-        // Literals before variables before **; nothing left is something for **.
+        // Literals win over variables, variables over `**`; `**` also matches nothing.
         ("GET", "/files/special", "6"),
         ("GET", "/files/special/x", "5 path=special/x"),
         ("GET", "/files/a/b/c.txt", "5 path=a/b/c.txt"),
         ("GET", "/files/", "5 path="),
         ("GET", "/files", "5 path="),
         ("GET", "/files/a//b", "5 path=a//b"),
-        // Custom verbs: the last colon, and only a colon that is not encoded.
+        // Custom verbs follow the last colon, and only if the colon is not percent-encoded.
         ("POST", "/agents/a1:run", "8 agent_id=a1"),
         ("POST", "/agents/a1%3Arun", "405 GET,HEAD"),
         ("POST", "/agents/a:b:run", "8 agent_id=a:b"),
@@ -102,13 +102,13 @@ fn paths_match_templates() {
         ("POST", "/files/a/b:touch", "7 path=a/b"),
         ("GET", "/files/a/b:touch", "5 path=a/b:touch"),
         ("POST", "/files/a/b:other", "405 GET,HEAD"),
-        // Any method, and the one that has a rule of its own.
+        // A rule for any method, and a method with its own rule.
         ("PURGE", "/any/1/thing", "9"),
         ("DELETE", "/any/1/thing", "10 x=1"),
         ("GET", "/projects/p/q/r", "11 a=p/q/r"),
         ("GET", "/projects/p", "11 a=p"),
         ("GET", "/projects/q", "404"),
-        // Percent-encoding is undone after the path is split; in longer variables %2F stays.
+        // Percent-encoding is decoded after the path is split; in multi-segment variables %2F stays encoded.
         ("GET", "/agents/a%2Fb", "1 agent_id=a/b"),
         ("GET", "/agents/a%20b%C3%A9", "1 agent_id=a bé"),
         ("GET", "/%61gents", "0"),
@@ -129,7 +129,7 @@ fn paths_match_templates() {
 }
 
 #[test]
-fn templates_that_are_wrong_are_refused() {
+fn invalid_templates_are_refused() {
     for (template, what) in [
         ("", "a template starts with /"),
         ("a", "a template starts with /"),
@@ -170,7 +170,7 @@ fn templates_that_are_wrong_are_refused() {
 }
 
 #[test]
-fn templates_that_no_path_can_tell_apart_are_in_conflict() {
+fn templates_that_match_the_same_paths_conflict() {
     let conflicts = |first: (&str, &str), second: (&str, &str)| {
         let (mut tree, _) = tree(&[first]);
         let verb = match second.0 {
@@ -253,7 +253,7 @@ fn a_conflict_names_both_methods() {
 }
 
 #[test]
-fn rules_that_cannot_work_are_refused() {
+fn invalid_rules_are_refused() {
     for (rule, what) in [
         (
             r#"get: "/a/{nope}""#,
@@ -320,7 +320,7 @@ fn rules_that_cannot_work_are_refused() {
 }
 
 #[test]
-fn every_rule_of_the_contract_answers_at_both_roots() {
+fn every_contract_rule_matches_with_and_without_the_prefix() {
     let pool = DescriptorPool::decode(runyard::contract::DESCRIPTORS).unwrap();
     let router = Router::new(&pool, &Codec::new(&pool)).unwrap();
     assert!(router.rules().len() > 30, "{}", router.rules().len());
@@ -340,9 +340,9 @@ fn every_rule_of_the_contract_answers_at_both_roots() {
 }
 
 proptest! {
-    /// H13: whatever the path is, it is answered, and what is captured from it holds no separator that was not there.
+    /// H13: every path gets an answer, and no capture contains a separator that the path did not have.
     #[test]
-    fn no_path_breaks_the_matcher(path in "(/|%|%2[fF]|\\.\\.|;|:|[a-z]{1,3}|\\PC|shelves|books|by-id|pages){0,40}") {
+    fn the_matcher_handles_any_path(path in "(/|%|%2[fF]|\\.\\.|;|:|[a-z]{1,3}|\\PC|shelves|books|by-id|pages){0,40}") {
         thread_local! {
             static ROUTER: Arc<Router> = {
                 let pool = library();

@@ -1,4 +1,4 @@
-//! A gRPC service for any method of a descriptor set: it notes what it was asked and answers from a script.
+//! A gRPC service for any method of a descriptor set: it records requests and answers from a script.
 
 use std::{
     convert::Infallible,
@@ -25,33 +25,33 @@ use tonic::{
     server::Grpc,
 };
 
-/// The contract of the tests.
+/// The API definition used by these tests.
 pub fn library() -> DescriptorPool {
     compile(&["library.proto"], "tests/it/transcoding")
 }
 
-/// Compiles proto files of a folder.
+/// Compiles the proto files of a folder.
 pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
     let mut compiler = protox::Compiler::new(["proto", folder]).unwrap();
     compiler.include_imports(true).open_files(files).unwrap();
     DescriptorPool::decode(compiler.encode_file_descriptor_set().as_slice()).unwrap()
 }
 
-/// What the service was asked.
+/// A request that the service received.
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
-    /// The request as canonical JSON with proto names, by prost-reflect and not by our codec.
+    /// The request as canonical JSON with proto field names, printed by prost-reflect rather than our codec.
     pub message: Value,
     pub metadata: HeaderMap,
     pub caller: Option<Caller>,
 }
 
-/// Stands for what a layer before the transcoder knows about the caller.
+/// Stands in for the caller that a layer in front of the transcoder adds to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub &'static str);
 
-/// What the service answers: initial metadata, then messages.
+/// The answer of the service: initial metadata, then messages.
 pub struct Answer {
     pub metadata: Vec<(&'static str, &'static str)>,
     pub messages: BoxStream<'static, Result<Bytes, Status>>,
@@ -145,7 +145,7 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
 /// A running server with the transcoder in front of a scripted service.
 pub struct House {
     pub address: SocketAddr,
-    /// What the server has behind its socket.
+    /// The service behind the server's socket.
     pub door: Door<Scripted>,
     pub client: reqwest::Client,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -162,7 +162,7 @@ pub const MAX_BODY: usize = 64 * 1024;
 pub const MAX_FORM: u64 = 4 * 1024 * 1024;
 
 impl House {
-    /// A house whose service always answers with one message, given as canonical JSON of the method's answer.
+    /// A test server whose service always answers with one message, given as canonical JSON.
     pub async fn answering(answer: Value) -> Self {
         let pool = library();
         let known = pool.clone();
@@ -173,7 +173,7 @@ impl House {
         .await
     }
 
-    /// A house where `/by-id/<number>` fails with the Status of that number.
+    /// A test server where `/by-id/<number>` fails with the status of that number.
     pub async fn failing_with(status: impl Fn(usize) -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |asked| {
             let number = asked.message["book_id"].as_str().unwrap().parse().unwrap();
@@ -183,7 +183,7 @@ impl House {
         .await
     }
 
-    /// A house whose service always fails.
+    /// A test server whose service always fails.
     pub async fn failing(status: impl Fn() -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |_| {
             let status = status();
@@ -223,7 +223,7 @@ impl House {
         Self {
             address,
             door,
-            // Without the system's root certificates, which take long to read and are not needed here.
+            // Skips the system root certificates, which are slow to load and not needed here.
             client: reqwest::Client::builder()
                 .tls_certs_only([])
                 .no_proxy()
@@ -234,13 +234,13 @@ impl House {
         }
     }
 
-    /// A request to a path.
+    /// Builds a request to a path.
     pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = method.parse().unwrap();
         self.client.request(method, format!("http://{}{path}", self.address))
     }
 
-    /// Sends a request and notes the answer.
+    /// Sends a request and reads the whole answer.
     pub async fn send(&self, request: reqwest::RequestBuilder) -> Told {
         let response = request.send().await.unwrap();
         Told {
@@ -259,21 +259,21 @@ impl House {
         self.send(request.body(body.to_owned())).await
     }
 
-    /// What the service was asked since the last look.
+    /// The requests received since the last call.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
-    /// The one message that the service was asked with since the last look.
+    /// The only request message received since the last call.
     #[track_caller]
     pub fn asked_message(&self) -> Value {
         let asked = self.asked();
-        assert_eq!(asked.len(), 1, "the service was asked {asked:?}");
+        assert_eq!(asked.len(), 1, "the service received {asked:?}");
         asked[0].message.clone()
     }
 }
 
-/// An HTTP answer.
+/// A complete HTTP answer.
 #[derive(Debug)]
 pub struct Told {
     pub status: u16,
@@ -286,13 +286,13 @@ impl Told {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }
 
-    /// Status, code and body of a refusal.
+    /// Status, error code and body of an error response.
     pub fn refusal(&self) -> (u16, &str, &str) {
         (self.status, self.header("x-error-code"), &self.body)
     }
 }
 
-/// A message of a method's answer, from canonical JSON.
+/// An answer message of a method, encoded from canonical JSON.
 pub fn message(pool: &DescriptorPool, method: &str, json: &Value) -> Bytes {
     let method = pool
         .services()
@@ -316,7 +316,7 @@ pub fn stream(messages: impl futures::Stream<Item = Result<Bytes, Status>> + Sen
     }
 }
 
-/// Waits until something is true, five seconds at most.
+/// Waits up to five seconds for a condition.
 pub async fn until(what: &str, mut true_now: impl FnMut() -> bool) {
     let waiting = async {
         while !true_now() {

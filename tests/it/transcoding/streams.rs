@@ -16,7 +16,7 @@ use super::service::{House, library, message, stream, until};
 
 type Event = Result<Value, Status>;
 
-/// A house whose stream says what is sent to it, and ends when the sender is dropped.
+/// A test server that streams what the test sends; the stream ends when the sender is dropped.
 async fn telling() -> (House, mpsc::Sender<Event>) {
     let (tell, told) = mpsc::channel::<Event>(16);
     let told = Arc::new(Mutex::new(Some(told)));
@@ -33,7 +33,7 @@ async fn telling() -> (House, mpsc::Sender<Event>) {
     (house, tell)
 }
 
-/// A house whose stream says all of this at once.
+/// A test server that streams all these events at once.
 async fn saying(metadata: &'static [(&'static str, &'static str)], events: Vec<Event>) -> House {
     let pool = library();
     let known = pool.clone();
@@ -53,7 +53,7 @@ fn turned(sequence: i64) -> Value {
     json!({"sequence": sequence, "page_turned": {"number": 7}})
 }
 
-/// The next piece of the body that is not a heartbeat.
+/// The next chunk of the body that is not a heartbeat.
 async fn next(response: &mut reqwest::Response) -> Option<String> {
     let waiting = async {
         loop {
@@ -88,12 +88,12 @@ async fn events_have_an_id_a_name_and_data() {
         "id: 1\nevent: page_turned\ndata: {\"sequence\":1,\"page_turned\":{\"number\":7,\"text\":null}}\n\n\
          id: 2\nevent: closed\ndata: {\"sequence\":2,\"closed\":\"a\\nb\"}\n\n\
          :\n\n",
-        "an event in which nothing is set is a heartbeat"
+        "an event without a oneof member is sent as a heartbeat"
     );
 }
 
 #[tokio::test]
-async fn lines_are_asked_for_by_accept() {
+async fn ndjson_is_selected_by_the_accept_header() {
     for (accept, is_lines) in [
         ("application/x-ndjson", true),
         ("text/html, Application/X-NDJSON;q=0.9", true),
@@ -119,9 +119,9 @@ async fn lines_are_asked_for_by_accept() {
 }
 
 #[tokio::test]
-async fn a_stream_begins_before_its_first_event_and_shows_life() {
+async fn a_stream_sends_headers_and_heartbeats_before_its_first_event() {
     let (house, tell) = telling().await;
-    // Nothing was said yet, and the headers are here.
+    // The headers arrive before the first event.
     let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.chunk().await.unwrap().unwrap(), ":\n\n");
@@ -137,13 +137,13 @@ async fn a_stream_begins_before_its_first_event_and_shows_life() {
 async fn a_failure_before_the_first_event_is_an_http_error() {
     let gone = || Status::from(Error::new(Code::RunNotFound, "Run not found"));
     let body = r#"{"detail":"Run not found"}"#;
-    // By the call itself.
+    // The call itself fails.
     let house = House::failing(gone).await;
     assert_eq!(
         house.get("/reading/r/stream").await.refusal(),
         (404, "RUN_NOT_FOUND", body)
     );
-    // By the stream, at once.
+    // The stream fails at once.
     let house = saying(&[], vec![Err(gone())]).await;
     assert_eq!(
         house.get("/reading/r/stream").await.refusal(),
@@ -152,12 +152,17 @@ async fn a_failure_before_the_first_event_is_an_http_error() {
 }
 
 #[tokio::test]
-async fn a_failure_in_the_middle_is_an_event() {
-    let away = || Err(Status::from(Error::new(Code::Unavailable, "the journal is away")));
+async fn a_failure_during_a_stream_is_a_fault_event() {
+    let away = || {
+        Err(Status::from(Error::new(
+            Code::Unavailable,
+            "the journal is unavailable",
+        )))
+    };
     let house = saying(&[], vec![Ok(turned(1)), away()]).await;
     let told = house.get("/reading/r/stream").await;
     assert_eq!(told.status, 200);
-    let end = "\n\nevent: fault\ndata: {\"detail\":\"the journal is away\"}\n\n";
+    let end = "\n\nevent: fault\ndata: {\"detail\":\"the journal is unavailable\"}\n\n";
     assert!(
         told.body.starts_with("id: 1\n") && told.body.ends_with(end),
         "{}",
@@ -170,9 +175,9 @@ async fn a_failure_in_the_middle_is_an_event() {
         .header("accept", "application/x-ndjson");
     let told = house.send(request).await;
     let last = told.body.lines().last().unwrap();
-    assert_eq!(last, r#"{"fault":{"detail":"the journal is away"}}"#);
+    assert_eq!(last, r#"{"fault":{"detail":"the journal is unavailable"}}"#);
 
-    // Later, when the reader is long connected.
+    // The stream fails later, when the reader has been connected for a while.
     let (house, tell) = telling().await;
     let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
     tell.send(away()).await.unwrap();
@@ -181,21 +186,21 @@ async fn a_failure_in_the_middle_is_an_event() {
 }
 
 #[tokio::test]
-async fn a_cursor_at_the_end_is_no_content() {
+async fn a_cursor_at_the_end_is_answered_with_no_content() {
     let house = saying(&[(HTTP_STATUS, "204")], vec![]).await;
     let told = house.get("/reading/r/stream?last_id=9").await;
     assert_eq!(
         (told.status, told.body.as_str(), told.header("content-type")),
         (204, "", "")
     );
-    // Without it, an empty stream is a good stream.
+    // Control: without the status, an empty stream is a valid stream.
     let house = saying(&[], vec![]).await;
     let told = house.get("/reading/r/stream").await;
     assert_eq!((told.status, told.body.as_str()), (200, ""));
 }
 
 #[tokio::test]
-async fn a_reader_that_goes_away_ends_the_service_stream() {
+async fn a_reader_that_disconnects_ends_the_service_stream() {
     let (house, tell) = telling().await;
     let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
     tell.send(Ok(turned(1))).await.unwrap();
@@ -206,11 +211,11 @@ async fn a_reader_that_goes_away_ends_the_service_stream() {
 }
 
 #[tokio::test]
-async fn a_slow_reader_holds_the_stream_back() {
+async fn a_slow_reader_slows_the_stream_down() {
     let (house, tell) = telling().await;
     let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
     let text = "x".repeat(64 * 1024);
-    // Nobody reads: after what the sockets hold, the service has to wait.
+    // The client does not read: once the socket buffers are full, the service must wait.
     let mut sent = 0_i64;
     loop {
         let event = Ok(json!({"sequence": sent + 1, "closed": text}));
@@ -222,7 +227,7 @@ async fn a_slow_reader_holds_the_stream_back() {
         assert!(sent < 2000, "the stream is not held back");
     }
     drop(tell);
-    // And nothing of it is lost.
+    // Nothing is lost.
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.unwrap() {
         body.extend_from_slice(&piece);
