@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# tonic 0.14.9 percent-encodes more of `grpc-message` than the gRPC protocol asks for: spaces, quotes, `#`, `?`, `<`, `>`, `` ` ``,
-# `{` and `}`. The protocol (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Percent-Encoded) leaves every byte
-# from 0x20 to 0x7E as it is, except `%`. A client that decodes sees no difference. Access logs, proxies and small gRPC-Web clients
-# that print the trailer as it comes show "agent%20run%20not%20found".
+# tonic 0.14.9 percent-encodes more of `grpc-message` than the gRPC protocol requires: spaces, quotes, `#`, `?`, `<`, `>`, `` ` ``,
+# `{` and `}`. The protocol (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md, Percent-Encoded) requires encoding only
+# for `%` and for bytes outside 0x20 to 0x7E. A client that decodes the message sees no difference. Access logs, proxies and small
+# gRPC-Web clients that print the raw trailer show "agent%20run%20not%20found".
 #
-# Seen: `agent%20run%20%22a%22%20not%20found%3F`; the protocol needs no escape in this sentence.
+# Observed: `agent%20run%20%22a%22%20not%20found%3F`; the protocol requires no escape in this message.
 set -euo pipefail
 
 folder=$(mktemp -d)
