@@ -65,7 +65,7 @@ pub async fn serve(config: Config) -> Result<End> {
     tokio::select! {
         outcome = server.run() => outcome.map(|()| End::InOrder),
         () = signals.twice(stopping) => {
-            warn!("a second signal: stopping at once");
+            warn!("second signal: stopping immediately");
             Ok(End::AtOnce)
         }
     }
@@ -111,7 +111,7 @@ impl Server {
     pub fn address(&self) -> Result<SocketAddr> {
         self.listener
             .local_addr()
-            .map_err(|error| Error::new(Code::Unavailable, "the port is gone").caused_by(error))
+            .map_err(|error| Error::new(Code::Unavailable, "the listening socket is closed").caused_by(error))
     }
 
     /// Serves until the app is stopping. Then it is not ready, accepts and claims nothing, hands running runs over at once and
@@ -159,12 +159,12 @@ impl Server {
         info!("stopping: no new connections, no new claims");
         state.report(tonic_health::ServingStatus::NotServing).await;
         if timeout(grace, connections.shutdown()).await.is_err() {
-            warn!("some requests did not end in time");
+            warn!("some requests did not finish before the shutdown deadline");
         }
         match timeout(WORKER_END, worker).await {
             Ok(Ok(outcome)) => outcome?,
-            Ok(Err(fault)) => warn!(error = %fault, "the worker ended badly"),
-            Err(_) => warn!("the worker did not end in time"),
+            Ok(Err(fault)) => warn!(error = %fault, "the worker failed"),
+            Err(_) => warn!("the worker did not stop before the shutdown deadline"),
         }
         sweeper.abort();
         adding_up.abort();
@@ -214,7 +214,7 @@ async fn say_hello(app: &App, address: SocketAddr) {
         }
     });
     if timeout(SANDBOX_CHECK, looked).await.is_err() {
-        warn!("the sandbox takes long to check; the result follows");
+        warn!("the sandbox check is taking long; its result will be logged");
     }
     match (app.config.limits, app.config.tiers.first()) {
         (Limits::On, Some(tier)) => info!(

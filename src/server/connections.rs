@@ -153,7 +153,7 @@ impl Connections {
             };
             // A connection that breaks is the client's affair.
             if let Err(fault) = outcome {
-                debug!(error = %fault, "a connection ended badly");
+                debug!(error = %fault, "a connection failed");
             }
             drop(place);
         }

@@ -85,7 +85,7 @@ fn administrator<T>(request: &Request<T>) -> Result<Caller> {
     let caller = caller::of(request)?;
     match caller.role {
         Role::SuperAdmin => Ok(caller),
-        Role::User => Err(Error::new(Code::PermissionDenied, "the role super_admin is missing")),
+        Role::User => Err(Error::new(Code::PermissionDenied, "requires the role super_admin")),
     }
 }
 

@@ -234,7 +234,7 @@ fn order(text: &str) -> Result<Order> {
         "name desc" => Ok(Order::NameBackwards),
         _ => Err(Error::invalid_field(
             "order_by",
-            "order_by must be created_at, updated_at or name, with desc after it or not",
+            "order_by must be created_at, updated_at or name, optionally followed by desc",
         )),
     }
 }

@@ -219,7 +219,7 @@ async fn known(
         }
         None => {
             let message =
-                "there is no account for this subject, and this server makes none by itself; ask its administrator";
+                "no account exists for this subject, and this server does not create accounts; ask its administrator";
             return Err(Error::new(Code::RegistrationClosed, message));
         }
     };

@@ -78,7 +78,7 @@ impl FormFiles for Forms {
         let Ok(caller) = caller_in(extensions) else { return };
         let ids: Vec<_> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         if let Err(fault) = receive::discard(&self.app, caller.scope(), &ids).await {
-            tracing::warn!(error = %fault, "the files of a refused form are left to the sweeper");
+            tracing::warn!(error = %fault, "could not remove the files of a refused form; the sweeper will remove them");
         }
     }
 }

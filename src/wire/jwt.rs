@@ -85,7 +85,7 @@ impl Verifier {
         let remote = auth.jwks_url.as_deref().map(Remote::new).transpose()?;
         if secret.is_none() && jwks.is_empty() && remote.is_none() {
             return Err(Error::invalid(
-                "no key to check tokens with: set RUNYARD_JWT_SECRET, RUNYARD_JWKS_FILE or RUNYARD_JWKS_URL",
+                "no key to verify tokens: set RUNYARD_JWT_SECRET, RUNYARD_JWKS_FILE or RUNYARD_JWKS_URL",
             ));
         }
         Ok(Self {
@@ -122,7 +122,7 @@ impl Verifier {
     fn check(&self, token: &str, now: i64) -> Result<Claims, String> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(format!(
-                "the token has {} bytes, at most {MAX_TOKEN_BYTES} are read",
+                "the token has {} bytes; the maximum is {MAX_TOKEN_BYTES}",
                 token.len()
             ));
         }
@@ -130,7 +130,7 @@ impl Verifier {
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err("the token has not three parts".into());
+            return Err("the token does not have three parts".into());
         };
         let header = Header::read(header)?;
         let signed = &token[..token.len() - signature.len() - 1];
@@ -196,14 +196,14 @@ impl Verifier {
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "the JWKS file cannot be read again; the earlier keys stay in use");
+                tracing::warn!(%error, "could not reload the JWKS file; keeping the previous keys");
                 false
             }
         }
     }
 }
 
-const NO_KEY: &str = "no single key of ours fits the token";
+const NO_KEY: &str = "no unique configured key matches the token";
 
 fn not_authenticated(cause: String) -> Error {
     Error::new(Code::NotAuthenticated, "Not authenticated").caused_by(cause)
@@ -214,14 +214,14 @@ impl Key {
     fn verify(&self, header: &Header, signed: &[u8], signature: &str) -> Result<(), String> {
         if !self.allows(&header.alg) {
             return Err(format!(
-                "the token says {:?}, its key says {:?}",
+                "the token's algorithm is {:?}, but its key is for {:?}",
                 header.alg, self.algorithm
             ));
         }
         match crypto::verify(signature, signed, &self.decoding, self.algorithm) {
             Ok(true) => Ok(()),
             Ok(false) => Err("the signature is wrong".into()),
-            Err(error) => Err(format!("the signature cannot be checked: {error}")),
+            Err(error) => Err(format!("the signature could not be verified: {error}")),
         }
     }
 }

@@ -150,6 +150,6 @@ fn open(token: &str, mark: [u8; MARK]) -> Result<Vec<u8>> {
 fn invalid() -> Error {
     Error::new(
         Code::InvalidPageToken,
-        "page_token is not one that this query has given you",
+        "page_token was not issued for this query; start again without it",
     )
 }

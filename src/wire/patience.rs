@@ -210,7 +210,7 @@ impl Stalled {
     }
 }
 
-const SENTENCE: &str = "the request stopped, or came too slowly";
+const SENTENCE: &str = "the request body stalled or arrived too slowly";
 
 impl fmt::Display for Stalled {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -81,7 +81,7 @@ impl RunService for Runs {
             after_sequence: asked.after_sequence,
         };
         let found = self.cursors(&caller, &[cursor]).await?.pop();
-        let (run, after) = found.ok_or_else(|| Error::internal("stream", "no run for a cursor"))?;
+        let (run, after) = found.ok_or_else(|| Error::internal("stream", "the cursor names no run"))?;
         let ended = run.last_sequence == Some(after);
         let events = self.follow(run.id, after).boxed();
         let events = tenure::hold(&self.app, tenure, Alive::new(&self.app, (run.id, after), events));
@@ -196,7 +196,7 @@ impl Runs {
                 .or_else(|| newest.get(&run.id).copied())
                 .unwrap_or_default();
             if *after > last {
-                let message = format!("the run has {last} events; the cursor {after} lies beyond them");
+                let message = format!("the run has {last} events; the cursor {after} is past the end");
                 return Err(Error::new(Code::CursorBeyondEnd, message));
             }
         }

@@ -121,7 +121,7 @@ fn next_page(listed: &Listing, page: &Page) -> Result<String> {
     match listed.cut {
         None => Ok(String::new()),
         Some(reason) => {
-            let message = format!("the folder cannot be listed whole, {reason}; list its folders one by one");
+            let message = format!("the folder cannot be listed completely: {reason}; list its subfolders one by one");
             Err(Error::new(Code::TooLarge, message))
         }
     }
@@ -156,7 +156,7 @@ fn shown(entry: Entry) -> v1::File {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a failing test panics")]
 mod tests {
     use super::*;
     use crate::accounts::{Access, Role};

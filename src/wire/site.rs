@@ -76,7 +76,7 @@ impl Site {
         self.assets.retain(|path, _| {
             let taken = is_taken(path);
             if taken {
-                warn!(path, "a file of the console has the path of a method and is left out");
+                warn!(path, "skipped a console file whose path belongs to an API method");
             }
             !taken
         });
@@ -136,7 +136,7 @@ impl Site {
                     bytes += content.len() as u64;
                     if bytes > MAX_BYTES || self.assets.len() >= MAX_FILES {
                         return Err(Error::invalid(format!(
-                            "http.console_dir: {} holds too much for a console",
+                            "http.console_dir: {} is too large for a console",
                             root.display()
                         )));
                     }
@@ -148,7 +148,7 @@ impl Site {
             return Ok(());
         }
         Err(Error::invalid(format!(
-            "http.console_dir: there is no index.html in {}; `make console` builds one",
+            "http.console_dir: {} has no index.html; build one with `make console`",
             root.display()
         )))
     }

@@ -182,14 +182,14 @@ async fn ready(State(pages): State<Pages>) -> Response<Body> {
         return away("stopping\n");
     }
     if pages.app.installation.check().is_err() {
-        return away("standing by: the files of the database lie in the data folder of another server\n");
+        return away("standby: the database's files are in the data folder of another server\n");
     }
     if pages.app.disk.check(0).is_err() {
-        return away("the disk of the data folder is almost full\n");
+        return away("the disk that holds the data folder is almost full\n");
     }
     match pages.app.db.check().await {
         Ok(()) => "ready\n".into_response(),
-        Err(_) => away("the database cannot be read or written\n"),
+        Err(_) => away("the database is unavailable\n"),
     }
 }
 
@@ -202,7 +202,7 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
     {
         return fault::refuse(Error::new(
             Code::PermissionDenied,
-            "metrics want a super admin or the metrics token",
+            "metrics require a super admin or the metrics token",
         ));
     }
     metrics::gauge!(telemetry::RUNS_LIVE).set(u32::try_from(pages.app.hub.len()).unwrap_or(u32::MAX));

@@ -94,7 +94,7 @@ impl Streams {
         }
         let is_full = open.all >= self.most || (!has_credential && open.without_credential >= self.most / OPEN_PART);
         if is_full {
-            return Err(refused("the server has as many open streams as it may have".to_owned()));
+            return Err(refused("the server has reached its maximum number of open streams".to_owned()));
         }
         *open.owners.entry(owner).or_default() += 1;
         open.all += 1;
@@ -205,7 +205,7 @@ impl http_body::Body for CountedBody {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+    #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
     use uuid::Uuid;
 

@@ -151,7 +151,7 @@ fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
         if !["name", "thread_id", "update_mask", "*"].contains(&path.as_str()) {
             return Err(Error::invalid_field(
                 "update_mask",
-                format!("update_mask: {path:?} is not a field of a thread that can change"),
+                format!("update_mask: {path:?} is not an updatable field of a thread"),
             ));
         }
     }

@@ -163,7 +163,7 @@ impl Ledger {
             self.count(&answer, 0);
             ended += 1;
         }
-        tracing::warn!(ended, "answers that their readers did not take were broken off");
+        tracing::warn!(ended, "aborted responses that their clients did not read");
     }
 }
 
@@ -208,7 +208,7 @@ impl Drop for HeldBody {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+    #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
     use std::convert::Infallible;
 

@@ -54,7 +54,7 @@ impl Mask {
         {
             return Err(Error::invalid_field(
                 "update_mask",
-                format!("update_mask: {path:?} is not a field that can change here"),
+                format!("update_mask: {path:?} is not an updatable field"),
             ));
         }
         let all = paths.iter().any(|path| path == "*");

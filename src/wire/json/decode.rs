@@ -169,7 +169,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
             guess = index + 1;
             let field = &table.fields[index];
             if !seen.insert(Seen::FIELDS, index) {
-                return Err(CodecError::text("must not be there twice").within(&field.name));
+                return Err(CodecError::text("must not occur twice").within(&field.name));
             }
             met(field);
             let set = self.field(field, wire).map_err(|error| error.within(&field.name))?;
@@ -177,7 +177,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
                 && set
                 && !seen.insert(Seen::ONEOFS, oneof.into())
             {
-                return Err(CodecError::text("excludes another field that is there").within(&field.name));
+                return Err(CodecError::text("conflicts with another field of the same oneof").within(&field.name));
             }
         }
         Ok(())
@@ -238,7 +238,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
     pub fn map(&mut self, number: u32, entry: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let [key_field, value_field, ..] = self.tables.message(entry).fields.as_slice() else {
-            return Err(CodecError::wire("this is not the entry of a map"));
+            return Err(CodecError::wire("the message is not a map entry"));
         };
         self.json.enter()?;
         self.descend()?;
@@ -255,7 +255,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
                 .map_err(|error| error.at_key(&name))?;
             close(wire, start);
             if !keys.insert(name.clone()) {
-                return Err(CodecError::text("must not be there twice").at_key(&name));
+                return Err(CodecError::text("must not occur twice").at_key(&name));
             }
         }
         self.ascend();

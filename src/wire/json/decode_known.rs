@@ -33,7 +33,7 @@ impl<'c> Decoder<'c, '_> {
             Known::Value => self.any_value(table, wire),
             Known::Wrapper | Known::List | Known::Struct => {
                 let [field, ..] = table.fields.as_slice() else {
-                    return Err(CodecError::wire("this is not a well-known type"));
+                    return Err(CodecError::wire("the message is not a well-known type"));
                 };
                 match field.shape {
                     Shape::Single => self.single(field, wire),
@@ -56,7 +56,7 @@ impl<'c> Decoder<'c, '_> {
         };
         let index = table
             .by_number(number)
-            .ok_or_else(|| CodecError::wire("this is not google.protobuf.Value"))?;
+            .ok_or_else(|| CodecError::wire("the message is not google.protobuf.Value"))?;
         self.single(&table.fields[index], wire)
     }
 
@@ -67,11 +67,11 @@ impl<'c> Decoder<'c, '_> {
             self.json.enter()?;
             return match self.json.key(&mut true)? {
                 None => Ok(()),
-                Some(_) => Err(CodecError::text("must be there").within("@type")),
+                Some(_) => Err(CodecError::text("is required").within("@type")),
             };
         };
         let id = url.rsplit_once('/').and_then(|(_, name)| self.tables.by_name.get(name));
-        let id = *id.ok_or_else(|| CodecError::text("is not a type that is known here").within("@type"))?;
+        let id = *id.ok_or_else(|| CodecError::text("is not a known message type").within("@type"))?;
         let inner = self.tables.message(id);
         put_tag(wire, 1, WireType::Length);
         put_bytes(wire, url.as_bytes());
@@ -90,12 +90,12 @@ impl<'c> Decoder<'c, '_> {
                             found = true;
                             self.known(known, inner, wire).map_err(|error| error.within("value"))?;
                         }
-                        "value" => return Err(CodecError::text("must not be there twice").within("value")),
+                        "value" => return Err(CodecError::text("must not occur twice").within("value")),
                         other => return Err(CodecError::text("unknown field").within(other)),
                     }
                 }
                 if !found {
-                    return Err(CodecError::text("must be there").within("value"));
+                    return Err(CodecError::text("is required").within("value"));
                 }
             }
         }
@@ -122,7 +122,7 @@ impl<'c> Decoder<'c, '_> {
                 .text()
                 .into_owned();
             if url.replace(text).is_some() {
-                return Err(CodecError::text("must not be there twice").within("@type"));
+                return Err(CodecError::text("must not occur twice").within("@type"));
             }
         }
         self.json = here;
@@ -159,9 +159,9 @@ fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<()
                     proto.push('_');
                     proto.push(character.to_ascii_lowercase());
                 }
-                '_' if dialect == Dialect::Canonical => return Err("must hold camelCase paths"),
+                '_' if dialect == Dialect::Canonical => return Err("must contain camelCase paths"),
                 'a'..='z' | '0'..='9' | '.' | '_' => proto.push(character),
-                _ => return Err("must hold names of fields between commas"),
+                _ => return Err("must be comma-separated field names"),
             }
         }
         // Each `_` stands before a letter, or the path could not be printed.
@@ -170,7 +170,7 @@ fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<()
             .skip(1)
             .all(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
         if proto.is_empty() || !has_camel_case {
-            return Err("must hold names of fields between commas");
+            return Err("must be comma-separated field names");
         }
         put_tag(wire, 1, WireType::Length);
         put_bytes(wire, proto.as_bytes());

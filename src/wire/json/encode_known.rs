@@ -96,7 +96,7 @@ impl<'c> Encoder<'c> {
         let tables = self.tables;
         let (url, value) = (self.slots.slot(table, base, 1), self.slots.slot(table, base, 2));
         let [url_field, value_field, ..] = table.fields.as_slice() else {
-            return Err(CodecError::wire("this is not google.protobuf.Any"));
+            return Err(CodecError::wire("the message is not google.protobuf.Any"));
         };
         let url = url.bytes(url_field, wire)?;
         let url = text(&url)?;
@@ -105,7 +105,7 @@ impl<'c> Encoder<'c> {
             return Ok(());
         }
         let id = url.rsplit_once('/').and_then(|(_, name)| tables.by_name.get(name));
-        let id = *id.ok_or_else(|| CodecError::wire("the type of an Any is not known here"))?;
+        let id = *id.ok_or_else(|| CodecError::wire("the message type in an Any is unknown"))?;
         let inner = tables.message(id);
         let value = value.bytes(value_field, wire)?;
         json.extend_from_slice(b"{\"@type\":");

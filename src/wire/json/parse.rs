@@ -59,7 +59,7 @@ impl<'j> Parser<'j> {
             Some(b'-' | b'0'..=b'9') => Ok(Token::Number),
             Some(b't' | b'f') => Ok(Token::Bool),
             Some(b'n') => Ok(Token::Null),
-            _ => Err(self.wrong("a value was expected")),
+            _ => Err(self.wrong("expected a value")),
         }
     }
 
@@ -79,12 +79,12 @@ impl<'j> Parser<'j> {
             return Ok(None);
         }
         if self.byte() != Some(b'"') {
-            return Err(self.wrong("a key in quotes was expected"));
+            return Err(self.wrong("expected a quoted key"));
         }
         let key = self.string()?;
         self.skip_space();
         if self.byte() != Some(b':') {
-            return Err(self.wrong("a colon was expected"));
+            return Err(self.wrong("expected a colon"));
         }
         self.at += 1;
         Ok(Some(key))
@@ -104,12 +104,12 @@ impl<'j> Parser<'j> {
         }
         if !std::mem::take(first) {
             if self.byte() != Some(b',') {
-                return Err(self.wrong("a comma was expected"));
+                return Err(self.wrong("expected a comma"));
             }
             self.at += 1;
             self.skip_space();
             if self.byte() == Some(end) {
-                return Err(self.wrong("a comma must not stand at the end"));
+                return Err(self.wrong("a trailing comma is not allowed"));
             }
         }
         Ok(true)
@@ -131,7 +131,7 @@ impl<'j> Parser<'j> {
                     self.escape()?;
                 }
                 Some(_) => return Err(self.wrong("a control character must be escaped")),
-                None => return Err(self.wrong("the string does not end")),
+                None => return Err(self.wrong("the string is not terminated")),
             }
         }
         let raw = &self.text[start..self.at];
@@ -145,10 +145,10 @@ impl<'j> Parser<'j> {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => {
                 let rest = &self.text[self.at..];
-                let (_, length) = unicode(rest).ok_or_else(|| self.wrong("the escape is not a character"))?;
+                let (_, length) = unicode(rest).ok_or_else(|| self.wrong("the escape is not a Unicode character"))?;
                 self.at += length;
             }
-            _ => return Err(self.wrong("there is no such escape")),
+            _ => return Err(self.wrong("unknown escape sequence")),
         }
         Ok(())
     }
@@ -164,7 +164,7 @@ impl<'j> Parser<'j> {
             return Err(self.wrong("the number is too long"));
         }
         if !is_number(token) {
-            return Err(self.wrong("this is not a number"));
+            return Err(self.wrong("invalid number"));
         }
         self.at += token.len();
         Ok(token)
@@ -186,7 +186,7 @@ impl<'j> Parser<'j> {
         let rest = &self.text[self.at..];
         let behind = rest.as_bytes().get(word.len());
         if !rest.starts_with(word) || behind.is_some_and(u8::is_ascii_alphanumeric) {
-            return Err(self.wrong("a value was expected"));
+            return Err(self.wrong("expected a value"));
         }
         self.at += word.len();
         Ok(())
@@ -220,7 +220,7 @@ impl<'j> Parser<'j> {
     pub fn end(&mut self) -> Result<(), CodecError> {
         self.skip_space();
         if self.at < self.text.len() {
-            Err(self.wrong("nothing may follow the value"))
+            Err(self.wrong("unexpected text after the value"))
         } else {
             Ok(())
         }

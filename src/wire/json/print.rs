@@ -13,7 +13,7 @@ use super::{
 
 /// Prints a value that serde knows.
 pub(super) fn print<T: Serialize + ?Sized>(value: &T, json: &mut Vec<u8>) -> Result<(), CodecError> {
-    serde_json::to_writer(json, value).map_err(|_| CodecError::wire("a value cannot be printed"))
+    serde_json::to_writer(json, value).map_err(|_| CodecError::wire("a value could not be encoded"))
 }
 
 /// The text that bytes are.
@@ -52,7 +52,7 @@ fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), Co
 
 /// Prints bytes in base64.
 pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
-    let too_long = || CodecError::wire("the bytes are too many to print");
+    let too_long = || CodecError::wire("the bytes field is too long to encode");
     json.push(b'"');
     let start = json.len();
     json.resize(start + base64::encoded_len(bytes.len(), true).ok_or_else(too_long)?, 0);

@@ -154,7 +154,7 @@ pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Ve
     let number = table.number(name, dialect).ok_or_else(|| {
         let names = table.names(dialect);
         CodecError::text(if names.is_empty() {
-            "has no such value".to_owned()
+            "is not a value of this enum".to_owned()
         } else {
             format!("must be one of {names}")
         })

@@ -61,7 +61,7 @@ pub(super) fn print_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Res
     if seconds < 0 || nanos < 0 {
         out.push(b'-');
     }
-    write!(out, "{}", seconds.abs()).map_err(|_| "the duration cannot be printed")?;
+    write!(out, "{}", seconds.abs()).map_err(|_| "the duration could not be encoded")?;
     print_fraction(nanos.abs(), Fraction::Optional, out)?;
     out.push(b's');
     Ok(())
@@ -84,7 +84,7 @@ fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(
     } else {
         write!(out, ".{nanos:09}")
     };
-    printed.map_err(|_| "a fraction cannot be printed")
+    printed.map_err(|_| "the fraction could not be encoded")
 }
 
 /// Reads a time with any offset; strictly RFC 3339 in capital letters, up to nanoseconds.
@@ -122,7 +122,7 @@ pub(super) fn parse_time(text: &str) -> Result<(i64, i32), Refusal> {
     if TIMES.contains(&seconds) {
         Ok((seconds, nanos))
     } else {
-        Err("must lie in the years 1 to 9999")
+        Err("must be in the years 1 to 9999")
     }
 }
 

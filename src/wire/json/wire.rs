@@ -68,7 +68,7 @@ impl<'w> Records<'w> {
             let number = u32::try_from(tag >> 3)
                 .ok()
                 .filter(|number| (1..1 << 29).contains(number));
-            let number = number.ok_or_else(|| CodecError::wire("a tag is not one of a field"))?;
+            let number = number.ok_or_else(|| CodecError::wire("a tag has an invalid field number"))?;
             let wire_type = match tag & 7 {
                 0 => WireType::Varint,
                 1 => WireType::Fixed64,
@@ -142,7 +142,7 @@ fn read_varint(bytes: &[u8], at: &mut usize) -> Result<u64, CodecError> {
             return Ok(value);
         }
     }
-    Err(CodecError::wire("a number is longer than 64 bits"))
+    Err(CodecError::wire("a varint is longer than 64 bits"))
 }
 
 fn take<const N: usize>(bytes: &[u8], at: &mut usize) -> Result<[u8; N], CodecError> {
@@ -155,7 +155,7 @@ fn take<const N: usize>(bytes: &[u8], at: &mut usize) -> Result<[u8; N], CodecEr
 }
 
 fn truncated() -> CodecError {
-    CodecError::wire("the bytes end in the middle of a field")
+    CodecError::wire("the message ends in the middle of a field")
 }
 
 /// The bytes nest deeper than a reader may follow.
@@ -203,7 +203,7 @@ impl Field {
 /// The lower 32 bits, which are all that a 32-bit field has.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "the upper bits of a 32-bit field are to be ignored"
+    reason = "the upper bits of a 32-bit field must be ignored"
 )]
 pub(super) fn low_half(value: u64) -> u32 {
     value as u32

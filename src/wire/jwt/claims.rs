@@ -81,7 +81,7 @@ pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String
             .get(&rules.role_claim)
             .and_then(Value::as_str)
             .map(str::to_owned),
-        expires_at: DateTime::from_timestamp(exp, 0).ok_or("exp is no time")?,
+        expires_at: DateTime::from_timestamp(exp, 0).ok_or("exp is out of range")?,
     })
 }
 

@@ -152,7 +152,7 @@ impl KeySet {
             if let Some(key) = jwk.into_key().map_err(|why| format!("key {position}: {why}"))? {
                 keys.push(key);
             } else {
-                tracing::debug!(position, "a key of the JWKS file is of no use here");
+                tracing::debug!(position, "skipped a JWKS key that cannot verify tokens");
             }
         }
         Ok(Self(keys))
@@ -219,6 +219,6 @@ fn of_32_bytes(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
     if bytes.len() == 32 {
         Ok(bytes)
     } else {
-        Err(format!("{name} has not 32 bytes"))
+        Err(format!("{name} must be 32 bytes"))
     }
 }

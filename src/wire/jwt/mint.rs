@@ -54,6 +54,6 @@ pub fn mint(auth: &Auth, secret: &SecretString, grant: &Grant, now: DateTime<Utc
     let signed = format!("{header}.{payload}");
     let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
     let signature = crypto::sign(signed.as_bytes(), &key, Algorithm::HS256)
-        .map_err(|error| Error::internal("the token cannot be signed", error))?;
+        .map_err(|error| Error::internal("the token could not be signed", error))?;
     Ok(format!("{signed}.{signature}"))
 }

@@ -73,7 +73,7 @@ impl Remote {
             .connect_timeout(FETCH_TIMEOUT)
             .user_agent(concat!("runyard/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Error::internal("the client of the JWKS", error))?;
+            .map_err(|error| Error::internal("could not build the HTTP client for the JWKS", error))?;
         Ok(Arc::new(Self {
             url,
             client,
@@ -127,7 +127,7 @@ impl Remote {
                     remote.fetched_at.store(now, Ordering::Release);
                 }
                 Err(why) => {
-                    tracing::warn!(url = %remote.url, why, "the JWKS could not be fetched; the earlier keys stay in use");
+                    tracing::warn!(url = %remote.url, why, "could not fetch the JWKS; keeping the previous keys");
                 }
             }
         });
@@ -138,19 +138,19 @@ impl Remote {
         let told = |error: reqwest::Error| error.without_url().to_string();
         let mut response = self.client.get(self.url.clone()).send().await.map_err(told)?;
         if response.status() != reqwest::StatusCode::OK {
-            return Err(format!("the answer has status {}", response.status()));
+            return Err(format!("the response has status {}", response.status()));
         }
         let mut text = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(told)? {
             if (text.len() + chunk.len()) as u64 > MAX_JWKS_BYTES {
-                return Err(format!("the answer is larger than {MAX_JWKS_BYTES} bytes"));
+                return Err(format!("the response is larger than {MAX_JWKS_BYTES} bytes"));
             }
             text.extend_from_slice(&chunk);
         }
-        let text = String::from_utf8(text).map_err(|_| "the answer is not UTF-8".to_owned())?;
+        let text = String::from_utf8(text).map_err(|_| "the response is not UTF-8".to_owned())?;
         let keys = KeySet::parse(&text)?;
         if keys.is_empty() {
-            return Err("the answer has no key for RS256, ES256 or EdDSA signatures".to_owned());
+            return Err("the response has no key for RS256, ES256 or EdDSA signatures".to_owned());
         }
         Ok(keys)
     }

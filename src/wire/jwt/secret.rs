@@ -97,7 +97,7 @@ fn read(path: &Path) -> io::Result<String> {
     let mode = file.metadata()?.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(io::Error::other(format!(
-            "others may read it (mode {mode:03o}); chmod 600 it"
+            "other users can read it (mode {mode:03o}); run chmod 600 on it"
         )));
     }
     let mut text = String::new();

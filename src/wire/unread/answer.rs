@@ -169,7 +169,7 @@ struct TooSlow;
 
 impl fmt::Display for TooSlow {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the answer was not read in time")
+        formatter.write_str("the client did not read the response in time")
     }
 }
 

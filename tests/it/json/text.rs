@@ -65,7 +65,7 @@ fn text_is_read_by_the_type_of_its_field() {
         (
             "an_inner",
             "x",
-            "an_inner: invalid JSON at byte 0: a value was expected",
+            "an_inner: invalid JSON at byte 0: expected a value",
         ),
         ("r_inner", r#"{"text": "x"}"#, r#"{"rInner":[{"text":"x"}]}"#),
         ("r_inner", r#"[{"text": "x"}, {}]"#, r#"{"rInner":[{"text":"x"},{}]}"#),

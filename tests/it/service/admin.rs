@@ -124,7 +124,7 @@ async fn without_the_role_every_account_looks_alike() {
                 ];
                 for answer in answers {
                     let body = answer.refused(403, "PERMISSION_DENIED");
-                    assert_eq!(body["detail"], "the role super_admin is missing");
+                    assert_eq!(body["detail"], "requires the role super_admin");
                 }
             }
             let state = ann.get("/billing/account-state").await.ok();
