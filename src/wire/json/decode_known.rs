@@ -1,4 +1,4 @@
-//! The JSON forms that well-known types have of their own, to wire bytes.
+//! Decodes the special JSON forms of well-known types to wire bytes.
 
 use super::{
     CodecError, Dialect,
@@ -10,7 +10,7 @@ use super::{
     wire::{WireType, close, open, put_bytes, put_tag, put_varint},
 };
 
-/// The numbers of the members of `google.protobuf.Value`.
+/// Field numbers of the members of `google.protobuf.Value`.
 mod value {
     pub const NULL: u32 = 1;
     pub const NUMBER: u32 = 2;
@@ -21,7 +21,7 @@ mod value {
 }
 
 impl<'c> Decoder<'c, '_> {
-    /// Reads a message of a well-known type.
+    /// Decodes a message of a well-known type.
     pub(super) fn known(&mut self, known: Known, table: &'c Message, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         match known {
             Known::Timestamp | Known::Duration | Known::FieldMask => {
@@ -44,7 +44,7 @@ impl<'c> Decoder<'c, '_> {
         }
     }
 
-    /// Reads any JSON value as a `google.protobuf.Value`.
+    /// Decodes any JSON value as a `google.protobuf.Value`.
     fn any_value(&mut self, table: &'c Message, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let number = match self.json.peek()? {
             Token::Null => value::NULL,
@@ -60,10 +60,11 @@ impl<'c> Decoder<'c, '_> {
         self.single(&table.fields[index], wire)
     }
 
-    /// Reads `{"@type": …}` with the fields of the message beside it, or with its `value` when that has a form of its own.
+    /// Decodes `{"@type": …}`: the fields of the message stand beside it, or `value` holds the message's special JSON
+    /// form.
     fn any(&mut self, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let Some(url) = self.find_type()? else {
-            // Only an empty object has no type.
+            // Only an empty object may lack a type.
             self.json.enter()?;
             return match self.json.key(&mut true)? {
                 None => Ok(()),
@@ -104,7 +105,7 @@ impl<'c> Decoder<'c, '_> {
         Ok(())
     }
 
-    /// Looks ahead for the type of an Any; its key may stand anywhere.
+    /// Looks ahead for the type of an Any, because its key may come last.
     fn find_type(&mut self) -> Result<Option<String>, CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let here = self.json.clone();
@@ -131,7 +132,7 @@ impl<'c> Decoder<'c, '_> {
 }
 
 impl Known {
-    /// Appends the fields of a time, a duration or a field mask that is written as text.
+    /// Appends the fields of a time, a duration or a field mask that is given as text.
     pub(super) fn put_text(self, text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
         let (seconds, nanos) = match self {
             Self::Timestamp => time::parse_time(text)?,
@@ -146,7 +147,7 @@ impl Known {
     }
 }
 
-/// Appends the paths of a field mask; our dialect takes proto names, too.
+/// Appends the paths of a field mask; the Runyard dialect also accepts proto names.
 fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     if text.is_empty() {
         return Ok(());
@@ -164,7 +165,7 @@ fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<()
                 _ => return Err("must be comma-separated field names"),
             }
         }
-        // Each `_` stands before a letter, or the path could not be printed.
+        // Each `_` must precede a letter; otherwise the path has no camelCase form and could not be encoded.
         let has_camel_case = proto
             .split('_')
             .skip(1)

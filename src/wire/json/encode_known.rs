@@ -1,4 +1,4 @@
-//! Wire bytes to the JSON forms that well-known types have of their own.
+//! Encodes well-known types in their special JSON forms.
 
 use super::{
     CodecError, Dialect,
@@ -9,7 +9,7 @@ use super::{
     wire::{Records, low_half},
 };
 
-/// Numbers of a `Value` are doubles; whole ones up to here print without a fraction, as they were written.
+/// Numbers of a `Value` are doubles; whole numbers up to this one print without a fraction, as they were written.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'c> Encoder<'c> {
@@ -123,7 +123,7 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// Prints the paths in camelCase, between commas.
+/// Prints the paths in camelCase, separated by commas.
 fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     let mut mask = String::new();
     let mut records = Records::new(wire);
@@ -138,7 +138,7 @@ fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     print(mask.as_str(), json)
 }
 
-/// `current_version.model` becomes `currentVersion.model`; a path that could not be read back is refused.
+/// `current_version.model` becomes `currentVersion.model`; a path that could not be decoded again is refused.
 fn camel_case(path: &str, out: &mut String) -> Result<(), CodecError> {
     let mut characters = path.chars();
     while let Some(character) = characters.next() {
