@@ -1,9 +1,8 @@
 //! HTTP/JSON: transcodes requests to the gRPC services, driven by the proto descriptors at run time.
 //!
-//! `server` mounts a [`Door`] as the fallback behind the routes that answer by themselves. The door calls the same
-//! tower service as gRPC does, in process. There is no code per method: the HTTP annotations in the contract define
-//! every route. The request is authenticated before it reaches the door, and the caller travels in the request's
-//! extensions.
+//! `server` mounts a [`Door`] as the fallback behind the routes that answer by themselves. It calls the same tower
+//! service as gRPC does, in process. There is no code per method: the HTTP annotations in the contract define every
+//! route. The request has been authenticated by then, and the caller travels in the request's extensions.
 
 mod alias;
 mod body;

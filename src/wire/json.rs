@@ -213,7 +213,7 @@ impl Codec {
         })
     }
 
-    /// Whether a top-level field occurs in the wire bytes, even with its default value.
+    /// Returns true if a top-level field occurs in the wire bytes, even with its default value.
     pub fn is_set(&self, message: MessageId, number: u32, wire: &[u8]) -> Result<bool, CodecError> {
         let index = self.index_of(message, number).ok_or_else(|| no_field(number))?;
         Encoder::new(&self.tables, Dialect::Canonical).is_set(message, index, wire)

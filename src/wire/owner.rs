@@ -1,4 +1,4 @@
-//! What a request counts against: its account, or its address when it has none.
+//! The owner that a request counts against: its account or, without a credential, its address.
 
 use std::net::IpAddr;
 
@@ -11,9 +11,9 @@ use super::throttle::network_of;
 pub enum Owner {
     /// An account.
     Account(Uuid),
-    /// The address of a request without a credential.
+    /// The address (its network, for IPv6) of a request without a credential.
     Address(IpAddr),
-    /// A request without a credential whose address is not known.
+    /// A request without a credential and with an unknown address.
     Unknown,
 }
 

@@ -1,4 +1,4 @@
-//! `RunService`: messages in, one verb, messages out; and events, as they were stored.
+//! `RunService`: each method converts messages and calls one domain function. Events are sent as they were stored.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -29,12 +29,12 @@ use crate::{
     v1,
 };
 
-/// Runs of one stream at most.
+/// Maximum number of runs in one stream.
 const MAX_STREAMED: usize = 100;
 
 type Events = Pin<Box<dyn Stream<Item = Result<EncodedEvent, Status>> + Send>>;
 
-/// The service.
+/// Implements `RunService`.
 #[derive(Clone)]
 pub struct Runs {
     pub(super) app: App,
@@ -51,7 +51,7 @@ impl RunService for Runs {
         let timed = asked.emit_timing && caller.role == Role::SuperAdmin;
         let new = new_run(asked)?;
         let app = self.app.clone();
-        // In its own task: a client that hangs up cancels its waiting, never the start in the middle.
+        // In its own task: when the client disconnects, only the waiting ends; the start runs to completion.
         let started = super::finish(async move { runs::start(&app, &caller, new).await });
         let started = started.await.map_err(|error| error.doing("Failed to start agent"))?;
         Ok(Response::new(shown_start(&started, timed)))
@@ -87,7 +87,7 @@ impl RunService for Runs {
         let events = tenure::hold(&self.app, tenure, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
-            // An EventSource that comes back with the cursor of the terminal event stops at this.
+            // An EventSource that reconnects with the cursor of the terminal event stops at this.
             response
                 .metadata_mut()
                 .insert(HTTP_STATUS, tonic::metadata::MetadataValue::from_static("204"));
@@ -163,7 +163,7 @@ impl RunService for Runs {
 }
 
 impl Runs {
-    // A cursor lies within its run: beyond its end there is nothing that could ever come.
+    // A cursor must lie within its run: no event beyond the run's end could ever follow.
     async fn cursors(&self, caller: &Caller, asked: &[v1::RunCursor]) -> Result<Vec<(Run, i64)>> {
         let mut run_ids = Vec::with_capacity(asked.len());
         for cursor in asked {
@@ -180,7 +180,7 @@ impl Runs {
             .into_iter()
             .zip(asked.iter().map(|cursor| cursor.after_sequence))
             .collect();
-        // What is known of a run's end stands in its row; only the middle of an unfinished one is looked up.
+        // The row of a finished run holds its last sequence; only unfinished runs need a query.
         let open: Vec<Uuid> = found
             .iter()
             .filter(|(run, after)| run.last_sequence.is_none() && *after > 0)
@@ -231,7 +231,7 @@ impl Runs {
 }
 
 fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
-    // The seed's sentence about both ids comes before what is wrong with one of them.
+    // The API documentation fixes the error for missing ids in optimistic mode, so it precedes the checks of each id.
     if asked.optimistic && (asked.thread_id.is_empty() || asked.project_id.is_empty()) {
         return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
     }

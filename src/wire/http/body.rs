@@ -31,7 +31,7 @@ pub fn essence(headers: &HeaderMap) -> Option<&str> {
     Some(value.split(';').next().unwrap_or_default().trim())
 }
 
-/// Whether the declared type of the body is JSON, such as `application/json` or `application/problem+json`.
+/// Returns true if the declared type of the body is JSON, such as `application/json` or `application/problem+json`.
 pub fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
         // Without a Content-Type, JSON is the only type a method can take here.
@@ -44,7 +44,7 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-/// Whether the HTTP method never has a body: GET and HEAD.
+/// Returns true if the HTTP method never has a body: GET and HEAD.
 pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }

@@ -45,7 +45,7 @@ pub struct Frames {
     body: Body,
     /// Bytes received but not yet returned.
     arrived: Bytes,
-    /// Whether an OK status was received, or the end of the messages was reported.
+    /// True if an OK status was received, or the end of the messages was reported.
     ended: bool,
 }
 

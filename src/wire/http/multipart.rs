@@ -245,9 +245,9 @@ impl Form {
 /// multer parse after every chunk, and ends when a part's headers exceed their limit.
 struct Paced {
     inner: BodyDataStream,
-    /// Whether the next poll must pause, because a chunk was just returned.
+    /// True if the next poll must pause, because a chunk was just returned.
     rests: bool,
-    /// How many more bytes may arrive before the headers of a part must end.
+    /// Number of bytes that may still arrive before the headers of a part must end.
     allowance: Arc<AtomicUsize>,
 }
 

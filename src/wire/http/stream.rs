@@ -202,7 +202,7 @@ impl StreamBody {
     }
 }
 
-/// Whether the messages of a stream have a oneof, and so different kinds.
+/// Returns true if the messages of a stream have a oneof, and so different kinds.
 fn has_kinds(message: &MessageDescriptor) -> bool {
     message.oneofs().any(|oneof| !oneof.is_synthetic())
 }

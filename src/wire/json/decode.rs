@@ -203,7 +203,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.value(field.kind, wire)
     }
 
-    /// Whether null is a value of this kind, instead of meaning "unset".
+    /// Returns true if null is a value of this kind, instead of meaning "unset".
     fn takes_null(&self, kind: Kind) -> bool {
         self.tables.known(kind) == Some(Known::Value) || self.tables.is_null_enum(kind)
     }

@@ -60,8 +60,8 @@ impl<'c> Decoder<'c, '_> {
         self.single(&table.fields[index], wire)
     }
 
-    /// Decodes `{"@type": …}`: the fields of the message stand beside it, or `value` holds the message's special JSON
-    /// form.
+    /// Decodes `{"@type": …}`: either the other keys are the message's fields, or `value` holds the message's special
+    /// JSON form.
     fn any(&mut self, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let Some(url) = self.find_type()? else {
             // Only an empty object may lack a type.

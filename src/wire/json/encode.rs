@@ -255,7 +255,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Whether a field occurs.
+    /// Returns true if a field occurs.
     pub fn is_set(&mut self, id: MessageId, index: usize, wire: &[u8]) -> Result<bool, CodecError> {
         let base = self.slots.index(self.tables.message(id), wire)?;
         Ok(self.slots.at(base, index).count > 0)

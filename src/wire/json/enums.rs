@@ -15,7 +15,7 @@ const MAX_NAMES: usize = 12;
 /// The names of one enum.
 #[derive(Debug)]
 pub(super) struct Enum {
-    /// Whether this is `google.protobuf.NullValue`, whose only value is JSON's null.
+    /// True if this is `google.protobuf.NullValue`, whose only value is JSON's null.
     pub is_null: bool,
     values: HashMap<i32, EnumValue>,
     full_names: HashMap<Box<str>, i32>,

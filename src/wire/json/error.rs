@@ -95,7 +95,7 @@ impl CodecError {
         &self.inner.message
     }
 
-    /// Whether the client's text is wrong, as opposed to bytes from a service.
+    /// Returns true if the client's text is wrong, as opposed to bytes from a service.
     pub fn is_callers(&self) -> bool {
         self.inner.source == Source::Text
     }

@@ -91,7 +91,7 @@ impl<'j> Parser<'j> {
         Ok(Some(key))
     }
 
-    /// Whether the entered array has another element; at its end, the array is left.
+    /// Returns true if the entered array has another element; at its end, the array is left.
     pub fn element(&mut self, first: &mut bool) -> Result<bool, CodecError> {
         self.more(b']', first)
     }
@@ -303,7 +303,7 @@ fn code_unit(escape: &str) -> Option<u32> {
     u32::from_str_radix(digits, 16).ok()
 }
 
-/// Whether a text is a JSON number.
+/// Returns true if a text is a JSON number.
 pub(super) fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

@@ -105,7 +105,7 @@ impl Slots {
 }
 
 impl Slot {
-    /// Whether a single value is the default of its kind.
+    /// Returns true if a single value is the default of its kind.
     pub fn is_default(&self, kind: Kind) -> bool {
         match kind.wire_type() {
             WireType::Length => self.start == self.end,

@@ -152,7 +152,7 @@ impl Tables {
         }
     }
 
-    /// Whether a kind is `google.protobuf.NullValue`.
+    /// Returns true if a kind is `google.protobuf.NullValue`.
     pub fn is_null_enum(&self, kind: Kind) -> bool {
         matches!(kind, Kind::Enum(id) if self.enumeration(id).is_null)
     }

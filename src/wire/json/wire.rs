@@ -174,12 +174,12 @@ impl Kind {
         }
     }
 
-    /// Whether values of this kind have 32 bits; any higher bits on the wire are ignored.
+    /// Returns true if values of this kind have 32 bits; any higher bits on the wire are ignored.
     fn is_narrow(self) -> bool {
         matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
     }
 
-    /// Whether a number is the default of its kind.
+    /// Returns true if a number is the default of its kind.
     pub fn is_zero(self, value: u64) -> bool {
         if self.is_narrow() {
             low_half(value) == 0
@@ -190,7 +190,7 @@ impl Kind {
 }
 
 impl Field {
-    /// Whether a record can belong to this field: one value, or a packed list of them.
+    /// Returns true if a record can belong to this field: one value, or a packed list of them.
     pub fn accepts(&self, wire_type: WireType) -> bool {
         let own = match self.shape {
             Shape::Map(_) => WireType::Length,

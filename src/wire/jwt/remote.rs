@@ -1,8 +1,8 @@
-//! The keys of an issuer behind a URL.
+//! The keys that an issuer publishes at a URL.
 //!
-//! Called by `jwt`. They are fetched at start and again when they are older than five minutes, or when a token names a key
-//! that is not there: at most once a minute, whatever arrives, whether the fetch succeeds or not. A fetch that fails leaves
-//! the keys as they are. What the issuer sends is bounded in size and time, and leads nowhere else.
+//! Called by `jwt`. The keys are fetched at start, again when they are older than five minutes, and when a token names
+//! an unknown key. Fetches happen at most once a minute, whether they succeed or not. A failed fetch keeps the previous
+//! keys. The issuer's response is bounded in size and time, and redirects are not followed.
 
 use std::{
     net::IpAddr,
@@ -23,35 +23,35 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// How long a fetch may take.
+/// Maximum duration of a fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the keys are fetched.
+/// Reason for fetching the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
-    /// They are old.
+    /// The keys are stale.
     Stale,
     /// A token names a key that is not among them.
     Unknown,
 }
 
-/// The keys behind a URL.
+/// The keys published at a URL.
 #[derive(Debug)]
 pub(super) struct Remote {
     url: Url,
     client: Client,
     keys: ArcSwap<KeySet>,
-    /// One fetches, and those who cannot go on without its keys wait for it.
+    /// Held while fetching. Callers with an unknown key wait for it; callers with stale keys do not.
     gate: Mutex<()>,
     tried_at: AtomicI64,
     fetched_at: AtomicI64,
 }
 
 impl Remote {
-    /// The keys of a URL, which are not fetched yet.
+    /// Prepares to fetch the keys of a URL; fetches nothing yet.
     ///
     /// # Errors
-    /// INVALID_REQUEST, when it is not https, or http on this machine.
+    /// INVALID_REQUEST, when the URL is neither https nor http on loopback.
     pub(super) fn new(url: &str) -> Result<Arc<Self>> {
         let refused = || {
             Error::invalid(format!(
@@ -84,19 +84,19 @@ impl Remote {
         }))
     }
 
-    /// The keys as they were fetched last.
+    /// The most recently fetched keys.
     pub(super) fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
     }
 
-    /// Fetches the keys when they are old; whoever comes while somebody fetches goes on with the old ones.
+    /// Fetches the keys when they are stale. While another caller is fetching, continues with the old ones.
     pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) {
         if self.wants(Why::Stale, now) {
             self.refresh(Why::Stale, now).await;
         }
     }
 
-    /// Fetches the keys for a token that names one which is not there.
+    /// Fetches the keys because a token names an unknown one.
     pub(super) async fn refresh_for_unknown_key(self: &Arc<Self>, now: i64) {
         self.refresh(Why::Unknown, now).await;
     }
@@ -106,7 +106,7 @@ impl Remote {
         age(&self.tried_at) >= REFRESH_SECONDS && (why == Why::Unknown || age(&self.fetched_at) >= KEYS_TTL_SECONDS)
     }
 
-    // In a task of its own: a client that hangs up must not keep the keys from coming.
+    // Runs in its own task, so that a disconnecting client does not abort the fetch.
     async fn refresh(self: &Arc<Self>, why: Why, now: i64) {
         let remote = Arc::clone(self);
         let refreshing = tokio::spawn(async move {

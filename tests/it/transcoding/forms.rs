@@ -418,7 +418,10 @@ async fn a_client_that_stalls_is_refused() {
     let head =
         "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n{";
     json.write_all(head.as_bytes()).await.unwrap();
-    for (socket, detail) in [(&mut form, "the form ended early"), (&mut json, "the request body ended early")] {
+    for (socket, detail) in [
+        (&mut form, "the form ended early"),
+        (&mut json, "the request body ended early"),
+    ] {
         let mut answer = String::new();
         let read = socket.read_to_string(&mut answer);
         tokio::time::timeout(std::time::Duration::from_secs(5), read)

@@ -124,11 +124,7 @@ async fn a_body_fills_one_field_or_all() {
             "{}",
             "book.title: already set by the request body",
         ),
-        (
-            "/shelves/s/books?shelf_id=x",
-            "{}",
-            "shelf_id: already set by the path",
-        ),
+        ("/shelves/s/books?shelf_id=x", "{}", "shelf_id: already set by the path"),
         (
             "/books/b1:publish?publisher=x",
             "{}",

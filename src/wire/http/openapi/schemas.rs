@@ -150,7 +150,7 @@ impl<'p> Schemas<'p> {
         schema
     }
 
-    /// Whether the field is always present.
+    /// Returns true if the field is always present.
     pub fn is_required(&self, field: &FieldDescriptor, shape: &Shape) -> bool {
         match (shape.way, shape.dialect) {
             (Way::Request, _) => self.behaves(field, REQUIRED),
@@ -159,7 +159,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Whether the field has no key when it is unset.
+    /// Returns true if the field has no key when it is unset.
     fn is_omitted(&self, field: &FieldDescriptor) -> bool {
         let option = self.pool.get_extension_by_name("runyard.v1.omit_unset");
         option.is_some_and(|option| *field.options().get_extension(&option) == Setting::Bool(true))
@@ -274,7 +274,7 @@ impl<'p> Schemas<'p> {
     }
 }
 
-/// Whether the field is a member of a oneof.
+/// Returns true if the field is a member of a oneof.
 fn is_member(field: &FieldDescriptor) -> bool {
     field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic())
 }

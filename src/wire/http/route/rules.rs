@@ -33,9 +33,9 @@ pub struct Method {
     pub output: MessageId,
     /// The JSON dialect of its service.
     pub dialect: Dialect,
-    /// Whether the response is a stream.
+    /// True if the response is a stream.
     pub streams: bool,
-    /// Whether the response is raw bytes instead of JSON.
+    /// True if the response is raw bytes instead of JSON.
     pub answers_raw: bool,
     /// Fields that headers and query parameters fill under other names.
     pub aliases: Vec<Alias>,
@@ -90,7 +90,7 @@ pub struct Rule {
     pub body: BodyRule,
     /// The number of the field that is the whole response.
     pub response_body: Option<u32>,
-    /// Whether the keys of the body become the update mask when the request has none.
+    /// True if the keys of the body become the update mask when the request has none.
     pub infers_mask: bool,
 }
 

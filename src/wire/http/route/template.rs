@@ -4,7 +4,7 @@
 //! Template = "/" [ Segments ] [ ":" LITERAL ]        Segment  = "*" | "**" | LITERAL | Variable
 //! Segments = Segment { "/" Segment }                 Variable = "{" IDENT { "." IDENT } [ "=" Segments ] "}"
 //! ```
-//! `**` stands at the end only; variables do not nest.
+//! `**` is allowed at the end only; variables do not nest.
 
 use std::fmt;
 
@@ -31,7 +31,7 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Whether it covers exactly one segment, and so never contains a separator.
+    /// Returns true if it covers exactly one segment, and so never contains a separator.
     pub fn is_single(&self) -> bool {
         self.end == Some(self.start + 1)
     }

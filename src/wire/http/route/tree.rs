@@ -20,7 +20,7 @@ pub const MAX_SEGMENTS: usize = 256;
 pub enum Verb {
     /// Only this method.
     Only(Method),
-    /// `custom: {kind: "*"}`: every method that has no rule of its own at this path.
+    /// `custom: {kind: "*"}`: every method without a specific rule at this path.
     Any,
 }
 
