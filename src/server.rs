@@ -246,7 +246,7 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener> {
                 sleep(BIND_PAUSE).await;
             }
             Err(error) => {
-                let message = format!("cannot listen on {listen}: {error}; name another address with RUNYARD_LISTEN");
+                let message = format!("cannot listen on {listen}: {error}; set another address with RUNYARD_LISTEN");
                 return Err(Error::new(Code::Unavailable, message));
             }
         }

@@ -73,7 +73,7 @@ pub(super) fn layer(http: &Http) -> Result<CorsLayer> {
                 .filter(|_| origin.contains("://") && !origin.ends_with('/') && !origin.contains('*'))
                 .ok_or_else(|| {
                     Error::invalid(format!(
-                        "http.cors_origins: {origin:?} is not an origin like https://app.example.com"
+                        "http.cors_origins: {origin:?} is not an origin such as https://app.example.com"
                     ))
                 })
         })

@@ -71,7 +71,7 @@ where
             let Some(timeout) = timeout else {
                 return Ok(refuse(
                     &shell,
-                    Error::invalid("grpc-timeout is not a timeout like 5S or 100m"),
+                    Error::invalid("grpc-timeout must be a timeout such as 5S or 100m"),
                 ));
             };
             if timeout > MAX_TIMEOUT {

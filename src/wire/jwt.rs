@@ -79,7 +79,7 @@ impl Verifier {
         };
         if auth.jwks_file.is_some() && auth.jwks_url.is_some() {
             return Err(Error::invalid(
-                "auth.jwks_file and auth.jwks_url are both set; leave one out",
+                "auth.jwks_file and auth.jwks_url are both set; remove one",
             ));
         }
         let remote = auth.jwks_url.as_deref().map(Remote::new).transpose()?;

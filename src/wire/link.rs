@@ -94,7 +94,8 @@ impl Link {
         self.cut.store(true, Relaxed);
     }
 
-    /// Returns true if the peer may still be sending, and would lose its response if the connection were closed immediately.
+    /// Returns true if the peer may still be sending. It would then lose its response if the connection were closed
+    /// immediately.
     pub fn may_be_sending(&self) -> bool {
         self.cut.load(Relaxed) || self.unanswered.load(Relaxed)
     }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::throttle::network_of;
 
-/// The owner of a request. `wire::caller` gives one to each request and to its answer.
+/// The owner of a request. `wire::caller` gives one to each request and to its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// An account.

@@ -2,11 +2,11 @@
 
 /// The conditional and range headers of a request.
 pub(super) struct Asked<'a> {
-    /// `Range`.
+    /// The `Range` header.
     pub(super) range: &'a str,
-    /// `If-Range`.
+    /// The `If-Range` header.
     pub(super) if_range: &'a str,
-    /// `If-None-Match`.
+    /// The `If-None-Match` header.
     pub(super) if_none_match: &'a str,
 }
 

@@ -285,7 +285,10 @@ fn shown_start(started: &Started, timed: bool) -> v1::StartRunResponse {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "credits are shown, not counted with")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "credits are displayed, not used in calculations"
+)]
 fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
     let text = |id: Option<Uuid>| id.map(|id| id.to_string());
     v1::Run {
@@ -332,5 +335,5 @@ pub(super) fn time(field: &'static str, asked: Option<prost_types::Timestamp>) -
     let nanos = u32::try_from(asked.nanos).ok();
     let time = nanos.and_then(|nanos| DateTime::from_timestamp(asked.seconds, nanos));
     time.map(Some)
-        .ok_or_else(|| Error::invalid_field(field, format!("{field} is not a time")))
+        .ok_or_else(|| Error::invalid_field(field, format!("{field} is not a valid time")))
 }

@@ -51,7 +51,7 @@ pub(super) struct Message {
     sparse: HashMap<u32, u16>,
 }
 
-/// A field.
+/// A field, and how it prints.
 #[derive(Debug)]
 pub(super) struct Field {
     pub name: Box<str>,

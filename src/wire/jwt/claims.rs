@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::LEEWAY_SECONDS;
 use crate::config::Auth;
 
-/// Maximum size of a subject or an issuer in bytes.
+/// Maximum size of a subject or an issuer, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
 /// The end of the year 9999; later times cannot be printed everywhere.
@@ -101,12 +101,12 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
     match value.as_f64() {
         #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
         Some(seconds) if (0.0..=LAST_SECOND).contains(&seconds) => Ok(Some(seconds as i64)),
-        _ => Err(format!("{name} is not a time")),
+        _ => Err(format!("{name} is not a valid time")),
     }
 }
 
-/// Returns true if a text can be the subject or the issuer of an account: not empty, at most [`MAX_NAME_BYTES`] long, and
-/// without control characters, which databases and logs cannot hold.
+/// Returns true if a text can be the subject or the issuer of an account: not empty, at most [`MAX_NAME_BYTES`] long,
+/// and without control characters, which databases and logs cannot hold.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }

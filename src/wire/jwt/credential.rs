@@ -67,7 +67,7 @@ fn bearer(value: &str) -> Result<Credential<'_>, &'static str> {
 
 fn word(text: &str) -> Result<&str, &'static str> {
     if text.is_empty() || text.contains(|letter: char| !letter.is_ascii_graphic()) {
-        return Err("the credential is empty or not one word");
+        return Err("the credential is empty or contains an invalid character");
     }
     Ok(text)
 }

@@ -33,12 +33,12 @@ impl Header {
             .iter()
             .find(|name| members.contains_key(**name))
         {
-            return Err(format!("the header has {name:?}"));
+            return Err(format!("the header member {name:?} is not supported"));
         }
         let text = |name: &str| match members.get(name) {
             None => Ok(None),
             Some(serde_json::Value::String(text)) if text.len() <= MAX_KEY_ID_BYTES => Ok(Some(text.clone())),
-            Some(_) => Err(format!("{name} in the header is not a short string")),
+            Some(_) => Err(format!("the header member {name} is not a short string")),
         };
         let alg = text("alg")?.ok_or("the header has no alg")?;
         Ok(Self { alg, kid: text("kid")? })

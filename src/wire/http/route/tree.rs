@@ -86,7 +86,7 @@ struct End {
     rule: usize,
 }
 
-/// The tree.
+/// The matcher's tree; node 0 is the root.
 #[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
@@ -103,7 +103,7 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// Adds a rule.
+    /// Adds a rule under the segments of its template.
     ///
     /// # Errors
     /// The earlier rule that has the same method and matches the same paths.
