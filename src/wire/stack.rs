@@ -8,7 +8,7 @@
 //! 6. Authenticates the caller before any of the body is read.
 //! 7. `grpc-timeout` bounds the call and its stream, for every protocol.
 //! 8. Selects the protocol by content type: gRPC-Web and gRPC go to the services, everything else to the pages, the
-//!   console and the transcoder.
+//!    console and the transcoder.
 
 use std::{convert::Infallible, sync::Arc, time::Duration};
 
