@@ -142,18 +142,18 @@ pub async fn keep(app: App, stopping: CancellationToken) {
     }
 }
 
-/// The data folder that the files of a database are in.
+/// The data folder that a database belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Belongs {
-    /// The database names none yet.
+    /// The database has no data folder yet.
     ToNone,
-    /// It is the folder of the configuration.
+    /// The configured folder.
     ToThis,
-    /// It is another one, which is described here.
+    /// Another folder, with its description.
     ToOther(String),
 }
 
-/// Compares the data folder of a configuration with the one that a PostgreSQL database names, and changes neither.
+/// Checks whether a PostgreSQL database belongs to the configured data folder. Changes nothing.
 pub async fn compare(config: &Config, database: &Inspected) -> Belongs {
     let named = database.read::<Uuid>(table::FOLDER).await;
     match named.ok().flatten() {

@@ -1,4 +1,4 @@
-//! The one port: binds it, serves every door on it, and goes down in order.
+//! The server: binds the port, serves every protocol on it, and shuts down in order.
 
 mod connections;
 mod health;
@@ -34,31 +34,31 @@ use crate::{
     worker,
 };
 
-/// How often, and after which pause, a port that is in use is tried.
+/// Number of attempts to bind a port that is in use, and the pause between them.
 const BIND_ATTEMPTS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
-/// Connections that wait to be accepted.
+/// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
-/// Bytes of a question about health or the contract: it holds one name.
+/// Maximum size of a health or reflection request, in bytes; such a request contains one name.
 const MAX_QUESTION: usize = 16 * 1024;
-/// How long a start waits for the check of the sandbox, which takes some milliseconds.
+/// Maximum time that a start waits for the sandbox check, which usually takes milliseconds.
 const SANDBOX_CHECK: Duration = Duration::from_secs(2);
-/// How long the worker may take to end at shutdown, with a database that does not answer.
+/// Maximum time for the worker to stop at shutdown, in case the database does not respond.
 const WORKER_END: Duration = Duration::from_secs(5);
 
-/// How a server ended that did not fail.
+/// How a server ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// After one signal: requests were answered, runs handed over.
+    /// After one signal: requests were completed and runs handed over.
     InOrder,
-    /// After a second signal: at once.
+    /// After a second signal: immediately.
     AtOnce,
 }
 
-/// Serves until SIGTERM or SIGINT, then shuts down in order. A second signal ends it at once.
+/// Serves until SIGTERM or SIGINT, then shuts down in order. A second signal ends the server immediately.
 ///
 /// # Errors
-/// What stops a start, in words that say what to do.
+/// The reason why the server cannot start, with advice.
 pub async fn serve(config: Config) -> Result<End> {
     let server = Server::open(config).await?;
     let stopping = server.app.stopping.clone();
@@ -66,7 +66,7 @@ pub async fn serve(config: Config) -> Result<End> {
     tokio::select! {
         outcome = server.run() => outcome.map(|()| End::InOrder),
         () = signals.twice(stopping) => {
-            warn!("a second signal: stopping at once");
+            warn!("second signal: stopping immediately");
             Ok(End::AtOnce)
         }
     }
@@ -80,10 +80,10 @@ pub struct Server {
 }
 
 impl Server {
-    /// Opens everything and binds the port.
+    /// Opens all resources and binds the port.
     ///
     /// # Errors
-    /// What stops a start.
+    /// The reason why the server cannot start.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
         data_folder::prepare_for(&config)?;
@@ -91,7 +91,7 @@ impl Server {
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
         let app = App::open(config).await?;
-        // An issuer that is away now may be back when the first token comes.
+        // Failure is ignored: an issuer that is unavailable now may be back when the first token arrives.
         verifier.refresh_for("", app.clock.now()).await;
         Ok(Self {
             app,
@@ -100,7 +100,7 @@ impl Server {
         })
     }
 
-    /// The handles, for tests.
+    /// The application handles, for tests.
     pub fn app(&self) -> &App {
         &self.app
     }
@@ -108,18 +108,18 @@ impl Server {
     /// The address that the port is bound to.
     ///
     /// # Errors
-    /// UNAVAILABLE, when the system does not say.
+    /// UNAVAILABLE, when the operating system does not report it.
     pub fn address(&self) -> Result<SocketAddr> {
-        self.listener
-            .local_addr()
-            .map_err(|error| Error::new(Code::Unavailable, "the port is gone").caused_by(error))
+        self.listener.local_addr().map_err(|error| {
+            Error::new(Code::Unavailable, "the address of the listening socket is unknown").caused_by(error)
+        })
     }
 
-    /// Serves until the app is stopping. Then it is not ready, accepts and claims nothing, hands running runs over at once and
-    /// gives open requests their grace.
+    /// Serves until the app is stopping. Then the server reports that it is not ready, accepts no connections, claims
+    /// no runs, hands running runs over immediately, and gives open requests a grace period.
     ///
     /// # Errors
-    /// A contract whose rules are in conflict.
+    /// A contract whose rules conflict.
     pub async fn run(self) -> Result<()> {
         let address = self.address()?;
         let Self {
@@ -129,15 +129,15 @@ impl Server {
         } = self;
         let stopping = app.stopping.clone();
         let health = Health::new(app.clone())?;
-        let informing = tokio::spawn(health.clone().inform());
-        // Older tools ask with v1alpha.
+        let watching = tokio::spawn(health.clone().update_watchers());
+        // Older tools use v1alpha.
         let reflection = reflection_of_contract()
             .build_v1()
             .map_err(|error| Error::internal("reflection", error))?;
         let older = reflection_of_contract()
             .build_v1alpha()
             .map_err(|error| Error::internal("reflection", error))?;
-        // Anybody may ask these, over streams that stay open.
+        // Anyone may call these, over streams that stay open.
         let grpc = wire::services(&app)
             .add_service(HealthServer::new(health).max_decoding_message_size(MAX_QUESTION))
             .add_service(reflection.max_decoding_message_size(MAX_QUESTION))
@@ -158,22 +158,22 @@ impl Server {
         drop(listener);
         info!("stopping: no new connections, no new claims");
         if timeout(grace, connections.shutdown()).await.is_err() {
-            warn!("some requests did not end in time");
+            warn!("some requests did not finish before the shutdown deadline");
         }
         match timeout(WORKER_END, worker).await {
             Ok(Ok(outcome)) => outcome?,
-            Ok(Err(fault)) => warn!(error = %fault, "the worker ended badly"),
-            Err(_) => warn!("the worker did not end in time"),
+            Ok(Err(fault)) => warn!(error = %fault, "the worker failed"),
+            Err(_) => warn!("the worker did not stop before the shutdown deadline"),
         }
         sweeper.abort();
         adding_up.abort();
-        informing.abort();
+        watching.abort();
         info!("stopped");
         Ok(())
     }
 }
 
-/// Works on runs once this process may.
+/// Executes runs, once this process is a member of the installation.
 async fn work(app: App, stopping: CancellationToken) -> Result<()> {
     tokio::select! {
         () = stopping.cancelled() => return Ok(()),
@@ -182,13 +182,13 @@ async fn work(app: App, stopping: CancellationToken) -> Result<()> {
     worker::work(app).await
 }
 
-/// Removes what nothing uses once this process may.
+/// Removes unused data, once this process is a member of the installation.
 async fn sweep(app: App, stopping: CancellationToken) {
     app.installation.member().await;
     sweeper::sweep(app, stopping).await;
 }
 
-/// Logs what is missing as warnings, then what there is, then that the server listens.
+/// Logs missing parts as warnings, then the available ones, then that the server listens.
 async fn say_hello(app: &App, address: SocketAddr) {
     let is_replaced = |name: &&str| {
         let model = app.models.find(name);
@@ -214,7 +214,7 @@ async fn say_hello(app: &App, address: SocketAddr) {
         }
     });
     if timeout(SANDBOX_CHECK, looked).await.is_err() {
-        warn!("the sandbox takes long to check; the result follows");
+        warn!("the sandbox check is taking long; its result will be logged");
     }
     match (app.config.limits, app.config.tiers.first()) {
         (Limits::On, Some(tier)) => info!(
@@ -234,8 +234,8 @@ fn reflection_of_contract<'b>() -> tonic_reflection::server::Builder<'b> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Binds the port. After a crash a child of the crashed server may hold the port for the moment between fork and exec, so an
-/// address in use is tried again for a second.
+/// Binds the port. After a crash, a child of the crashed server may hold the port between fork and exec, so an address
+/// in use is retried for a second.
 async fn bind(listen: SocketAddr) -> Result<TcpListener> {
     let mut attempt = 1;
     loop {
@@ -246,7 +246,7 @@ async fn bind(listen: SocketAddr) -> Result<TcpListener> {
                 sleep(BIND_PAUSE).await;
             }
             Err(error) => {
-                let message = format!("cannot listen on {listen}: {error}; name another address with RUNYARD_LISTEN");
+                let message = format!("cannot listen on {listen}: {error}; set another address with RUNYARD_LISTEN");
                 return Err(Error::new(Code::Unavailable, message));
             }
         }
@@ -262,7 +262,7 @@ fn open_port(listen: SocketAddr) -> std::io::Result<TcpListener> {
     TcpListener::from_std(socket.into())
 }
 
-/// SIGTERM and SIGINT of this process.
+/// Listens for SIGTERM and SIGINT.
 struct Signals {
     term: Signal,
     int: Signal,

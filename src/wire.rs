@@ -1,7 +1,7 @@
-//! The only code that knows tonic, prost services, http, JSON and JWT.
+//! The protocol layer: the only code that uses tonic, prost services, http, JSON and JWT.
 //!
-//! A service method reads its request, calls one verb and writes the answer. HTTP is a translation of the same services
-//! (`wire/http.rs`); nothing has a handler of its own there.
+//! A service method reads its request, calls one domain function and writes the response. HTTP is a translation of the
+//! same services (`wire/http.rs`) and has no handlers itself.
 
 mod access;
 mod accounts;
@@ -80,15 +80,15 @@ pub fn services(app: &App) -> Routes {
         .add_service(AdminServiceServer::new(admin::Admin { app: app() }).max_decoding_message_size(limit))
 }
 
-/// Runs a write verb in its own task: a client that hangs up drops its waiting, not the verb in the middle.
+/// Runs a write in its own task. When the client disconnects, only the waiting ends; the write runs to completion.
 async fn finish<T: Send + 'static>(verb: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    // In the request's span, so that what the verb logs carries the request's id.
+    // In the request's span, so that log lines of the write carry the request's id.
     tokio::spawn(verb.in_current_span())
         .await
         .unwrap_or_else(|fault| Err(Error::internal("an internal error", fault)))
 }
 
-/// Runs what blocks on files away from the reactor.
+/// Runs blocking file access on a thread outside the async runtime's workers.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await

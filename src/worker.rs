@@ -32,9 +32,9 @@ use crate::{
     },
 };
 
-/// Time after which the worker looks for work without a hint. Other processes that share the database give no hints.
+/// Maximum wait for a hint before the worker polls for work. Other processes on the same database send no hints.
 const POLL_SHARED: Duration = Duration::from_secs(1);
-/// The same for a database of this process alone, where every start and every end of a run gives a hint.
+/// The same for a private database, where every start and every end of a run sends a hint.
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;

@@ -323,7 +323,7 @@ fn ratios(figures: &mut Figures) {
 fn config(model: &str, limits: Limits) -> Result<String> {
     let urls = tokens::models(model)?;
     let names = ["one", "many", "slow", "tools"];
-    // All accounts of the bench are created from one address.
+    // The benchmark creates all accounts from one address.
     let mut text = format!(
         "limits = \"{}\"\n[auth]\nnew_accounts_per_address = \"off\"\n",
         limits.name()

@@ -176,19 +176,19 @@ fn rates(config: &Config) -> Check {
     }
 }
 
-/// A network that holds addresses of clients lets them choose the address that they are counted under.
+/// A trusted network that contains clients lets them choose the address that rate limits use.
 fn proxies(config: &Config) -> Check {
     let trusted = &config.http.trusted_proxies;
     match trusted.iter().find(|network| network.is_public()) {
         Some(network) => Check::bad(
             "trusted proxies",
             format!(
-                "{network} holds addresses of clients, which can then pretend to be any address: name only your proxies"
+                "{network} includes clients, which can then claim any address: list only your proxies"
             ),
         ),
         None if trusted.is_empty() => Check::ok(
             "trusted proxies",
-            "none: if a proxy is in front, name it in http.trusted_proxies, or all its clients count as one address",
+            "none: if you use a reverse proxy, add it to http.trusted_proxies, or all clients share its address",
         ),
         None => Check::ok("trusted proxies", format!("{} networks", trusted.len())),
     }

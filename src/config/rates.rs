@@ -79,7 +79,7 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
-    /// Whether it is so large that it holds addresses of the Internet: more than one site has.
+    /// Whether the network is larger than one site can own.
     pub fn is_public(&self) -> bool {
         match self.0 {
             IpNet::V4(network) => network.prefix_len() < 8,

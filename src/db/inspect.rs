@@ -1,4 +1,4 @@
-//! Looking at a database without changing it, for `runyard doctor`.
+//! Read-only access to a database, for `runyard doctor`.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +10,12 @@ use secrecy::ExposeSecret;
 use super::{postgres, sqlite};
 use crate::{config::Config, data_folder, error::Result};
 
-/// The schema of a database, compared with the one that this version uses.
+/// The schema of a database compared with the schema of this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schema {
     /// The database has no tables yet.
     New,
-    /// The schemas are the same.
+    /// Both schemas are the same.
     Current,
     /// The number of migrations that the database lacks.
     Behind(usize),
@@ -23,13 +23,13 @@ pub enum Schema {
     Newer(String),
 }
 
-/// A database that is only read.
+/// A read-only connection to a database.
 pub struct Inspected {
     connection: DatabaseConnection,
 }
 
 impl Inspected {
-    /// Connects to the database of a configuration; `None` when there is no SQLite database yet.
+    /// Connects to the configured database; `None` if the SQLite database does not exist yet.
     ///
     /// # Errors
     /// As [`super::Db::open`].
@@ -51,7 +51,7 @@ impl Inspected {
     pub async fn schema(&self) -> Schema {
         let backend = self.connection.get_database_backend();
         let applied = Statement::from_string(backend, "SELECT version FROM seaql_migrations");
-        // Without the table there is no schema yet.
+        // A database without this table has no schema yet.
         let Ok(rows) = self.connection.query_all_raw(applied).await else {
             return Schema::New;
         };
@@ -68,18 +68,18 @@ impl Inspected {
         }
     }
 
-    /// The time of the database's host; `None` on SQLite, which has this host's.
+    /// The clock of the database server; `None` on SQLite.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Database errors.
     pub async fn time(&self) -> Result<Option<DateTime<Utc>>, DbErr> {
         self.read("SELECT clock_timestamp() AS value").await
     }
 
-    /// The one value of a query of PostgreSQL; `None` on SQLite and without a row.
+    /// The single value of a PostgreSQL query; `None` on SQLite or if there is no row.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Database errors.
     pub async fn read<T: sea_orm::TryGetable>(&self, sql: &'static str) -> Result<Option<T>, DbErr> {
         if self.connection.get_database_backend() != DbBackend::Postgres {
             return Ok(None);

@@ -71,8 +71,8 @@ pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseCon
         .map_err(|error| unusable(file).caused_by(error))
 }
 
-/// Opens a connection that only reads. A database that is not in use is opened as a file that nobody changes, because SQLite
-/// would otherwise create the files of the log beside it.
+/// Opens a read-only connection. A database that is not in use is opened as immutable, because otherwise SQLite creates its
+/// log files.
 ///
 /// # Errors
 /// UNAVAILABLE, saying which file.

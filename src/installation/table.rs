@@ -13,7 +13,7 @@ use crate::{
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
-/// The id of the folder, and its description, for a reader that changes nothing.
+/// The id and the description of the folder, for read-only access.
 pub(super) const FOLDER: &str = "SELECT data_folder AS value FROM installation WHERE id = 1";
 pub(super) const DESCRIBED_AS: &str = "SELECT described_as AS value FROM installation WHERE id = 1";
 const WRITE: &str = "UPDATE installation SET data_folder = $1, described_as = $2, seen_at = now() WHERE id = 1";

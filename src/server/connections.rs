@@ -1,7 +1,8 @@
-//! Connections: accepts them, serves them, and ends them in order.
+//! Connections: accepts, serves and closes them.
 //!
-//! Called by `server`. Each connection has a place (`server/places.rs`), a time to say what it speaks (`server/opening.rs`) and a
-//! time to show a credential. What is not read to its end is closed with care (`server/linger.rs`).
+//! Called by `server`. Each connection takes a slot (`server/places.rs`), must start its protocol in time
+//! (`server/opening.rs`), and must present a credential in time. A connection with unread input is closed without
+//! losing the response (`server/linger.rs`).
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -30,25 +31,25 @@ use crate::{
     wire::{link::Link, stack::Stack},
 };
 
-/// How long a connection may take to say what it speaks, and then to send its headers.
+/// Maximum time for a connection to start its protocol, and then to send its headers.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of concurrent streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1000;
-/// How often an HTTP/2 connection is pinged, and how long the peer may take to answer.
+/// Interval of pings on an HTTP/2 connection, and the maximum time for the peer to answer one.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 /// Maximum size of a request's headers, in bytes.
 const MAX_HEADERS: u32 = 32 * 1024;
-/// Maximum size of what one HTTP/2 stream holds for a peer that does not read, in bytes.
+/// Maximum number of bytes buffered for one HTTP/2 stream whose peer does not read.
 const MAX_SEND_BUFFER: usize = 32 * 1024;
-/// How long accepting pauses when the process is out of file descriptors.
+/// Pause after a failed accept, for example when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long a connection may stay without an accepted credential.
+/// Maximum time for a connection without an accepted credential.
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
-/// How long such a connection may then take to finish what it has begun.
+/// Maximum time that such a connection then has to finish its open requests.
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
-/// Up to where the soft limit of file descriptors is raised.
+/// Maximum to which the soft limit of file descriptors is raised.
 const MAX_DESCRIPTORS: u64 = 65_536;
-/// Part of the file descriptors that is left for files, databases and tools.
+/// One quarter of the file descriptors is reserved for files, databases and tools.
 const DESCRIPTORS_FOR_OTHERS: u64 = 4;
 
 /// The connections of a server.
@@ -60,7 +61,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// No connection yet.
+    /// Starts without connections.
     pub fn new(http: &Http) -> Self {
         let places = usize::try_from(descriptors()).unwrap_or(usize::MAX);
         Self {
@@ -89,7 +90,7 @@ impl Connections {
                     self.tasks.spawn(self.serve(stream, stack.clone(), link, place));
                 }
                 Err(fault) => {
-                    // Out of descriptors, or the peer has gone: waiting is better than spinning.
+                    // Out of descriptors, or the peer has disconnected: pause instead of spinning.
                     warn!(error = %fault, "could not accept a connection");
                     self.places.give_way();
                     sleep(ACCEPT_PAUSE).await;
@@ -98,7 +99,7 @@ impl Connections {
         }
     }
 
-    /// Lets open requests finish and closes every connection.
+    /// Completes open requests and closes every connection.
     pub async fn shutdown(self) {
         self.closing.cancel();
         self.tasks.close();
@@ -112,7 +113,7 @@ impl Connections {
         link: Arc<Link>,
         place: Place,
     ) -> impl Future<Output = ()> + Send + use<> {
-        // A token of a model is a small packet that a reader waits for.
+        // A model's token is a small packet that a reader is waiting for.
         if let Err(fault) = stream.set_nodelay(true) {
             warn!(error = %fault, "could not turn off Nagle's algorithm");
         }
@@ -137,11 +138,12 @@ impl Connections {
                     () = link.ended() => break Ok(()),
                     () = closing.cancelled(), if !is_closing => {}
                     () = unrecognized.as_mut(), if !link.is_recognized() => {
-                        // The condition above is from before the wait.
+                        // The credential may have been accepted since the condition above was evaluated.
                         if link.is_recognized() {
                             continue;
                         }
-                        // What has a stream without a credential, such as Watch of health, is counted elsewhere.
+                        // Open streams without a credential, such as health `Watch`, stay open; `wire::streams` limits
+                        // them.
                         if is_closing && link.idle_since().is_some() {
                             break Ok(());
                         }
@@ -151,9 +153,9 @@ impl Connections {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
             };
-            // A connection that breaks is the client's affair.
+            // A broken connection is the client's problem, not an error of the server.
             if let Err(fault) = outcome {
-                debug!(error = %fault, "a connection ended badly");
+                debug!(error = %fault, "a connection failed");
             }
             drop(place);
         }
@@ -179,8 +181,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// How many connections the process has file descriptors for. The soft limit is raised first: it is often 1024, for programs
-/// that use `select`.
+/// Maximum number of connections that the file descriptors allow. Raises the soft limit first: it is often 1024, for
+/// programs that use `select`.
 fn descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -1,7 +1,7 @@
-//! `grpc.health.v1`: the readiness of the server, for the server as a whole and for each service by its name.
+//! `grpc.health.v1`: the readiness of the server, for the whole server and for each service by its name.
 //!
-//! Called by `server`. `Check` looks when it is asked, as `/readyz` does, so both give the same answer. Watchers share one look
-//! every [`LOOK`], and hear at once that the server stops.
+//! Called by `server`. `Check` runs the same checks as `/readyz`, so both give the same answer. Watchers share one check every
+//! [`CHECK_INTERVAL`] and are told at once when the server stops.
 //! Source: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -23,23 +23,23 @@ use crate::{
     wire::readiness,
 };
 
-/// Time between two looks for those who watch.
-const LOOK: Duration = Duration::from_secs(5);
+/// Time between two checks while there are watchers.
+const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The health service of a server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Health {
     app: App,
-    /// The services of the contract, and the empty name for the server as a whole.
+    /// The services of the contract; the empty name means the whole server.
     names: Arc<HashSet<String>>,
     known: watch::Sender<ServingStatus>,
 }
 
 impl Health {
-    /// The service for all names of the contract.
+    /// Creates the health service for all services of the contract.
     ///
     /// # Errors
-    /// INTERNAL when the contract cannot be read.
+    /// INTERNAL when the contract cannot be decoded.
     pub(super) fn new(app: App) -> Result<Self> {
         let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| Error::internal("descriptors", error))?;
         let services = pool.services().map(|service| service.full_name().to_owned());
@@ -50,9 +50,9 @@ impl Health {
         })
     }
 
-    /// Keeps watchers informed until the server stops. Does nothing while no one watches.
-    pub(super) async fn inform(self) {
-        let mut ticks = interval(LOOK);
+    /// Updates watchers until the server stops. Checks nothing while there are no watchers.
+    pub(super) async fn update_watchers(self) {
+        let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let stopping = self.app.stopping.clone();
         loop {
@@ -61,13 +61,13 @@ impl Health {
                 _ = ticks.tick() => {}
             }
             if self.known.receiver_count() > 0 {
-                self.look().await;
+                self.check_now().await;
             }
         }
     }
 
-    /// Looks now, and tells watchers of a change.
-    async fn look(&self) -> ServingStatus {
+    /// Checks readiness now and reports a change to watchers.
+    async fn check_now(&self) -> ServingStatus {
         let now = match readiness::check(&self.app).await {
             Ok(()) => ServingStatus::Serving,
             Err(_) => ServingStatus::NotServing,
@@ -77,7 +77,7 @@ impl Health {
         now
     }
 
-    /// The state of the server now and after each change, up to the stop of the server.
+    /// The state now and after each change, until the server stops.
     fn changes(&self, now: ServingStatus) -> impl Stream<Item = ServingStatus> + use<> {
         let later = WatchStream::from_changes(self.known.subscribe());
         let until = self.app.stopping.clone().cancelled_owned();
@@ -85,7 +85,7 @@ impl Health {
             .chain(later)
             .take_until(until)
             .chain(stream::iter([ServingStatus::NotServing]));
-        // A change that came between the look and the subscription is said once.
+        // A change between the check and the subscription is sent once.
         all.scan(None, |last, status| {
             let is_new = last.replace(status) != Some(status);
             std::future::ready(Some(is_new.then_some(status)))
@@ -104,21 +104,21 @@ impl health_server::Health for Health {
 
     async fn check(&self, request: Request<HealthCheckRequest>) -> Result<Response<HealthCheckResponse>, Status> {
         if !self.names.contains(&request.get_ref().service) {
-            return Err(Status::not_found("this server has no service of that name"));
+            return Err(Status::not_found("the server has no service with this name"));
         }
-        Ok(Response::new(answer(self.look().await)))
+        Ok(Response::new(answer(self.check_now().await)))
     }
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         if !self.names.contains(&request.get_ref().service) {
-            // The protocol keeps the call open: a later version of the server may have the service.
+            // The protocol keeps this call open, because a server may add the service later.
             let unknown = stream::iter([Ok(answer(ServingStatus::ServiceUnknown))]);
             let until = self.app.stopping.clone().cancelled_owned();
             return Ok(Response::new(
                 unknown.chain(stream::pending()).take_until(until).boxed(),
             ));
         }
-        let changes = self.changes(self.look().await);
+        let changes = self.changes(self.check_now().await);
         Ok(Response::new(changes.map(|status| Ok(answer(status))).boxed()))
     }
 }

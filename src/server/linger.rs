@@ -1,8 +1,9 @@
-//! Closing an HTTP/1 connection without losing the last answer.
+//! Closes an HTTP/1 connection without losing the last response.
 //!
-//! Called by `server/connections.rs` for every connection. A socket that is closed with unread bytes in it resets the
-//! connection, and the reset overtakes the answer: a client that is still sending its body never sees why it was refused. So
-//! the sending side is closed first, and what the client still sends is read and discarded, within a time and an amount.
+//! Called by `server/connections.rs` for every connection. Closing a socket with unread bytes resets the connection,
+//! and the reset overtakes the response: a client that is still sending its body never sees why it was refused.
+//! Therefore the sending side is closed first, and what the client still sends is read and discarded, up to a maximum
+//! time and amount.
 
 use std::{
     io,
@@ -20,25 +21,25 @@ use tokio::{
 use super::opening::Opening;
 use crate::wire::link::Link;
 
-/// Maximum time to wait for the client's end.
+/// Maximum time to wait for the client to close its side.
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum time without a byte from the client.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
-/// Maximum number of bytes to discard: as many as the default limit of a form.
+/// Maximum number of bytes to discard: the default limit of a form.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
-/// Bytes to discard at once.
+/// Size of the read buffer, in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// A stream that lets its peer finish before it closes.
+/// A stream that lets its peer finish sending before it closes.
 pub struct Lingering<S> {
     stream: Opening<S>,
     link: Arc<Link>,
-    /// Whether the peer has closed its sending side.
+    /// True if the peer has closed its sending side.
     ended: bool,
     closing: Option<Closing>,
 }
 
-/// What is left of the patience with a peer that still sends.
+/// State of a close while the peer may still be sending.
 struct Closing {
     is_shut: bool,
     begun: Instant,
@@ -47,7 +48,7 @@ struct Closing {
 }
 
 impl<S> Lingering<S> {
-    /// Puts it around a stream.
+    /// Wraps a stream.
     pub fn new(stream: Opening<S>, link: Arc<Link>) -> Self {
         Self {
             stream,
@@ -59,7 +60,7 @@ impl<S> Lingering<S> {
 }
 
 impl<S: AsyncRead + Unpin> Lingering<S> {
-    /// Reads and forgets until the peer ends or patience does.
+    /// Reads and discards until the peer closes its side or a limit is reached.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(closing) = &mut self.closing else {
             return Poll::Ready(());
@@ -121,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.closing.is_none() {
-            // HTTP/2 says in a frame why it ends, and its peer may be flooding.
+            // HTTP/2 reports the reason for a close in a frame, and its peer may be flooding the server.
             let lingers = !this.ended && !this.stream.speaks_http2() && this.link.may_be_sending();
             this.closing = lingers.then(|| Closing {
                 is_shut: false,

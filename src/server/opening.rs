@@ -1,7 +1,8 @@
-//! The first bytes of a connection, within a time.
+//! Times out connections that do not start a protocol.
 //!
-//! Called by `server/connections.rs` for every connection. hyper tells HTTP/1 from HTTP/2 by the first bytes and would wait for them for
-//! ever; its own timeouts begin when it knows. So a connection that sends nothing, or half of HTTP/2's preface, is ended here.
+//! Called by `server/connections.rs` for every connection. hyper distinguishes HTTP/1 from HTTP/2 by the first bytes,
+//! and its own timeouts start only after that. Without this timeout, a connection that sends nothing, or half of
+//! HTTP/2's preface, would stay open forever.
 
 use std::{
     io,
@@ -15,20 +16,20 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// What an HTTP/2 connection begins with (RFC 9113, 3.4).
+/// The first bytes of an HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream whose reader has a time to say what it speaks.
+/// A stream whose peer must start its protocol in time.
 pub struct Opening<S> {
     stream: S,
-    /// How much of the preface was read.
+    /// Number of bytes of the preface read so far.
     seen: usize,
-    /// Until it is known what the peer speaks.
+    /// Set until the protocol is known.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Opening<S> {
-    /// Gives the peer so long.
+    /// Wraps a stream, and gives its peer this much time.
     pub fn new(stream: S, patience: Duration) -> Self {
         Self {
             stream,
@@ -37,7 +38,7 @@ impl<S> Opening<S> {
         }
     }
 
-    /// Whether the peer has sent the preface of HTTP/2.
+    /// Returns true if the peer has sent the preface of HTTP/2.
     pub fn speaks_http2(&self) -> bool {
         self.seen == PREFACE.len()
     }

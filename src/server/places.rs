@@ -1,10 +1,10 @@
-//! The places for connections: how many are open, and which one gives way when they run out.
+//! Connection slots: how many connections are open, and which one is closed when the slots run out.
 //!
-//! Called by `server/connections.rs`. A connection on which no credential was ever accepted costs its client nothing, so these
-//! give way first: the one that has been idle longest, and then the oldest. An idle connection of a recognized client comes
-//! next; one with an open request of a recognized client never gives way. One address may fill only a part of the places
-//! with idle connections without a credential. Behind a proxy that does no harm: the proxy's connections are recognized by
-//! the credentials of the requests that it forwards.
+//! Called by `server/connections.rs`. A connection without an accepted credential costs its client nothing, so these
+//! are closed first: the one that has been idle longest, then the oldest one with an open request. Idle connections of
+//! recognized clients come next; one with an open request of a recognized client is never closed. One address may fill
+//! only a part of the slots with idle connections without a credential. This does not affect proxies: their connections
+//! are recognized by the credentials of the requests that they forward.
 
 use std::{
     collections::HashMap,
@@ -17,14 +17,14 @@ use tokio::{sync::Notify, time::timeout};
 
 use crate::wire::{link::Link, throttle::network_of};
 
-/// How often a full house looks for a connection that has become idle.
+/// Interval at which a full server looks for a connection that has become idle.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// How long a connection may be idle before it counts against its address: long enough for a first request.
+/// Idle time after which a connection counts against its address: long enough for a first request.
 const SETTLED: Duration = Duration::from_secs(1);
-/// Part of the places that is freed at once, so that a flood of connections does not cost a search each.
+/// 1/128 of the slots is freed at once, so that in a flood not every connection costs a search.
 const FREED_PART: usize = 128;
 
-/// The places.
+/// The connection slots.
 pub(super) struct Places {
     most: usize,
     most_unrecognized: usize,
@@ -40,7 +40,8 @@ struct Book {
 }
 
 impl Places {
-    /// So many places in all, and so many of one address for idle connections without a credential.
+    /// `most` is the number of slots; `most_unrecognized` is how many of them one address may fill with idle
+    /// connections without a credential.
     pub fn new(most: usize, most_unrecognized: usize) -> Arc<Self> {
         Arc::new(Self {
             most: most.max(1),
@@ -61,18 +62,18 @@ impl Places {
                 }
                 make_room(book.links.values(), (self.most / FREED_PART).max(1));
             }
-            // A connection that becomes idle tells nobody.
+            // A connection that becomes idle sends no notification, so the wait is bounded.
             let _ = timeout(LOOK_EVERY, freed).await;
         }
     }
 
-    /// Makes room although there are places left: the process is out of something else, such as file descriptors.
+    /// Closes connections although slots are free: the process is out of another resource, such as file descriptors.
     pub fn give_way(&self) {
         let book = self.book();
         make_room(book.links.values(), (book.links.len() / FREED_PART).max(1));
     }
 
-    /// Takes a place for an accepted connection.
+    /// Takes a slot for an accepted connection.
     pub fn take(self: &Arc<Self>, link: &Arc<Link>) -> Place {
         let mut book = self.book();
         let number = book.next;
@@ -82,7 +83,7 @@ impl Places {
         if let Some(network) = network {
             let count = book.per_address.entry(network).or_default();
             *count += 1;
-            // Most of a proxy's connections are recognized, so they are counted only when there are many.
+            // Most of a proxy's connections are recognized, so the exact count is made only when there are many.
             if *count > self.most_unrecognized {
                 self.relieve(&book, network);
             }
@@ -113,7 +114,8 @@ impl Places {
     }
 }
 
-/// Ends this many connections, of those that may give way.
+/// Closes up to `count` connections, of those that may be closed; connections already closing are included in the
+/// count.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links
@@ -135,14 +137,15 @@ fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     candidates.sort_unstable_by_key(|(rank, since, _)| (*rank, *since));
     let first = candidates.first().map(|(rank, _, _)| *rank);
     for (rank, _, link) in candidates.into_iter().take(count.saturating_sub(ending)) {
-        // Nothing better gives way only because it would save the next search.
+        // Only connections of the lowest rank present are closed. More valuable ones are spared, even if that costs
+        // another search later.
         if Some(rank) == first {
             link.end();
         }
     }
 }
 
-/// A taken place; free again when it is dropped.
+/// A taken slot; it is freed on drop.
 pub(super) struct Place {
     places: Arc<Places>,
     number: u64,
@@ -168,7 +171,7 @@ impl Drop for Place {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+    #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
     use super::*;
 
@@ -176,7 +179,7 @@ mod tests {
         Arc::new(Link::new(Some(address.parse().unwrap())))
     }
 
-    /// Long enough to tell what is older.
+    /// Long enough to make a difference in age measurable.
     const MOMENT: Duration = Duration::from_millis(3);
 
     async fn is_full(places: &Places) -> bool {
@@ -184,7 +187,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_oldest_idle_connection_without_a_credential_gives_way() {
+    async fn the_oldest_idle_connection_without_a_credential_is_closed_first() {
         let places = Places::new(4, 100);
         let links = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"].map(link);
         let _request = links[1].begin();
@@ -207,7 +210,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_connection_with_an_open_request_of_a_recognized_client_stays() {
+    async fn a_recognized_client_with_an_open_request_keeps_its_connection() {
         let places = Places::new(1, 100);
         let busy = link("192.0.2.1");
         busy.recognize();
@@ -217,11 +220,11 @@ mod tests {
         assert!(!busy.is_ending());
         drop(request);
         assert!(is_full(&places).await);
-        assert!(busy.is_ending(), "it is idle now and gives way");
+        assert!(busy.is_ending(), "an idle connection is closed");
     }
 
     #[tokio::test]
-    async fn an_address_gives_way_to_itself() {
+    async fn a_new_connection_closes_an_old_one_of_the_same_address() {
         let places = Places::new(1000, 3);
         let recognized: Vec<_> = (0..10).map(|_| link("192.0.2.1")).collect();
         for link in &recognized {
@@ -236,7 +239,7 @@ mod tests {
         }
         assert!(
             idle.iter().all(|link| !link.is_ending()),
-            "each may still send its first request"
+            "a new connection may still send its first request"
         );
         tokio::time::sleep(SETTLED).await;
         taken.push(places.take(&link("192.0.2.1")));

@@ -1,8 +1,8 @@
 //! Request ids, request metrics and the access log.
 //!
-//! Every answer carries `x-request-id`, and every line that is logged while a request is answered carries the same id. A
-//! refused or failed request is logged at the default level, a successful one at debug. Anyone can send bad tokens, so lines
-//! about unauthenticated requests are limited to [`LINES_PER_SECOND`].
+//! Every response carries `x-request-id`, and every line logged while the request is processed carries the same id. A
+//! refused or failed request is logged at the default level, a successful one at debug. Because anyone can send bad
+//! tokens, lines about unauthenticated requests are limited to [`LINES_PER_SECOND`].
 
 use std::{
     convert::Infallible,
@@ -32,7 +32,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
 /// Maximum length of a logged path, in bytes.
 const MAX_PATH: usize = 256;
-/// Maximum number of lines a second about requests without valid credentials.
+/// Maximum number of lines per second about requests without valid credentials.
 const LINES_PER_SECOND: NonZeroU32 = NonZeroU32::new(20).expect("20 is not zero");
 
 /// Records the account of the current request for its log lines.
@@ -40,7 +40,7 @@ pub(super) fn note_account(account_id: uuid::Uuid) {
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
-/// Gives each request an id, or keeps the client's if it is a plain word; counts and logs the request.
+/// Gives each request an id, or keeps the client's if it is well formed; counts and logs the request.
 #[derive(Clone)]
 pub(super) struct Access<S> {
     inner: S,
@@ -48,7 +48,7 @@ pub(super) struct Access<S> {
 }
 
 impl<S> Access<S> {
-    /// Puts the layer before a service.
+    /// Wraps a service in this layer.
     pub(super) fn new(inner: S) -> Self {
         Self {
             inner,
@@ -108,7 +108,7 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
         .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok())
 }
 
-/// What a log line says of a request.
+/// The details of a request that are logged.
 struct Asked {
     door: &'static str,
     method: Method,
@@ -160,14 +160,14 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Why a request was not served.
+/// The kind and code of a refused or failed request.
 struct Refusal {
     kind: Kind,
     code: String,
 }
 
 impl Refusal {
-    /// Reads the refusal from the head of an answer: an HTTP status, or a gRPC status without a body.
+    /// Reads the refusal from the head of a response: an HTTP status, or a gRPC status without a body.
     fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         if status.is_client_error() || status.is_server_error() {
             let code = headers.get("x-error-code").and_then(|code| code.to_str().ok());
@@ -193,7 +193,7 @@ impl Refusal {
     }
 }
 
-/// Limits log lines, and counts those that it left out.
+/// Limits log lines, and counts the omitted ones.
 struct Limited {
     limiter: DefaultDirectRateLimiter,
     unlogged: AtomicU64,
@@ -209,7 +209,7 @@ impl Default for Limited {
 }
 
 impl Limited {
-    /// Admits a line, with the number of lines left out since the last one; or leaves it out.
+    /// Admits a line and returns the number of lines omitted since the last one; returns `None` to omit this one.
     fn admit(&self) -> Option<u64> {
         if self.limiter.check().is_ok() {
             return Some(self.unlogged.swap(0, Ordering::Relaxed));

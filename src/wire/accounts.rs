@@ -1,4 +1,4 @@
-//! `AccountService`: messages in, one verb, messages out.
+//! `AccountService`: each method converts messages and calls one domain function.
 
 use secrecy::ExposeSecret;
 use tonic::{Request, Response, Status};
@@ -16,7 +16,7 @@ use crate::{
     standing, v1,
 };
 
-/// The service.
+/// Implements `AccountService`.
 #[derive(Clone)]
 pub struct Accounts {
     pub(super) app: App,

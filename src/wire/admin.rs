@@ -1,5 +1,5 @@
-//! `AdminService`: messages in, one verb, messages out. Every method wants the role first, so that who has it not learns
-//! nothing about accounts.
+//! `AdminService`: each method converts messages and calls one domain function. Every method checks the role first, so
+//! that other callers learn nothing about accounts.
 
 use tonic::{Request, Response, Status};
 
@@ -13,7 +13,7 @@ use crate::{
     id, ledger, v1,
 };
 
-/// The service.
+/// Implements `AdminService`.
 #[derive(Clone)]
 pub struct Admin {
     pub(super) app: App,
@@ -85,7 +85,7 @@ fn administrator<T>(request: &Request<T>) -> Result<Caller> {
     let caller = caller::of(request)?;
     match caller.role {
         Role::SuperAdmin => Ok(caller),
-        Role::User => Err(Error::new(Code::PermissionDenied, "the role super_admin is missing")),
+        Role::User => Err(Error::new(Code::PermissionDenied, "requires the role super_admin")),
     }
 }
 

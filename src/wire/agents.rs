@@ -1,4 +1,4 @@
-//! `AgentService`: messages in, one verb, messages out.
+//! `AgentService`: each method converts messages and calls one domain function.
 
 mod asked;
 mod shown;
@@ -17,7 +17,7 @@ use crate::{
     id, runs, v1,
 };
 
-/// The service.
+/// Implements `AgentService`.
 #[derive(Clone)]
 pub struct Agents {
     pub(super) app: App,
@@ -98,7 +98,7 @@ impl AgentService for Agents {
     ) -> Result<Response<v1::GenerateAgentIconResponse>, Status> {
         let caller = caller::of(&request)?;
         let (app, name) = (self.app.clone(), request.into_inner().name);
-        // Who hangs up has asked the model all the same, and pays.
+        // Completed even if the client disconnects: the model call is made and must be charged.
         let chosen = async move {
             let held = runs::reserve::held(&app, caller.account_id);
             icons::generate(&app, &caller, &name, held).await
@@ -234,7 +234,7 @@ fn order(text: &str) -> Result<Order> {
         "name desc" => Ok(Order::NameBackwards),
         _ => Err(Error::invalid_field(
             "order_by",
-            "order_by must be created_at, updated_at or name, with desc after it or not",
+            "order_by must be created_at, updated_at or name, optionally followed by desc",
         )),
     }
 }

@@ -1,9 +1,9 @@
-//! Heartbeats of event streams: what a silent stream sends, so that no proxy takes it for dead.
+//! Heartbeats on silent event streams, so that no proxy closes them as dead.
 //!
-//! Used by `wire/runs.rs`. Proxies end a stream on which no data was seen for a while, a minute by default in nginx. The pings of
-//! HTTP/2 go from hop to hop and never reach the other side of a proxy. A heartbeat is an event in which nothing is set. It repeats the cursor
-//! of the reader, so that a reader that looks at sequences alone takes it for an event that it has. Server-sent events have
-//! comments for this: `wire/http/stream.rs` makes one of each heartbeat.
+//! Used by `wire/runs.rs`. Proxies close a stream without data after a while, in nginx after one minute by default.
+//! HTTP/2 pings travel hop by hop and do not cross a proxy. A heartbeat is an event in which no kind is set. It repeats
+//! the reader's cursor, so that a reader that only compares sequences treats it as an event that it already has. For
+//! server-sent events, `wire/http/stream.rs` turns each heartbeat into a comment.
 
 use std::{
     pin::Pin,
@@ -24,7 +24,7 @@ use crate::{
     v1::RunEvent,
 };
 
-/// A stream of events that is never silent for long.
+/// A stream of events with heartbeats during silence.
 pub(super) struct Alive<S> {
     events: S,
     clock: Clock,
@@ -36,7 +36,7 @@ pub(super) struct Alive<S> {
 }
 
 impl<S> Alive<S> {
-    /// A stream of the events of runs; the reader has those of one of them up to a sequence.
+    /// Adds heartbeats to a stream of events. `last` is a run, and the sequence up to which the reader has its events.
     pub(super) fn new(app: &App, last: (Uuid, i64), events: S) -> Self {
         let every = Duration::from_secs(app.config.http.heartbeat_seconds);
         Self {
@@ -52,7 +52,7 @@ impl<S> Alive<S> {
     fn poll_heartbeat(&mut self, context: &mut Context<'_>) -> Poll<EncodedEvent> {
         loop {
             ready!(self.timer.as_mut().poll(context));
-            // Events do not touch the timer; when it fires, it is seen whether a heartbeat is due.
+            // Events do not reset the timer: only when it fires does it check whether a heartbeat is due.
             let due = self.sent + self.every;
             if due <= Instant::now() {
                 break;

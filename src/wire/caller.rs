@@ -1,6 +1,7 @@
-//! Who asks: every request passes here before a byte of its body is read, whatever its door.
+//! Authenticates every request, for all protocols, before any of its body is read.
 //!
-//! What is open without a token is listed in [`OPEN`], or a file of the site, and nothing else is. A service method finds its caller with [`of`].
+//! Only the paths in [`OPEN`] and the files of the site are accessible without a token. A service method gets its
+//! caller with [`of`].
 
 use std::{
     convert::Infallible,
@@ -35,10 +36,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The role claim's word for somebody who administers the installation.
+/// The value of the role claim that grants administration of the installation.
 const SUPER_ADMIN: &str = "super_admin";
 
-/// Paths that answer without a token, with everything beneath those that end in a slash.
+/// Paths that need no token; a path that ends in a slash includes everything below it.
 const OPEN: &[&str] = &[
     "/healthz",
     "/readyz",
@@ -48,16 +49,16 @@ const OPEN: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// A header that is a super admin's alone: from anybody else it is not even read.
+/// A header reserved for super admins; it is removed from any other request.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
-/// The path that the metrics token opens, besides a super admin's.
+/// The path that the metrics token grants access to, as does a super admin's credential.
 pub const METRICS: &str = "/metrics";
 
 /// The caller of a request.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED, when the request did not pass [`Authenticate`].
+/// NOT_AUTHENTICATED, when the request did not pass through [`Authenticate`].
 pub fn of<T>(request: &tonic::Request<T>) -> Result<Caller> {
     request
         .extensions()
@@ -66,7 +67,7 @@ pub fn of<T>(request: &tonic::Request<T>) -> Result<Caller> {
         .ok_or_else(not_authenticated)
 }
 
-/// The layer.
+/// The authentication layer.
 #[derive(Clone)]
 pub struct Authenticate<S> {
     inner: S,
@@ -77,7 +78,7 @@ pub struct Authenticate<S> {
 }
 
 impl<S> Authenticate<S> {
-    /// Puts the layer before a service.
+    /// Wraps a service in this layer.
     pub fn new(inner: S, app: App, verifier: Arc<Verifier>, site: Arc<Site>) -> Self {
         let throttle = Arc::new(Throttle::new(&app.config));
         Self {
@@ -122,7 +123,8 @@ where
             if let Err(error) = app.installation.check() {
                 return Ok(refuse(&request, error));
             }
-            // The credential is read before anything is awaited: a body may not be shared between threads.
+            // Reads the credential before the first await: a `Body` is not `Sync`, so the future must not hold a
+            // reference to the request.
             let shown = throttle.check_address(address).and_then(|()| shown(&request));
             let known = match shown {
                 Ok(shown) => known(&app, &verifier, &throttle, (shown, address)).await,
@@ -147,7 +149,7 @@ where
     }
 }
 
-/// Passes a request on and marks both it and its answer with its owner.
+/// Passes a request on, and marks both it and its response with its owner.
 async fn answer<S>(mut inner: S, mut request: Request<Body>, owner: Owner) -> Result<Response<Body>, Infallible>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
@@ -164,7 +166,7 @@ fn recognize(link: Option<&Link>) {
     }
 }
 
-/// What a request has shown of itself.
+/// The credential of a request, copied from it.
 enum Shown {
     Token(String),
     ApiKey(String),
@@ -193,7 +195,7 @@ async fn known(
             let key = api_keys::verify(app, &key).await?;
             let caller = Caller {
                 account_id: key.account_id,
-                // A role comes from a token alone.
+                // Only a token can carry a role.
                 role: Role::User,
                 access: key.scope,
             };
@@ -219,7 +221,7 @@ async fn known(
         }
         None => {
             let message =
-                "there is no account for this subject, and this server makes none by itself; ask its administrator";
+                "no account exists for this subject, and this server does not create accounts; ask its administrator";
             return Err(Error::new(Code::RegistrationClosed, message));
         }
     };
@@ -241,7 +243,7 @@ fn is_open(request: &Request<Body>) -> bool {
             .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
-// Compared in constant time: the token is a secret of the deployment.
+// Compared in constant time, because the token is a secret of the deployment.
 fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     use secrecy::ExposeSecret;
     use subtle::ConstantTimeEq;
@@ -258,7 +260,7 @@ fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     request.uri().path() == METRICS && bool::from(token.expose_secret().as_bytes().ct_eq(given))
 }
 
-/// Renders a refusal as the request's door prints it.
+/// Renders a refusal in the protocol of the request.
 pub fn refuse(request: &Request<Body>, error: Error) -> Response<Body> {
     match Door::of(request.headers()) {
         Door::Http => fault::refuse(error),
@@ -266,7 +268,7 @@ pub fn refuse(request: &Request<Body>, error: Error) -> Response<Body> {
     }
 }
 
-/// The refusal of a request that has not shown who asks.
+/// The refusal of a request without a valid credential.
 pub(super) fn not_authenticated() -> Error {
     Error::new(Code::NotAuthenticated, "Not authenticated")
 }

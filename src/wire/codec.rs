@@ -1,7 +1,8 @@
-//! The gRPC codec of all services: protobuf, and no text with NUL in a request.
+//! The gRPC codec of all services: protobuf, with NUL characters refused in the text of requests.
 //!
-//! Every door ends here: the transcoder writes the same bytes that a gRPC client sends. PostgreSQL keeps no NUL in a text
-//! and SQLite does, so the character is refused in one place, for every string of every request, before a verb sees it.
+//! All protocols use it, because the transcoder writes the same bytes as a gRPC client. SQLite can store NUL in text
+//! but PostgreSQL cannot, so the character is refused here, for every string of every request, before any domain code
+//! runs.
 
 use std::{marker::PhantomData, sync::LazyLock};
 
@@ -24,7 +25,7 @@ use crate::{
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
-/// The codec.
+/// Encodes and decodes protobuf; refuses NUL in the text of requests.
 #[derive(Clone, Debug)]
 pub struct PlainText<T, U> {
     of: PhantomData<(T, U)>,
@@ -55,7 +56,7 @@ where
     }
 }
 
-/// Reads requests.
+/// Decodes requests.
 #[derive(Clone, Debug)]
 pub struct PlainTextDecoder<U> {
     of: PhantomData<U>,
@@ -68,7 +69,7 @@ impl<U: Message + Name + Default> Decoder for PlainTextDecoder<U> {
     fn decode(&mut self, source: &mut DecodeBuf<'_>) -> Result<Option<U>, Status> {
         let bytes = source.copy_to_bytes(source.remaining());
         let message = U::decode(bytes.clone()).map_err(|error| Error::invalid(error.to_string()))?;
-        // Most messages hold no zero byte at all, and need no second look.
+        // Most messages contain no zero byte and need no further check.
         if bytes.contains(&0) {
             let pool = POOL.as_ref().and_then(|pool| pool.get_message_by_name(&U::full_name()));
             let descriptor = pool.ok_or_else(|| Error::internal("the contract", format!("no {}", U::full_name())))?;
@@ -81,7 +82,8 @@ impl<U: Message + Name + Default> Decoder for PlainTextDecoder<U> {
     }
 }
 
-/// The field with a NUL in its text, if there is one. The message was decoded before, so it is well formed and not too deep.
+/// The field with a NUL in its text, if any. The message has been decoded before, so it is well formed and not nested
+/// too deeply.
 fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<String> {
     while !wire.is_empty() {
         let (number, wire_type) = decode_key(&mut wire).ok()?;
@@ -99,7 +101,7 @@ fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<Stri
             Kind::String if payload.contains(&0) => return Some(field.name().to_owned()),
             Kind::Message(inner) => {
                 if let Some(found) = text_with_nul(&inner, payload) {
-                    // The keys and values of a map have no names of their own.
+                    // The key and value fields of a map entry have generated names, so the map itself is named.
                     return Some(if field.is_map() { field.name().to_owned() } else { found });
                 }
             }

@@ -1,6 +1,7 @@
-//! Which pages may call from a browser: those of listed origins, with listed headers.
+//! CORS: browsers may call the API from pages of the configured origins, with a fixed list of headers plus the
+//! configured ones.
 //!
-//! Used by `wire/stack.rs`. There are no cookies, so a page needs a token in any case.
+//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page always needs a token.
 
 use std::time::Duration;
 
@@ -12,8 +13,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Headers of requests that pages of listed origins may send. The second part comes from tracing tools, which add theirs to
-/// every request of a page.
+/// Request headers that pages of the configured origins may send. The second group belongs to tracing tools, which add
+/// their headers to every request of a page.
 const ALLOWED_HEADERS: &[&str] = &[
     "authorization",
     "content-type",
@@ -58,10 +59,10 @@ const ALLOWED_HEADERS: &[&str] = &[
     "request-context",
 ];
 
-/// The layer that answers preflights and marks answers.
+/// The layer that answers preflight requests and adds the CORS headers to responses.
 ///
 /// # Errors
-/// INVALID_REQUEST for an origin or a header that is none.
+/// INVALID_REQUEST for an invalid origin or header name.
 pub(super) fn layer(http: &Http) -> Result<CorsLayer> {
     let listed = http
         .cors_origins
@@ -72,7 +73,7 @@ pub(super) fn layer(http: &Http) -> Result<CorsLayer> {
                 .filter(|_| origin.contains("://") && !origin.ends_with('/') && !origin.contains('*'))
                 .ok_or_else(|| {
                     Error::invalid(format!(
-                        "http.cors_origins: {origin:?} is not an origin like https://app.example.com"
+                        "http.cors_origins: {origin:?} is not an origin such as https://app.example.com"
                     ))
                 })
         })

@@ -1,8 +1,8 @@
-//! `grpc-timeout`: bounds a call and its stream, on every door.
+//! `grpc-timeout`: bounds a call and its stream, for every protocol.
 //!
-//! [`Deadline`] stands before the doors. It ends a call that has not answered in time, and notes with the request when its
-//! time is over. [`Bounded`] stands behind the doors, before the services: it ends a stream that has begun with the trailers
-//! of DEADLINE_EXCEEDED, which each door then tells as it tells every failure of a stream.
+//! [`Deadline`] runs before the protocols are separated. It ends a call without a response at its deadline, and stores
+//! the deadline in the request. [`Bounded`] runs directly before the services. It ends a stream that has begun with
+//! DEADLINE_EXCEEDED trailers, which each protocol then reports like any other failure of a stream.
 
 use std::{
     convert::Infallible,
@@ -26,21 +26,21 @@ use tower::Service;
 use super::caller::refuse;
 use crate::error::{Code, Error};
 
-/// The longest deadline that is looked at; a longer one is none.
+/// Maximum deadline that is enforced; longer ones are ignored.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
-/// When the time of a request is over.
+/// The deadline of a request.
 #[derive(Clone, Copy, Debug)]
 struct Expires(Instant);
 
-/// Ends a call whose time is over before it has answered.
+/// Ends a call that has no response by its deadline.
 #[derive(Clone)]
 pub(super) struct Deadline<S> {
     inner: S,
 }
 
 impl<S> Deadline<S> {
-    /// Puts the layer before the doors.
+    /// Wraps the service that separates the protocols.
     pub(super) fn new(inner: S) -> Self {
         Self { inner }
     }
@@ -71,7 +71,7 @@ where
             let Some(timeout) = timeout else {
                 return Ok(refuse(
                     &shell,
-                    Error::invalid("grpc-timeout is not a timeout like 5S or 100m"),
+                    Error::invalid("grpc-timeout must be a timeout such as 5S or 100m"),
                 ));
             };
             if timeout > MAX_TIMEOUT {
@@ -80,7 +80,7 @@ where
             let until = Instant::now() + timeout;
             request.extensions_mut().insert(Expires(until));
             match tokio::time::timeout_at(until, inner.call(request)).await {
-                // The timer is coarser than a deadline may be.
+                // The timer's resolution may be coarser than the deadline, so the clock is checked again.
                 Ok(response) if Instant::now() < until => response,
                 _ => Ok(refuse(&shell, passed())),
             }
@@ -88,14 +88,14 @@ where
     }
 }
 
-/// Ends the stream of a call whose time is over.
+/// Ends the stream of a call at its deadline.
 #[derive(Clone)]
 pub(super) struct Bounded<S> {
     inner: S,
 }
 
 impl<S> Bounded<S> {
-    /// Puts the layer before the services.
+    /// Wraps the services.
     pub(super) fn new(inner: S) -> Self {
         Self { inner }
     }
@@ -133,12 +133,12 @@ where
     }
 }
 
-/// A body that ends at a time.
+/// A body that ends at a deadline.
 struct Expiring {
-    /// Nothing, when its time was over.
+    /// `None` after the deadline.
     body: Option<tonic::body::Body>,
     until: Instant,
-    /// Runs while something is waited for.
+    /// Set while a frame is awaited.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -151,7 +151,7 @@ impl http_body::Body for Expiring {
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);
         };
-        // Looked at first: a stream that always has something to say ends as well.
+        // Checked first, so that a stream that always has data also ends.
         if Instant::now() < this.until {
             if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
                 return Poll::Ready(frame);
@@ -163,7 +163,7 @@ impl http_body::Body for Expiring {
                 return Poll::Pending;
             }
         }
-        // What feeds the stream goes with it.
+        // Dropping the body stops its producer.
         this.body = None;
         let mut trailers = HeaderMap::new();
         let status = Status::from(passed());
@@ -186,7 +186,7 @@ fn passed() -> Error {
     Error::new(Code::DeadlineExceeded, "the deadline of the call has passed")
 }
 
-// What a refusal needs to know of its request.
+// The parts of a request that a refusal depends on.
 fn shell_of(request: &Request<Body>) -> Request<Body> {
     let mut shell = Request::new(Body::empty());
     if let Some(kind) = request.headers().get(header::CONTENT_TYPE) {
@@ -195,7 +195,7 @@ fn shell_of(request: &Request<Body>) -> Request<Body> {
     shell
 }
 
-// At most eight digits and a unit: the gRPC protocol over HTTP/2, "Timeout".
+// Up to eight digits and a unit: "Timeout" in the specification of gRPC over HTTP/2.
 fn read_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

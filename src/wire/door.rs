@@ -1,20 +1,20 @@
-//! The three doors of the one port, told apart by the content type.
+//! The three protocols of the server's port, distinguished by the content type.
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 
-/// A door.
+/// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Door {
     /// gRPC over HTTP/2.
     Grpc,
     /// gRPC-Web, over HTTP/1.1 or HTTP/2.
     GrpcWeb,
-    /// JSON, forms, streams of events and pages.
+    /// JSON, forms, event streams and pages.
     Http,
 }
 
 impl Door {
-    /// The door's name in metrics.
+    /// The protocol's name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Grpc => "grpc",
@@ -23,7 +23,7 @@ impl Door {
         }
     }
 
-    /// The door that a request came to.
+    /// The protocol of a request.
     pub fn of(headers: &HeaderMap) -> Self {
         let kind = headers
             .get(CONTENT_TYPE)

@@ -1,4 +1,4 @@
-//! `FileService`, and the parts of forms: files on their way in.
+//! `FileService` and the file parts of forms: uploads.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -16,7 +16,7 @@ use crate::{
     v1,
 };
 
-/// The service.
+/// Implements `FileService`.
 #[derive(Clone)]
 pub struct Files {
     pub(super) app: App,
@@ -54,7 +54,7 @@ fn shown(upload: Model) -> v1::Upload {
     }
 }
 
-/// Takes the files of forms.
+/// Stores the files of forms.
 pub struct Forms {
     pub(super) app: App,
 }
@@ -67,7 +67,7 @@ impl FormFiles for Forms {
         name: &str,
         content: BoxStream<'_, Result<Bytes>>,
     ) -> Result<String> {
-        // Files are taken in before the method is called, which would refuse the same.
+        // Files are stored before the method is called, so the method's permission check is made here first.
         let caller = caller_in(extensions)?;
         permit::check(caller, Access::Run)?;
         let upload = receive::stream(&self.app, caller, name, content).await?;
@@ -78,7 +78,7 @@ impl FormFiles for Forms {
         let Ok(caller) = caller_in(extensions) else { return };
         let ids: Vec<_> = ids.iter().filter_map(|id| id.parse().ok()).collect();
         if let Err(fault) = receive::discard(&self.app, caller.scope(), &ids).await {
-            tracing::warn!(error = %fault, "the files of a refused form are left to the sweeper");
+            tracing::warn!(error = %fault, "could not remove the files of a refused form; the sweeper will remove them");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! The address of a client, behind trusted proxies too.
+//! The address of a client, even behind trusted proxies.
 //!
-//! Called by `wire::caller`. A proxy appends the address of its own client to `X-Forwarded-For`, so the header is read from its
-//! end, for as long as a trusted proxy has written it. What stands before that is the client's own word and counts for nothing.
+//! Called by `wire::caller`. A proxy appends its client's address to `X-Forwarded-For`, so the header is read from its
+//! end while the addresses belong to trusted proxies. Anything before that was written by the client and is ignored.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +11,7 @@ use crate::config::rates::Network;
 
 const HEADER: &str = "x-forwarded-for";
 
-/// The address of the client that a request comes from, when its connection comes from `peer`.
+/// The address of the client that sent a request; `peer` is the address of the connection.
 pub(super) fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[Network]) -> Option<IpAddr> {
     let mut address = peer?;
     let lines = headers.get_all(HEADER).iter().rev();
@@ -25,7 +25,7 @@ pub(super) fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[Netwo
     Some(address)
 }
 
-/// An address, with or without a port.
+/// Parses an address, with or without a port.
 fn parse(hop: &str) -> Option<IpAddr> {
     let hop = hop.trim();
     let bare = hop.trim_start_matches('[').trim_end_matches(']');
@@ -37,12 +37,12 @@ fn parse(hop: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+    #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
     use super::*;
 
     #[test]
-    fn only_trusted_proxies_are_believed() {
+    fn only_headers_of_trusted_proxies_are_used() {
         let trusted: Vec<Network> = ["10.0.0.0/8", "::1", "127.0.0.1"]
             .map(|text| text.to_owned().try_into().unwrap())
             .into();
@@ -58,13 +58,13 @@ mod tests {
         assert_eq!(
             seen("192.0.2.1", &["198.51.100.7"]),
             "192.0.2.1",
-            "a client that says it is a proxy"
+            "a client that claims to be a proxy"
         );
         assert_eq!(seen("10.1.2.3", &["198.51.100.7"]), "198.51.100.7");
         assert_eq!(
             seen("10.1.2.3", &["203.0.113.9, 198.51.100.7"]),
             "198.51.100.7",
-            "what the client wrote itself"
+            "an address that the client wrote itself"
         );
         assert_eq!(
             seen("10.1.2.3", &["203.0.113.9", "198.51.100.7, 10.9.9.9"]),

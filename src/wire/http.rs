@@ -1,8 +1,8 @@
-//! HTTP/JSON: a translation of the gRPC services, driven by the descriptors at run time.
+//! HTTP/JSON: transcodes requests to the gRPC services, driven by the proto descriptors at run time.
 //!
-//! `server` mounts a [`Door`] as the fallback behind everything that answers by itself; the door calls the same tower service
-//! as gRPC does, in process. No method has code here: what the contract says about HTTP is all there is. The caller is known
-//! before the door sees a request, and travels in the request's extensions.
+//! `server` mounts a [`Door`] as the fallback behind the routes that answer by themselves. It calls the same tower
+//! service as gRPC does, in process. There is no code per method: the HTTP annotations in the contract define every
+//! route. The request has been authenticated by then, and the caller travels in the request's extensions.
 
 mod alias;
 mod body;
@@ -44,14 +44,14 @@ use crate::{
     wire::json::Codec,
 };
 
-/// What a deployment sets.
+/// Settings of a deployment.
 #[derive(Clone, Copy, Debug)]
 pub struct Options {
-    /// The largest JSON body, and the largest text of a form, in bytes.
+    /// Maximum size of a JSON body, and of all text in a form, in bytes.
     pub max_body_bytes: usize,
-    /// The largest form, files included, in bytes.
+    /// Maximum size of a form, files included, in bytes.
     pub max_form_bytes: u64,
-    /// How long an idle event stream stays silent at most.
+    /// Maximum silence on an idle event stream before a heartbeat is sent.
     pub heartbeat: Duration,
 }
 
@@ -61,7 +61,7 @@ pub struct Transcoder {
     shared: Arc<Shared>,
 }
 
-/// What all requests share.
+/// State shared by all requests.
 struct Shared {
     codec: Arc<Codec>,
     router: Router,
@@ -70,10 +70,10 @@ struct Shared {
 }
 
 impl Transcoder {
-    /// Compiles the rules of a contract. `files` takes the files of forms; without it, forms are refused with 415.
+    /// Compiles the rules of a contract. `files` stores the files of forms; without it, forms are refused with 415.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` with the names of the methods whose rules are wrong or in conflict.
+    /// `INVALID_REQUEST` with the names of the methods whose rules are wrong or conflict.
     pub fn new(
         pool: &DescriptorPool,
         codec: Arc<Codec>,
@@ -95,13 +95,13 @@ impl Transcoder {
         &self.shared.router
     }
 
-    /// A tower service that answers HTTP from this gRPC service.
+    /// Wraps a gRPC service in a tower service that answers HTTP.
     pub fn over<S>(&self, grpc: S) -> Door<S> {
         let transcoder = self.clone();
         Door { transcoder, grpc }
     }
 
-    /// Answers one request from this gRPC service.
+    /// Answers one HTTP request by calling this gRPC service.
     pub async fn serve<S>(&self, grpc: S, request: Request<Body>) -> Response<Body>
     where
         S: Grpc,
@@ -141,7 +141,7 @@ impl<S> Grpc for S where
 {
 }
 
-/// A request that has a rule.
+/// A request that matched a rule.
 struct Call<'r> {
     shared: &'r Arc<Shared>,
     rule: usize,
@@ -163,8 +163,8 @@ impl Call<'_> {
         let Some(uploads) = uploads else {
             return call(Arc::clone(self.shared), self.rule, format, grpc, request).await;
         };
-        // A task of its own: when the client hangs up, the verb goes on, and only its answer tells whether the files
-        // were taken.
+        // Runs in its own task, so that the call continues when the client disconnects. Only the response tells whether
+        // the service accepted the files.
         let shared = Arc::clone(self.shared);
         let rule = self.rule;
         let work = async move {
@@ -178,7 +178,7 @@ impl Call<'_> {
         };
         tokio::spawn(work.in_current_span())
             .await
-            .unwrap_or_else(|error| fault::refuse(Error::internal("the call was broken off", error)))
+            .unwrap_or_else(|error| fault::refuse(Error::internal("the call was aborted", error)))
     }
 
     async fn translate(
@@ -216,7 +216,7 @@ impl Call<'_> {
     }
 }
 
-/// Makes the in-process call and renders its answer.
+/// Makes the in-process call and renders its response.
 async fn call<S>(
     shared: Arc<Shared>,
     rule: usize,
@@ -240,7 +240,7 @@ where
     }
 }
 
-/// The answer to HEAD: what GET would have said about itself.
+/// The response to HEAD: the headers that GET would have sent, without the body.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact()
@@ -269,7 +269,7 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Each call asks its own clone of the service.
+        // Always ready: each call polls its own clone of the service.
         Poll::Ready(Ok(()))
     }
 

@@ -1,9 +1,9 @@
-//! JSON for protobuf messages, straight between wire bytes and text.
+//! JSON for protobuf messages, converted directly between wire bytes and text.
 //!
-//! Called by the transcoder and the `OpenAPI` document. A [`Codec`] holds tables compiled once from the descriptors; there is
-//! no generated code and no tree of values in between. Two dialects: canonical proto3 JSON for other people's contracts,
-//! and the one in which our own services answer. The invariant: no input, text or bytes, makes it panic, and what it
-//! decodes is never nested deeper than prost will read.
+//! Called by the transcoder and the `OpenAPI` document. A [`Codec`] holds tables compiled once from the descriptors; it
+//! needs no generated code and builds no intermediate tree of values. It supports two dialects: canonical proto3 JSON
+//! for third-party contracts, and the dialect of Runyard's own services. Invariant: no input, text or bytes, causes a
+//! panic, and decoded messages never nest deeper than prost accepts.
 
 mod decode;
 mod decode_known;
@@ -28,31 +28,31 @@ use self::{
 };
 pub use self::{enums::short_enum_name, error::CodecError};
 
-/// Which JSON is spoken.
+/// The JSON dialect of a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Dialect {
     /// Canonical proto3 JSON.
     Canonical,
-    /// Our services': proto names, null for what is unset, lower-case enums, 64-bit integers as numbers.
+    /// Runyard's services: proto field names, null for unset fields, lower-case enums, 64-bit integers as numbers.
     Runyard,
 }
 
-/// A message type of one codec; it means nothing to another codec.
+/// A message type of one codec; meaningless to any other codec.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(u32);
 
 /// How often a field may occur.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cardinality {
-    /// Once.
+    /// One value.
     Single,
-    /// Any number of times.
+    /// Any number of values.
     List,
-    /// Once for each key.
+    /// One value per key.
     Map,
 }
 
-/// What a field's value is, as far as a transcoder cares; for a map it is what its values are.
+/// The type of a field's value, as far as a transcoder needs it; for a map, the type of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
     /// `bool`.
@@ -67,22 +67,22 @@ pub enum FieldKind {
     Enum,
     /// `google.protobuf.FieldMask`.
     FieldMask,
-    /// A message that one piece of text can stand for: a time, a duration or a wrapper.
+    /// A message with a plain text form: a time, a duration or a wrapper.
     TextMessage(MessageId),
     /// Any other message.
     Message(MessageId),
 }
 
-/// What is known about a field.
+/// Description of a field.
 #[derive(Clone, Copy, Debug)]
 pub struct FieldInfo<'c> {
     /// The name in the proto file.
     pub name: &'c str,
-    /// The number.
+    /// The field number.
     pub number: u32,
     /// How often it may occur.
     pub cardinality: Cardinality,
-    /// What its value is.
+    /// The type of its value.
     pub kind: FieldKind,
 }
 
@@ -93,7 +93,7 @@ pub struct Codec {
 }
 
 impl Codec {
-    /// Compiles the tables. Once at start, to be shared from then on.
+    /// Compiles the tables. Call once at start and share the result.
     pub fn new(pool: &DescriptorPool) -> Self {
         Self {
             tables: Tables::compile(pool),
@@ -111,7 +111,7 @@ impl Codec {
         table.find(name, 0).map(|index| self.describe(&table.fields[index]))
     }
 
-    /// The field at the end of a path such as `agent.agent_id`; every step but the last is a single message.
+    /// The field at the end of a path such as `agent.agent_id`; every segment but the last must be a single message.
     pub fn field_at(&self, message: MessageId, path: &str) -> Option<FieldInfo<'_>> {
         match path.split_once('.') {
             None => self.field(message, path),
@@ -126,7 +126,7 @@ impl Codec {
         }
     }
 
-    /// Writes a message as JSON behind what `json` holds; after an error `json` is as before.
+    /// Appends a message to `json`; on error, `json` is unchanged.
     pub fn encode(
         &self,
         message: MessageId,
@@ -139,7 +139,7 @@ impl Codec {
         })
     }
 
-    /// Writes the value of one field of a message as JSON (`response_body` of a rule): its default or null when unset.
+    /// Appends the value of one field (`response_body` of a rule) to `json`; its default or null when unset.
     pub fn encode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -153,7 +153,7 @@ impl Codec {
         })
     }
 
-    /// Reads JSON text into wire bytes behind what `wire` holds; after an error `wire` is as before.
+    /// Decodes JSON text and appends the message to `wire`; on error, `wire` is unchanged.
     pub fn decode(
         &self,
         message: MessageId,
@@ -166,8 +166,8 @@ impl Codec {
         })
     }
 
-    /// Like [`Codec::decode`]; returns the keys of the outermost object as proto names, null ones included: what a PUT or
-    /// PATCH is meant to change.
+    /// Like [`Codec::decode`]; also returns the keys of the outermost object as proto names, null ones included. A PUT
+    /// or PATCH means to change these fields.
     pub fn decode_keys(
         &self,
         message: MessageId,
@@ -180,7 +180,7 @@ impl Codec {
         })
     }
 
-    /// Reads JSON text that is the value of one field (`body: "field"` of a rule).
+    /// Decodes JSON text that is the value of one field (`body: "field"` of a rule).
     pub fn decode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -194,12 +194,13 @@ impl Codec {
         })
     }
 
-    /// Reads a piece of text (a path variable, a query parameter, a header, a form part) into the field at the end of a
-    /// path of proto or camelCase names, by the type of that field. Each call on a repeated field appends one value; on a
-    /// single one the last call wins; nested messages merge.
+    /// Decodes plain text (a path variable, a query parameter, a header, a form part) into the field at the end of a
+    /// path of proto or camelCase names, according to that field's type. On a repeated field, each call appends one
+    /// value; on a single field, the last call wins; nested messages merge.
     ///
     /// # Errors
-    /// There is no such field, a step on the way is not a single message, or the text is not a value of the field.
+    /// The field does not exist, a segment before the last is not a single message, or the text is not a value of the
+    /// field.
     pub fn decode_text(
         &self,
         (message, path): (MessageId, &str),
@@ -212,19 +213,19 @@ impl Codec {
         })
     }
 
-    /// Whether a top-level field occurs in the wire bytes, even with its default value.
+    /// Returns true if a top-level field occurs in the wire bytes, even with its default value.
     pub fn is_set(&self, message: MessageId, number: u32, wire: &[u8]) -> Result<bool, CodecError> {
         let index = self.index_of(message, number).ok_or_else(|| no_field(number))?;
         Encoder::new(&self.tables, Dialect::Canonical).is_set(message, index, wire)
     }
 
-    /// The proto name of the member that is set in the message's first oneof, such as `tool_call` of a `RunEvent`.
+    /// The proto name of the set member of the message's first oneof, such as `tool_call` of a `RunEvent`.
     pub fn set_member(&self, message: MessageId, wire: &[u8]) -> Result<Option<&str>, CodecError> {
         Encoder::new(&self.tables, Dialect::Canonical).set_member(message, wire)
     }
 
-    /// The value of a top-level scalar field as text without quotes, its default when it is not there; nothing for lists,
-    /// maps, messages, and enums and optional fields that are unset.
+    /// The value of a top-level scalar field as text without quotes; its default when the field is unset. `None` for
+    /// lists, maps, messages, and unset enums and optional fields.
     pub fn read_text(
         &self,
         (message, number): (MessageId, u32),
@@ -266,7 +267,7 @@ impl Codec {
     }
 }
 
-/// Runs a step that appends, and takes back what it appended when it fails.
+/// Runs a step that appends to a buffer; if it fails, removes what it appended.
 fn restoring<T>(
     buffer: &mut Vec<u8>,
     step: impl FnOnce(&mut Vec<u8>) -> Result<T, CodecError>,

@@ -1,8 +1,8 @@
-//! Who signed this: JSON Web Tokens (RFC 7519, with the advice of RFC 8725).
+//! Verifies JSON Web Tokens (RFC 7519, following the advice of RFC 8725).
 //!
-//! Called by the caller layer for every request, and by `runyard token`, which mints. The invariant: the key decides how a
-//! token is checked; nothing in a token's header does more than pick one of our own keys. Every refusal looks the same from
-//! outside ("Not authenticated"); the cause is for the debug log.
+//! Called by the caller layer for every request, and by `runyard token`, which mints tokens. Invariant: the key
+//! determines how a token is verified; a token's header can only select one of the configured keys. Every refusal looks
+//! the same to the client ("Not authenticated"); the cause appears only in the debug log.
 
 mod claims;
 mod credential;
@@ -37,19 +37,19 @@ use claims::Rules;
 use keys::{Header, Key, KeySet};
 use remote::Remote;
 
-/// The longest token that is looked at, in bytes.
+/// Maximum size of a token, in bytes.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// How far the clocks of an issuer and ours may differ, in seconds.
+/// Allowed clock difference between an issuer and this server, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
 
-/// How often an unknown key id may make us read the JWKS file again, in seconds.
+/// Minimum time between two reloads of the JWKS that unknown key ids cause, in seconds.
 const REFRESH_SECONDS: i64 = 60;
 
-/// How long the keys of the JWKS file are used without looking whether it changed, in seconds.
+/// Age at which the keys of the JWKS are loaded again, in seconds.
 const KEYS_TTL_SECONDS: i64 = 300;
 
-/// Checks tokens against the configured keys.
+/// Verifies tokens against the configured keys.
 #[derive(Debug)]
 pub struct Verifier {
     secret: Option<Key>,
@@ -61,10 +61,10 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier for the configured issuer, audience and JWKS file, and for HS256 when there is a secret.
+    /// A verifier for the configured issuer, audience and JWKS, and for HS256 when there is a secret.
     ///
     /// # Errors
-    /// INVALID_REQUEST saying what to do, when the secret is too short, the JWKS file cannot be used, or there is no key.
+    /// INVALID_REQUEST, with advice, when the secret is too short, the JWKS file is unusable, or no key is configured.
     pub fn new(auth: &Auth, secret: Option<&SecretString>) -> Result<Self> {
         let secret = match secret {
             Some(secret) => {
@@ -79,13 +79,13 @@ impl Verifier {
         };
         if auth.jwks_file.is_some() && auth.jwks_url.is_some() {
             return Err(Error::invalid(
-                "auth.jwks_file and auth.jwks_url are both set; leave one out",
+                "auth.jwks_file and auth.jwks_url are both set; remove one",
             ));
         }
         let remote = auth.jwks_url.as_deref().map(Remote::new).transpose()?;
         if secret.is_none() && jwks.is_empty() && remote.is_none() {
             return Err(Error::invalid(
-                "no key to check tokens with: set RUNYARD_JWT_SECRET, RUNYARD_JWKS_FILE or RUNYARD_JWKS_URL",
+                "no key to verify tokens: set RUNYARD_JWT_SECRET, RUNYARD_JWKS_FILE or RUNYARD_JWKS_URL",
             ));
         }
         Ok(Self {
@@ -98,9 +98,9 @@ impl Verifier {
         })
     }
 
-    /// Fetches the keys of the configured URL, when they are old or do not hold the one that the token names.
+    /// Fetches the keys of the configured URL when they are stale or lack the key that the token names.
     ///
-    /// Called before [`Verifier::verify`], which waits for nothing.
+    /// Called before [`Verifier::verify`], which never waits.
     pub async fn refresh_for(&self, token: &str, now: DateTime<Utc>) {
         let Some(remote) = &self.remote else { return };
         remote.refresh_when_stale(now.timestamp()).await;
@@ -111,10 +111,10 @@ impl Verifier {
         }
     }
 
-    /// Checks a token and returns what it says.
+    /// Verifies a token and returns its claims.
     ///
     /// # Errors
-    /// NOT_AUTHENTICATED, always with the same sentence; the cause says why.
+    /// NOT_AUTHENTICATED, always with the same message; the cause tells the reason.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         self.check(token, now.timestamp()).map_err(not_authenticated)
     }
@@ -122,7 +122,7 @@ impl Verifier {
     fn check(&self, token: &str, now: i64) -> Result<Claims, String> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(format!(
-                "the token has {} bytes, at most {MAX_TOKEN_BYTES} are read",
+                "the token has {} bytes; the maximum is {MAX_TOKEN_BYTES}",
                 token.len()
             ));
         }
@@ -130,7 +130,7 @@ impl Verifier {
         let (Some(header), Some(payload), Some(signature), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
         else {
-            return Err("the token has not three parts".into());
+            return Err("the token does not have three parts".into());
         };
         let header = Header::read(header)?;
         let signed = &token[..token.len() - signature.len() - 1];
@@ -138,14 +138,15 @@ impl Verifier {
         self.refresh_when_stale(now);
         match self.with_key(&header, verify) {
             Some(outcome) => outcome?,
-            // The issuer may have a new key since we read the file.
+            // The issuer may have added a key since the file was read.
             None if self.refresh_for_unknown_key(now) => self.with_key(&header, verify).ok_or(NO_KEY)??,
             None => return Err(NO_KEY.into()),
         }
         claims::read(payload, &self.rules, now)
     }
 
-    /// Runs the check with the key that the header picks: the one of its key id, or without one the single key that fits.
+    /// Calls `check` with the key that the header selects: the one with its key id or, without a key id, the only key
+    /// that fits.
     fn with_key<T>(&self, header: &Header, check: impl FnOnce(&Key) -> T) -> Option<T> {
         let jwks = self.jwks.load();
         let remote = self.remote.as_ref().map(|remote| remote.keys());
@@ -165,7 +166,7 @@ impl Verifier {
     fn refresh_when_stale(&self, now: i64) {
         let read_at = self.read_at.load(Ordering::Relaxed);
         if read_at == i64::MIN {
-            // The first token sets the watch: the file was read at start.
+            // The server read the file at start; the first token starts the clock.
             let _ = self
                 .read_at
                 .compare_exchange(i64::MIN, now, Ordering::Relaxed, Ordering::Relaxed);
@@ -174,7 +175,7 @@ impl Verifier {
         }
     }
 
-    /// Reads the file again for a key id that is not known, at most once a minute whatever arrives.
+    /// Reloads the file because of an unknown key id, at most once a minute however many arrive.
     fn refresh_for_unknown_key(&self, now: i64) -> bool {
         let read_at = self.read_at.load(Ordering::Relaxed);
         now.saturating_sub(read_at) >= REFRESH_SECONDS && self.refresh(read_at, now)
@@ -182,7 +183,7 @@ impl Verifier {
 
     fn refresh(&self, read_at: i64, now: i64) -> bool {
         let Some(path) = &self.jwks_file else { return false };
-        // One of many callers reads; the others go on with the old keys.
+        // One of many concurrent callers reloads; the others continue with the old keys.
         if self
             .read_at
             .compare_exchange(read_at, now, Ordering::Relaxed, Ordering::Relaxed)
@@ -196,32 +197,32 @@ impl Verifier {
                 true
             }
             Err(error) => {
-                tracing::warn!(%error, "the JWKS file cannot be read again; the earlier keys stay in use");
+                tracing::warn!(%error, "could not reload the JWKS file; keeping the previous keys");
                 false
             }
         }
     }
 }
 
-const NO_KEY: &str = "no single key of ours fits the token";
+const NO_KEY: &str = "no unique configured key matches the token";
 
 fn not_authenticated(cause: String) -> Error {
     Error::new(Code::NotAuthenticated, "Not authenticated").caused_by(cause)
 }
 
 impl Key {
-    /// Checks the signature with this key and this key's algorithm.
+    /// Verifies the signature with this key and this key's algorithm.
     fn verify(&self, header: &Header, signed: &[u8], signature: &str) -> Result<(), String> {
         if !self.allows(&header.alg) {
             return Err(format!(
-                "the token says {:?}, its key says {:?}",
+                "the token's algorithm is {:?}, but its key is for {:?}",
                 header.alg, self.algorithm
             ));
         }
         match crypto::verify(signature, signed, &self.decoding, self.algorithm) {
             Ok(true) => Ok(()),
-            Ok(false) => Err("the signature is wrong".into()),
-            Err(error) => Err(format!("the signature cannot be checked: {error}")),
+            Ok(false) => Err("invalid signature".into()),
+            Err(error) => Err(format!("the signature could not be verified: {error}")),
         }
     }
 }

@@ -1,8 +1,8 @@
-//! One accepted connection, as the server and the layers share it.
+//! The state of an accepted connection, shared by the server and the layers.
 //!
-//! The server makes a [`Link`] for each connection and gives it to every request in its extensions. The layers report what
-//! they learn (a request begins, a credential is accepted, a body is left unread). The server decides by that which
-//! connection gives way when places run out, and how a connection is closed.
+//! The server creates a [`Link`] for each connection and adds it to the extensions of every request. The layers report
+//! events: a request begins, a credential is accepted, a body is left unread. From these, the server decides which
+//! connection to close when connection slots run out, and how to close a connection.
 
 use std::{
     net::IpAddr,
@@ -16,25 +16,25 @@ use std::{
 use tokio::time::Instant;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFuture};
 
-/// A connection.
+/// The state of a connection.
 #[derive(Debug)]
 pub struct Link {
     address: Option<IpAddr>,
     opened: Instant,
-    /// Requests whose answer is not complete.
+    /// Number of requests whose response is not complete.
     open_requests: AtomicU32,
-    /// When the last answer was complete, in milliseconds since `opened`.
+    /// Time at which the last response was complete, in milliseconds since `opened`.
     idle_since: AtomicU64,
     recognized: AtomicBool,
-    /// Bytes have arrived that no service has seen yet.
+    /// True if bytes have arrived that no service has seen yet.
     unanswered: AtomicBool,
-    /// The body of a request is not going to be read to its end.
+    /// True if the body of a request will not be read to its end.
     cut: AtomicBool,
     end: CancellationToken,
 }
 
 impl Link {
-    /// A connection that was accepted now, from this address.
+    /// A connection accepted now, from this address.
     pub fn new(address: Option<IpAddr>) -> Self {
         Self {
             address: address.map(|address| address.to_canonical()),
@@ -48,7 +48,7 @@ impl Link {
         }
     }
 
-    /// The address at the other end.
+    /// The address of the peer.
     pub fn address(&self) -> Option<IpAddr> {
         self.address
     }
@@ -60,17 +60,18 @@ impl Link {
         Visit { link: Arc::clone(self) }
     }
 
-    /// Reports that a credential was accepted.
+    /// Records that a credential was accepted.
     pub fn recognize(&self) {
         self.recognized.store(true, Relaxed);
     }
 
-    /// Whether a credential was ever accepted on this connection.
+    /// Returns true if a credential was ever accepted on this connection.
     pub fn is_recognized(&self) -> bool {
         self.recognized.load(Relaxed)
     }
 
-    /// When the last answer was complete, or the connection was accepted; nothing while a request is open.
+    /// The time at which the last response was complete, or the connection was accepted; `None` while a request is
+    /// open.
     pub fn idle_since(&self) -> Option<Instant> {
         if self.open_requests.load(Relaxed) > 0 {
             return None;
@@ -78,37 +79,38 @@ impl Link {
         Some(self.opened + Duration::from_millis(self.idle_since.load(Relaxed)))
     }
 
-    /// When it was accepted.
+    /// The time at which the connection was accepted.
     pub fn opened(&self) -> Instant {
         self.opened
     }
 
-    /// Reports that bytes have arrived.
+    /// Records that bytes have arrived.
     pub fn hear(&self) {
         self.unanswered.store(true, Relaxed);
     }
 
-    /// Reports that a request's body will not be read to its end.
+    /// Records that a request's body will not be read to its end.
     pub fn cut(&self) {
         self.cut.store(true, Relaxed);
     }
 
-    /// Whether the peer may still be sending when the connection is closed, and would then lose its answer.
+    /// Returns true if the peer may still be sending. It would then lose its response if the connection were closed
+    /// immediately.
     pub fn may_be_sending(&self) -> bool {
         self.cut.load(Relaxed) || self.unanswered.load(Relaxed)
     }
 
-    /// Asks the server to close the connection at once.
+    /// Asks the server to close the connection immediately.
     pub fn end(&self) {
         self.end.cancel();
     }
 
-    /// Whether the server was asked to close it.
+    /// Returns true if the server was asked to close the connection.
     pub fn is_ending(&self) -> bool {
         self.end.is_cancelled()
     }
 
-    /// Completes when the server is asked to close it.
+    /// Completes when the server is asked to close the connection.
     pub fn ended(&self) -> WaitForCancellationFuture<'_> {
         self.end.cancelled()
     }
@@ -121,7 +123,7 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Reports that all that arrived so far has been answered.
+    /// Records that everything received so far has been answered.
     pub fn answered(&self) {
         self.link.unanswered.store(false, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! What a request counts against: its account, or its address when it has none.
+//! The owner that a request counts against: its account or, without a credential, its address.
 
 use std::net::IpAddr;
 
@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use super::throttle::network_of;
 
-/// The owner of a request. `wire::caller` gives one to each request and to its answer.
+/// The owner of a request. `wire::caller` gives one to each request and to its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// An account.
     Account(Uuid),
-    /// The address of a request without a credential.
+    /// The address (its network, for IPv6) of a request without a credential.
     Address(IpAddr),
-    /// A request without a credential whose address is not known.
+    /// A request without a credential and with an unknown address.
     Unknown,
 }
 

@@ -9,30 +9,30 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Rows of a page when the caller does not say.
+/// Page size when the caller does not specify one.
 const DEFAULT_SIZE: i32 = 50;
-/// Maximum number of rows of a page.
+/// Maximum page size.
 const MAX_SIZE: i32 = 200;
-/// Bytes of the mark that binds a token.
+/// Size of the mark that binds a token to its caller and query, in bytes.
 const MARK: usize = 12;
-/// Maximum size of a token, in bytes; it may hold the longest path of a file.
+/// Maximum size of a token, in bytes; fits the longest path of a file.
 const MAX_TOKEN: usize = 8192;
 
-/// A page that is asked for.
+/// A requested page.
 pub struct Page {
-    /// Rows to return.
+    /// Number of rows to return.
     pub size: usize,
     cursor: Vec<u8>,
     mark: [u8; MARK],
 }
 
 impl Page {
-    /// Reads the size and the token; `query` is everything else that decides what is listed.
+    /// Reads the size and the token; `query` must contain every other parameter that determines the list.
     pub fn read(caller: &Caller, query: &str, size: i32, token: &str) -> Result<Self> {
         Self::within(caller, query, (size, DEFAULT_SIZE, MAX_SIZE), token)
     }
 
-    /// As [`Page::read`], with other sizes: asked for, when not asked for, at most.
+    /// Like [`Page::read`]; `sizes` are the requested, the default and the maximum size.
     pub(super) fn within(caller: &Caller, query: &str, sizes: (i32, i32, i32), token: &str) -> Result<Self> {
         let (size, default, most) = sizes;
         if size < 0 {
@@ -54,12 +54,12 @@ impl Page {
         })
     }
 
-    /// Rows to ask the database for: one more than the page has, to see whether there is a next one.
+    /// Number of rows to query: one more than the page has, to detect whether a next page exists.
     pub(super) fn limit(&self) -> u64 {
         self.size as u64 + 1
     }
 
-    /// The id of the last row of the page before.
+    /// The id of the previous page's last row.
     pub fn after(&self) -> Result<Option<Uuid>> {
         if self.cursor.is_empty() {
             return Ok(None);
@@ -67,7 +67,7 @@ impl Page {
         Uuid::from_slice(&self.cursor).map(Some).map_err(|_| invalid())
     }
 
-    /// The two ids of the last row of the page before.
+    /// The two ids of the previous page's last row.
     pub fn after_pair(&self) -> Result<Option<(Uuid, Uuid)>> {
         if self.cursor.is_empty() {
             return Ok(None);
@@ -77,7 +77,7 @@ impl Page {
         Ok(Some((id(first)?, id(second)?)))
     }
 
-    /// When something was last done in the last row of the page before, and its id.
+    /// The time of the last activity in the previous page's last row, and its id.
     pub(super) fn after_activity(&self) -> Result<Option<(DateTime<Utc>, Uuid)>> {
         if self.cursor.is_empty() {
             return Ok(None);
@@ -88,7 +88,7 @@ impl Page {
         Ok(Some((time, id)))
     }
 
-    /// The rows that were passed over before.
+    /// The number of rows on all previous pages.
     pub fn offset(&self) -> Result<u64> {
         if self.cursor.is_empty() {
             return Ok(0);
@@ -97,12 +97,12 @@ impl Page {
         Ok(u64::from_be_bytes(bytes).min(u64::from(u32::MAX)))
     }
 
-    /// The path that the page before ended with.
+    /// The last path of the previous page.
     pub(super) fn behind(&self) -> Option<Vec<u8>> {
         (!self.cursor.is_empty()).then(|| self.cursor.clone())
     }
 
-    /// The number of the last row of the page before.
+    /// The number of the previous page's last row.
     pub(super) fn before(&self) -> Result<Option<i32>> {
         if self.cursor.is_empty() {
             return Ok(None);
@@ -111,14 +111,14 @@ impl Page {
         Ok(Some(i32::from_be_bytes(bytes)))
     }
 
-    /// Cuts the rows to the page and makes the token of the next one; it is empty on the last page.
+    /// Truncates the rows to the page, and returns the token of the next page; empty on the last page.
     pub fn cut<T>(&self, rows: &mut Vec<T>, cursor: impl Fn(&T) -> Vec<u8>) -> String {
         let has_more = rows.len() > self.size;
         rows.truncate(self.size);
         self.token(rows, has_more, cursor)
     }
 
-    /// The token of the page that follows these rows; empty when nothing does.
+    /// The token of the page after these rows; empty when there is none.
     pub(super) fn token<T>(&self, rows: &[T], has_more: bool, cursor: impl Fn(&T) -> Vec<u8>) -> String {
         if !has_more {
             return String::new();
@@ -131,7 +131,7 @@ impl Page {
     }
 }
 
-/// The cursor that [`Page::after_activity`] reads.
+/// Encodes the cursor that [`Page::after_activity`] reads.
 pub(super) fn activity(updated_at: DateTime<Utc>, id: Uuid) -> Vec<u8> {
     [&updated_at.timestamp_micros().to_be_bytes()[..], id.as_bytes()].concat()
 }
@@ -150,6 +150,6 @@ fn open(token: &str, mark: [u8; MARK]) -> Result<Vec<u8>> {
 fn invalid() -> Error {
     Error::new(
         Code::InvalidPageToken,
-        "page_token is not one that this query has given you",
+        "page_token was not issued for this query; start again without it",
     )
 }

@@ -1,8 +1,9 @@
-//! Body timeout, for every protocol: a client that stalls, or sends a byte now and then, must not hold a file, a buffer and a
-//! task for ever.
+//! Body timeout, for every protocol: a client that stalls or sends very slowly must not hold a file, a buffer and a
+//! task forever.
 //!
-//! Only waiting counts. What has arrived when it is requested costs no timer, and a service that takes its time over a body
-//! takes nothing from its client's. What a service leaves unread goes to [`rest`](super::rest).
+//! Only time spent waiting for the client counts. Bytes that have already arrived start no timer, and time that a
+//! service spends on a body is not charged to its client. The unread part of a body is handled by
+//! [`rest`](super::rest).
 
 use std::{
     error::Error as StdError,
@@ -24,23 +25,22 @@ use tower::{BoxError, Service};
 use super::rest::Rest;
 use crate::error::Error;
 
-/// Services whose clients ask one question after another over a stream that they keep open; each is small, and may take any
-/// time.
+/// Services whose clients send small requests over a stream that they keep open; these have no body timeout.
 const CONVERSATIONS: &str = "/grpc.reflection.";
 
-/// How long a client may take to send a body.
+/// The time that a client may take to send a body.
 #[derive(Clone, Copy, Debug)]
 pub struct Patience {
-    /// Maximum silence.
+    /// Maximum wait for the next byte.
     pub idle: Duration,
-    /// Maximum wait in all, besides what the bytes earn.
+    /// Maximum total wait, excluding the time earned by received bytes.
     pub grace: Duration,
-    /// Bytes that earn one more second.
+    /// Number of received bytes that earn one more second.
     pub bytes_per_second: u64,
 }
 
 impl Default for Patience {
-    /// 64 kbit/s is what the slowest telephone manages from which a person would send a file.
+    /// 64 kbit/s: the slowest mobile connection over which a person would send a file.
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(30),
@@ -50,7 +50,7 @@ impl Default for Patience {
     }
 }
 
-/// The layer.
+/// The body timeout layer.
 #[derive(Clone)]
 pub struct Patient<S> {
     inner: S,
@@ -58,7 +58,7 @@ pub struct Patient<S> {
 }
 
 impl<S> Patient<S> {
-    /// Puts the layer before a service.
+    /// Wraps a service in this layer.
     pub fn new(inner: S, patience: Patience) -> Self {
         Self { inner, patience }
     }
@@ -96,30 +96,30 @@ where
     }
 }
 
-/// Says on an answer whether its connection closes.
+/// Adds `Connection: close` to a response whose connection must close.
 type Announce<B, E> = Box<dyn FnOnce(Result<Response<B>, E>) -> Result<Response<B>, E> + Send>;
 
 /// A body that fails when the client takes too long to send it.
 struct Awaited {
     body: Body,
     rest: Rest,
-    /// Nothing where the client may take any time.
+    /// `None` when the client may take any time.
     patience: Option<Patience>,
     received: u64,
-    /// Sum of the waits that are over.
+    /// Total of the completed waits.
     waited: Duration,
     /// Start of the current wait, and its deadline.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
     state: State,
 }
 
-/// How far a body was read.
+/// Progress of reading a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// Its client has stopped sending.
+    /// The client has stopped sending.
     Stalled,
-    /// It has ended, or failed.
+    /// The body has ended or failed.
     Ended,
 }
 
@@ -136,7 +136,7 @@ impl Awaited {
         }
     }
 
-    /// The longest wait for the next byte.
+    /// Maximum wait for the next byte.
     fn left(&self, patience: Patience) -> Duration {
         let earned = Duration::from_secs(self.received / patience.bytes_per_second.max(1));
         let all = patience.grace.saturating_add(earned);
@@ -196,7 +196,7 @@ impl http_body::Body for Awaited {
     }
 }
 
-/// The body did not come in time. Each protocol finds what it tells its client: HTTP that the body was cut, gRPC the Status.
+/// The body timed out. Each protocol extracts its own error: HTTP reports a body that ended early, gRPC the Status.
 #[derive(Debug)]
 struct Stalled {
     status: Status,
@@ -210,7 +210,7 @@ impl Stalled {
     }
 }
 
-const SENTENCE: &str = "the request stopped, or came too slowly";
+const SENTENCE: &str = "the request body stalled or arrived too slowly";
 
 impl fmt::Display for Stalled {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,7 +1,7 @@
-//! What an API key may do: the one place that decides, before every method, whatever the door.
+//! Checks the scopes of API keys before every method, for every protocol. All scope decisions are made here.
 //!
-//! Called by `wire/stack.rs`. A token may do everything in its own account; a key only what its scope allows. A method that
-//! is missing from [`METHODS`] wants the widest scope; a test compares the list with the contract.
+//! Called by `wire/stack.rs`. A token grants full access to its own account; a key grants only what its scope allows. A
+//! method missing from [`METHODS`] requires the widest scope; a test compares the list with the contract.
 
 use std::{
     convert::Infallible,
@@ -18,7 +18,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// What a key must be allowed to do for each method of the contract.
+/// The scope that a key needs for each method of the contract.
 pub const METHODS: &[(&str, &[(&str, Access)])] = &[
     (
         "AgentService",
@@ -94,7 +94,7 @@ pub const METHODS: &[(&str, &[(&str, Access)])] = &[
             ("RevokeApiKey", Access::Admin),
         ],
     ),
-    // These want the role super_admin besides, which no key gives.
+    // These also require the role super_admin, which no key has.
     (
         "AdminService",
         &[
@@ -106,8 +106,8 @@ pub const METHODS: &[(&str, &[(&str, Access)])] = &[
     ),
 ];
 
-/// What a key must be allowed to do for a gRPC path such as `/runyard.v1.RunService/StartRun`; nothing for services that are
-/// not of the contract (health, reflection).
+/// The scope that a key needs for a gRPC path such as `/runyard.v1.RunService/StartRun`; `None` for services outside
+/// the contract (health, reflection).
 fn needed(path: &str) -> Option<Access> {
     let (service, method) = path.strip_prefix("/runyard.v1.")?.split_once('/')?;
     let listed = METHODS
@@ -117,26 +117,26 @@ fn needed(path: &str) -> Option<Access> {
     Some(listed.map_or(Access::Admin, |(_, access)| *access))
 }
 
-/// Refuses what a caller's credential does not allow.
+/// Refuses a call that the caller's credential does not allow.
 ///
 /// # Errors
-/// PERMISSION_DENIED, naming the scope that is missing.
+/// PERMISSION_DENIED, with the name of the missing scope.
 pub fn check(caller: &Caller, needed: Access) -> Result<()> {
     if caller.access >= needed {
         return Ok(());
     }
-    let message = format!("the API key's scope {} is missing", needed.as_str());
+    let message = format!("the API key lacks the scope {}", needed.as_str());
     Err(Error::new(Code::PermissionDenied, message))
 }
 
-/// The layer.
+/// The layer that checks scopes.
 #[derive(Clone)]
 pub struct Permit<S> {
     inner: S,
 }
 
 impl<S> Permit<S> {
-    /// Puts the layer before the services.
+    /// Wraps the services.
     pub fn new(inner: S) -> Self {
         Self { inner }
     }
@@ -158,7 +158,7 @@ where
         let caller = request.extensions().get::<Caller>();
         let permitted = match (caller, needed(request.uri().path())) {
             (Some(caller), Some(needed)) => check(caller, needed),
-            // A method that nobody may call without a caller says so itself.
+            // Methods that require a caller check that themselves.
             (None, _) | (_, None) => Ok(()),
         };
         match permitted {

@@ -1,8 +1,8 @@
-//! Tells the operator in the log that a plan refused an account, and how to change that.
+//! Logs for the operator that a plan refused an account's request, and how to change that.
 //!
-//! `wire/stack.rs` puts it around the services, where every protocol passes. The answer itself is fixed by the contract, so
-//! it cannot say this. There is one line per account and hour, and a bounded number of lines per hour: refusals are caused by
-//! callers.
+//! `wire/stack.rs` puts it around the services, which every protocol passes through. The contract fixes the response,
+//! so the advice cannot be sent there. Callers can cause refusals at will, so there is one line per account and hour,
+//! and a bounded number of lines per hour.
 
 use std::{
     collections::HashMap,
@@ -26,12 +26,12 @@ use crate::{
     error::{Code, Kind},
 };
 
-/// How long an account is not mentioned again.
+/// Minimum time between two lines about one account.
 const PAUSE: TimeDelta = TimeDelta::hours(1);
-/// Maximum number of accounts that are mentioned within that time.
+/// Maximum number of accounts mentioned within that time.
 const MAX_ACCOUNTS: usize = 100;
 
-/// The layer.
+/// The layer that logs refusals by plans.
 #[derive(Clone)]
 pub(super) struct PlanLog<S> {
     inner: S,
@@ -39,7 +39,7 @@ pub(super) struct PlanLog<S> {
 }
 
 impl<S> PlanLog<S> {
-    /// Puts the layer around the services.
+    /// Wraps the services.
     pub(super) fn new(inner: S, clock: Clock) -> Self {
         Self {
             inner,
@@ -79,7 +79,7 @@ where
     }
 }
 
-/// The accounts that the log mentioned, and when.
+/// The accounts mentioned in the log, and the time of each mention.
 struct Mentioned {
     clock: Clock,
     accounts: Mutex<HashMap<Uuid, DateTime<Utc>>>,
@@ -116,7 +116,7 @@ impl Mentioned {
     }
 }
 
-/// The refusal by a plan in the headers of an answer.
+/// The refusal by a plan, read from the headers of a response.
 fn refusal(headers: &HeaderMap) -> Option<Fault> {
     let status = headers.get("grpc-status")?;
     let may_be = [GrpcCode::ResourceExhausted, GrpcCode::PermissionDenied]
@@ -134,7 +134,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_account_is_mentioned_once_per_hour_and_not_too_many_are() {
+    fn each_account_is_logged_once_per_hour_and_the_number_of_accounts_is_bounded() {
         let mentioned = Mentioned {
             clock: Clock::default(),
             accounts: Mutex::default(),

@@ -1,4 +1,4 @@
-//! `ProjectService`: messages in, one verb, messages out.
+//! `ProjectService`: each method converts messages and calls one domain function.
 
 use tonic::{Request, Response, Status};
 
@@ -17,7 +17,7 @@ use crate::{
     v1,
 };
 
-/// The service.
+/// Implements `ProjectService`.
 #[derive(Clone)]
 pub struct Projects {
     pub(super) app: App,

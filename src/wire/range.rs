@@ -1,30 +1,30 @@
-//! Ranges and entity tags (RFC 9110, sections 13 and 14). Pure.
+//! Ranges and entity tags (RFC 9110, sections 13 and 14). Pure functions.
 
-/// What a reader asked for.
+/// The conditional and range headers of a request.
 pub(super) struct Asked<'a> {
-    /// `Range`.
+    /// The `Range` header.
     pub(super) range: &'a str,
-    /// `If-Range`.
+    /// The `If-Range` header.
     pub(super) if_range: &'a str,
-    /// `If-None-Match`.
+    /// The `If-None-Match` header.
     pub(super) if_none_match: &'a str,
 }
 
-/// What is sent.
+/// The part of a file to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// Everything: 200.
+    /// The whole file: 200.
     Whole,
-    /// From a byte to another, both included: 206.
+    /// The bytes from the first to the second offset, both inclusive: 206.
     Range(u64, u64),
-    /// Nothing, the reader has it: 304.
+    /// Nothing, because the client's copy is current: 304.
     Unchanged,
-    /// Nothing, the range lies outside: 416.
+    /// Nothing, because the range is outside the file: 416.
     Unsatisfiable,
 }
 
 impl Asked<'_> {
-    /// Decides what is sent of a file of this size.
+    /// Decides which part of a file of this size to send.
     pub(super) fn resolve(&self, size: u64, etag: &str) -> Part {
         let known = self
             .if_none_match
@@ -51,7 +51,7 @@ impl Part {
         }
     }
 
-    /// The header that says which part it is.
+    /// The value of `Content-Range`.
     pub(super) fn content_range(self, size: u64) -> Option<String> {
         match self {
             Self::Range(first, last) => Some(format!("bytes {first}-{last}/{size}")),
@@ -60,7 +60,7 @@ impl Part {
         }
     }
 
-    /// Where it starts, and its length.
+    /// The part's offset and length.
     pub(super) fn bounds(self, size: u64) -> (u64, u64) {
         match self {
             Self::Whole => (0, size),
@@ -70,7 +70,7 @@ impl Part {
     }
 }
 
-// A range that cannot be read, or several of them, is ignored, as the RFC allows.
+// An invalid range, or several ranges, are ignored, as the RFC allows.
 fn range(text: &str, size: u64) -> Part {
     let Some((first, last)) = text
         .trim()
@@ -116,7 +116,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_cut_to_the_file() {
+    fn a_range_is_limited_to_the_size_of_the_file() {
         for (text, part) in [
             ("", Part::Whole),
             ("bytes=0-3", Part::Range(0, 3)),
@@ -137,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn entity_tags_decide_first() {
+    fn entity_tags_are_checked_before_ranges() {
         assert_eq!(resolve("bytes=0-3", "\"a\"", ""), Part::Range(0, 3));
         assert_eq!(resolve("bytes=0-3", "\"b\"", ""), Part::Whole);
         assert_eq!(resolve("bytes=0-3", "", "\"b\", W/\"a\""), Part::Unchanged);

@@ -1,21 +1,21 @@
-//! Readiness: whether the server can take work now. `/readyz` and `grpc.health.v1` answer with it.
+//! Readiness: whether the server can accept work now, for `/readyz` and `grpc.health.v1`.
 
 use crate::app::App;
 
-/// Checks everything that a start needs: the database, the disk, and that this process may work.
+/// Checks the database, the disk, and that this process is neither stopping nor on standby.
 ///
 /// # Errors
-/// Why not, in one line.
+/// One line with the reason.
 pub async fn check(app: &App) -> Result<(), &'static str> {
     if app.stopping.is_cancelled() {
         return Err("stopping");
     }
     if app.installation.check().is_err() {
-        return Err("standing by: the files of the database lie in the data folder of another server");
+        return Err("standby: the database's files are in the data folder of another server");
     }
     if app.disk.check(0).is_err() {
-        return Err("the disk of the data folder is almost full");
+        return Err("the disk that holds the data folder is almost full");
     }
     let written = app.db.check().await;
-    written.map_err(|_| "the database cannot be read or written")
+    written.map_err(|_| "the database is unavailable")
 }

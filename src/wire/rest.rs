@@ -1,9 +1,9 @@
-//! The rest of a request's body that no service reads, such as that of a refused request.
+//! Handles the part of a request's body that no service reads, such as that of a refused request.
 //!
-//! Called by `wire/patience.rs`, for every protocol. Over HTTP/2 the connection lives on, with other calls on it. Unread frames
-//! count against it, and h2 ends a connection that has too many of them ("too_many_data_frames"). Over HTTP/1 the next
-//! request stands behind the body: either the body is read to its end, or the answer says that the connection closes. In
-//! both cases a short rest is read beside the answer. What is longer than that is dropped.
+//! Called by `wire/patience.rs`, for every protocol. An HTTP/2 connection stays open for other calls; unread frames
+//! count against it, and h2 closes a connection that has too many of them ("too_many_data_frames"). On HTTP/1, the next
+//! request follows the body: either the body is read to its end, or the response announces that the connection closes.
+//! In both cases, a short rest is read while the response is sent, and a longer one is dropped.
 
 use std::{
     pin::pin,
@@ -22,25 +22,25 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::link::Link;
 
-/// Maximum number of bytes to read, and the time for them, on a connection that other calls share. More than a message of
-/// most calls has.
+/// Maximum number of bytes to read on a shared connection, and the time limit. More than the message size of most
+/// calls.
 const SHARED: (u64, Duration) = (64 * 1024, Duration::from_secs(2));
-/// The same for a connection of HTTP/1, which carries nothing else meanwhile.
+/// The same for an HTTP/1 connection, which carries nothing else in the meantime.
 const ALONE: (u64, Duration) = (1024 * 1024, Duration::from_secs(30));
 
-/// What becomes of a body that is dropped before its end.
+/// Decides what happens to a body that is dropped before its end.
 pub(super) struct Rest {
     link: Option<Arc<Link>>,
-    /// Other calls are on its connection.
+    /// True if other calls share the connection.
     is_shared: bool,
-    /// The client sends its body only when it is told to continue.
+    /// True if the client waits for `100 Continue` before it sends its body.
     waits: bool,
-    /// The connection cannot be used for another request.
+    /// True if the connection cannot be used for another request.
     cut: Arc<AtomicBool>,
 }
 
 impl Rest {
-    /// That of a request, as its headers announce it.
+    /// The initial state for a request, from its headers.
     pub(super) fn of(request: &Request<Body>) -> Self {
         let expects = request.headers().get(header::EXPECT);
         Self {
@@ -51,19 +51,19 @@ impl Rest {
         }
     }
 
-    /// Tells the client on its answer whether the connection closes.
+    /// A handle that tells, when the response is sent, whether the connection closes.
     pub(super) fn verdict(&self) -> Verdict {
         Verdict {
             cut: Arc::clone(&self.cut),
         }
     }
 
-    /// Notes that the client was told to continue.
+    /// Records that the client was told to continue.
     pub(super) fn asked_for(&mut self) {
         self.waits = false;
     }
 
-    /// Takes a body of which nothing more is wanted.
+    /// Takes over a body that no service reads any further.
     pub(super) fn take(&self, body: Body) {
         let Ok(runtime) = Handle::try_current() else { return };
         if self.is_shared {
@@ -87,7 +87,7 @@ impl Rest {
         });
     }
 
-    /// Drops a body whose client has stopped sending.
+    /// Marks the connection as unusable, because the rest of the body will not be read.
     pub(super) fn give_up(&self) {
         if !self.is_shared {
             self.cut.store(true, Relaxed);
@@ -98,13 +98,13 @@ impl Rest {
     }
 }
 
-/// Whether the connection of a request can be used for another one.
+/// The decision whether the connection of a request stays usable.
 pub(super) struct Verdict {
     cut: Arc<AtomicBool>,
 }
 
 impl Verdict {
-    /// Writes into an answer that its connection closes, if it does.
+    /// Adds `Connection: close` to a response if its connection closes.
     pub(super) fn announce<B>(&self, answer: &mut Response<B>) {
         if self.cut.load(Relaxed) {
             answer
@@ -114,7 +114,7 @@ impl Verdict {
     }
 }
 
-/// Reads the rest of a body and forgets it.
+/// Reads the rest of a body and discards it.
 async fn drain<B>(body: B, (most, patience): (u64, Duration))
 where
     B: http_body::Body<Data = bytes::Bytes>,
@@ -129,6 +129,6 @@ where
             }
         }
     };
-    // Whatever is left then is dropped with the body.
+    // Any bytes left after that are dropped with the body.
     let _ = timeout(patience, reading).await;
 }

@@ -1,4 +1,4 @@
-//! `RunService`: messages in, one verb, messages out; and events, as they were stored.
+//! `RunService`: each method converts messages and calls one domain function. Events are sent as they were stored.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -29,12 +29,12 @@ use crate::{
     v1,
 };
 
-/// Runs of one stream at most.
+/// Maximum number of runs in one stream.
 const MAX_STREAMED: usize = 100;
 
 type Events = Pin<Box<dyn Stream<Item = Result<EncodedEvent, Status>> + Send>>;
 
-/// The service.
+/// Implements `RunService`.
 #[derive(Clone)]
 pub struct Runs {
     pub(super) app: App,
@@ -51,7 +51,7 @@ impl RunService for Runs {
         let timed = asked.emit_timing && caller.role == Role::SuperAdmin;
         let new = new_run(asked)?;
         let app = self.app.clone();
-        // In its own task: a client that hangs up cancels its waiting, never the start in the middle.
+        // In its own task: when the client disconnects, only the waiting ends; the start runs to completion.
         let started = super::finish(async move { runs::start(&app, &caller, new).await });
         let started = started.await.map_err(|error| error.doing("Failed to start agent"))?;
         Ok(Response::new(shown_start(&started, timed)))
@@ -81,13 +81,13 @@ impl RunService for Runs {
             after_sequence: asked.after_sequence,
         };
         let found = self.cursors(&caller, &[cursor]).await?.pop();
-        let (run, after) = found.ok_or_else(|| Error::internal("stream", "no run for a cursor"))?;
+        let (run, after) = found.ok_or_else(|| Error::internal("stream", "the cursor names no run"))?;
         let ended = run.last_sequence == Some(after);
         let events = self.follow(run.id, after).boxed();
         let events = tenure::hold(&self.app, tenure, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
-            // An EventSource that comes back with the cursor of the terminal event stops at this.
+            // An EventSource that reconnects with the cursor of the terminal event stops at this.
             response
                 .metadata_mut()
                 .insert(HTTP_STATUS, tonic::metadata::MetadataValue::from_static("204"));
@@ -163,7 +163,7 @@ impl RunService for Runs {
 }
 
 impl Runs {
-    // A cursor lies within its run: beyond its end there is nothing that could ever come.
+    // A cursor must lie within its run: no event beyond the run's end could ever follow.
     async fn cursors(&self, caller: &Caller, asked: &[v1::RunCursor]) -> Result<Vec<(Run, i64)>> {
         let mut run_ids = Vec::with_capacity(asked.len());
         for cursor in asked {
@@ -180,7 +180,7 @@ impl Runs {
             .into_iter()
             .zip(asked.iter().map(|cursor| cursor.after_sequence))
             .collect();
-        // What is known of a run's end stands in its row; only the middle of an unfinished one is looked up.
+        // The row of a finished run holds its last sequence; only unfinished runs need a query.
         let open: Vec<Uuid> = found
             .iter()
             .filter(|(run, after)| run.last_sequence.is_none() && *after > 0)
@@ -196,7 +196,7 @@ impl Runs {
                 .or_else(|| newest.get(&run.id).copied())
                 .unwrap_or_default();
             if *after > last {
-                let message = format!("the run has {last} events; the cursor {after} lies beyond them");
+                let message = format!("the run has {last} events; the cursor {after} is past the end");
                 return Err(Error::new(Code::CursorBeyondEnd, message));
             }
         }
@@ -231,7 +231,7 @@ impl Runs {
 }
 
 fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
-    // The seed's sentence about both ids comes before what is wrong with one of them.
+    // The API documentation fixes the error for missing ids in optimistic mode, so it precedes the checks of each id.
     if asked.optimistic && (asked.thread_id.is_empty() || asked.project_id.is_empty()) {
         return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
     }
@@ -285,7 +285,10 @@ fn shown_start(started: &Started, timed: bool) -> v1::StartRunResponse {
     }
 }
 
-#[expect(clippy::cast_precision_loss, reason = "credits are shown, not counted with")]
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "credits are displayed, not used in calculations"
+)]
 fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
     let text = |id: Option<Uuid>| id.map(|id| id.to_string());
     v1::Run {
@@ -332,5 +335,5 @@ pub(super) fn time(field: &'static str, asked: Option<prost_types::Timestamp>) -
     let nanos = u32::try_from(asked.nanos).ok();
     let time = nanos.and_then(|nanos| DateTime::from_timestamp(asked.seconds, nanos));
     time.map(Some)
-        .ok_or_else(|| Error::invalid_field(field, format!("{field} is not a time")))
+        .ok_or_else(|| Error::invalid_field(field, format!("{field} is not a valid time")))
 }

@@ -1,4 +1,4 @@
-//! `SandboxService`: messages in, one verb, messages out; and files, streamed.
+//! `SandboxService`: each method converts messages and calls one domain function. Files are streamed.
 
 mod send;
 
@@ -21,13 +21,13 @@ use send::{Pieces, content_type};
 /// The default and the maximum number of files on a page.
 const PAGE: (i32, i32) = (200, 1000);
 
-/// What a path leads to.
+/// The content found at a path.
 enum Content {
     File(File),
     Folder(Box<Archive>),
 }
 
-/// The service.
+/// Implements `SandboxService`.
 #[derive(Clone)]
 pub struct Sandboxes {
     pub(super) app: App,
@@ -113,7 +113,7 @@ impl SandboxService for Sandboxes {
     }
 }
 
-// The token of the next page. The end of a list that was cut is not the end of the folder, so it is not shown as one.
+// The token of the next page. A truncated list must not look like the end of the folder, so its end is an error.
 fn next_page(listed: &Listing, page: &Page) -> Result<String> {
     if let Some(behind) = &listed.next {
         return Ok(page.token(&listed.entries, true, |_| behind.clone()));
@@ -121,7 +121,7 @@ fn next_page(listed: &Listing, page: &Page) -> Result<String> {
     match listed.cut {
         None => Ok(String::new()),
         Some(reason) => {
-            let message = format!("the folder cannot be listed whole, {reason}; list its folders one by one");
+            let message = format!("the folder cannot be listed completely: {reason}; list its subfolders one by one");
             Err(Error::new(Code::TooLarge, message))
         }
     }
@@ -156,13 +156,13 @@ fn shown(entry: Entry) -> v1::File {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a failing test panics")]
 mod tests {
     use super::*;
     use crate::accounts::{Access, Role};
 
     #[test]
-    fn the_end_of_a_list_that_was_cut_is_refused() {
+    fn the_end_of_a_truncated_list_is_an_error() {
         let caller = Caller {
             account_id: id::new(),
             role: Role::User,

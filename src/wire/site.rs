@@ -1,8 +1,8 @@
-//! The console and the API reference: the files that clients/web was built into, as they are.
+//! The console and the API reference: the files built from clients/web, served unchanged.
 //!
-//! `build.rs` puts them into the program; `http.console_dir` names a folder that is served instead. A program that was built
-//! without them has a page of its own that says how to get them. `wire::stack` asks here after the fixed pages and before
-//! the transcoder, and a file in the way of a method of the contract is left out: the contract goes first.
+//! `build.rs` embeds them in the program; `http.console_dir` names a folder to serve instead. A program built without
+//! them serves a page that explains how to build them. `wire::stack` looks up files after the fixed pages and before
+//! the transcoder. Files whose path belongs to a method of the contract are skipped: the contract takes precedence.
 
 mod asset;
 
@@ -21,33 +21,33 @@ use self::asset::Asset;
 use super::http::fault;
 use crate::error::{Error, Result};
 
-/// What build.rs found: names relative to the folder, and content.
+/// The files found by build.rs: names relative to the folder, and content.
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/console.rs"));
 }
 
-/// The page of a program without a console, for both addresses that people open.
+/// The page of a program without a console, for the addresses of both the console and the API reference.
 const WITHOUT: &[(&str, &[u8])] = &[
     ("index.html", include_bytes!("site/without.html")),
     ("docs.html", include_bytes!("site/without.html")),
     ("without.css", include_bytes!("site/without.css")),
 ];
 
-/// The folder whose names carry a hash. What is not in it is answered without asking who wants to know.
+/// The folder whose file names contain a hash. A missing file in it is answered with 404 without a credential.
 const HASHED: &str = "/assets/";
-/// What browsers ask for by themselves.
+/// The icon that browsers request on their own.
 const ICON: &str = "/favicon.ico";
-/// What a folder may hold; it is kept in memory.
+/// Limits for a folder, because its files are kept in memory.
 const MAX_FILES: usize = 4096;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The files, by the path that they are asked for with.
+/// The files, by URL path.
 pub struct Site {
     assets: BTreeMap<String, Asset>,
 }
 
 impl Site {
-    /// The files of the folder, or of the program, or the page that says where there are some.
+    /// Loads the files of the folder, or the embedded ones, or the page that explains how to build them.
     ///
     /// # Errors
     /// INVALID_REQUEST when the folder cannot be read or is not a console.
@@ -61,7 +61,7 @@ impl Site {
                 .iter()
                 .for_each(|(name, content)| site.add(name, Cow::Borrowed(content))),
         }
-        // A console without an API reference is one, too.
+        // A console without an API reference is valid, too.
         for (name, content) in WITHOUT {
             if !site.has(&format!("/{name}")) {
                 site.add(name, Cow::Borrowed(content));
@@ -70,30 +70,30 @@ impl Site {
         Ok(site)
     }
 
-    /// The same without the files whose paths belong to somebody else.
+    /// Removes the files whose paths are taken.
     #[must_use]
     pub fn without(mut self, is_taken: impl Fn(&str) -> bool) -> Self {
         self.assets.retain(|path, _| {
             let taken = is_taken(path);
             if taken {
-                warn!(path, "a file of the console has the path of a method and is left out");
+                warn!(path, "skipped a console file whose path belongs to an API method");
             }
             !taken
         });
         self
     }
 
-    /// Whether there is a file at this path.
+    /// Returns true if a file has this path.
     pub fn has(&self, path: &str) -> bool {
         self.assets.contains_key(path)
     }
 
-    /// Whether a path answers without a token: everybody may have the files, and hear that one is not there.
+    /// Returns true if a path needs no token. Anyone may read the files, and learn that a file is missing.
     pub fn is_open(&self, path: &str) -> bool {
         self.has(path) || path.starts_with(HASHED) || path == ICON
     }
 
-    /// The answer to a request, when there is a file at its path.
+    /// The response to a request, if a file has its path.
     pub async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
         let asset = self.assets.get(path)?;
         Some(match *method {
@@ -136,7 +136,7 @@ impl Site {
                     bytes += content.len() as u64;
                     if bytes > MAX_BYTES || self.assets.len() >= MAX_FILES {
                         return Err(Error::invalid(format!(
-                            "http.console_dir: {} holds too much for a console",
+                            "http.console_dir: {} is too large for a console",
                             root.display()
                         )));
                     }
@@ -148,7 +148,7 @@ impl Site {
             return Ok(());
         }
         Err(Error::invalid(format!(
-            "http.console_dir: there is no index.html in {}; `make console` builds one",
+            "http.console_dir: {} has no index.html; build one with `make console`",
             root.display()
         )))
     }

@@ -1,14 +1,14 @@
-//! The one tower stack before all doors, in a listed order with reasons.
+//! The tower stack for all protocols. Its layers, from the outside in, and their purpose:
 //!
-//! 1. Answers that their readers do not take are bounded in bytes.
-//! 2. A body that does not come is given up, and the rest of one that no service reads does no harm to its connection.
-//! 3. The request gets an id, which the answer and the log carry; it is counted and logged.
-//! 4. A panic is answered with INTERNAL, so that it does not end the connection and its other requests.
-//! 5. CORS answers preflights, which carry no token, and lets listed origins read the answers.
-//! 6. The caller is known before a byte of the body is read.
-//! 7. `grpc-timeout` bounds the call and its stream, on every door.
-//! 8. The door is chosen by the content type: gRPC-Web and gRPC go to the services, the rest to pages, the console and the
-//!    transcoder.
+//! 1. Limits the total bytes of responses that clients do not read.
+//! 2. Times out a stalled request body, and keeps the unread rest of a body from harming its connection.
+//! 3. Gives the request an id, which the response and the log carry; counts and logs the request.
+//! 4. Contains panics, so that one request cannot end the other requests of its connection.
+//! 5. CORS: answers preflight requests, which carry no token, and lets configured origins read responses.
+//! 6. Authenticates the caller before any of the body is read.
+//! 7. `grpc-timeout` bounds the call and its stream, for every protocol.
+//! 8. Selects the protocol by content type: gRPC-Web and gRPC go to the services, everything else to the pages, the
+//!    console and the transcoder.
 
 use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
 
@@ -50,13 +50,13 @@ use crate::{
     telemetry,
 };
 
-/// What answers every request of the port.
+/// The service that answers every request of the port.
 pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// Puts the stack together.
+/// Builds the stack.
 ///
 /// # Errors
-/// A contract whose HTTP rules are in conflict.
+/// A contract whose HTTP rules conflict.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
     let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| Error::internal("descriptors", error))?;
     let codec = Arc::new(Codec::new(&pool));
@@ -66,7 +66,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         heartbeat: Duration::from_secs(app.config.http.heartbeat_seconds),
     };
     let transcoder = Transcoder::new(&pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
-    // What tonic refuses by itself is given a code, too.
+    // Adds the error code to refusals that tonic makes itself.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
         status::show(answer.headers_mut());
@@ -85,7 +85,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let grpc = Permit::new(Counted::new(Bounded::new(grpc), streams));
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
-    // What has a method is the contract's, whatever the console's files are called.
+    // Paths of methods belong to the contract, whatever the console's files are called.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
     let pages = pages(app, transcoder.router().rules())?
@@ -113,7 +113,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
 }
 
-/// Gives every answer a request id, the answer to a panic included.
+/// Adds the request id and the log line to every response, including the response to a panic.
 fn observed<S>(inner: S) -> Access<CatchPanic<S, AnswerPanic>> {
     Access::new(CatchPanicLayer::custom(answer_panic as AnswerPanic).layer(inner))
 }
@@ -124,7 +124,7 @@ fn answer_panic(_: Box<dyn Any + Send>) -> Response<Body> {
     fault::refuse(Error::new(Code::Internal, "an internal error"))
 }
 
-// nginx would otherwise gather messages before it passes them on.
+// Otherwise nginx buffers messages before it passes them on.
 fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
     answer
         .headers_mut()
@@ -157,7 +157,7 @@ fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
         .with_state(state))
 }
 
-/// Answers with a file of the site where there is one, and leaves everything else to the contract.
+/// Answers with a file of the site if there is one; passes everything else to the contract.
 fn beside<S>(
     site: Arc<Site>,
     contract: S,
@@ -172,7 +172,7 @@ where
     service_fn(move |request: Request<Body>| {
         let (site, contract) = (Arc::clone(&site), contract.clone());
         async move {
-            // Taken apart first: a body may not be shared between threads.
+            // Taken apart first: a `Body` is not `Sync`, so the future must not hold a reference to the request.
             let (parts, body) = request.into_parts();
             if let Some(answer) = site.answer(&parts.method, parts.uri.path(), &parts.headers).await {
                 return Ok(answer);
@@ -190,7 +190,7 @@ async fn ready(State(pages): State<Pages>) -> Response<Body> {
 }
 
 async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response<Body> {
-    // Who comes with the metrics token has no caller.
+    // A request with the metrics token has no caller.
     if request
         .extensions()
         .get::<Caller>()
@@ -198,7 +198,7 @@ async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response
     {
         return fault::refuse(Error::new(
             Code::PermissionDenied,
-            "metrics want a super admin or the metrics token",
+            "metrics require a super admin or the metrics token",
         ));
     }
     metrics::gauge!(telemetry::RUNS_LIVE).set(u32::try_from(pages.app.hub.len()).unwrap_or(u32::MAX));

@@ -1,7 +1,8 @@
-//! A core error as `google.rpc.Status`, and back.
+//! Converts a core error into `google.rpc.Status`, and back.
 //!
-//! Every wire method's `?` ends in the one conversion here; `wire/http/fault.rs` and the command line read the Status with
-//! `Fault::of`. What is not in the Status does not travel: the cause of an error is logged here, once, and never sent.
+//! The `?` of every wire method ends in the one conversion here; `wire/http/fault.rs` and the command line read a
+//! Status with `Fault::of`. Only the Status is sent to the client: the cause of an error is logged here, once, and
+//! never sent.
 
 use std::{borrow::Cow, collections::HashMap, time::Duration};
 
@@ -16,7 +17,7 @@ use crate::{
     v1::Refusal,
 };
 
-/// The `ErrorInfo.domain` of every error of ours.
+/// The `ErrorInfo.domain` of all Runyard errors.
 pub const DOMAIN: &str = "runyard";
 
 const DETAILS_HEADER: &str = "grpc-status-details-bin";
@@ -31,25 +32,25 @@ impl From<Error> for Status {
     }
 }
 
-/// What a Status says, whoever made it.
+/// The content of a Status, whether Runyard, tonic or another server created it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Fault {
-    /// What it means for the caller.
+    /// The class of the error.
     pub kind: Kind,
     /// The stable code, such as `AGENT_NOT_FOUND`.
     pub reason: Cow<'static, str>,
-    /// The sentence for people.
+    /// The human-readable message.
     pub message: String,
-    /// The typed facts, when a plan refused.
+    /// The typed details, when a plan refused the request.
     pub refusal: Option<Refusal>,
-    /// When trying again makes sense.
+    /// The time after which a retry makes sense.
     pub retry_after: Option<Duration>,
-    /// The request field to blame.
+    /// The request field in error.
     pub field: Option<String>,
 }
 
 impl Fault {
-    /// Reads a Status; one without `ErrorInfo` (tonic makes such, and other people's services) gets a kind and a reason too.
+    /// Reads a Status. One without `ErrorInfo`, from tonic or from another service, also gets a kind and a reason.
     pub fn of(status: &Status) -> Self {
         let mut info = None;
         let mut refusal = None;
@@ -84,10 +85,10 @@ impl Fault {
     }
 }
 
-/// Gives a Status that tonic made by itself the code and the details that our own have, in the headers of a
-/// trailers-only response.
+/// Adds the code and the details of Runyard's errors to a Status that tonic created, in the headers of a trailers-only
+/// response.
 ///
-/// For the gRPC door: a message that cannot be decoded leaves tonic as INTERNAL, which says that it was our fault.
+/// For gRPC: tonic reports a message that cannot be decoded as INTERNAL, which wrongly blames the server.
 pub fn complete(headers: &mut HeaderMap) {
     let failed = headers.get(STATUS_HEADER).is_some_and(|status| status != "0");
     if !failed || headers.contains_key(DETAILS_HEADER) {
@@ -107,13 +108,13 @@ pub fn complete(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     if full.add_header(headers).is_err() {
-        // The sentence cannot be a header; the code alone still says what happened.
+        // The message does not fit in a header; the code alone still identifies the error.
         headers.insert(STATUS_HEADER, http::HeaderValue::from(full.code() as i32));
     }
 }
 
-/// Writes the sentence of a Status so that clients can read it that do not decode it. gRPC wants bytes beside the printable
-/// ASCII characters and `%` to be percent-encoded; tonic encodes spaces and more.
+/// Rewrites the message of a Status so that clients that do not decode it can read it. gRPC requires percent-encoding
+/// only for `%` and bytes outside printable ASCII; tonic also encodes spaces and more.
 pub fn show(headers: &mut HeaderMap) {
     use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
     const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
@@ -125,7 +126,7 @@ pub fn show(headers: &mut HeaderMap) {
     }
     let text: Vec<u8> = percent_decode(message.as_bytes()).collect();
     let encoded = percent_encode(&text, ENCODED).to_string();
-    // A value that begins or ends with a space would lose it.
+    // A header value loses leading and trailing spaces.
     if encoded.trim() == encoded
         && let Ok(value) = http::HeaderValue::try_from(encoded)
     {
@@ -133,7 +134,7 @@ pub fn show(headers: &mut HeaderMap) {
     }
 }
 
-/// A Status as the headers of an answer without a message.
+/// A Status as a response without a message.
 pub fn refuse<B: Default>(status: Status) -> http::Response<B> {
     let mut answer = status.into_http();
     show(answer.headers_mut());
@@ -166,19 +167,19 @@ fn log(error: &Error) {
         (Kind::Internal, Some(cause)) => tracing::error!(code, message, cause = %chain(cause), "call failed"),
         (Kind::Internal, None) => tracing::error!(code, message, "call failed"),
         (Kind::Unavailable, Some(cause)) => tracing::warn!(code, message, cause = %chain(cause), "call refused"),
-        // What anybody can cause at will, such as a bad token, must not fill the log.
+        // Errors that anyone can cause at will, such as bad tokens, must not fill the log.
         (_, Some(cause)) => tracing::debug!(code, message, cause = %chain(cause), "call refused"),
         (_, None) => tracing::debug!(code, message, "call refused"),
     }
 }
 
-/// The cause and what caused it in turn, in one line.
+/// The cause and its own chain of causes, in one line.
 fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut text = cause.to_string();
     let mut next = cause.source();
     while let Some(deeper) = next {
         let deeper_text = deeper.to_string();
-        // Many errors print their source themselves.
+        // Many errors already print their source.
         if !text.contains(&deeper_text) {
             text.push_str(": ");
             text.push_str(&deeper_text);
@@ -237,7 +238,7 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo 
     }
 }
 
-/// The facts as text, for clients that know google.rpc but not our own detail.
+/// The details as text, for clients that know google.rpc but not Runyard's own detail type.
 fn metadata(facts: Option<&Facts>) -> HashMap<String, String> {
     let Some(facts) = facts else {
         return HashMap::new();
@@ -272,7 +273,7 @@ fn refusal(error: &Error) -> Refusal {
     }
 }
 
-/// Packs a message of google.rpc or ours.
+/// Packs a message of google.rpc or of Runyard.
 fn any<M: Detail>(message: &M) -> Any {
     Any {
         type_url: format!("type.googleapis.com/{}", M::FULL_NAME),
@@ -324,7 +325,7 @@ fn kind_of_reason(info: &pb::ErrorInfo) -> Option<Kind> {
         .map(|code| code.kind())
 }
 
-/// The kind and the reason of a Status that has no `ErrorInfo`.
+/// The kind and the reason of a Status without `ErrorInfo`.
 fn bare_kind(status: &Status) -> (Kind, &'static str) {
     let message = status.message();
     match status.code() {
@@ -349,7 +350,7 @@ fn bare_kind(status: &Status) -> (Kind, &'static str) {
     }
 }
 
-/// Whether the sentence is one of those with which tonic and tonic-web 0.14 refuse a request that it cannot read.
+/// Returns true if the message is one with which tonic or tonic-web 0.14 refuses a request that it cannot decode.
 fn is_undecodable(message: &str) -> bool {
     const SENTENCES: &[&str] = &[
         "failed to decode Protobuf message",
@@ -357,7 +358,7 @@ fn is_undecodable(message: &str) -> bool {
         "Unexpected EOF decoding stream",
         "protocol error: received message with",
         "Error decompressing",
-        // The reader of gRPC-Web: base64 that is none, or a body that broke off.
+        // From the gRPC-Web decoder: invalid base64, or a body that ended early.
         "tonic-web: ",
     ];
     SENTENCES.iter().any(|sentence| message.starts_with(sentence))

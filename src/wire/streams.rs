@@ -1,6 +1,6 @@
-//! Limits of open streams: of one account, of one address without a credential, and of the process.
+//! Limits of open streams: per account, per address without a credential, and for the process.
 //!
-//! Called by `wire/stack.rs`, before the services, for every protocol. A stream counts until its answer is dropped.
+//! Called by `wire/stack.rs`, before the services, for every protocol. A stream counts until its response is dropped.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -27,14 +27,14 @@ use crate::error::{Code, Error, Result};
 
 /// Maximum number of open streams of one address without a credential.
 const MAX_PER_ADDRESS: usize = 100;
-/// Part of the process's streams that requests without a credential may have in all.
+/// Requests without a credential may use one tenth of the process's streams in total.
 const OPEN_PART: usize = 10;
-/// When a refused client should come back.
+/// Retry delay told to a refused client.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
-/// The limits of a process, and what is open.
+/// The limits of a process, and its open streams.
 pub struct Streams {
-    /// Paths of methods that answer with a stream.
+    /// Paths of the methods that return a stream.
     methods: HashSet<String>,
     most: usize,
     most_per_account: usize,
@@ -73,7 +73,7 @@ impl Streams {
         })
     }
 
-    /// Counts a stream.
+    /// Counts a stream until the ticket is dropped.
     ///
     /// # Errors
     /// THROTTLED at a limit.
@@ -94,7 +94,9 @@ impl Streams {
         }
         let is_full = open.all >= self.most || (!has_credential && open.without_credential >= self.most / OPEN_PART);
         if is_full {
-            return Err(refused("the server has as many open streams as it may have".to_owned()));
+            return Err(refused(
+                "the server has reached its maximum number of open streams".to_owned(),
+            ));
         }
         *open.owners.entry(owner).or_default() += 1;
         open.all += 1;
@@ -135,7 +137,7 @@ impl Drop for Ticket {
     }
 }
 
-/// The layer.
+/// The layer that counts streams.
 #[derive(Clone)]
 pub struct Counted<S> {
     inner: S,
@@ -143,7 +145,7 @@ pub struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    /// Puts the layer before the services.
+    /// Wraps the services.
     pub fn new(inner: S, streams: Arc<Streams>) -> Self {
         Self { inner, streams }
     }
@@ -180,7 +182,7 @@ where
     }
 }
 
-/// The body of a stream that counts.
+/// The body of a counted stream.
 struct CountedBody {
     body: Body,
     _ticket: Ticket,
@@ -205,14 +207,14 @@ impl http_body::Body for CountedBody {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+    #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
     use uuid::Uuid;
 
     use super::*;
 
     #[test]
-    fn a_closed_stream_makes_room() {
+    fn a_closed_stream_frees_its_place() {
         let streams = Streams::new(&DescriptorPool::new(), 30, 3);
         let ann = Owner::Account(Uuid::from_u128(1));
         let open: Vec<_> = (0..3).map(|_| streams.admit(ann).unwrap()).collect();
@@ -225,14 +227,14 @@ mod tests {
     }
 
     #[test]
-    fn requests_without_a_credential_leave_most_of_the_room() {
+    fn requests_without_a_credential_get_a_tenth_of_the_streams() {
         let streams = Streams::new(&DescriptorPool::new(), 30, 100);
         let address = |last: u8| Owner::of_address(Some([192, 0, 2, last].into()));
         let open: Vec<_> = (0..3).map(|last| streams.admit(address(last)).unwrap()).collect();
         assert!(streams.admit(address(9)).is_err());
         let ann = Owner::Account(Uuid::from_u128(1));
         let rest: Vec<_> = (0..27).map(|_| streams.admit(ann).unwrap()).collect();
-        assert!(streams.admit(ann).is_err(), "the process is full");
+        assert!(streams.admit(ann).is_err(), "the process has reached its limit");
         drop(rest);
         drop(open);
         assert!(streams.admit(address(9)).is_ok());

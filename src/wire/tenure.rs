@@ -1,8 +1,8 @@
-//! How long an open stream may go on: as long as the credential that opened it is good.
+//! Credential expiry: an open stream ends when the credential that opened it expires or is revoked.
 //!
-//! `wire::caller` notes a credential's tenure with the request; `wire::runs` holds its streams to it. A token ends at its
-//! time. An API key is looked at again now and then, and at once when this process revokes one. The reader is told
-//! NOT_AUTHENTICATED and comes back with another credential and its cursor, so nothing is lost.
+//! `wire::caller` attaches the expiry to the request; `wire::runs` applies it to its streams. A token is valid until
+//! its expiry time. An API key is checked again periodically, and immediately when this process revokes a key. The
+//! reader receives NOT_AUTHENTICATED and reconnects with another credential and its cursor, so no event is lost.
 
 use std::time::Duration;
 
@@ -23,10 +23,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// How often the credential of an open stream is looked at again.
+/// Interval between two checks of an open stream's credential.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// How long a credential is good.
+/// The validity of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tenure {
     until: Option<DateTime<Utc>>,
@@ -34,7 +34,7 @@ pub struct Tenure {
 }
 
 impl Tenure {
-    /// That of a token: its time, and the leeway with which it is accepted.
+    /// For a token: until its expiry time, plus the leeway with which it is accepted.
     pub fn of_token(claims: &Claims) -> Self {
         let leeway = TimeDelta::seconds(LEEWAY_SECONDS);
         Self {
@@ -43,7 +43,7 @@ impl Tenure {
         }
     }
 
-    /// That of an API key: its time, if it has one, or until it is revoked.
+    /// For an API key: until its expiry time, if it has one, or until it is revoked.
     pub fn of_key(key: &ApiKey) -> Self {
         Self {
             until: key.expires_at,
@@ -51,22 +51,22 @@ impl Tenure {
         }
     }
 
-    /// The tenure of a request's credential.
+    /// The validity of a request's credential.
     ///
     /// # Errors
-    /// NOT_AUTHENTICATED, when the request did not pass the caller layer.
+    /// NOT_AUTHENTICATED, when the request did not pass through the caller layer.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self> {
         let tenure = request.extensions().get::<Self>().copied();
         tenure.ok_or_else(not_authenticated)
     }
 
-    /// Ends when the credential does.
+    /// Completes when the credential is no longer valid.
     async fn end(self, app: App) {
         let mut revocations = app.key_revoked.subscribe();
         loop {
             let left = self.until.map(|until| (until - app.clock.now()).to_std());
             let pause = match left {
-                // Its time is over.
+                // The credential has expired.
                 Some(Err(_) | Ok(Duration::ZERO)) => return,
                 Some(Ok(left)) => left.min(LOOK_EVERY),
                 None => LOOK_EVERY,
@@ -79,10 +79,10 @@ impl Tenure {
                 () = sleep(pause) => {}
                 _ = revocations.changed() => {}
             }
-            // A task of its own: a reader that stops in the middle of a query must not keep a connection of the database.
+            // In its own task, so that a reader that stops polling during a query does not hold a database connection.
             let looking = app.clone();
             let looking = tokio::spawn(async move { api_keys::verify::is_good(&looking, key_id).await });
-            // A database that is away for a moment ends no stream.
+            // A temporarily unavailable database ends no stream.
             if matches!(AbortOnDropHandle::new(looking).await, Ok(Ok(false))) {
                 return;
             }
@@ -90,7 +90,7 @@ impl Tenure {
     }
 }
 
-/// The same stream, until its credential is not good any more; then it fails once and ends.
+/// The same stream until its credential expires or is revoked; then it fails once and ends.
 pub fn hold<T, S>(app: &App, tenure: Tenure, events: S) -> impl Stream<Item = Result<T, Status>> + Send + use<T, S>
 where
     T: Send,
@@ -102,7 +102,7 @@ where
         tokio::select! {
             biased;
             () = &mut end => {
-                let message = "the credential has expired; reconnect with a new one and your last cursor";
+                let message = "the credential has expired or was revoked; reconnect with a new one and your last cursor";
                 Some((Err(Error::new(Code::NotAuthenticated, message).into()), (None, end)))
             }
             next = events.next() => next.map(|item| (item, (Some(events), end))),

@@ -1,4 +1,4 @@
-//! `ThreadService`: messages in, one verb, messages out.
+//! `ThreadService`: each method converts messages and calls one domain function.
 
 use tonic::{Request, Response, Status};
 
@@ -22,11 +22,11 @@ use crate::{
     v1,
 };
 
-/// Bytes of messages that a page holds at most, unless a single one has more: what JSON and gRPC make of them stays within
-/// what clients take.
+/// Maximum size of the messages on a page, in bytes, unless a single message is larger. Keeps the JSON and gRPC
+/// encodings within the limits of clients.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
-/// The service.
+/// Implements `ThreadService`.
 #[derive(Clone)]
 pub struct Threads {
     pub(super) app: App,
@@ -144,14 +144,15 @@ impl ThreadService for Threads {
     }
 }
 
-// With a mask the name changes when the mask names it, and is cleared when it is not set; without one when it is set.
+// With a mask, the name changes if the mask names it, and is cleared if it is not set. Without one, it changes if it is
+// set.
 fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {
         if !["name", "thread_id", "update_mask", "*"].contains(&path.as_str()) {
             return Err(Error::invalid_field(
                 "update_mask",
-                format!("update_mask: {path:?} is not a field of a thread that can change"),
+                format!("update_mask: {path:?} is not an updatable field of a thread"),
             ));
         }
     }

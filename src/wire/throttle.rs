@@ -1,7 +1,7 @@
-//! Rate limits: of an account's requests, of an address's requests, and of an address's new accounts.
+//! Rate limits: requests per account, requests per address, and new accounts per address.
 //!
-//! Called by `wire::caller` for everything that is not open. Memory is bounded: a key that was not used for a while is forgotten,
-//! and if too many are used at once, all of them begin anew.
+//! Called by `wire::caller` for every path that needs a credential. Memory is bounded: keys that were not used for a
+//! while are forgotten, and if too many are in use at once, all of them start anew.
 
 use std::{
     hash::Hash,
@@ -22,12 +22,12 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// How many who ask are remembered at most, besides those of the checks between two looks.
+/// Maximum number of tracked keys, plus those added between clean-ups.
 const REMEMBERED: usize = 100_000;
-/// Checks between two looks at how many are remembered.
+/// Number of checks between two clean-ups.
 const LOOK_EVERY: u32 = 1024;
 
-/// The limits of a deployment.
+/// The rate limits of a deployment.
 pub struct Throttle {
     accounts: Option<Limiter<Uuid>>,
     addresses: Option<Limiter<IpAddr>>,
@@ -35,7 +35,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// The limits that are configured.
+    /// The configured limits.
     pub fn new(config: &Config) -> Self {
         Self {
             accounts: config
@@ -53,7 +53,7 @@ impl Throttle {
     /// Counts a request of an address.
     ///
     /// # Errors
-    /// THROTTLED, saying when to come back.
+    /// THROTTLED, with the time after which to retry.
     pub fn check_address(&self, address: Option<IpAddr>) -> Result<()> {
         match (&self.addresses, address) {
             (Some(limiter), Some(address)) => {
@@ -63,10 +63,10 @@ impl Throttle {
         }
     }
 
-    /// Counts an account that a request from an address makes.
+    /// Counts an account created by a request from this address.
     ///
     /// # Errors
-    /// THROTTLED, saying when to come back.
+    /// THROTTLED, with the time after which to retry.
     pub fn check_new_account(&self, address: Option<IpAddr>) -> Result<()> {
         match (&self.new_accounts, address) {
             (Some(limiter), Some(address)) => {
@@ -79,7 +79,7 @@ impl Throttle {
     /// Counts a request of an account.
     ///
     /// # Errors
-    /// THROTTLED, saying when to come back.
+    /// THROTTLED, with the time after which to retry.
     pub fn check_account(&self, account_id: Uuid) -> Result<()> {
         match &self.accounts {
             Some(limiter) => limiter.check(&account_id, "too many requests from this account"),
@@ -88,7 +88,7 @@ impl Throttle {
     }
 }
 
-/// One limit, for each key on its own.
+/// One limit, applied to each key separately.
 struct Limiter<K: Clone + Eq + Hash> {
     quota: Quota,
     states: ArcSwap<DefaultKeyedRateLimiter<K>>,
@@ -124,7 +124,7 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
     }
 }
 
-/// What counts as one address: a client with one IPv6 address has 2^64 of them.
+/// The network that counts as one address: a client with one IPv6 address controls 2^64 of them.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
@@ -134,14 +134,14 @@ pub fn network_of(address: IpAddr) -> IpAddr {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+    #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
     use std::num::NonZeroU32;
 
     use super::*;
 
     #[test]
-    fn who_asks_from_everywhere_costs_bounded_memory() {
+    fn requests_from_many_addresses_use_bounded_memory() {
         let one = NonZeroU32::new(1).unwrap();
         let limiter = Limiter::new(Quota::per_second(one));
         for number in 0..300_000_u32 {
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_of_the_new_kind_counts_as_one() {
+    fn an_ipv6_network_counts_as_one_address() {
         let network = |text: &str| network_of(text.parse().unwrap());
         assert_eq!(network("2001:db8::1"), network("2001:db8::ffff"));
         assert_ne!(network("2001:db8::1"), network("2001:db8:0:1::1"));

@@ -1,9 +1,10 @@
-//! Answers that wait for their readers: bounded in bytes for the whole process.
+//! Limits the bytes of unread responses in the whole process.
 //!
-//! The outermost layer of `wire/stack.rs`. A reader that stops reading leaves its answer in memory: what a service has made
-//! and the connection has not taken. Here it is handed over in small pieces, and what is left is counted. When all answers
-//! together hold more than allowed, the owner that holds most loses those that have waited longest. Such a reader finds its
-//! answer broken off and requests it again; an event stream is resumed from its cursor, so nothing is lost.
+//! The outermost layer of `wire/stack.rs`. When a client stops reading, its response stays in memory: the part that a
+//! service has produced and the connection has not accepted. This layer passes each response on in small chunks and
+//! counts the rest. When all responses together exceed the limit, the owner that holds most loses the responses that
+//! have waited longest. Such a client sees its response aborted and requests it again; an event stream resumes from its
+//! cursor, so nothing is lost.
 
 mod answer;
 
@@ -32,7 +33,7 @@ use super::{
     owner::Owner,
 };
 
-/// The layer.
+/// The layer that limits unread responses.
 #[derive(Clone)]
 pub struct Unread<S> {
     inner: S,
@@ -40,7 +41,7 @@ pub struct Unread<S> {
 }
 
 impl<S> Unread<S> {
-    /// Puts the layer before a service; all answers together hold at most `limit` bytes.
+    /// Wraps a service in this layer; `limit` is the maximum size of all unread responses together, in bytes.
     pub fn new(inner: S, limit: usize) -> Self {
         let ledger = Ledger {
             limit,
@@ -83,16 +84,16 @@ where
     }
 }
 
-/// Puts an answer under the layer's care.
+/// Puts a response under the control of the layer.
 type Hold<B, E> = Box<dyn FnOnce(Result<Response<B>, E>) -> Result<Response<Body>, E> + Send>;
 
-/// All answers that are not complete.
+/// All responses that are not complete.
 struct Ledger {
     limit: usize,
     total: AtomicUsize,
     next: AtomicU64,
     answers: DashMap<u64, Arc<Answer>>,
-    /// One searches at a time.
+    /// Held while responses are selected to be aborted.
     relief: Mutex<()>,
     opened: Instant,
 }
@@ -122,7 +123,7 @@ impl Ledger {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Notes how many bytes an answer holds.
+    /// Records how many bytes a response holds.
     fn count(&self, answer: &Answer, held: usize) {
         let before = answer.bytes.swap(held, Relaxed);
         let total = if held >= before {
@@ -135,7 +136,7 @@ impl Ledger {
         }
     }
 
-    /// Ends answers until there is some room again.
+    /// Aborts responses until the total is below the limit again, with an eighth to spare.
     fn relieve(&self) {
         let Ok(_turn) = self.relief.try_lock() else { return };
         let mut owners: HashMap<Owner, (usize, Vec<Arc<Answer>>)> = HashMap::new();
@@ -148,7 +149,7 @@ impl Ledger {
             }
         }
         for (_, answers) in owners.values_mut() {
-            // The last one is the first to go.
+            // The response that has waited longest comes last and is popped first.
             answers.sort_unstable_by_key(|answer| std::cmp::Reverse(answer.taken_at.load(Relaxed)));
         }
         let room = self.limit - self.limit / 8;
@@ -163,11 +164,11 @@ impl Ledger {
             self.count(&answer, 0);
             ended += 1;
         }
-        tracing::warn!(ended, "answers that their readers did not take were broken off");
+        tracing::warn!(ended, "aborted responses that their clients did not read");
     }
 }
 
-/// The body of an answer.
+/// The body of a response.
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,
@@ -208,7 +209,7 @@ impl Drop for HeldBody {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+    #![expect(clippy::unwrap_used, reason = "a failing test panics")]
 
     use std::convert::Infallible;
 
@@ -223,7 +224,7 @@ mod tests {
 
     const KIB: usize = 1024;
 
-    /// A service whose answers are streams of frames of this size, for the account with this number.
+    /// A service whose responses are streams of frames of this size, for the account with this number.
     async fn answer(
         layer: &Unread<
             impl Clone + Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send,
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_frame_goes_out_in_pieces_and_whole() {
+    async fn a_large_frame_is_sent_completely_in_chunks() {
         let service = service_fn(async |_: Request<Body>| {
             let content: Vec<u8> = (0..100_000_u32).map(|number| number.to_le_bytes()[0]).collect();
             Ok::<_, Infallible>(Response::new(Body::from(content)))
@@ -279,14 +280,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_holds_most_loses_what_waited_longest() {
+    async fn the_owner_that_holds_most_loses_the_response_that_waited_longest() {
         let layer = layer(1000 * KIB, 100 * KIB);
         let mut bob = answer(&layer, 2).await;
         assert_eq!(read(&mut bob).await, Some(PIECE));
         let mut ann = Vec::new();
         for _ in 0..6 {
             let mut body = answer(&layer, 1).await;
-            // Each reader takes one piece and stops.
+            // Each client reads one chunk and stops.
             let _ = read(&mut body).await;
             ann.push(body);
             tokio::time::sleep(std::time::Duration::from_millis(3)).await;
@@ -295,9 +296,9 @@ mod tests {
         assert_eq!(
             read(&mut ann[0]).await,
             None,
-            "it waited longest, for the account that holds most"
+            "the account that holds most loses the response that waited longest"
         );
-        assert_eq!(read(&mut bob).await, Some(PIECE), "another account keeps its answer");
+        assert_eq!(read(&mut bob).await, Some(PIECE), "another account keeps its response");
         assert_eq!(read(ann.last_mut().unwrap()).await, Some(PIECE));
         drop((ann, bob));
         assert_eq!((layer.ledger.total.load(Relaxed), layer.ledger.answers.len()), (0, 0));

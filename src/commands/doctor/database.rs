@@ -1,4 +1,4 @@
-//! The checks of `runyard doctor` that read the database: its schema, its clock and the data folder that it belongs to.
+//! Database checks of `runyard doctor`: the schema, the clock and the data folder.
 
 use super::{Check, Verdict};
 use crate::{
@@ -8,10 +8,10 @@ use crate::{
     installation::{self, Belongs},
 };
 
-/// Difference between the clocks of two hosts above which leases and tokens go wrong, in milliseconds.
+/// Maximum difference between the clocks of two hosts, in milliseconds; leases and tokens depend on it.
 const MAX_DIFFERENCE: u64 = 2_000;
 
-/// Connects to the database and reads what it says. It creates and changes nothing.
+/// Runs all database checks. Creates and changes nothing.
 pub(super) async fn checks(config: &Config) -> Vec<Check> {
     let database = match Inspected::open(config).await {
         Ok(Some(database)) => database,
@@ -34,7 +34,7 @@ fn schema(schema: &Schema) -> Check {
         Schema::Behind(missing) => Check::warn(
             "schema",
             format!(
-                "{missing} migration{} missing: the next start applies what is missing, so make a backup first",
+                "{missing} migration{} missing: make a backup; the next start applies the missing ones",
                 if *missing == 1 { " is" } else { "s are" }
             ),
         ),
@@ -65,11 +65,11 @@ async fn folder(config: &Config, database: &Inspected) -> Check {
             Verdict::Ok,
             "the database names no data folder yet; the first start names this one".to_owned(),
         ),
-        Belongs::ToThis => (Verdict::Ok, "the files of the database are in it".to_owned()),
+        Belongs::ToThis => (Verdict::Ok, "the database belongs to this folder".to_owned()),
         Belongs::ToOther(other) => (
             Verdict::Bad,
             format!(
-                "the files of the database are in another data folder ({other}): use that one, or stop all servers and run \
+                "the database belongs to another data folder ({other}): use that folder, or stop all servers and run \
                  `runyard migrate --adopt-data-dir`"
             ),
         ),

@@ -1,7 +1,7 @@
-//! What the messages of agents ask for.
+//! Converts request messages into changes of agents.
 //!
-//! With an update mask exactly its fields change: one that the message does not set is cleared. Without one the fields
-//! that are set change, a list or map when it is not empty.
+//! With an update mask, exactly the named fields change; a named field that the message does not set is cleared.
+//! Without a mask, the fields that are set change; a list or map counts as set when it is not empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use crate::{
     id, v1,
 };
 
-/// Fields of the request that a mask may name although they do not change.
+/// Fields that a mask may name although they never change.
 const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
 
 /// The fields that may change.
@@ -31,7 +31,7 @@ const FIELDS: [&str; 13] = [
     "is_public",
 ];
 
-/// The fields that make a version.
+/// The fields whose change creates a new version.
 const CONTENT: [&str; 5] = [
     "system_prompt",
     "model",
@@ -40,7 +40,7 @@ const CONTENT: [&str; 5] = [
     "agentpress_tools",
 ];
 
-/// Which fields change.
+/// The fields that change; all that are set when `None`.
 struct Mask {
     fields: Option<BTreeSet<String>>,
 }
@@ -54,7 +54,7 @@ impl Mask {
         {
             return Err(Error::invalid_field(
                 "update_mask",
-                format!("update_mask: {path:?} is not a field that can change here"),
+                format!("update_mask: {path:?} is not an updatable field"),
             ));
         }
         let all = paths.iter().any(|path| path == "*");
@@ -78,7 +78,7 @@ impl Mask {
     }
 }
 
-/// What an update asks for.
+/// Converts an update request.
 pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     let mask = Mask::read(asked.update_mask, &FIELDS)?;
     let expected = asked.expected_version_id.as_deref().unwrap_or_default();
@@ -105,7 +105,7 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     })
 }
 
-/// What a new version asks for: what it does not say stays, unless the mask names it.
+/// Converts a request for a new version: fields that are neither set nor named by the mask keep their value.
 pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
     let mask = Mask::read(asked.update_mask, &CONTENT)?;
     Ok(ContentChange {
@@ -135,7 +135,7 @@ fn settings(asked: BTreeMap<String, v1::ToolSetting>) -> tools::Settings {
     asked.into_iter().map(|(name, asked)| (name, setting(asked))).collect()
 }
 
-/// What a new agent asks for.
+/// Converts a request for a new agent.
 pub(super) fn new_agent(asked: v1::CreateAgentRequest) -> Result<NewAgent> {
     Ok(NewAgent {
         name: asked.name,

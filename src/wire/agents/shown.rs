@@ -1,4 +1,4 @@
-//! Rows of agents as messages.
+//! Converts rows of agents to messages.
 
 use uuid::Uuid;
 
@@ -40,7 +40,7 @@ pub(super) fn agent(agent: Agent) -> Result<v1::Agent> {
     })
 }
 
-/// A version of an agent whose current one has this id.
+/// A version of an agent; `current` is the id of the agent's current version.
 pub(super) fn version(row: table::version::Model, current: Uuid) -> Result<v1::AgentVersion> {
     let settings: Settings = read(&row.tools)?;
     let setting = |enabled| v1::ToolSetting { enabled };
@@ -72,7 +72,7 @@ pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference 
     }
 }
 
-/// A tool that an agent may use or not.
+/// A tool available to agents.
 pub(super) fn tool(tool: Offered) -> v1::AgentTool {
     v1::AgentTool {
         name: tool.spec.name,

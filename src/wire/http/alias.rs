@@ -1,4 +1,4 @@
-//! The text that a header or a query parameter gives a field under another name.
+//! Reads fields that a request fills under another name, through a header or a query parameter.
 //!
 //! Used by `request`.
 
@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::route::{Alias, Method};
 use crate::error::{Error, Result};
 
-/// The fields of a method that have other names, each once.
+/// The fields of a method that have aliases, each once.
 pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     let aliases = &method.aliases;
     aliases.iter().enumerate().filter_map(|(position, alias)| {
@@ -16,13 +16,14 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The text for one of them; empty when there is none.
+/// The text given for an aliased field; empty when the request gives none.
 ///
-/// The header comes first: an EventSource that reconnects repeats the query of its first request. Then comes the parameter
-/// that is listed last: one that cannot send headers adds its own parameter to that query.
+/// A header takes precedence, because an EventSource that reconnects repeats the query of its first request. Among
+/// query parameters, the one listed last in the contract wins: a client that cannot send headers adds its own parameter
+/// to that query.
 ///
 /// # Errors
-/// 400 for a header that is not text.
+/// 400 for a header value that is not ASCII text.
 pub fn text<'t>(
     method: &Method,
     field: &str,
@@ -32,7 +33,8 @@ pub fn text<'t>(
     let same = || method.aliases.iter().filter(|alias| *alias.field == *field);
     let header = same().find_map(|alias| headers.get(alias.header.as_ref()?));
     if let Some(value) = header {
-        let not_text = |_| Error::invalid_field(field.to_owned(), format!("{field}: the header is not text"));
+        let not_text =
+            |_| Error::invalid_field(field.to_owned(), format!("{field}: the header value is not ASCII text"));
         return value.to_str().map_err(not_text);
     }
     let parameter = same()

@@ -1,6 +1,6 @@
-//! The body of an HTTP request: what type it is said to be, and its bytes up to a limit.
+//! The body of an HTTP request: its declared type, and its bytes up to a limit.
 //!
-//! Used by `request` and `multipart`; knows nothing of the fields that the bytes fill.
+//! Used by `request` and `multipart`; knows nothing about the fields that the bytes fill.
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -12,10 +12,10 @@ use prost::encoding::{WireType, encode_key, encode_varint};
 use super::request::Refused;
 use crate::error::{Code, Error, Result};
 
-/// Refuses a body that is compressed.
+/// Refuses a compressed body.
 ///
 /// # Errors
-/// 415.
+/// 415 for any `Content-Encoding` other than `identity`.
 pub fn check_encoding(headers: &HeaderMap) -> Result<(), Refused> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
@@ -25,16 +25,16 @@ pub fn check_encoding(headers: &HeaderMap) -> Result<(), Refused> {
     }
 }
 
-/// The type and subtype of the body, without parameters.
+/// The media type of the body, without parameters.
 pub fn essence(headers: &HeaderMap) -> Option<&str> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next().unwrap_or_default().trim())
 }
 
-/// Whether the body is said to be JSON.
+/// Returns true if the declared type of the body is JSON, such as `application/json` or `application/problem+json`.
 pub fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
-        // Nothing was said about the body, so it is read as the only thing that it can be.
+        // Without a Content-Type, JSON is the only type a method can take here.
         return true;
     }
     let Some((kind, subtype)) = essence(headers).and_then(|essence| essence.split_once('/')) else {
@@ -44,15 +44,15 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-/// Whether a method has no body by its nature.
+/// Returns true if the HTTP method never has a body: GET and HEAD.
 pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
 
-/// The whole body.
+/// Reads the whole body.
 ///
 /// # Errors
-/// 413 over the limit, 400 when the client stops in the middle.
+/// 413 when the body is larger than `max_bytes`, 400 when it ends early.
 pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     let too_large = || Error::new(Code::TooLarge, format!("the body is larger than {max_bytes} bytes"));
     if body.size_hint().lower() > max_bytes as u64 {
@@ -61,7 +61,7 @@ pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     let mut first = Bytes::new();
     let mut joined = BytesMut::new();
     while let Some(frame) = body.frame().await {
-        let frame = frame.map_err(|error| Error::invalid("the body was cut").caused_by(error))?;
+        let frame = frame.map_err(|error| Error::invalid("the request body ended early").caused_by(error))?;
         let Ok(data) = frame.into_data() else { continue };
         if first.len().max(joined.len()) + data.len() > max_bytes {
             return Err(too_large());

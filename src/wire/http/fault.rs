@@ -1,7 +1,8 @@
-//! A Status as an HTTP answer: the only place that renders errors over HTTP.
+//! Renders a gRPC Status as an HTTP response. All HTTP errors are rendered here.
 //!
-//! Called by the transcoder, its streams, and by the layers of the server that refuse a request by themselves. The body is
-//! exactly `{"detail": …}`: a sentence, or for a refusal by the plan the object of the seeds. The code travels as `X-Error-Code`.
+//! Called by the transcoder, its streams, and the server layers that refuse a request by themselves. The body is
+//! exactly `{"detail": …}`, where `detail` is a sentence or, for a refusal by the plan, the object that the API
+//! documentation defines. The code travels in the header `X-Error-Code`.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -18,27 +19,27 @@ use crate::{
 /// The header that carries the stable code of an error.
 pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 
-/// The answer for a Status that is not OK.
+/// The response for a Status that is not OK.
 pub fn respond(status: &Status) -> Response<Body> {
     render(&Fault::of(status))
 }
 
-/// The answer for an error of the door itself, on the same way as an error of a service.
+/// The response for an error raised by the HTTP layer itself; rendered like an error of a service.
 pub fn refuse(error: Error) -> Response<Body> {
     respond(&Status::from(error))
 }
 
-/// The body for a Status that ends a stream which has already begun.
+/// The error body for a Status that ends a stream after it has begun.
 pub fn body_of(status: &Status) -> Bytes {
     body(&Fault::of(status))
 }
 
-/// 404: no method answers at this path.
+/// 404: no method is bound to this path.
 pub fn no_such_path() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "NO_SUCH_PATH", "Not Found")
 }
 
-/// 405: methods answer at this path, but not this one; `allow` lists them.
+/// 405: the path exists, but not for this HTTP method; `allow` lists the allowed ones.
 pub fn method_not_allowed(allow: &str) -> Response<Body> {
     let mut response = plain(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -51,12 +52,12 @@ pub fn method_not_allowed(allow: &str) -> Response<Body> {
     response
 }
 
-/// 415: the body is of a type that the method does not take; the sentence says which it takes.
+/// 415: the method does not accept a body of this type; `detail` names the accepted types.
 pub fn unsupported_media(detail: &str) -> Response<Body> {
     plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
 }
 
-/// The HTTP status of a kind.
+/// The HTTP status of an error kind.
 pub fn http_status(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,
@@ -67,7 +68,7 @@ pub fn http_status(kind: Kind) -> StatusCode {
         Kind::Existing | Kind::Conflicting | Kind::Contended => StatusCode::CONFLICT,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        // nginx's "client closed request"; there is no registered status for it.
+        // nginx's "client closed request"; no registered status exists for it.
         Kind::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -84,7 +85,7 @@ fn render(fault: &Fault) -> Response<Body> {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Kind::Throttled | Kind::Unavailable => {
-            // Whole seconds, rounded up: a client that comes back a moment too early is refused again.
+            // Whole seconds, rounded up: a client that retries a moment too early is refused again.
             let hint = fault.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1));
             let seconds = hint.or((fault.kind == Kind::Throttled).then_some(1));
             if let Some(value) = seconds.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
@@ -99,7 +100,7 @@ fn render(fault: &Fault) -> Response<Body> {
 fn body(fault: &Fault) -> Bytes {
     let detail = match &fault.refusal {
         Some(refusal) => Detail::Refusal(refusal),
-        // One sentence for every way of not being known: which one it was helps only an attacker.
+        // One sentence for every authentication failure: the reason would only help an attacker.
         None if fault.kind == Kind::Unauthenticated => Detail::Sentence("Not authenticated"),
         None => Detail::Sentence(&fault.message),
     };
@@ -122,7 +123,7 @@ fn answer(status: StatusCode, code: &str, body: Bytes) -> Response<Body> {
 }
 
 fn encode(detail: &Detail<'_>) -> Bytes {
-    // Writing strings and numbers into memory cannot fail.
+    // Serializing strings and numbers to memory cannot fail.
     serde_json::to_vec(&Wrapped { detail }).unwrap_or_default().into()
 }
 
@@ -145,7 +146,7 @@ impl Serialize for Detail<'_> {
     }
 }
 
-/// The facts that the seeds print for a code, between `message` and `error_code`, in their order.
+/// The details that the API documentation defines for a code, in its order; printed between `message` and `error_code`.
 fn keys(error_code: &str) -> &'static [&'static str] {
     match error_code {
         "AGENT_RUN_LIMIT_EXCEEDED" => &["running_thread_ids", "running_count", "limit"],

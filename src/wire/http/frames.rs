@@ -1,6 +1,7 @@
-//! The frames of gRPC: one message as a request body, and the messages of an answer.
+//! gRPC framing: one message as a request body, and the messages of a response.
 //!
-//! Used by the transcoder around the in-process call. An answer that ends without a status is a failure, as in any client.
+//! Used by the transcoder around the in-process call. A response that ends without a gRPC status is a failure, as in
+//! any gRPC client.
 
 use std::{
     future::poll_fn,
@@ -13,24 +14,24 @@ use http::HeaderMap;
 use http_body::Body as _;
 use tonic::{Status, body::Body};
 
-/// The bytes before a message: a flag for compression and its length.
+/// Size of the header before a message: one byte of flags and four of length.
 pub const HEADER_BYTES: usize = 5;
 
-/// Room for the header of a message that will be written behind it.
+/// Starts a frame: reserves room for the header; the caller appends the message.
 pub fn begin() -> Vec<u8> {
     let mut wire = Vec::with_capacity(256);
     wire.resize(HEADER_BYTES, 0);
     wire
 }
 
-/// Fills in the header in front of a message that is complete; nothing when it is longer than a frame can say.
+/// Fills in the header of a finished message; `None` when the message is too long for a frame (4 GiB).
 pub fn finish(mut wire: Vec<u8>) -> Option<Bytes> {
     let length = u32::try_from(wire.len().checked_sub(HEADER_BYTES)?).ok()?;
     wire[1..HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
     Some(wire.into())
 }
 
-/// The failure that headers or trailers tell of, if they do.
+/// The failure reported by headers or trailers, if any.
 pub fn failure(headers: &HeaderMap) -> Option<Status> {
     match headers.get("grpc-status") {
         Some(status) if status != "0" => Status::from_header_map(headers),
@@ -38,18 +39,19 @@ pub fn failure(headers: &HeaderMap) -> Option<Status> {
     }
 }
 
-/// The messages of an answer.
+/// The messages of a response.
 #[derive(Debug)]
 pub struct Frames {
     body: Body,
-    /// What has arrived and was not given out yet.
+    /// Bytes received but not yet returned.
     arrived: Bytes,
-    /// Whether OK has been said, or the end of the messages reported.
+    /// True if an OK status was received, or the end of the messages was reported.
     ended: bool,
 }
 
 impl Frames {
-    /// Reads the body of an answer whose headers were not a failure; `said_ok` when they had the status already.
+    /// Reads the body of a response whose headers reported no failure. `said_ok`: whether those headers already
+    /// contained the status.
     pub fn new(body: Body, said_ok: bool) -> Self {
         Self {
             body,
@@ -58,23 +60,23 @@ impl Frames {
         }
     }
 
-    /// Size of what has arrived and was not given out yet, in bytes.
+    /// Size of the bytes received but not yet returned.
     pub fn held(&self) -> usize {
         self.arrived.len()
     }
 
-    /// The next message; nothing after the last one, when the status is OK.
+    /// The next message; `None` after the last one, when the status is OK.
     pub async fn next(&mut self) -> Option<Result<Bytes, Status>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The next message, if one has arrived completely. Never waits.
+    /// The next message, if it has been received completely. Never waits.
     pub fn arrived(&mut self) -> Option<Result<Bytes, Status>> {
         let header = self.arrived.get(..HEADER_BYTES)?;
         if header[0] != 0 {
             self.end();
             return Some(Err(Status::internal(
-                "the service compressed an answer that must not be",
+                "the service sent a compressed response, which is not supported",
             )));
         }
         let length = u32::from_be_bytes([header[1], header[2], header[3], header[4]]) as usize;
@@ -85,7 +87,7 @@ impl Frames {
         Some(Ok(self.arrived.split_to(length)))
     }
 
-    /// Like [`Frames::next`], for bodies.
+    /// The poll version of [`Frames::next`], for bodies.
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         loop {
             if let Some(message) = self.arrived() {
@@ -109,7 +111,9 @@ impl Frames {
                 }
                 None => {
                     self.end();
-                    return Poll::Ready(Some(Err(Status::internal("the service ended without a status"))));
+                    return Poll::Ready(Some(Err(Status::internal(
+                        "the service ended the response without a gRPC status",
+                    ))));
                 }
             }
         }
@@ -120,7 +124,7 @@ impl Frames {
             self.arrived = data;
             return;
         }
-        // A message over several frames is rare in process: tonic writes whole messages.
+        // A message split over several frames is rare in process: tonic writes whole messages.
         let mut joined = BytesMut::with_capacity(self.arrived.len() + data.len());
         joined.extend_from_slice(&self.arrived);
         joined.extend_from_slice(&data);
@@ -130,7 +134,7 @@ impl Frames {
     fn end(&mut self) {
         self.ended = true;
         self.arrived = Bytes::new();
-        // Lets go of the service's stream at once.
+        // Drops the service's stream immediately.
         self.body = Body::empty();
     }
 }

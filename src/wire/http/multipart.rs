@@ -1,8 +1,8 @@
 //! multipart/form-data as a request: text parts fill fields, parts with a file name stream into the upload store.
 //!
-//! Called by the transcoder for methods whose contract names a field for files. Memory stays flat whatever the form holds:
-//! one piece of the body at a time, bounded text, bounded headers, bounded count. What was stored for a request that is
-//! refused, cut off or abandoned is discarded.
+//! Called by the transcoder for methods whose contract names a field for files. Memory use does not grow with the form:
+//! the body is read one chunk at a time, and text size, header size and part count are bounded. Files stored for a
+//! request that is refused, cut off or abandoned are discarded.
 
 use std::{
     pin::Pin,
@@ -26,22 +26,23 @@ use super::{
 };
 use crate::error::{Code, Error, Result};
 
-/// The most parts of a form.
+/// Maximum number of parts of a form.
 pub const MAX_PARTS: usize = 256;
-/// The most bytes of the headers of a part, and of what stands before the first.
+/// Maximum size of a part's headers, and of the preamble before the first part, in bytes.
 const MAX_PART_HEADER_BYTES: usize = 64 * 1024;
-/// The longest boundary (RFC 2046).
+/// Maximum length of the boundary (RFC 2046), in bytes.
 const MAX_BOUNDARY_BYTES: usize = 70;
 
-/// Where the files of a form go.
+/// Stores the files of a form.
 ///
-/// `receive` is dropped in the middle when the client goes away: a store must then leave nothing behind by itself.
+/// When the client disconnects, the future of `receive` is dropped before it completes; the store must then remove what
+/// it has written so far.
 #[async_trait]
 pub trait FormFiles: Send + Sync + 'static {
-    /// Streams one file into the store; returns the upload's id. The name is the client's own word and may be hostile.
+    /// Streams one file into the store and returns the upload's id. `name` comes from the client and may be hostile.
     ///
     /// # Errors
-    /// What the content ended with, or why the store refuses the file.
+    /// The error that ended the content, or the store's reason for refusing the file.
     async fn receive(
         &self,
         extensions: &Extensions,
@@ -49,11 +50,11 @@ pub trait FormFiles: Send + Sync + 'static {
         content: BoxStream<'_, Result<Bytes, Error>>,
     ) -> Result<String, Error>;
 
-    /// Removes uploads of a request that was refused.
+    /// Removes the uploads of a refused request.
     async fn discard(&self, extensions: &Extensions, ids: Vec<String>);
 }
 
-/// The uploads of one request. Dropped without a word, they are discarded.
+/// The uploads of one request. They are discarded on drop unless kept.
 pub struct Uploads {
     store: Arc<dyn FormFiles>,
     extensions: Extensions,
@@ -66,12 +67,12 @@ impl Uploads {
         Self { store, extensions, ids }
     }
 
-    /// The request was accepted: the uploads are the service's.
+    /// The request was accepted: the uploads now belong to the service.
     pub fn keep(mut self) {
         self.ids.clear();
     }
 
-    /// The request was refused: the uploads are removed before the answer says so.
+    /// The request was refused: removes the uploads before the response is sent.
     pub async fn discard(mut self) {
         let ids = std::mem::take(&mut self.ids);
         if !ids.is_empty() {
@@ -86,7 +87,7 @@ impl Drop for Uploads {
         if ids.is_empty() {
             return;
         }
-        // The client went away, so nobody waits any more: the removal needs a task of its own.
+        // The client disconnected and no task awaits this one, so the removal is spawned.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (store, extensions) = (Arc::clone(&self.store), self.extensions.clone());
             runtime.spawn(async move { store.discard(&extensions, ids).await });
@@ -94,19 +95,20 @@ impl Drop for Uploads {
     }
 }
 
-/// How much a form may hold.
+/// Size limits of a form.
 #[derive(Clone, Copy, Debug)]
 pub struct FormLimits {
-    /// The whole body, in bytes.
+    /// Maximum size of the whole body, in bytes.
     pub form_bytes: u64,
-    /// All text parts together, in bytes.
+    /// Maximum size of all text parts together, in bytes.
     pub text_bytes: usize,
 }
 
-/// Reads a form into a draft; its files into the store. The uploads of a form that is refused are gone when this returns.
+/// Reads a form: text into the draft, files into the store. The uploads of a refused form are removed before this
+/// returns.
 ///
 /// # Errors
-/// 413 over a limit, 400 for what is wrong inside, what the store says.
+/// 413 over a limit, 400 for an invalid form, and the store's own errors.
 pub async fn read(
     draft: &mut Draft<'_>,
     files_field: &str,
@@ -221,7 +223,7 @@ impl Form {
             })?;
             bytes.extend_from_slice(&piece);
         }
-        // An empty part is what a browser sends for an input that nobody filled, a file input included.
+        // Browsers send an empty part for an input that was left blank, file inputs included.
         if bytes.is_empty() {
             return Ok(());
         }
@@ -230,7 +232,7 @@ impl Form {
             return wrong("a file needs a file name");
         }
         if is_file {
-            return wrong("takes text, not a file");
+            return wrong("must be text, not a file");
         }
         match std::str::from_utf8(&bytes) {
             Ok(text) => draft.form_text(name, text),
@@ -239,17 +241,17 @@ impl Form {
     }
 }
 
-/// The body, one piece at a time. multer takes whatever is ready into its buffer before it looks at any of it; this stream
-/// lets it look after every piece, and ends when a part's headers do not.
+/// The body, one chunk at a time. multer buffers everything that is ready before it parses any of it. This stream makes
+/// multer parse after every chunk, and ends when a part's headers exceed their limit.
 struct Paced {
     inner: BodyDataStream,
-    /// Whether a piece was given out since the last look.
+    /// True if the next poll must pause, because a chunk was just returned.
     rests: bool,
-    /// How many bytes may still come before the headers of a part must be over.
+    /// Number of bytes that may still arrive before the headers of a part must end.
     allowance: Arc<AtomicUsize>,
 }
 
-/// The headers of a part never end.
+/// The headers of a part exceed their limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the headers of a part are larger than {MAX_PART_HEADER_BYTES} bytes")]
 struct EndlessHeaders;
@@ -285,10 +287,10 @@ fn form_error(error: multer::Error, limits: FormLimits) -> Error {
     match error {
         multer::Error::StreamSizeExceeded { .. } => too_large(limits.form_bytes),
         multer::Error::StreamReadFailed(cause) if cause.is::<EndlessHeaders>() => Error::invalid(cause.to_string()),
-        multer::Error::StreamReadFailed(cause) => Error::invalid("the form was cut").caused_by(cause),
+        multer::Error::StreamReadFailed(cause) => Error::invalid("the form ended early").caused_by(cause),
         multer::Error::IncompleteStream
         | multer::Error::IncompleteFieldData { .. }
-        | multer::Error::IncompleteHeaders => Error::invalid("the form is cut: its final boundary is missing"),
+        | multer::Error::IncompleteHeaders => Error::invalid("the form is incomplete: the final boundary is missing"),
         other => Error::invalid(format!("the form cannot be read: {other}")),
     }
 }

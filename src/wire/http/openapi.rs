@@ -1,7 +1,7 @@
-//! `/openapi.json`: what the doors say about themselves, made from the rules that the router follows.
+//! `/openapi.json`: describes the HTTP API, generated from the rules that the router follows.
 //!
-//! Called once at start by `server`. Nothing is written by hand: a method that is added to the contract is in the document.
-//! A path stands there once; the second root (`/v1`) is a second server.
+//! Called once at start by `server`. Nothing is written by hand: a method added to the contract appears in the
+//! document. Each path is listed once; the second root (`/v1`) is listed as a second server.
 
 mod comments;
 mod operation;
@@ -20,11 +20,11 @@ use self::{
 };
 use super::route::{Rule, tree::Verb};
 
-const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods answer over gRPC and gRPC-Web; this \
-    document is made from their contract. Every error has the body `{\"detail\": …}` and a stable code in the header \
-    `X-Error-Code`.";
+const ABOUT: &str = "Runyard runs AI agents for other programs. The same methods are available over gRPC and gRPC-Web; \
+    this document is generated from their contract. Every error has the body `{\"detail\": …}` and a stable code in the \
+    header `X-Error-Code`.";
 
-/// The document of these rules.
+/// The `OpenAPI` document of these rules.
 pub fn document(rules: &[Rule]) -> Value {
     let Some(pool) = rules.first().map(|rule| rule.method.descriptor.parent_pool().clone()) else {
         return json!({"openapi": "3.1.0", "info": info(), "paths": {}});
@@ -47,7 +47,7 @@ pub fn document(rules: &[Rule]) -> Value {
             }
         }
     }
-    // One second root for all is one of the document.
+    // If all methods share one second root, it belongs to the document, not to each operation.
     let shared = prefixes
         .first()
         .filter(|prefix| prefixes.len() == 1 && !prefix.is_empty());
@@ -66,7 +66,7 @@ pub fn document(rules: &[Rule]) -> Value {
             "responses": error_responses(refusal),
             "headers": {
                 "X-Error-Code": {"description": "The stable code of the error.", "schema": {"type": "string"}},
-                "X-Request-Id": {"description": "The request's id, as it stands in the log.", "schema": {"type": "string"}},
+                "X-Request-Id": {"description": "The request id, as written to the server log.", "schema": {"type": "string"}},
             },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "A JWT or an API key."},
@@ -90,7 +90,7 @@ fn servers<'p>(prefixes: impl IntoIterator<Item = &'p str>) -> Value {
     servers.extend(
         prefixes
             .into_iter()
-            .map(|prefix| json!({"url": prefix, "description": "The same, below a prefix."})),
+            .map(|prefix| json!({"url": prefix, "description": "The same API under a path prefix."})),
     );
     servers.into()
 }
@@ -131,7 +131,7 @@ fn verbs(verb: &Verb) -> Vec<String> {
     }
 }
 
-/// The typed refusal of a plan: only the facts that it has are there.
+/// The typed refusal of a plan. Only the details that apply are present, so only two keys are required.
 fn refusal(message: &MessageDescriptor, schemas: &mut Schemas<'_>) -> Value {
     let shape = Shape {
         way: Way::Response,
@@ -154,7 +154,7 @@ fn refusal(message: &MessageDescriptor, schemas: &mut Schemas<'_>) -> Value {
 }
 
 fn error_responses(refusal: Option<Value>) -> Value {
-    let sentence = json!({"type": "string", "description": "A sentence for people."});
+    let sentence = json!({"type": "string", "description": "A human-readable message."});
     let refusal = refusal.unwrap_or_else(|| sentence.clone());
     let answer = |text: &str, detail: Value| {
         let body = json!({"type": "object", "properties": {"detail": detail}, "required": ["detail"]});
@@ -168,9 +168,9 @@ fn error_responses(refusal: Option<Value>) -> Value {
         })
     };
     json!({
-        "Invalid": answer("The request is wrong; the sentence names the field.", sentence.clone()),
-        "Unauthenticated": answer("Nobody knows who asks.", sentence.clone()),
-        "Refused": answer("The plan does not allow it.", refusal.clone()),
-        "Error": answer("Anything else; `X-Error-Code` says what.", json!({"oneOf": [sentence, refusal]})),
+        "Invalid": answer("The request is invalid; the message names the field.", sentence.clone()),
+        "Unauthenticated": answer("The credential is missing or invalid.", sentence.clone()),
+        "Refused": answer("The account's plan does not allow the request.", refusal.clone()),
+        "Error": answer("Any other error; see `X-Error-Code`.", json!({"oneOf": [sentence, refusal]})),
     })
 }

@@ -1,8 +1,8 @@
-//! An HTTP request as a gRPC request: path, query, body, headers, form.
+//! Translates an HTTP request into a gRPC request: path, query, body, headers, form.
 //!
-//! Called by the transcoder for every request that has a rule. The message is written as wire bytes, piece by piece, as
-//! protobuf allows: fields of the path come last, so that nothing can overwrite what was routed by. A field is given in one
-//! place only.
+//! Called by the transcoder for every request that matched a rule. The message is written as wire bytes, field by
+//! field, which protobuf allows in any order. Fields from the path are written last, so that nothing can overwrite the
+//! values that routed the request. A field may be given in one place only.
 
 use std::borrow::Cow;
 
@@ -24,17 +24,17 @@ use crate::{
     wire::json::{Cardinality, Codec, CodecError, FieldInfo, FieldKind, MessageId},
 };
 
-/// Why a request is not passed on.
+/// Reason why a request is not passed on.
 #[derive(Debug)]
 pub enum Refused {
     /// An error with a code.
     Error(Error),
-    /// The body's type; the sentence says which is taken.
+    /// Unsupported media type; the sentence names the accepted types.
     Media(&'static str),
 }
 
 impl Refused {
-    /// The HTTP answer.
+    /// The HTTP response.
     pub fn respond(self) -> Response<Body> {
         match self {
             Self::Error(error) => fault::refuse(error),
@@ -55,15 +55,15 @@ impl From<CodecError> for Refused {
     }
 }
 
-/// The message of a request while it is put together.
+/// The message of a request while it is assembled.
 pub struct Draft<'r> {
     codec: &'r Codec,
     rule: &'r Rule,
     captures: &'r [(&'r str, Cow<'r, str>)],
     wire: Vec<u8>,
-    /// The fields that were given by their own name, as paths of proto names.
+    /// The fields given under their own names, as paths of proto names.
     given: Vec<Cow<'r, str>>,
-    /// The keys of the body that an update mask consists of.
+    /// The keys of the body, from which an update mask is inferred.
     mask: Option<Vec<Cow<'r, str>>>,
 }
 
@@ -83,7 +83,7 @@ impl<'r> Draft<'r> {
     /// Reads the body as the rule says.
     ///
     /// # Errors
-    /// 413 over `max_bytes`, 415 for a type that the rule does not take, 400 for what is wrong inside.
+    /// 413 over `max_bytes`, 415 for a type that the rule does not accept, 400 for an invalid body.
     pub async fn body(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<(), Refused> {
         if self.rule.body == BodyRule::None && (content.is_end_stream() || body::is_reading(&parts.method)) {
             return Ok(());
@@ -120,10 +120,10 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// Fills a field from a form's text part.
+    /// Fills a field from a text part of a form.
     ///
     /// # Errors
-    /// 400 when there is no such field, it was given already, or the text is not a value of it.
+    /// 400 when the field does not exist, was already given, or cannot hold this text.
     pub fn form_text(&mut self, name: &str, text: &str) -> Result<()> {
         let (path, _) = self.resolve(name, "form field")?;
         self.codec.decode_text(
@@ -139,17 +139,17 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Adds the id of an uploaded file to the field of the form's files.
+    /// Adds the id of an uploaded file to the form's file field.
     ///
     /// # Errors
-    /// The id is not a string that the field takes; does not happen with a store of ours.
+    /// The field cannot hold the id; Runyard's own store never returns such an id.
     pub fn form_file(&mut self, field: &str, id: &str) -> Result<()> {
         Ok(self
             .codec
             .decode_text((self.method().input, field), self.method().dialect, id, &mut self.wire)?)
     }
 
-    /// Fills fields from the query, then those that headers and parameters fill under other names, then those of the path.
+    /// Fills fields from the query, then from aliases (headers and query parameters), then from the path.
     ///
     /// # Errors
     /// 400 when a parameter is unknown, is given in two places, or is not a value of its field.
@@ -171,7 +171,7 @@ impl<'r> Draft<'r> {
     /// The finished message in its frame.
     ///
     /// # Errors
-    /// 413 when it is longer than a frame can say.
+    /// 413 when it is too long for a frame.
     pub fn finish(self) -> Result<Bytes> {
         frames::finish(self.wire).ok_or_else(|| Error::new(Code::TooLarge, "the request is too large"))
     }
@@ -219,7 +219,7 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Fills fields from the query; what goes to a field under another name is returned.
+    /// Fills fields from the query, and returns the parameters that are aliases.
     fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
         let mut renamed: Vec<(&Alias, String)> = Vec::new();
         let method = self.method();
@@ -282,7 +282,7 @@ impl<'r> Draft<'r> {
         body::put_bytes(number, &mask, &mut self.wire);
     }
 
-    /// The field that a name from outside means, with its path in proto names.
+    /// The field that a client-supplied name refers to, with its path in proto names.
     fn resolve(&self, name: &str, what: &str) -> Result<(Cow<'r, str>, FieldInfo<'r>)> {
         let (path, field, first) = resolve(self.codec, self.method().input, name).ok_or_else(|| unknown(name, what))?;
         if self.is_bound(&path) {
@@ -292,7 +292,7 @@ impl<'r> Draft<'r> {
             BodyRule::Field(number) | BodyRule::Raw(Some(number)) if number == first => {
                 return Err(Error::invalid_field(
                     path.clone().into_owned(),
-                    format!("{path}: the body gives this field"),
+                    format!("{path}: already set by the request body"),
                 ));
             }
             _ => {}
@@ -309,7 +309,7 @@ impl<'r> Draft<'r> {
         Ok((path, field))
     }
 
-    /// A member of the same oneof that was given before.
+    /// A member of the same oneof that was already given.
     fn other_choice(&self, path: &str) -> Option<&str> {
         let member = top(path)?;
         let choice = self
@@ -326,7 +326,7 @@ impl<'r> Draft<'r> {
     }
 }
 
-/// The gRPC request that carries a message: the caller's headers and extensions travel along.
+/// The gRPC request that carries a message, with the caller's headers and extensions.
 pub fn wrap(method: &Method, parts: Parts, message: Bytes) -> Request<tonic::body::Body> {
     let mut request = Request::new(tonic::body::Body::new(Full::new(message)));
     *request.method_mut() = HttpMethod::POST;
@@ -343,7 +343,7 @@ pub fn wrap(method: &Method, parts: Parts, message: Bytes) -> Request<tonic::bod
     request
 }
 
-/// Headers of the HTTP message itself, which mean nothing or something else to a gRPC service.
+/// Headers that describe the HTTP message itself; a gRPC service would ignore or misread them.
 static NOT_CARRIED: [HeaderName; 12] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,
@@ -385,7 +385,7 @@ fn unescape(text: &str) -> Result<Cow<'_, str>> {
     }
 }
 
-/// The first step of a path.
+/// The first segment of a field path.
 fn top(path: &str) -> Option<&str> {
     path.split('.').next()
 }
@@ -400,5 +400,5 @@ fn given_twice(name: &str) -> Error {
 }
 
 fn given_by_path(name: &str) -> Error {
-    Error::invalid_field(name.to_owned(), format!("{name}: the path gives this field"))
+    Error::invalid_field(name.to_owned(), format!("{name}: already set by the path"))
 }

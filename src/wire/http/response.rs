@@ -1,7 +1,7 @@
-//! A gRPC answer as an HTTP answer, when it is one message or raw bytes.
+//! Translates a gRPC response into an HTTP response, when it is one message or raw bytes.
 //!
-//! Called by the transcoder. A service says about HTTP what gRPC has no words for by initial metadata from the fixed list
-//! below, and by nothing else: other metadata stays inside.
+//! Called by the transcoder. gRPC cannot express some HTTP details; a service sets them through the fixed list of
+//! initial metadata below. All other metadata is dropped.
 
 use std::{
     pin::Pin,
@@ -22,12 +22,12 @@ use super::{
 };
 use crate::{contract::google::api::HttpBody, error::Error, wire::json::Codec};
 
-/// Metadata that sets the HTTP status of a good answer: 200, 201, 202, 204, 206, 304 or 416.
+/// Metadata that sets the HTTP status of a successful response: 200, 201, 202, 204, 206, 304 or 416.
 pub const HTTP_STATUS: &str = "x-http-status";
-/// Metadata that becomes `Content-Type`, instead of `HttpBody.content_type`. gRPC keeps `content-type` for itself.
+/// Metadata that becomes `Content-Type`, instead of `HttpBody.content_type`. gRPC reserves `content-type` for itself.
 pub const HTTP_CONTENT_TYPE: &str = "x-http-content-type";
-/// Metadata that becomes `Content-Length`: how many bytes the stream of `HttpBody` will have in all. Under its own name it
-/// would break the gRPC answer, whose frames are longer.
+/// Metadata that becomes `Content-Length`: the total size of the `HttpBody` stream, in bytes. As plain `content-length`
+/// it would break the gRPC response, whose frames are longer.
 pub const HTTP_CONTENT_LENGTH: &str = "x-http-content-length";
 
 /// Metadata that becomes the HTTP header of the same name.
@@ -42,7 +42,7 @@ pub static CARRIED: [HeaderName; 8] = [
     header::CACHE_CONTROL,
 ];
 
-/// Renders the answer of a method that does not stream.
+/// Renders the response of a method that does not stream.
 pub async fn unary(codec: &Codec, rule: &Rule, answer: Response<tonic::body::Body>) -> Response<Body> {
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {
@@ -52,18 +52,18 @@ pub async fn unary(codec: &Codec, rule: &Rule, answer: Response<tonic::body::Bod
     let message = match frames.next().await {
         Some(Ok(message)) => message,
         Some(Err(status)) => return fault::respond(&status),
-        None => return fault::respond(&Status::internal("the service sent no answer")),
+        None => return fault::respond(&Status::internal("the service sent no response")),
     };
-    // The status comes behind the message, and only it says whether the message is the answer.
+    // The status follows the message, and only the status tells whether the call succeeded.
     match frames.next().await {
         None => {}
-        Some(Ok(_)) => return fault::respond(&Status::internal("the service sent more than one answer")),
+        Some(Ok(_)) => return fault::respond(&Status::internal("the service sent more than one response")),
         Some(Err(status)) => return fault::respond(&status),
     }
     if rule.method.answers_raw && rule.response_body.is_none() {
         return match HttpBody::decode(message) {
             Ok(body) => whole(&parts.headers, &body.content_type, Body::from(body.data)),
-            Err(error) => fault::refuse(Error::internal("the answer cannot be read", error)),
+            Err(error) => fault::refuse(Error::internal("the response could not be decoded", error)),
         };
     }
     let mut json = Vec::with_capacity(message.len() * 2 + 64);
@@ -73,14 +73,14 @@ pub async fn unary(codec: &Codec, rule: &Rule, answer: Response<tonic::body::Bod
     }
 }
 
-/// Renders the answer of a method that streams `HttpBody`: the bytes of all messages, one behind the other.
+/// Renders the response of a method that streams `HttpBody`: the bytes of all messages, concatenated.
 pub async fn raw(answer: Response<tonic::body::Body>) -> Response<Body> {
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {
         return fault::respond(&status);
     }
     let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
-    // The first message has the content type; and a failure in its place is still an ordinary one.
+    // The first message carries the content type. A failure instead of it still becomes an ordinary HTTP error.
     let first = match frames.next().await.transpose() {
         Ok(first) => first.unwrap_or_default(),
         Err(status) => return fault::respond(&status),
@@ -90,11 +90,11 @@ pub async fn raw(answer: Response<tonic::body::Body>) -> Response<Body> {
             let first = Some(data).filter(|data| !data.is_empty());
             whole(&parts.headers, &content_type, Body::new(RawBody { first, frames }))
         }
-        Err(error) => fault::refuse(Error::internal("the answer cannot be read", error)),
+        Err(error) => fault::refuse(Error::internal("the response could not be decoded", error)),
     }
 }
 
-/// Writes the JSON of one message, or of the field that is the whole answer.
+/// Writes the JSON of one message, or of the field named by `response_body`.
 ///
 /// # Errors
 /// INTERNAL when the service's bytes are not a message of its type.
@@ -107,7 +107,7 @@ pub fn encode(codec: &Codec, rule: &Rule, message: &[u8], json: &mut Vec<u8>) ->
     written.map_err(Error::from)
 }
 
-/// The status that the metadata asks for.
+/// The status that the metadata requests.
 pub fn status_of(metadata: &HeaderMap) -> StatusCode {
     let asked = metadata.get(HTTP_STATUS).map(HeaderValue::as_bytes);
     match asked {
@@ -121,7 +121,7 @@ pub fn status_of(metadata: &HeaderMap) -> StatusCode {
     }
 }
 
-/// An answer with the headers that the metadata carries.
+/// A complete response, with the headers that the metadata carries.
 fn whole(metadata: &HeaderMap, content_type: &str, body: Body) -> Response<Body> {
     let status = status_of(metadata);
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -149,7 +149,7 @@ fn whole(metadata: &HeaderMap, content_type: &str, body: Body) -> Response<Body>
     response
 }
 
-/// Copies the metadata that has an HTTP header of the same name.
+/// Copies the metadata listed in [`CARRIED`] to HTTP headers.
 fn carry(metadata: &HeaderMap, headers: &mut HeaderMap) {
     for name in &CARRIED {
         if let Some(value) = metadata.get(name) {
@@ -158,8 +158,8 @@ fn carry(metadata: &HeaderMap, headers: &mut HeaderMap) {
     }
 }
 
-/// The bytes of a stream of `HttpBody`. A failure in the middle breaks the connection off: the reader must not take a
-/// part for the whole.
+/// The bytes of a stream of `HttpBody`. A failure in the middle aborts the connection, so that the reader cannot
+/// mistake a part for the whole.
 struct RawBody {
     first: Option<Bytes>,
     frames: Frames,

@@ -1,7 +1,7 @@
-//! From an HTTP method and path to the gRPC method that answers.
+//! Maps an HTTP method and path to the gRPC method that answers.
 //!
-//! Built once from a descriptor set; asked by the transcoder for every request. Two rules that no path can tell apart are
-//! refused when the router is built, so a request never depends on the order of the files.
+//! Built once from a descriptor set; queried by the transcoder for every request. Two rules that match the same path
+//! are refused when the router is built, so routing never depends on the order of the files.
 
 pub mod rules;
 pub mod template;
@@ -30,23 +30,23 @@ pub struct Router {
     tree: Tree,
 }
 
-/// One place where a rule answers: its own path, or that path below its service's second root.
+/// One path of a rule: its own path, or that path below its service's second root.
 #[derive(Debug)]
 struct Target {
     rule: usize,
     captures: Vec<Capture>,
 }
 
-/// Where a request goes.
+/// Result of routing a request.
 #[derive(Debug)]
 pub enum Routed<'r> {
-    /// To the rule with this number, with these fields from the path.
+    /// The index of the matching rule, and the fields captured from the path.
     To(usize, Vec<(&'r str, Cow<'r, str>)>),
-    /// Nowhere, but these methods are answered at this path.
+    /// The path exists, but only for these HTTP methods.
     OtherMethods(Vec<HttpMethod>),
-    /// Nowhere.
+    /// No rule has this path.
     Nowhere,
-    /// The path cannot be read.
+    /// The path cannot be decoded.
     Malformed,
 }
 
@@ -54,7 +54,7 @@ impl Router {
     /// Reads the rules of a descriptor set and builds the matcher.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` with the method's name when a rule is wrong, with both names when two rules are in conflict.
+    /// `INVALID_REQUEST` with the method's name when a rule is wrong, with both names when two rules conflict.
     pub fn new(pool: &DescriptorPool, codec: &Codec) -> Result<Self> {
         let mut router = Self {
             rules: rules::read(pool, codec)?,
@@ -78,7 +78,7 @@ impl Router {
         &self.rules
     }
 
-    /// Finds where a request goes; `path` is the path of the URI as it came.
+    /// Finds the rule for a request; `path` is the path of the URI, still percent-encoded.
     pub fn find<'r>(&'r self, method: &HttpMethod, path: &'r str) -> Routed<'r> {
         match self.tree.find(method, path) {
             Found::Rule(target, path) => {
@@ -109,7 +109,7 @@ impl Router {
         if let Err(Conflict(earlier)) = self.tree.add(&template, rule.verb.clone(), target) {
             let other = &self.rules[self.targets[earlier].rule];
             return Err(Error::invalid(format!(
-                "{name} at {prefix}{} and {} at {} answer the same requests",
+                "{name} at {prefix}{} and {} at {} match the same requests",
                 rule.path,
                 other.method.descriptor.full_name(),
                 other.path,

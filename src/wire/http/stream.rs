@@ -1,8 +1,8 @@
-//! A streamed gRPC answer as server-sent events or as newline-delimited JSON.
+//! Renders a streamed gRPC response as server-sent events or as newline-delimited JSON.
 //!
-//! Called by the transcoder. Headers go out at once, so that a reader knows that it is connected; a failure that is already
-//! there becomes an ordinary HTTP error, a later one an event `fault` (`error` is the browser's own). The reader that goes
-//! away drops this body, and with it the service's stream.
+//! Called by the transcoder. Headers are sent immediately, so that the reader knows it is connected. A failure that is
+//! already known becomes an ordinary HTTP error; a later one becomes an event `fault` (browsers reserve `error`). When
+//! the reader disconnects, this body is dropped, and with it the service's stream.
 
 use std::{
     future::poll_fn,
@@ -29,17 +29,17 @@ use super::{
 /// A comment, which readers skip.
 const HEARTBEAT: &[u8] = b":\n\n";
 
-/// How a stream is written.
+/// The format of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
     /// Server-sent events.
     Events,
-    /// One JSON text on each line.
+    /// Newline-delimited JSON: one JSON text per line.
     Lines,
 }
 
 impl Format {
-    /// What the reader asks for: server-sent events, unless it names newline-delimited JSON.
+    /// The format that the `Accept` header requests: server-sent events, unless it names newline-delimited JSON.
     pub fn asked_by(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().any(|accept| {
             let accept = accept.to_str().unwrap_or_default();
@@ -60,7 +60,7 @@ impl Format {
     }
 }
 
-/// Renders the answer of a method that streams messages; `rule` is the number of its rule.
+/// Renders the response of a method that streams messages; `rule` is the index of its rule.
 pub(super) async fn begin(
     shared: Arc<Shared>,
     rule: usize,
@@ -77,7 +77,7 @@ pub(super) async fn begin(
     if response.status() == StatusCode::NO_CONTENT {
         return response;
     }
-    // Looked at once, without waiting: what is wrong with the call itself shows before its first event.
+    // Polls once without waiting, so that an error of the call itself becomes an HTTP error instead of an event.
     let now = poll_fn(|cx| Poll::Ready(frames.poll_next(cx))).await;
     let first = match now {
         Poll::Ready(Some(Err(status))) => return fault::respond(&status),
@@ -87,7 +87,7 @@ pub(super) async fn begin(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, format.content_type());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // nginx would otherwise gather events before it passes them on.
+    // Otherwise nginx buffers events before it passes them on.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     let heartbeat = shared.options.heartbeat;
     *response.body_mut() = Body::new(StreamBody {
@@ -111,14 +111,14 @@ struct StreamBody {
     frames: Frames,
     format: Format,
     heartbeat: Duration,
-    /// When something was last written.
+    /// Time of the last write.
     sent: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
 impl StreamBody {
-    /// Writes one message, and those that have arrived with it.
+    /// Writes one message, and any others that have already been received.
     fn write(&mut self, first: &[u8]) -> Bytes {
         let mut out = Vec::with_capacity(first.len() * 2 + 128);
         let mut result = self.write_one(first, &mut out);
@@ -149,7 +149,7 @@ impl StreamBody {
             }
             match codec.set_member(method.output, message).map_err(internal)? {
                 Some(name) => write_field("event", name, out),
-                // An event in which nothing is set is a heartbeat.
+                // An event without a set field is a heartbeat.
                 None if has_kinds(&method.descriptor.output()) => {
                     out.truncate(before);
                     out.extend_from_slice(HEARTBEAT);
@@ -174,7 +174,7 @@ impl StreamBody {
         let body = fault::body_of(status);
         let (before, after): (&[u8], &[u8]) = match self.format {
             Format::Events => (b"event: fault\ndata: ", b"\n\n"),
-            // A line is told from a message by its one key.
+            // Readers tell a failure from a message by its single key.
             Format::Lines => (b"{\"fault\":", b"}\n"),
         };
         out.extend_from_slice(before);
@@ -183,13 +183,13 @@ impl StreamBody {
         self.ended = true;
     }
 
-    /// A comment, when nothing was written for as long as a reader may be left without a sign of life.
+    /// Yields a comment when nothing has been written for one heartbeat interval.
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         let Some(timer) = &mut self.timer else {
             return Poll::Pending;
         };
         while timer.as_mut().poll(cx).is_ready() {
-            // Events do not touch the timer; it looks only when it fires whether it was needed.
+            // Writes do not reset the timer: only when it fires does it check whether a heartbeat is due.
             let due = self.sent + self.heartbeat;
             if due <= Instant::now() {
                 self.sent = Instant::now();
@@ -202,7 +202,7 @@ impl StreamBody {
     }
 }
 
-/// Whether the messages of a stream are of different kinds.
+/// Returns true if the messages of a stream have a oneof, and so different kinds.
 fn has_kinds(message: &MessageDescriptor) -> bool {
     message.oneofs().any(|oneof| !oneof.is_synthetic())
 }
@@ -210,7 +210,7 @@ fn has_kinds(message: &MessageDescriptor) -> bool {
 fn write_field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    // A line break would end the field, and a NUL would void an id.
+    // A line break would end the field, and readers ignore an id with a NUL.
     out.extend(value.bytes().filter(|byte| !b"\r\n\0".contains(byte)));
     out.push(b'\n');
 }
@@ -251,7 +251,7 @@ impl http_body::Body for StreamBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // What waits in memory for a reader: `wire::unread` counts it.
+        // Reports the bytes buffered for the reader, which `wire::unread` counts.
         let held = self.first.as_ref().map_or(0, Bytes::len) + self.frames.held();
         hint.set_lower(held as u64);
         hint

@@ -1,7 +1,7 @@
-//! JSON text to wire bytes.
+//! Decodes JSON text to wire bytes.
 //!
-//! The text is read once, and each value is written as its field's type wants it the moment it is met. Defaults are written,
-//! too: over HTTP a key that is there is a field that is set.
+//! The text is read once, and each value is encoded by its field's type as soon as it is read. Default values are
+//! written as well: over HTTP, a key that is present means a field that is set.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -13,7 +13,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, close, open, put_tag, put_varint},
 };
 
-/// One decoding.
+/// State of one decoding.
 #[derive(Debug)]
 pub(super) struct Decoder<'c, 'j> {
     pub tables: &'c Tables,
@@ -22,7 +22,7 @@ pub(super) struct Decoder<'c, 'j> {
     depth: u32,
 }
 
-/// Which fields and oneofs of a message have been met.
+/// The fields and oneofs of a message seen so far.
 #[derive(Debug, Default)]
 struct Seen {
     first: [u128; 2],
@@ -33,7 +33,7 @@ impl Seen {
     const FIELDS: usize = 0;
     const ONEOFS: usize = 1;
 
-    /// Notes an index; false when it was there.
+    /// Records an index; returns false when it was already recorded.
     fn insert(&mut self, group: usize, index: usize) -> bool {
         if index >= 128 {
             let new = !self.others.contains(&(group, index));
@@ -47,7 +47,7 @@ impl Seen {
     }
 }
 
-/// The keys of a map that have been met. Most maps are small, and looking through a few keys is cheaper than hashing them.
+/// The keys of a map seen so far. Most maps are small, and scanning a few keys is cheaper than hashing them.
 #[derive(Debug, Default)]
 struct Keys<'j> {
     few: Vec<Cow<'j, str>>,
@@ -57,7 +57,7 @@ struct Keys<'j> {
 impl<'j> Keys<'j> {
     const FEW: usize = 16;
 
-    /// Notes a key; false when it was there.
+    /// Records a key; returns false when it was already recorded.
     fn insert(&mut self, key: Cow<'j, str>) -> bool {
         if self.many.contains(&key) || self.few.contains(&key) {
             return false;
@@ -71,7 +71,7 @@ impl<'j> Keys<'j> {
 }
 
 impl<'c, 'j> Decoder<'c, 'j> {
-    /// Begins with a text.
+    /// Starts decoding a text.
     pub fn new(tables: &'c Tables, dialect: Dialect, json: &'j [u8]) -> Result<Self, CodecError> {
         Ok(Self {
             tables,
@@ -81,13 +81,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
         })
     }
 
-    /// Reads the text as one message and nothing else.
+    /// Decodes the text as one message, with nothing after it.
     pub fn whole(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.message(id, wire)?;
         self.json.end()
     }
 
-    /// Reads the text as one message, and says which fields its outermost object names.
+    /// Decodes the text as one message, and returns the fields that its outermost object names.
     pub fn whole_with_keys(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
         let mut keys = Vec::new();
         let table = self.tables.message(id);
@@ -100,19 +100,19 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(keys)
     }
 
-    /// Reads the text as the value of one field and nothing else.
+    /// Decodes the text as the value of one field, with nothing after it.
     pub fn whole_field(&mut self, id: MessageId, index: usize, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let field = &self.tables.message(id).fields[index];
         self.whole_value(field, wire).map_err(|error| error.within(&field.name))
     }
 
-    /// Reads the text as the value of a field, without naming the field in errors.
+    /// Decodes the text as the value of a field, without naming the field in errors.
     pub fn whole_value(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.field(field, wire)?;
         self.json.end()
     }
 
-    /// Reads a message, without tag and length.
+    /// Decodes a message, without tag and length.
     pub fn message(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let table = self.tables.message(id);
         match table.known {
@@ -121,7 +121,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Goes one message or map entry down.
+    /// Enters a nested message or map entry.
     pub fn descend(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -131,12 +131,12 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Comes back up.
+    /// Leaves a nested message or map entry.
     pub fn ascend(&mut self) {
         self.depth -= 1;
     }
 
-    /// Reads the fields of an object; `met` is told each field that a key names.
+    /// Decodes the fields of an object; calls `met` for each field that a key names.
     pub fn object(
         &mut self,
         table: &'c Message,
@@ -146,7 +146,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.object_besides("", table, wire, met)
     }
 
-    /// Like `object`, but passes over one key that is not a field.
+    /// Like `object`, but skips the key `besides`, which is not a field.
     pub fn object_besides(
         &mut self,
         besides: &str,
@@ -169,7 +169,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
             guess = index + 1;
             let field = &table.fields[index];
             if !seen.insert(Seen::FIELDS, index) {
-                return Err(CodecError::text("must not be there twice").within(&field.name));
+                return Err(CodecError::text("must not occur twice").within(&field.name));
             }
             met(field);
             let set = self.field(field, wire).map_err(|error| error.within(&field.name))?;
@@ -177,13 +177,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
                 && set
                 && !seen.insert(Seen::ONEOFS, oneof.into())
             {
-                return Err(CodecError::text("excludes another field that is there").within(&field.name));
+                return Err(CodecError::text("conflicts with another field of the same oneof").within(&field.name));
             }
         }
         Ok(())
     }
 
-    /// Reads a field's value with its tags; false when it was null and the field stays unset.
+    /// Decodes a field's value with its tags; returns false when the value was null and the field stays unset.
     fn field(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<bool, CodecError> {
         if self.json.peek()? == Token::Null && !(field.shape == Shape::Single && self.takes_null(field.kind)) {
             self.json.null()?;
@@ -197,18 +197,18 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(true)
     }
 
-    /// Reads one value of a field with its tag.
+    /// Decodes one value of a field, with its tag.
     pub fn single(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         put_tag(wire, field.number, field.kind.wire_type());
         self.value(field.kind, wire)
     }
 
-    /// Whether null is a value of this kind, and not the absence of one.
+    /// Returns true if null is a value of this kind, instead of meaning "unset".
     fn takes_null(&self, kind: Kind) -> bool {
         self.tables.known(kind) == Some(Known::Value) || self.tables.is_null_enum(kind)
     }
 
-    /// Reads a list.
+    /// Decodes a list.
     pub fn list(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Array, "must be a list")?;
         self.json.enter()?;
@@ -234,11 +234,11 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Reads an object as a map with entries of this message.
+    /// Decodes an object as a map whose entries are of this message.
     pub fn map(&mut self, number: u32, entry: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let [key_field, value_field, ..] = self.tables.message(entry).fields.as_slice() else {
-            return Err(CodecError::wire("this is not the entry of a map"));
+            return Err(CodecError::wire("the message is not a map entry"));
         };
         self.json.enter()?;
         self.descend()?;
@@ -255,14 +255,14 @@ impl<'c, 'j> Decoder<'c, 'j> {
                 .map_err(|error| error.at_key(&name))?;
             close(wire, start);
             if !keys.insert(name.clone()) {
-                return Err(CodecError::text("must not be there twice").at_key(&name));
+                return Err(CodecError::text("must not occur twice").at_key(&name));
             }
         }
         self.ascend();
         Ok(())
     }
 
-    /// Reads one value, with its length where it has one.
+    /// Decodes one value, with its length prefix where the type has one.
     fn value(&mut self, kind: Kind, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => {
@@ -297,7 +297,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
     fn enumeration(&mut self, id: u32, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let table = self.tables.enumeration(id);
         match self.json.peek()? {
-            // Our dialect prints null for what is unspecified, in lists and maps, too.
+            // The Runyard dialect prints null for an unspecified value, in lists and maps as well.
             Token::Null if table.is_null || self.dialect == Dialect::Runyard => {
                 self.json.null()?;
                 put_varint(wire, 0);
@@ -305,17 +305,17 @@ impl<'c, 'j> Decoder<'c, 'j> {
             }
             Token::String => put_enum(table, &self.json.string()?.text(), self.dialect, wire),
             Token::Number => put_number(Kind::Enum(id), self.json.number()?, wire).map_err(CodecError::text),
-            _ => Err(CodecError::text("must be a name")),
+            _ => Err(CodecError::text("must be the name of an enum value")),
         }
     }
 
-    /// Reads a string.
+    /// Reads a string; `refusal` is the error for any other token.
     pub fn string(&mut self, refusal: &'static str) -> Result<Quoted<'j>, CodecError> {
         self.expect(Token::String, refusal)?;
         self.json.string()
     }
 
-    /// Makes sure of what comes next.
+    /// Checks that the next token is `token`; `refusal` is the error otherwise.
     pub fn expect(&mut self, token: Token, refusal: &'static str) -> Result<(), CodecError> {
         if self.json.peek()? == token {
             Ok(())
@@ -325,7 +325,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
     }
 }
 
-/// Appends a map's key, which is a string in JSON whatever its type is.
+/// Appends a map's key, which is always a string in JSON, whatever its type.
 fn put_key(kind: Kind, key: Quoted<'_>, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     let text = key.text();
     match kind {
@@ -333,7 +333,7 @@ fn put_key(kind: Kind, key: Quoted<'_>, wire: &mut Vec<u8>) -> Result<(), CodecE
         Kind::Bool if text == "true" => put_varint(wire, 1),
         Kind::Bool if text == "false" => put_varint(wire, 0),
         Kind::Bool => return Err(CodecError::text("the key must be true or false")),
-        // One spelling for each number, so that keys that differ are keys that differ.
+        // Only one spelling per number is accepted, so that keys with different text are different keys.
         _ if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) && text != "-0" => {
             put_number(kind, &text, wire).map_err(|_| CodecError::text("the key must be a whole number in range"))?;
         }

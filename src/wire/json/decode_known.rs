@@ -1,4 +1,4 @@
-//! The JSON forms that well-known types have of their own, to wire bytes.
+//! Decodes the special JSON forms of well-known types to wire bytes.
 
 use super::{
     CodecError, Dialect,
@@ -10,7 +10,7 @@ use super::{
     wire::{WireType, close, open, put_bytes, put_tag, put_varint},
 };
 
-/// The numbers of the members of `google.protobuf.Value`.
+/// Field numbers of the members of `google.protobuf.Value`.
 mod value {
     pub const NULL: u32 = 1;
     pub const NUMBER: u32 = 2;
@@ -21,7 +21,7 @@ mod value {
 }
 
 impl<'c> Decoder<'c, '_> {
-    /// Reads a message of a well-known type.
+    /// Decodes a message of a well-known type.
     pub(super) fn known(&mut self, known: Known, table: &'c Message, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         match known {
             Known::Timestamp | Known::Duration | Known::FieldMask => {
@@ -33,7 +33,7 @@ impl<'c> Decoder<'c, '_> {
             Known::Value => self.any_value(table, wire),
             Known::Wrapper | Known::List | Known::Struct => {
                 let [field, ..] = table.fields.as_slice() else {
-                    return Err(CodecError::wire("this is not a well-known type"));
+                    return Err(CodecError::wire("the message is not a well-known type"));
                 };
                 match field.shape {
                     Shape::Single => self.single(field, wire),
@@ -44,7 +44,7 @@ impl<'c> Decoder<'c, '_> {
         }
     }
 
-    /// Reads any JSON value as a `google.protobuf.Value`.
+    /// Decodes any JSON value as a `google.protobuf.Value`.
     fn any_value(&mut self, table: &'c Message, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let number = match self.json.peek()? {
             Token::Null => value::NULL,
@@ -56,22 +56,23 @@ impl<'c> Decoder<'c, '_> {
         };
         let index = table
             .by_number(number)
-            .ok_or_else(|| CodecError::wire("this is not google.protobuf.Value"))?;
+            .ok_or_else(|| CodecError::wire("the message is not google.protobuf.Value"))?;
         self.single(&table.fields[index], wire)
     }
 
-    /// Reads `{"@type": …}` with the fields of the message beside it, or with its `value` when that has a form of its own.
+    /// Decodes `{"@type": …}`: either the other keys are the message's fields, or `value` holds the message's special
+    /// JSON form.
     fn any(&mut self, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let Some(url) = self.find_type()? else {
-            // Only an empty object has no type.
+            // Only an empty object may lack a type.
             self.json.enter()?;
             return match self.json.key(&mut true)? {
                 None => Ok(()),
-                Some(_) => Err(CodecError::text("must be there").within("@type")),
+                Some(_) => Err(CodecError::text("is required").within("@type")),
             };
         };
         let id = url.rsplit_once('/').and_then(|(_, name)| self.tables.by_name.get(name));
-        let id = *id.ok_or_else(|| CodecError::text("is not a type that is known here").within("@type"))?;
+        let id = *id.ok_or_else(|| CodecError::text("is not a known message type").within("@type"))?;
         let inner = self.tables.message(id);
         put_tag(wire, 1, WireType::Length);
         put_bytes(wire, url.as_bytes());
@@ -90,12 +91,12 @@ impl<'c> Decoder<'c, '_> {
                             found = true;
                             self.known(known, inner, wire).map_err(|error| error.within("value"))?;
                         }
-                        "value" => return Err(CodecError::text("must not be there twice").within("value")),
+                        "value" => return Err(CodecError::text("must not occur twice").within("value")),
                         other => return Err(CodecError::text("unknown field").within(other)),
                     }
                 }
                 if !found {
-                    return Err(CodecError::text("must be there").within("value"));
+                    return Err(CodecError::text("is required").within("value"));
                 }
             }
         }
@@ -104,7 +105,7 @@ impl<'c> Decoder<'c, '_> {
         Ok(())
     }
 
-    /// Looks ahead for the type of an Any; its key may stand anywhere.
+    /// Looks ahead for the type of an Any, because its key may come last.
     fn find_type(&mut self) -> Result<Option<String>, CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let here = self.json.clone();
@@ -122,7 +123,7 @@ impl<'c> Decoder<'c, '_> {
                 .text()
                 .into_owned();
             if url.replace(text).is_some() {
-                return Err(CodecError::text("must not be there twice").within("@type"));
+                return Err(CodecError::text("must not occur twice").within("@type"));
             }
         }
         self.json = here;
@@ -131,7 +132,7 @@ impl<'c> Decoder<'c, '_> {
 }
 
 impl Known {
-    /// Appends the fields of a time, a duration or a field mask that is written as text.
+    /// Appends the fields of a time, a duration or a field mask that is given as text.
     pub(super) fn put_text(self, text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
         let (seconds, nanos) = match self {
             Self::Timestamp => time::parse_time(text)?,
@@ -146,7 +147,7 @@ impl Known {
     }
 }
 
-/// Appends the paths of a field mask; our dialect takes proto names, too.
+/// Appends the paths of a field mask; the Runyard dialect also accepts proto names.
 fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     if text.is_empty() {
         return Ok(());
@@ -159,18 +160,18 @@ fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<()
                     proto.push('_');
                     proto.push(character.to_ascii_lowercase());
                 }
-                '_' if dialect == Dialect::Canonical => return Err("must hold camelCase paths"),
+                '_' if dialect == Dialect::Canonical => return Err("must contain camelCase paths"),
                 'a'..='z' | '0'..='9' | '.' | '_' => proto.push(character),
-                _ => return Err("must hold names of fields between commas"),
+                _ => return Err("must be comma-separated field names"),
             }
         }
-        // Each `_` stands before a letter, or the path could not be printed.
+        // Each `_` must precede a letter; otherwise the path has no camelCase form and could not be encoded.
         let has_camel_case = proto
             .split('_')
             .skip(1)
             .all(|word| word.starts_with(|c: char| c.is_ascii_lowercase()));
         if proto.is_empty() || !has_camel_case {
-            return Err("must hold names of fields between commas");
+            return Err("must be comma-separated field names");
         }
         put_tag(wire, 1, WireType::Length);
         put_bytes(wire, proto.as_bytes());

@@ -1,7 +1,8 @@
-//! Wire bytes to JSON text.
+//! Encodes wire bytes as JSON text.
 //!
-//! A message is walked twice: once to note where each field's value lies (the last one wins, as the wire format wants), once
-//! over the table's fields to print them in the order of the proto file, unset ones included where the dialect prints them.
+//! A message is walked twice. The first pass locates each field's value (the last one wins, as the wire format
+//! requires). The second prints the fields in the order of the proto file, including unset ones where the dialect
+//! prints them.
 
 use super::{
     CodecError, Dialect, MessageId,
@@ -12,7 +13,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, low_half, read_packed, too_deep},
 };
 
-/// One encoding.
+/// State of one encoding.
 #[derive(Debug)]
 pub(super) struct Encoder<'c> {
     pub tables: &'c Tables,
@@ -22,7 +23,7 @@ pub(super) struct Encoder<'c> {
 }
 
 impl<'c> Encoder<'c> {
-    /// Begins an encoding.
+    /// Starts an encoding.
     pub fn new(tables: &'c Tables, dialect: Dialect) -> Self {
         Self {
             tables,
@@ -45,7 +46,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Prints a message inside another one.
+    /// Prints a nested message.
     pub fn nested(&mut self, id: MessageId, wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         self.descend()?;
         self.message(id, wire, json)?;
@@ -53,7 +54,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Goes one level down.
+    /// Enters a nested message.
     pub fn descend(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -63,12 +64,12 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Comes back up.
+    /// Leaves a nested message.
     pub fn ascend(&mut self) {
         self.depth -= 1;
     }
 
-    /// Prints the fields of a message, without the braces; `first` says whether a key stands before them.
+    /// Prints the fields of a message, without the braces; `first` is false when other keys precede them.
     pub fn fields(
         &mut self,
         table: &'c Message,
@@ -94,7 +95,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Prints a field's value behind its key; false when the key is to be taken back.
+    /// Prints a field's value after its key; returns false when the caller must remove the key again.
     fn field(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let omits = self.dialect == Dialect::Canonical || field.omit_unset;
         match field.shape {
@@ -129,7 +130,7 @@ impl<'c> Encoder<'c> {
         self.value(field.kind, slot.value, &bytes, json)
     }
 
-    /// Prints a list; false when it is empty.
+    /// Prints a list; returns false when it is empty.
     pub fn list(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         json.push(b'[');
         let mut count = 0;
@@ -155,7 +156,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints a map; false when it is empty. Of two entries with one key the last one counts.
+    /// Prints a map; returns false when it is empty. If two entries have the same key, the last one wins.
     pub fn map(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let tables = self.tables;
         let Shape::Map(entry) = field.shape else {
@@ -197,7 +198,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints one value: a number, or what its bytes say.
+    /// Prints one value: `value` for a number, `bytes` for anything else.
     pub fn value(&mut self, kind: Kind, value: u64, bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => self.nested(id, bytes, json),
@@ -254,13 +255,13 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Whether a field occurs.
+    /// Returns true if a field occurs.
     pub fn is_set(&mut self, id: MessageId, index: usize, wire: &[u8]) -> Result<bool, CodecError> {
         let base = self.slots.index(self.tables.message(id), wire)?;
         Ok(self.slots.at(base, index).count > 0)
     }
 
-    /// The name of the member that is set in the first oneof.
+    /// The name of the set member of the first oneof.
     pub fn set_member(&mut self, id: MessageId, wire: &[u8]) -> Result<Option<&'c str>, CodecError> {
         let tables = self.tables;
         let table = tables.message(id);
@@ -293,7 +294,7 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// Prints a map's key, which is a string whatever its type is.
+/// Prints a map's key, which is always a string, whatever its type.
 fn put_key(kind: Kind, key: &Key<'_>, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if kind == Kind::String {
         print(text(key.text)?, json)?;

@@ -1,4 +1,4 @@
-//! Wire bytes to the JSON forms that well-known types have of their own.
+//! Encodes well-known types in their special JSON forms.
 
 use super::{
     CodecError, Dialect,
@@ -9,7 +9,7 @@ use super::{
     wire::{Records, low_half},
 };
 
-/// Numbers of a `Value` are doubles; whole ones up to here print without a fraction, as they were written.
+/// Numbers of a `Value` are doubles; whole numbers up to this one print without a fraction, as they were written.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'c> Encoder<'c> {
@@ -96,7 +96,7 @@ impl<'c> Encoder<'c> {
         let tables = self.tables;
         let (url, value) = (self.slots.slot(table, base, 1), self.slots.slot(table, base, 2));
         let [url_field, value_field, ..] = table.fields.as_slice() else {
-            return Err(CodecError::wire("this is not google.protobuf.Any"));
+            return Err(CodecError::wire("the message is not google.protobuf.Any"));
         };
         let url = url.bytes(url_field, wire)?;
         let url = text(&url)?;
@@ -105,7 +105,7 @@ impl<'c> Encoder<'c> {
             return Ok(());
         }
         let id = url.rsplit_once('/').and_then(|(_, name)| tables.by_name.get(name));
-        let id = *id.ok_or_else(|| CodecError::wire("the type of an Any is not known here"))?;
+        let id = *id.ok_or_else(|| CodecError::wire("the message type in an Any is unknown"))?;
         let inner = tables.message(id);
         let value = value.bytes(value_field, wire)?;
         json.extend_from_slice(b"{\"@type\":");
@@ -123,7 +123,7 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// Prints the paths in camelCase, between commas.
+/// Prints the paths in camelCase, separated by commas.
 fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     let mut mask = String::new();
     let mut records = Records::new(wire);
@@ -138,7 +138,7 @@ fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     print(mask.as_str(), json)
 }
 
-/// `current_version.model` becomes `currentVersion.model`; a path that could not be read back is refused.
+/// `current_version.model` becomes `currentVersion.model`; a path that could not be decoded again is refused.
 fn camel_case(path: &str, out: &mut String) -> Result<(), CodecError> {
     let mut characters = path.chars();
     while let Some(character) = characters.next() {

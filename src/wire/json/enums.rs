@@ -1,7 +1,7 @@
-//! What enum values are called in each dialect.
+//! The names of enum values in each dialect.
 //!
-//! Part of the codec's tables. Our dialect prints a value in lower case without the prefix of its type, and nothing (null) for
-//! the value that says "unspecified".
+//! Part of the codec's tables. The Runyard dialect prints a value in lower case without its type's prefix, and null for
+//! the value named "unspecified".
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use prost_reflect::EnumDescriptor;
 
 use super::Dialect;
 
-/// How many names of an enum an error's sentence tells.
+/// Maximum number of enum names listed in an error.
 const MAX_NAMES: usize = 12;
 
-/// An enum.
+/// The names of one enum.
 #[derive(Debug)]
 pub(super) struct Enum {
-    /// `google.protobuf.NullValue`, whose one value is JSON's null.
+    /// True if this is `google.protobuf.NullValue`, whose only value is JSON's null.
     pub is_null: bool,
     values: HashMap<i32, EnumValue>,
     full_names: HashMap<Box<str>, i32>,
@@ -28,17 +28,17 @@ struct EnumValue {
     short: Option<Box<str>>,
 }
 
-/// How a number prints.
+/// How an enum number prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spelling<'e> {
     Name(&'e str),
     Null,
-    /// The enum does not know it.
+    /// The enum has no value with this number.
     Number,
 }
 
 impl Enum {
-    /// The names of an enum, in both dialects.
+    /// Collects the names of an enum, in both dialects.
     pub fn compile(descriptor: &EnumDescriptor) -> Self {
         let mut table = Self {
             is_null: descriptor.full_name() == "google.protobuf.NullValue",
@@ -51,7 +51,7 @@ impl Enum {
             let unspecified = value.number() == 0 && value.name().ends_with("UNSPECIFIED");
             table.full_names.insert(value.name().into(), value.number());
             table.short_names.entry(short.clone()).or_insert(value.number());
-            // Of two names for one number the first one prints.
+            // If two names share a number, the first one prints.
             table.values.entry(value.number()).or_insert_with(|| EnumValue {
                 canonical: value.name().into(),
                 short: (!unspecified).then_some(short),
@@ -81,7 +81,7 @@ impl Enum {
         }
     }
 
-    /// The names that this dialect prints, in the order of their numbers, for an error's sentence.
+    /// The names that this dialect prints, ordered by number, for use in an error.
     pub fn names(&self, dialect: Dialect) -> String {
         let mut numbers: Vec<i32> = self.values.keys().copied().collect();
         numbers.sort_unstable();
@@ -99,7 +99,7 @@ impl Enum {
     }
 }
 
-/// What our dialect calls a value: `RUN_STATUS_RUNNING` of `RunStatus` is `running`.
+/// The name of a value in the Runyard dialect: `RUN_STATUS_RUNNING` of `RunStatus` becomes `running`.
 pub fn short_enum_name(type_name: &str, value_name: &str) -> String {
     let rest = value_name
         .strip_prefix(&screaming(type_name))

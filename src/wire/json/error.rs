@@ -1,19 +1,19 @@
-//! What is wrong with a JSON text, a piece of text, or wire bytes, and where.
+//! An error in JSON text, plain text or wire bytes, and its location.
 //!
-//! Made by the codec only. The place is a path of proto field names such as `configured_mcps[0].headers["x"]`; it is put
-//! together while the error travels up, so that a good request pays nothing for it.
+//! Created by the codec only. The location is a path of proto field names such as `configured_mcps[0].headers["x"]`. It
+//! is assembled while the error propagates, so that valid requests pay nothing for it.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
-/// The longest name of a caller's making that is repeated in an error, in characters.
+/// Maximum number of characters of a client-supplied name that an error repeats.
 const MAX_QUOTED_CHARS: usize = 64;
 
-/// What was being read when the error was found.
+/// The input in which the error was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
-    /// Text from a caller.
+    /// Text from a client.
     Text,
-    /// Protobuf bytes, which a service of ours made.
+    /// Protobuf bytes from one of the services.
     Wire,
 }
 
@@ -31,12 +31,12 @@ struct Inner {
 }
 
 impl CodecError {
-    /// Text that a caller sent is wrong.
+    /// An error in text from a client.
     pub(super) fn text(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Source::Text, message.into())
     }
 
-    /// Protobuf bytes are wrong.
+    /// An error in protobuf bytes.
     pub(super) fn wire(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Source::Wire, message.into())
     }
@@ -48,7 +48,7 @@ impl CodecError {
         }
     }
 
-    /// Says that the error happened inside this field.
+    /// Adds the field in which the error happened to the location.
     #[must_use]
     pub(super) fn within(mut self, field: &str) -> Self {
         let rest = std::mem::take(&mut self.inner.path);
@@ -61,14 +61,14 @@ impl CodecError {
         self
     }
 
-    /// Says that the error happened inside this element of a list.
+    /// Adds the list index at which the error happened to the location.
     #[must_use]
     pub(super) fn at_index(mut self, index: usize) -> Self {
         self.bracket(&index.to_string());
         self
     }
 
-    /// Says that the error happened inside this entry of a map.
+    /// Adds the map key at which the error happened to the location.
     #[must_use]
     pub(super) fn at_key(mut self, key: &str) -> Self {
         self.bracket(&format!("{:?}", shortened(key)));
@@ -85,23 +85,23 @@ impl CodecError {
         self.inner.path = format!("[{inside}]{dot}{rest}");
     }
 
-    /// The path of the field to blame, in proto names; empty when the error is not about one field.
+    /// The path of the field in error, in proto names; empty when the error does not concern a single field.
     pub fn field(&self) -> &str {
         &self.inner.path
     }
 
-    /// What is wrong, without the path.
+    /// The message, without the path.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// Whether the caller's text is to blame, and not bytes that a service made.
+    /// Returns true if the client's text is wrong, as opposed to bytes from a service.
     pub fn is_callers(&self) -> bool {
         self.inner.source == Source::Text
     }
 }
 
-/// A caller's own words, cut to a length that is safe to repeat.
+/// A client-supplied text, cut to a length that is safe to repeat.
 fn shortened(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         None => Cow::Borrowed(text),
@@ -129,11 +129,11 @@ impl From<CodecError> for crate::Error {
     fn from(error: CodecError) -> Self {
         let sentence = error.to_string();
         match error.inner.source {
-            // Without a path it is the body itself that is wrong.
+            // Without a path, the body itself is wrong.
             Source::Text if sentence.starts_with("must ") => Self::invalid(format!("the body {sentence}")),
             Source::Text if error.inner.path.is_empty() => Self::invalid(sentence),
             Source::Text => Self::invalid_field(error.inner.path, sentence),
-            Source::Wire => Self::internal("the answer could not be written as JSON", error),
+            Source::Wire => Self::internal("the response could not be encoded as JSON", error),
         }
     }
 }

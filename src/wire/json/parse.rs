@@ -1,19 +1,20 @@
 //! A pull parser for JSON text, strict to RFC 8259.
 //!
-//! Used by the decoder. Nothing is built: strings are slices of the text until somebody wants them unescaped, numbers stay
-//! text until their field's type is known, so that 64-bit integers and exponents lose nothing. Depth is bounded.
+//! Used by the decoder. It builds no values: strings stay slices of the text until they are unescaped on request, and
+//! numbers stay text until their field's type is known, so that 64-bit integers and exponents lose no precision. Depth
+//! is bounded.
 
 use std::borrow::Cow;
 
 use super::{CodecError, wire};
 
-/// How deep objects and arrays may nest.
+/// Maximum nesting of objects and arrays.
 const MAX_DEPTH: u32 = 128;
 
-/// The longest number, in characters; the exact decimal form of any double is shorter.
+/// Maximum length of a number, in characters; the exact decimal form of any double is shorter.
 const MAX_NUMBER_LENGTH: usize = 1100;
 
-/// A place in a JSON text.
+/// A position in a JSON text.
 #[derive(Clone, Debug)]
 pub(super) struct Parser<'j> {
     text: &'j str,
@@ -21,7 +22,7 @@ pub(super) struct Parser<'j> {
     depth: u32,
 }
 
-/// What a value begins as.
+/// The type of a value, known from its first character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Token {
     Object,
@@ -32,7 +33,7 @@ pub(super) enum Token {
     Null,
 }
 
-/// A string as it stands in the text; its escapes are known to be valid.
+/// A string as written in the text; its escapes have been validated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quoted<'j> {
     raw: &'j str,
@@ -40,7 +41,7 @@ pub(super) struct Quoted<'j> {
 }
 
 impl<'j> Parser<'j> {
-    /// Begins at the start of a text.
+    /// Starts at the beginning of a text.
     pub fn new(json: &'j [u8]) -> Result<Self, CodecError> {
         let text = std::str::from_utf8(json).map_err(|_| CodecError::text("the JSON is not valid UTF-8"))?;
         if text.starts_with('\u{feff}') {
@@ -49,7 +50,7 @@ impl<'j> Parser<'j> {
         Ok(Self { text, at: 0, depth: 0 })
     }
 
-    /// What the next value is.
+    /// The type of the next value.
     pub fn peek(&mut self) -> Result<Token, CodecError> {
         self.skip_space();
         match self.byte() {
@@ -59,11 +60,11 @@ impl<'j> Parser<'j> {
             Some(b'-' | b'0'..=b'9') => Ok(Token::Number),
             Some(b't' | b'f') => Ok(Token::Bool),
             Some(b'n') => Ok(Token::Null),
-            _ => Err(self.wrong("a value was expected")),
+            _ => Err(self.wrong("expected a value")),
         }
     }
 
-    /// Enters the object or array that `peek` saw.
+    /// Enters the object or array that `peek` reported.
     pub fn enter(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -73,24 +74,24 @@ impl<'j> Parser<'j> {
         Ok(())
     }
 
-    /// The next key of the entered object, its colon consumed; nothing at the end, which is left.
+    /// The next key of the entered object, its colon consumed. `None` at the end, where the object is left.
     pub fn key(&mut self, first: &mut bool) -> Result<Option<Quoted<'j>>, CodecError> {
         if !self.more(b'}', first)? {
             return Ok(None);
         }
         if self.byte() != Some(b'"') {
-            return Err(self.wrong("a key in quotes was expected"));
+            return Err(self.wrong("expected a quoted key"));
         }
         let key = self.string()?;
         self.skip_space();
         if self.byte() != Some(b':') {
-            return Err(self.wrong("a colon was expected"));
+            return Err(self.wrong("expected a colon"));
         }
         self.at += 1;
         Ok(Some(key))
     }
 
-    /// Whether the entered array has another element; at the end it is left.
+    /// Returns true if the entered array has another element; at its end, the array is left.
     pub fn element(&mut self, first: &mut bool) -> Result<bool, CodecError> {
         self.more(b']', first)
     }
@@ -104,18 +105,18 @@ impl<'j> Parser<'j> {
         }
         if !std::mem::take(first) {
             if self.byte() != Some(b',') {
-                return Err(self.wrong("a comma was expected"));
+                return Err(self.wrong("expected a comma"));
             }
             self.at += 1;
             self.skip_space();
             if self.byte() == Some(end) {
-                return Err(self.wrong("a comma must not stand at the end"));
+                return Err(self.wrong("a trailing comma is not allowed"));
             }
         }
         Ok(true)
     }
 
-    /// The string that `peek` saw.
+    /// The string that `peek` reported.
     pub fn string(&mut self) -> Result<Quoted<'j>, CodecError> {
         self.at += 1;
         let start = self.at;
@@ -131,7 +132,7 @@ impl<'j> Parser<'j> {
                     self.escape()?;
                 }
                 Some(_) => return Err(self.wrong("a control character must be escaped")),
-                None => return Err(self.wrong("the string does not end")),
+                None => return Err(self.wrong("the string is not terminated")),
             }
         }
         let raw = &self.text[start..self.at];
@@ -139,21 +140,21 @@ impl<'j> Parser<'j> {
         Ok(Quoted { raw, escaped })
     }
 
-    /// Checks one escape and goes behind it.
+    /// Validates one escape and skips it.
     fn escape(&mut self) -> Result<(), CodecError> {
         match self.text.as_bytes().get(self.at + 1) {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 2,
             Some(b'u') => {
                 let rest = &self.text[self.at..];
-                let (_, length) = unicode(rest).ok_or_else(|| self.wrong("the escape is not a character"))?;
+                let (_, length) = unicode(rest).ok_or_else(|| self.wrong("the escape is not a Unicode character"))?;
                 self.at += length;
             }
-            _ => return Err(self.wrong("there is no such escape")),
+            _ => return Err(self.wrong("unknown escape sequence")),
         }
         Ok(())
     }
 
-    /// The text of the number that `peek` saw.
+    /// The text of the number that `peek` reported.
     pub fn number(&mut self) -> Result<&'j str, CodecError> {
         let rest = &self.text[self.at..];
         let length = rest
@@ -164,20 +165,20 @@ impl<'j> Parser<'j> {
             return Err(self.wrong("the number is too long"));
         }
         if !is_number(token) {
-            return Err(self.wrong("this is not a number"));
+            return Err(self.wrong("invalid number"));
         }
         self.at += token.len();
         Ok(token)
     }
 
-    /// The boolean that `peek` saw.
+    /// The boolean that `peek` reported.
     pub fn boolean(&mut self) -> Result<bool, CodecError> {
         let value = self.byte() == Some(b't');
         self.literal(if value { "true" } else { "false" })?;
         Ok(value)
     }
 
-    /// The null that `peek` saw.
+    /// The null that `peek` reported.
     pub fn null(&mut self) -> Result<(), CodecError> {
         self.literal("null")
     }
@@ -186,13 +187,13 @@ impl<'j> Parser<'j> {
         let rest = &self.text[self.at..];
         let behind = rest.as_bytes().get(word.len());
         if !rest.starts_with(word) || behind.is_some_and(u8::is_ascii_alphanumeric) {
-            return Err(self.wrong("a value was expected"));
+            return Err(self.wrong("expected a value"));
         }
         self.at += word.len();
         Ok(())
     }
 
-    /// Passes over a value, which must be valid.
+    /// Skips a value, which must be valid.
     pub fn skip(&mut self) -> Result<(), CodecError> {
         let mut first = true;
         match self.peek()? {
@@ -216,11 +217,11 @@ impl<'j> Parser<'j> {
         Ok(())
     }
 
-    /// Makes sure that nothing follows.
+    /// Checks that only white space follows.
     pub fn end(&mut self) -> Result<(), CodecError> {
         self.skip_space();
         if self.at < self.text.len() {
-            Err(self.wrong("nothing may follow the value"))
+            Err(self.wrong("unexpected text after the value"))
         } else {
             Ok(())
         }
@@ -242,7 +243,7 @@ impl<'j> Parser<'j> {
 }
 
 impl<'j> Quoted<'j> {
-    /// The text without escapes.
+    /// The string, unescaped.
     pub fn text(self) -> Cow<'j, str> {
         if !self.escaped {
             return Cow::Borrowed(self.raw);
@@ -259,13 +260,13 @@ impl<'j> Quoted<'j> {
         Cow::Owned(text)
     }
 
-    /// Appends the text, its length before it.
+    /// Appends the string, preceded by its length.
     pub fn put(self, buffer: &mut Vec<u8>) {
         wire::put_bytes(buffer, self.text().as_bytes());
     }
 }
 
-/// The character of a valid escape, and the escape's length.
+/// The character of a validated escape, and the escape's length.
 fn unescape(escape: &str) -> (char, usize) {
     let character = match escape.as_bytes().get(1) {
         Some(b'b') => '\u{8}',
@@ -280,7 +281,7 @@ fn unescape(escape: &str) -> (char, usize) {
     (character, 2)
 }
 
-/// The character of `\u0041` or of a pair of surrogates, and the length of the escape.
+/// The character of `\u0041` or of a surrogate pair, and the length of the escape.
 fn unicode(escape: &str) -> Option<(char, usize)> {
     let unit = code_unit(escape)?;
     if let Some(character) = char::from_u32(unit) {
@@ -295,14 +296,14 @@ fn unicode(escape: &str) -> Option<(char, usize)> {
 
 fn code_unit(escape: &str) -> Option<u32> {
     let digits = escape.strip_prefix("\\u")?.get(..4)?;
-    // `from_str_radix` would take a sign, too.
+    // `from_str_radix` would also accept a sign.
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }
     u32::from_str_radix(digits, 16).ok()
 }
 
-/// Whether a text is a JSON number.
+/// Returns true if a text is a JSON number.
 pub(super) fn is_number(text: &str) -> bool {
     let unsigned = text.strip_prefix('-').unwrap_or(text);
     let (mantissa, exponent) = match unsigned.split_once(['e', 'E']) {

@@ -1,6 +1,6 @@
-//! Scalars as JSON text.
+//! Prints scalars as JSON text.
 //!
-//! Used by the encoder. Escapes and digits are `serde_json`'s.
+//! Used by the encoder. `serde_json` does the escaping and formats the digits.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -11,12 +11,12 @@ use super::{
     wire::{low_half, unzigzag},
 };
 
-/// Prints a value that serde knows.
+/// Prints a value that serde can serialize.
 pub(super) fn print<T: Serialize + ?Sized>(value: &T, json: &mut Vec<u8>) -> Result<(), CodecError> {
-    serde_json::to_writer(json, value).map_err(|_| CodecError::wire("a value cannot be printed"))
+    serde_json::to_writer(json, value).map_err(|_| CodecError::wire("a value could not be encoded"))
 }
 
-/// The text that bytes are.
+/// The bytes as UTF-8 text.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
     std::str::from_utf8(bytes).map_err(|_| CodecError::wire("a string is not valid UTF-8"))
 }
@@ -39,7 +39,7 @@ pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), C
     }
 }
 
-/// Prints a float in its own width; JSON has no numbers for three of its values.
+/// Prints a float in its own precision; JSON has no numbers for NaN and the infinities.
 fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if wide.is_finite() {
         print(&value, json)
@@ -52,7 +52,7 @@ fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), Co
 
 /// Prints bytes in base64.
 pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
-    let too_long = || CodecError::wire("the bytes are too many to print");
+    let too_long = || CodecError::wire("the bytes field is too long to encode");
     json.push(b'"');
     let start = json.len();
     json.resize(start + base64::encoded_len(bytes.len(), true).ok_or_else(too_long)?, 0);
@@ -63,7 +63,7 @@ pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError>
     Ok(())
 }
 
-/// Puts a comma before every element but the first.
+/// Prints a comma before every element but the first.
 pub(super) fn separate(count: &mut usize, json: &mut Vec<u8>) {
     if *count > 0 {
         json.push(b',');

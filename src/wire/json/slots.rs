@@ -1,7 +1,8 @@
-//! Where the fields of a message lie in its wire bytes.
+//! Locates the fields of a message in its wire bytes.
 //!
-//! Made by the encoder's first walk over a message. The rules of merging live here: the last value wins, messages in pieces
-//! are put together, a member of an oneof drives out the others, of two entries with one key the later one counts.
+//! Used by the encoder's first pass over a message. The merge rules of protobuf are implemented here: the last value
+//! wins, split messages are joined, a oneof member clears the others, and the later of two map entries with one key
+//! wins.
 
 use std::{
     borrow::Cow,
@@ -14,7 +15,7 @@ use super::{
     wire::{Records, WireType},
 };
 
-/// Where a field's last value lies, and where its first record begins.
+/// The position of a field's last value, and of its first record.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
     pub count: usize,
@@ -24,13 +25,13 @@ pub(super) struct Slot {
     pub value: u64,
 }
 
-/// The slots of the messages that are being printed, innermost last: one for each field, then one for each oneof, which holds
-/// the index of the set member as its start.
+/// The slots of the messages being printed, innermost last. Each message has one slot per field, then one per oneof; a
+/// oneof's slot stores the index of the set member in `start`.
 #[derive(Debug)]
 pub(super) struct Slots(Vec<Slot>);
 
 impl Slots {
-    /// None yet.
+    /// Starts without slots.
     pub fn new() -> Self {
         Self(Vec::with_capacity(64))
     }
@@ -40,7 +41,7 @@ impl Slots {
         self.0[base + index]
     }
 
-    /// Notes where the fields of a message lie; returns where its slots begin.
+    /// Locates the fields of a message; returns the index of its first slot.
     pub fn index(&mut self, table: &Message, wire: &[u8]) -> Result<usize, CodecError> {
         let base = self.0.len();
         let oneofs = base + table.fields.len();
@@ -55,7 +56,7 @@ impl Slots {
                 return Err(CodecError::wire("the field has a wrong wire type").within(&field.name));
             }
             if let Presence::Oneof(oneof) = field.presence {
-                // Another member loses its value, also for a later merge.
+                // The previously set member loses its value, for a later merge as well.
                 let current = self.0[oneofs + usize::from(oneof)];
                 if current.count > 0 && current.start != index {
                     self.0[base + current.start] = Slot::default();
@@ -78,7 +79,7 @@ impl Slots {
         Ok(base)
     }
 
-    /// Forgets the slots that `index` made.
+    /// Removes the slots that `index` created.
     pub fn release(&mut self, base: usize) {
         self.0.truncate(base);
     }
@@ -90,7 +91,7 @@ impl Slots {
             .map_or_else(Slot::default, |index| self.0[base + index])
     }
 
-    /// The member that is set in an oneof of an indexed message.
+    /// The set member of a oneof of an indexed message.
     pub fn member<'c>(&self, table: &'c Message, base: usize, oneof: usize) -> Option<(&'c Field, Slot)> {
         let current = self
             .0
@@ -104,7 +105,7 @@ impl Slots {
 }
 
 impl Slot {
-    /// Whether a single value is the default of its kind.
+    /// Returns true if a single value is the default of its kind.
     pub fn is_default(&self, kind: Kind) -> bool {
         match kind.wire_type() {
             WireType::Length => self.start == self.end,
@@ -112,7 +113,7 @@ impl Slot {
         }
     }
 
-    /// The bytes of a single value; a message that came in pieces is put together, which is how pieces merge.
+    /// The bytes of a single value. A message that was sent in several parts is concatenated, which merges the parts.
     pub fn bytes<'w>(&self, field: &Field, wire: &'w [u8]) -> Result<Cow<'w, [u8]>, CodecError> {
         if self.count < 2 || !matches!(field.kind, Kind::Message(_)) {
             return Ok(Cow::Borrowed(&wire[self.start..self.end]));
@@ -127,29 +128,29 @@ impl Slot {
         Ok(Cow::Owned(whole))
     }
 
-    /// The records from the field's first to its last, others in between included.
+    /// The records from the field's first to its last, including other fields' records in between.
     pub fn records<'w>(&self, wire: &'w [u8]) -> Records<'w> {
         Records::starting_at(&wire[..self.end], self.first)
     }
 }
 
-/// A map's entry.
+/// An entry of a map.
 pub(super) struct Entry<'w> {
     pub bytes: &'w [u8],
     pub key: Key<'w>,
     pub value: Slot,
 }
 
-/// A map's key, whatever its type: a number, or text when the number is 0.
+/// The key of a map entry, whatever its type: a number, or text when the number is 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key<'w> {
     pub number: u64,
     pub text: &'w [u8],
 }
 
-/// Drops entries that a later one with the same key replaces.
+/// Removes entries that a later one with the same key replaces.
 pub(super) fn keep_last(entries: &mut Vec<Entry<'_>>) {
-    // What prost writes is sorted, so that this is all the work there is.
+    // Maps written by prost are sorted, so usually no more work is needed.
     if entries.windows(2).all(|pair| pair[0].key < pair[1].key) {
         return;
     }

@@ -1,7 +1,7 @@
 //! The tables that drive the codec, compiled once from the descriptors.
 //!
-//! Everything that can be decided before the first message is decided here: the order in which fields print, their keys as
-//! JSON text, what each enum value is called in each dialect.
+//! Everything that does not depend on a message is decided here: the order in which fields print, their keys as JSON
+//! text, and the names of enum values in each dialect.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Messag
 
 use super::{Dialect, MessageId, enums::Enum};
 
-/// The option that leaves a key out when the field is unset.
+/// The option that omits a field's key when the field is unset.
 const OMIT_UNSET: &str = "runyard.v1.omit_unset";
 
-/// Field numbers up to here are found by one array access.
+/// Field numbers below this limit are found by one array access.
 const DENSE: u32 = 256;
 
-/// What stands in the dense table where there is no field.
+/// Marks an entry of the dense table that has no field.
 const NO_FIELD: u16 = u16::MAX;
 
 /// All messages and enums of a pool.
@@ -26,7 +26,7 @@ pub(super) struct Tables {
     pub by_name: HashMap<Box<str>, MessageId>,
 }
 
-/// A well-known type with a JSON form of its own.
+/// A well-known type with a special JSON form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     Any,
@@ -40,7 +40,7 @@ pub(super) enum Known {
     Wrapper,
 }
 
-/// A message: its fields in the order of the proto file.
+/// A message; its fields are in the order of the proto file.
 #[derive(Debug)]
 pub(super) struct Message {
     pub known: Option<Known>,
@@ -51,7 +51,7 @@ pub(super) struct Message {
     sparse: HashMap<u32, u16>,
 }
 
-/// A field.
+/// A field, and how it prints.
 #[derive(Debug)]
 pub(super) struct Field {
     pub name: Box<str>,
@@ -66,7 +66,7 @@ pub(super) struct Field {
     canonical_key: Box<[u8]>,
 }
 
-/// The type of a field's value; of a map's values, if it is a map.
+/// The type of a field's value; for a map, the type of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Double,
@@ -93,14 +93,14 @@ pub(super) enum Kind {
 pub(super) enum Shape {
     Single,
     List,
-    /// With the message of one entry: key, value.
+    /// A map, with the message type of its entries (key and value).
     Map(MessageId),
 }
 
 /// How a single field can be unset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// Unset and default are one.
+    /// A field set to its default cannot be told from an unset one.
     Implicit,
     /// `optional`, or a message.
     Explicit,
@@ -144,7 +144,7 @@ impl Tables {
         &self.enums[id as usize]
     }
 
-    /// The well-known type that a kind is, if it is one.
+    /// The well-known type of a kind, if it is one.
     pub fn known(&self, kind: Kind) -> Option<Known> {
         match kind {
             Kind::Message(id) => self.message(id).known,
@@ -152,7 +152,7 @@ impl Tables {
         }
     }
 
-    /// Whether a kind is `google.protobuf.NullValue`.
+    /// Returns true if a kind is `google.protobuf.NullValue`.
     pub fn is_null_enum(&self, kind: Kind) -> bool {
         matches!(kind, Kind::Enum(id) if self.enumeration(id).is_null)
     }
@@ -190,7 +190,7 @@ impl Compiler<'_> {
             }
             names.insert(field.json_name.clone(), index);
         }
-        // Last, so that a proto name wins over another field's camelCase name.
+        // Inserted last, so that a proto name wins over another field's camelCase name.
         for (index, field) in (0..NO_FIELD).zip(&fields) {
             names.insert(field.name.clone(), index);
         }
@@ -306,7 +306,7 @@ impl Message {
         (index != NO_FIELD).then_some(usize::from(index))
     }
 
-    /// The index of the field with this proto or camelCase name; `guess` is looked at first.
+    /// The index of the field with this proto or camelCase name; index `guess` is tried first.
     pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
         match self.fields.get(guess) {
             Some(field) if *field.name == *name => Some(guess),

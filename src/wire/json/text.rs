@@ -1,7 +1,8 @@
-//! Values out of text: the scalars of JSON, and whole fields out of path variables, query parameters, headers and form
+//! Decodes text values: the scalars of JSON, and whole fields from path variables, query parameters, headers and form
 //! parts.
 //!
-//! Text is read by the type of its field; what a JSON number or a JSON string may say about a number is decided here, too.
+//! Text is decoded by the type of its field. This module also defines which JSON numbers and strings are valid for a
+//! numeric field.
 
 use std::str::FromStr;
 
@@ -19,7 +20,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint, zigzag},
 };
 
-/// What is wrong with a text.
+/// The defect of a text.
 pub(super) type Refusal = &'static str;
 
 const NOT_WHOLE: Refusal = "must be a whole number";
@@ -31,7 +32,7 @@ const BASE64: GeneralPurposeConfig = GeneralPurposeConfig::new()
 const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, BASE64);
 const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, BASE64);
 
-/// Reads a text into the field at the end of a path.
+/// Decodes a text into the field at the end of a path.
 pub(super) fn decode(
     tables: &Tables,
     (message, path): (MessageId, &str),
@@ -77,7 +78,7 @@ impl Reading<'_> {
     fn leaf(&self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let single_message = match field.shape {
             Shape::Map(_) => return self.json(field, wire),
-            // A list of messages may come as one JSON array, too.
+            // A list of messages may also be given as one JSON array.
             Shape::List => !self.text.trim_start().starts_with('['),
             Shape::Single => true,
         };
@@ -91,7 +92,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A message: some have a form as plain text, the others are JSON.
+    /// Decodes a message: some have a plain text form, all others are JSON.
     fn message(&self, field: &Field, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let inner = self.tables.message(id);
         put_tag(wire, field.number, WireType::Length);
@@ -116,7 +117,7 @@ impl Reading<'_> {
     }
 }
 
-/// Appends a scalar that is written as plain text.
+/// Appends a scalar given as plain text.
 fn put_scalar(
     tables: &Tables,
     kind: Kind,
@@ -149,12 +150,12 @@ fn put_scalar(
     }
 }
 
-/// Appends an enum by its name.
+/// Appends an enum value, given by name.
 pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     let number = table.number(name, dialect).ok_or_else(|| {
         let names = table.names(dialect);
         CodecError::text(if names.is_empty() {
-            "has no such value".to_owned()
+            "is not a value of this enum".to_owned()
         } else {
             format!("must be one of {names}")
         })
@@ -163,7 +164,7 @@ pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Ve
     Ok(())
 }
 
-/// Appends bytes that are written in base64 of either alphabet, padded or not.
+/// Appends bytes given in base64, in the standard or URL-safe alphabet, padded or not.
 pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     let start = open(wire);
@@ -172,7 +173,7 @@ pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Appends a number. Whole numbers may be written with a fraction of zeros or an exponent, as JSON allows.
+/// Appends a number. Whole numbers may have a fraction of zeros or an exponent, as JSON allows.
 pub(super) fn put_number(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     match kind {
         Kind::Double => wire.extend_from_slice(&double(text)?.to_le_bytes()),
@@ -202,7 +203,7 @@ fn whole<T: FromStr + TryFrom<i128>>(text: &str) -> Result<T, Refusal> {
     T::try_from(exact(text)?).map_err(|_| OUT_OF_RANGE)
 }
 
-/// The whole number that a JSON number is, exactly.
+/// The exact whole number that a JSON number denotes.
 fn exact(text: &str) -> Result<i128, Refusal> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -212,7 +213,7 @@ fn exact(text: &str) -> Result<i128, Refusal> {
     if significant.trim_start_matches('-').is_empty() {
         return Ok(0);
     }
-    // An exponent that does not fit is as good as one that makes the number huge, or tiny.
+    // An exponent that does not fit in an `i64` makes the number huge or tiny, so any extreme value will do.
     let negative = exponent.starts_with('-');
     let exponent: i64 = exponent
         .parse()

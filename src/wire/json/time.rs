@@ -9,18 +9,18 @@ use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
 /// Seconds of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// The largest number of seconds of a duration, about ten thousand years.
+/// Maximum duration in seconds, about ten thousand years.
 const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 
-/// What is wrong with a time or a duration.
+/// The defect of a time or a duration.
 type Refusal = &'static str;
 
-/// How many digits of a second print at least.
+/// Minimum number of digits printed after the seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fraction {
-    /// None when they are zero.
+    /// No digits when the fraction is zero.
     Optional,
     /// Milliseconds.
     Milliseconds,
@@ -33,7 +33,8 @@ pub(super) fn print_time(seconds: i64, nanos: i32, fraction: Fraction, out: &mut
     }
     let time = DateTime::from_timestamp(seconds, 0).ok_or("the time is out of range")?;
     let (date, clock) = (time.date_naive(), time.time());
-    // Digit by digit: times stand in nearly every message, and formatting them costs more than all else in a small one.
+    // Printed digit by digit: nearly every message contains times, and formatting them would dominate the cost of a
+    // small one.
     let year = date.year_ce().1;
     put_two(year / 100, out);
     put_two(year % 100, out);
@@ -61,19 +62,19 @@ pub(super) fn print_duration(seconds: i64, nanos: i32, out: &mut Vec<u8>) -> Res
     if seconds < 0 || nanos < 0 {
         out.push(b'-');
     }
-    write!(out, "{}", seconds.abs()).map_err(|_| "the duration cannot be printed")?;
+    write!(out, "{}", seconds.abs()).map_err(|_| "the duration could not be encoded")?;
     print_fraction(nanos.abs(), Fraction::Optional, out)?;
     out.push(b's');
     Ok(())
 }
 
-/// Two digits of a number below 100.
+/// Prints a number below 100 as two digits.
 fn put_two(number: u32, out: &mut Vec<u8>) {
     let digit = |number: u32| b'0' + u8::try_from(number % 10).unwrap_or(0);
     out.extend([digit(number / 10), digit(number)]);
 }
 
-/// Three, six or nine digits, as many as are needed.
+/// Prints three, six or nine digits, as many as needed.
 fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let printed = if nanos == 0 && fraction == Fraction::Optional {
         Ok(())
@@ -84,10 +85,10 @@ fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(
     } else {
         write!(out, ".{nanos:09}")
     };
-    printed.map_err(|_| "a fraction cannot be printed")
+    printed.map_err(|_| "the fraction could not be encoded")
 }
 
-/// Reads a time with any offset; strictly RFC 3339 in capital letters, up to nanoseconds.
+/// Parses a time with any offset, up to nanoseconds. Strict RFC 3339; `T` and `Z` must be capitals.
 pub(super) fn parse_time(text: &str) -> Result<(i64, i32), Refusal> {
     const WRONG: Refusal = "must be a time such as 2025-08-15T10:30:00.000Z";
     let mut rest = text.as_bytes();
@@ -122,11 +123,11 @@ pub(super) fn parse_time(text: &str) -> Result<(i64, i32), Refusal> {
     if TIMES.contains(&seconds) {
         Ok((seconds, nanos))
     } else {
-        Err("must lie in the years 1 to 9999")
+        Err("must be in the years 1 to 9999")
     }
 }
 
-/// Reads a duration such as `1.5s`.
+/// Parses a duration such as `1.5s`.
 pub(super) fn parse_duration(text: &str) -> Result<(i64, i32), Refusal> {
     const WRONG: Refusal = "must be a duration in seconds such as 1.5s";
     let mut rest = text.strip_suffix('s').ok_or(WRONG)?.as_bytes();
@@ -160,7 +161,7 @@ fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
     })
 }
 
-/// The nanoseconds of `.5`; zero when there is no dot.
+/// The nanoseconds of a fraction such as `.5`; zero when there is no dot.
 fn parse_fraction(rest: &mut &[u8]) -> Option<i32> {
     if after(rest, b'.').is_none() {
         return Some(0);
@@ -173,7 +174,7 @@ fn parse_fraction(rest: &mut &[u8]) -> Option<i32> {
     (count..9).try_fold(number, |number, _| number.checked_mul(10))
 }
 
-/// The seconds of an offset.
+/// The offset from UTC in seconds.
 fn parse_offset(rest: &mut &[u8]) -> Option<i64> {
     if after(rest, b'Z').is_some() {
         return Some(0);

@@ -1,17 +1,17 @@
-//! The protobuf wire format, both ways: records out of bytes, and values into a buffer.
+//! The protobuf wire format, both ways: reads records from bytes, and appends values to a buffer.
 //!
-//! Used by the codec only. It accepts what prost accepts: unpacked and packed lists, records in any order, groups of unknown
-//! fields; anything truncated or malformed is an error that says so.
+//! Used by the codec only. It accepts what prost accepts: unpacked and packed lists, records in any order, groups of
+//! unknown fields. Truncated or malformed input is an error.
 
 use super::{
     CodecError,
     tables::{Field, Kind, Shape},
 };
 
-/// How deep messages and map entries may nest below the outermost message: prost reads no deeper.
+/// Maximum nesting of messages and map entries below the outermost message, which is prost's limit.
 pub(super) const MAX_DEPTH: u32 = 100;
 
-/// How a value lies on the wire.
+/// The encoding of a value on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WireType {
     Varint = 0,
@@ -25,11 +25,11 @@ pub(super) enum WireType {
 pub(super) struct Record {
     pub number: u32,
     pub wire_type: WireType,
-    /// Where the tag begins.
+    /// Offset of the tag.
     pub tag_at: usize,
     /// The value of a number; 0 for bytes.
     pub value: u64,
-    /// Where the payload lies, without its length.
+    /// Range of the payload, without its length prefix.
     pub start: usize,
     pub end: usize,
 }
@@ -42,17 +42,17 @@ pub(super) struct Records<'w> {
 }
 
 impl<'w> Records<'w> {
-    /// All records.
+    /// Reads all records.
     pub fn new(bytes: &'w [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// The records from a tag on.
+    /// Reads the records from a tag onwards.
     pub fn starting_at(bytes: &'w [u8], at: usize) -> Self {
         Self { bytes, at }
     }
 
-    /// The next record; groups are passed over.
+    /// The next record; groups are skipped.
     pub fn next(&mut self) -> Result<Option<Record>, CodecError> {
         let mut open_groups: Vec<u32> = Vec::new();
         loop {
@@ -68,7 +68,7 @@ impl<'w> Records<'w> {
             let number = u32::try_from(tag >> 3)
                 .ok()
                 .filter(|number| (1..1 << 29).contains(number));
-            let number = number.ok_or_else(|| CodecError::wire("a tag is not one of a field"))?;
+            let number = number.ok_or_else(|| CodecError::wire("a tag has an invalid field number"))?;
             let wire_type = match tag & 7 {
                 0 => WireType::Varint,
                 1 => WireType::Fixed64,
@@ -142,7 +142,7 @@ fn read_varint(bytes: &[u8], at: &mut usize) -> Result<u64, CodecError> {
             return Ok(value);
         }
     }
-    Err(CodecError::wire("a number is longer than 64 bits"))
+    Err(CodecError::wire("a varint is longer than 64 bits"))
 }
 
 fn take<const N: usize>(bytes: &[u8], at: &mut usize) -> Result<[u8; N], CodecError> {
@@ -155,16 +155,16 @@ fn take<const N: usize>(bytes: &[u8], at: &mut usize) -> Result<[u8; N], CodecEr
 }
 
 fn truncated() -> CodecError {
-    CodecError::wire("the bytes end in the middle of a field")
+    CodecError::wire("the message ends in the middle of a field")
 }
 
-/// The bytes nest deeper than a reader may follow.
+/// The bytes nest too deeply.
 pub(super) fn too_deep() -> CodecError {
     CodecError::wire("nested too deeply")
 }
 
 impl Kind {
-    /// How one value of this kind lies on the wire.
+    /// The wire type of one value of this kind.
     pub fn wire_type(self) -> WireType {
         match self {
             Self::Double | Self::Fixed64 | Self::Sfixed64 => WireType::Fixed64,
@@ -174,12 +174,12 @@ impl Kind {
         }
     }
 
-    /// Whether a value is a signed or unsigned number of 32 bits, whatever bits above those the wire carries.
+    /// Returns true if values of this kind have 32 bits; any higher bits on the wire are ignored.
     fn is_narrow(self) -> bool {
         matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
     }
 
-    /// Whether a number is the default of its kind.
+    /// Returns true if a number is the default of its kind.
     pub fn is_zero(self, value: u64) -> bool {
         if self.is_narrow() {
             low_half(value) == 0
@@ -190,7 +190,7 @@ impl Kind {
 }
 
 impl Field {
-    /// Whether a record can belong to this field: one value, or a packed list of them.
+    /// Returns true if a record can belong to this field: one value, or a packed list of them.
     pub fn accepts(&self, wire_type: WireType) -> bool {
         let own = match self.shape {
             Shape::Map(_) => WireType::Length,
@@ -200,21 +200,21 @@ impl Field {
     }
 }
 
-/// The lower 32 bits, which are all that a 32-bit field has.
+/// The lower 32 bits; a 32-bit field has no others.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "the upper bits of a 32-bit field are to be ignored"
+    reason = "the upper bits of a 32-bit field must be ignored"
 )]
 pub(super) fn low_half(value: u64) -> u32 {
     value as u32
 }
 
-/// Undoes zigzag coding.
+/// Decodes zigzag encoding.
 pub(super) fn unzigzag(value: u64) -> i64 {
     (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
 }
 
-/// Does zigzag coding.
+/// Applies zigzag encoding.
 pub(super) fn zigzag(value: i64) -> u64 {
     (value.cast_unsigned() << 1) ^ (value >> 63).cast_unsigned()
 }
@@ -234,27 +234,27 @@ pub(super) fn put_tag(wire: &mut Vec<u8>, number: u32, wire_type: WireType) {
     put_varint(wire, u64::from(number) << 3 | wire_type as u64);
 }
 
-/// Appends bytes with their length before them.
+/// Appends bytes, preceded by their length.
 pub(super) fn put_bytes(wire: &mut Vec<u8>, bytes: &[u8]) {
     put_varint(wire, bytes.len() as u64);
     wire.extend_from_slice(bytes);
 }
 
-/// Begins a payload whose length is not known yet.
+/// Starts a payload of unknown length; returns its offset.
 pub(super) fn open(wire: &mut Vec<u8>) -> usize {
-    // One byte is enough for most messages; `close` makes room for the others.
+    // One length byte is enough for most messages; `close` makes room for more.
     wire.push(0);
     wire.len()
 }
 
-/// Ends a payload that `open` began, by writing its length before it.
+/// Ends a payload that `open` started, by writing its length before it.
 pub(super) fn close(wire: &mut Vec<u8>, start: usize) {
     let end = wire.len();
     let mut length = [0; 10];
     put_varint(wire, (end - start) as u64);
     let length = &mut length[..wire.len() - end];
     length.copy_from_slice(&wire[end..]);
-    // The placeholder has room for one byte; the payload makes room for the others.
+    // The placeholder holds one byte of the length; the payload is moved to make room for the others.
     wire.truncate(end + length.len() - 1);
     wire.copy_within(start..end, start + length.len() - 1);
     wire[start - 1..start - 1 + length.len()].copy_from_slice(length);

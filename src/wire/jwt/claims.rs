@@ -1,7 +1,7 @@
-//! What a token says, and the rules for it.
+//! The claims of a token, and the rules that they must meet.
 //!
-//! Called by `jwt` after the signature was found right. A member that occurs twice makes the whole token void: two readers
-//! would not agree on what it says.
+//! Called by `jwt` after the signature was verified. A repeated member makes the whole token invalid, because two
+//! parsers might read different values.
 
 use std::collections::BTreeMap;
 
@@ -16,26 +16,26 @@ use serde_json::Value;
 use super::LEEWAY_SECONDS;
 use crate::config::Auth;
 
-/// Maximum size of a subject or an issuer in bytes.
+/// Maximum size of a subject or an issuer, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// The end of the year 9999: later times do not fit where times are printed.
+/// The end of the year 9999; later times cannot be printed everywhere.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
-/// What a token says.
+/// The claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
     /// `iss`; empty when the token has none.
     pub issuer: String,
-    /// `sub`: who asks, within the issuer.
+    /// `sub`: the subject, unique within the issuer.
     pub subject: String,
     /// The role, when the role claim is a string.
     pub role: Option<String>,
-    /// When the token ends, without leeway.
+    /// `exp`: when the token expires, without leeway.
     pub expires_at: DateTime<Utc>,
 }
 
-/// What the configuration wants of a token.
+/// The configured requirements for tokens.
 #[derive(Debug)]
 pub(super) struct Rules {
     issuer: Option<String>,
@@ -53,7 +53,7 @@ impl From<&Auth> for Rules {
     }
 }
 
-/// Reads the payload of a token whose signature is right.
+/// Reads the payload of a token whose signature was verified.
 pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String> {
     let Unique(members) = decode(part, "payload")?;
     let exp = time(&members, "exp")?.ok_or("exp is missing")?;
@@ -81,11 +81,11 @@ pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String
             .get(&rules.role_claim)
             .and_then(Value::as_str)
             .map(str::to_owned),
-        expires_at: DateTime::from_timestamp(exp, 0).ok_or("exp is no time")?,
+        expires_at: DateTime::from_timestamp(exp, 0).ok_or("exp is out of range")?,
     })
 }
 
-/// Base64url without padding, then a JSON object without repeated members.
+/// Decodes base64url without padding, then a JSON object without repeated members.
 pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
@@ -93,7 +93,7 @@ pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     serde_json::from_slice(&bytes).map_err(|error| format!("the {what} cannot be read: {error}"))
 }
 
-/// A `NumericDate`, in whole seconds.
+/// A `NumericDate`, truncated to whole seconds.
 fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, String> {
     let Some(value) = members.get(name) else {
         return Ok(None);
@@ -101,17 +101,17 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
     match value.as_f64() {
         #[expect(clippy::cast_possible_truncation, reason = "the range was checked")]
         Some(seconds) if (0.0..=LAST_SECOND).contains(&seconds) => Ok(Some(seconds as i64)),
-        _ => Err(format!("{name} is not a time")),
+        _ => Err(format!("{name} is not a valid time")),
     }
 }
 
-/// Whether a text can be the subject or the issuer of an account: neither empty nor too long, and nothing that a database or
-/// a log cannot hold.
+/// Returns true if a text can be the subject or the issuer of an account: not empty, at most [`MAX_NAME_BYTES`] long,
+/// and without control characters, which databases and logs cannot hold.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-/// The member as a name.
+/// The member as a valid subject or issuer.
 fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
     match members.get(name) {
         None => Ok(None),
@@ -130,7 +130,7 @@ fn is_meant_for(aud: Option<&Value>, audience: &str) -> bool {
     }
 }
 
-/// The members of a JSON object in which each name occurs once.
+/// The members of a JSON object without repeated names.
 pub(super) struct Unique(pub(super) BTreeMap<String, Value>);
 
 impl<'de> Deserialize<'de> for Unique {

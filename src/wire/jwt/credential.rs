@@ -1,8 +1,7 @@
-//! What a request brings to say who asks.
+//! Finds the credential of a request.
 //!
-//! Called by the caller layer, for every protocol alike: gRPC metadata are HTTP headers. A request has one credential. Generated
-//! clients send the same one in both headers, which is accepted; two different ones are refused, because it would not be clear
-//! which one counts.
+//! Called by the caller layer, for every protocol alike: gRPC metadata are HTTP headers. A request has one credential.
+//! Generated clients send the same one in both headers, which is accepted; two different ones are refused as ambiguous.
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
@@ -11,7 +10,7 @@ use crate::{api_keys, error::Result};
 
 const API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// What a request brings.
+/// The credential of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential<'a> {
     /// A JSON Web Token.
@@ -20,10 +19,11 @@ pub enum Credential<'a> {
     ApiKey(&'a str),
 }
 
-/// The one credential of a request: `Authorization: Bearer <token or API key>`, `X-API-Key`, or the same in both.
+/// The credential of a request: `Authorization: Bearer <token or API key>`, `X-API-Key`, or the same in both.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED when there is none, when there are different ones, another scheme, or not just one word after it.
+/// NOT_AUTHENTICATED when there is none, when several differ, when the scheme is not Bearer, or when it is not a single
+/// word.
 pub fn credential(headers: &HeaderMap) -> Result<Credential<'_>> {
     find(headers).map_err(|why| not_authenticated(why.into()))
 }
@@ -67,7 +67,7 @@ fn bearer(value: &str) -> Result<Credential<'_>, &'static str> {
 
 fn word(text: &str) -> Result<&str, &'static str> {
     if text.is_empty() || text.contains(|letter: char| !letter.is_ascii_graphic()) {
-        return Err("the credential is empty or not one word");
+        return Err("the credential is empty or contains an invalid character");
     }
     Ok(text)
 }

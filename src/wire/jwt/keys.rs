@@ -1,7 +1,7 @@
-//! The keys that tokens are checked with, and the part of a token's header that picks one.
+//! The keys that verify tokens, and the part of a token's header that selects one.
 //!
-//! Called by `jwt` only. A key has exactly one algorithm, fixed when it is read: the JWK's own, or the one of its type. Header
-//! members that carry or point to keys (`jku`, `x5u`, `jwk`, `x5c`) are never looked at.
+//! Called by `jwt` only. A key has exactly one algorithm, fixed when the key is read: the one named in the JWK, or the
+//! one of its key type. Header members that contain or point to keys (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
 
 use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
 
@@ -12,40 +12,40 @@ use serde::Deserialize;
 use super::claims::{self, Unique};
 use crate::error::{Error, Result};
 
-/// The largest JWKS that is read.
+/// Maximum size of a JWKS, in bytes.
 pub(super) const MAX_JWKS_BYTES: u64 = 1024 * 1024;
 const MIN_RSA_BYTES: usize = 256;
 const MAX_KEY_ID_BYTES: usize = 255;
 
-/// The members of a token's header that we heed.
+/// The members of a token's header that are used.
 pub(super) struct Header {
     pub(super) alg: String,
     kid: Option<String>,
 }
 
 impl Header {
-    /// Reads a header and refuses everything that would change how the token is to be understood.
+    /// Reads a header; refuses members that change how the token must be interpreted.
     pub(super) fn read(part: &str) -> Result<Self, String> {
         let Unique(members) = claims::decode(part, "header")?;
-        // `b64` and `zip` change what is signed, `crit` says that something must be understood, `enc` is a JWE,
-        // `cty` a token within a token.
+        // `b64` and `zip` change the signed bytes, `crit` names extensions that must be understood, `enc` marks a JWE,
+        // and `cty` a nested token.
         if let Some(name) = ["crit", "b64", "zip", "enc", "cty"]
             .iter()
             .find(|name| members.contains_key(**name))
         {
-            return Err(format!("the header has {name:?}"));
+            return Err(format!("the header member {name:?} is not supported"));
         }
         let text = |name: &str| match members.get(name) {
             None => Ok(None),
             Some(serde_json::Value::String(text)) if text.len() <= MAX_KEY_ID_BYTES => Ok(Some(text.clone())),
-            Some(_) => Err(format!("{name} in the header is not a short string")),
+            Some(_) => Err(format!("the header member {name} is not a short string")),
         };
         let alg = text("alg")?.ok_or("the header has no alg")?;
         Ok(Self { alg, kid: text("kid")? })
     }
 }
 
-/// One key.
+/// A key and its algorithm.
 pub(super) struct Key {
     kid: Option<String>,
     pub(super) algorithm: Algorithm,
@@ -70,7 +70,7 @@ impl Key {
         }
     }
 
-    /// Whether the header picks this key: by its id when it names one, else by the algorithm that the key has anyway.
+    /// Returns true if the header selects this key: by key id if it names one, otherwise by algorithm.
     pub(super) fn fits(&self, header: &Header) -> bool {
         match &header.kid {
             Some(kid) => self.kid.as_ref() == Some(kid),
@@ -78,13 +78,13 @@ impl Key {
         }
     }
 
-    /// Whether a token may name this algorithm when it is checked with this key.
+    /// Returns true if a token verified with this key may name this algorithm.
     pub(super) fn allows(&self, alg: &str) -> bool {
         match self.algorithm {
             Algorithm::HS256 => alg == "HS256",
             Algorithm::RS256 => alg == "RS256",
             Algorithm::ES256 => alg == "ES256",
-            // RFC 9864 gave EdDSA over this curve a name of its own.
+            // RFC 9864 added a second name for EdDSA over this curve.
             Algorithm::EdDSA => alg == "EdDSA" || alg == "Ed25519",
             _ => false,
         }
@@ -116,7 +116,7 @@ struct Jwk {
 }
 
 impl KeySet {
-    /// Reads a JWKS file. Keys for something else than checking RS256, ES256 or EdDSA signatures are passed over.
+    /// Reads a JWKS file. Keys that cannot verify RS256, ES256 or EdDSA signatures are skipped.
     pub(super) fn read(path: &Path) -> Result<Self> {
         let name = path.display();
         let mut text = String::new();
@@ -137,7 +137,7 @@ impl KeySet {
         Ok(keys)
     }
 
-    /// Reads the text of a JWKS.
+    /// Parses the text of a JWKS.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let jwks: Jwks = serde_json::from_str(text).map_err(|error| error.to_string())?;
         let mut keys = Vec::new();
@@ -152,7 +152,7 @@ impl KeySet {
             if let Some(key) = jwk.into_key().map_err(|why| format!("key {position}: {why}"))? {
                 keys.push(key);
             } else {
-                tracing::debug!(position, "a key of the JWKS file is of no use here");
+                tracing::debug!(position, "skipped a JWKS key that cannot verify tokens");
             }
         }
         Ok(Self(keys))
@@ -219,6 +219,6 @@ fn of_32_bytes(name: &str, text: Option<&str>) -> Result<Vec<u8>, String> {
     if bytes.len() == 32 {
         Ok(bytes)
     } else {
-        Err(format!("{name} has not 32 bytes"))
+        Err(format!("{name} must be 32 bytes"))
     }
 }

@@ -1,4 +1,4 @@
-//! Making tokens, for `runyard token`, for `runyard run` beside its own server, and for tests.
+//! Mints tokens: for `runyard token`, for `runyard run` with its embedded server, and for tests.
 
 use std::time::Duration;
 
@@ -13,21 +13,21 @@ use crate::{
     error::{Error, Result},
 };
 
-/// What a new token says.
+/// The content of a new token.
 #[derive(Clone, Debug)]
 pub struct Grant {
-    /// Who asks.
+    /// The subject of the token.
     pub subject: String,
     /// The role, such as `super_admin`.
     pub role: Option<String>,
-    /// How long the token lasts.
+    /// The lifetime of the token.
     pub lifetime: Duration,
 }
 
-/// Signs a token with the secret, such that a verifier of the same configuration accepts it.
+/// Signs a token with the secret; a verifier with the same configuration accepts it.
 ///
 /// # Errors
-/// INVALID_REQUEST when the lifetime has no end that can be written.
+/// INVALID_REQUEST when the lifetime is too long for an expiry date.
 pub fn mint(auth: &Auth, secret: &SecretString, grant: &Grant, now: DateTime<Utc>) -> Result<String> {
     let seconds = i64::try_from(grant.lifetime.as_secs()).unwrap_or(i64::MAX);
     let expires_at = now
@@ -54,6 +54,6 @@ pub fn mint(auth: &Auth, secret: &SecretString, grant: &Grant, now: DateTime<Utc
     let signed = format!("{header}.{payload}");
     let key = EncodingKey::from_secret(secret.expose_secret().as_bytes());
     let signature = crypto::sign(signed.as_bytes(), &key, Algorithm::HS256)
-        .map_err(|error| Error::internal("the token cannot be signed", error))?;
+        .map_err(|error| Error::internal("the token could not be signed", error))?;
     Ok(format!("{signed}.{signature}"))
 }

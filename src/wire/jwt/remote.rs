@@ -1,8 +1,8 @@
-//! The keys of an issuer behind a URL.
+//! The keys that an issuer publishes at a URL.
 //!
-//! Called by `jwt`. They are fetched at start and again when they are older than five minutes, or when a token names a key
-//! that is not there: at most once a minute, whatever arrives, whether the fetch succeeds or not. A fetch that fails leaves
-//! the keys as they are. What the issuer sends is bounded in size and time, and leads nowhere else.
+//! Called by `jwt`. The keys are fetched at start, again when they are older than five minutes, and when a token names
+//! an unknown key. Fetches happen at most once a minute, whether they succeed or not. A failed fetch keeps the previous
+//! keys. The issuer's response is bounded in size and time, and redirects are not followed.
 
 use std::{
     net::IpAddr,
@@ -23,35 +23,35 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// How long a fetch may take.
+/// Maximum duration of a fetch.
 const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Why the keys are fetched.
+/// Reason for fetching the keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Why {
-    /// They are old.
+    /// The keys are stale.
     Stale,
     /// A token names a key that is not among them.
     Unknown,
 }
 
-/// The keys behind a URL.
+/// The keys published at a URL.
 #[derive(Debug)]
 pub(super) struct Remote {
     url: Url,
     client: Client,
     keys: ArcSwap<KeySet>,
-    /// One fetches, and those who cannot go on without its keys wait for it.
+    /// Held while fetching. Callers with an unknown key wait for it; callers with stale keys do not.
     gate: Mutex<()>,
     tried_at: AtomicI64,
     fetched_at: AtomicI64,
 }
 
 impl Remote {
-    /// The keys of a URL, which are not fetched yet.
+    /// Prepares to fetch the keys of a URL; fetches nothing yet.
     ///
     /// # Errors
-    /// INVALID_REQUEST, when it is not https, or http on this machine.
+    /// INVALID_REQUEST, when the URL is neither https nor http on loopback.
     pub(super) fn new(url: &str) -> Result<Arc<Self>> {
         let refused = || {
             Error::invalid(format!(
@@ -73,7 +73,7 @@ impl Remote {
             .connect_timeout(FETCH_TIMEOUT)
             .user_agent(concat!("runyard/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Error::internal("the client of the JWKS", error))?;
+            .map_err(|error| Error::internal("could not build the HTTP client for the JWKS", error))?;
         Ok(Arc::new(Self {
             url,
             client,
@@ -84,19 +84,19 @@ impl Remote {
         }))
     }
 
-    /// The keys as they were fetched last.
+    /// The most recently fetched keys.
     pub(super) fn keys(&self) -> Arc<KeySet> {
         self.keys.load_full()
     }
 
-    /// Fetches the keys when they are old; whoever comes while somebody fetches goes on with the old ones.
+    /// Fetches the keys when they are stale. While another caller is fetching, continues with the old ones.
     pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) {
         if self.wants(Why::Stale, now) {
             self.refresh(Why::Stale, now).await;
         }
     }
 
-    /// Fetches the keys for a token that names one which is not there.
+    /// Fetches the keys because a token names an unknown one.
     pub(super) async fn refresh_for_unknown_key(self: &Arc<Self>, now: i64) {
         self.refresh(Why::Unknown, now).await;
     }
@@ -106,7 +106,7 @@ impl Remote {
         age(&self.tried_at) >= REFRESH_SECONDS && (why == Why::Unknown || age(&self.fetched_at) >= KEYS_TTL_SECONDS)
     }
 
-    // In a task of its own: a client that hangs up must not keep the keys from coming.
+    // Runs in its own task, so that a disconnecting client does not abort the fetch.
     async fn refresh(self: &Arc<Self>, why: Why, now: i64) {
         let remote = Arc::clone(self);
         let refreshing = tokio::spawn(async move {
@@ -127,7 +127,7 @@ impl Remote {
                     remote.fetched_at.store(now, Ordering::Release);
                 }
                 Err(why) => {
-                    tracing::warn!(url = %remote.url, why, "the JWKS could not be fetched; the earlier keys stay in use");
+                    tracing::warn!(url = %remote.url, why, "could not fetch the JWKS; keeping the previous keys");
                 }
             }
         });
@@ -138,19 +138,19 @@ impl Remote {
         let told = |error: reqwest::Error| error.without_url().to_string();
         let mut response = self.client.get(self.url.clone()).send().await.map_err(told)?;
         if response.status() != reqwest::StatusCode::OK {
-            return Err(format!("the answer has status {}", response.status()));
+            return Err(format!("the response has status {}", response.status()));
         }
         let mut text = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(told)? {
             if (text.len() + chunk.len()) as u64 > MAX_JWKS_BYTES {
-                return Err(format!("the answer is larger than {MAX_JWKS_BYTES} bytes"));
+                return Err(format!("the response is larger than {MAX_JWKS_BYTES} bytes"));
             }
             text.extend_from_slice(&chunk);
         }
-        let text = String::from_utf8(text).map_err(|_| "the answer is not UTF-8".to_owned())?;
+        let text = String::from_utf8(text).map_err(|_| "the response is not UTF-8".to_owned())?;
         let keys = KeySet::parse(&text)?;
         if keys.is_empty() {
-            return Err("the answer has no key for RS256, ES256 or EdDSA signatures".to_owned());
+            return Err("the response has no key for RS256, ES256 or EdDSA signatures".to_owned());
         }
         Ok(keys)
     }

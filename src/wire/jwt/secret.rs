@@ -1,7 +1,7 @@
-//! The HS256 secret: given by the configuration, or made once in the data folder.
+//! The HS256 secret: taken from the configuration, or created once in the data folder.
 //!
-//! `server` creates it at start; the commands that sign tokens only read it. If several servers start at once, the first one
-//! creates the file and the others read all of it.
+//! `server` creates it at start; the commands that sign tokens only read it. If several servers start at once, the
+//! first one creates the file and the others read it complete.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,11 +23,11 @@ const FILE: &str = "jwt.secret";
 const MIN_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// The configured secret, or the one in the data folder, which is created if it does not exist. None if only a JWKS is
+/// The configured secret, or the one in the data folder, which is created if missing. `None` if only a JWKS is
 /// configured.
 ///
 /// # Errors
-/// INVALID_REQUEST saying what to do, when the secret is too short or its file cannot be used.
+/// INVALID_REQUEST, with advice, when the secret is too short or its file cannot be used.
 pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     match load(config)? {
         None if config.auth.jwks_file.is_none() && config.auth.jwks_url.is_none() => {
@@ -39,10 +39,10 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     }
 }
 
-/// The configured secret, or the one in the data folder. None if there is neither, or only a JWKS is configured.
+/// The configured secret, or the one in the data folder. `None` if there is neither, or only a JWKS is configured.
 ///
 /// # Errors
-/// As [`load_or_create`].
+/// Same as [`load_or_create`].
 pub fn load(config: &Config) -> Result<Option<SecretString>> {
     if let Some(secret) = &config.auth.jwt_secret {
         check(secret)?;
@@ -80,7 +80,7 @@ fn unusable(path: &Path, error: &io::Error) -> Error {
     ))
 }
 
-/// Refuses a secret that could be guessed.
+/// Refuses a secret that is short enough to guess.
 pub(super) fn check(secret: &SecretString) -> Result<()> {
     let length = secret.expose_secret().len();
     if length < MIN_BYTES {
@@ -97,7 +97,7 @@ fn read(path: &Path) -> io::Result<String> {
     let mode = file.metadata()?.mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(io::Error::other(format!(
-            "others may read it (mode {mode:03o}); chmod 600 it"
+            "other users can read it (mode {mode:03o}); run chmod 600 on it"
         )));
     }
     let mut text = String::new();
@@ -105,7 +105,8 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes the secret beside its place and links it there: a link to a name that exists fails, so the first one wins.
+/// Writes the secret to a temporary file and hard-links it to its final name. Linking to an existing name fails, so the
+/// first server wins.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
     data_folder::prepare(folder)?;
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));

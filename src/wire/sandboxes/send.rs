@@ -1,4 +1,4 @@
-//! The content of files and folders on its way out: ranges of a file, or a folder as a tar stream.
+//! Sends the content of files and folders: ranges of a file, or a folder as a tar stream.
 
 use std::{
     fs::File,
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// Bytes of one streamed piece.
+/// Size of one streamed chunk, in bytes.
 const PIECE: usize = 64 * 1024;
 /// The content type of a folder.
 const TAR: &str = "application/x-tar";
@@ -36,7 +36,7 @@ const TAR: &str = "application/x-tar";
 /// A stream of content.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 
-/// A file, or the part of it that was asked for.
+/// Sends a file, or the requested range of it.
 pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>> {
     let fault = |error: std::io::Error| Error::internal("file", error);
     let facts = file.metadata().map_err(fault)?;
@@ -92,7 +92,7 @@ pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Respon
     Ok(response)
 }
 
-/// The content type that a name suggests.
+/// The content type that a file name implies.
 pub(super) fn content_type(path: &str) -> String {
     mime_guess::from_path(path)
         .first_or_octet_stream()
@@ -100,7 +100,8 @@ pub(super) fn content_type(path: &str) -> String {
         .to_owned()
 }
 
-/// A folder as a tar stream, which keeps its place among the account's archives; its length is not known before its end.
+/// Sends a folder as a tar stream of unknown length. `place` limits the account's concurrent archives and is held until
+/// the end.
 pub(super) fn folder(archive: Archive, place: Turn) -> Response<Pieces> {
     let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());
@@ -123,8 +124,8 @@ pub(super) fn folder(archive: Archive, place: Turn) -> Response<Pieces> {
     response
 }
 
-// Keeps a browser from taking content for something else than its name says, and from running any of it: who made it is not
-// to be trusted.
+// Headers that stop a browser from guessing a content type and from running any of the content, whose author is not
+// trusted.
 fn guarded() -> MetadataMap {
     let mut metadata = MetadataMap::new();
     for (name, value) in [
@@ -136,14 +137,14 @@ fn guarded() -> MetadataMap {
     metadata
 }
 
-// What is not ASCII cannot travel; all that is set here is.
+// Non-ASCII values cannot be sent; all values set here are ASCII.
 fn set(metadata: &mut MetadataMap, name: &'static str, value: String) {
     if let Ok(value) = MetadataValue::try_from(value) {
         metadata.insert(name, value);
     }
 }
 
-// Only what cannot run script in our origin is shown by a browser; the rest is saved.
+// A browser displays only types that cannot run script in the server's origin; all others are downloaded.
 fn disposition(path: &str, content_type: &str, download: bool) -> String {
     let is_harmless = matches!(
         content_type,

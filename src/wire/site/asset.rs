@@ -1,4 +1,4 @@
-//! One file as an answer: its type, how long it may be kept, what a page of it may do.
+//! One file as a response: its content type, its caching, and the content security policy.
 
 use std::{
     borrow::Cow,
@@ -12,19 +12,19 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio::sync::OnceCell;
 
-/// A name with a hash never has another content.
+/// For names with a hash, whose content never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// Anything else is asked for again, and mostly answered with 304.
+/// For all other names: clients must revalidate, usually with a 304 response.
 const ASK_AGAIN: &str = "no-cache";
-/// Below this, gzip gains nothing.
+/// Minimum size to compress, in bytes; smaller files gain nothing from gzip.
 const MIN_COMPRESSED: usize = 1024;
-/// The shortest hash that counts as one.
+/// Minimum length of a hash in a file name.
 const MIN_HASH: usize = 8;
 
-/// What a page may load and do: its own origin's things, and nothing else. Images may be made by the page itself.
+/// The content security policy of a page: resources of the same origin, and images that the page creates.
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
-/// What neither page asks a browser for.
+/// Browser features that neither page uses.
 const NO_PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -37,18 +37,18 @@ pub(super) struct Asset(Arc<Content>);
 
 struct Content {
     kind: HeaderValue,
-    /// Without the quotes and without what tells the encoding; made when it is first asked for, so that a start reads none of
-    /// the files.
+    /// The entity tag without quotes and encoding suffix. Computed on first use, so that a start reads no file
+    /// contents.
     tag: OnceLock<String>,
     keeping: &'static str,
     is_page: bool,
     plain: Bytes,
-    /// Made when it is first asked for; nothing when it would not be smaller.
+    /// Compressed on first use; `None` when compression does not make it smaller.
     gzip: OnceCell<Option<Bytes>>,
 }
 
 impl Asset {
-    /// A file of this name, relative to the folder.
+    /// A file with this name, relative to the folder.
     pub(super) fn new(name: &str, content: Cow<'static, [u8]>) -> Self {
         let plain = match content {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),
@@ -69,7 +69,7 @@ impl Asset {
         }))
     }
 
-    /// The answer to GET.
+    /// The response to GET.
     pub(super) async fn answer(&self, asked: &HeaderMap) -> Response<Body> {
         let content = &self.0;
         let small = if accepts_gzip(asked) {
@@ -130,7 +130,7 @@ impl Asset {
     }
 }
 
-/// The answer to HEAD: what GET would have said about itself.
+/// The response to HEAD: the headers of GET, without the body.
 pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     response.map(|_| Body::empty())
 }
@@ -158,17 +158,17 @@ fn is_text(kind: &str) -> bool {
     kind.starts_with("text/") || ["javascript", "json", "svg+xml"].iter().any(|word| kind.contains(word))
 }
 
-/// Whether the name is like `assets/index-BxT5a0uZ.js`: what Vite makes.
+/// Returns true if the name has a hash as Vite generates it, such as `assets/index-BxT5a0uZ.js`.
 fn has_hash(name: &str) -> bool {
     let Some(file) = name.strip_prefix("assets/") else {
         return false;
     };
     let stem = file.split('.').next().unwrap_or_default();
-    // A hash may have a hyphen itself, so the first one that leaves enough counts.
+    // A hash may itself contain a hyphen, so it begins after the first hyphen.
     stem.split_once('-').is_some_and(|(_, hash)| hash.len() >= MIN_HASH)
 }
 
-/// Whether gzip is named in `Accept-Encoding`, and not with q=0 (RFC 9110, 12.5.3).
+/// Returns true if gzip is named in `Accept-Encoding`, and not with q=0 (RFC 9110, 12.5.3).
 fn accepts_gzip(asked: &HeaderMap) -> bool {
     let lists = asked.get_all(header::ACCEPT_ENCODING).iter();
     let mut codings = lists
@@ -184,7 +184,7 @@ fn accepts_gzip(asked: &HeaderMap) -> bool {
     })
 }
 
-/// Whether the browser has this very content (RFC 9110, 13.1.2).
+/// Returns true if the browser's copy is current (RFC 9110, 13.1.2).
 fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     let lists = asked.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lists

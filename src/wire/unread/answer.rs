@@ -1,6 +1,6 @@
-//! One answer on its way out, handed over in pieces.
+//! A response being sent, passed on in chunks.
 //!
-//! Used by `wire/unread.rs`, which counts what all answers hold.
+//! Used by `wire/unread.rs`, which counts the bytes that all responses hold.
 
 use std::{
     error::Error as StdError,
@@ -20,24 +20,24 @@ use tower::BoxError;
 
 use crate::wire::owner::Owner;
 
-/// Maximum number of bytes that are handed to the connection at once. It may hold two such pieces, and they cannot be taken
-/// back.
+/// Maximum number of bytes passed to the connection at once. The connection may hold two such chunks, and they cannot
+/// be taken back.
 pub(super) const PIECE: usize = 16 * 1024;
 
-/// An answer on its way out.
+/// A response being sent.
 pub(super) struct Answer {
     pub(super) owner: Owner,
-    /// Bytes that it holds.
+    /// Number of bytes that it holds.
     pub(super) bytes: AtomicUsize,
-    /// When its reader last took something, in milliseconds since the ledger was opened.
+    /// Time at which its client last took data, in milliseconds since the ledger was opened.
     pub(super) taken_at: AtomicU64,
     content: Mutex<Content>,
 }
 
-/// What is left of an answer.
+/// The unsent part of a response.
 pub(super) struct Content {
     body: Option<Body>,
-    /// The rest of a frame that was too large for one piece.
+    /// The rest of a frame that was too large for one chunk.
     rest: Bytes,
     /// Size of the frame that `rest` is part of.
     frame: usize,
@@ -45,7 +45,7 @@ pub(super) struct Content {
 }
 
 impl Answer {
-    /// An answer with this body.
+    /// A response with this body.
     pub(super) fn new(owner: Owner, body: Body, now: u64) -> Self {
         Self {
             owner,
@@ -60,25 +60,25 @@ impl Answer {
         }
     }
 
-    /// What is left of it.
+    /// Locks the unsent part.
     pub(super) fn content(&self) -> MutexGuard<'_, Content> {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Breaks it off: what it holds is dropped, and its reader finds a failure.
+    /// Aborts the response: drops the bytes that it holds; its client sees a failure.
     pub(super) fn cut(&self) {
         let (body, rest) = {
             let mut content = self.content();
             content.cut = true;
             (content.body.take(), std::mem::take(&mut content.rest))
         };
-        // Dropped without the lock: what feeds the answer ends here.
+        // Dropped after the lock is released; dropping the body stops its producer.
         drop((body, rest));
     }
 }
 
 impl Content {
-    /// Bytes in memory: the rest, what the body is known to hold, and the buffer that its last frame came from.
+    /// Bytes in memory: the rest of the current frame, what the body reports to hold, and the buffer of the last frame.
     pub(super) fn held(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |body| {
             let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -87,7 +87,7 @@ impl Content {
         body.saturating_add(self.rest.len())
     }
 
-    /// The next piece.
+    /// The next chunk.
     pub(super) fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         loop {
             if self.cut {
@@ -101,7 +101,7 @@ impl Content {
                 return Poll::Ready(None);
             };
             let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
-                // The reader has taken everything.
+                // The client has read everything so far.
                 self.frame = 0;
                 return Poll::Pending;
             };
@@ -128,12 +128,12 @@ impl Content {
         }
     }
 
-    /// Whether there is nothing more to come.
+    /// Returns true if the response has ended.
     pub(super) fn is_end(&self) -> bool {
         !self.cut && self.rest.is_empty() && self.body.as_ref().is_none_or(http_body::Body::is_end_stream)
     }
 
-    /// How much is to come.
+    /// The size of the unsent part.
     pub(super) fn size_hint(&self) -> SizeHint {
         let rest = self.rest.len() as u64;
         let Some(body) = &self.body else {
@@ -141,7 +141,7 @@ impl Content {
         };
         let inner = body.size_hint();
         let mut hint = SizeHint::new();
-        // The upper bound first: a lower bound above it panics.
+        // The upper bound is set first, because a lower bound above it panics.
         if let Some(upper) = inner.upper() {
             hint.set_upper(upper + rest);
         }
@@ -153,7 +153,7 @@ impl Content {
         if self.frame <= PIECE {
             return std::mem::take(&mut self.rest);
         }
-        // Copied: a part of the frame would keep all of it.
+        // Copied, because a slice would keep the whole frame in memory.
         let piece = Bytes::copy_from_slice(&self.rest[..self.rest.len().min(PIECE)]);
         self.rest.advance(piece.len());
         if self.rest.is_empty() {
@@ -163,13 +163,13 @@ impl Content {
     }
 }
 
-/// The reader of an answer did not take it.
+/// The client did not read the response.
 #[derive(Debug)]
 struct TooSlow;
 
 impl fmt::Display for TooSlow {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("the answer was not read in time")
+        formatter.write_str("the client did not read the response in time")
     }
 }
 

@@ -131,7 +131,7 @@ fn an_unreachable_database_is_bad_and_its_password_is_hidden() {
 }
 
 #[test]
-fn proxies_that_hold_addresses_of_clients_are_bad() {
+fn trusted_proxies_that_include_clients_are_bad() {
     for (networks, expected) in [
         ("[\"0.0.0.0/0\"]", "bad"),
         ("[\"10.0.0.0/8\", \"::/0\"]", "bad"),
@@ -147,7 +147,7 @@ fn proxies_that_hold_addresses_of_clients_are_bad() {
     }
 }
 
-/// The checks of an installation as its own server sees it, but with another data folder if one is given.
+/// Runs doctor with the database of a running server and a data folder.
 fn examine_server(house: &House, data_dir: &Path) -> Vec<[String; 3]> {
     let path = std::env::var("PATH").unwrap();
     let mut variables = vec![

@@ -278,7 +278,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
         (r#"{"cString": "", "cInt64": null}"#, r#"{"cString":""}"#),
         (
             r#"{"cString": "a", "cInt64": 1}"#,
-            "c_int64: excludes another field that is there",
+            "c_int64: conflicts with another field of the same oneof",
         ),
         // Well-known types.
         (
@@ -295,7 +295,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
         ),
         (
             r#"{"kTime": "0001-01-01T00:00:00+00:01"}"#,
-            "k_time: must lie in the years 1 to 9999",
+            "k_time: must be in the years 1 to 9999",
         ),
         (
             r#"{"kTime": "2025-08-15t10:30:00z"}"#,
@@ -312,7 +312,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
             "k_duration: must be at most 315576000000s",
         ),
         (r#"{"kMask": "aB.c,d"}"#, r#"{"kMask":"aB.c,d"}"#),
-        (r#"{"kMask": "a_b"}"#, "k_mask: must hold camelCase paths"),
+        (r#"{"kMask": "a_b"}"#, "k_mask: must contain camelCase paths"),
         (r#"{"kValue": null, "kNull": null}"#, r#"{"kValue":null}"#),
         (
             r#"{"kStruct": {"b": [1, 1.5, "x", null, {"c": true}]}}"#,
@@ -331,14 +331,14 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
             r#"{"kAny":{"@type":"a/google.protobuf.Duration","value":"1s"}}"#,
         ),
         (r#"{"kAny": {}}"#, r#"{"kAny":{}}"#),
-        (r#"{"kAny": {"text": "x"}}"#, "k_any.@type: must be there"),
+        (r#"{"kAny": {"text": "x"}}"#, "k_any.@type: is required"),
         (
             r#"{"kAny": {"@type": "a/b"}}"#,
-            "k_any.@type: is not a type that is known here",
+            "k_any.@type: is not a known message type",
         ),
         (
             r#"{"kAny": {"@type": "a/runyard.test.Inner", "@type": "a/runyard.test.Inner"}}"#,
-            "k_any.@type: must not be there twice",
+            "k_any.@type: must not occur twice",
         ),
         (r#"{"kEmpty": {"a": 1}}"#, "k_empty.a: unknown field"),
     ];

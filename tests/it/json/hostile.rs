@@ -23,7 +23,7 @@ fn malformed_json_is_refused() {
     let table: &[(&[u8], &str)] = &[
         (b"{}", "taken"),
         (b" {\r\n\t} ", "taken"),
-        (b"", "invalid JSON at byte 0: a value was expected"),
+        (b"", "invalid JSON at byte 0: expected a value"),
         (b"null", "must be an object"),
         (b"[]", "must be an object"),
         (b"{\"nothing\": 1}", "nothing: unknown field"),
@@ -31,107 +31,83 @@ fn malformed_json_is_refused() {
             b"{\"an_inner\": {\"inners\": [{}, {\"nothing\": 1}]}}",
             "an_inner.inners[1].nothing: unknown field",
         ),
-        (b"{\"a_int32\": 1, \"a_int32\": 1}", "a_int32: must not be there twice"),
-        (b"{\"a_int32\": 1, \"aInt32\": 1}", "a_int32: must not be there twice"),
-        (
-            b"{\"a_int32\": null, \"aInt32\": 1}",
-            "a_int32: must not be there twice",
-        ),
+        (b"{\"a_int32\": 1, \"a_int32\": 1}", "a_int32: must not occur twice"),
+        (b"{\"a_int32\": 1, \"aInt32\": 1}", "a_int32: must not occur twice"),
+        (b"{\"a_int32\": null, \"aInt32\": 1}", "a_int32: must not occur twice"),
         (
             b"{\"m_string\": {\"a\": \"\", \"\\u0061\": \"\"}}",
-            "m_string[\"a\"]: must not be there twice",
+            "m_string[\"a\"]: must not occur twice",
         ),
         (
             b"{\"k_struct\": {\"a\": 1, \"a\": 1}}",
-            "k_struct[\"a\"]: must not be there twice",
+            "k_struct[\"a\"]: must not occur twice",
         ),
         (b"{\"k_mask\": \"a_b,cD\"}", "taken"),
-        (
-            b"{\"k_mask\": \"a__b\"}",
-            "k_mask: must hold names of fields between commas",
-        ),
-        (
-            b"{\"k_mask\": \"a_\"}",
-            "k_mask: must hold names of fields between commas",
-        ),
-        (
-            b"{\"k_mask\": \"a_1\"}",
-            "k_mask: must hold names of fields between commas",
-        ),
-        (
-            b"{\"k_mask\": \"a_B\"}",
-            "k_mask: must hold names of fields between commas",
-        ),
-        (b"{\"a_double\": NaN}", "invalid JSON at byte 13: a value was expected"),
-        (
-            b"{\"a_double\": Infinity}",
-            "invalid JSON at byte 13: a value was expected",
-        ),
-        (
-            b"{\"a_double\": -Infinity}",
-            "invalid JSON at byte 13: this is not a number",
-        ),
-        (b"{\"a_double\": +1}", "invalid JSON at byte 13: a value was expected"),
-        (b"{\"a_double\": 01}", "invalid JSON at byte 13: this is not a number"),
-        (b"{\"a_double\": 1.}", "invalid JSON at byte 13: this is not a number"),
-        (b"{\"a_double\": .1}", "invalid JSON at byte 13: a value was expected"),
-        (b"{\"a_double\": 1e}", "invalid JSON at byte 13: this is not a number"),
+        (b"{\"k_mask\": \"a__b\"}", "k_mask: must be comma-separated field names"),
+        (b"{\"k_mask\": \"a_\"}", "k_mask: must be comma-separated field names"),
+        (b"{\"k_mask\": \"a_1\"}", "k_mask: must be comma-separated field names"),
+        (b"{\"k_mask\": \"a_B\"}", "k_mask: must be comma-separated field names"),
+        (b"{\"a_double\": NaN}", "invalid JSON at byte 13: expected a value"),
+        (b"{\"a_double\": Infinity}", "invalid JSON at byte 13: expected a value"),
+        (b"{\"a_double\": -Infinity}", "invalid JSON at byte 13: invalid number"),
+        (b"{\"a_double\": +1}", "invalid JSON at byte 13: expected a value"),
+        (b"{\"a_double\": 01}", "invalid JSON at byte 13: invalid number"),
+        (b"{\"a_double\": 1.}", "invalid JSON at byte 13: invalid number"),
+        (b"{\"a_double\": .1}", "invalid JSON at byte 13: expected a value"),
+        (b"{\"a_double\": 1e}", "invalid JSON at byte 13: invalid number"),
         (b"\xef\xbb\xbf{}", "the JSON must not begin with a byte order mark"),
         (b"\xff\xfe{\0}\0", "the JSON is not valid UTF-8"),
-        (b"{\0}\0", "invalid JSON at byte 1: a key in quotes was expected"),
+        (b"{\0}\0", "invalid JSON at byte 1: expected a quoted key"),
         (b"{\"a_string\": \"\xc3\x28\"}", "the JSON is not valid UTF-8"),
         (b"{\"a_string\": \"\xed\xa0\x80\"}", "the JSON is not valid UTF-8"),
-        (b"{} x", "invalid JSON at byte 3: nothing may follow the value"),
-        (b"{}{}", "invalid JSON at byte 2: nothing may follow the value"),
+        (b"{} x", "invalid JSON at byte 3: unexpected text after the value"),
+        (b"{}{}", "invalid JSON at byte 2: unexpected text after the value"),
         (
             b"{\"a_bool\": true,}",
-            "invalid JSON at byte 16: a comma must not stand at the end",
+            "invalid JSON at byte 16: a trailing comma is not allowed",
         ),
         (
             b"{\"r_int32\": [1,]}",
-            "r_int32: invalid JSON at byte 15: a comma must not stand at the end",
+            "r_int32: invalid JSON at byte 15: a trailing comma is not allowed",
         ),
         (
             b"{\"r_int32\": [1 2]}",
-            "r_int32: invalid JSON at byte 15: a comma was expected",
+            "r_int32: invalid JSON at byte 15: expected a comma",
         ),
-        (b"{\"a_bool\" true}", "invalid JSON at byte 10: a colon was expected"),
+        (b"{\"a_bool\" true}", "invalid JSON at byte 10: expected a colon"),
         (
             b"{\"a_bool\": truely}",
-            "a_bool: invalid JSON at byte 11: a value was expected",
+            "a_bool: invalid JSON at byte 11: expected a value",
         ),
-        (
-            b"{'a_bool': true}",
-            "invalid JSON at byte 1: a key in quotes was expected",
-        ),
-        (b"{/**/}", "invalid JSON at byte 1: a key in quotes was expected"),
+        (b"{'a_bool': true}", "invalid JSON at byte 1: expected a quoted key"),
+        (b"{/**/}", "invalid JSON at byte 1: expected a quoted key"),
         (
             b"{\"a_string\": \"a\nb\"}",
             "a_string: invalid JSON at byte 15: a control character must be escaped",
         ),
         (
             b"{\"a_string\": \"\\x\"}",
-            "a_string: invalid JSON at byte 14: there is no such escape",
+            "a_string: invalid JSON at byte 14: unknown escape sequence",
         ),
         (
             b"{\"a_string\": \"\\ud834\"}",
-            "a_string: invalid JSON at byte 14: the escape is not a character",
+            "a_string: invalid JSON at byte 14: the escape is not a Unicode character",
         ),
         (
             b"{\"a_string\": \"\\udd1e\\ud834\"}",
-            "a_string: invalid JSON at byte 14: the escape is not a character",
+            "a_string: invalid JSON at byte 14: the escape is not a Unicode character",
         ),
         (
             b"{\"a_string\": \"\\u+041\"}",
-            "a_string: invalid JSON at byte 14: the escape is not a character",
+            "a_string: invalid JSON at byte 14: the escape is not a Unicode character",
         ),
         (
             b"{\"a_string\": \"a",
-            "a_string: invalid JSON at byte 15: the string does not end",
+            "a_string: invalid JSON at byte 15: the string is not terminated",
         ),
         (
             b"{\"a_string\": \"a\\",
-            "a_string: invalid JSON at byte 15: there is no such escape",
+            "a_string: invalid JSON at byte 15: unknown escape sequence",
         ),
         (b"{\"k_struct\": {\"a\": 1e400}}", "k_struct[\"a\"]: is out of range"),
     ];
@@ -209,7 +185,7 @@ fn a_repeated_map_key_is_refused_at_any_position() {
             twice.push(format!("\"k{again}\":\"\""));
             assert_eq!(
                 refusal(map(&twice).as_bytes()),
-                format!("m_string[\"k{again}\"]: must not be there twice")
+                format!("m_string[\"k{again}\"]: must not occur twice")
             );
         }
     }
@@ -238,24 +214,24 @@ fn length_prefixes_of_any_size_are_written() {
 #[test]
 fn malformed_wire_bytes_are_an_error() {
     let table: &[(&[u8], &str)] = &[
-        (b"\x0a", "the bytes end in the middle of a field"),
-        (b"\x0a\x05a", "the bytes end in the middle of a field"),
+        (b"\x0a", "the message ends in the middle of a field"),
+        (b"\x0a\x05a", "the message ends in the middle of a field"),
         (
             b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01",
-            "the bytes end in the middle of a field",
+            "the message ends in the middle of a field",
         ),
         (b"\x0a\x02\xc3\x28", "text: a string is not valid UTF-8"),
         (b"\x08\x01", "text: the field has a wrong wire type"),
         (
             b"\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x7f",
-            "a number is longer than 64 bits",
+            "a varint is longer than 64 bits",
         ),
-        (b"\x10\x80", "the bytes end in the middle of a field"),
-        (b"\x00\x01", "a tag is not one of a field"),
+        (b"\x10\x80", "the message ends in the middle of a field"),
+        (b"\x00\x01", "a tag has an invalid field number"),
         (b"\x0e", "a tag has a wrong wire type"),
         (b"\x0c", "a tag has a wrong wire type"),
-        (b"\xa3\x06\x08\x01", "the bytes end in the middle of a field"),
-        (b"\x1a\x02\x0a\x05", "inner: the bytes end in the middle of a field"),
+        (b"\xa3\x06\x08\x01", "the message ends in the middle of a field"),
+        (b"\x1a\x02\x0a\x05", "inner: the message ends in the middle of a field"),
     ];
     for (wire, expected) in table {
         let error = EVERYTHING.encode("runyard.test.Inner", Canonical, wire).unwrap_err();

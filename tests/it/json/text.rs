@@ -62,11 +62,7 @@ fn text_is_parsed_by_the_type_of_its_field() {
         ("r_inner.text", "x", "r_inner.text: unknown field"),
         ("", "x", ": unknown field"),
         ("an_inner", r#"{"text": "x"}"#, r#"{"anInner":{"text":"x"}}"#),
-        (
-            "an_inner",
-            "x",
-            "an_inner: invalid JSON at byte 0: a value was expected",
-        ),
+        ("an_inner", "x", "an_inner: invalid JSON at byte 0: expected a value"),
         ("r_inner", r#"{"text": "x"}"#, r#"{"rInner":[{"text":"x"}]}"#),
         ("r_inner", r#"[{"text": "x"}, {}]"#, r#"{"rInner":[{"text":"x"},{}]}"#),
         ("r_int32", "7", r#"{"rInt32":[7]}"#),

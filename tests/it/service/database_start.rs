@@ -145,11 +145,11 @@ async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
 }
 
 #[tokio::test]
-async fn an_error_of_postgresql_says_whether_to_retry() {
+async fn postgresql_errors_map_to_retryable_codes() {
     let Some(url) = postgres() else { return };
     let outside = Connections::connect(url).await.unwrap();
     for (state, code) in [
-        // The disk is full, no connection is free, an administrator or a restart ends the session, a standby only reads.
+        // Full disk, no free connection, session ended by an administrator or a restart, read-only standby.
         ("53100", Code::Unavailable),
         ("53300", Code::Unavailable),
         ("57P01", Code::Unavailable),
@@ -159,7 +159,7 @@ async fn an_error_of_postgresql_says_whether_to_retry() {
         ("25006", Code::Unavailable),
         ("40001", Code::Contended),
         ("40P01", Code::Contended),
-        // Controls: a division by zero and a missing table are our own faults.
+        // Control: a division by zero and a missing table are internal errors.
         ("22012", Code::Internal),
         ("42P01", Code::Internal),
     ] {

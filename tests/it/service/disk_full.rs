@@ -31,7 +31,7 @@ async fn ready(program: &Program) -> u16 {
     program.http.get(url).send().await.unwrap().status().as_u16()
 }
 
-/// The state that `grpc.health.v1` reports.
+/// The state from `grpc.health.v1`.
 async fn health(program: &Program) -> ServingStatus {
     let mut client = HealthClient::connect(program.url.clone()).await.unwrap();
     let request = HealthCheckRequest::default();

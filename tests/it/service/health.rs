@@ -1,4 +1,4 @@
-//! `grpc.health.v1`: the state of the server and of each service, and what a watcher sees when the server stops.
+//! `grpc.health.v1`: the state of the server and of each service, and the last message of a watch.
 
 use runyard_upstream::Turn;
 use tonic::Code;
@@ -14,7 +14,7 @@ fn of(service: &str) -> HealthCheckRequest {
 }
 
 #[tokio::test]
-async fn health_knows_the_server_and_every_service_by_name() {
+async fn health_reports_the_server_and_every_service_by_name() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {
@@ -32,7 +32,7 @@ async fn health_knows_the_server_and_every_service_by_name() {
 }
 
 #[tokio::test]
-async fn a_watcher_hears_that_the_server_stops() {
+async fn a_watcher_is_told_that_the_server_stops() {
     everywhere(
         |_| Turn::text("x"),
         async |house| {

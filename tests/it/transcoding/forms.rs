@@ -187,7 +187,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
             base().part("prompt", file("p.txt", "p")),
             400,
             "INVALID_REQUEST",
-            "prompt: takes text, not a file",
+            "prompt: must be text, not a file",
         ),
         (
             base().part("prompt", Part::bytes(b"\xff".to_vec())),
@@ -418,7 +418,10 @@ async fn a_stalled_request_body_is_refused() {
     let head =
         "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n{";
     json.write_all(head.as_bytes()).await.unwrap();
-    for (socket, detail) in [(&mut form, "the form was cut"), (&mut json, "the body was cut")] {
+    for (socket, detail) in [
+        (&mut form, "the form ended early"),
+        (&mut json, "the request body ended early"),
+    ] {
         let mut answer = String::new();
         let read = socket.read_to_string(&mut answer);
         tokio::time::timeout(std::time::Duration::from_secs(5), read)

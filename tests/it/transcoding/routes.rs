@@ -131,20 +131,20 @@ fn paths_match_templates() {
 #[test]
 fn invalid_templates_are_refused() {
     for (template, what) in [
-        ("", "a template starts with /"),
-        ("a", "a template starts with /"),
+        ("", "a template must start with /"),
+        ("a", "a template must start with /"),
         ("/a/", "a segment is missing"),
         ("/a//b", "a segment is missing"),
         ("/{}", "a field name is missing"),
-        ("/{a", "a variable ends with }"),
+        ("/{a", "a variable must end with }"),
         ("/{a.}", "a field name is missing"),
         ("/{1a}", "a field name is missing"),
-        ("/{a={b}}", "a variable inside a variable"),
+        ("/{a={b}}", "variables must not nest"),
         ("/{a=}", "a segment is missing"),
-        ("/{a}/{a}", "a variable is named twice"),
-        ("/**/a", "** is not the last segment"),
-        ("/{a=**}/b", "** is not the last segment"),
-        ("/{a=**/b}", "** is not the last segment"),
+        ("/{a}/{a}", "a variable name is used twice"),
+        ("/**/a", "** must be the last segment"),
+        ("/{a=**}/b", "** must be the last segment"),
+        ("/{a=**/b}", "** must be the last segment"),
         ("/a:", "a segment is missing"),
         ("/a:b:c", "unexpected character"),
         ("/a:b/c", "unexpected character"),
@@ -239,7 +239,7 @@ fn a_conflict_names_both_methods() {
     let error = router_of(&bad).unwrap_err();
     assert_eq!(
         error.message(),
-        "t.S.B at /a/{inner.id} and t.S.A at /a/{id} answer the same requests"
+        "t.S.B at /a/{inner.id} and t.S.A at /a/{id} match the same requests"
     );
 
     let prefixed = r#"option (runyard.v1.http_service) = { prefix: "/v1" };"#.to_owned()
@@ -248,7 +248,7 @@ fn a_conflict_names_both_methods() {
     let error = router_of(&prefixed).unwrap_err();
     assert_eq!(
         error.message(),
-        "t.S.B at /v1/a and t.S.A at /v1/a answer the same requests"
+        "t.S.B at /v1/a and t.S.A at /v1/a match the same requests"
     );
 }
 
@@ -265,7 +265,7 @@ fn invalid_rules_are_refused() {
             r#"get: "/a/{inner.nope}""#,
             "the path fills inner.nope, which the request does not have",
         ),
-        (r#"get: "a""#, "the path a: a template starts with / at byte 0"),
+        (r#"get: "a""#, "the path a: a template must start with / at byte 0"),
         (r#"post: "/a" body: "nope""#, "body: the request has no field nope"),
         (
             r#"post: "/a/{id}" body: "id""#,
@@ -273,11 +273,11 @@ fn invalid_rules_are_refused() {
         ),
         (
             r#"get: "/a" response_body: "nope""#,
-            "response_body: the answer has no field nope",
+            "response_body: the response has no field nope",
         ),
         (
             r#"custom: { kind: "NO WAY" path: "/a" }"#,
-            "\"NO WAY\" is no HTTP method",
+            "\"NO WAY\" is not an HTTP method",
         ),
     ] {
         let rpc = format!("rpc A(M) returns (M) {{ option (google.api.http) = {{ {rule} }}; }}");
@@ -294,15 +294,15 @@ fn invalid_rules_are_refused() {
         ),
         (
             r#"aliases: { field: "id" header: "no way" }"#,
-            "the alias of id: \"no way\" is no header name",
+            "the alias of id: \"no way\" is not a header name",
         ),
         (
             r#"event_id: "list""#,
-            "event_id: list is not a number or a string of the answer",
+            "event_id: list is not a number or string field of the response",
         ),
         (
             r#"multipart_files: "id""#,
-            "multipart_files: id is not a repeated string of the request",
+            "multipart_files: id is not a repeated string field of the request",
         ),
     ] {
         let rpc = format!(

@@ -1,13 +1,13 @@
-//! The comments of the proto files, as descriptions.
+//! The comments of the proto files, used as descriptions.
 //!
-//! Used by the `OpenAPI` document. What is written above a thing in its file is what a reader of the document sees.
+//! Used by the `OpenAPI` document. A comment above an item in its proto file becomes the item's description.
 
 use std::collections::HashMap;
 
 use prost_reflect::{DescriptorPool, FileDescriptor};
 use serde_json::{Map, Value};
 
-/// The comments above everything in a pool.
+/// The leading comments of all items in a pool.
 #[derive(Debug)]
 pub(super) struct Comments {
     by_place: HashMap<(String, Vec<i32>), String>,
@@ -33,7 +33,7 @@ impl Comments {
         Self { by_place }
     }
 
-    /// The comment above the thing at this place of a file; empty when there is none.
+    /// The comment above the item at this path of a file; empty when there is none.
     pub fn at(&self, file: &FileDescriptor, path: &[i32]) -> &str {
         self.by_place
             .get(&(file.name().to_owned(), path.to_vec()))
@@ -49,7 +49,7 @@ impl Comments {
     }
 }
 
-/// Lines of one paragraph become one line.
+/// Joins the lines of each paragraph into one line.
 fn tidy(comment: &str) -> String {
     let paragraphs = comment.split("\n\n").map(|paragraph| {
         let lines: Vec<&str> = paragraph

@@ -1,4 +1,4 @@
-//! One operation of the `OpenAPI` document: its parameters, its body, its answers.
+//! One operation of the `OpenAPI` document: its parameters, its body, its responses.
 //!
 //! Used by the `OpenAPI` document only; follows the same rule as the transcoder does.
 
@@ -15,7 +15,7 @@ use super::{
     schemas::{Schemas, Shape, Way},
 };
 
-/// How deep query parameters reach into messages.
+/// Maximum nesting of message fields in query parameters.
 const MAX_QUERY_DEPTH: usize = 3;
 
 /// The path with its variables: `/v1/{name=agents/*}:stop` becomes `/v1/{name}:stop`.
@@ -46,7 +46,7 @@ pub(super) fn path_of(template: &Template) -> String {
     path
 }
 
-/// One binding of a method.
+/// The operation for one binding of a method.
 pub(super) fn operation(rule: &Rule, schemas: &mut Schemas<'_>, ids: &mut BTreeSet<String>) -> Value {
     let method = &rule.method.descriptor;
     let comment = schemas.comments.at(&method.parent_file(), method.path());
@@ -66,7 +66,7 @@ pub(super) fn operation(rule: &Rule, schemas: &mut Schemas<'_>, ids: &mut BTreeS
     operation
 }
 
-/// `AgentService_UpdateAgent`, with a number behind it for the second binding.
+/// The operation id: `AgentService_UpdateAgent`, with a number appended from the second binding on.
 fn id(rule: &Rule, ids: &mut BTreeSet<String>) -> String {
     let method = &rule.method.descriptor;
     let first = format!("{}_{}", method.parent_service().name(), method.name());
@@ -124,7 +124,7 @@ fn parameters(rule: &Rule, schemas: &mut Schemas<'_>) -> Vec<Value> {
         let text = description(&field, schemas);
         let text = format!("Fills `{}`. {text}", alias.field);
         if let Some(header) = &alias.header {
-            // The usual capitals; the names are compared without them.
+            // Header names are case-insensitive; the document shows the usual capitals.
             let name = capitals(header.as_str());
             parameters.push(parameter("header", &name, &schemas.field(&field, &shape), text.trim()));
         }
@@ -172,7 +172,7 @@ fn field_at(message: &MessageDescriptor, path: &str) -> Option<FieldDescriptor> 
     }
 }
 
-/// The query parameters of a request, fields of messages in it included.
+/// Collects the query parameters of a request, including fields of nested messages.
 struct Query<'s, 'p, 'r> {
     schemas: &'s mut Schemas<'p>,
     shape: Shape,
@@ -196,7 +196,7 @@ impl Query<'_, '_, '_> {
             }
             return;
         }
-        // Absence is how a parameter says null.
+        // A parameter is left out instead of being null, so its schema is not nullable.
         let schema = if field.is_list() {
             self.schemas.field(field, &self.shape)
         } else {
@@ -235,7 +235,7 @@ fn request_body(rule: &Rule, schemas: &mut Schemas<'_>) -> Option<Value> {
     Some(json!({"required": true, "content": content}))
 }
 
-/// A form: a text part for each field, and the files.
+/// The schema of a form: a text part for each field, and the files.
 fn form(input: &MessageDescriptor, files: &str, shape: &Shape, schemas: &mut Schemas<'_>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();
@@ -267,7 +267,10 @@ fn responses(rule: &Rule, schemas: &mut Schemas<'_>) -> Value {
     let mut responses = Map::new();
     if method.answers_raw {
         let raw = json!({"application/octet-stream": {"schema": binary()}});
-        responses.insert("200".to_owned(), json!({"description": "The bytes.", "content": raw}));
+        responses.insert(
+            "200".to_owned(),
+            json!({"description": "The raw bytes.", "content": raw}),
+        );
         if method
             .aliases
             .iter()
@@ -275,10 +278,16 @@ fn responses(rule: &Rule, schemas: &mut Schemas<'_>) -> Value {
         {
             responses.insert(
                 "206".to_owned(),
-                json!({"description": "The range that was asked for.", "content": raw}),
+                json!({"description": "The requested range.", "content": raw}),
             );
-            responses.insert("304".to_owned(), json!({"description": "The reader has it already."}));
-            responses.insert("416".to_owned(), json!({"description": "There is no such range."}));
+            responses.insert(
+                "304".to_owned(),
+                json!({"description": "Not modified: the client's copy is current."}),
+            );
+            responses.insert(
+                "416".to_owned(),
+                json!({"description": "The requested range is not satisfiable."}),
+            );
         }
     } else {
         let schema = match rule.response_body.and_then(|number| output.get_field(number)) {
@@ -286,14 +295,14 @@ fn responses(rule: &Rule, schemas: &mut Schemas<'_>) -> Value {
             None => schemas.message(&output, &shape),
         };
         let text = schemas.comments.at(&output.parent_file(), output.path());
-        let text = if text.is_empty() { "Done." } else { text };
+        let text = if text.is_empty() { "Success." } else { text };
         let content = if method.streams {
             json!({
                 "text/event-stream": {"schema": {
                     "type": "string",
-                    "description": "Server-sent events. `event` names what is set in the message, `data` is the message as \
-                        JSON, `id` is the cursor where the stream has one. A failure on the way is an event `fault` with the \
-                        usual body of an error.",
+                    "description": "Server-sent events. `event` names the field that is set in the message, `data` is the \
+                        message as JSON, and `id` is the cursor if the stream has one. A failure after the stream has begun \
+                        is sent as an event `fault` with the usual error body.",
                     "contentMediaType": "text/event-stream",
                     "x-event-data": schema,
                 }},
@@ -304,7 +313,7 @@ fn responses(rule: &Rule, schemas: &mut Schemas<'_>) -> Value {
         };
         responses.insert("200".to_owned(), json!({"description": text, "content": content}));
         if method.event_id.is_some() {
-            let text = "The cursor is at the end, and nothing will follow.";
+            let text = "The cursor is at the end of the stream; no more events will follow.";
             responses.insert("204".to_owned(), json!({"description": text}));
         }
     }

@@ -1,7 +1,8 @@
 //! JSON schemas of messages, as the codec prints and reads them.
 //!
-//! Used by the `OpenAPI` document. A message that is asked for becomes a component, and so does everything that it refers to.
-//! What a response always holds is required there; the same message in a request requires only what the contract requires.
+//! Used by the `OpenAPI` document. Each requested message becomes a component, and so does everything that it refers
+//! to. In a response schema, fields that are always present are required; in a request schema, only those that the
+//! contract marks as required.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -11,11 +12,11 @@ use serde_json::{Map, Value, json};
 use super::comments::Comments;
 use crate::wire::json::Dialect;
 
-/// `google.api.field_behavior`: the field must be there, or is never read.
+/// Values of `google.api.field_behavior`: the field must be set; the field is ignored in requests.
 const REQUIRED: i32 = 2;
 const OUTPUT_ONLY: i32 = 3;
 
-/// Which way a message goes.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Way {
     /// From the client.
@@ -24,7 +25,7 @@ pub(super) enum Way {
     Response,
 }
 
-/// A message as it stands somewhere: which way, in which JSON, less the fields that the path fills.
+/// A variant of a message: its direction, its JSON dialect, and the fields left out because the path fills them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     pub way: Way,
@@ -32,7 +33,7 @@ pub(super) struct Shape {
     pub without: Vec<u32>,
 }
 
-/// The components so far.
+/// The components generated so far.
 #[derive(Debug)]
 pub(super) struct Schemas<'p> {
     pool: &'p DescriptorPool,
@@ -43,7 +44,7 @@ pub(super) struct Schemas<'p> {
 }
 
 impl<'p> Schemas<'p> {
-    /// No components yet.
+    /// Starts without components.
     pub fn new(pool: &'p DescriptorPool, comments: &'p Comments) -> Self {
         Self {
             pool,
@@ -54,7 +55,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// All components that were asked for, and what they refer to.
+    /// Returns all requested components, and those that they refer to.
     pub fn finish(mut self) -> Map<String, Value> {
         while let Some((name, message, shape)) = self.queue.pop_front() {
             let schema = self.object(&message, &shape);
@@ -63,7 +64,7 @@ impl<'p> Schemas<'p> {
         self.done.into_iter().collect()
     }
 
-    /// The schema of a message: a reference, or what a well-known type is.
+    /// The schema of a message: a reference to a component, or the inline schema of a well-known type.
     pub fn message(&mut self, message: &MessageDescriptor, shape: &Shape) -> Value {
         if let Some(known) = self.known(message, shape) {
             return known;
@@ -74,7 +75,7 @@ impl<'p> Schemas<'p> {
         }
         let name = self.free_name(message.full_name(), message.package_name(), shape.way);
         self.names.insert(key, name.clone());
-        // The name is taken from now on.
+        // Reserves the name.
         self.done.insert(name.clone(), Value::Null);
         self.queue.push_back((name.clone(), message.clone(), shape.clone()));
         reference(&name)
@@ -136,7 +137,7 @@ impl<'p> Schemas<'p> {
         schema.into()
     }
 
-    /// A field with its description.
+    /// The schema of a field, with its description.
     pub fn property(&mut self, field: &FieldDescriptor, shape: &Shape) -> Value {
         let mut schema = self.field(field, shape);
         if let Some(schema) = schema.as_object_mut() {
@@ -149,7 +150,7 @@ impl<'p> Schemas<'p> {
         schema
     }
 
-    /// Whether a field is always there.
+    /// Returns true if the field is always present.
     pub fn is_required(&self, field: &FieldDescriptor, shape: &Shape) -> bool {
         match (shape.way, shape.dialect) {
             (Way::Request, _) => self.behaves(field, REQUIRED),
@@ -158,7 +159,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Whether the field has no key when it is unset.
+    /// Returns true if the field has no key when it is unset.
     fn is_omitted(&self, field: &FieldDescriptor) -> bool {
         let option = self.pool.get_extension_by_name("runyard.v1.omit_unset");
         option.is_some_and(|option| *field.options().get_extension(&option) == Setting::Bool(true))
@@ -196,7 +197,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// An enum is a component of its own, less the value that prints null.
+    /// The component of an enum, without the value that prints as null.
     fn enumeration(&mut self, descriptor: &EnumDescriptor, dialect: Dialect) -> Value {
         let shape = Shape {
             way: Way::Response,
@@ -250,7 +251,7 @@ impl<'p> Schemas<'p> {
         })
     }
 
-    /// A name for a component that is not taken.
+    /// A component name that is not yet used.
     fn free_name(&self, full_name: &str, package: &str, way: Way) -> String {
         let short = full_name
             .strip_prefix(package)
@@ -273,7 +274,7 @@ impl<'p> Schemas<'p> {
     }
 }
 
-/// Whether a field is one of those that exclude each other.
+/// Returns true if the field is a member of a oneof.
 fn is_member(field: &FieldDescriptor) -> bool {
     field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic())
 }
@@ -282,7 +283,7 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// The same schema, and null.
+/// The same schema, with null allowed.
 pub(super) fn nullable(mut schema: Value) -> Value {
     let plain = schema.get("type").filter(|kind| kind.is_string()).cloned();
     match (schema.as_object_mut(), plain) {
@@ -295,7 +296,7 @@ pub(super) fn nullable(mut schema: Value) -> Value {
     }
 }
 
-/// How the codec prints a value of an enum.
+/// The text that the codec prints for an enum value.
 fn spelled(value: &prost_reflect::EnumValueDescriptor, dialect: Dialect) -> String {
     if dialect == Dialect::Canonical {
         return value.name().to_owned();

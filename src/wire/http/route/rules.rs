@@ -1,7 +1,9 @@
-//! The rules of a contract: what `google.api.http` and our own options say about every method, checked and compiled.
+//! The rules of a contract: the `google.api.http` annotations and Runyard's own options of every method, checked and
+//! compiled.
 //!
-//! Read once when the router is built, from the descriptors alone; the `OpenAPI` document reads the same rules. A rule that
-//! names a field that does not exist, or one that cannot stand where it stands, is refused at start with the method's name.
+//! Read once when the router is built, from the descriptors alone; the `OpenAPI` document reads the same rules. At
+//! start, a rule is refused with the method's name if it names a missing field, or a field that is not allowed in its
+//! place.
 
 use std::sync::Arc;
 
@@ -21,35 +23,35 @@ const HTTP_BODY: &str = "google.api.HttpBody";
 /// A gRPC method as the transcoder calls it.
 #[derive(Debug)]
 pub struct Method {
-    /// Its descriptor.
+    /// The method's descriptor.
     pub descriptor: MethodDescriptor,
-    /// Where the gRPC service answers, such as `/runyard.v1.RunService/StartRun`.
+    /// The gRPC path, such as `/runyard.v1.RunService/StartRun`.
     pub path: PathAndQuery,
-    /// The request.
+    /// The request message.
     pub input: MessageId,
-    /// The response.
+    /// The response message.
     pub output: MessageId,
-    /// The JSON that its service speaks.
+    /// The JSON dialect of its service.
     pub dialect: Dialect,
-    /// Whether it answers with a stream.
+    /// True if the response is a stream.
     pub streams: bool,
-    /// Whether it answers with raw bytes instead of JSON.
+    /// True if the response is raw bytes instead of JSON.
     pub answers_raw: bool,
     /// Fields that headers and query parameters fill under other names.
     pub aliases: Vec<Alias>,
-    /// The number of the field that is the id of a streamed event.
+    /// The number of the field that becomes the id of a streamed event.
     pub event_id: Option<u32>,
-    /// The field that gets the ids of uploaded files.
+    /// The field that receives the ids of uploaded files.
     pub form_files: Option<Box<str>>,
     /// The number of the request's `update_mask`.
     pub update_mask: Option<u32>,
-    /// The members of each oneof of the request, of which one may be given.
+    /// The oneofs of the request: the names of the members of each.
     pub choices: Vec<Vec<Box<str>>>,
     /// The second root of its service, such as `/v1`; empty when there is none.
     pub prefix: String,
 }
 
-/// Another way to fill a field.
+/// Another name under which a request can fill a field.
 #[derive(Debug)]
 pub struct Alias {
     /// The field.
@@ -60,10 +62,10 @@ pub struct Alias {
     pub query: Option<Box<str>>,
 }
 
-/// What the HTTP body fills.
+/// The part of the request message that the HTTP body fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyRule {
-    /// There is no body; the fields come from the path and the query.
+    /// The request has no body; fields come from the path and the query.
     None,
     /// All fields that the path does not fill.
     Whole,
@@ -80,22 +82,22 @@ pub struct Rule {
     pub method: Arc<Method>,
     /// The HTTP method.
     pub verb: Verb,
-    /// The path, as it stands in the contract.
+    /// The path, as written in the contract.
     pub path: String,
     /// The path, parsed.
     pub template: Template,
-    /// What the body fills.
+    /// The part of the request message that the body fills.
     pub body: BodyRule,
-    /// The number of the field that is the whole answer.
+    /// The number of the field that is the whole response.
     pub response_body: Option<u32>,
-    /// Whether the keys of the body become the update mask when the body names none.
+    /// True if the keys of the body become the update mask when the request has none.
     pub infers_mask: bool,
 }
 
 /// Reads the rules of every method of every service.
 ///
 /// # Errors
-/// `INVALID_REQUEST` with the method's name and what is wrong with its rule.
+/// `INVALID_REQUEST` with the method's name and the defect of its rule.
 pub fn read(pool: &DescriptorPool, codec: &Codec) -> Result<Vec<Rule>> {
     let mut rules = Vec::new();
     for service in pool.services() {
@@ -152,7 +154,11 @@ fn method(
         .map_err(|error| error.to_string())?
         .unwrap_or_default();
     let path = format!("/{}/{}", descriptor.parent_service().full_name(), descriptor.name());
-    let known = |name: &str| codec.message(name).ok_or_else(|| format!("{name} is not in the set"));
+    let known = |name: &str| {
+        codec
+            .message(name)
+            .ok_or_else(|| format!("{name} is not in the descriptor set"))
+    };
     let input = known(descriptor.input().full_name())?;
     let output = known(descriptor.output().full_name())?;
     let aliases = options.aliases.iter().map(|alias| check_alias(codec, input, alias));
@@ -167,7 +173,7 @@ fn method(
             }) => {}
             _ => {
                 return Err(format!(
-                    "multipart_files: {name} is not a repeated string of the request"
+                    "multipart_files: {name} is not a repeated string field of the request"
                 ));
             }
         }
@@ -213,7 +219,7 @@ fn check_alias(codec: &Codec, input: MessageId, alias: &v1::HttpAlias) -> Result
         "" => None,
         name => Some(
             name.parse()
-                .map_err(|_| format!("the alias of {field}: {name:?} is no header name"))?,
+                .map_err(|_| format!("the alias of {field}: {name:?} is not a header name"))?,
         ),
     };
     let query = Some(&*alias.query).filter(|name| !name.is_empty());
@@ -232,7 +238,9 @@ fn check_event_id(codec: &Codec, output: MessageId, name: &str) -> Result<u32, S
             number,
             ..
         }) => Ok(number),
-        _ => Err(format!("event_id: {name} is not a number or a string of the answer")),
+        _ => Err(format!(
+            "event_id: {name} is not a number or string field of the response"
+        )),
     }
 }
 
@@ -246,7 +254,7 @@ fn rule(codec: &Codec, method: &Arc<Method>, bound: &HttpRule) -> Result<Rule, S
         Pattern::Custom(custom) if custom.kind == "*" => (Verb::Any, &custom.path),
         Pattern::Custom(custom) => match HttpMethod::from_bytes(custom.kind.as_bytes()) {
             Ok(method) => (Verb::Only(method), &custom.path),
-            Err(_) => return Err(format!("{:?} is no HTTP method", custom.kind)),
+            Err(_) => return Err(format!("{:?} is not an HTTP method", custom.kind)),
         },
     };
     let template = Template::parse(path).map_err(|error| format!("the path {path}: {error}"))?;
@@ -270,7 +278,7 @@ fn rule(codec: &Codec, method: &Arc<Method>, bound: &HttpRule) -> Result<Rule, S
             let field = codec.field(method.output, name);
             Some(
                 field
-                    .ok_or_else(|| format!("response_body: the answer has no field {name}"))?
+                    .ok_or_else(|| format!("response_body: the response has no field {name}"))?
                     .number,
             )
         }

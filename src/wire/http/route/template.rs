@@ -4,18 +4,18 @@
 //! Template = "/" [ Segments ] [ ":" LITERAL ]        Segment  = "*" | "**" | LITERAL | Variable
 //! Segments = Segment { "/" Segment }                 Variable = "{" IDENT { "." IDENT } [ "=" Segments ] "}"
 //! ```
-//! `**` stands at the end only; variables do not nest.
+//! `**` is allowed at the end only; variables do not nest.
 
 use std::fmt;
 
-/// One segment of a path, as a template sees it.
+/// One segment of a path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
     /// Exactly this text.
     Literal(Box<str>),
-    /// Any one segment that is not empty.
+    /// `*`: any one segment that is not empty.
     One,
-    /// All that is left, even nothing.
+    /// `**`: the rest of the path, which may be empty.
     Rest,
 }
 
@@ -24,14 +24,14 @@ pub enum Segment {
 pub struct Capture {
     /// The field's path, such as `agent.name`.
     pub field: Box<str>,
-    /// The first segment that it covers.
+    /// Index of the first segment it covers.
     pub start: usize,
-    /// The segment after the last one that it covers; none when it covers the rest.
+    /// Index after the last segment it covers; `None` when it covers the rest.
     pub end: Option<usize>,
 }
 
 impl Capture {
-    /// Whether it is exactly one segment, and so never contains a separator.
+    /// Returns true if it covers exactly one segment, and so never contains a separator.
     pub fn is_single(&self) -> bool {
         self.end == Some(self.start + 1)
     }
@@ -40,7 +40,7 @@ impl Capture {
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// What a path is compared with, segment by segment.
+    /// The segments that a path is matched against.
     pub segments: Vec<Segment>,
     /// The variables, in the order of the path.
     pub captures: Vec<Capture>,
@@ -48,12 +48,12 @@ pub struct Template {
     pub verb: Option<Box<str>>,
 }
 
-/// Why a template is refused.
+/// Reason why a template is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadTemplate {
-    /// Where, in bytes from the beginning.
+    /// Offset of the defect, in bytes.
     pub at: usize,
-    /// What is wrong there.
+    /// The defect.
     pub what: &'static str,
 }
 
@@ -67,7 +67,7 @@ impl Template {
     /// Parses a template.
     ///
     /// # Errors
-    /// What is wrong with it and where.
+    /// The defect and its offset.
     pub fn parse(text: &str) -> Result<Self, BadTemplate> {
         let mut parser = Parser {
             text,
@@ -75,7 +75,7 @@ impl Template {
             segments: Vec::new(),
             captures: Vec::new(),
         };
-        parser.expect("/", "a template starts with /")?;
+        parser.expect("/", "a template must start with /")?;
         if parser.at < text.len() {
             parser.segments(false)?;
         }
@@ -91,7 +91,7 @@ impl Template {
         }
         let beyond = parser.segments.iter().position(|segment| *segment == Segment::Rest);
         if beyond.is_some_and(|index| index + 1 < parser.segments.len()) {
-            return Err(parser.error("** is not the last segment"));
+            return Err(parser.error("** must be the last segment"));
         }
         Ok(Self {
             segments: parser.segments,
@@ -103,14 +103,14 @@ impl Template {
     /// The same template below a prefix of literals, such as `/v1`.
     ///
     /// # Errors
-    /// What is wrong with the prefix.
+    /// The defect of the prefix.
     pub fn below(&self, prefix: &str) -> Result<Self, BadTemplate> {
         let root = Self::parse(prefix)?;
         let literal = |segment: &Segment| matches!(segment, Segment::Literal(_));
         if root.verb.is_some() || !root.segments.iter().all(literal) {
             return Err(BadTemplate {
                 at: 0,
-                what: "a prefix has literal segments only",
+                what: "a prefix must have only literal segments",
             });
         }
         let shift = root.segments.len();
@@ -146,7 +146,7 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     self.segments.push(Segment::One);
                 }
-                Some(b'{') if inside => return Err(self.error("a variable inside a variable")),
+                Some(b'{') if inside => return Err(self.error("variables must not nest")),
                 Some(b'{') => self.variable()?,
                 _ => {
                     let literal = self.literal()?;
@@ -178,9 +178,9 @@ impl<'a> Parser<'a> {
         } else {
             self.segments.push(Segment::One);
         }
-        self.expect("}", "a variable ends with }")?;
+        self.expect("}", "a variable must end with }")?;
         if self.captures.iter().any(|capture| *capture.field == *field) {
-            return Err(self.error("a variable is named twice"));
+            return Err(self.error("a variable name is used twice"));
         }
         let rest = self.segments.last() == Some(&Segment::Rest);
         self.captures.push(Capture {

@@ -1,7 +1,7 @@
-//! The matcher: a tree over the segments of all templates, literals before `*` before `**`.
+//! The matcher: a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
 //!
-//! Built once by `route`; read by every request. Depth in the tree is the position in the path, so a path visits each node
-//! at most once: no path is expensive. Paths over the limits match nothing.
+//! Built once by `route`; read by every request. Depth in the tree is the position in the path, so a path visits each
+//! node at most once and no path is expensive. Paths over the limits match nothing.
 
 use std::borrow::Cow;
 
@@ -10,42 +10,42 @@ use percent_encoding::percent_decode_str;
 
 use super::template::{Capture, Segment, Template};
 
-/// The longest path that is looked at, in bytes.
+/// Maximum length of a path, in bytes; longer paths match nothing.
 pub const MAX_PATH_BYTES: usize = 8 * 1024;
-/// The most segments of a path that is looked at.
+/// Maximum number of segments of a path.
 pub const MAX_SEGMENTS: usize = 256;
 
 /// The HTTP method of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// This one.
+    /// Only this method.
     Only(Method),
-    /// `custom: {kind: "*"}`: every one for which there is no rule of its own.
+    /// `custom: {kind: "*"}`: every method without a specific rule at this path.
     Any,
 }
 
-/// What a path led to.
+/// Result of a lookup.
 #[derive(Debug)]
 pub enum Found<'p> {
-    /// The rule with this number.
+    /// The index of the matching rule, and the path.
     Rule(usize, Path<'p>),
-    /// Rules answer at this path, for these methods only.
+    /// The path exists, but only for these methods.
     OtherMethods(Vec<Method>),
-    /// No rule answers at this path.
+    /// No rule has this path.
     Nothing,
-    /// The path's percent-encoding is broken, or is not UTF-8.
+    /// The path's percent-encoding is invalid, or the decoded path is not UTF-8.
     Malformed,
 }
 
-/// A path in its segments, still encoded; the custom verb is cut off.
+/// The segments of a path, still encoded, without the custom verb.
 #[derive(Debug)]
 pub struct Path<'p> {
     raw: Vec<&'p str>,
 }
 
 impl<'p> Path<'p> {
-    /// The text of a variable: a single segment is decoded wholly, in longer ones `%2F` stays, so that it can be told from
-    /// a separator.
+    /// The text of a variable. A variable of one segment is decoded fully. In a longer one, `%2F` stays encoded, so
+    /// that it can be distinguished from a separator.
     pub fn value(&self, capture: &Capture) -> Cow<'p, str> {
         let end = capture.end.unwrap_or(self.raw.len());
         match self.raw.get(capture.start..end) {
@@ -65,7 +65,7 @@ impl<'p> Path<'p> {
     }
 }
 
-/// Two rules that no path can tell apart: the number of the earlier one.
+/// Two rules match the same path; holds the index of the earlier one.
 #[derive(Debug)]
 pub struct Conflict(pub usize);
 
@@ -75,7 +75,7 @@ struct Node {
     one: Option<usize>,
     /// Rules whose template ends here.
     ends: Vec<End>,
-    /// Rules whose template goes on with `**`.
+    /// Rules whose template continues with `**`.
     rests: Vec<End>,
 }
 
@@ -86,7 +86,7 @@ struct End {
     rule: usize,
 }
 
-/// The tree.
+/// The matcher's tree; node 0 is the root.
 #[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
@@ -103,10 +103,10 @@ impl Default for Tree {
 }
 
 impl Tree {
-    /// Adds a rule.
+    /// Adds a rule under the segments of its template.
     ///
     /// # Errors
-    /// The earlier rule for the same method that no path can tell from this one.
+    /// The earlier rule that has the same method and matches the same paths.
     pub fn add(&mut self, template: &Template, verb: Verb, rule: usize) -> Result<(), Conflict> {
         let mut at = 0;
         let mut rest = false;
@@ -134,7 +134,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Finds the rule for a method and a path. HEAD is answered by the rule for GET where it has none of its own.
+    /// Finds the rule for a method and a path. HEAD falls back to the rule for GET.
     pub fn find<'p>(&self, method: &Method, path: &'p str) -> Found<'p> {
         let Some(inner) = path.strip_prefix('/').filter(|_| path.len() <= MAX_PATH_BYTES) else {
             return Found::Nothing;
@@ -163,7 +163,7 @@ impl Tree {
         decoded: &[T],
         decode: impl Fn(&'p str) -> Option<T>,
     ) -> Found<'p> {
-        // A verb is the more special reading of a colon, so it is tried first.
+        // A custom verb is the more specific reading of a colon, so it is tried first.
         let cut = self.has_custom.then(|| cut_custom(&raw)).flatten();
         let custom = cut.and_then(|(whole, custom)| {
             let mut shorter = decoded.to_vec();
@@ -230,7 +230,7 @@ impl Tree {
         methods
     }
 
-    /// Offers every end that the path reaches, the most special first, until one is taken.
+    /// Offers each rule that the path reaches to `take`, the most specific first, until `take` accepts one.
     fn walk<T: AsRef<str>>(&self, at: usize, path: &[T], take: &mut dyn FnMut(&End) -> bool) -> bool {
         let node = &self.nodes[at];
         if let Some((first, rest)) = path.split_first() {
@@ -276,13 +276,14 @@ impl Tree {
     }
 }
 
-/// The last segment without its custom verb, and the verb. The path is still encoded: `%3A` is no colon.
+/// Splits the last segment into the text before its custom verb, and the verb. The path is still encoded, so `%3A` does
+/// not count as a colon.
 fn cut_custom<'p>(raw: &[&'p str]) -> Option<(&'p str, &'p str)> {
     let (whole, custom) = raw.last()?.rsplit_once(':')?;
     (!custom.is_empty()).then_some((whole, custom))
 }
 
-/// Decodes a segment; nothing when an escape is broken or the bytes are not UTF-8.
+/// Decodes a segment; `None` when an escape is invalid or the bytes are not UTF-8.
 fn decode(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.contains('%') {
         return Some(Cow::Borrowed(raw));
@@ -297,7 +298,7 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(raw).decode_utf8().ok()
 }
 
-/// Decodes a segment of a longer variable, all but `%2F`.
+/// Decodes a segment of a longer variable, except `%2F`.
 fn decode_reserved(raw: &str, out: &mut String) {
     let mut rest = raw;
     while let Some(at) = [rest.find("%2F"), rest.find("%2f")].into_iter().flatten().min() {
