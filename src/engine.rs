@@ -36,15 +36,15 @@ pub const MODEL_CREDENTIALS_REFUSED: &str = "MODEL_CREDENTIALS_REFUSED";
 pub const MODEL_REFUSED: &str = "MODEL_REFUSED";
 /// The provider could not be reached or kept failing before the first token.
 pub const MODEL_UNAVAILABLE: &str = "MODEL_UNAVAILABLE";
-/// The model's answer broke off; the text so far is kept and marked partial.
+/// The model's answer broke off; the text received so far is kept and marked partial.
 pub const MODEL_STREAM_BROKEN: &str = "MODEL_STREAM_BROKEN";
-/// The conversation does not fit the model's window, even when shortened.
+/// The conversation does not fit the model's context window, even after it was shortened.
 pub const MODEL_CONTEXT_EXCEEDED: &str = "MODEL_CONTEXT_EXCEEDED";
-/// The model said nothing and called nothing, twice.
+/// The model returned an empty answer twice in a row.
 pub const MODEL_EMPTY_ANSWER: &str = "MODEL_EMPTY_ANSWER";
-/// The run took longer than it may.
+/// The run exceeded its time limit.
 pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
-/// The run used more tokens than it may.
+/// The run exceeded its token budget.
 pub const TOKEN_BUDGET_EXHAUSTED: &str = "TOKEN_BUDGET_EXHAUSTED";
 
 /// Every code that the engine itself gives a failed run, with its sentence for the documentation.
@@ -63,15 +63,15 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         MODEL_STREAM_BROKEN,
-        "The model's answer broke off; the text so far is kept and marked partial.",
+        "The model's answer broke off; the text received so far is kept and marked partial.",
     ),
     (
         MODEL_CONTEXT_EXCEEDED,
-        "The conversation does not fit the model's window, even when shortened.",
+        "The conversation does not fit the model's context window, even after it was shortened.",
     ),
-    (MODEL_EMPTY_ANSWER, "The model said nothing and called nothing, twice."),
-    (RUN_TIMEOUT, "The run took longer than it may."),
-    (TOKEN_BUDGET_EXHAUSTED, "The run used more tokens than it may."),
+    (MODEL_EMPTY_ANSWER, "The model returned an empty answer twice in a row."),
+    (RUN_TIMEOUT, "The run exceeded its time limit."),
+    (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
 ];
 
 /// Everything that one run works with.

@@ -132,7 +132,7 @@ pub enum LlmError {
     #[error("the model provider refused the request: {0}")]
     Refused(String),
     /// The provider says that the conversation is longer than its window.
-    #[error("the conversation is longer than the model's window: {0}")]
+    #[error("the conversation does not fit the model's context window: {0}")]
     TooLong(String),
     /// The provider could not be reached, answered garbage or kept failing; retries are used up.
     #[error("the model provider is unavailable: {0}")]

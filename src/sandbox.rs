@@ -248,7 +248,7 @@ async fn run(
         output(&piece);
     }
     task.await
-        .map_err(|error| Error::internal("the command was lost", error))?
+        .map_err(|error| Error::internal("running the command failed", error))?
 }
 
 impl fmt::Debug for Sandboxes {
@@ -276,12 +276,12 @@ impl Ending {
         match self {
             Self::Exited(0) => None,
             Self::Exited(status) => Some(format!("exit status {status}")),
-            Self::Signalled(signal) => Some(format!("ended by signal {signal}")),
-            Self::TimedOut => Some("the command's time was over; it and everything it had started was ended".into()),
+            Self::Signalled(signal) => Some(format!("killed by signal {signal}")),
+            Self::TimedOut => Some("timed out: the command and its child processes were killed".into()),
             Self::Cancelled => Some("the command was cancelled".into()),
             Self::OutOfMemory => Some("out of memory: the command used more than the sandbox allows".into()),
             Self::DiskFull => Some(
-                "disk full: the workspace grew over its limit and the command was ended; remove files before writing more"
+                "disk full: the workspace exceeded its limit and the command was killed; remove files before writing more"
                     .into(),
             ),
         }

@@ -111,13 +111,13 @@ impl Answer {
         let mut arguments = call.arguments;
         if self.calls.len() >= MAX_CALLS {
             refusal = Some(format!(
-                "not run: one answer may call at most {MAX_CALLS} tools; call the rest in the next one"
+                "not run: one answer may call up to {MAX_CALLS} tools; make the remaining calls in the next one"
             ));
         }
         if bytes > MAX_ARGUMENT_BYTES || self.argument_bytes + bytes > MAX_ALL_ARGUMENT_BYTES {
             refusal = Some(format!(
-                "not run: the arguments are {bytes} bytes long; a call may have {MAX_ARGUMENT_BYTES} and an answer \
-                 {MAX_ALL_ARGUMENT_BYTES}. Make the work smaller, such as writing a large file in parts"
+                "not run: the arguments are {bytes} bytes long; the maximum is {MAX_ARGUMENT_BYTES} for a call and \
+                 {MAX_ALL_ARGUMENT_BYTES} for an answer. Split the work, such as by writing a large file in parts"
             ));
             arguments = prefix(&arguments, KEPT_ARGUMENT_BYTES).to_owned();
         }
@@ -170,7 +170,9 @@ impl Listener<'_> {
                 Err(error) => return Ended::Broken(error),
             }
         }
-        Ended::Broken(LlmError::Broken("the stream ended before the answer did".to_owned()))
+        Ended::Broken(LlmError::Broken(
+            "the stream ended before the answer was complete".to_owned(),
+        ))
     }
 
     /// Takes one piece; fails when the answer is full.

@@ -103,7 +103,7 @@ impl Bench<'_> {
                 ("not run: tool use has ended", Some(notice))
             }
             WorkEnd::Fatal(_) => ("not run: an earlier call ended the run", None),
-            WorkEnd::TimedOut => ("not run: the run's time was up", None),
+            WorkEnd::TimedOut => ("not run: the run's time limit was reached", None),
             WorkEnd::Stopped => ("not run: the run was stopped", None),
         };
         let rest = rest.into_iter().map(|call| Done::told(call, told.to_owned())).collect();
@@ -162,7 +162,7 @@ impl Bench<'_> {
             };
             Done::told(
                 call,
-                "stopped; the tool did not end in time and its outcome is unknown".to_owned(),
+                "stopped: the tool did not end in time, so its outcome is unknown".to_owned(),
             )
         });
         self.record(lost.collect(), None, worked).await?;
@@ -228,7 +228,7 @@ impl Bench<'_> {
             Err(_panic) => {
                 tracing::error!(tool = %call.request.name, "a tool panicked");
                 (
-                    told("the tool itself failed; this is a fault of the tool, not of the call".to_owned()),
+                    told("the tool failed internally; the call was not at fault".to_owned()),
                     None,
                 )
             }

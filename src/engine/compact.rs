@@ -190,12 +190,12 @@ fn summary(gone: &[ChatMessage]) -> String {
         }
     }
     let mut line = format!(
-        "{} earlier messages were left out here to fit your context window.",
+        "{} earlier messages were removed here to fit your context window.",
         gone.len()
     );
     if !tools.is_empty() {
         let counts: Vec<String> = tools.iter().map(|(name, count)| format!("{name} ({count})")).collect();
-        let _ = write!(line, " Tools called in them: {}.", counts.join(", "));
+        let _ = write!(line, " They called these tools: {}.", counts.join(", "));
     }
     for text in asked.iter().rev().take(QUOTED).rev() {
         let _ = write!(line, "\nThe user said: {text}");

@@ -11,8 +11,8 @@ use crate::llm::{ChatMessage, ToolRequest};
 pub const NOTE: &str = "[note from Runyard] ";
 
 /// What the model is told of a call that changes things and was interrupted.
-pub const INTERRUPTED: &str = "interrupted, outcome unknown: the worker went away while this call was running. It may have \
-                               done all, some or nothing of its work. Look before you repeat it.";
+pub const INTERRUPTED: &str = "interrupted, outcome unknown: the worker stopped while this call was running. The call may \
+                               have done all, some or none of its work. Check before you repeat it.";
 
 /// A note of the engine to the model.
 pub(super) fn note(text: &str) -> ChatMessage {

@@ -108,7 +108,7 @@ impl<'a> Turn<'a> {
                 // The worker before recorded the last answer and went away before it could say so.
                 return Ok(Outcome::Completed);
             }
-            self.messages.push(note("Go on."));
+            self.messages.push(note("Continue."));
         }
         loop {
             self.check_budget().await?;
@@ -158,10 +158,10 @@ impl<'a> Turn<'a> {
                 "The run's token budget is used up.",
             )])
             .await?;
-            return Err(failed(TOKEN_BUDGET_EXHAUSTED, "the run used more tokens than it may"));
+            return Err(failed(TOKEN_BUDGET_EXHAUSTED, "the run exceeded its token budget"));
         }
         if !self.is_last && !self.specs.is_empty() && !self.meter.has_steps() {
-            let message = "The run's steps are used up; the model is asked to sum up.";
+            let message = "The run's steps are used up; the model was asked for a summary.";
             self.record(vec![record::notice(NoticeKind::BudgetExhausted, message)])
                 .await?;
             self.end_tools("the steps of this run are used up");
@@ -173,8 +173,8 @@ impl<'a> Turn<'a> {
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
         self.note = Some(format!(
-            "You cannot call tools any more: {why}. Answer now, in words: what was done, what was found, which files there \
-             are, and what is missing and why."
+            "You can no longer call tools: {why}. Answer now in text: say what was done, what was found, which files exist, \
+             and what is missing and why."
         ));
     }
 
@@ -249,9 +249,12 @@ impl<'a> Turn<'a> {
     }
 
     async fn time_is_up(&self, mut events: Vec<Recorded>) -> Result<Outcome, Outcome> {
-        events.push(record::notice(NoticeKind::BudgetExhausted, "The run's time is up."));
+        events.push(record::notice(
+            NoticeKind::BudgetExhausted,
+            "The run's time limit was reached.",
+        ));
         self.record(events).await?;
-        Ok(failed(RUN_TIMEOUT, "the run took longer than it may"))
+        Ok(failed(RUN_TIMEOUT, "the run exceeded its time limit"))
     }
 
     async fn record(&self, events: Vec<Recorded>) -> Result<(), Outcome> {

@@ -116,7 +116,7 @@ fn connect(name: &str, provider: &Provider) -> Result<Arc<dyn Llm>> {
 impl Llm for Models {
     async fn stream(&self, mut request: ModelRequest) -> ModelStream {
         let Some(route) = self.routes.get(&request.model) else {
-            let error = LlmError::Refused(format!("there is no model {}", request.model));
+            let error = LlmError::Refused(format!("unknown model {}", request.model));
             return stream::iter([Err(error)]).boxed();
         };
         request.model.clone_from(&route.upstream);

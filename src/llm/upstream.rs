@@ -92,11 +92,11 @@ impl Upstream {
             // A redirect would take the key to a server that nobody configured.
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| Error::internal("cannot make an HTTP client for the model provider", error))?;
+            .map_err(|error| Error::internal("cannot create an HTTP client for the model provider", error))?;
         let client = Client::builder()
             .with_reqwest(http)
             .build()
-            .map_err(|error| Error::internal("cannot make a client for the model provider", error))?;
+            .map_err(|error| Error::internal("cannot create a client for the model provider", error))?;
         let scrubber = Scrubber::new(provider.api_key.as_ref());
         let kind = provider.kind;
         let api_key = provider.api_key.clone();
@@ -184,7 +184,7 @@ impl Asking {
                 Ok(wait) => {
                     self.state = State::Ask { wait };
                     let message = format!(
-                        "{message}; asking again in {:.1} s (attempt {} of {})",
+                        "{message}; retrying in {:.1} s (attempt {} of {})",
                         wait.as_secs_f64(),
                         self.attempts + 1,
                         self.inner.retries.attempts,
@@ -262,7 +262,7 @@ fn base_url(provider: &Provider) -> Result<String> {
         .map_err(|error| Error::invalid(format!("the model provider's base URL {text} is not a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(Error::invalid(format!(
-            "the model provider's base URL {text} must begin with http:// or https://"
+            "the model provider's base URL {text} must start with http:// or https://"
         )));
     }
     if !url.username().is_empty() || url.password().is_some() {

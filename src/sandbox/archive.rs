@@ -116,7 +116,7 @@ impl Archive {
         let before = self.piece.len();
         let wanted = left.min(PIECE as u64);
         let read = file.by_ref().take(wanted).read_to_end(&mut self.piece);
-        read.map_err(|error| Error::internal("a file cannot be read", error))?;
+        read.map_err(|error| Error::internal("a file of the folder cannot be read", error))?;
         let given = (self.piece.len() - before) as u64;
         let given = if given < wanted {
             self.piece.resize(before + usize::try_from(wanted).unwrap_or(PIECE), 0);
@@ -134,7 +134,8 @@ impl Archive {
 
     fn end(&mut self) -> Result<()> {
         if let Some(cut) = self.walk.cut() {
-            let message = format!("the folder cannot be sent as one archive: {cut}; read its folders one by one");
+            let message =
+                format!("the folder cannot be sent as one archive: {cut}; download its subfolders one by one");
             return Err(Error::new(Code::TooLarge, message));
         }
         self.piece.resize(self.piece.len() + 2 * BLOCK, 0);

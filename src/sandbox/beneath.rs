@@ -44,7 +44,7 @@ pub fn relative(path: &str) -> Result<String> {
         _ if path.starts_with('/') => {
             return Err(Error::invalid_field(
                 "path",
-                format!("{path:?} is not beneath {GUEST_FOLDER}; only files there can be reached"),
+                format!("{path:?} is outside {GUEST_FOLDER}; only files inside it can be accessed"),
             ));
         }
         _ => path,
@@ -54,7 +54,9 @@ pub fn relative(path: &str) -> Result<String> {
         match part {
             "" | "." => {}
             ".." => return Err(Error::invalid_field("path", "a path must not contain \"..\"")),
-            part if part.len() > 255 => return Err(Error::invalid_field("path", "a name has at most 255 bytes")),
+            part if part.len() > 255 => {
+                return Err(Error::invalid_field("path", "a file name can have up to 255 bytes"));
+            }
             part => parts.push(part),
         }
     }
@@ -62,7 +64,7 @@ pub fn relative(path: &str) -> Result<String> {
     if joined.len() > MAX_PATH_BYTES {
         return Err(Error::invalid_field(
             "path",
-            format!("a path has at most {MAX_PATH_BYTES} bytes"),
+            format!("a path can have up to {MAX_PATH_BYTES} bytes"),
         ));
     }
     Ok(joined)
@@ -224,10 +226,10 @@ pub fn refusal(path: &[u8], errno: Errno) -> Error {
         Errno::ISDIR => Error::invalid_field("path", format!("{name} is a folder")),
         Errno::NXIO | Errno::NODEV => irregular(path),
         Errno::ACCESS | Errno::PERM => {
-            Error::invalid_field("path", format!("the permissions of {name} do not allow that"))
+            Error::invalid_field("path", format!("the permissions of {name} do not allow this"))
         }
         Errno::NAMETOOLONG => Error::invalid_field("path", format!("the path {name} is too long")),
         Errno::AGAIN | Errno::BUSY => Error::new(Code::Contended, format!("{name} is busy; try again")),
-        errno => disk::fault(format!("{name} cannot be reached"), errno.into()),
+        errno => disk::fault(format!("{name} cannot be accessed"), errno.into()),
     }
 }

@@ -101,20 +101,18 @@ impl Cgroups {
     /// A sentence for the start log.
     pub fn describe(&self) -> String {
         match &self.kind {
-            Kind::V2(_) => "control groups version 2 bound memory and processes of each command".into(),
+            Kind::V2(_) => "control groups v2 limit the memory and processes of each command".into(),
             Kind::V1 { memory, pids, .. } => {
                 let bounded: Vec<&str> = [memory.as_ref().map(|_| "memory"), pids.as_ref().map(|_| "processes")]
                     .into_iter()
                     .flatten()
                     .collect();
-                format!(
-                    "control groups version 1 bound {} of each command",
-                    bounded.join(" and ")
-                )
+                format!("control groups v1 limit the {} of each command", bounded.join(" and "))
             }
             Kind::None(why) => format!(
-                "weak: no control groups ({why}); memory is measured four times a second, what cannot be measured is refused \
-                 (memfd_create, System V segments and queues), and processes are bounded by RLIMIT_NPROC"
+                "weak: no control groups ({why}); memory is measured four times a second, system calls that \
+                 allocate memory out of its sight are refused (memfd_create, System V segments and queues), and processes \
+                 are limited by RLIMIT_NPROC"
             ),
         }
     }
@@ -207,7 +205,7 @@ impl Group {
             }
             std::thread::sleep(REMOVAL_PAUSE);
         }
-        tracing::warn!(?folders, "a control group is still in use after its command");
+        tracing::warn!(?folders, "a control group could not be removed after its command");
     }
 }
 

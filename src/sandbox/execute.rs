@@ -63,7 +63,7 @@ pub async fn run(
     let until = Instant::now() + command.timeout.min(longest);
     let (starting, script) = (cell.clone(), command.script);
     let started = spawn_blocking(move || starting.start(&script)).await;
-    let started = started.map_err(|error| Error::internal("the command was not started", error))??;
+    let started = started.map_err(|error| Error::internal("starting the command failed", error))??;
     Running::new(cell, started, live)?.finish(until, &cancel).await
 }
 
@@ -120,7 +120,7 @@ impl Running {
             Ok(ending) => (Some(ending), self.end(ending).await),
             Err(status) => (
                 None,
-                status.map_err(|error| Error::internal("the command was lost", error)),
+                status.map_err(|error| Error::internal("waiting for the command failed", error)),
             ),
         };
         let exit_code = self.exit_code().await;
@@ -140,7 +140,7 @@ impl Running {
                 Ending::OutOfMemory
             }
             (None, _, Some(0)) if out_of_memory => {
-                text.push_str("\n[a process of this command was ended: out of memory]");
+                text.push_str("\n[a process of this command was killed: out of memory]");
                 Ending::Exited(0)
             }
             (None, _, Some(code)) if SIGNALS.contains(&(code - 128)) => Ending::Signalled(code - 128),
@@ -195,8 +195,8 @@ impl Running {
             self.process.wait().await
         };
         match timeout(DEATH, gone).await {
-            Ok(status) => status.map_err(|error| Error::internal("the command was lost", error)),
-            Err(_) => Err(Error::new(Code::Internal, "the command's processes cannot be ended")),
+            Ok(status) => status.map_err(|error| Error::internal("waiting for the command failed", error)),
+            Err(_) => Err(Error::new(Code::Internal, "the command's processes cannot be killed")),
         }
     }
 
@@ -211,12 +211,12 @@ impl Running {
         if let Ok(clip) = timeout(DRAIN, &mut self.pump).await {
             return clip
                 .map(Clip::finish)
-                .map_err(|error| Error::internal("the command's output was lost", error));
+                .map_err(|error| Error::internal("reading the command's output failed", error));
         }
         self.enough.cancel();
         let clip = (&mut self.pump).await;
         clip.map(Clip::finish)
-            .map_err(|error| Error::internal("the command's output was lost", error))
+            .map_err(|error| Error::internal("reading the command's output failed", error))
     }
 
     /// Removes the control group and says whether it had run out of memory.

@@ -37,7 +37,7 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
             .iter()
             .any(|controller| own_folder(mounts, own, controller).is_some());
         return Kind::None(if mounted {
-            "the service may not make any".into()
+            "the service is not allowed to create any".into()
         } else {
             why
         });
@@ -57,7 +57,7 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
             .all(|needed| text.split_whitespace().any(|have| have == *needed))
     };
     if !has(top, "cgroup.controllers") {
-        return Err("version 2 has no memory or pids controller".into());
+        return Err("cgroup v2 has no memory or pids controller".into());
     }
     for folder in [own, top] {
         if !has(folder, "cgroup.controllers") {
@@ -85,7 +85,7 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
             let _ = fs::remove_dir(&parent);
         }
     }
-    Err("no version 2 group is delegated to the service".into())
+    Err("no cgroup v2 group is delegated to the service".into())
 }
 
 /// Makes our folder, `runyard.<process>.<instance>`, after clearing away those of processes that are no more.

@@ -168,7 +168,7 @@ impl Host {
         match (self.layout(None), self.bwrap()) {
             (Ok(_), Ok(bwrap)) => {
                 facts.push(format!(
-                    "{} at {} makes the sandboxes",
+                    "{} at {} creates the sandboxes",
                     bwrap.version,
                     bwrap.path.display()
                 ));
@@ -177,14 +177,15 @@ impl Host {
             (Ok(_), Err(_)) => {}
         }
         facts.push(match self.uid_base {
-            Some(base) => format!("each project has a uid of its own, from {base}"),
-            None => "weak: the service is not root, so all projects share its uid and only namespaces keep them apart"
-                .into(),
+            Some(base) => format!("each project has its own uid, starting at {base}"),
+            None => {
+                "weak: the service is not root, so all projects share its uid and only namespaces separate them".into()
+            }
         });
         facts.push(self.cgroups.describe());
         facts.push(format!(
-            "a command has {} of memory, {} processes, {} s; a workspace {} and {} files, measured once a second, so that \
-             a command can write over the limit for about that long",
+            "a command can use {} of memory, {} processes and {} s; a workspace can hold {} in {} files, measured once a \
+             second, so a command can exceed the limit for about a second",
             mebibytes(config.max_memory_bytes),
             config.max_processes,
             config.max_timeout_seconds,
@@ -205,7 +206,7 @@ impl Host {
     fn find_bwrap(&self) -> Result<Bwrap, String> {
         let path = find_program(&self.config.bwrap).ok_or_else(|| {
             format!(
-                "there is no {}; install bubblewrap {}.{} or newer (Debian, Ubuntu: apt-get install bubblewrap) and restart",
+                "{} was not found; install bubblewrap {}.{} or newer (Debian, Ubuntu: apt-get install bubblewrap) and restart",
                 self.config.bwrap.display(),
                 OLDEST.0,
                 OLDEST.1
@@ -226,7 +227,7 @@ impl Host {
                 carry_over,
             }),
             Ok(version) => Err(format!(
-                "{version} is too old; {}.{} or newer is needed",
+                "{version} is too old; install {}.{} or newer",
                 OLDEST.0, OLDEST.1
             )),
             Err(error) => Err(format!("{} cannot be run: {error}", path.display())),
@@ -287,8 +288,9 @@ impl Host {
             return Err(Error::invalid_field(
                 "data_dir",
                 format!(
-                    "the service is root, so commands run as uids from {base}, which cannot walk through {closed} to the \
-                     data folder {data}: run chmod o+x {closed}, or set RUNYARD_DATA_DIR to a folder such as /var/lib/runyard",
+                    "the service runs as root, so commands run as uids from {base}, which cannot traverse {closed} to \
+                     reach the data folder {data}: run chmod o+x {closed}, or set RUNYARD_DATA_DIR to a folder such as \
+                     /var/lib/runyard",
                     closed = closed.display(),
                     data = data_dir.display(),
                 ),
@@ -299,7 +301,7 @@ impl Host {
             Some(closed) => Err(Error::invalid_field(
                 "sandbox.rootfs",
                 format!(
-                    "uids from {base} cannot walk through {}: run chmod o+x on it",
+                    "uids from {base} cannot traverse {}: run chmod o+x on it",
                     closed.display()
                 ),
             )),
@@ -313,8 +315,8 @@ fn check_openat2() -> Result<()> {
         Err(errno @ (Errno::NOSYS | Errno::PERM)) => Err(Error::new(
             Code::Unavailable,
             format!(
-                "workspaces cannot be reached, because openat2 is missing here ({errno}): it needs Linux 5.6, a systemd unit \
-                 without RestrictSUIDSGID=, and in a container a seccomp filter that has it"
+                "workspaces cannot be opened because openat2 is not available ({errno}): it needs Linux 5.6 or newer, a \
+                 systemd unit without RestrictSUIDSGID=, and in a container a seccomp filter that allows it"
             ),
         )),
         _ => Ok(()),

@@ -38,13 +38,16 @@ impl Sandboxes {
             let execution = run(cell, command, |_| {}, &CancellationToken::new()).await?;
             match execution.ending {
                 Ending::Exited(0) => Ok::<_, Error>(execution.text.trim().to_owned()),
-                ending => Err(Error::internal("the programs cannot be listed", format!("{ending:?}"))),
+                ending => Err(Error::internal(
+                    "the sandbox's programs cannot be listed",
+                    format!("{ending:?}"),
+                )),
             }
         });
         match asked.await {
             Ok(programs) => programs,
             Err(error) => {
-                tracing::warn!(%error, "the sandbox's programs are unknown");
+                tracing::warn!(%error, "cannot list the sandbox's programs");
                 ""
             }
         }
@@ -54,10 +57,10 @@ impl Sandboxes {
 fn limits(config: &config::Sandbox) -> String {
     format!(
         "- There is no network. Nothing can be downloaded or installed (pip, npm, apt, git clone), and no web page or server \
-         can be reached. Work with what is there.\n\
+         can be reached. Use what is installed.\n\
          - A command gets {memory} of memory, {processes} processes and {default} seconds, or up to {max} seconds with \
-         timeout_seconds. Whatever still runs when it ends is killed.\n\
-         - /workspace holds up to {workspace} in {files} files, one file up to {file}. /tmp holds up to {tmp} and is empty \
+         timeout_seconds. Processes that still run when it ends are killed.\n\
+         - /workspace can hold {workspace} in {files} files, and one file can have {file}. /tmp can hold {tmp} and is empty \
          at the start of each command.\n\
          - You are an ordinary user: no root, no sudo.",
         memory = size(config.max_memory_bytes),
@@ -92,7 +95,7 @@ for name in bash sh awk sed grep rg sort jq sqlite3 psql git tar zip unzip make 
     if command -v "$name" >/dev/null; then found="$found $name"; else missing="$missing $name"; fi
 done
 echo "programs:$found"
-echo "not installed:${missing:- none of the usual ones}"
+echo "not installed:${missing:- (every common program is installed)}"
 if command -v python3 >/dev/null; then
     python3 - <<'END'
 import importlib.util, platform

@@ -134,7 +134,7 @@ fn end_unfinished(family: &str) {
             tracing::info!(
                 process,
                 ?killed,
-                "ended a sandbox that a killed service was still making"
+                "killed an unfinished sandbox that an earlier service left behind"
             );
         }
     }
@@ -161,7 +161,7 @@ fn end_remains(name: &str) -> bool {
         tracing::warn!(
             process,
             ?killed,
-            "a command of a service that was killed was still running"
+            "killed a running command that an earlier service left behind"
         );
         return killed.is_ok();
     }

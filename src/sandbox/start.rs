@@ -133,7 +133,7 @@ fn check_script(script: &str) -> Result<()> {
     }
     if script.len() > MAX_SCRIPT_BYTES {
         return Err(Error::invalid(format!(
-            "a command has at most {MAX_SCRIPT_BYTES} bytes; write a longer one to a file and run that"
+            "a command can have up to {MAX_SCRIPT_BYTES} bytes; write a longer one to a file and run that file"
         )));
     }
     Ok(())

@@ -25,12 +25,15 @@ impl Workspace {
     pub fn place_as(&self, host_file: &Path, final_name: &str) -> Result<()> {
         let name = relative(final_name)?;
         if name.is_empty() || name.contains('/') {
-            return Err(Error::invalid(format!("{final_name:?} is not the name of a file")));
+            return Err(Error::invalid(format!("{final_name:?} is not a file name")));
         }
         let root = self.root()?;
         match self.move_in(&root, host_file, &name) {
             Ok(()) => Ok(()),
-            Err(Errno::EXIST) => Err(Error::new(Code::Conflict, format!("there is a file {name:?} already"))),
+            Err(Errno::EXIST) => Err(Error::new(
+                Code::Conflict,
+                format!("a file named {name:?} already exists"),
+            )),
             // It was moved before, by whoever did this before a crash or does it at the same time.
             Err(Errno::NOENT) => {
                 let found = look(root.folder(), name.as_bytes());
@@ -51,7 +54,7 @@ impl Workspace {
         if path.split('/').any(|part| is_temporary(part.as_bytes())) {
             return Err(Error::invalid_field(
                 "path",
-                format!("{path:?} is a name that the service keeps for itself"),
+                format!("{path:?} contains a name that the service reserves; choose another name"),
             ));
         }
         let root = self.root()?;

@@ -19,10 +19,10 @@ use super::{
 use crate::error::Result;
 
 /// Why a walk ended early.
-const TOO_MANY: &str = "there are too many files";
-const TOO_LONG: &str = "it took too long";
-const TOO_DEEP: &str = "folders lie too deep";
-const UNREADABLE: &str = "a folder cannot be read";
+const TOO_MANY: &str = "too many files";
+const TOO_LONG: &str = "the time limit was reached";
+const TOO_DEEP: &str = "folders are nested too deeply";
+const UNREADABLE: &str = "a folder could not be read";
 /// Names between two looks at the time.
 const NAMES_A_LOOK: usize = 1024;
 

@@ -117,9 +117,9 @@ impl Workspace {
     /// Makes the folder, 0700 and the project's own, with `output/`. What is there already stays.
     pub(super) fn make(&self) -> Result<()> {
         let made = std::fs::create_dir_all(&self.folder);
-        made.map_err(|error| disk::fault("the workspace cannot be made", error))?;
+        made.map_err(|error| disk::fault("the workspace cannot be created", error))?;
         let root = self.root()?;
-        let failed = |errno: Errno| disk::fault("the workspace cannot be handed to its project", errno.into());
+        let failed = |errno: Errno| disk::fault("the owner or mode of the workspace cannot be set", errno.into());
         rustix::fs::fchmod(root.folder(), Mode::RWXU).map_err(failed)?;
         self.hand_over(root.folder()).map_err(failed)?;
         // Something else of that name is the project's own affair.
@@ -304,7 +304,7 @@ impl Workspace {
     /// What the workspace holds, counted until one of the limits is passed.
     pub(super) fn usage_until(&self, limit: Usage) -> Result<Usage> {
         tree::measure(&self.root()?, limit)
-            .map_err(|errno| disk::fault("the workspace cannot be measured", errno.into()))
+            .map_err(|errno| disk::fault("the size of the workspace cannot be measured", errno.into()))
     }
 
     /// The folder on the host.

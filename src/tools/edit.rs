@@ -34,16 +34,17 @@ impl Tool for Edit {
         ToolSpec {
             name: "edit".to_owned(),
             description: format!(
-                "Replaces an exact piece of a text file of /workspace and answers with the difference. old_string must occur \
-                 exactly once, white space and all, unless replace_all is true: give enough of the lines around it. Do not \
-                 include the line numbers that read shows. The file may have {MAX_FILE_BYTES} bytes."
+                "Replaces an exact string in a text file in /workspace and returns a diff. old_string must match exactly, \
+                 including white space, and must occur exactly once unless replace_all is true: include enough surrounding \
+                 lines to make it unique. Do not include the line numbers that read shows. The maximum file size is \
+                 {MAX_FILE_BYTES} bytes."
             ),
             parameters: json!({
                 "type": "object",
                 "properties": {
-                    "path": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The file."},
-                    "old_string": {"type": "string", "minLength": 1, "description": "The text to replace, exactly."},
-                    "new_string": {"type": "string", "description": "The text to put there."},
+                    "path": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "Path of the file."},
+                    "old_string": {"type": "string", "minLength": 1, "description": "The exact text to replace."},
+                    "new_string": {"type": "string", "description": "The new text."},
                     "replace_all": {"type": "boolean", "description": "Whether to replace every occurrence."}
                 },
                 "required": ["path", "old_string", "new_string"],
@@ -66,7 +67,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
     let told = |text: String| Err(ToolFailure::Told(text));
     let path = arguments.path.clone();
     if arguments.old_string == arguments.new_string {
-        return told("old_string and new_string are the same; nothing would change".to_owned());
+        return told("old_string and new_string are the same, so nothing would change".to_owned());
     }
     let bytes = files
         .workspace
@@ -92,7 +93,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
     }
     if places.len() > 1 && !arguments.replace_all {
         return told(format!(
-            "old_string occurs {} times in {path} ({}); give more of the lines around it, or set replace_all",
+            "old_string occurs {} times in {path} ({}); include more surrounding lines, or set replace_all",
             places.len(),
             line_list(&text, &places)
         ));
@@ -100,7 +101,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
     let size = text.len() - places.len() * arguments.old_string.len() + places.len() * arguments.new_string.len();
     if size as u64 > MAX_FILE_BYTES {
         return told(format!(
-            "{path} would have {size} bytes; edit writes at most {MAX_FILE_BYTES}"
+            "{path} would have {size} bytes; the maximum for edit is {MAX_FILE_BYTES}"
         ));
     }
     let edited = text.replace(&arguments.old_string, &arguments.new_string);
@@ -163,7 +164,7 @@ fn near_miss(text: &str, wanted: &str) -> String {
         .flatten()
         .and_then(|window| window.first());
     match found {
-        Some((line, _)) => format!("; the same words stand at line {line} with other white space"),
+        Some((line, _)) => format!("; line {line} has the same text with different white space"),
         None => "; read the file and copy the text exactly".to_owned(),
     }
 }

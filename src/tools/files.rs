@@ -50,13 +50,13 @@ where
     tokio::select! {
         biased;
         () = context.cancel.cancelled() => Err(ToolFailure::Told("stopped".to_owned())),
-        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Told("the tool itself failed".to_owned()))),
+        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Told("the tool failed internally; try a different call".to_owned()))),
     }
 }
 
 /// Reads arguments that the schema has accepted.
 pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFailure> {
-    serde_json::from_value(value).map_err(|error| ToolFailure::Told(format!("the arguments cannot be read: {error}")))
+    serde_json::from_value(value).map_err(|error| ToolFailure::Told(format!("the arguments are invalid: {error}")))
 }
 
 /// An answer that nothing was left out of.
@@ -74,7 +74,7 @@ pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Told(match error.kind() {
         Kind::Missing => format!("there is no file {path}"),
         Kind::Internal => {
-            tracing::warn!(%error, "a tool could not reach the sandbox");
+            tracing::warn!(%error, "a tool could not access the sandbox");
             format!("{path}: {}", error.message())
         }
         _ => format!("{path}: {}", error.message()),

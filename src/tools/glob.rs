@@ -39,16 +39,17 @@ impl Tool for Glob {
         ToolSpec {
             name: "glob".to_owned(),
             description: format!(
-                "Finds files of /workspace by a pattern, such as **/*.csv or src/*.{{rs,toml}}; the newest first, at most \
-                 {MAX_FILES}. A pattern without a slash is looked for at every depth. Links are not followed."
+                "Finds files in /workspace whose path matches a glob pattern, such as **/*.csv or src/*.{{rs,toml}}. Returns up \
+                 to {MAX_FILES} paths, newest first. A pattern without a slash matches file names at any depth. Symbolic \
+                 links are not followed."
             ),
             parameters: json!({
                 "type": "object",
                 "properties": {
-                    "pattern": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "The pattern."},
+                    "pattern": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "The glob pattern."},
                     "path": {
                         "type": "string", "minLength": 1, "maxLength": 4096,
-                        "description": "The folder to look in; /workspace when absent."
+                        "description": "The folder to search; the default is /workspace."
                     }
                 },
                 "required": ["pattern"],
@@ -101,9 +102,11 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
     if count > found.len() {
         let _ = writeln!(text, "[{} older files are left out]", count - found.len());
     }
-    let cut = walk.cut().or_else(|| files.is_over().then_some("the time was over"));
+    let cut = walk
+        .cut()
+        .or_else(|| files.is_over().then_some("the time limit was reached"));
     if let Some(why) = cut {
-        let _ = writeln!(text, "[not everything was looked at: {why}]");
+        let _ = writeln!(text, "[not everything was searched: {why}]");
     }
     Ok(ToolAnswer {
         text,
@@ -129,7 +132,7 @@ impl PathFilter {
         let matcher = GlobBuilder::new(pattern)
             .literal_separator(true)
             .build()
-            .map_err(|error| ToolFailure::Told(format!("the pattern cannot be read: {error}")))?
+            .map_err(|error| ToolFailure::Told(format!("the pattern is invalid: {error}")))?
             .compile_matcher();
         Ok(Self {
             matcher,

@@ -71,26 +71,26 @@ impl Tool for Grep {
         ToolSpec {
             name: "grep".to_owned(),
             description: format!(
-                "Finds lines in the text files of /workspace by a regular expression (Rust syntax: no look-around, no \
-                 back-references). Answers path:line:text, at most {MAX_MATCHES} lines, or only the paths. Binary files and \
-                 links are passed over."
+                "Searches the text files in /workspace for lines that match a regular expression (Rust syntax: no \
+                 look-around, no back-references). Returns up to {MAX_MATCHES} results as path:line:text, or only the paths of \
+                 matching files. Binary files and symbolic links are skipped."
             ),
             parameters: json!({
                 "type": "object",
                 "properties": {
-                    "pattern": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The expression."},
+                    "pattern": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The regular expression."},
                     "path": {
                         "type": "string", "minLength": 1, "maxLength": 4096,
-                        "description": "The file or folder to search; /workspace when absent."
+                        "description": "The file or folder to search; the default is /workspace."
                     },
                     "glob": {
                         "type": "string", "minLength": 1, "maxLength": 1024,
-                        "description": "Search only files that match this pattern, such as *.py."
+                        "description": "Search only files whose path matches this glob pattern, such as *.py."
                     },
-                    "ignore_case": {"type": "boolean", "description": "Whether upper and lower case are the same."},
+                    "ignore_case": {"type": "boolean", "description": "Whether to ignore case."},
                     "mode": {
                         "type": "string", "enum": ["lines", "files"],
-                        "description": "Whether to answer with lines (default) or with the paths of files that match."
+                        "description": "What to return: matching lines (the default) or the paths of matching files."
                     }
                 },
                 "required": ["pattern"],
@@ -115,7 +115,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         .size_limit(MAX_PATTERN_BYTES)
         .dfa_size_limit(4 * MAX_PATTERN_BYTES)
         .build()
-        .map_err(|error| ToolFailure::Told(format!("the pattern cannot be used: {error}")))?;
+        .map_err(|error| ToolFailure::Told(format!("the pattern is invalid: {error}")))?;
     let path = &arguments.path;
     let filter = arguments
         .glob
@@ -227,15 +227,18 @@ impl Search<'_> {
             }
             let read = lines.bytes_read();
             if before + read > MAX_TOTAL_BYTES {
-                self.cut = Some("too much to search");
+                self.cut = Some("the size limit was reached");
                 return Ok(());
             }
             if read > MAX_FILE_BYTES {
-                let _ = writeln!(self.text, "[{path} was searched up to line {number}; it is too large]");
+                let _ = writeln!(
+                    self.text,
+                    "[{path} was searched only up to line {number}: the file is too large]"
+                );
                 return Ok(());
             }
             if number.is_multiple_of(256) && files.is_over() {
-                self.cut = Some("the time was over");
+                self.cut = Some("the time limit was reached");
                 return Ok(());
             }
         }
@@ -247,11 +250,7 @@ impl Search<'_> {
             self.text.push_str("no line matches\n");
         }
         if self.skipped > 0 {
-            let _ = writeln!(
-                self.text,
-                "[{} binary or unreadable files were passed over]",
-                self.skipped
-            );
+            let _ = writeln!(self.text, "[{} binary or unreadable files were skipped]", self.skipped);
         }
         if let Some(why) = self.cut {
             let _ = writeln!(

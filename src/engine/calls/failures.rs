@@ -40,7 +40,7 @@ impl Failures {
             ));
         }
         self.now.push(this);
-        (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row could not be run"))
+        (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row were invalid"))
     }
 
     /// A call that may change something has succeeded: what failed may work now.

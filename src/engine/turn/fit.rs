@@ -31,7 +31,7 @@ impl Turn<'_> {
             return Ok(());
         }
         let message = format!(
-            "The conversation was longer than the model's window: {} earlier messages were shortened, {} left out.",
+            "The conversation did not fit the model's context window: {} earlier messages were shortened, {} left out.",
             compacted.shortened, compacted.dropped
         );
         self.record(vec![record::notice(NoticeKind::HistoryCompacted, message)])

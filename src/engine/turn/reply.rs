@@ -110,13 +110,13 @@ impl Turn<'_> {
         if self.was_empty {
             return Err(failed(
                 MODEL_EMPTY_ANSWER,
-                "the model said nothing and called nothing, twice",
+                "the model returned an empty answer twice in a row",
             ));
         }
         self.was_empty = true;
         let before = self.note.take().unwrap_or_default();
         self.note = Some(
-            format!("{before} Your last answer was empty. Answer in words, or call a tool.")
+            format!("{before} Your last answer was empty. Answer in text or call a tool.")
                 .trim()
                 .to_owned(),
         );
@@ -153,14 +153,16 @@ impl Turn<'_> {
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(
-            "The model called {} more tools at once than are answered; they were left out.",
+            "The model called {} more tools than one answer may contain; they were ignored.",
             answer.left_out
         ));
     }
     match answer.ended {
         Ended::Done(EndReason::Length) if is_final => Some("The answer reached the model's length limit.".to_owned()),
-        Ended::Done(EndReason::Refused) if is_final => Some("The model provider refused to say more.".to_owned()),
-        Ended::Cut => Some("The answer was longer than is kept and was cut.".to_owned()),
+        Ended::Done(EndReason::Refused) if is_final => {
+            Some("The model provider refused to continue the answer.".to_owned())
+        }
+        Ended::Cut => Some("The answer exceeded the size limit and was cut.".to_owned()),
         _ => None,
     }
 }

@@ -102,9 +102,9 @@ impl Attempt {
         let (deadline, what) = match self.tap.last_frame() {
             None => (
                 self.opened_at + self.timeouts.first_byte,
-                "the provider said nothing for",
+                "the provider sent nothing for",
             ),
-            Some(at) => (at + self.timeouts.gap, "the provider went silent for"),
+            Some(at) => (at + self.timeouts.gap, "the provider stopped sending for"),
         };
         if Instant::now() < deadline {
             self.alarm.as_mut().reset(deadline);
@@ -132,7 +132,7 @@ impl Attempt {
                 // genai's chunks of the other protocols hold all arguments so far.
                 let bytes = chunk.tool_call.fn_arguments.as_str().map_or(0, str::len);
                 if self.tap.has_overflown() || bytes > MAX_ARGUMENT_BYTES {
-                    return Err(Fault::passing("the tool calls are larger than an answer may be"));
+                    return Err(Fault::passing("the tool calls exceed the size limit of an answer"));
                 }
             }
             ChatStreamEvent::End(end) => self.end(end)?,
@@ -168,7 +168,7 @@ impl Attempt {
         }
         // genai makes an end of a connection that just closed, too; only a reason tells the difference.
         let Some(reason) = end.captured_stop_reason else {
-            return Err(Fault::passing("the stream ended before the answer did"));
+            return Err(Fault::passing("the stream ended before the answer was complete"));
         };
         let usage = end.captured_usage.as_ref().and_then(usage);
         let calls = end
@@ -203,7 +203,7 @@ impl Attempt {
         if self.tap.kind() == ProviderKind::OpenAi {
             return self.finish_openai(false);
         }
-        Err(Fault::passing("the stream ended before the answer did"))
+        Err(Fault::passing("the stream ended before the answer was complete"))
     }
 
     fn finish_openai(&mut self, is_done: bool) -> Result<(), Fault> {
@@ -211,9 +211,9 @@ impl Attempt {
         if !ending.is_finished && !is_done {
             let nothing = self.tap.last_frame().is_none() && !self.has_started;
             return Err(Fault::passing(if nothing {
-                "the provider's answer is not a stream of a model; is the base URL right?"
+                "the provider's answer is not a model stream; check the base URL"
             } else {
-                "the stream ended before the answer did"
+                "the stream ended before the answer was complete"
             }));
         }
         if !ending.is_finished && !self.has_started {

@@ -127,7 +127,7 @@ fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scr
             .and_then(|value| value.to_str().ok())
             .unwrap_or("nowhere");
         message = format!(
-            "{message}: redirected to {}; the base URL should name it",
+            "{message}: redirected to {}; set the base URL to that address",
             scrubber.quote(target)
         );
     } else if !said.is_empty() {
@@ -175,7 +175,7 @@ fn by_transport(error: &(dyn StdError + Send + Sync + 'static), scrubber: &Scrub
         return Fault::passing(format!("the provider's stream cannot be read: {cause}"));
     };
     if http.is_builder() {
-        return Fault::Final(LlmError::Refused(format!("the request cannot be made: {cause}")));
+        return Fault::Final(LlmError::Refused(format!("the request cannot be created: {cause}")));
     }
     let place = http
         .url()
@@ -211,7 +211,7 @@ fn said(body: &str) -> String {
         }
     }
     if body.starts_with('<') {
-        "an HTML page instead of an answer".to_owned()
+        "received an HTML page instead of an answer".to_owned()
     } else {
         body.to_owned()
     }

@@ -36,11 +36,11 @@ impl Retries {
     /// The pause before the next attempt, or why there is none.
     pub(super) fn next(&self, made: u32, spent: Duration, asked: Option<Duration>) -> Result<Duration, String> {
         if made >= self.attempts {
-            return Err(format!("asked {made} times"));
+            return Err(format!("failed {made} times"));
         }
         let pause = match asked {
             Some(asked) if asked > self.longest_pause => {
-                return Err(format!("the provider asks to wait {} s", asked.as_secs()));
+                return Err(format!("the provider asked for a pause of {} s", asked.as_secs()));
             }
             // A provider's own time is kept, and a little is added so that all who wait do not come back at once.
             Some(asked) => asked + self.first_pause.mul_f64(id::jitter() / 2.0),

@@ -383,7 +383,7 @@ async fn too_many_calls_at_once_are_answered_but_not_run() {
         .count();
     assert_eq!(results, MAX_HEARD_CALLS);
     assert!(
-        played.last_result().0.contains("at most 32 tools"),
+        played.last_result().0.contains("up to 32 tools"),
         "{:?}",
         played.last_result()
     );
@@ -422,7 +422,7 @@ async fn a_panic_in_a_tool_is_contained() {
         .await;
     played.assert_completed();
     assert!(
-        played.log.has("record result a error \"the tool itself failed"),
+        played.log.has("record result a error \"the tool failed internally"),
         "{:#?}",
         played.lines()
     );
