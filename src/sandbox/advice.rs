@@ -1,8 +1,8 @@
-//! What to do about a bubblewrap that does not work.
+//! Advice for fixing a bubblewrap that does not work.
 
 use std::{fs, path::Path};
 
-/// What to do about a bubblewrap that cannot make a sandbox.
+/// Explains why bubblewrap cannot create a sandbox on this host and how to fix it.
 pub fn explain(said: &str) -> String {
     let setting = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).map(|text| text.trim().to_owned());
     if setting("kernel/apparmor_restrict_unprivileged_userns").is_ok_and(|value| value != "0") {

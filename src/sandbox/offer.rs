@@ -1,6 +1,6 @@
-//! What the model is told about the sandbox before it tries: its limits, and the programs that are there.
+//! Describes the sandbox to the model: its limits and the installed programs.
 //!
-//! `worker` puts it into the system prompt. Models install packages and fetch pages when nothing says that they cannot.
+//! `worker` puts the text into the system prompt. Without it, models try to install packages and fetch web pages.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,21 +9,21 @@ use tokio_util::sync::CancellationToken;
 use super::{Command, Ending, Sandboxes, run, start::Cell};
 use crate::{config, error::Error};
 
-/// How long listing the programs may take; `import matplotlib` alone can take seconds on a cold disk.
+/// Time limit for listing the programs; `import matplotlib` alone can take seconds on a cold disk.
 const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Sandboxes {
-    /// What the sandbox offers, for the system prompt.
+    /// Describes the sandbox, for the system prompt.
     pub async fn offer(&self) -> String {
         let programs = self.programs().await;
-        // The probe is over by now, so this does not block.
+        // The probe has finished by now, so this does not block.
         match self.host.layout(None) {
             Ok(_) => format!("{}\n{programs}", limits(&self.host.config)),
             Err(_) => "Commands cannot be run on this server: bash always fails. The other tools work.".to_owned(),
         }
     }
 
-    /// The programs of the sandbox. Listed once, in a sandbox; empty while that fails.
+    /// Lists the programs of the sandbox. Runs once, in a sandbox; the list is empty while that fails.
     pub async fn programs(&self) -> &str {
         let asked = self.programs.get_or_try_init(|| async {
             let cell = Cell {
@@ -74,7 +74,7 @@ fn limits(config: &config::Sandbox) -> String {
     )
 }
 
-/// A size in the largest binary unit that shows it without a fraction.
+/// Formats a size in the largest binary unit that shows it without a fraction.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units
@@ -87,7 +87,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Two lines of programs, and one of Python's modules.
+/// Prints two lines about programs and one about Python's modules.
 const PROGRAMS_SCRIPT: &str = r#"
 found= missing=
 for name in bash sh awk sed grep rg sort jq sqlite3 psql git tar zip unzip make cmake gcc g++ node npm perl ruby php java javac go \
