@@ -1,11 +1,11 @@
-//! The system prompt: the agent's own words, or the built-in default, and what every run needs to know.
+//! The system prompt: the agent's own prompt or the built-in default, plus the information that every run needs.
 //!
-//! `worker` calls [`Prompt::assemble`] once per run. The prompt of a run is a pure function of its parts.
+//! `worker` calls [`Prompt::assemble`] once per run. The result depends only on the parts.
 
 use chrono::NaiveDate;
 use std::fmt::Write as _;
 
-/// What an agent without a system prompt of its own is told: the default configuration.
+/// System prompt of an agent whose own prompt is empty.
 pub const DEFAULT_SYSTEM_PROMPT: &str = "\
 You are Runyard, an agent that completes tasks on a computer for a user.
 
@@ -19,14 +19,14 @@ How you work:
 - When you are done, report briefly what you did, what you found and which files you created. Say clearly what did not \
 work.";
 
-/// The parts of a system prompt.
+/// Parts of a system prompt.
 #[derive(Clone, Debug)]
 pub struct Prompt<'a> {
-    /// The agent's own system prompt; the built-in default when absent or blank.
+    /// The agent's own system prompt; if absent or blank, the built-in default is used.
     pub agent: Option<&'a str>,
-    /// What the sandbox offers, in its own words; absent when the run has no tools (the mode "chat").
+    /// Description of the sandbox; absent when the run has no tools (mode "chat").
     pub sandbox: Option<&'a str>,
-    /// The date that the model is told.
+    /// Today's date, as told to the model.
     pub today: NaiveDate,
 }
 
@@ -40,7 +40,7 @@ const CHAT_RULES: &str =
     "You have no tools in this conversation: answer from your own knowledge and from the conversation.";
 
 impl Prompt<'_> {
-    /// The whole system prompt.
+    /// Assembles the system prompt.
     pub fn assemble(&self) -> String {
         let agent = self.agent.map(str::trim).filter(|text| !text.is_empty());
         let mut text = agent.unwrap_or(DEFAULT_SYSTEM_PROMPT).to_owned();

@@ -49,7 +49,7 @@ pub struct Layout<'a> {
     pub carry_over: Option<&'a Path>,
     /// Size in bytes of /tmp, of /dev/shm and of a private workspace.
     pub tmp_bytes: u64,
-    /// True if files may grow.
+    /// Write access to the workspace.
     pub room: Room,
     /// Maximum number of processes, when no control group limits them.
     pub max_processes: Option<u64>,

@@ -59,7 +59,7 @@ pub struct Host {
     filters: Filters,
     /// bubblewrap, or why it cannot be used. Detected on first use, so that the service starts without waiting.
     bwrap: OnceLock<Result<Bwrap, String>>,
-    /// True if bubblewrap can create a sandbox on this host.
+    /// Result of the probe: `Ok` if bubblewrap can create a sandbox on this host.
     works: OnceLock<Result<(), String>>,
 }
 

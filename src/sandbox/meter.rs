@@ -66,8 +66,8 @@ impl Meter {
         }
     }
 
-    /// Returns whether the workspace exceeds its limit and has grown. A command that frees space in a full workspace
-    /// may continue.
+    /// Returns an ending if the workspace has grown and exceeds its limit, or has grown and the host's disk is almost
+    /// full. A command that frees space in a full workspace may continue.
     fn disk_is_full(&self, scope: &Scope) -> Option<Ending> {
         let workspace = self.workspace.as_ref()?;
         let mut usage = workspace.usage_until(self.limit.max(self.at_start)).ok()?;

@@ -12,10 +12,10 @@ use crate::{
     sandbox::{Command, Ending},
 };
 
-/// The longest script that can be passed to bash.
+/// Maximum size of a script in bytes.
 pub const MAX_COMMAND_BYTES: usize = 128 << 10;
 
-/// The tool.
+/// The bash tool.
 pub struct Bash;
 
 #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! edit: replaces an exact piece of a file.
+//! edit: replaces an exact string in a file.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// The largest file that can be edited, before and after.
+/// Maximum file size in bytes, before and after the edit.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
-/// Places that an error names.
+/// Maximum number of line numbers in an error.
 const NAMED_PLACES: usize = 10;
 
-/// The tool.
+/// The edit tool.
 pub struct Edit;
 
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ impl Tool for Edit {
                     "path": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "Path of the file."},
                     "old_string": {"type": "string", "minLength": 1, "description": "The exact text to replace."},
                     "new_string": {"type": "string", "description": "The new text."},
-                    "replace_all": {"type": "boolean", "description": "Whether to replace every occurrence."}
+                    "replace_all": {"type": "boolean", "description": "True to replace every occurrence."}
                 },
                 "required": ["path", "old_string", "new_string"],
                 "additionalProperties": false
@@ -77,7 +77,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
         return told(format!("{path} is not UTF-8 text; change it with a script"));
     };
     if !text.contains(&arguments.old_string) && text.contains("\r\n") {
-        // Models write line feeds; a file of the DOS kind keeps its line ends.
+        // Models write LF; a file with CRLF line ends keeps them.
         arguments.old_string = to_dos(&arguments.old_string);
         arguments.new_string = to_dos(&arguments.new_string);
     }
@@ -146,7 +146,7 @@ fn line_list(text: &str, places: &[usize]) -> String {
     format!("lines {}{more}", named.join(", "))
 }
 
-/// Where the same lines stand with other white space, when they do.
+/// Finds the same lines with different white space, as a hint for the model.
 fn near_miss(text: &str, wanted: &str) -> String {
     let wanted: Vec<&str> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines: Vec<(usize, &str)> = text

@@ -1,4 +1,4 @@
-//! glob: finds files by their path, newest first.
+//! glob: finds files by path pattern, newest first.
 
 use std::{cmp::Reverse, fmt::Write as _, time::SystemTime};
 
@@ -16,10 +16,10 @@ use crate::{
     sandbox::{FileKind, WalkLimits},
 };
 
-/// Files of one answer.
+/// Maximum number of files in a result.
 pub const MAX_FILES: usize = 200;
 
-/// The tool.
+/// The glob tool.
 pub struct Glob;
 
 #[derive(Deserialize)]
@@ -74,7 +74,7 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
         .workspace
         .walk(path, WalkLimits::default())
         .map_err(|error| files::told(path, &error))?;
-    // Only as many as are shown are kept, whatever the walk comes by.
+    // Keeps only the files that will be shown, however many the walk returns.
     let mut found: Vec<(Reverse<SystemTime>, String)> = Vec::new();
     let mut count = 0_usize;
     for file in walk.by_ref() {
@@ -115,7 +115,7 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
     })
 }
 
-/// A glob over the paths beneath a folder.
+/// A glob pattern for the paths below a folder.
 pub(super) struct PathFilter {
     matcher: GlobMatcher,
     folder: String,
@@ -123,7 +123,8 @@ pub(super) struct PathFilter {
 }
 
 impl PathFilter {
-    /// Reads a pattern that is relative to a folder; one that starts with `/workspace/` is relative to that.
+    /// Parses a pattern relative to `folder`. A pattern that starts with `/workspace/` is relative to the workspace
+    /// instead.
     pub(super) fn new(pattern: &str, folder: &str) -> Result<Self, ToolFailure> {
         let (pattern, folder) = match pattern.strip_prefix("/workspace/") {
             Some(pattern) => (pattern, String::new()),
@@ -141,7 +142,7 @@ impl PathFilter {
         })
     }
 
-    /// Whether a path beneath the workspace matches.
+    /// Returns whether a path inside the workspace matches.
     pub(super) fn accepts(&self, path: &str) -> bool {
         let inside = match path.strip_prefix(&self.folder) {
             Some(inside) if self.folder.is_empty() => inside,

@@ -1,7 +1,7 @@
-//! grep: finds lines by a regular expression.
+//! grep: finds lines by regular expression.
 //!
-//! The expression is of the `regex` crate, which takes linear time whatever the pattern; files, bytes, lines and time are
-//! bounded, and the answer says which bound cut it. Links are never followed.
+//! Expressions use the `regex` crate, which takes linear time for every pattern. Files, bytes, lines and time are
+//! limited, and the result says which limit ended the search. Links are never followed.
 
 use std::{
     fmt::Write as _,
@@ -25,20 +25,20 @@ use crate::{
     sandbox::{FileKind, WalkLimits},
 };
 
-/// Lines of one answer, or files where only files are asked for.
+/// Maximum number of lines in a result, or of paths in the mode "files".
 pub const MAX_MATCHES: usize = 200;
-/// What is searched of a line.
+/// Maximum number of bytes searched in a line.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
-/// What is shown of a line.
+/// Maximum number of bytes shown of a line.
 pub const MAX_SHOWN_LINE_BYTES: usize = 400;
-/// What is searched of a file.
+/// Maximum number of bytes searched in a file.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
-/// What is searched in one call.
+/// Maximum number of bytes searched in one call.
 pub const MAX_TOTAL_BYTES: u64 = 512 << 20;
-/// The size of a compiled pattern.
+/// Maximum size of a compiled pattern in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
-/// The tool.
+/// The grep tool.
 pub struct Grep;
 
 #[derive(Deserialize)]
@@ -87,10 +87,10 @@ impl Tool for Grep {
                         "type": "string", "minLength": 1, "maxLength": 1024,
                         "description": "Search only files whose path matches this glob pattern, such as *.py."
                     },
-                    "ignore_case": {"type": "boolean", "description": "Whether to ignore case."},
+                    "ignore_case": {"type": "boolean", "description": "True to ignore case."},
                     "mode": {
                         "type": "string", "enum": ["lines", "files"],
-                        "description": "What to return: matching lines (the default) or the paths of matching files."
+                        "description": "Result: matching lines (the default) or the paths of matching files."
                     }
                 },
                 "required": ["pattern"],
@@ -144,7 +144,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         while let Some(found) = walk.next() {
             let is_wanted = found.metadata.kind == FileKind::File
                 && filter.as_ref().is_none_or(|filter| filter.accepts(&found.path));
-            // A file that is gone or cannot be opened any more is passed over, as grep -s does.
+            // A file that was removed or cannot be opened is skipped, as grep -s does.
             if is_wanted && let Ok(file) = walk.open(&found) {
                 search.skipped += usize::from(search.file(&files::on_one_line(&found.path), file).is_err());
             }
@@ -165,7 +165,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
     Ok(search.answer())
 }
 
-/// A search that is going on.
+/// A search in progress.
 struct Search<'a> {
     files: &'a Files,
     regex: Regex,
@@ -182,7 +182,7 @@ impl Search<'_> {
         self.cut.is_some()
     }
 
-    /// Searches one file; the path is for the answer.
+    /// Searches one file; `path` is its name in the result.
     fn file(&mut self, path: &str, file: File) -> io::Result<()> {
         let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file), MAX_LINE_BYTES);
         if lines.is_binary()? {

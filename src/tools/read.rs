@@ -1,4 +1,4 @@
-//! read: shows lines of a text file, with their numbers.
+//! read: shows numbered lines of a text file.
 
 use std::{fmt::Write as _, io::BufReader};
 
@@ -13,16 +13,16 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// Lines of one call.
+/// Maximum number of lines in a result.
 pub const MAX_LINES: u64 = 2000;
-/// What is shown of one line.
+/// Maximum number of bytes shown of a line.
 pub const MAX_LINE_BYTES: usize = 2000;
-/// Text of one call.
+/// Maximum size of a result in bytes.
 pub const MAX_BYTES: usize = 64 << 10;
-/// Bytes of a file that are passed over or read in one call.
+/// Maximum number of bytes of a file that one call reads or skips.
 pub const MAX_SCANNED_BYTES: u64 = 1 << 30;
 
-/// The tool.
+/// The read tool.
 pub struct Read;
 
 #[derive(Deserialize)]

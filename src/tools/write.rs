@@ -1,4 +1,4 @@
-//! write: makes or replaces a file as a whole.
+//! write: creates or replaces a whole file.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// Content of one call.
+/// Maximum size of the content in bytes.
 pub const MAX_CONTENT_BYTES: usize = 1 << 20;
 
-/// The tool.
+/// The write tool.
 pub struct Write;
 
 #[derive(Deserialize)]
