@@ -183,7 +183,7 @@ pub fn start_time(process: u32) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::process::Command;
 

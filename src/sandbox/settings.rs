@@ -202,7 +202,7 @@ fn is_public(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
