@@ -35,7 +35,7 @@ pub struct Cgroups {
 pub(super) enum Kind {
     /// Our folder; the controllers are enabled for the groups in it.
     V2(PathBuf),
-    /// Our folder in each hierarchy.
+    /// Our folder in the hierarchy of each controller, where there is one.
     V1 {
         memory: Option<PathBuf>,
         pids: Option<PathBuf>,

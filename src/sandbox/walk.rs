@@ -35,7 +35,7 @@ pub struct WalkLimits {
     pub entries: usize,
     /// Maximum depth; 1 is the folder's own entries.
     pub depth: usize,
-    /// Maximum time.
+    /// Maximum duration.
     pub time: Duration,
     /// Maximum number of names of one folder in memory.
     pub names: usize,

@@ -51,7 +51,7 @@ where
     tokio::select! {
         biased;
         () = context.cancel.cancelled() => Err(ToolFailure::Told("stopped".to_owned())),
-        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Told("the tool failed internally; try a different call".to_owned()))),
+        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Told("the tool failed internally".to_owned()))),
     }
 }
 

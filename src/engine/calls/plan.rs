@@ -64,7 +64,7 @@ impl Bench<'_> {
     fn check(&self, name: &str, arguments: &Value) -> Result<(), String> {
         self.check_name(name)?;
         match self.tools.find(name).map(|slot| slot.check(arguments)) {
-            Some(Err(mistakes)) => Err(format!("the arguments do not fit the schema of {name}: {mistakes}")),
+            Some(Err(mistakes)) => Err(format!("the arguments do not match the schema of {name}: {mistakes}")),
             _ => Ok(()),
         }
     }

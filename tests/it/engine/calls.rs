@@ -265,8 +265,8 @@ async fn what_is_wrong_with_a_call_is_told_to_the_model() {
     let cases = [
         ("look", "{\"n\": 1", "not valid JSON"),
         ("look", "[1]", "must be a JSON object"),
-        ("look", "{\"n\": \"one\"}", "do not fit the schema of look: /n:"),
-        ("look", "{\"m\": 1}", "do not fit the schema"),
+        ("look", "{\"n\": \"one\"}", "do not match the schema of look: /n:"),
+        ("look", "{\"m\": 1}", "do not match the schema"),
         (
             "lock",
             "{\"n\": 1}",
