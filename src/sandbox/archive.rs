@@ -99,7 +99,7 @@ impl Archive {
                 name.push(b'/');
                 self.header(&name, b'5', 0, &found.metadata);
             }
-            // A file that was removed or replaced since the walk read its name is skipped.
+            // A file that cannot be opened is skipped; usually it was removed or replaced since the walk read its name.
             FileKind::File => {
                 let opened = self.walk.open(found).ok();
                 let opened = opened.and_then(|file| file.metadata().ok().map(|facts| (file, facts.len())));

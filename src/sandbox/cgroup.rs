@@ -110,9 +110,9 @@ impl Cgroups {
                 format!("control groups v1 limit the {} of each command", bounded.join(" and "))
             }
             Kind::None(why) => format!(
-                "weak: no control groups ({why}); memory is measured four times a second, system calls that \
-                 allocate memory out of its sight are refused (memfd_create, System V segments and queues), and processes \
-                 are limited by RLIMIT_NPROC"
+                "weak: no control groups ({why}); memory is measured four times a second, system calls whose \
+                 memory cannot be measured are refused (memfd_create, System V segments and queues), and processes are \
+                 limited by RLIMIT_NPROC"
             ),
         }
     }

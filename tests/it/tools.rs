@@ -61,7 +61,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool as the engine does: arguments that do not fit the schema are a failure.
+    /// Calls a tool as the engine does: arguments that do not match the schema are a failure.
     async fn call(&self, tool: &str, arguments: Value) -> Result<ToolAnswer, String> {
         let core = tools::core();
         let slot = core.find(tool).expect("no such tool");
