@@ -1,9 +1,9 @@
-//! The engine: history in, events out, a cancel token, a budget.
+//! The engine: it takes a history, a budget and a cancel token, and emits events.
 //!
-//! `worker` calls [`run`] with a [`Job`] and a [`Sink`]. The engine asks the model, runs the tools that it calls, and repeats
-//! until the model has nothing more to call or a budget is used up. It knows no account, table or wire. Its invariant: a
-//! tool starts only after its call is recorded, and a recorded call gets exactly one recorded result, from this worker or
-//! from the one that takes the run up again.
+//! `worker` calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the tools that the model
+//! calls, and repeats until the model calls no more tools or a budget is used up. It knows nothing about accounts,
+//! tables or protocols. Its invariant: a tool starts only after its call is recorded, and a recorded call gets exactly
+//! one recorded result, from this worker or from the one that resumes the run.
 
 pub mod answer;
 mod budget;
@@ -30,24 +30,24 @@ use crate::{
 
 pub use turn::run;
 
-/// The provider refused our credentials.
+/// The provider refused the server's credentials.
 pub const MODEL_CREDENTIALS_REFUSED: &str = "MODEL_CREDENTIALS_REFUSED";
-/// The provider refused the request, or to say anything.
+/// The provider refused the request, or refused to answer.
 pub const MODEL_REFUSED: &str = "MODEL_REFUSED";
 /// The provider could not be reached or kept failing before the first token.
 pub const MODEL_UNAVAILABLE: &str = "MODEL_UNAVAILABLE";
-/// The model's answer broke off; the text so far is kept and marked partial.
+/// The model's answer broke off; the text received so far is kept and marked partial.
 pub const MODEL_STREAM_BROKEN: &str = "MODEL_STREAM_BROKEN";
-/// The conversation does not fit the model's window, even when shortened.
+/// The conversation does not fit the model's context window, even after it was shortened.
 pub const MODEL_CONTEXT_EXCEEDED: &str = "MODEL_CONTEXT_EXCEEDED";
-/// The model said nothing and called nothing, twice.
+/// The model returned an empty answer twice in a row.
 pub const MODEL_EMPTY_ANSWER: &str = "MODEL_EMPTY_ANSWER";
-/// The run took longer than it may.
+/// The run exceeded its time limit.
 pub const RUN_TIMEOUT: &str = "RUN_TIMEOUT";
-/// The run used more tokens than it may.
+/// The run exceeded its token budget.
 pub const TOKEN_BUDGET_EXHAUSTED: &str = "TOKEN_BUDGET_EXHAUSTED";
 
-/// Every code that the engine itself gives a failed run, with its sentence for the documentation.
+/// All codes that the engine itself gives to a failed run, each with its sentence for the documentation.
 pub const CODES: &[(&str, &str)] = &[
     (
         MODEL_CREDENTIALS_REFUSED,
@@ -63,108 +63,109 @@ pub const CODES: &[(&str, &str)] = &[
     ),
     (
         MODEL_STREAM_BROKEN,
-        "The model's answer broke off; the text so far is kept and marked partial.",
+        "The model's answer broke off; the text received so far is kept and marked partial.",
     ),
     (
         MODEL_CONTEXT_EXCEEDED,
-        "The conversation does not fit the model's window, even when shortened.",
+        "The conversation does not fit the model's context window, even after it was shortened.",
     ),
-    (MODEL_EMPTY_ANSWER, "The model said nothing and called nothing, twice."),
-    (RUN_TIMEOUT, "The run took longer than it may."),
-    (TOKEN_BUDGET_EXHAUSTED, "The run used more tokens than it may."),
+    (MODEL_EMPTY_ANSWER, "The model returned an empty answer twice in a row."),
+    (RUN_TIMEOUT, "The run exceeded its time limit."),
+    (TOKEN_BUDGET_EXHAUSTED, "The run exceeded its token budget."),
 ];
 
-/// Everything that one run works with.
+/// Input of one run.
 pub struct Job {
-    /// The run; what is logged on its behalf names it.
+    /// Id of the run, used in log lines.
     pub run_id: Uuid,
     /// The model and its limits.
     pub model: ModelLimits,
-    /// The whole system prompt, as [`prompt::Prompt`] makes it.
+    /// The complete system prompt, as [`prompt::Prompt`] assembles it.
     pub system_prompt: String,
-    /// The thread so far, oldest first, the run's own earlier steps included.
+    /// The thread so far, oldest message first, including the run's own earlier steps.
     pub history: Vec<ChatMessage>,
-    /// The tools that the model may call.
+    /// Tools that the model may call.
     pub tools: Arc<Toolbox>,
-    /// Where the tools run; made when the first of them does.
+    /// Sandbox in which the tools run; created at the first tool call.
     pub workplace: Arc<dyn Workplace>,
-    /// What the run may use.
+    /// Limits of the run.
     pub budget: Budget,
-    /// Calls in the history's last assistant message whose outcome is unknown, because the worker before went away.
+    /// Calls in the history's last assistant message whose outcome is unknown, because the previous worker stopped.
     pub interrupted: Vec<ToolRequest>,
-    /// Model calls that the run has behind it; not zero when the run is taken up again.
+    /// Number of model calls already made; not zero when the run is resumed.
     pub steps_done: u32,
-    /// Tokens that these calls used, in and out together.
+    /// Number of tokens that these calls used, input plus output.
     pub tokens_used: u64,
 }
 
-/// A model as the engine needs to know it.
+/// Name and limits of a model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModelLimits {
-    /// The public name; it goes into requests and usage events.
+    /// Public name of the model; used in requests and usage events.
     pub name: String,
-    /// Tokens that the model sees at once, its answer included.
+    /// Size of the context window in tokens, including the answer.
     pub context_window: u64,
-    /// Tokens that one answer may have.
+    /// Maximum number of tokens of one answer.
     pub max_output_tokens: u32,
 }
 
-/// What a run may use.
+/// Limits of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Budget {
-    /// Model calls that may use tools; one more call without tools sums up when they are used up.
+    /// Maximum number of model calls with tools. When they are used up, one more call without tools asks for a summary.
     pub max_steps: u32,
-    /// How long the run may go on from now.
+    /// Maximum duration of the run from now.
     pub max_duration: Duration,
-    /// Tokens in and out together, of all model calls; looked at before each, so one prompt can pass it.
+    /// Maximum number of tokens, input plus output, of all model calls. Checked before each call, so one call can
+    /// exceed it.
     pub max_tokens: u64,
-    /// Read-only tool calls that may run at the same time.
+    /// Maximum number of read-only tool calls in parallel.
     pub max_parallel_calls: usize,
 }
 
-/// Takes what happens. The worker implements it over the journal.
+/// Receives the events of a run. The worker implements it on top of the journal.
 #[async_trait]
 pub trait Sink: Send + Sync {
-    /// Takes a piece of text or tool output; must not block and may merge neighbours.
+    /// Receives a chunk of text or tool output. Must not block; may merge adjacent chunks.
     fn say(&self, event: Event);
 
-    /// Takes events, and messages of the thread with them, in one transaction; returns after its commit. Everything that
-    /// was said before comes before them.
+    /// Records events, and the thread's messages that belong to them, in one transaction. Returns after the commit.
+    /// Everything passed to `say` before is ordered before these events.
     ///
     /// # Errors
-    /// The journal refuses, such as when the lease is lost; the engine then does nothing more and gives
+    /// The journal refuses, for example because the lease was lost. The engine then stops at once and returns
     /// [`Outcome::Abandoned`].
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
 
-    /// Takes what [`Sink::record`] takes, in the same order with it, without waiting for its commit: it is durable with the
-    /// next record, or with the run's end, which the caller records. For the last answer of a run, which nothing follows.
+    /// Like [`Sink::record`], and in the same order, but does not wait for the commit: the events become durable with
+    /// the next record, or with the end of the run, which the caller records. Used for the last answer of a run.
     fn leave(&self, events: Vec<Recorded>);
 
-    /// Asks whether the model may be called with a prompt of about so many tokens; returns the tokens that its answer may
-    /// have, which are at most those asked for.
+    /// Asks whether the model may be called with a prompt of about `input_tokens`. Returns the maximum number of tokens
+    /// of the answer, which may be less than `max_output_tokens`.
     ///
     /// # Errors
-    /// INSUFFICIENT_CREDITS ends the run as failed; everything else as with [`Sink::record`].
+    /// INSUFFICIENT_CREDITS fails the run; all other errors act as in [`Sink::record`].
     async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32>;
 }
 
-/// An event to be recorded, with the message of the thread that it stands for.
+/// An event to record, with the thread message that it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    /// The event. A usage event's `credits` are zero: the implementor knows the prices.
+    /// The event. In a usage event `credits` is zero: the implementation knows the prices.
     pub event: Event,
-    /// The message to be stored in the same transaction.
+    /// Message to store in the same transaction.
     pub message: Option<StoredMessage>,
 }
 
-/// A message of the thread, as the engine wants it stored.
+/// A message to store in the thread.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StoredMessage {
-    /// The message's id; events name it.
+    /// Id of the message; events refer to it.
     pub message_id: Uuid,
     /// The message: [`ChatMessage::Assistant`] or [`ChatMessage::Tool`].
     pub message: ChatMessage,
-    /// Whether the model's stream broke, or was stopped, before the end.
+    /// True if the model's stream broke or was stopped before its end.
     pub partial: bool,
 }
 
@@ -173,15 +174,15 @@ pub struct StoredMessage {
 pub enum Outcome {
     /// The model had nothing more to do.
     Completed,
-    /// An error ended it.
+    /// The run failed with an error.
     Failed {
         /// One of [`CODES`], or the code of a tool's fatal error.
         code: String,
-        /// A sentence for people.
+        /// Error text for people.
         message: String,
     },
-    /// The cancel token did.
+    /// The run was stopped by its cancel token.
     Stopped,
-    /// The sink refused to record; nothing more may be written about this run by this worker.
+    /// The sink refused to record. This worker must not write anything more about the run.
     Abandoned(Error),
 }

@@ -1,7 +1,7 @@
-//! The first seam of the engine: a model provider.
+//! Model providers: one of the engine's two external interfaces; the other is `sandbox`.
 //!
-//! The engine speaks to `Llm` alone. `llm/upstream.rs` reaches real providers through genai, `llm/demo.rs` is the built-in
-//! model, `llm/models.rs` knows which of them serves a public name. A call is cancelled by dropping its stream.
+//! The engine uses only the trait `Llm`. `llm/upstream.rs` calls real providers through genai, `llm/demo.rs` is the
+//! built-in model, and `llm/models.rs` maps public names to them. Dropping its stream cancels a call.
 
 pub mod demo;
 pub mod models;
@@ -15,88 +15,88 @@ pub use demo::Demo;
 pub use models::Models;
 pub use upstream::{Retries, Timeouts, Upstream};
 
-/// Everything that one call of a model gets.
+/// A request to a model.
 #[derive(Clone, Debug)]
 pub struct ModelRequest {
-    /// The public name of the model.
+    /// Public name of the model.
     pub model: String,
     /// The system prompt.
     pub system: String,
     /// The conversation so far, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// The tools that may be called; none ends tool use.
+    /// Tools that the model may call; an empty list ends tool use.
     pub tools: Vec<ToolSpec>,
-    /// Tokens that the answer may have.
+    /// Maximum number of tokens of the answer.
     pub max_output_tokens: u32,
 }
 
-/// One message of the conversation.
+/// A message of the conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ChatMessage {
-    /// What the user said.
+    /// A message from the user.
     User {
-        /// The text.
+        /// Text of the message.
         text: String,
     },
-    /// What the model said.
+    /// A message from the model.
     Assistant {
-        /// The text.
+        /// Text of the message.
         text: String,
-        /// The tools that it called.
+        /// Tools that the model called.
         tool_calls: Vec<ToolRequest>,
     },
-    /// What a tool answered.
+    /// The result of a tool call.
     Tool {
-        /// The call that it answers.
+        /// Id of the call.
         tool_call_id: String,
-        /// The tool's name.
+        /// Name of the tool.
         name: String,
-        /// The answer.
+        /// Text of the result.
         text: String,
-        /// Whether the tool failed.
+        /// True if the call failed.
         is_error: bool,
     },
 }
 
-/// A tool call as the model made it; the arguments may be anything.
+/// A tool call as the model sent it, not yet validated.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ToolRequest {
-    /// The call's id; unique within the run after the engine has seen it.
+    /// Id of the call. The engine makes it unique within the run.
     pub id: String,
-    /// The tool's name.
+    /// Name of the tool.
     pub name: String,
-    /// The arguments, as the text that the model gave.
+    /// Arguments as the model sent them; they may not be valid JSON.
     pub arguments: String,
 }
 
-/// A tool as the model is told of it.
+/// Description of a tool for the model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ToolSpec {
-    /// The name.
+    /// Name of the tool.
     pub name: String,
-    /// What it does.
+    /// Explains to the model what the tool does.
     pub description: String,
-    /// The JSON schema of the arguments.
+    /// JSON schema of the arguments.
     pub parameters: Value,
 }
 
-/// One piece of a model's answer.
+/// One event of a model's answer.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ModelEvent {
-    /// The provider failed before the first token and is asked again.
+    /// The provider failed before the first token and is called again.
     Retried {
-        /// A sentence for people.
+        /// Explanation for people.
         message: String,
     },
-    /// A piece of text.
+    /// A chunk of text.
     Text(String),
-    /// A piece of reasoning.
+    /// A chunk of reasoning.
     Reasoning(String),
-    /// A whole tool call.
+    /// A complete tool call.
     ToolCall(ToolRequest),
-    /// What the call used; absent when the provider says nothing.
+    /// Token usage of the call; missing if the provider does not report it.
     Usage(TokenUsage),
-    /// The answer ended; always the last event of an unbroken stream.
+    /// End of the answer; always the last event of a complete stream.
     End(EndReason),
 }
 
@@ -107,11 +107,11 @@ pub enum EndReason {
     Done,
     /// The answer reached its length limit.
     Length,
-    /// The provider refused to say more.
+    /// The provider refused to continue.
     Refused,
 }
 
-/// Tokens that one call used.
+/// Number of tokens that one call used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TokenUsage {
     /// Tokens of the prompt.
@@ -122,19 +122,19 @@ pub struct TokenUsage {
     pub cached_input: u64,
 }
 
-/// Why a model could not answer; the run fails with it, unless text has already arrived.
+/// Why a model could not answer. The run fails with this error.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
-    /// The provider refuses our key (401, 403); no retry helps.
+    /// The provider refused the API key (401, 403); a retry does not help.
     #[error("the model provider refused the credentials: {0}")]
     Credentials(String),
-    /// The provider refuses the request (400, 404, 413 …); no retry helps.
+    /// The provider refused the request (400, 404, 413 …); a retry does not help.
     #[error("the model provider refused the request: {0}")]
     Refused(String),
-    /// The provider says that the conversation is longer than its window.
-    #[error("the conversation is longer than the model's window: {0}")]
+    /// The provider reports that the conversation exceeds its context window.
+    #[error("the conversation does not fit the model's context window: {0}")]
     TooLong(String),
-    /// The provider could not be reached, answered garbage or kept failing; retries are used up.
+    /// The provider could not be reached, sent an invalid answer or kept failing; all retries are used up.
     #[error("the model provider is unavailable: {0}")]
     Unavailable(String),
     /// The stream broke after the first token.
@@ -143,7 +143,7 @@ pub enum LlmError {
 }
 
 impl LlmError {
-    /// What kind of failure it is: for logs, where the provider's words have no place.
+    /// Kind of the failure, for log lines that must not quote the provider.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Credentials(_) => "credentials",
@@ -155,13 +155,13 @@ impl LlmError {
     }
 }
 
-/// A stream of one answer.
+/// Stream of one answer.
 pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 
 /// A provider of models.
 #[async_trait]
 pub trait Llm: Send + Sync {
-    /// Asks for one answer. Retries before the first token are inside and visible as [`ModelEvent::Retried`]; so the
-    /// stream starts at once, and a failure is its last item.
+    /// Requests one answer. Retries before the first token happen inside the stream and appear as
+    /// [`ModelEvent::Retried`], so the stream starts at once. A failure is the last item of the stream.
     async fn stream(&self, request: ModelRequest) -> ModelStream;
 }

@@ -1,8 +1,8 @@
-//! The second seam of the engine: the place where tools run.
+//! The sandbox in which tools run: one of the engine's two external interfaces; the other is `llm`.
 //!
-//! `Sandboxes` is made once at start and knows what the host offers; `Sandbox` is one project's: commands run in
-//! bubblewrap (`sandbox/bwrap.rs`), files are reached by the host side through `Workspace` (`sandbox/workspace.rs`), which
-//! opens beneath the workspace only. Nothing ever runs unsandboxed.
+//! `Sandboxes` is created once at start and holds what the host supports. `Sandbox` belongs to one project: it runs
+//! commands in bubblewrap (`sandbox/bwrap.rs`) and gives the host access to the project's files through `Workspace`
+//! (`sandbox/workspace.rs`), which opens only paths inside the workspace. No command ever runs outside bubblewrap.
 
 mod advice;
 mod archive;
@@ -54,16 +54,16 @@ use start::Cell;
 pub use walk::{Found, Walk, WalkLimits};
 pub use workspace::{Depth, Entry, FileKind, Listing, Metadata, Usage, Workspace};
 
-/// Pieces of live output that wait for their watcher.
+/// Maximum number of live-output chunks queued for the reader.
 const LIVE_PIECES: usize = 16;
 
-/// A sandbox that may have to be made first.
+/// A sandbox that may be created on first use.
 #[async_trait::async_trait]
 pub trait Workplace: Send + Sync {
-    /// The sandbox; made at the first call.
+    /// Returns the sandbox; the first call creates it.
     ///
     /// # Errors
-    /// Those of the database and of the file system.
+    /// Database and file-system errors.
     async fn open(&self) -> Result<Arc<Sandbox>>;
 }
 
@@ -74,60 +74,61 @@ impl Workplace for Sandbox {
     }
 }
 
-/// Where a project's workspace lies and whom it belongs to.
+/// Location and owner of a project's workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
-    /// The folder of the workspace on the host.
+    /// Folder of the workspace on the host.
     pub folder: PathBuf,
-    /// The project's number, from 0; the uid of its commands is `uid_base` plus it when the service runs as root.
+    /// Number of the project, counted from 0. If the service runs as root, the project's commands run as uid `uid_base`
+    /// + `number`.
     pub number: u32,
 }
 
-/// What to run: a script for bash, with `/workspace` as the working directory and home.
+/// A script for bash. `/workspace` is its working directory and its home.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// The script, given to `bash -c`; at most 128 KiB, without NUL.
+    /// Script for `bash -c`: up to 128 KiB, without NUL bytes.
     pub script: String,
-    /// How long it may take; cut to the configured maximum.
+    /// Time limit; capped at the configured maximum.
     pub timeout: Duration,
 }
 
-/// What came of a command.
+/// Result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
-    /// Output and errors as they came: head and tail, as UTF-8, without escape sequences.
+    /// Standard output and standard error, interleaved: head and tail, as UTF-8, without escape sequences.
     pub text: String,
-    /// Whether the middle of the output was left out.
+    /// True if the middle of the output was left out.
     pub truncated: bool,
-    /// How it ended.
+    /// How the command ended.
     pub ending: Ending,
 }
 
-/// How a command ended. Nothing that it started lives on, whatever the ending.
+/// How a command ended. In every case all of its processes are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// With this exit status.
+    /// Exited with this status.
     Exited(i32),
-    /// By this signal.
+    /// Killed by this signal.
     Signalled(i32),
-    /// Its time was over.
+    /// Reached its time limit.
     TimedOut,
-    /// The caller cancelled it.
+    /// Cancelled by the caller.
     Cancelled,
-    /// It used more memory than allowed.
+    /// Exceeded its memory limit.
     OutOfMemory,
-    /// The workspace grew over its limit of bytes or files.
+    /// The workspace exceeded its limit of bytes or files.
     DiskFull,
 }
 
-/// The sandboxes of this host. Cheap to clone.
+/// All sandboxes of this host. Cheap to clone.
 #[derive(Clone)]
 pub struct Sandboxes {
     host: Arc<Host>,
     programs: Arc<OnceCell<String>>,
 }
 
-/// One project's sandbox. Cheap to clone.
+/// The sandbox of one project. Cheap to clone.
 #[derive(Clone)]
 pub struct Sandbox {
     place: Place,
@@ -136,10 +137,11 @@ pub struct Sandbox {
 }
 
 impl Sandboxes {
-    /// Looks at what the host offers. A missing bubblewrap is no error here: commands then answer UNAVAILABLE.
+    /// Detects what the host supports. A missing bubblewrap is not an error here: commands then fail with UNAVAILABLE.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` for what must stop the start, such as a data folder that the projects' uids cannot walk to.
+    /// `INVALID_REQUEST` for a problem that must stop the start, such as a data folder that the projects' uids cannot
+    /// traverse.
     pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
         Ok(Self {
             host: Arc::new(Host::detect(config, data_dir)?),
@@ -147,30 +149,31 @@ impl Sandboxes {
         })
     }
 
-    /// Whether commands can run on this host. Blocks some milliseconds for the probe if it is the first to need it.
+    /// Checks that commands can run on this host. The first call probes bubblewrap and blocks for some milliseconds.
     ///
     /// # Errors
-    /// UNAVAILABLE with what is missing and what to do.
+    /// UNAVAILABLE, with what is missing and how to fix it.
     pub fn check(&self) -> Result<()> {
         self.host.layout(None).map(drop)
     }
 
-    /// What there is and what is weak, a sentence each, for the start log and `doctor`. Blocks some milliseconds for the
-    /// probe when it is the first to need it.
+    /// Describes the sandbox and its weaknesses, one sentence each, for the start log and `doctor`. The first call
+    /// probes bubblewrap and blocks for some milliseconds.
     pub fn facts(&self) -> Vec<String> {
         self.host.facts()
     }
 
-    /// Makes the workspace, 0700 and the project's own, with `output/`. What is there already stays.
+    /// Creates the workspace with mode 0700, owned by the project's uid, and its `output/` folder. Existing files are
+    /// kept.
     ///
     /// # Errors
-    /// CONFLICT when there are no uids left; INTERNAL when the folder cannot be made.
+    /// CONFLICT when no uid is left; INTERNAL when the folder cannot be created.
     pub fn make(&self, place: &Place) -> Result<()> {
         self.host.check_number(place.number)?;
         self.open(place.clone()).workspace().make()
     }
 
-    /// Removes the workspace with everything in it.
+    /// Removes the workspace and everything in it.
     ///
     /// # Errors
     /// INTERNAL when something cannot be removed.
@@ -178,9 +181,9 @@ impl Sandboxes {
         self.open(place.clone()).workspace().discard()
     }
 
-    /// The sandbox of a project; touches nothing yet.
+    /// Returns the sandbox of a project without touching the file system.
     pub fn open(&self, place: Place) -> Sandbox {
-        // The child of a command stands in another folder than the service.
+        // The command's child process has another working directory than the service, so the path must be absolute.
         let folder = std::path::absolute(&place.folder).unwrap_or_else(|_| place.folder.clone());
         Sandbox {
             workspace: Workspace::at(folder, self.host.owner(place.number)),
@@ -191,32 +194,32 @@ impl Sandboxes {
 }
 
 impl Sandbox {
-    /// Where the workspace lies.
+    /// Location and owner of the workspace.
     pub fn place(&self) -> &Place {
         &self.place
     }
 
-    /// The files, from the host's side.
+    /// Access to the project's files from the host.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }
 
-    /// How long a command takes at most when nobody says.
+    /// Time limit of a command that sets none.
     pub fn default_timeout(&self) -> Duration {
         Duration::from_secs(self.host.config.default_timeout_seconds)
     }
 
-    /// How long a command takes at most, whatever is said.
+    /// Maximum time limit of a command.
     pub fn max_timeout(&self) -> Duration {
         Duration::from_secs(self.host.config.max_timeout_seconds)
     }
 
-    /// Runs a command to its end. `output` gets pieces of the output while it runs, at a bounded rate and not all of a flood.
-    /// Dropping the future ends the command as `cancel` does.
+    /// Runs a command to its end. While it runs, `output` receives chunks of its output, at a bounded rate and with a
+    /// bounded total size. Dropping the future stops the command, as `cancel` does.
     ///
     /// # Errors
-    /// UNAVAILABLE when there is no working bubblewrap, with what to do; `INVALID_REQUEST` for a script that cannot be passed;
-    /// `FILE_NOT_FOUND` when the workspace was not made.
+    /// UNAVAILABLE when bubblewrap does not work, with how to fix it; `INVALID_REQUEST` for a script that cannot be
+    /// passed to bash; `FILE_NOT_FOUND` when the workspace does not exist.
     pub async fn execute(
         &self,
         command: Command,
@@ -232,7 +235,7 @@ impl Sandbox {
     }
 }
 
-/// Runs a command in a task of its own, so that it is cleared away whoever goes away.
+/// Runs a command in its own task, so that it is cleaned up even if the caller's future is dropped.
 async fn run(
     cell: Cell,
     command: Command,
@@ -243,12 +246,12 @@ async fn run(
     let _stop_when_dropped = stop.clone().drop_guard();
     let (sender, mut pieces) = mpsc::channel::<String>(LIVE_PIECES);
     let task = tokio::spawn(execute::run(cell, command, sender, stop));
-    // The sender goes when the output has ended.
+    // The channel closes when the output ends.
     while let Some(piece) = pieces.recv().await {
         output(&piece);
     }
     task.await
-        .map_err(|error| Error::internal("the command was lost", error))?
+        .map_err(|error| Error::internal("running the command failed", error))?
 }
 
 impl fmt::Debug for Sandboxes {
@@ -266,22 +269,22 @@ impl fmt::Debug for Sandbox {
 }
 
 impl Ending {
-    /// Whether the command ended by itself with status 0.
+    /// Returns whether the command exited with status 0.
     pub fn is_success(self) -> bool {
         self == Self::Exited(0)
     }
 
-    /// A sentence for the model, or nothing for status 0.
+    /// Describes the ending to the model; `None` for status 0.
     pub fn describe(self) -> Option<String> {
         match self {
             Self::Exited(0) => None,
             Self::Exited(status) => Some(format!("exit status {status}")),
-            Self::Signalled(signal) => Some(format!("ended by signal {signal}")),
-            Self::TimedOut => Some("the command's time was over; it and everything it had started was ended".into()),
+            Self::Signalled(signal) => Some(format!("killed by signal {signal}")),
+            Self::TimedOut => Some("timed out: the command and its child processes were killed".into()),
             Self::Cancelled => Some("the command was cancelled".into()),
             Self::OutOfMemory => Some("out of memory: the command used more than the sandbox allows".into()),
             Self::DiskFull => Some(
-                "disk full: the workspace grew over its limit and the command was ended; remove files before writing more"
+                "disk full: the workspace exceeded its limit and the command was killed; remove files before writing more"
                     .into(),
             ),
         }

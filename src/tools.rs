@@ -1,7 +1,7 @@
-//! What an agent can do: one file per tool, each with its JSON schema and limits.
+//! The tools that an agent can call: one file per tool, each with its JSON schema and limits.
 //!
-//! `worker` takes a [`Toolbox`] from [`core`] or [`none`] and gives it to the engine, which checks arguments against the
-//! schema before it calls a tool. Arguments never pass through a shell, except the one that bash is asked to run.
+//! `worker` takes a [`Toolbox`] from [`core`] or [`none`] and passes it to the engine, which validates arguments
+//! against the schema before it calls a tool. Arguments never pass through a shell, except the script that bash runs.
 
 pub mod bash;
 mod diff;
@@ -25,57 +25,57 @@ use crate::{error::Error, llm::ToolSpec, sandbox::Sandbox};
 
 pub use toolbox::{Toolbox, core, named, none};
 
-/// Whether a call changes anything; an interrupted call that may have is never silently repeated.
+/// Effect of a call on the workspace. An interrupted call that may have changed something is never silently repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// It only looks; may run beside other such calls and may be repeated.
+    /// Read-only: may run in parallel with other read-only calls and may be repeated.
     ReadOnly,
-    /// It may change the workspace.
+    /// May change the workspace.
     Changes,
 }
 
-/// Takes the output of a running tool, piece by piece; never blocks the tool.
+/// Receives the output of a running tool in chunks; never blocks the tool.
 pub type OutputSink = Arc<dyn Fn(String) + Send + Sync>;
 
-/// What a call of a tool works with.
+/// Context of a tool call.
 pub struct ToolContext {
-    /// The run's sandbox.
+    /// Sandbox of the run.
     pub sandbox: Arc<Sandbox>,
-    /// Where output goes while the tool runs.
+    /// Receives output while the tool runs.
     pub output: OutputSink,
-    /// Ends the call, with everything that it started.
+    /// Cancels the call and stops everything that it started.
     pub cancel: CancellationToken,
 }
 
-/// What a tool answers to the model.
+/// Result of a tool call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ToolAnswer {
-    /// What the model is told.
+    /// Text for the model.
     pub text: String,
-    /// Whether the call failed, such as a command with a non-zero exit status.
+    /// True if the call failed, such as a command with a non-zero exit status.
     pub is_error: bool,
-    /// Whether output was left out.
+    /// True if output was left out.
     pub truncated: bool,
 }
 
-/// Why a call has no answer.
+/// Why a call has no result.
 #[derive(Debug)]
 pub enum ToolFailure {
-    /// The model is told and may try something else.
+    /// The model gets this text and may try something else.
     Told(String),
-    /// The run cannot go on.
+    /// The run cannot continue.
     Fatal(Error),
 }
 
-/// A tool.
+/// A tool that the model can call.
 #[async_trait]
 pub trait Tool: Send + Sync {
-    /// Name, description and JSON schema, as the model is told.
+    /// Name, description and JSON schema for the model.
     fn spec(&self) -> ToolSpec;
 
-    /// Whether a call changes anything.
+    /// Returns whether a call can change something.
     fn effect(&self) -> Effect;
 
-    /// Runs the tool with arguments that fit its schema.
+    /// Runs the tool. The arguments match its schema.
     async fn call(&self, arguments: Value, context: &ToolContext) -> Result<ToolAnswer, ToolFailure>;
 }

@@ -1,7 +1,7 @@
-//! Hearing one answer of the model.
+//! Receives one answer of the model.
 //!
-//! `turn` calls [`Listener::hear`]; text and reasoning are said as they come. The invariant: whatever the model sends, an
-//! answer has a bounded size, and the cancel token and the deadline end it at once.
+//! `turn` calls [`Listener::hear`]; text and reasoning are passed on as they arrive. Invariant: whatever the model
+//! sends, an answer has a bounded size, and the cancel token and the deadline end it at once.
 
 use futures::StreamExt;
 use tokio::time::Instant;
@@ -16,61 +16,61 @@ use crate::{
     v1::{MessageDelta, NoticeKind, ReasoningDelta, run_event::Event},
 };
 
-/// Text of one answer that is kept; the stream is ended there.
+/// Maximum size of the text of one answer in bytes; the stream ends there.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
-/// Reasoning of one answer that is shown; the stream is ended there.
+/// Maximum size of the reasoning of one answer in bytes; the stream ends there.
 pub const MAX_REASONING_BYTES: usize = 1 << 20;
-/// Arguments of one call.
+/// Maximum size of the arguments of one call in bytes.
 pub const MAX_ARGUMENT_BYTES: usize = 1 << 20;
-/// Arguments of all calls of one answer.
+/// Maximum size of the arguments of all calls of one answer in bytes.
 pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
-/// Calls of one answer that are run; the rest is answered with an error.
+/// Maximum number of calls of one answer that are run; further calls get an error as their result.
 pub const MAX_CALLS: usize = 32;
-/// Calls of one answer that are answered at all; the rest is left out with a notice.
+/// Maximum number of calls of one answer that get a result; further calls are dropped with a notice.
 pub const MAX_HEARD_CALLS: usize = 64;
-/// What is kept of a tool's name and of a call's id.
+/// Maximum size of a tool's name and of a call's id in bytes; the rest is cut.
 const MAX_NAME_BYTES: usize = 128;
-/// What is kept of arguments that are too long.
+/// Bytes kept of arguments that are too long.
 const KEPT_ARGUMENT_BYTES: usize = 1024;
 
 /// How an answer ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// By itself.
+    /// The provider ended it.
     Done(EndReason),
-    /// At one of our size limits.
+    /// It reached one of our size limits.
     Cut,
-    /// By an error.
+    /// The stream failed.
     Broken(LlmError),
-    /// The run's time is up.
+    /// The run reached its time limit.
     TimedOut,
-    /// The cancel token.
+    /// The run was cancelled.
     Stopped,
 }
 
-/// A call as it was heard.
+/// A call that the model sent.
 #[derive(Debug)]
 pub(super) struct HeardCall {
-    /// The call; its arguments are cut when they are too long.
+    /// The call; its arguments are cut if they are too long.
     pub(super) request: ToolRequest,
-    /// Why it cannot be run, as the model is told.
+    /// Why the call is not run, as text for the model.
     pub(super) refusal: Option<String>,
 }
 
 /// One answer of the model.
 #[derive(Debug)]
 pub(super) struct Answer {
-    /// The id of the message that it becomes.
+    /// Id of the message that the answer becomes.
     pub(super) message_id: Uuid,
-    /// The text.
+    /// Text of the answer.
     pub(super) text: String,
-    /// The calls.
+    /// Tool calls of the answer.
     pub(super) calls: Vec<HeardCall>,
-    /// Calls that were left out.
+    /// Number of calls that were dropped.
     pub(super) left_out: usize,
-    /// Bytes of reasoning.
+    /// Size of the reasoning in bytes.
     pub(super) reasoning_bytes: usize,
-    /// What the provider says that it used.
+    /// Token usage reported by the provider.
     pub(super) usage: Option<TokenUsage>,
     /// How it ended.
     pub(super) ended: Ended,
@@ -91,12 +91,12 @@ impl Answer {
         }
     }
 
-    /// Whether anything of it has arrived.
+    /// Returns whether any part of the answer has arrived.
     pub(super) fn has_begun(&self) -> bool {
         !self.text.is_empty() || !self.calls.is_empty() || self.reasoning_bytes > 0
     }
 
-    /// Its size in bytes, for an estimate of its tokens.
+    /// Size in bytes, for an estimate of its tokens.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + self.reasoning_bytes + self.argument_bytes
     }
@@ -111,13 +111,13 @@ impl Answer {
         let mut arguments = call.arguments;
         if self.calls.len() >= MAX_CALLS {
             refusal = Some(format!(
-                "not run: one answer may call at most {MAX_CALLS} tools; call the rest in the next one"
+                "not run: one answer may call up to {MAX_CALLS} tools; make the remaining calls in the next one"
             ));
         }
         if bytes > MAX_ARGUMENT_BYTES || self.argument_bytes + bytes > MAX_ALL_ARGUMENT_BYTES {
             refusal = Some(format!(
-                "not run: the arguments are {bytes} bytes long; a call may have {MAX_ARGUMENT_BYTES} and an answer \
-                 {MAX_ALL_ARGUMENT_BYTES}. Make the work smaller, such as writing a large file in parts"
+                "not run: the arguments are {bytes} bytes long; the maximum is {MAX_ARGUMENT_BYTES} for a call and \
+                 {MAX_ALL_ARGUMENT_BYTES} for an answer. Split the work, such as by writing a large file in parts"
             ));
             arguments = prefix(&arguments, KEPT_ARGUMENT_BYTES).to_owned();
         }
@@ -131,18 +131,18 @@ impl Answer {
     }
 }
 
-/// Whom an answer is told to while it comes, and what ends it early.
+/// Receiver of an answer, and the conditions that end it early.
 pub(super) struct Listener<'a> {
-    /// Takes the pieces.
+    /// Receives the text and reasoning.
     pub(super) sink: &'a dyn Sink,
-    /// Ends it.
+    /// Cancels the answer.
     pub(super) cancel: &'a CancellationToken,
-    /// Ends it, too.
+    /// Time limit of the run.
     pub(super) deadline: Instant,
 }
 
 impl Listener<'_> {
-    /// Asks the model and hears its answer to the end.
+    /// Calls the model and receives its answer to the end.
     pub(super) async fn hear(&self, llm: &dyn Llm, request: ModelRequest) -> Answer {
         let mut answer = Answer::new();
         let ended = tokio::select! {
@@ -158,7 +158,8 @@ impl Listener<'_> {
     async fn follow(&self, llm: &dyn Llm, request: ModelRequest, answer: &mut Answer) -> Ended {
         let mut stream = llm.stream(request).await;
         while let Some(item) = stream.next().await {
-            // A stream that is always ready must not keep the cancel token and the deadline from being looked at.
+            // Yield to the runtime, so that a stream that is always ready does not delay the cancel token and the
+            // deadline.
             tokio::task::coop::consume_budget().await;
             match item {
                 Ok(ModelEvent::End(reason)) => return Ended::Done(reason),
@@ -170,10 +171,12 @@ impl Listener<'_> {
                 Err(error) => return Ended::Broken(error),
             }
         }
-        Ended::Broken(LlmError::Broken("the stream ended before the answer did".to_owned()))
+        Ended::Broken(LlmError::Broken(
+            "the stream ended before the answer was complete".to_owned(),
+        ))
     }
 
-    /// Takes one piece; fails when the answer is full.
+    /// Handles one event; fails when the answer has reached its size limit.
     fn take(&self, event: ModelEvent, answer: &mut Answer) -> Result<(), Full> {
         let message_id = answer.message_id.to_string();
         match event {
@@ -216,10 +219,10 @@ impl Listener<'_> {
     }
 }
 
-/// The answer is as long as it may be.
+/// The answer has reached its size limit.
 struct Full;
 
-/// The longest beginning of a text that has at most so many bytes.
+/// Returns the longest prefix of up to `max_bytes`.
 fn prefix(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
 }

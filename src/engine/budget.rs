@@ -1,16 +1,16 @@
-//! What a run has used of its budget.
+//! Tracks how much of its budget a run has used.
 //!
-//! `turn` asks before every model call and spends after it. Counters only grow, and never overflow.
+//! `turn` checks it before every model call and updates it afterwards. Counters only grow and never overflow.
 
 use tokio::time::Instant;
 
 use super::{Budget, ModelLimits};
 use crate::llm::TokenUsage;
 
-/// How many times the model's window a reported usage may be before it is taken for garbage.
+/// A reported usage of more than this many times the model's window is considered invalid.
 const PLAUSIBLE_WINDOWS: u64 = 4;
 
-/// What a run has used.
+/// Usage and limits of a run.
 #[derive(Debug)]
 pub(super) struct Meter {
     max_steps: u32,
@@ -21,10 +21,10 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// A meter that goes on where an earlier worker stopped; the time starts now.
+    /// Creates a meter that continues the counts of an earlier worker. The time limit starts now.
     pub(super) fn new(budget: &Budget, steps_done: u32, tokens_used: u64) -> Self {
         let now = Instant::now();
-        // A duration that no clock can hold means that there is no deadline worth the name.
+        // A duration too long for the clock means that there is effectively no deadline.
         let deadline = now
             .checked_add(budget.max_duration)
             .unwrap_or_else(|| now + std::time::Duration::from_hours(24 * 365));
@@ -37,29 +37,29 @@ impl Meter {
         }
     }
 
-    /// When the run's time is up.
+    /// Time at which the run reaches its time limit.
     pub(super) fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// Whether one more call may use tools.
+    /// Returns whether the next call may use tools.
     pub(super) fn has_steps(&self) -> bool {
         self.steps < self.max_steps
     }
 
-    /// Tokens that are left.
+    /// Number of tokens left.
     pub(super) fn tokens_left(&self) -> u64 {
         self.max_tokens.saturating_sub(self.tokens)
     }
 
-    /// Counts one model call.
+    /// Counts one model call and its tokens.
     pub(super) fn spend(&mut self, usage: TokenUsage) {
         self.steps = self.steps.saturating_add(1);
         self.tokens = self.tokens.saturating_add(usage.input).saturating_add(usage.output);
     }
 }
 
-/// The provider's numbers when they can be believed: none at all, or more than the model could have seen, cannot.
+/// Returns the provider's numbers if they are plausible: not all zero, and not more than the model could have seen.
 pub(super) fn plausible(usage: Option<TokenUsage>, model: &ModelLimits) -> Option<TokenUsage> {
     let most = model.context_window.saturating_mul(PLAUSIBLE_WINDOWS);
     usage

@@ -1,8 +1,8 @@
-//! Running the tools that one answer calls.
+//! Runs the tools that one answer calls.
 //!
-//! `turn` plans the calls, records them and gives them to [`Bench::run`]. Read-only calls run side by side, calls that change
-//! something one after another, in order. The invariant: every call gets exactly one recorded result, whatever happens to
-//! it, and no tool starts after the run was stopped or tool use has ended.
+//! `turn` plans the calls, records them and passes them to [`Bench::run`]. Read-only calls run in parallel; calls that
+//! change something run one after another, in order. Invariant: every call gets exactly one recorded result, whatever
+//! happens to it, and no tool starts after the run was stopped or tool use has ended.
 
 mod failures;
 mod plan;
@@ -36,11 +36,11 @@ pub(super) use failures::Failures;
 pub use failures::MAX_MISTAKES;
 pub(super) use plan::{Plan, Planned};
 
-/// What the model is told of one call at most; tools have lower limits of their own.
+/// Maximum size of a result in bytes. The tools themselves have lower limits.
 pub const MAX_RESULT_BYTES: usize = 256 << 10;
-/// Output of one call that is shown while it runs; the result has what the model is told.
+/// Maximum output of one call in bytes that is shown while it runs. The result contains what the model gets.
 pub const MAX_SHOWN_BYTES: usize = 512 << 10;
-/// How long tools get to end when the run is stopped, before they are dropped.
+/// Time that tools get to stop after the run was stopped; then they are dropped.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A call that has ended.
@@ -51,29 +51,29 @@ struct Done {
     fatal: Option<Error>,
 }
 
-/// Why calls after this one are not run.
+/// Why the remaining calls are not run.
 #[derive(Debug)]
 pub(super) enum WorkEnd {
-    /// The model repeats its mistakes; a sentence about which.
+    /// The model repeated its mistakes; the text says which.
     ToolsEnded(String),
-    /// A tool says that the run cannot go on.
+    /// A tool failed in a way that ends the run.
     Fatal(Error),
-    /// The run's time is up.
+    /// The run reached its time limit.
     TimedOut,
-    /// The cancel token.
+    /// The run was cancelled.
     Stopped,
 }
 
-/// What came of the calls of one answer.
+/// Outcome of the calls of one answer.
 #[derive(Debug, Default)]
 pub(super) struct Worked {
-    /// The results, as the model is told.
+    /// Results, as messages for the model.
     pub(super) messages: Vec<ChatMessage>,
-    /// Why not all calls were run.
+    /// Why not all calls were run, if so.
     pub(super) end: Option<WorkEnd>,
 }
 
-/// Where the calls of a run are worked on.
+/// Runs the calls of a run.
 pub(super) struct Bench<'a> {
     pub(super) tools: Arc<Toolbox>,
     pub(super) workplace: Arc<dyn Workplace>,
@@ -84,10 +84,10 @@ pub(super) struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// Runs the calls; gives their results in order.
+    /// Runs the calls and returns their results in order.
     ///
     /// # Errors
-    /// [`Outcome::Abandoned`] when the sink refuses.
+    /// [`Outcome::Abandoned`] when the sink refuses to record.
     pub(super) async fn run(&self, calls: Vec<Planned>, failures: &mut Failures) -> Result<Worked, Outcome> {
         failures.next_answer();
         let mut rest = VecDeque::from(calls);
@@ -103,7 +103,7 @@ impl Bench<'_> {
                 ("not run: tool use has ended", Some(notice))
             }
             WorkEnd::Fatal(_) => ("not run: an earlier call ended the run", None),
-            WorkEnd::TimedOut => ("not run: the run's time was up", None),
+            WorkEnd::TimedOut => ("not run: the run's time limit was reached", None),
             WorkEnd::Stopped => ("not run: the run was stopped", None),
         };
         let rest = rest.into_iter().map(|call| Done::told(call, told.to_owned())).collect();
@@ -111,7 +111,7 @@ impl Bench<'_> {
         Ok(worked)
     }
 
-    /// The next call that changes something, or the calls before it.
+    /// Takes the read-only calls up to the next call that changes something; if there are none, takes that call.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
         let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
         rest.drain(..looking.max(1)).collect()
@@ -124,7 +124,7 @@ impl Bench<'_> {
         worked: &mut Worked,
     ) -> Result<(), Outcome> {
         let token = CancellationToken::new();
-        // Whatever way this function is left, the tools are told.
+        // However this function returns, the tools are cancelled.
         let _ends_tools = token.clone().drop_guard();
         let mut waiting: VecDeque<ToolRequest> = group.iter().map(|call| call.request.clone()).collect();
         let performed = group.into_iter().map(|call| self.perform(call, token.clone()));
@@ -162,7 +162,7 @@ impl Bench<'_> {
             };
             Done::told(
                 call,
-                "stopped; the tool did not end in time and its outcome is unknown".to_owned(),
+                "stopped: the tool did not end in time, so its outcome is unknown".to_owned(),
             )
         });
         self.record(lost.collect(), None, worked).await?;
@@ -189,7 +189,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Runs one call; a panic in the tool is an answer, too.
+    /// Runs one call. A panic in the tool becomes an error result.
     async fn perform(&self, mut call: Planned, cancel: CancellationToken) -> Done {
         match &mut call.plan {
             Plan::Run => {}
@@ -228,7 +228,7 @@ impl Bench<'_> {
             Err(_panic) => {
                 tracing::error!(tool = %call.request.name, "a tool panicked");
                 (
-                    told("the tool itself failed; this is a fault of the tool, not of the call".to_owned()),
+                    told("the tool failed internally; the call was not at fault".to_owned()),
                     None,
                 )
             }
@@ -241,7 +241,7 @@ impl Bench<'_> {
         }
     }
 
-    /// Where a tool's output goes while it runs: to the sink, up to a limit.
+    /// Returns the receiver of a tool's live output: it passes the output to the sink, up to the limit.
     fn output(&self, tool_call_id: &str) -> OutputSink {
         let sink = Arc::clone(&self.sink);
         let tool_call_id = tool_call_id.to_owned();
@@ -264,7 +264,7 @@ impl Bench<'_> {
         })
     }
 
-    /// Records results; gives the first fatal error among them.
+    /// Records results. Returns the first fatal error among them.
     async fn record(
         &self,
         done: Vec<Done>,
@@ -294,7 +294,7 @@ impl Bench<'_> {
 }
 
 impl Done {
-    /// A call that was not run.
+    /// The result of a call that was not run.
     fn told(call: Planned, text: String) -> Self {
         let answer = ToolAnswer {
             text,

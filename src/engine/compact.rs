@@ -1,8 +1,9 @@
-//! Making a conversation fit the model's window.
+//! Shortens a conversation to fit the model's context window.
 //!
-//! `turn` calls [`compact`] when [`estimate_all`] says that the conversation is too long, and tells the reader. Kept are the
-//! first message of the user, the newest one, and the newest messages; old tool results and arguments are shortened first,
-//! then old turns are dropped behind a line that says so. A call and its results are kept or dropped together.
+//! `turn` calls [`compact`] when [`estimate_all`] says that the conversation is too long, and records a notice. The
+//! first and the last message of the user and the newest messages are kept. Old tool results and arguments are
+//! shortened first; then old turns are dropped and replaced by a note. A call and its results are kept or dropped
+//! together.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -14,37 +15,37 @@ use crate::{
     tools::excerpt::{excerpt, opening},
 };
 
-/// How many bytes count as one token.
+/// Estimated number of bytes per token.
 const BYTES_PER_TOKEN: u64 = 4;
-/// What a message costs besides its text.
+/// Estimated number of tokens of a message besides its text.
 const MESSAGE_TOKENS: u64 = 8;
-/// Messages at the end that are shortened last.
+/// Number of messages at the end that are shortened last.
 const NEWEST: usize = 6;
-/// What is left of an old tool result or argument.
+/// Maximum size in bytes of an old tool result or argument after shortening.
 const SHORTENED_BYTES: usize = 600;
-/// What a message of any age is cut to when nothing else helps: from the first to the last of these.
+/// Limits in bytes, tried one after another, to which messages of any age are cut when nothing else helps.
 const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
-/// User messages that the line in place of dropped turns quotes, and how much of each.
+/// Maximum number of user messages quoted in the note that replaces dropped turns, and the maximum bytes of each quote.
 const QUOTED: usize = 5;
 const QUOTED_BYTES: usize = 160;
 
-/// A conversation that was made to fit, and what it took.
+/// A shortened conversation, and how much was removed.
 #[derive(Debug)]
 pub struct Compacted {
     /// The conversation.
     pub messages: Vec<ChatMessage>,
-    /// Messages that were shortened.
+    /// Number of messages that were shortened.
     pub shortened: usize,
-    /// Messages that were dropped.
+    /// Number of messages that were dropped.
     pub dropped: usize,
 }
 
-/// About how many tokens so many bytes are.
+/// Estimates the number of tokens of `bytes` bytes.
 pub fn estimate_bytes(bytes: usize) -> u64 {
     (bytes as u64).div_ceil(BYTES_PER_TOKEN)
 }
 
-/// About how many tokens the messages are.
+/// Estimates the number of tokens of the messages.
 pub fn estimate_all(messages: &[ChatMessage]) -> u64 {
     messages.iter().map(estimate).sum()
 }
@@ -63,7 +64,7 @@ fn estimate(message: &ChatMessage) -> u64 {
     MESSAGE_TOKENS + estimate_bytes(bytes)
 }
 
-/// Shortens and drops until the messages are at most so many tokens, or nothing more can go.
+/// Shortens and drops messages until they fit into `max_tokens`, or nothing more can be removed.
 pub fn compact(mut messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     let mut total = estimate_all(&messages);
     let old = messages.len().saturating_sub(NEWEST);
@@ -99,14 +100,14 @@ pub fn compact(mut messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     }
 }
 
-/// Shortens what a tool said or was given, or any text; says whether it did.
+/// Shortens the texts and arguments of a message. Returns whether it changed anything.
 fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
     match message {
         ChatMessage::User { text } | ChatMessage::Tool { text, .. } => shorten_text(text, max_bytes),
         ChatMessage::Assistant { text, tool_calls } => {
             let mut changed = shorten_text(text, max_bytes);
             for call in tool_calls.iter_mut().filter(|call| call.arguments.len() > max_bytes) {
-                // Providers want the arguments to stay JSON, so strings inside are cut, not the whole.
+                // Providers require the arguments to be JSON, so the strings inside are cut instead of the whole text.
                 let mut arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::Null);
                 shorten_strings(&mut arguments, max_bytes);
                 let shorter = arguments.to_string();
@@ -139,7 +140,8 @@ fn shorten_strings(value: &mut Value, max_bytes: usize) {
     }
 }
 
-/// Drops the oldest turns that are not pinned. A turn is a message with the tool results behind it.
+/// Drops the oldest turns, except those with the user's first and last message. A turn is a message with the tool
+/// results that follow it.
 fn drop_turns(messages: Vec<ChatMessage>, max_tokens: u64) -> (Vec<ChatMessage>, usize) {
     let mut turns = split(messages);
     let is_users =
@@ -178,7 +180,7 @@ fn split(messages: Vec<ChatMessage>) -> Vec<Vec<ChatMessage>> {
     turns
 }
 
-/// The line in place of dropped turns.
+/// Text of the note that replaces dropped turns.
 fn summary(gone: &[ChatMessage]) -> String {
     let mut tools: BTreeMap<&str, usize> = BTreeMap::new();
     let mut asked = Vec::new();
@@ -190,12 +192,12 @@ fn summary(gone: &[ChatMessage]) -> String {
         }
     }
     let mut line = format!(
-        "{} earlier messages were left out here to fit your context window.",
+        "{} earlier messages were removed here to fit your context window.",
         gone.len()
     );
     if !tools.is_empty() {
         let counts: Vec<String> = tools.iter().map(|(name, count)| format!("{name} ({count})")).collect();
-        let _ = write!(line, " Tools called in them: {}.", counts.join(", "));
+        let _ = write!(line, " They called these tools: {}.", counts.join(", "));
     }
     for text in asked.iter().rev().take(QUOTED).rev() {
         let _ = write!(line, "\nThe user said: {text}");

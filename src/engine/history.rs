@@ -1,32 +1,32 @@
-//! The conversation as providers accept it: every call has exactly one result, right behind it.
+//! The conversation in the form that providers accept: every call is followed by exactly one result.
 //!
-//! `turn` mends the history that it is given once; what it adds itself keeps the order. Notes of the engine to the model are
-//! user messages that open with [`NOTE`]; they are never stored.
+//! `turn` repairs the history once at the start; the messages that it adds later keep this form. The engine's notes to
+//! the model are user messages that start with [`NOTE`]; they are never stored.
 
 use std::collections::BTreeMap;
 
 use crate::llm::{ChatMessage, ToolRequest};
 
-/// How a note of the engine to the model begins.
+/// Prefix of the engine's notes to the model.
 pub const NOTE: &str = "[note from Runyard] ";
 
-/// What the model is told of a call that changes things and was interrupted.
-pub const INTERRUPTED: &str = "interrupted, outcome unknown: the worker went away while this call was running. It may have \
-                               done all, some or nothing of its work. Look before you repeat it.";
+/// Result of an interrupted call that may have changed something.
+pub const INTERRUPTED: &str = "interrupted, outcome unknown: the worker stopped while this call was running. The call may \
+                               have done all, some or none of its work. Check before you repeat it.";
 
-/// A note of the engine to the model.
+/// Creates a note to the model.
 pub(super) fn note(text: &str) -> ChatMessage {
     ChatMessage::User {
         text: format!("{NOTE}{text}"),
     }
 }
 
-/// Whether a message is a note of the engine.
+/// Returns whether a message is a note of the engine.
 pub(super) fn is_note(message: &ChatMessage) -> bool {
     matches!(message, ChatMessage::User { text } if text.starts_with(NOTE))
 }
 
-/// Puts each result behind its call, makes up what is missing, drops results without a call and empty messages.
+/// Moves each result behind its call, adds missing results, and drops results without a call and empty messages.
 pub(super) fn mend(messages: Vec<ChatMessage>) -> Vec<ChatMessage> {
     let mut mended = Vec::with_capacity(messages.len());
     let mut open: Vec<ToolRequest> = Vec::new();

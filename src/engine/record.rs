@@ -1,7 +1,7 @@
-//! The events that the engine records, built in one place.
+//! Builds the events that the engine records.
 //!
-//! Called by `turn`, `answer` and `calls`. The invariant: no text that leaves the engine holds a NUL, which not every
-//! database can store, and no event nests deeper than a protobuf reader follows.
+//! Called by `turn`, `answer` and `calls`. Invariants: no text that leaves the engine contains NUL, which some
+//! databases cannot store, and no event is nested more deeply than a protobuf reader accepts.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) fn notice(kind: NoticeKind, message: impl Into<String>) -> Recorded {
     }
 }
 
-/// A finished message of the model, with the calls that it makes.
+/// A finished message of the model, with its tool calls.
 pub(super) fn message(answer: &Answer, calls: Vec<ToolRequest>, partial: bool) -> Recorded {
     let text = answer.text.clone();
     Recorded {
@@ -75,7 +75,7 @@ pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
     Recorded { event, message: None }
 }
 
-/// A call that has ended, with the message that tells the model.
+/// The result of a call: the event to record, and the message for the model.
 pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Duration) -> (Recorded, ChatMessage) {
     let message = ChatMessage::Tool {
         tool_call_id: request.id.clone(),

@@ -1,22 +1,22 @@
-//! Tool calls in plain text, from models that cannot call natively.
+//! Extracts tool calls from plain text, for models without native tool calls.
 //!
-//! `turn` asks when an answer has no native call. Accepted are an answer that is nothing but JSON, and fenced JSON or
-//! `<tool_call>` tags at the end of an answer; each value must name a known tool and hold arguments. The invariant: text that
-//! merely mentions a tool, or shows JSON in the middle, stays text.
+//! Used by `turn` for an answer without native calls. Accepted are an answer that consists only of JSON, and fenced
+//! JSON or `<tool_call>` tags at the end of an answer. Each value must name a known tool and have arguments. Invariant:
+//! text that only mentions a tool, or contains JSON in the middle, stays text.
 
 use serde_json::{Map, Value};
 
 use crate::llm::ToolRequest;
 
-/// Calls that one text may hold.
+/// Maximum number of calls in one text.
 const MAX_SALVAGED: usize = 16;
 
 const NAME_KEYS: [&str; 3] = ["name", "tool", "tool_name"];
 const ARGUMENT_KEYS: [&str; 4] = ["arguments", "parameters", "args", "input"];
-/// Keys that may stand beside the name and the arguments.
+/// Other keys that a call may have.
 const OTHER_KEYS: [&str; 2] = ["id", "type"];
 
-/// The calls that a text is, or ends with; none when it is just text. Their ids are empty.
+/// Returns the calls that a text consists of or ends with; none if it is ordinary text. Their ids are empty.
 pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     let text = text.trim();
     let blocks = if text.starts_with(['{', '[']) {
@@ -36,7 +36,7 @@ pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
         for value in values {
             match call_of(value).filter(|call| is_known(&call.name)) {
                 Some(call) if calls.len() < MAX_SALVAGED => calls.push(call),
-                // One value that is no call makes the whole text an ordinary answer.
+                // If any value is not a call, the whole text is an ordinary answer.
                 _ => return Vec::new(),
             }
         }
@@ -44,7 +44,7 @@ pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     calls
 }
 
-/// The fenced or tagged blocks with which a text ends, in order; prose may stand before them, nothing after them.
+/// Returns the fenced or tagged blocks at the end of a text, in order. Prose may precede but not follow them.
 fn closing_blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
     let mut rest = text;
@@ -66,7 +66,7 @@ fn closing_fence(text: &str) -> Option<(&str, &str)> {
     let language = language.trim();
     match language {
         "" | "json" | "tool_call" | "tool_code" | "tool" => Some((before, json)),
-        // The block opens on the line of its fence.
+        // The block starts on the same line as its fence.
         _ if language.starts_with(['{', '[']) => Some((before, block)),
         _ => None,
     }
@@ -78,7 +78,7 @@ fn closing_tag(text: &str) -> Option<(&str, &str)> {
 
 fn call_of(value: Value) -> Option<ToolRequest> {
     let Value::Object(mut fields) = value else { return None };
-    // The shape of OpenAI's API: {"type": "function", "function": {…}}.
+    // The format of OpenAI's API: {"type": "function", "function": {…}}.
     if let Some(Value::Object(function)) = fields.remove("function") {
         if fields.keys().any(|key| !OTHER_KEYS.contains(&key.as_str())) {
             return None;

@@ -1,7 +1,7 @@
-//! The loop: ask the model, run what it calls, repeat.
+//! The main loop: call the model, run its tool calls, repeat.
 //!
-//! [`run`] is called by `worker`, once per claim of a run. The invariant: what the model said is recorded, together with the
-//! calls that it makes, before any of them starts; and after a sink that refused nothing happens any more.
+//! `worker` calls [`run`] once per claim of a run. Invariants: an answer is recorded, with its tool calls, before any
+//! of them starts; after the sink refuses to record, nothing more happens.
 
 mod fit;
 mod reply;
@@ -27,7 +27,7 @@ use crate::{
     v1::NoticeKind,
 };
 
-/// Runs an agent to its end. Everything that happened is in the sink; the caller records the run's last state.
+/// Runs an agent to its end. All events go to the sink; the caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
     let span = tracing::info_span!("run", run_id = %job.run_id);
     let mut turn = Turn::new(llm, job, sink, cancel);
@@ -36,7 +36,7 @@ pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &Cancella
     }
 }
 
-/// What follows an answer.
+/// The next step after an answer.
 enum Next {
     AskAgain,
     Finish,
@@ -55,13 +55,13 @@ struct Turn<'a> {
     ids: HashSet<String>,
     meter: Meter,
     failures: Failures,
-    /// What the model is told at the end of the next request.
+    /// Note for the model, added to the end of the next request.
     note: Option<String>,
-    /// Whether the next answer is the last, given without tools.
+    /// True if the next answer is the last and is requested without tools.
     is_last: bool,
     was_empty: bool,
     is_taken_up: bool,
-    /// Divides the window after the provider said that our estimate was too low.
+    /// Divides the window after the provider found a conversation longer than our estimate.
     squeeze: u64,
 }
 
@@ -105,10 +105,10 @@ impl<'a> Turn<'a> {
             Some(ChatMessage::User { .. } | ChatMessage::Tool { .. })
         ) {
             if self.is_taken_up && !self.messages.is_empty() {
-                // The worker before recorded the last answer and went away before it could say so.
+                // The previous worker recorded the last answer but stopped before it recorded the end of the run.
                 return Ok(Outcome::Completed);
             }
-            self.messages.push(note("Go on."));
+            self.messages.push(note("Continue."));
         }
         loop {
             self.check_budget().await?;
@@ -120,7 +120,8 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Gives the calls of a worker that went away their results: what only looks is repeated, of the rest the model is told.
+    /// Gives results to the calls of a worker that stopped: read-only calls are repeated, and the others get an error
+    /// that says so.
     async fn settle_interrupted(&mut self) -> Result<(), Outcome> {
         let answered: HashSet<&str> = self
             .messages
@@ -147,7 +148,7 @@ impl<'a> Turn<'a> {
         self.work(planned).await
     }
 
-    /// Decides whether the model may be asked once more, and with tools.
+    /// Checks whether the model may be called once more, and whether it may use tools.
     async fn check_budget(&mut self) -> Result<(), Outcome> {
         if self.cancel.is_cancelled() {
             return Err(Outcome::Stopped);
@@ -158,10 +159,10 @@ impl<'a> Turn<'a> {
                 "The run's token budget is used up.",
             )])
             .await?;
-            return Err(failed(TOKEN_BUDGET_EXHAUSTED, "the run used more tokens than it may"));
+            return Err(failed(TOKEN_BUDGET_EXHAUSTED, "the run exceeded its token budget"));
         }
         if !self.is_last && !self.specs.is_empty() && !self.meter.has_steps() {
-            let message = "The run's steps are used up; the model is asked to sum up.";
+            let message = "The run's steps are used up; the model now sums up.";
             self.record(vec![record::notice(NoticeKind::BudgetExhausted, message)])
                 .await?;
             self.end_tools("the steps of this run are used up");
@@ -169,16 +170,16 @@ impl<'a> Turn<'a> {
         Ok(())
     }
 
-    /// The next answer is the last one, without tools.
+    /// Makes the next answer the last one, without tools.
     fn end_tools(&mut self, why: &str) {
         self.is_last = true;
         self.note = Some(format!(
-            "You cannot call tools any more: {why}. Answer now, in words: what was done, what was found, which files there \
-             are, and what is missing and why."
+            "You can no longer call tools: {why}. Answer now in text: say what was done, what was found, which files exist, \
+             and what is missing and why."
         ));
     }
 
-    /// Asks the model; a conversation that the provider finds too long is compacted harder and tried once more.
+    /// Calls the model. If the provider finds the conversation too long, compacts it further and tries once more.
     async fn ask(&mut self) -> Result<Answer, Outcome> {
         let mut has_squeezed = false;
         loop {
@@ -216,7 +217,7 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// Asks whether the next call can be paid; returns the tokens that its answer may have.
+    /// Reserves credits for the next call. Returns the maximum number of tokens of its answer.
     async fn reserve(&self, max_output_tokens: u32) -> Result<u32, Outcome> {
         let input_tokens = self.fixed_tokens().saturating_add(estimate_all(&self.messages));
         self.sink
@@ -239,7 +240,7 @@ impl<'a> Turn<'a> {
                 Ok(())
             }
             Some(WorkEnd::Fatal(error)) => {
-                // The run's failure has the message only; the cause is for the operator.
+                // The run's failure contains only the message; log the cause for the operator.
                 tracing::warn!(%error, "a tool ended the run");
                 Err(failed(error.code().as_str(), error.message()))
             }
@@ -249,9 +250,12 @@ impl<'a> Turn<'a> {
     }
 
     async fn time_is_up(&self, mut events: Vec<Recorded>) -> Result<Outcome, Outcome> {
-        events.push(record::notice(NoticeKind::BudgetExhausted, "The run's time is up."));
+        events.push(record::notice(
+            NoticeKind::BudgetExhausted,
+            "The run's time limit was reached.",
+        ));
         self.record(events).await?;
-        Ok(failed(RUN_TIMEOUT, "the run took longer than it may"))
+        Ok(failed(RUN_TIMEOUT, "the run exceeded its time limit"))
     }
 
     async fn record(&self, events: Vec<Recorded>) -> Result<(), Outcome> {
@@ -265,7 +269,7 @@ impl<'a> Turn<'a> {
 fn failed(code: &str, message: &str) -> Outcome {
     Outcome::Failed {
         code: code.to_owned(),
-        // A provider's own words may be in it.
+        // The message may quote the provider.
         message: without_nul(message),
     }
 }

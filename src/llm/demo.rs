@@ -1,9 +1,9 @@
-//! The built-in model `runyard/demo`: no key, no network, no randomness.
+//! The built-in model `runyard/demo`: it needs no key and no network, and its answers are deterministic.
 //!
-//! It serves while no provider is configured. It is a model like any other: it sees the request and nothing else, and what
-//! it says next follows from the tool answers that it finds there. For a table it looks at the file, writes a script, runs
-//! it and tells what came out (`demo/table.rs`, `demo/report.rs`); for other text it counts (`demo/words.rs`). It never
-//! claims to be more than it is.
+//! It serves while no provider is configured. Like any other model it sees only the request, and it derives its next
+//! step from the tool results in it. For a table it inspects the file, writes a script, runs it and reports the result
+//! (`demo/table.rs`, `demo/report.rs`); for other text it counts lines and words (`demo/words.rs`). Its answers say
+//! that it is a demo.
 
 mod plan;
 mod report;
@@ -19,24 +19,24 @@ use serde_json::Value;
 use self::view::{View, extension};
 use super::{EndReason, Llm, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest};
 
-/// Bytes of text that count as one token, as with common tokenizers.
+/// Estimated number of bytes of text per token, as with common tokenizers.
 const BYTES_PER_TOKEN: usize = 4;
 
-/// Characters of one streamed piece, about.
+/// Approximate number of characters in a streamed chunk.
 const PIECE: usize = 12;
 
-/// What the model says when it is asked for something that it cannot do.
-const ABOUT: &str = "I am Runyard's built-in demo model. I follow fixed rules instead of understanding language, so I \
-    cannot answer questions, write programs or hold a conversation. What I can do: give me a CSV file and I look at it, \
-    write a script, run it in the sandbox and make a report with a chart; give me any other text file and I count its \
-    lines and words. For real answers, start the server with RUNYARD_OPENAI_BASE_URL (and RUNYARD_OPENAI_API_KEY, \
-    RUNYARD_OPENAI_MODEL), or name a provider in the configuration.";
+/// Answer to a request that the model cannot handle.
+const ABOUT: &str = "I am Runyard's built-in demo model. I follow fixed rules and do not understand language, so I cannot \
+    answer questions, write programs or hold a conversation. I can do two things: analyze a CSV file (I write a script, run \
+    it in the sandbox and create a report with a chart), and count the lines and words of any other text file. For real \
+    answers, start the server with RUNYARD_OPENAI_BASE_URL (and RUNYARD_OPENAI_API_KEY, RUNYARD_OPENAI_MODEL), or add a \
+    provider to the configuration.";
 
 /// The built-in model.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demo;
 
-/// What the model does next: says something, and perhaps calls tools.
+/// Next step of the model: a text, and possibly tool calls.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reply {
     text: String,
@@ -78,14 +78,14 @@ impl Llm for Demo {
     }
 }
 
-/// Decides what comes next, from what has happened since the user spoke.
+/// Decides the next step, based on everything since the user's last message.
 fn next(view: &View<'_>) -> Reply {
     if !view.can_run() {
         return Reply::say(without_tools(view));
     }
     let found = match view.files() {
         files if files.is_empty() && view.is_about_files() => match view.answer("list") {
-            None => return Reply::call("Let me see which files there are.", view.bash("list", LIST)),
+            None => return Reply::call("I'll list the files first.", view.bash("list", LIST)),
             Some(answer) => match answer.section("files") {
                 Some(list) => list
                     .lines()
@@ -100,16 +100,16 @@ fn next(view: &View<'_>) -> Reply {
     match pick(view.task(), &found) {
         Some(name) if is_table(name) => table::next(view, name),
         Some(name) => words::next(view, name),
-        None if view.is_about_files() => Reply::say(format!("I found no file in the workspace to work on.\n\n{ABOUT}")),
+        None if view.is_about_files() => Reply::say(format!("I found no file in the workspace.\n\n{ABOUT}")),
         None => Reply::say(ABOUT),
     }
 }
 
-/// Lists what the user may have meant: no hidden files and nothing that was made here.
+/// Lists files that the user may have meant: no hidden files, and no files in `output/`.
 const LIST: &str = "echo '@@ files'\nfind . -type f ! -path './.*' ! -path './*/.*' ! -path './output/*' 2>/dev/null \
     | sort | head -n 40\necho '@@ end'";
 
-/// The file to work on: one that the user names, else the first table, else the first file.
+/// Selects the file to work on: one that the user names, else the first table, else the first file.
 fn pick<'a>(task: &str, files: &'a [String]) -> Option<&'a str> {
     let named = files.iter().find(|name| {
         let short = name.rsplit('/').next().unwrap_or(name);
@@ -131,12 +131,12 @@ fn without_tools(view: &View<'_>) -> String {
         return ABOUT.to_owned();
     }
     format!(
-        "I see that you speak of {}, but I have no tools in this run, so I cannot open it.\n\n{ABOUT}",
+        "You mention {}, but I have no tools in this run, so I cannot open it.\n\n{ABOUT}",
         files.join(", ")
     )
 }
 
-/// Cuts a text into small pieces at spaces, so that a reader sees it grow.
+/// Splits a text into small chunks at spaces, so that it appears gradually.
 fn pieces(text: &str) -> Vec<String> {
     let mut pieces = vec![String::new()];
     for word in text.split_inclusive(char::is_whitespace) {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pieces_lose_nothing() {
+    fn pieces_contain_the_whole_text() {
         for text in [
             "",
             "a",

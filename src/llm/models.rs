@@ -1,7 +1,7 @@
-//! Which provider serves which public model.
+//! Maps each public model name to its provider.
 //!
-//! Made once at start from the configuration; the engine asks it like any other `Llm`. A model whose provider is not
-//! configured is served by the built-in one, and says so: the worker asks [`Models::is_demo`] before each run.
+//! Created once at start from the configuration; the engine uses it like any other `Llm`. A model whose provider is not
+//! configured is served by the built-in model; the worker checks [`Models::is_demo`] before each run and reports it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     error::{Error, Result},
 };
 
-/// The public models with their providers.
+/// The public models and their providers.
 pub struct Models {
     routes: BTreeMap<String, Route>,
 }
@@ -36,10 +36,11 @@ enum Server {
 }
 
 impl Models {
-    /// The models of a configuration; `default` is the provider of the environment and comes before the file's own.
+    /// Creates the models of a configuration. `default` is the provider from the environment; it takes precedence over
+    /// a provider of the same name in the file.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` when a provider's base URL is none.
+    /// `INVALID_REQUEST` when a provider's base URL is invalid.
     pub fn new(config: &Config, default: Option<&Provider>) -> Result<Self> {
         let mut providers: BTreeMap<&str, (&Provider, Arc<dyn Llm>)> = BTreeMap::new();
         for (name, provider) in &config.providers {
@@ -73,7 +74,7 @@ impl Models {
         Ok(Self { routes })
     }
 
-    /// Models that are all served by one `Llm`, such as a test's.
+    /// Creates models that are all served by one `Llm`, for example in tests.
     pub fn with_one(names: impl IntoIterator<Item = String>, llm: &Arc<dyn Llm>) -> Self {
         let route = |name: &String| Route {
             llm: Arc::clone(llm),
@@ -85,19 +86,19 @@ impl Models {
         }
     }
 
-    /// Whether the name is one of the table's.
+    /// Returns whether the model table contains the name.
     pub fn serves(&self, name: &str) -> bool {
         self.routes.contains_key(name)
     }
 
-    /// Whether the built-in model answers for this name.
+    /// Returns whether the built-in model serves this name.
     pub fn is_demo(&self, name: &str) -> bool {
         self.routes
             .get(name)
             .is_some_and(|route| route.server == Server::BuiltIn)
     }
 
-    /// The names for which the built-in model answers, in the order of the alphabet.
+    /// Names that the built-in model serves, in alphabetical order.
     pub fn demo_names(&self) -> impl Iterator<Item = &str> {
         self.routes
             .iter()
@@ -116,7 +117,7 @@ fn connect(name: &str, provider: &Provider) -> Result<Arc<dyn Llm>> {
 impl Llm for Models {
     async fn stream(&self, mut request: ModelRequest) -> ModelStream {
         let Some(route) = self.routes.get(&request.model) else {
-            let error = LlmError::Refused(format!("there is no model {}", request.model));
+            let error = LlmError::Refused(format!("unknown model {}", request.model));
             return stream::iter([Err(error)]).boxed();
         };
         request.model.clone_from(&route.upstream);

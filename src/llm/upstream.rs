@@ -1,10 +1,11 @@
-//! Real providers, reached through genai.
+//! Real model providers, called through genai.
 //!
-//! One `Upstream` per configured provider, made by `llm/models.rs`. The invariant: what a reader has seen is never said
-//! twice. Before the first token a failed attempt is repeated, visibly (`upstream/retry.rs`); after it a failure ends the
-//! stream as `Broken`. The key lives in a `SecretString` and is cut out of everything that a provider says.
+//! `llm/models.rs` creates one `Upstream` for each configured provider. Invariant: a reader never receives the same
+//! text twice. Before the first token a failed attempt is retried, with a notice (`upstream/retry.rs`); after it a
+//! failure ends the stream as `Broken`. The API key is kept in a `SecretString` and removed from every text of the
+//! provider.
 //!
-//! genai's own log lines carry provider bodies, so the log filter keeps the target `genai` off.
+//! genai's own log lines contain response bodies, so the log filter disables the target `genai`.
 
 mod attempt;
 mod fault;
@@ -35,10 +36,10 @@ use crate::{
 };
 pub use retry::Retries;
 
-/// How long each part of a call may take.
+/// Time limits for the parts of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// Until the connection stands.
+    /// Until the connection is established.
     pub connect: Duration,
     /// From the request to the first event of the answer.
     pub first_byte: Duration,
@@ -56,7 +57,7 @@ impl Default for Timeouts {
     }
 }
 
-/// A provider of models behind genai.
+/// A model provider behind genai.
 pub struct Upstream {
     inner: Arc<Inner>,
 }
@@ -72,31 +73,31 @@ struct Inner {
 }
 
 impl Upstream {
-    /// A provider with the usual timeouts and retries.
+    /// Creates a provider with the default timeouts and retries.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` when the base URL is none, INTERNAL when the TLS library cannot start.
+    /// `INVALID_REQUEST` when the base URL is invalid; INTERNAL when the TLS library cannot start.
     pub fn new(provider: &Provider) -> Result<Self> {
         Self::with_limits(provider, Timeouts::default(), Retries::default())
     }
 
-    /// A provider with timeouts and retries of one's own.
+    /// Creates a provider with the given timeouts and retries.
     ///
     /// # Errors
-    /// As [`Upstream::new`].
+    /// The same as [`Upstream::new`].
     pub fn with_limits(provider: &Provider, timeouts: Timeouts, retries: Retries) -> Result<Self> {
         let base_url = base_url(provider)?;
         let http = reqwest::Client::builder()
             .connect_timeout(timeouts.connect)
             .tcp_nodelay(true)
-            // A redirect would take the key to a server that nobody configured.
+            // A redirect would send the API key to a server that is not configured.
             .redirect(reqwest::redirect::Policy::none())
             .build()
-            .map_err(|error| Error::internal("cannot make an HTTP client for the model provider", error))?;
+            .map_err(|error| Error::internal("cannot create an HTTP client for the model provider", error))?;
         let client = Client::builder()
             .with_reqwest(http)
             .build()
-            .map_err(|error| Error::internal("cannot make a client for the model provider", error))?;
+            .map_err(|error| Error::internal("cannot create a client for the model provider", error))?;
         let scrubber = Scrubber::new(provider.api_key.as_ref());
         let kind = provider.kind;
         let api_key = provider.api_key.clone();
@@ -128,7 +129,7 @@ impl Llm for Upstream {
     }
 }
 
-/// One call with its attempts.
+/// One call and its attempts.
 struct Asking {
     inner: Arc<Inner>,
     request: ModelRequest,
@@ -171,7 +172,7 @@ impl Asking {
         }
     }
 
-    /// Decides about a failure before the first token: a notice and another attempt, or the end.
+    /// Handles a failure before the first token: returns a notice and schedules another attempt, or ends the stream.
     fn fail(&mut self, fault: Fault) -> Result<ModelEvent, LlmError> {
         let spent = self.asked_at.elapsed();
         match fault {
@@ -184,7 +185,7 @@ impl Asking {
                 Ok(wait) => {
                     self.state = State::Ask { wait };
                     let message = format!(
-                        "{message}; asking again in {:.1} s (attempt {} of {})",
+                        "{message}; retrying in {:.1} s (attempt {} of {})",
                         wait.as_secs_f64(),
                         self.attempts + 1,
                         self.inner.retries.attempts,
@@ -221,14 +222,15 @@ impl Inner {
     fn target(&self, model: &str) -> ServiceTarget {
         let auth = match &self.api_key {
             Some(key) => AuthData::from_single(key.expose_secret()),
-            // genai insists on a key for this protocol; a local server has none, so the request is given whole.
+            // genai requires a key for this protocol, but a local server may have none; the override sets the whole
+            // request instead.
             None if self.kind == ProviderKind::OpenAi => AuthData::RequestOverride {
                 url: format!("{}chat/completions", self.base_url),
                 headers: genai::Headers::default(),
             },
             None => AuthData::from_single(""),
         };
-        // genai reads what stands before `::` as its own namespace and drops it; a name of ours may contain it.
+        // genai parses the part before `::` as its own namespace and removes it; a model name may contain `::`.
         let name = if model.contains("::") {
             format!("upstream::{model}")
         } else {
@@ -250,7 +252,7 @@ fn adapter(kind: ProviderKind) -> AdapterKind {
     }
 }
 
-/// The provider's base URL, with the slash at its end that joining needs.
+/// Returns the provider's base URL with a trailing slash, which URL joining needs.
 fn base_url(provider: &Provider) -> Result<String> {
     let default = match provider.kind {
         ProviderKind::OpenAi => "https://api.openai.com/v1/",
@@ -262,7 +264,7 @@ fn base_url(provider: &Provider) -> Result<String> {
         .map_err(|error| Error::invalid(format!("the model provider's base URL {text} is not a URL: {error}")))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err(Error::invalid(format!(
-            "the model provider's base URL {text} must begin with http:// or https://"
+            "the model provider's base URL {text} must start with http:// or https://"
         )));
     }
     if !url.username().is_empty() || url.password().is_some() {

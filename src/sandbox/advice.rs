@@ -1,24 +1,24 @@
-//! What to do about a bubblewrap that does not work.
+//! Advice for fixing a bubblewrap that does not work.
 
 use std::{fs, path::Path};
 
-/// What to do about a bubblewrap that cannot make a sandbox.
+/// Explains why bubblewrap cannot create a sandbox on this host and how to fix it.
 pub fn explain(said: &str) -> String {
     let setting = |name: &str| fs::read_to_string(Path::new("/proc/sys").join(name)).map(|text| text.trim().to_owned());
     if setting("kernel/apparmor_restrict_unprivileged_userns").is_ok_and(|value| value != "0") {
         return format!(
-            "AppArmor does not let bubblewrap make user namespaces ({said}). Write this to /etc/apparmor.d/bwrap, run \
+            "AppArmor does not allow bubblewrap to create user namespaces ({said}). Write this to /etc/apparmor.d/bwrap, run \
              apparmor_parser -r /etc/apparmor.d/bwrap, and restart:\n{APPARMOR_PROFILE}"
         );
     }
     if setting("kernel/unprivileged_userns_clone").is_ok_and(|value| value == "0") {
         return format!(
-            "user namespaces are switched off ({said}): run sysctl -w kernel.unprivileged_userns_clone=1 and restart"
+            "user namespaces are disabled ({said}): run sysctl -w kernel.unprivileged_userns_clone=1 and restart"
         );
     }
     if setting("user/max_user_namespaces").is_ok_and(|value| value == "0") {
         return format!(
-            "user namespaces are switched off ({said}): run sysctl -w user.max_user_namespaces=10000 and restart"
+            "user namespaces are disabled ({said}): run sysctl -w user.max_user_namespaces=10000 and restart"
         );
     }
     if ["/.dockerenv", "/run/.containerenv"]
@@ -26,11 +26,11 @@ pub fn explain(said: &str) -> String {
         .any(|mark| Path::new(mark).exists())
     {
         return format!(
-            "this container does not let bubblewrap make a sandbox ({said}): start it with --security-opt seccomp=unconfined \
-             --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
+            "this container does not allow bubblewrap to create a sandbox ({said}): start it with \
+             --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined"
         );
     }
-    format!("bubblewrap cannot make a sandbox here: {said}")
+    format!("bubblewrap cannot create a sandbox here: {said}")
 }
 
 const APPARMOR_PROFILE: &str = "abi <abi/4.0>,

@@ -1,8 +1,8 @@
-//! A folder of a workspace as one tar stream, made piece by piece.
+//! A folder of a workspace as a tar stream, created chunk by chunk.
 //!
-//! Called by the file service, which asks for the next piece when its reader has taken the last: neither memory nor a
-//! thread is held for a slow reader. Links, pipes and devices are left out, nothing is followed, and an archive that would
-//! lack something ends with an error instead of looking whole.
+//! The file service requests the next chunk only after its reader has taken the last one, so a slow reader occupies
+//! neither memory nor a thread. Links, pipes and devices are skipped and nothing is followed. If an archive would be
+//! incomplete, it ends with an error.
 
 use std::{
     fs::File,
@@ -17,15 +17,15 @@ use super::{
 };
 use crate::error::{Code, Error, Result};
 
-/// Bytes of a piece, about.
+/// Approximate size of a chunk in bytes.
 const PIECE: usize = 64 * 1024;
-/// The unit of the format.
+/// Block size of the tar format in bytes.
 const BLOCK: usize = 512;
-/// Bytes of a name that fit into a header.
+/// Maximum length of a name in a tar header, in bytes.
 const SHORT_NAME: usize = 100;
-/// The first size that eleven octal digits cannot say.
+/// Smallest file size that does not fit into eleven octal digits.
 const LARGE: u64 = 1 << 33;
-/// What an archive may hold; its reader may be slow.
+/// Limits of one archive. The time limit is long because the reader may be slow.
 const LIMITS: WalkLimits = WalkLimits {
     entries: 100_000,
     depth: 64,
@@ -33,11 +33,11 @@ const LIMITS: WalkLimits = WalkLimits {
     names: 16_384,
 };
 
-/// A folder on its way out.
+/// A tar archive of a folder in progress.
 pub struct Archive {
     walk: Walk,
     name: String,
-    /// How many bytes of a path lie above the folder.
+    /// Number of leading bytes to strip from a path: the parent of the folder.
     above: usize,
     file: Option<(File, u64)>,
     piece: Vec<u8>,
@@ -45,10 +45,11 @@ pub struct Archive {
 }
 
 impl Workspace {
-    /// Begins an archive of a folder.
+    /// Starts an archive of a folder.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND` when there is no such folder; `INVALID_REQUEST` for a path out of the workspace or through a link.
+    /// `FILE_NOT_FOUND` when the folder does not exist; `INVALID_REQUEST` for a path outside the workspace or through a
+    /// link.
     pub fn archive(&self, path: &str) -> Result<Archive> {
         let path = relative(path)?;
         let metadata = self.metadata(&path)?;
@@ -68,15 +69,15 @@ impl Workspace {
 }
 
 impl Archive {
-    /// The name of the folder; `workspace` for all of it.
+    /// Name of the folder; `workspace` for the whole workspace.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The next piece; nothing after the last one. Blocks on the files.
+    /// Returns the next chunk, or `None` after the last. Blocks on file reads.
     ///
     /// # Errors
-    /// INTERNAL when a file cannot be read; `TOO_LARGE` when the folder holds more than an archive may.
+    /// INTERNAL when a file cannot be read; `TOO_LARGE` when the folder exceeds the limits of an archive.
     pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>> {
         while self.piece.len() < PIECE && !self.ended {
             match self.file.take() {
@@ -98,7 +99,7 @@ impl Archive {
                 name.push(b'/');
                 self.header(&name, b'5', 0, &found.metadata);
             }
-            // What has gone, or become something else, is not there.
+            // A file that cannot be opened is skipped; usually it was removed or replaced since the walk read its name.
             FileKind::File => {
                 let opened = self.walk.open(found).ok();
                 let opened = opened.and_then(|file| file.metadata().ok().map(|facts| (file, facts.len())));
@@ -111,12 +112,13 @@ impl Archive {
         }
     }
 
-    // The size is said before the content, so a file that grows or shrinks meanwhile is cut or filled up.
+    // The header has already announced the size, so a file that grows meanwhile is cut and one that shrinks is
+    // zero-filled.
     fn copy(&mut self, mut file: File, left: u64) -> Result<()> {
         let before = self.piece.len();
         let wanted = left.min(PIECE as u64);
         let read = file.by_ref().take(wanted).read_to_end(&mut self.piece);
-        read.map_err(|error| Error::internal("a file cannot be read", error))?;
+        read.map_err(|error| Error::internal("a file of the folder cannot be read", error))?;
         let given = (self.piece.len() - before) as u64;
         let given = if given < wanted {
             self.piece.resize(before + usize::try_from(wanted).unwrap_or(PIECE), 0);
@@ -134,7 +136,8 @@ impl Archive {
 
     fn end(&mut self) -> Result<()> {
         if let Some(cut) = self.walk.cut() {
-            let message = format!("the folder cannot be sent as one archive: {cut}; read its folders one by one");
+            let message =
+                format!("the folder cannot be sent as one archive: {cut}; download its subfolders one by one");
             return Err(Error::new(Code::TooLarge, message));
         }
         self.piece.resize(self.piece.len() + 2 * BLOCK, 0);
@@ -144,7 +147,7 @@ impl Archive {
 
     fn header(&mut self, name: &[u8], kind: u8, size: u64, metadata: &Metadata) {
         if name.len() > SHORT_NAME {
-            // GNU's way: the name is the content of an entry before the entry.
+            // GNU extension: a long name is stored as the content of an extra entry before the file's own entry.
             let length = name.len() as u64 + 1;
             self.piece.extend(block(b"././@LongLink", b'L', length, metadata));
             self.piece.extend_from_slice(name);
@@ -155,7 +158,7 @@ impl Archive {
         self.piece.extend(block(short, kind, size, metadata));
     }
 
-    // Pieces are whole blocks between entries: what went out before was a multiple of them.
+    // Pads to a whole block. This works because all chunks before were multiples of a block.
     fn pad(&mut self) {
         let full = self.piece.len().next_multiple_of(BLOCK);
         self.piece.resize(full, 0);
@@ -169,7 +172,7 @@ fn block(name: &[u8], kind: u8, size: u64, metadata: &Metadata) -> [u8; BLOCK] {
     let mut put = |at: usize, bytes: &[u8]| block[at..at + bytes.len()].copy_from_slice(bytes);
     put(0, name);
     put(100, format!("{:07o}\0", metadata.mode & 0o777).as_bytes());
-    // The owner is nobody in particular.
+    // Owner and group are always 0.
     put(108, b"0000000\0");
     put(116, b"0000000\0");
     if size < LARGE {
@@ -179,7 +182,7 @@ fn block(name: &[u8], kind: u8, size: u64, metadata: &Metadata) -> [u8; BLOCK] {
         put(128, &size.to_be_bytes());
     }
     put(136, format!("{modified:011o}\0").as_bytes());
-    // The checksum counts itself as spaces.
+    // The checksum is computed with its own field filled with spaces.
     put(148, b"        ");
     put(156, &[kind]);
     put(257, b"ustar  \0");

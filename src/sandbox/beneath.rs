@@ -1,7 +1,8 @@
-//! Opening beneath a workspace and nowhere else.
+//! Opening files inside a workspace and nowhere else.
 //!
-//! Used by `workspace` and `walk`. The kernel resolves every path with `RESOLVE_BENEATH`, `NO_SYMLINKS` and `NO_MAGICLINKS`:
-//! checking a path first and opening it afterwards loses against a command that swaps a folder for a link in between.
+//! Used by `workspace` and `walk`. The kernel resolves every path with `RESOLVE_BENEATH`, `NO_SYMLINKS` and
+//! `NO_MAGICLINKS`. Checking a path first and opening it afterwards would be a race: a command could replace a folder
+//! with a link in between.
 
 use std::{
     fs::File,
@@ -24,17 +25,17 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Where the workspace is inside the sandbox.
+/// Path of the workspace inside the sandbox.
 pub const GUEST_FOLDER: &str = "/workspace";
-/// The longest path that the kernel resolves, with room for its end.
+/// Maximum path length in bytes: the kernel's limit, less some reserve.
 pub const MAX_PATH_BYTES: usize = 4000;
-/// `RESOLVE_BENEATH` answers EAGAIN when anything was renamed on the system meanwhile; a few tries are enough.
+/// Maximum number of retries. `RESOLVE_BENEATH` fails with EAGAIN when anything on the system was renamed meanwhile.
 const TRIES: usize = 64;
 
-/// A path beneath the workspace, without leading or doubled slashes; empty for the workspace itself.
+/// Returns the path relative to the workspace, without leading or repeated slashes; empty for the workspace itself.
 ///
 /// # Errors
-/// `INVALID_REQUEST` for a path that cannot be one.
+/// `INVALID_REQUEST` for an invalid path.
 pub fn relative(path: &str) -> Result<String> {
     if path.contains('\0') {
         return Err(Error::invalid_field("path", "a path must not contain NUL"));
@@ -44,7 +45,7 @@ pub fn relative(path: &str) -> Result<String> {
         _ if path.starts_with('/') => {
             return Err(Error::invalid_field(
                 "path",
-                format!("{path:?} is not beneath {GUEST_FOLDER}; only files there can be reached"),
+                format!("{path:?} is outside {GUEST_FOLDER}; only files inside it can be accessed"),
             ));
         }
         _ => path,
@@ -54,7 +55,9 @@ pub fn relative(path: &str) -> Result<String> {
         match part {
             "" | "." => {}
             ".." => return Err(Error::invalid_field("path", "a path must not contain \"..\"")),
-            part if part.len() > 255 => return Err(Error::invalid_field("path", "a name has at most 255 bytes")),
+            part if part.len() > 255 => {
+                return Err(Error::invalid_field("path", "a file name can have up to 255 bytes"));
+            }
             part => parts.push(part),
         }
     }
@@ -62,20 +65,20 @@ pub fn relative(path: &str) -> Result<String> {
     if joined.len() > MAX_PATH_BYTES {
         return Err(Error::invalid_field(
             "path",
-            format!("a path has at most {MAX_PATH_BYTES} bytes"),
+            format!("a path can have up to {MAX_PATH_BYTES} bytes"),
         ));
     }
     Ok(joined)
 }
 
-/// The open folder of a workspace.
+/// Open folder of a workspace.
 #[derive(Debug)]
 pub struct Root {
     folder: OwnedFd,
 }
 
 impl Root {
-    /// Opens the folder of a workspace; the host's own path to it is trusted, its last part must not be a link.
+    /// Opens the workspace folder. The host's path to it is trusted, but its last component must not be a link.
     pub fn open(folder: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
@@ -85,22 +88,22 @@ impl Root {
         }
     }
 
-    /// The folder itself.
+    /// Descriptor of the folder.
     pub fn folder(&self) -> &OwnedFd {
         &self.folder
     }
 
-    /// Opens what lies beneath, whatever it is; the flags decide.
+    /// Opens a path inside the workspace with the given flags, whatever its file type.
     pub fn open_at(&self, path: impl AsRef<[u8]>, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         open_beneath(&self.folder, path.as_ref(), flags)
     }
 
-    /// Opens a folder beneath, for reading its entries and for working in it.
+    /// Opens a folder inside the workspace, for listing it and for working in it.
     pub fn open_folder(&self, path: impl AsRef<[u8]>) -> rustix::io::Result<OwnedFd> {
         open_folder(&self.folder, path.as_ref())
     }
 
-    /// Opens a regular file for reading, without ever waiting for the other end of a pipe or for a lease.
+    /// Opens a regular file for reading. Never blocks on a pipe without a writer or on a file lease.
     pub fn open_regular(&self, path: impl AsRef<[u8]>) -> Result<File> {
         let path = path.as_ref();
         let file = self
@@ -115,7 +118,7 @@ impl Root {
     }
 }
 
-/// Opens beneath a folder.
+/// Opens a path below a folder.
 pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io::Result<OwnedFd> {
     let path = if path.is_empty() { b".".as_slice() } else { path };
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
@@ -128,8 +131,8 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
     }
 }
 
-/// Opens a folder beneath a folder. One that its owner has closed to itself is opened up first: a command must not be able
-/// to hide files from the meter, or to make a workspace that cannot be removed, by `chmod 000`.
+/// Opens a folder below another. If its owner has no access to it, the access is restored first: a command must not be
+/// able to hide files from the meter, or prevent the removal of the workspace, with `chmod 000`.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
     match open_beneath(&folder, path, flags) {
@@ -141,18 +144,18 @@ pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd
     }
 }
 
-/// Gives the owner back its rights on a folder. Through the descriptor, so that no link can be put in the way.
+/// Restores the owner's permissions on a folder. Works on the open descriptor, so a command cannot substitute a link.
 pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
     let closed = open_beneath(&folder, path, OFlags::PATH | OFlags::DIRECTORY)?;
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
 }
 
-/// What is known of an entry of an open folder; a link is described, not followed.
+/// Returns the status of an entry of an open folder. Links are described, not followed.
 pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-/// The names in an open folder, without `.` and `..`, at most `limit`.
+/// Returns up to `limit` names in an open folder, without `.` and `..`.
 pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
     for entry in rustix::fs::Dir::read_from(folder)? {
@@ -168,7 +171,7 @@ pub fn names(folder: impl AsFd, limit: usize) -> rustix::io::Result<Vec<Vec<u8>>
     Ok(names)
 }
 
-/// Our words for the kernel's.
+/// Converts the kernel's file status.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -194,7 +197,7 @@ pub fn metadata(stat: &Stat) -> Metadata {
     }
 }
 
-/// A path as people see it.
+/// Formats a path for an error text.
 pub fn shown(path: &[u8]) -> String {
     let text = std::ffi::OsStr::from_bytes(path).to_string_lossy();
     if text.is_empty() {
@@ -208,7 +211,7 @@ fn irregular(path: &[u8]) -> Error {
     Error::invalid_field("path", format!("{} is not a regular file", shown(path)))
 }
 
-/// The error for what the kernel refused.
+/// Converts a kernel error on a path.
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);
     match errno {
@@ -224,10 +227,10 @@ pub fn refusal(path: &[u8], errno: Errno) -> Error {
         Errno::ISDIR => Error::invalid_field("path", format!("{name} is a folder")),
         Errno::NXIO | Errno::NODEV => irregular(path),
         Errno::ACCESS | Errno::PERM => {
-            Error::invalid_field("path", format!("the permissions of {name} do not allow that"))
+            Error::invalid_field("path", format!("the permissions of {name} do not allow this"))
         }
         Errno::NAMETOOLONG => Error::invalid_field("path", format!("the path {name} is too long")),
         Errno::AGAIN | Errno::BUSY => Error::new(Code::Contended, format!("{name} is busy; try again")),
-        errno => disk::fault(format!("{name} cannot be reached"), errno.into()),
+        errno => disk::fault(format!("{name} cannot be accessed"), errno.into()),
     }
 }

@@ -1,7 +1,8 @@
-//! The command line of bubblewrap: what a command sees of the world.
+//! The command line of bubblewrap: it defines what a command can see.
 //!
-//! Used by `execute` and by the probe of `host`. The arguments go through a descriptor, because `/proc/1/cmdline` is there
-//! for the guest to read; so would be the environment, which therefore holds nothing but what is listed here.
+//! Used by `execute` and by the probe in `host`. The arguments are passed through a descriptor because the command
+//! could read them in `/proc/1/cmdline`. It could read the environment too, so the environment contains only what is
+//! listed in `environment`.
 
 use std::{
     ffi::{CString, OsStr},
@@ -26,59 +27,61 @@ use super::{
     settings,
 };
 
-/// The uid and gid that a command believes to have; `settings` has the names for them.
+/// Uid and gid of a command inside the sandbox; `settings` defines their names.
 const GUEST_ID: &str = "1000";
-/// The folders of a root that hold programs. Where one is a link (merged /usr), so it is inside.
+/// Folders of the root that contain programs. Where the root has a link (merged /usr), the sandbox gets the same link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// The first process: it waits at the gate, sets the last limits, and waits for the script's shell and for orphans. bubblewrap's own would
-/// only wait, and would keep a descriptor that is none of the command's business.
+/// The first process (pid 1 of the sandbox). It waits at the gate, sets the last limits, and waits for the script's
+/// shell and for orphans. bubblewrap's own pid 1 would only wait, and would keep a descriptor that the command should
+/// not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
-/// The world of one command.
+/// File-system layout and limits of one command.
 pub struct Layout<'a> {
-    /// The program.
+    /// The bubblewrap program.
     pub bwrap: &'a Path,
-    /// The root whose programs are bound read-only.
+    /// Root whose programs are bound read-only.
     pub root: &'a Path,
-    /// The workspace on the host; a private, empty one when absent.
+    /// Workspace on the host; without one the command gets an empty tmpfs.
     pub workspace: Option<&'a Path>,
-    /// A folder that everybody can walk to, to carry the workspace over when its own uid cannot walk to it.
+    /// Folder that every uid can traverse. The workspace is bind-mounted over it when the project's uid cannot traverse
+    /// the path to the workspace.
     pub carry_over: Option<&'a Path>,
-    /// The size of /tmp, /dev/shm, and a private workspace, in bytes.
+    /// Size in bytes of /tmp, of /dev/shm and of a private workspace.
     pub tmp_bytes: u64,
-    /// Whether files may grow.
+    /// Write access to the workspace.
     pub room: Room,
-    /// How many processes there may be, when no control group counts them.
+    /// Maximum number of processes, when no control group limits them.
     pub max_processes: Option<u64>,
-    /// The name that bubblewrap runs under; the command does not see it.
+    /// Process name of bubblewrap on the host; the command does not see it.
     pub mark: &'a str,
-    /// The filters.
+    /// Seccomp filters.
     pub filters: &'a Filters,
 }
 
-/// Whether the workspace takes more.
+/// Write access of the command to its workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    /// It does.
+    /// It may write.
     Free,
-    /// It is over its limit: only removing works.
+    /// The workspace exceeds its limit: files can only be removed.
     Full,
 }
 
-/// A command that is ready to be spawned, with everything that must stay open until then.
+/// A command that is ready to be spawned, with the files that must stay open until then.
 pub struct Prepared {
-    /// bubblewrap.
+    /// The bubblewrap command.
     pub command: Command,
-    /// Where bubblewrap reports the first process and the exit status.
+    /// Pipe on which bubblewrap reports the first process and the exit status.
     pub status: OwnedFd,
-    /// What the command waits behind.
+    /// Gate at which the command waits.
     pub gate: Gate,
-    /// Kept open until the spawn.
+    /// Kept open until the command is spawned.
     _files: Vec<OwnedFd>,
 }
 
 impl Layout<'_> {
-    /// Makes the command line for a script.
+    /// Builds the bubblewrap command line for a script.
     pub fn prepare(
         &self,
         script: &str,
@@ -134,15 +137,16 @@ impl Layout<'_> {
         })
     }
 
-    /// What the first process executes. Two limits are set only there: bubblewrap itself has small files to write, and
-    /// processes are counted by user namespace once a process is in one, so that this is a bound for the command alone.
+    /// Script of the first process. It sets two limits that cannot be set earlier: the file-size limit, because
+    /// bubblewrap itself writes small files, and the process limit, because processes are counted per user namespace,
+    /// so that inside the sandbox the limit applies to this command alone.
     fn first_process(&self) -> String {
         let mut script = gate::WAIT.to_owned();
         if self.room == Room::Full {
             script.push_str("ulimit -f 0; ");
         }
         if let Some(processes) = self.max_processes {
-            // One letter is bash's, the other dash's.
+            // bash uses `-u`, dash uses `-p`.
             script = format!("{script}ulimit -u {processes} 2>/dev/null || ulimit -p {processes}; ");
         }
         script + FIRST_PROCESS
@@ -184,7 +188,7 @@ impl Layout<'_> {
         }
     }
 
-    /// /etc and /var: what programs of /usr keep there, and a few small files of our own.
+    /// /etc and /var: files of the programs in /usr, and a few small files of our own.
     fn settings(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
         for folder in ["/etc", "/var"] {
             line.add(["--dir", folder, "--chmod", "0755", folder]);
@@ -228,7 +232,7 @@ impl Layout<'_> {
     }
 }
 
-/// Arguments, each ended by NUL.
+/// NUL-terminated arguments.
 #[derive(Default)]
 struct Line(Vec<u8>);
 
@@ -245,8 +249,8 @@ impl Line {
     }
 }
 
-/// Descriptors for bubblewrap: made close-on-exec, so that no other child of the service gets them, and let through by
-/// the confinement.
+/// Descriptors for bubblewrap. They are created close-on-exec, so that no other child of the service inherits them; the
+/// confinement clears the flag for this child.
 #[derive(Default)]
 struct Files {
     open: Vec<OwnedFd>,

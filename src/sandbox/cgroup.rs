@@ -1,7 +1,7 @@
-//! Control groups: what bounds the memory and the processes of a command's whole tree.
+//! Control groups: they limit the memory and the number of processes of a command and all its children.
 //!
-//! `host` detects them at start: version 2 when its memory and pids controllers can be had, else version 1, else none, and
-//! then rlimits and the meter are all there is. Each command gets a group of its own that is removed after it.
+//! `host` detects them at start: version 2 if its memory and pids controllers are available, else version 1, else none;
+//! then only rlimits and the meter apply. Each command gets its own group, which is removed afterwards.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,56 +16,56 @@ use rustix::process::{Pid, Signal};
 
 use super::hierarchy;
 
-/// What every group is given, whatever the version: the share of processor time is half of the service's.
+/// CPU share of every group: half of the service's default share.
 const V1_CPU_SHARES: u64 = 512;
 const V2_CPU_WEIGHT: u64 = 50;
-/// How long a group may take to become empty after its last process was killed.
+/// Attempts to remove a group after its last process was killed, and the pause between them.
 const REMOVAL_TRIES: u32 = 200;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
-/// What the host offers.
+/// Control groups of this host.
 #[derive(Debug)]
 pub struct Cgroups {
     kind: Kind,
     next: AtomicU64,
 }
 
-/// Where groups can be made.
+/// Where groups can be created.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Our folder, in whose groups the controllers are switched on.
+    /// Our folder; the controllers are enabled for the groups in it.
     V2(PathBuf),
-    /// Our folder in each hierarchy.
+    /// Our folder in the hierarchy of each controller, where there is one.
     V1 {
         memory: Option<PathBuf>,
         pids: Option<PathBuf>,
         cpu: Option<PathBuf>,
     },
-    /// Why there are none.
+    /// No control groups, with the reason.
     None(String),
 }
 
-/// How much a group may use.
+/// Limits of a group.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Memory of all its processes, in bytes, with their share of the file cache and of /tmp.
+    /// Maximum memory of all its processes in bytes, including their share of the page cache and of /tmp.
     pub memory: u64,
-    /// Its processes and threads.
+    /// Maximum number of its processes and threads.
     pub processes: u64,
 }
 
-/// The group of one command.
+/// Control group of one command.
 #[derive(Debug)]
 pub struct Group {
     folders: Vec<PathBuf>,
     procs: Vec<File>,
     kills: Option<PathBuf>,
-    /// Where the processes are listed.
+    /// File that lists the processes.
     list: PathBuf,
 }
 
 impl Cgroups {
-    /// Looks for a place where groups can be made, and clears away what a killed service has left there.
+    /// Finds a place where groups can be created, and removes the groups of an earlier service that was killed.
     pub fn detect() -> Self {
         let kind = match (
             fs::read_to_string("/proc/self/mountinfo"),
@@ -80,7 +80,7 @@ impl Cgroups {
         }
     }
 
-    /// Whether the memory of a whole tree is bounded.
+    /// Returns whether a control group limits the memory of a command and all its children.
     pub fn bounds_memory(&self) -> bool {
         match &self.kind {
             Kind::V2(_) => true,
@@ -89,7 +89,7 @@ impl Cgroups {
         }
     }
 
-    /// Whether the processes of a whole tree are bounded.
+    /// Returns whether a control group limits the number of processes of a command.
     pub fn bounds_processes(&self) -> bool {
         match &self.kind {
             Kind::V2(_) => true,
@@ -98,28 +98,26 @@ impl Cgroups {
         }
     }
 
-    /// A sentence for the start log.
+    /// Describes the control groups in one sentence for the start log.
     pub fn describe(&self) -> String {
         match &self.kind {
-            Kind::V2(_) => "control groups version 2 bound memory and processes of each command".into(),
+            Kind::V2(_) => "control groups v2 limit the memory and processes of each command".into(),
             Kind::V1 { memory, pids, .. } => {
                 let bounded: Vec<&str> = [memory.as_ref().map(|_| "memory"), pids.as_ref().map(|_| "processes")]
                     .into_iter()
                     .flatten()
                     .collect();
-                format!(
-                    "control groups version 1 bound {} of each command",
-                    bounded.join(" and ")
-                )
+                format!("control groups v1 limit the {} of each command", bounded.join(" and "))
             }
             Kind::None(why) => format!(
-                "weak: no control groups ({why}); memory is measured four times a second, what cannot be measured is refused \
-                 (memfd_create, System V segments and queues), and processes are bounded by RLIMIT_NPROC"
+                "weak: no control groups ({why}); memory is measured four times a second, system calls whose \
+                 memory cannot be measured are refused (memfd_create, System V segments and queues), and processes are \
+                 limited by RLIMIT_NPROC"
             ),
         }
     }
 
-    /// Makes a group.
+    /// Creates a group, or returns `None` if the host has no control groups.
     pub fn make(&self, bounds: Bounds) -> io::Result<Option<Group>> {
         let name = format!("c{}", self.next.fetch_add(1, Ordering::Relaxed));
         let mut group = Unfinished::default();
@@ -129,7 +127,7 @@ impl Cgroups {
                 let folder = group.add(parent, &name)?;
                 fs::write(folder.join("memory.max"), bounds.memory.to_string())?;
                 fs::write(folder.join("pids.max"), bounds.processes.to_string())?;
-                // The rest is not to be had everywhere, and nothing depends on it.
+                // These files do not exist on every host, and nothing depends on them.
                 let _ = fs::write(folder.join("memory.swap.max"), "0");
                 let _ = fs::write(folder.join("memory.oom.group"), "1");
                 let _ = fs::write(folder.join("cpu.weight"), V2_CPU_WEIGHT.to_string());
@@ -167,24 +165,24 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for folder in self.folders() {
-            // Fails while a group is in it; the next start clears it away.
+            // Fails while a group is left in it; the next start removes it.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
 impl Group {
-    /// The files that a process joins by writing to them.
+    /// Files that a process joins by writing to them.
     pub fn joins(&self) -> impl Iterator<Item = RawFd> {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }
 
-    /// The file that lists the processes.
+    /// File that lists the processes.
     pub fn list(&self) -> &Path {
         &self.list
     }
 
-    /// How many processes were killed because the group was out of memory.
+    /// Number of processes that the kernel killed because the group was out of memory.
     pub fn kills(&self) -> u64 {
         let Some(text) = self.kills.as_ref().and_then(|file| fs::read_to_string(file).ok()) else {
             return 0;
@@ -193,7 +191,7 @@ impl Group {
         count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// Removes the group, once the last process has gone from it. Blocks for up to two seconds.
+    /// Removes the group after its last process has ended. Blocks for up to two seconds.
     pub fn remove(self) {
         let mut folders = self.folders;
         drop(self.procs);
@@ -207,11 +205,11 @@ impl Group {
             }
             std::thread::sleep(REMOVAL_PAUSE);
         }
-        tracing::warn!(?folders, "a control group is still in use after its command");
+        tracing::warn!(?folders, "a control group could not be removed after its command");
     }
 }
 
-/// A group in the making; what was made of it goes away when the rest fails.
+/// A group under construction; dropping it removes the folders that were already created.
 #[derive(Default)]
 struct Unfinished {
     folders: Vec<PathBuf>,
@@ -247,9 +245,9 @@ impl Drop for Unfinished {
     }
 }
 
-/// Ends what is left in a group. Everything in it was started by a sandbox.
+/// Kills all processes of a group. A sandbox started all of them.
 pub(super) fn kill_all(folder: &Path) {
-    // Version 2 ends them at once; version 1 has no such file.
+    // Version 2 kills them all at once; version 1 does not have this file.
     let at_once = OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
     if at_once
         .and_then(|mut file| io::Write::write_all(&mut file, b"1"))

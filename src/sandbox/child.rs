@@ -1,4 +1,4 @@
-//! A child process that can be waited for without a thread.
+//! A child process that can be awaited without a thread.
 
 use std::{
     io,
@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, PidfdFlags};
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// A child; killed and reaped when it is dropped before its end was seen.
+/// A child process. Dropping it kills and reaps the child, unless its end was already observed.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -24,7 +24,7 @@ pub struct Watched {
 }
 
 impl Process {
-    /// Takes a child over; to be called within the runtime.
+    /// Wraps a child. Must be called within the tokio runtime.
     pub fn new(mut child: Child) -> io::Result<Self> {
         let watched = i32::try_from(child.id())
             .map_err(io::Error::other)
@@ -43,7 +43,7 @@ impl Process {
         }
     }
 
-    /// Waits for the end. Dropping the future loses nothing.
+    /// Waits for the child to end. Cancel-safe.
     pub async fn wait(&mut self) -> io::Result<ExitStatus> {
         loop {
             if let Some(status) = self.child.try_wait()? {
@@ -56,7 +56,7 @@ impl Process {
 
     /// Sends SIGKILL.
     pub fn kill(&mut self) {
-        // Fails when it has ended, which is what is wanted.
+        // Fails if the child has already ended, which is fine.
         let _ = self.child.kill();
     }
 }
@@ -71,11 +71,11 @@ impl Drop for Process {
 }
 
 impl Watched {
-    /// Opens a process by its number; to be called within the runtime.
+    /// Opens a process by its pid. Must be called within the tokio runtime.
     pub fn open(number: i32) -> io::Result<Self> {
         let pid = Pid::from_raw(number).ok_or_else(|| io::Error::from_raw_os_error(libc::ESRCH))?;
         let descriptor = rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        // SAFETY: an `OwnedFd` keeps its number until it is dropped, which is after the registration has ended.
+        // SAFETY: an `OwnedFd` keeps its number until it is dropped, which happens after the registration has ended.
         let exit = unsafe { AsyncFd::register_with_interest(descriptor, Interest::READABLE) }?;
         Ok(Self { exit })
     }
@@ -85,7 +85,7 @@ impl Watched {
         let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
     }
 
-    /// Waits for the end; for the first process of a pid namespace, that is the end of all.
+    /// Waits for the process to end. If it is the first process of a pid namespace, the whole namespace has ended then.
     pub async fn wait(&self) -> io::Result<()> {
         self.exit.readable().await?.retain_ready();
         Ok(())

@@ -1,54 +1,57 @@
-//! What a child does between fork and exec, so that bubblewrap itself starts with nothing it does not need.
+//! Setup between fork and exec: bubblewrap starts with only what it needs.
 //!
-//! Used by `bwrap` on every command. The environment is cleared by the command's builder; here the child joins its control
-//! groups, drops to the project's uid, takes its limits and loses every descriptor that it was not given.
+//! Used by `bwrap` for every command. The command builder clears the environment; this code runs in the child, which
+//! joins its control groups, switches to the project's uid, sets its limits and closes all descriptors except those it
+//! should keep.
 
 use std::{ffi::CString, io, os::fd::RawFd, process::Command};
 
-/// The child's preparations, all in values that were made before the fork.
+/// Setup of the child. All values are created before the fork.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    /// `cgroup.procs` files, open for writing, that the child joins.
+    /// `cgroup.procs` files, open for writing, of the groups that the child joins.
     pub join: Vec<RawFd>,
-    /// The uid and gid to become, when the service runs as root.
+    /// Uid and gid to switch to, when the service runs as root.
     pub become_user: Option<u32>,
-    /// A folder to lay over another in a mount namespace of the child's own, because the project's uid cannot walk to it.
+    /// Bind mount in the child's own mount namespace, needed when the project's uid cannot traverse the path to the
+    /// folder.
     pub carry: Option<Carry>,
-    /// Resource limits: which, and how much.
+    /// Resource limits and their values.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,
-    /// Descriptors that bubblewrap gets, besides the first three.
+    /// Descriptors that bubblewrap inherits, besides stdin, stdout and stderr.
     pub keep: Vec<RawFd>,
 }
 
-/// A bind mount for the child alone.
+/// A bind mount that only the child sees.
 #[derive(Clone, Debug)]
 pub struct Carry {
-    /// The folder, by its full path.
+    /// Absolute path of the folder.
     pub source: CString,
-    /// A folder that everybody can walk to.
+    /// Folder that every uid can traverse.
     pub target: CString,
 }
 
-/// How much more readily the kernel ends a command than the service when the whole host is out of memory.
+/// Added to the command's OOM score, so that the kernel kills a command before the service when the host runs out of
+/// memory.
 const OOM_SCORE: &[u8] = b"600";
-/// How far a command stands back behind the service for processor time.
+/// Nice value of commands, so that the service gets processor time first.
 const NICENESS: i32 = 5;
 
 impl Confinement {
-    /// Has the command's child do all this before it executes.
+    /// Runs this setup in the command's child before exec.
     pub fn apply_to(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
-        // Asked for here, in the thread that the child must not outlive.
+        // Read in the parent: the child must not outlive this process.
         let parent = std::process::id();
         let apply = move || self.apply(parent);
-        // SAFETY: `apply` runs in the forked child of a program with threads, where only async-signal-safe functions may be
-        // called: it makes plain system calls on values made before the fork, and neither allocates nor locks.
+        // SAFETY: `apply` runs in the forked child of a multi-threaded program, where only async-signal-safe functions
+        // may be called. It only makes system calls on values created before the fork; it neither allocates nor locks.
         unsafe { command.pre_exec(apply) };
     }
 
     fn apply(&self, parent: u32) -> io::Result<()> {
         for procs in &self.join {
-            // SAFETY: the buffer is valid for its one byte; "0" stands for the writer.
+            // SAFETY: the buffer is valid for its one byte; "0" means the writing process.
             let written = unsafe { libc::write(*procs, b"0".as_ptr().cast(), 1) };
             checked(written as i64)?;
         }
@@ -59,21 +62,22 @@ impl Confinement {
         for (resource, limit) in &self.limits {
             set_limit(*resource, *limit)?;
         }
-        // SAFETY: none of these touches memory. A write beyond the file size limit is then an error that the program can
-        // report, not its death.
+        // SAFETY: neither call touches memory. With SIGXFSZ ignored, a write beyond the file size limit returns an
+        // error instead of killing the program.
         unsafe {
             libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
             libc::umask(0o022);
         }
         if let Some(id) = self.become_user {
-            // SAFETY: plain system calls of this single-threaded child; the group list is empty, so its pointer is not read.
+            // SAFETY: plain system calls of this single-threaded child; the group list is empty, so its pointer is not
+            // read.
             unsafe {
                 checked(libc::setgroups(0, std::ptr::null()))?;
                 checked(libc::setresgid(id, id, id))?;
                 checked(libc::setresuid(id, id, id))?;
             }
         }
-        // After the change of uid, which clears it. bubblewrap sets it again; this covers the time until then.
+        // Set after the change of uid, which clears it. bubblewrap sets it again; this covers the time until then.
         // SAFETY: plain system calls.
         unsafe {
             checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
@@ -85,11 +89,11 @@ impl Confinement {
     }
 
     fn close_others(&self) -> io::Result<()> {
-        // SAFETY: marks descriptors to be closed at exec; nothing is closed that this process still uses.
+        // SAFETY: marks descriptors to be closed at exec; none that this process still uses is closed now.
         let marked = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
         checked(marked)?;
         for descriptor in &self.keep {
-            // SAFETY: the descriptor is open; see the caller.
+            // SAFETY: the caller keeps the descriptor open.
             checked(unsafe { libc::fcntl(*descriptor, libc::F_SETFD, 0) })?;
         }
         Ok(())
@@ -99,7 +103,8 @@ impl Confinement {
 impl Carry {
     fn mount(&self) -> io::Result<()> {
         let none = std::ptr::null::<libc::c_char>();
-        // SAFETY: the strings are NUL-terminated and outlive the calls; the null pointers are arguments that are not read.
+        // SAFETY: the strings are NUL-terminated and outlive the calls; the null pointers are arguments that are not
+        // read.
         unsafe {
             checked(libc::unshare(libc::CLONE_NEWNS))?;
             checked(libc::mount(
@@ -121,7 +126,8 @@ impl Carry {
     }
 }
 
-/// Best effort: a host that does not let it happen is no reason not to run.
+/// Lowers the child's priority for CPU and memory. Errors are ignored: a command may run even where the host forbids
+/// this.
 fn stand_back() {
     // SAFETY: the strings are NUL-terminated, the buffer is valid for its length, and the descriptor is closed once.
     unsafe {
@@ -134,7 +140,7 @@ fn stand_back() {
     }
 }
 
-/// Sets a limit for good, or leaves the stricter one that the service runs under.
+/// Sets the soft and the hard limit, unless the service itself has a stricter hard limit.
 fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> {
     let mut current = libc::rlimit {
         rlim_cur: 0,

@@ -1,14 +1,14 @@
-//! The environment of a command: all of it.
+//! The complete environment of a command.
 //!
-//! `bwrap` sets it. The service's own environment never reaches a command. HOME is the workspace, so that what a program
-//! saves in `~` is kept; caches and downloads go to /tmp, so that they do not lie among the project's files.
+//! Set by `bwrap`; the service's own environment never reaches a command. HOME is the workspace, so that files a
+//! program saves in `~` are kept. Caches and downloads go to /tmp, to keep them out of the project's files.
 //!
-//! There is no network. Package managers that would retry for a minute are told not to, so that they fail at once and say
-//! why.
+//! There is no network. Package managers that would retry for a minute are configured not to, so that they fail at once
+//! with a clear error.
 
 use super::beneath::GUEST_FOLDER;
 
-/// Names and values.
+/// Names and values of the variables.
 pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("PATH", "/usr/local/bin:/usr/bin:/bin"),
     ("HOME", GUEST_FOLDER),
@@ -26,7 +26,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("MPLBACKEND", "Agg"),
     ("PYTHONDONTWRITEBYTECODE", "1"),
     ("PYTHONUNBUFFERED", "1"),
-    // With no retry at all, pip does not print why it found nothing.
+    // Without any retry, pip does not print why it found nothing.
     ("PIP_RETRIES", "1"),
     ("PIP_DEFAULT_TIMEOUT", "5"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
@@ -64,7 +64,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("DOTNET_CLI_HOME", "/tmp"),
     ("DOTNET_CLI_TELEMETRY_OPTOUT", "1"),
     ("DOTNET_NOLOGO", "1"),
-    // A git that was built for /usr/local looks for its settings elsewhere.
+    // A git built for /usr/local looks for its configuration elsewhere.
     ("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
     ("GIT_TERMINAL_PROMPT", "0"),
 ];

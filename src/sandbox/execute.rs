@@ -1,7 +1,7 @@
-//! One command, from its start to the last of its processes.
+//! The life of one command, from its start to the end of its last process.
 //!
-//! Called by `Sandbox::execute`, in a task of its own: a caller that goes away cancels the command and leaves the clearing
-//! away to the task. Nothing of the command lives on when `run` has returned.
+//! Called by `Sandbox::execute` in its own task: if the caller drops its future, the command is cancelled and the task
+//! still cleans up. All processes of the command have ended when `run` returns.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration};
 
@@ -31,21 +31,21 @@ use super::{
 };
 use crate::error::{Code, Error, Result};
 
-/// From SIGTERM to SIGKILL when the time is over, and when somebody waits for the end.
+/// Time between SIGTERM and SIGKILL: after a timeout, and after a cancellation, whose caller is waiting.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
-/// How long killed processes may take to be gone.
+/// Maximum time that killed processes may take to end.
 const DEATH: Duration = Duration::from_secs(10);
-/// How long bubblewrap may take to report the first process.
+/// Maximum time that bubblewrap may take to report the first process.
 const REPORT: Duration = Duration::from_secs(2);
-/// How long the last output may take to come through once everything is dead.
+/// Maximum time to wait for the rest of the output after all processes have ended.
 const DRAIN: Duration = Duration::from_secs(2);
-/// What bubblewrap reports is a few hundred bytes.
+/// Maximum size of bubblewrap's report; it normally has a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
-/// Shells report a death by signal N as 128 + N; there are so many signals with names.
+/// Signals with names. Shells report a death by signal N as exit status 128 + N.
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
-/// Runs a command; `live` gets pieces of its output for as long as there is room.
+/// Runs a command. `live` receives chunks of its output while the channel has room.
 pub async fn run(
     cell: Cell,
     command: Command,
@@ -63,22 +63,22 @@ pub async fn run(
     let until = Instant::now() + command.timeout.min(longest);
     let (starting, script) = (cell.clone(), command.script);
     let started = spawn_blocking(move || starting.start(&script)).await;
-    let started = started.map_err(|error| Error::internal("the command was not started", error))??;
+    let started = started.map_err(|error| Error::internal("starting the command failed", error))??;
     Running::new(cell, started, live)?.finish(until, &cancel).await
 }
 
-/// A started command and those who look after it.
+/// A started command and the tasks that serve it.
 struct Running {
     cell: Cell,
     process: Process,
     group: Option<Group>,
     at_start: Usage,
-    /// What bubblewrap has reported so far.
+    /// bubblewrap's report so far.
     report: watch::Receiver<String>,
-    /// Lets the command run; holds the record of it from then on.
+    /// Opens the gate, then holds the record of the command.
     opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
-    /// Tells the pump not to wait for the end of the output.
+    /// Tells the pump to stop before the end of the output.
     enough: CancellationToken,
 }
 
@@ -120,11 +120,11 @@ impl Running {
             Ok(ending) => (Some(ending), self.end(ending).await),
             Err(status) => (
                 None,
-                status.map_err(|error| Error::internal("the command was lost", error)),
+                status.map_err(|error| Error::internal("waiting for the command failed", error)),
             ),
         };
         let exit_code = self.exit_code().await;
-        // bubblewrap itself was killed, by the kernel or by somebody on the host: the sandbox dies a moment after it.
+        // bubblewrap itself was killed, by the kernel or by someone on the host. The sandbox dies a moment later.
         let status = match status {
             Ok(status) if status.signal().is_some() && ended.is_none() => {
                 self.end(Ending::OutOfMemory).await.or(Ok(status))
@@ -140,7 +140,7 @@ impl Running {
                 Ending::OutOfMemory
             }
             (None, _, Some(0)) if out_of_memory => {
-                text.push_str("\n[a process of this command was ended: out of memory]");
+                text.push_str("\n[a process of this command was killed: out of memory]");
                 Ending::Exited(0)
             }
             (None, _, Some(code)) if SIGNALS.contains(&(code - 128)) => Ending::Signalled(code - 128),
@@ -165,16 +165,16 @@ impl Running {
         }
     }
 
-    /// Ends every process: first asks, where there is time for that, then kills.
+    /// Ends all processes. Sends SIGTERM first if the reason leaves time for it, then SIGKILL.
     async fn end(&mut self, why: Ending) -> Result<ExitStatus> {
-        // Not before bubblewrap has reported the first process: that asks to die with bubblewrap only a moment after it
-        // was made, and one that had not asked yet would be left over.
+        // Wait until bubblewrap has reported the first process. That process requests to die with bubblewrap only a
+        // moment after it was created; killing bubblewrap before would leave it running.
         let reported = self.report.wait_for(|report| parse_scope(report, None).is_some());
         let _ = timeout(REPORT, reported).await;
         let list = self.group.as_ref().map(|group| group.list().into());
         let scope = parse_scope(&self.report.borrow(), list);
         let first = scope.as_ref().and_then(|scope| Watched::open(scope.first).ok());
-        // The number belongs to the sandbox even now that it is open, so the descriptor does.
+        // The first process is still in the sandbox after the pidfd was opened, so the pidfd belongs to it.
         let first = first.filter(|_| scope.as_ref().is_some_and(Scope::holds_first));
         let grace = match why {
             Ending::TimedOut => TIMEOUT_GRACE,
@@ -182,7 +182,7 @@ impl Running {
             _ => Duration::ZERO,
         };
         if let Some(scope) = scope.filter(|_| !grace.is_zero()) {
-            // Nothing depends on it; what is not asked is killed.
+            // Errors can be ignored: processes that did not get SIGTERM are killed below.
             let _ = spawn_blocking(move || scope.terminate()).await;
             let _ = timeout(grace, self.process.wait()).await;
         }
@@ -195,12 +195,12 @@ impl Running {
             self.process.wait().await
         };
         match timeout(DEATH, gone).await {
-            Ok(status) => status.map_err(|error| Error::internal("the command was lost", error)),
-            Err(_) => Err(Error::new(Code::Internal, "the command's processes cannot be ended")),
+            Ok(status) => status.map_err(|error| Error::internal("waiting for the command failed", error)),
+            Err(_) => Err(Error::new(Code::Internal, "the command's processes cannot be killed")),
         }
     }
 
-    /// The exit status that bubblewrap has reported: there is one only when it had executed the command.
+    /// Returns the exit status that bubblewrap reported. It reports one only if it has executed the command.
     async fn exit_code(&mut self) -> Option<i32> {
         let reported = self.report.wait_for(|report| field(report, "exit-code").is_some());
         let report = timeout(DRAIN, reported).await.ok()?.ok()?;
@@ -211,15 +211,15 @@ impl Running {
         if let Ok(clip) = timeout(DRAIN, &mut self.pump).await {
             return clip
                 .map(Clip::finish)
-                .map_err(|error| Error::internal("the command's output was lost", error));
+                .map_err(|error| Error::internal("reading the command's output failed", error));
         }
         self.enough.cancel();
         let clip = (&mut self.pump).await;
         clip.map(Clip::finish)
-            .map_err(|error| Error::internal("the command's output was lost", error))
+            .map_err(|error| Error::internal("reading the command's output failed", error))
     }
 
-    /// Removes the control group and says whether it had run out of memory.
+    /// Removes the control group. Returns whether it had run out of memory.
     async fn clear_away(&mut self) -> bool {
         let Some(group) = self.group.take() else { return false };
         let removed = spawn_blocking(move || {
@@ -234,13 +234,13 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.enough.cancel();
-        // With it goes the record of a command whose end was not seen.
+        // Also drops the record of a command whose end was not observed.
         self.opening.abort();
     }
 }
 
-/// Records the sandbox, so that the next start finds it, and lets the command run. A command whose sandbox was not reported
-/// does not run.
+/// Records the sandbox, so that the next start can find it, then opens the gate. If bubblewrap does not report the
+/// sandbox, the command does not run.
 async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) -> Option<Record> {
     let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
     let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
@@ -251,16 +251,16 @@ async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) 
             tracing::warn!(%error, "a running command cannot be recorded in the data folder");
             None
         }
-        // The command has ended already.
+        // The command has already ended.
         Ok(None) | Err(_) => None,
     }
 }
 
-/// A bubblewrap that ended without having executed the command, or that somebody has killed.
+/// Ending of a bubblewrap that ended before it executed the command, or that was killed.
 fn lost(status: ExitStatus, said: &str) -> Result<Ending> {
     match status.signal() {
         Some(signal) => Ok(Ending::Signalled(signal)),
-        // What it said names paths of the host: for the log.
+        // Its message contains paths of the host, so it goes only to the log.
         None => Err(Error::new(Code::Unavailable, "the sandbox could not be set up").caused_by(said.trim().to_owned())),
     }
 }
@@ -274,7 +274,7 @@ async fn watch_limits(meter: Meter, mut report: watch::Receiver<String>, list: O
     }
 }
 
-/// Keeps what bubblewrap reports until it closes its end.
+/// Collects bubblewrap's report until bubblewrap closes the pipe.
 async fn read_report(mut status: pipe::Receiver, reported: watch::Sender<String>) {
     let mut chunk = [0; 1024];
     let mut left = MAX_REPORT_BYTES;
@@ -287,7 +287,7 @@ async fn read_report(mut status: pipe::Receiver, reported: watch::Sender<String>
     }
 }
 
-/// A number in the complete lines of a report, each a JSON object.
+/// Returns a number from the complete lines of a report; each line is a JSON object.
 fn field(report: &str, name: &str) -> Option<i64> {
     let complete = &report[..=report.rfind('\n')?];
     let mut lines = complete

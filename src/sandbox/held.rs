@@ -1,7 +1,7 @@
-//! The memory that a command holds, on hosts without a memory control group.
+//! Memory use of a command on hosts without a memory control group.
 //!
-//! The meter asks for it several times a second. The sum is meant to be complete rather than exact: what a command could
-//! hide memory in is either counted here or refused by the seccomp filter (`seccomp`).
+//! The meter measures it several times a second. The sum aims to be complete rather than exact: memory that a command
+//! could hide is either counted here or refused by the seccomp filter (`seccomp`).
 
 use std::{
     collections::HashSet,
@@ -11,19 +11,19 @@ use std::{
 
 use super::processes::Scope;
 
-/// The memory file systems of a sandbox.
+/// tmpfs mounts of a sandbox.
 const TMPFS: &[&str] = &["tmp", "dev/shm"];
-/// What the kernel keeps for a file there, beside its content: inode, entry and name.
+/// Kernel memory per file on a tmpfs, besides its content: inode, entry and name.
 const INODE_BYTES: u64 = 2 * 1024;
-/// What a socket can hold that nobody reads: twice the default send buffer, the most that a program can ask for.
+/// Maximum unread data in a socket: twice the default send buffer, the largest size that a program can request.
 const SOCKET_BYTES: u64 = 416 * 1024;
-/// What a pipe can hold once the user's share of larger ones is used up.
+/// Maximum data in a pipe after the user's allowance for larger pipes is used up.
 const PIPE_BYTES: u64 = 8 * 1024;
-/// Sockets that are not counted: ordinary programs have some hundreds and leave them empty.
+/// Sockets that are not counted. Ordinary programs have some hundreds of them, and leave them empty.
 const FREE_SOCKETS: u64 = 256;
 
 impl Scope {
-    /// The memory that the processes hold together, in bytes. `u64::MAX` when they have too many files open to count.
+    /// Memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to count.
     pub fn held_bytes(&self, limit: u64) -> u64 {
         let members = self.members();
         let beside = self.tmpfs_bytes().saturating_add(Self::buffer_bytes(&members));
@@ -31,12 +31,13 @@ impl Scope {
         if quick.saturating_add(beside) <= limit {
             return quick + beside;
         }
-        // Processes share pages, which each has in its own figures. The fair shares take longer to count.
+        // Resident sizes count a shared page once per process. Above the limit, count proportional shares, which takes
+        // longer.
         let fair: u64 = members.iter().map(|process| proportional_bytes(*process)).sum();
         fair.saturating_add(beside)
     }
 
-    /// What lies in the memory file systems, content and inodes.
+    /// Memory used by the tmpfs mounts: content and inodes.
     fn tmpfs_bytes(&self) -> u64 {
         let used = |folder: &&str| {
             let disk = rustix::fs::statvfs(format!("/proc/{}/root/{folder}", self.first)).ok()?;
@@ -45,11 +46,11 @@ impl Scope {
             Some(content.saturating_add(inodes))
         };
         let bytes = TMPFS.iter().filter_map(used).sum();
-        // The number may have become another process's in between.
+        // The pid may belong to another process by now.
         if self.holds_first() { bytes } else { 0 }
     }
 
-    /// What sockets and pipes can hold.
+    /// Maximum memory that the processes' sockets and pipes can hold.
     fn buffer_bytes(members: &[i32]) -> u64 {
         let (mut sockets, mut pipes) = (HashSet::new(), HashSet::new());
         let is_complete = Self::each_open_file(members, |file| {
@@ -67,20 +68,20 @@ impl Scope {
     }
 }
 
-/// Resident memory without that of files, swapped-out memory and page tables; pages that are shared count in full.
+/// Memory of a process in bytes: anonymous, shared and huge pages, swap and page tables. Shared pages count in full.
 fn resident_bytes(process: i32) -> u64 {
     let names = ["RssAnon:", "RssShmem:", "VmSwap:", "VmPTE:", "HugetlbPages:"];
     figures(&format!("/proc/{process}/status"), &names).unwrap_or_default()
 }
 
-/// The same, where each process has its share of what it shares with others.
+/// Memory of a process in bytes, with its proportional share of shared pages.
 fn proportional_bytes(process: i32) -> u64 {
     let names = ["Pss_Anon:", "Pss_Shmem:", "SwapPss:"];
     let shares = figures(&format!("/proc/{process}/smaps_rollup"), &names);
     shares.unwrap_or_else(|| resident_bytes(process))
 }
 
-/// The sum of the lines that begin with one of the names, in bytes; nothing when there is none.
+/// Sum in bytes of the lines that start with one of the names; `None` when there is no such line.
 fn figures(path: &str, names: &[&str]) -> Option<u64> {
     let text = fs::read_to_string(path).ok()?;
     let kilobytes = text.lines().filter_map(|line| {

@@ -1,6 +1,6 @@
-//! Where control groups can be made: the folder of each hierarchy that the service may use.
+//! Finds the folder of each cgroup hierarchy in which the service may create groups.
 //!
-//! Used by `cgroup` at start. What a killed service has left there is ended and removed.
+//! Used by `cgroup` at start. Groups left by a killed service are emptied and removed.
 
 use std::{
     ffi::OsStr,
@@ -14,10 +14,10 @@ use super::{
     remains,
 };
 
-/// Several services in one process, as in tests, have a folder each.
+/// Number of the next instance. Several services in one process, as in tests, each get their own folder.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// Looks in the hierarchies that are mounted.
+/// Searches the mounted hierarchies.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();
@@ -37,7 +37,7 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
             .iter()
             .any(|controller| own_folder(mounts, own, controller).is_some());
         return Kind::None(if mounted {
-            "the service may not make any".into()
+            "the service is not allowed to create any".into()
         } else {
             why
         });
@@ -46,8 +46,8 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
     Kind::V1 { memory, pids, cpu }
 }
 
-/// A folder whose groups have the controllers. A group with processes in it cannot hand controllers down, so the service
-/// moves into a leaf when it is alone in a group that was delegated to it (systemd: `Delegate=yes`).
+/// Returns a folder whose groups get the controllers. A group that contains processes cannot pass controllers on, so
+/// the service moves into a leaf group if it is alone in a group that was delegated to it (systemd: `Delegate=yes`).
 fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     const NEEDED: [&str; 2] = ["memory", "pids"];
     let has = |folder: &Path, file: &str| {
@@ -57,7 +57,7 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
             .all(|needed| text.split_whitespace().any(|have| have == *needed))
     };
     if !has(top, "cgroup.controllers") {
-        return Err("version 2 has no memory or pids controller".into());
+        return Err("cgroup v2 has no memory or pids controller".into());
     }
     for folder in [own, top] {
         if !has(folder, "cgroup.controllers") {
@@ -85,10 +85,10 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
             let _ = fs::remove_dir(&parent);
         }
     }
-    Err("no version 2 group is delegated to the service".into())
+    Err("no cgroup v2 group is delegated to the service".into())
 }
 
-/// Makes our folder, `runyard.<process>.<instance>`, after clearing away those of processes that are no more.
+/// Creates our folder, `runyard.<process>.<instance>`, after removing those of processes that have ended.
 fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
@@ -111,14 +111,15 @@ fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     Ok(parent)
 }
 
-/// Process namespace, number and start of this process: together they name it for ever.
+/// Pid namespace, pid and start time of this process: together a unique name.
 fn own_name() -> String {
     let process = std::process::id();
     let started = remains::start_time(process).unwrap_or_default();
     format!("{}-{process}-{started}", remains::own_namespace())
 }
 
-/// Whether the process of a name is no more. Those of another namespace, such as another container's, are not seen from here.
+/// Returns whether the process of a name has ended. Processes of another pid namespace, such as another container's,
+/// are not visible and count as running.
 fn is_over(name: &str) -> bool {
     let numbers: Option<Vec<u64>> = name.split('-').map(|number| number.parse().ok()).collect();
     match numbers.as_deref() {
@@ -126,13 +127,13 @@ fn is_over(name: &str) -> bool {
             let process = u32::try_from(*process).ok();
             *namespace == remains::own_namespace() && process.and_then(remains::start_time) != Some(*started)
         }
-        // The names of earlier versions.
+        // The format of earlier versions.
         Some([process]) => !Path::new("/proc").join(process.to_string()).exists(),
         _ => false,
     }
 }
 
-/// Where a hierarchy is mounted and which folder of it is ours; the controller is empty for version 2.
+/// Returns where a hierarchy is mounted and the folder of our group in it. `controller` is empty for version 2.
 fn own_folder(mounts: &str, own: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (root, top) = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

@@ -1,7 +1,7 @@
-//! What this host offers to sandboxes, found out once.
+//! Sandbox support of this host, detected once.
 //!
-//! `Sandboxes` holds it. A missing or powerless bubblewrap is remembered as the sentence that commands then answer; only
-//! what would make the service unsafe or its data unreachable stops the start.
+//! Held by `Sandboxes`. If bubblewrap is missing or cannot create sandboxes, commands fail with the stored explanation.
+//! Only a problem that would make the service unsafe or its data unreachable stops the start.
 
 use std::{
     fs, io,
@@ -34,31 +34,32 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The oldest bubblewrap whose options are used.
+/// Oldest supported version of bubblewrap.
 const OLDEST: (u32, u32) = (0, 8);
-/// Uids below belong to people and services of the host.
+/// Lower uids belong to people and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
-/// How long bubblewrap may take to do nothing.
+/// Maximum run time of a bubblewrap probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Folders that every host has and every uid can walk to; a workspace is laid over one of them for bubblewrap alone.
+/// Folders that exist on every host and that every uid can traverse. A workspace is mounted over one of them, visible
+/// only to bubblewrap.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
-/// The host.
+/// The host and its sandbox configuration.
 pub struct Host {
-    /// The limits.
+    /// Limits and paths from the configuration.
     pub config: config::Sandbox,
-    /// The control groups.
+    /// Control groups of the host.
     pub cgroups: Cgroups,
-    /// The thread that starts commands.
+    /// Thread that starts commands.
     pub spawner: Spawner,
-    /// The commands that run, and what earlier services left.
+    /// Records of running commands, and clean-up after earlier services.
     pub remains: Remains,
-    /// The first uid of the projects; none when the service is not root and all share its own.
+    /// First uid of the projects; `None` when the service is not root and all projects share its uid.
     uid_base: Option<u32>,
     filters: Filters,
-    /// bubblewrap, or what is wrong; looked for by the first who needs it, so that the service starts without waiting.
+    /// bubblewrap, or why it cannot be used. Detected on first use, so that the service starts without waiting.
     bwrap: OnceLock<Result<Bwrap, String>>,
-    /// Whether it can make a sandbox here.
+    /// Result of the probe: `Ok` if bubblewrap can create a sandbox on this host.
     works: OnceLock<Result<(), String>>,
 }
 
@@ -66,15 +67,15 @@ pub struct Host {
 struct Bwrap {
     path: PathBuf,
     version: String,
-    /// Where workspaces are laid over, when the service may mount.
+    /// Folder over which workspaces are mounted; `None` when the service cannot mount.
     carry_over: Option<PathBuf>,
 }
 
 impl Host {
-    /// Looks around.
+    /// Detects what the host supports.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` and `UNAVAILABLE` for what must stop the start.
+    /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem that must stop the start.
     pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
         check_openat2()?;
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
@@ -105,12 +106,12 @@ impl Host {
         Ok(host)
     }
 
-    /// The uid of a project's commands and files; none when the service is not root.
+    /// Uid of a project's commands and files; `None` when the service is not root.
     pub fn owner(&self, number: u32) -> Option<u32> {
         self.uid_base.map(|base| base.saturating_add(number).min(u32::MAX - 2))
     }
 
-    /// Whether a project with this number has a uid of its own.
+    /// Checks that a uid is left for the project with this number.
     pub fn check_number(&self, number: u32) -> Result<()> {
         match self
             .uid_base
@@ -121,7 +122,7 @@ impl Host {
         }
     }
 
-    /// What a workspace may hold.
+    /// Limits of a workspace.
     pub fn workspace_limit(&self) -> Usage {
         Usage {
             bytes: self.config.max_workspace_bytes,
@@ -129,17 +130,17 @@ impl Host {
         }
     }
 
-    /// The world of a command, if bubblewrap works. Blocks for the probe when it is the first to ask.
+    /// Returns the layout of a command if bubblewrap works. The first call blocks for the probe.
     ///
     /// # Errors
-    /// UNAVAILABLE with what is wrong and what to do.
+    /// UNAVAILABLE, with what is wrong and how to fix it.
     pub fn layout<'a>(&'a self, workspace: Option<&'a Path>) -> Result<Layout<'a>> {
         let broken = |why: &String| Error::new(Code::Unavailable, format!("commands cannot be run: {why}"));
         self.works.get_or_init(|| self.probe()).as_ref().map_err(broken)?;
         self.untried_layout(workspace).map_err(broken)
     }
 
-    /// The bound on processes where no control group sets it. Kernels before 5.14 count all of the service's own with them.
+    /// Process limit, where no control group sets one. Kernels before 5.14 would count the service's own processes too.
     fn max_processes(&self) -> Option<u64> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let counted_apart = parse_version(&release).is_some_and(|version| version >= (5, 14));
@@ -161,14 +162,14 @@ impl Host {
         })
     }
 
-    /// Sentences for the start log and `doctor`.
+    /// Describes the sandbox for the start log and `doctor`, one sentence per item.
     pub fn facts(&self) -> Vec<String> {
         let config = &self.config;
         let mut facts = Vec::new();
         match (self.layout(None), self.bwrap()) {
             (Ok(_), Ok(bwrap)) => {
                 facts.push(format!(
-                    "{} at {} makes the sandboxes",
+                    "{} at {} creates the sandboxes",
                     bwrap.version,
                     bwrap.path.display()
                 ));
@@ -177,14 +178,15 @@ impl Host {
             (Ok(_), Err(_)) => {}
         }
         facts.push(match self.uid_base {
-            Some(base) => format!("each project has a uid of its own, from {base}"),
-            None => "weak: the service is not root, so all projects share its uid and only namespaces keep them apart"
-                .into(),
+            Some(base) => format!("each project has its own uid, starting at {base}"),
+            None => {
+                "weak: the service is not root, so all projects share its uid and only namespaces separate them".into()
+            }
         });
         facts.push(self.cgroups.describe());
         facts.push(format!(
-            "a command has {} of memory, {} processes, {} s; a workspace {} and {} files, measured once a second, so that \
-             a command can write over the limit for about that long",
+            "a command can use {} of memory, {} processes and {} s; a workspace can hold {} in {} files, measured once a \
+             second, so a command can exceed the limit for about a second",
             mebibytes(config.max_memory_bytes),
             config.max_processes,
             config.max_timeout_seconds,
@@ -205,13 +207,13 @@ impl Host {
     fn find_bwrap(&self) -> Result<Bwrap, String> {
         let path = find_program(&self.config.bwrap).ok_or_else(|| {
             format!(
-                "there is no {}; install bubblewrap {}.{} or newer (Debian, Ubuntu: apt-get install bubblewrap) and restart",
+                "{} was not found; install bubblewrap {}.{} or newer (Debian, Ubuntu: apt-get install bubblewrap) and restart",
                 self.config.bwrap.display(),
                 OLDEST.0,
                 OLDEST.1
             )
         })?;
-        // Asked as a project would ask, which also shows whether folders can be carried over.
+        // Runs bubblewrap as a project's uid, which also shows whether bind mounts work.
         let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
         let target = target.filter(|_| self.uid_base.is_some());
         let carried = target
@@ -226,7 +228,7 @@ impl Host {
                 carry_over,
             }),
             Ok(version) => Err(format!(
-                "{version} is too old; {}.{} or newer is needed",
+                "{version} is too old; install {}.{} or newer",
                 OLDEST.0, OLDEST.1
             )),
             Err(error) => Err(format!("{} cannot be run: {error}", path.display())),
@@ -278,7 +280,7 @@ impl Host {
         }
     }
 
-    /// Whether the projects' uids get to their workspaces and programs.
+    /// Checks that the projects' uids can traverse the paths to their workspaces and programs.
     fn check_reach(&self, data_dir: &Path) -> Result<()> {
         let Some(base) = self.uid_base else { return Ok(()) };
         if let Some(closed) = closed_folder(data_dir)
@@ -287,8 +289,9 @@ impl Host {
             return Err(Error::invalid_field(
                 "data_dir",
                 format!(
-                    "the service is root, so commands run as uids from {base}, which cannot walk through {closed} to the \
-                     data folder {data}: run chmod o+x {closed}, or set RUNYARD_DATA_DIR to a folder such as /var/lib/runyard",
+                    "the service runs as root, so commands run as uids from {base}, which cannot traverse {closed} to \
+                     reach the data folder {data}: run chmod o+x {closed}, or set RUNYARD_DATA_DIR to a folder such as \
+                     /var/lib/runyard",
                     closed = closed.display(),
                     data = data_dir.display(),
                 ),
@@ -299,7 +302,7 @@ impl Host {
             Some(closed) => Err(Error::invalid_field(
                 "sandbox.rootfs",
                 format!(
-                    "uids from {base} cannot walk through {}: run chmod o+x on it",
+                    "uids from {base} cannot traverse {}: run chmod o+x on it",
                     closed.display()
                 ),
             )),
@@ -307,21 +310,22 @@ impl Host {
     }
 }
 
-/// The service reaches workspaces by `openat2` and by nothing else. Old kernels lack it, and some confinements take it away.
+/// Checks that `openat2` works: the service opens files in workspaces only with it. Old kernels and some confinements
+/// lack it.
 fn check_openat2() -> Result<()> {
     match open_beneath(CWD, b"", OFlags::PATH | OFlags::DIRECTORY) {
         Err(errno @ (Errno::NOSYS | Errno::PERM)) => Err(Error::new(
             Code::Unavailable,
             format!(
-                "workspaces cannot be reached, because openat2 is missing here ({errno}): it needs Linux 5.6, a systemd unit \
-                 without RestrictSUIDSGID=, and in a container a seccomp filter that has it"
+                "workspaces cannot be opened because openat2 is not available ({errno}): it needs Linux 5.6 or newer, a \
+                 systemd unit without RestrictSUIDSGID=, and in a container a seccomp filter that allows it"
             ),
         )),
         _ => Ok(()),
     }
 }
 
-/// The program's full path, by the service's PATH when it is a bare name.
+/// Returns the program's full path. A bare name is looked up in the service's PATH.
 fn find_program(name: &Path) -> Option<PathBuf> {
     if name.components().count() > 1 {
         return name.is_file().then(|| name.to_owned());
@@ -332,7 +336,7 @@ fn find_program(name: &Path) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// Waits for a short-lived program and returns whether it was content, and what it said.
+/// Waits for a short-lived program. Returns whether it succeeded, and its output.
 fn finish(mut child: Child) -> io::Result<(bool, String)> {
     let until = Instant::now() + PROBE_TIMEOUT;
     while child.try_wait()?.is_none() {
@@ -349,7 +353,7 @@ fn finish(mut child: Child) -> io::Result<(bool, String)> {
     ))
 }
 
-/// The first folder on the way, or at the end of it, that not everybody may walk through.
+/// Returns the first folder on the path, including its end, that other users may not traverse.
 fn closed_folder(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let path = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;

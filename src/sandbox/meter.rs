@@ -1,8 +1,8 @@
-//! What ends a command that uses more than it may, where the kernel does not.
+//! Enforces disk and memory limits that the kernel does not enforce.
 //!
-//! Runs beside each command. Disk: blocks and files of the workspace once a second, or less often when counting takes
-//! long; what is written within that second goes over the limit, which is the price of having no quota. Memory: only on
-//! hosts without a memory control group, four times a second.
+//! A meter runs beside each command. Disk: it counts the blocks and files of the workspace once a second, or less often
+//! when counting takes long. A command can exceed the limit by what it writes between two measurements; that is the
+//! price of not using disk quotas. Memory: measured only on hosts without a memory control group, four times a second.
 
 use std::time::{Duration, Instant};
 
@@ -15,26 +15,26 @@ use crate::disk;
 
 const DISK_PERIOD: Duration = Duration::from_secs(1);
 const MEMORY_PERIOD: Duration = Duration::from_millis(250);
-/// Measuring takes at most this part of the time.
+/// The pause after a measurement is at least this many times as long as the measurement.
 const MOST_OF_THE_TIME: u32 = 4;
 
-/// The limits of one command.
+/// Limits of one command, and what to measure.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// The workspace to measure; none when the command has none.
+    /// Workspace to measure; `None` when the command has none.
     pub workspace: Option<Workspace>,
-    /// What it held at the start.
+    /// Usage of the workspace at the start.
     pub at_start: Usage,
-    /// What it may hold.
+    /// Maximum usage of the workspace.
     pub limit: Usage,
-    /// Free space to keep on the host's disk, in bytes.
+    /// Minimum free space on the host's disk, in bytes.
     pub min_free_bytes: u64,
-    /// What the processes may use together, where no control group sees to it.
+    /// Maximum memory of all processes together, where no control group limits it.
     pub max_memory_bytes: Option<u64>,
 }
 
 impl Meter {
-    /// Returns when a limit is passed, with the ending that it means.
+    /// Waits until a limit is exceeded, and returns the ending for it.
     pub async fn watch(self, scope: Scope) -> Ending {
         let disk = self.clone().repeat(DISK_PERIOD, scope.clone(), Self::disk_is_full);
         if self.max_memory_bytes.is_none() {
@@ -55,7 +55,7 @@ impl Meter {
                 let start = Instant::now();
                 (check(&meter, &scope), start.elapsed())
             });
-            // The runtime is going away; so is this command.
+            // The runtime is shutting down, and this command with it.
             let Ok((ending, took)) = measured.await else {
                 return Ending::Cancelled;
             };
@@ -66,7 +66,8 @@ impl Meter {
         }
     }
 
-    /// Over the limit and grown: a command that makes room in a full workspace is let go on.
+    /// Returns an ending if the workspace has grown and exceeds its limit, or has grown and the host's disk is almost
+    /// full. A command that frees space in a full workspace may continue.
     fn disk_is_full(&self, scope: &Scope) -> Option<Ending> {
         let workspace = self.workspace.as_ref()?;
         let mut usage = workspace.usage_until(self.limit.max(self.at_start)).ok()?;
@@ -84,7 +85,7 @@ impl Meter {
 }
 
 impl Usage {
-    /// The greater of each.
+    /// Maximum of each field.
     fn max(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.max(other.bytes),
@@ -92,7 +93,7 @@ impl Usage {
         }
     }
 
-    /// Whether one is more than the limit.
+    /// Returns whether bytes or files exceed the limit.
     pub(super) fn is_over(self, limit: Self) -> bool {
         self.bytes > limit.bytes || self.files > limit.files
     }

@@ -1,6 +1,6 @@
-//! What the model is told about the sandbox before it tries: its limits, and the programs that are there.
+//! Describes the sandbox to the model: its limits and the installed programs.
 //!
-//! `worker` puts it into the system prompt. Models install packages and fetch pages when nothing says that they cannot.
+//! `worker` puts the text into the system prompt. Without it, models try to install packages and fetch web pages.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,21 +9,21 @@ use tokio_util::sync::CancellationToken;
 use super::{Command, Ending, Sandboxes, run, start::Cell};
 use crate::{config, error::Error};
 
-/// How long listing the programs may take; `import matplotlib` alone can take seconds on a cold disk.
+/// Time limit for listing the programs; `import matplotlib` alone can take seconds on a cold disk.
 const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Sandboxes {
-    /// What the sandbox offers, for the system prompt.
+    /// Describes the sandbox, for the system prompt.
     pub async fn offer(&self) -> String {
         let programs = self.programs().await;
-        // The probe is over by now, so this does not block.
+        // The probe has finished by now, so this does not block.
         match self.host.layout(None) {
             Ok(_) => format!("{}\n{programs}", limits(&self.host.config)),
             Err(_) => "Commands cannot be run on this server: bash always fails. The other tools work.".to_owned(),
         }
     }
 
-    /// The programs of the sandbox. Listed once, in a sandbox; empty while that fails.
+    /// Lists the programs of the sandbox. Runs once, in a sandbox; the list is empty while that fails.
     pub async fn programs(&self) -> &str {
         let asked = self.programs.get_or_try_init(|| async {
             let cell = Cell {
@@ -38,13 +38,16 @@ impl Sandboxes {
             let execution = run(cell, command, |_| {}, &CancellationToken::new()).await?;
             match execution.ending {
                 Ending::Exited(0) => Ok::<_, Error>(execution.text.trim().to_owned()),
-                ending => Err(Error::internal("the programs cannot be listed", format!("{ending:?}"))),
+                ending => Err(Error::internal(
+                    "the sandbox's programs cannot be listed",
+                    format!("{ending:?}"),
+                )),
             }
         });
         match asked.await {
             Ok(programs) => programs,
             Err(error) => {
-                tracing::warn!(%error, "the sandbox's programs are unknown");
+                tracing::warn!(%error, "cannot list the sandbox's programs");
                 ""
             }
         }
@@ -54,10 +57,10 @@ impl Sandboxes {
 fn limits(config: &config::Sandbox) -> String {
     format!(
         "- There is no network. Nothing can be downloaded or installed (pip, npm, apt, git clone), and no web page or server \
-         can be reached. Work with what is there.\n\
+         can be reached. Use what is installed.\n\
          - A command gets {memory} of memory, {processes} processes and {default} seconds, or up to {max} seconds with \
-         timeout_seconds. Whatever still runs when it ends is killed.\n\
-         - /workspace holds up to {workspace} in {files} files, one file up to {file}. /tmp holds up to {tmp} and is empty \
+         timeout_seconds. Processes that still run when it ends are killed.\n\
+         - /workspace can hold {workspace} in {files} files, and one file can have {file}. /tmp can hold {tmp} and is empty \
          at the start of each command.\n\
          - You are an ordinary user: no root, no sudo.",
         memory = size(config.max_memory_bytes),
@@ -71,7 +74,7 @@ fn limits(config: &config::Sandbox) -> String {
     )
 }
 
-/// A size in the largest binary unit that shows it without a fraction.
+/// Formats a size in the largest binary unit that shows it without a fraction.
 fn size(bytes: u64) -> String {
     let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
     let unit = units
@@ -84,7 +87,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Two lines of programs, and one of Python's modules.
+/// Prints two lines about programs and one about Python's modules.
 const PROGRAMS_SCRIPT: &str = r#"
 found= missing=
 for name in bash sh awk sed grep rg sort jq sqlite3 psql git tar zip unzip make cmake gcc g++ node npm perl ruby php java javac go \
@@ -92,7 +95,7 @@ for name in bash sh awk sed grep rg sort jq sqlite3 psql git tar zip unzip make 
     if command -v "$name" >/dev/null; then found="$found $name"; else missing="$missing $name"; fi
 done
 echo "programs:$found"
-echo "not installed:${missing:- none of the usual ones}"
+echo "not installed:${missing:- (every common program is installed)}"
 if command -v python3 >/dev/null; then
     python3 - <<'END'
 import importlib.util, platform

@@ -1,7 +1,7 @@
-//! A command's output, bounded.
+//! Bounded output of a command.
 //!
-//! `execute` feeds everything that came through the pipe; memory stays at the bounds however much comes. `Clip` keeps the
-//! head and tail for the model, `Live` hands on pieces while the command runs, at a bounded rate.
+//! `execute` passes in all output of the pipe; memory use stays bounded however much arrives. `Clip` keeps the head and
+//! the tail for the model, `Live` returns chunks while the command runs, at a bounded rate.
 
 use std::mem;
 
@@ -17,7 +17,7 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Keeps at most this many bytes, besides the line that tells what was left out.
+    /// Keeps up to `max_bytes` of text, plus a line that says how much was left out.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
@@ -27,7 +27,7 @@ impl Clip {
         }
     }
 
-    /// Takes some more text.
+    /// Adds text.
     pub fn push(&mut self, text: &str) {
         let room = (self.max_bytes / 2).saturating_sub(self.head.len());
         let into_head = if self.tail.is_empty() {
@@ -38,13 +38,13 @@ impl Clip {
         let (first, rest) = text.split_at(into_head);
         self.head.push_str(first);
         self.tail.push_str(rest);
-        // Cut only when it has doubled, so that each byte is moved once on average.
+        // Cut only after the tail has doubled, so that each byte is moved once on average.
         if self.tail.len() > self.max_bytes {
             self.cut();
         }
     }
 
-    /// The text, and whether something was left out of its middle.
+    /// Returns the text, and whether its middle was left out.
     pub fn finish(mut self) -> (String, bool) {
         self.cut();
         if self.left_out == 0 {
@@ -67,21 +67,21 @@ impl Clip {
     }
 }
 
-/// Pieces for a live view: some text per interval, and no more of a flood than is of use.
+/// Chunks for a live view: some text per interval, with a bounded total size.
 #[derive(Debug)]
 pub struct Live {
     pending: String,
     left: usize,
     is_skipped: bool,
-    /// The first line of `pending` goes on from the last piece.
+    /// The first line of `pending` continues the last line of the previous chunk.
     is_continued: bool,
 }
 
-/// The largest piece, in bytes.
+/// Maximum size of a chunk in bytes.
 const PIECE_BYTES: usize = 8 * 1024;
 
 impl Live {
-    /// Hands on at most `max_bytes` altogether.
+    /// Returns up to `max_bytes` in all chunks together.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             pending: String::new(),
@@ -91,7 +91,8 @@ impl Live {
         }
     }
 
-    /// Does one step. A view can only append, so an overwritten line is a new line, unless it was not handed on yet.
+    /// Applies one step. A view can only append, so an overwritten line becomes a new line, unless it has not been sent
+    /// yet.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) => self.append(text),
@@ -105,12 +106,12 @@ impl Live {
         }
     }
 
-    /// Whether there is something to hand on.
+    /// Returns whether a chunk is ready.
     pub fn is_waiting(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// The next piece.
+    /// Returns the next chunk.
     pub fn take(&mut self) -> String {
         let mut piece = mem::take(&mut self.pending);
         self.left -= piece.len().min(self.left);
@@ -134,7 +135,7 @@ mod tests {
     use super::*;
     use crate::sandbox::terminal::{Decoder, Parser};
 
-    /// What a live view gets when it takes a piece after each of these.
+    /// Text of a live view that takes a chunk after each of these pieces.
     fn live(pieces: &[&[u8]]) -> String {
         let (mut decoder, mut parser, mut live) = (Decoder::default(), Parser::default(), Live::new(10_000));
         let mut text = String::new();
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn escapes_go_and_text_stays() {
+    fn escape_sequences_are_removed_and_text_is_kept() {
         assert_eq!(live(&[b"\x1b[1;31mred\x1b[0m plain\tx\n"]), "red plain\tx\n");
         assert_eq!(
             live(&[b"\x1b]0;title\x07after \x1b]8;;http://x\x1b\\link\x1b]8;;\x1b\\"]),
@@ -159,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn an_overwritten_line_is_shown_as_often_as_it_was_taken() {
+    fn an_overwritten_line_appears_once_per_chunk() {
         assert_eq!(live(&[b"10%\r20%\r\n30%\r", b"\nend"]), "20%\n30%\nend");
         assert_eq!(
             live(&[b"one\n10%\r20%\r30%", b"\r40%\r50%", b"\rdone\n"]),
@@ -168,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_cut_between_reads_come_out_whole() {
+    fn characters_split_between_reads_are_decoded() {
         let text = "grün 🦀 終";
         for cut in 0..text.len() {
             let (one, other) = text.as_bytes().split_at(cut);
@@ -179,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn head_and_tail_are_kept_at_the_bound() {
+    fn only_head_and_tail_are_kept_beyond_the_limit() {
         let mut clip = Clip::new(20);
         clip.push("0123456789");
         clip.push("abcdefghij");
@@ -199,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flood_is_not_shown_in_full() {
+    fn live_output_stops_at_its_size_limit() {
         let mut live = Live::new(10_000);
         let mut shown = 0;
         for _ in 0..100 {

@@ -1,7 +1,7 @@
-//! The processes of a running sandbox, seen from the host.
+//! The processes of a running sandbox, as seen from the host.
 //!
-//! Used by `execute` to end them politely and by the meter. Whatever lists them, a process is only touched when it is in
-//! the sandbox's pid namespace at that moment and through a pidfd: a number may have become somebody else's.
+//! Used by `execute` to terminate them and by the meter. A pid may have been reused since it was listed, so a process
+//! is only signalled through a pidfd and after checking that it is in the sandbox's pid namespace.
 
 use std::{
     collections::HashMap,
@@ -12,22 +12,22 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-/// Descriptors looked at in one round of the meter.
+/// Maximum number of descriptors checked in one round of the meter.
 const MAX_DESCRIPTORS: usize = 20_000;
 
-/// How to find the processes of one sandbox.
+/// Identifies the processes of one sandbox.
 #[derive(Clone, Debug)]
 pub struct Scope {
-    /// The inode of the pid namespace.
+    /// Inode of the pid namespace.
     pub namespace: u64,
-    /// The host's number of the first process in it.
+    /// Host pid of the first process in the namespace.
     pub first: i32,
-    /// The control group's list; all of /proc is read when there is none.
+    /// List of processes of the control group; without one, all of /proc is scanned.
     pub list: Option<PathBuf>,
 }
 
 impl Scope {
-    /// The processes, with the first.
+    /// Returns all processes, including the first.
     pub(super) fn members(&self) -> Vec<i32> {
         let listed: Vec<i32> = match &self.list {
             Some(list) => {
@@ -48,7 +48,8 @@ impl Scope {
         fs::metadata(format!("/proc/{process}/ns/pid")).is_ok_and(|namespace| namespace.ino() == self.namespace)
     }
 
-    /// Asks all processes but the first to end; the first is no program of the command's and ends with the last.
+    /// Sends SIGTERM to all processes except the first. The first is not one of the command's programs and ends after
+    /// the last of them.
     pub fn terminate(&self) {
         for process in self.members() {
             if process != self.first {
@@ -57,7 +58,7 @@ impl Scope {
         }
     }
 
-    /// Whether the first process is what it was.
+    /// Returns whether the first process is still in the namespace.
     pub fn holds_first(&self) -> bool {
         self.holds(self.first)
     }
@@ -67,12 +68,12 @@ impl Scope {
         if let Ok(descriptor) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
             && self.holds(process)
         {
-            // Fails when it has ended in between, which is what was wanted.
+            // Fails if the process has ended meanwhile, which is fine.
             let _ = rustix::process::pidfd_send_signal(descriptor, signal);
         }
     }
 
-    /// The bytes on disk of files that are deleted but still open: the command's way to fill a disk with no file to be seen.
+    /// Bytes on disk of files that are deleted but still open. A command could otherwise fill the disk invisibly.
     pub fn deleted_bytes(&self, workspace: &Path) -> u64 {
         let Ok(device) = fs::metadata(workspace).map(|folder| folder.dev()) else {
             return 0;
@@ -86,7 +87,7 @@ impl Scope {
         sizes.values().sum()
     }
 
-    /// Looks at the open files of processes. Returns false when there are more than can be looked at.
+    /// Visits the open files of processes. Returns false when there are more than can be checked.
     pub(super) fn each_open_file(members: &[i32], mut look: impl FnMut(&Metadata)) -> bool {
         let mut left = MAX_DESCRIPTORS;
         for process in members {
@@ -96,7 +97,7 @@ impl Scope {
                     return false;
                 }
                 left -= 1;
-                // Follows to the open file itself.
+                // Follows the link to the open file.
                 if let Ok(file) = fs::metadata(entry.path()) {
                     look(&file);
                 }

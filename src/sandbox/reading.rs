@@ -1,6 +1,6 @@
-//! Reading a command's output while it runs: for the model, and for the live view.
+//! Reads a command's output while it runs, for the model and for the live view.
 //!
-//! `execute` spawns [`pump`] for each command. It reads whatever comes, so that a command never waits for a slow watcher.
+//! `execute` spawns [`pump`] for each command. It never stops reading, so a slow watcher does not block a command.
 
 use std::time::Duration;
 
@@ -18,12 +18,12 @@ use super::{
     terminal::{Decoder, Parser},
 };
 
-/// The pause between pieces of live output.
+/// Time between chunks of live output.
 const LIVE_PERIOD: Duration = Duration::from_millis(100);
-/// How much output is shown live, as a multiple of what is kept.
+/// Maximum size of the live output, as a multiple of the output that is kept.
 const LIVE_FACTOR: usize = 4;
 
-/// Reads the output to its end, or until `enough`. `sink` gets pieces for the live view as long as it takes them.
+/// Reads the output to its end, or until `enough` is cancelled. Sends chunks to `sink` while it has room.
 pub async fn pump(
     mut output: pipe::Receiver,
     max_bytes: usize,
@@ -41,7 +41,7 @@ pub async fn pump(
                 Ok(0) | Err(_) => break,
             },
             _ = ticks.tick(), if reading.live.is_waiting() => {
-                // Kept for the next tick when the watcher has not taken the last ones.
+                // Kept for the next tick if the watcher has not received the last chunks.
                 if let Ok(room) = sink.try_reserve() {
                     room.send(reading.live.take());
                 }
@@ -51,7 +51,7 @@ pub async fn pump(
     }
     let (clip, mut live) = reading.finish();
     if live.is_waiting() {
-        // The watcher has gone or does not keep up.
+        // Fails if the watcher has ended or does not keep up.
         let _ = sink.try_send(live.take());
     }
     clip

@@ -1,11 +1,12 @@
-//! Commands that a killed service left behind.
+//! Cleans up commands that a killed service left behind.
 //!
-//! Every command that runs has a file in `commands/` of the data folder, whose name says which process it is. The service
-//! makes it before the command may run (`gate`) and removes it after the command. A service that starts kills what earlier
-//! services of the same data folder left. The kernel does that by itself in all cases that we know; this is for the others.
+//! Every running command has a file in `commands/` in the data folder, whose name identifies its process. The service
+//! creates the file before the command may run (`gate`) and removes it when the command has ended. On start, the
+//! service kills the commands that earlier services of the same data folder left. In all known cases the kernel has
+//! already killed them; this handles the rest.
 //!
-//! A number of a process may have become another process's. So a name also says when the process was started, and in which
-//! boot and process namespace the number counts. Nothing in a name comes from the command.
+//! A pid may have been reused by another process. So a file name also contains the process's start time and the boot
+//! and pid namespace in which the pid is valid. Nothing in the name comes from the command.
 
 use std::{
     fs::{self, DirBuilder},
@@ -16,36 +17,36 @@ use std::{
 
 use rustix::process::{Pid, PidfdFlags, Signal};
 
-/// The first part of bubblewrap's name.
+/// First part of bubblewrap's process name.
 const MARK: &str = "runyard-sandbox";
 
-/// The commands of this service.
+/// Records of this service's running commands.
 #[derive(Debug)]
 pub struct Remains {
     folder: PathBuf,
     mark: String,
-    /// The start of the names: boot, namespace and this service.
+    /// Prefix of this service's file names: boot, pid namespace and service.
     prefix: String,
 }
 
-/// The file of one running command; removed when it is dropped.
+/// File of one running command; dropping it removes the file.
 #[derive(Debug)]
 pub struct Record(PathBuf);
 
 impl Remains {
-    /// Kills what earlier services of this data folder left behind. Makes nothing.
+    /// Kills what earlier services of this data folder left behind. Creates nothing.
     pub fn clear(data_dir: &Path) -> Self {
         let folder = data_dir.join("commands");
         let place = place();
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            // Another boot's processes are gone; another namespace's cannot be seen from here.
+            // Processes of another boot are gone; those of another pid namespace are not visible from here.
             let is_over = match name.strip_prefix(&place) {
                 Some(rest) => end_remains(rest),
                 None => name.split('-').next() != place.split('-').next(),
             };
             if is_over {
-                // Best effort: what stays is looked at again at the next start.
+                // Best effort: the next start tries again.
                 let _ = fs::remove_file(entry.path());
             }
         }
@@ -60,7 +61,7 @@ impl Remains {
         }
     }
 
-    /// The name under which bubblewrap runs: it says which service of which data folder started it.
+    /// Process name of bubblewrap; it identifies the data folder and the service that started it.
     pub fn mark(&self) -> &str {
         &self.mark
     }
@@ -68,7 +69,7 @@ impl Remains {
     /// Records a running process.
     ///
     /// # Errors
-    /// Those of the file system, and `NotFound` when there is no such process.
+    /// File-system errors, and `NotFound` when the process does not exist.
     pub fn record(&self, process: i32) -> io::Result<Record> {
         let number = u32::try_from(process).map_err(io::Error::other)?;
         let started = start_time(number).ok_or(io::ErrorKind::NotFound)?;
@@ -91,26 +92,26 @@ impl Drop for Record {
     }
 }
 
-/// Boot and process namespace, as the start of a name.
+/// Name prefix: boot id and pid namespace.
 fn place() -> String {
     let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let boot: String = boot.trim().chars().filter(|letter| *letter != '-').collect();
     format!("{boot}-{}-", own_namespace())
 }
 
-/// The process namespace of the service, in which the numbers of processes count.
+/// Inode of the service's pid namespace, in which pids are valid.
 pub fn own_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
 
-/// What the marks of all services of a data folder start with.
+/// Common prefix of the marks of all services of a data folder.
 fn family(data_dir: &Path, place: &str) -> String {
     let (device, inode) = fs::metadata(data_dir).map_or((0, 0), |folder| (folder.dev(), folder.ino()));
     format!("{MARK}/{device}-{inode}/{place}")
 }
 
-/// Kills the bubblewraps that were still making a sandbox when their service died. One of them waits for its parent for ever,
-/// and no command of theirs has run. A command can give itself such a name, and only harms itself.
+/// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process waits for its
+/// parent forever and has not started a command. A command could give itself such a name, but would harm only itself.
 fn end_unfinished(family: &str) {
     let is_left = |process: u32| {
         let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
@@ -134,13 +135,13 @@ fn end_unfinished(family: &str) {
             tracing::info!(
                 process,
                 ?killed,
-                "ended a sandbox that a killed service was still making"
+                "killed an unfinished sandbox that an earlier service left behind"
             );
         }
     }
 }
 
-/// Kills the process of a name, unless its service lives. Returns whether the file is of no more use.
+/// Kills the process of a file name, unless its service is alive. Returns whether the file can be removed.
 fn end_remains(name: &str) -> bool {
     let numbers: Vec<u64> = name.split('-').filter_map(|number| number.parse().ok()).collect();
     let [service, service_started, process, started] = numbers[..] else {
@@ -155,26 +156,26 @@ fn end_remains(name: &str) -> bool {
         .ok()
         .and_then(Pid::from_raw)
         .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-    // Compared after it was opened: from now on the descriptor is this process and no other.
+    // Compare after opening: from now on the pidfd refers to this process and no other.
     if let Some(descriptor) = opened.filter(|_| is_alive(process, started)) {
         let killed = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
         tracing::warn!(
             process,
             ?killed,
-            "a command of a service that was killed was still running"
+            "killed a running command that an earlier service left behind"
         );
         return killed.is_ok();
     }
     true
 }
 
-/// When a process was started, in ticks since boot. Together with the number it names one process.
+/// Start time of a process in ticks since boot. Together with the pid it identifies the process.
 pub fn start_time(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The name of the program, in brackets, may hold anything.
+    // The program's name, in parentheses, may contain any character.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
-    // A process that has ended but was not yet waited for is no more.
+    // A zombie, which has ended but was not reaped yet, counts as gone.
     if fields.next()? == "Z" {
         return None;
     }
@@ -182,7 +183,7 @@ pub fn start_time(process: u32) -> Option<u64> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::process::Command;
 
@@ -193,19 +194,19 @@ mod tests {
     }
 
     #[test]
-    fn only_what_a_dead_service_left_is_killed() {
+    fn only_commands_of_a_dead_service_are_killed() {
         let data = tempfile::tempdir().unwrap();
         let remains = Remains::clear(data.path());
         assert!(!data.path().join("commands").exists(), "clearing made something");
         let (mut left, mut others, mut ours) = (sleeper(), sleeper(), sleeper());
 
         let record = remains.record(i32::try_from(ours.id()).unwrap()).unwrap();
-        // A service that is no more: its number exists, its start does not.
+        // A service that has ended: its pid exists, but with another start time.
         let dead = format!("{}{}-1-", place(), std::process::id());
         let folder = data.path().join("commands");
         let started = start_time(left.id()).unwrap();
         fs::write(folder.join(format!("{dead}{}-{started}", left.id())), "").unwrap();
-        // Its command has ended, and the number is another process's now.
+        // The command has ended, and another process has its pid now.
         fs::write(folder.join(format!("{dead}{}-1", others.id())), "").unwrap();
         fs::write(folder.join("nonsense"), "").unwrap();
 

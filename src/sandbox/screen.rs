@@ -1,24 +1,24 @@
-//! What a command's output looks like in the end: a progress bar is one line, not one for each of its steps.
+//! Renders the final appearance of a command's output, so that a progress bar is one line instead of one for each step.
 //!
-//! `execute` feeds it for the text that the model gets. It is a terminal of unlimited width whose last lines can still be
-//! overwritten; everything above them is final. Memory is bounded: [`ROWS`] lines of up to [`COLUMNS`] characters.
+//! `execute` uses it for the text that the model sees. It emulates a terminal of unlimited width whose last lines can
+//! still be overwritten; the lines above are final. Memory is bounded: [`ROWS`] lines of up to [`COLUMNS`] characters.
 
 use std::collections::VecDeque;
 
 use super::terminal::Step;
 
-/// Lines that the cursor can go back to. More bars at once are rare.
+/// Number of lines that the cursor can move back to. More progress bars at once are rare.
 const ROWS: usize = 32;
-/// The longest line that can be overwritten. A longer one is data, not a progress bar.
+/// Maximum length of a line that can be overwritten. A longer line is data, not a progress bar.
 const COLUMNS: usize = 4096;
 
-/// The last lines of an output, and what is final above them.
+/// The last lines of an output, and the final text above them.
 #[derive(Debug)]
 pub struct Screen {
     lines: VecDeque<Line>,
     row: usize,
     column: usize,
-    /// The current line was too long, and its start is final already.
+    /// The current line was too long; its start is already final.
     is_spilled: bool,
     done: String,
 }
@@ -26,7 +26,7 @@ pub struct Screen {
 #[derive(Debug, Default)]
 struct Line {
     characters: Vec<char>,
-    /// Bars are padded with spaces to cover what was there before.
+    /// True if any character was overwritten. Trailing spaces are then padding that covers older text.
     is_rewritten: bool,
 }
 
@@ -43,7 +43,7 @@ impl Default for Screen {
 }
 
 impl Screen {
-    /// Does one step.
+    /// Applies one step.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) if self.is_spilled => self.done.push_str(text),
@@ -56,12 +56,12 @@ impl Screen {
         }
     }
 
-    /// Takes the text that has become final.
+    /// Returns the text that has become final.
     pub fn take(&mut self) -> String {
         std::mem::take(&mut self.done)
     }
 
-    /// Makes everything final and takes it.
+    /// Makes everything final and returns it.
     pub fn finish(mut self) -> String {
         self.settle();
         self.done
@@ -79,7 +79,7 @@ impl Screen {
             }
         }
         if line.characters.len() > COLUMNS {
-            // The lines below it, if any, were there first.
+            // Lines below this one, if any, were printed before it.
             self.row = self.lines.len() - 1;
             self.settle();
             self.is_spilled = true;
@@ -103,7 +103,7 @@ impl Screen {
         }
     }
 
-    /// Runs the sequences that overwrite text. All others, such as colours, change nothing here.
+    /// Applies control sequences that overwrite text. All others, such as colours, are ignored.
     fn control(&mut self, name: char, number: Option<usize>) {
         let count = number.unwrap_or(1).max(1);
         match name {
@@ -123,7 +123,7 @@ impl Screen {
         }
     }
 
-    /// Makes the lines final, without a line end after the last.
+    /// Makes all lines final, without a line end after the last.
     fn settle(&mut self) {
         for (index, line) in self.lines.iter().enumerate() {
             if index > 0 {
@@ -181,7 +181,7 @@ mod tests {
     use super::*;
     use crate::sandbox::terminal::{Decoder, Parser};
 
-    /// What is left in the end, however the bytes are cut.
+    /// Final text, checked to be the same however the bytes are split.
     fn shown(bytes: &[u8]) -> String {
         let whole = shown_in_pieces(bytes, bytes.len().max(1));
         for size in [1, 2, 3, 7] {
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn text_stays_as_it_is() {
+    fn plain_text_is_unchanged() {
         for text in [
             "",
             "\n",
@@ -234,7 +234,7 @@ mod tests {
             shown(format!("before\n{bar}\nafter\n").as_bytes()),
             "before\n100%|##########|\nafter\n"
         );
-        // The ways that programs redraw a line: return first or last, erase, move back, step back.
+        // The ways in which programs redraw a line: carriage return first or last, erase, move back, backspace.
         assert_eq!(shown(b"10%\r20%\r30%\r"), "30%");
         assert_eq!(shown(b"10% of much\r\x1b[K20%\r\x1b[2Kdone\n"), "done\n");
         assert_eq!(shown(b"10% \x1b[4D20% \x1b[1G30%"), "30%");
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_scrolled_away_is_final() {
+    fn lines_that_scrolled_away_are_final() {
         let kept = numbered(ROWS + 5);
         let output = format!("{kept}\x1b[999A\x1b[2J\x1b[H");
         assert!(shown(output.as_bytes()).starts_with(&kept));

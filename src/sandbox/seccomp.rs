@@ -1,8 +1,9 @@
-//! The system calls that a command does not get.
+//! Seccomp filters: the system calls that a command may not use.
 //!
-//! Compiled once by `host`, handed to bubblewrap for each command. Two filters, because a filter has one answer: EPERM for
-//! what is forbidden, ENOSYS for what programs must believe to be missing, so that they take an older way (`clone3`, whose
-//! flags no filter can see, and `io_uring`, whose operations none can).
+//! `host` compiles them once and passes them to bubblewrap for each command. There are two filters because a filter
+//! returns a single error: EPERM for forbidden calls, and ENOSYS for calls that programs must believe to be missing, so
+//! that they fall back to an older one (`clone3`, whose flags no filter can see, and `io_uring`, whose operations no
+//! filter can see).
 
 use std::collections::BTreeMap;
 
@@ -13,26 +14,28 @@ use seccompiler::{
 
 use crate::error::{Error, Result};
 
-/// The filters as bubblewrap reads them.
+/// The filters in the format that bubblewrap reads.
 #[derive(Debug)]
 pub struct Filters {
-    /// Answers EPERM.
+    /// Returns EPERM.
     pub forbidden: Vec<u8>,
-    /// Answers ENOSYS.
+    /// Returns ENOSYS.
     pub missing: Vec<u8>,
 }
 
-/// What bounds the memory of a command.
+/// How the memory of a command is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// A control group: whatever memory the kernel gives out is counted.
+    /// By a control group, which counts all memory that the kernel provides.
     Grouped,
-    /// The meter (`held`), which sees processes, open files and memory file systems. What it cannot see is refused.
+    /// By the meter (`held`), which sees processes, open files and tmpfs mounts. Calls whose memory it cannot see are
+    /// refused.
     Metered,
 }
 
-/// Without a control group: the largest System V segment, in bytes, and the most semaphores of a set. The kernel allows some
-/// thousands of each, and nobody outside the sandbox can count them. Databases need no more than this.
+/// Limits without a control group: the maximum size of a System V segment in bytes, and the maximum number of
+/// semaphores in a set. The kernel allows some thousands of each, and they cannot be counted from outside the sandbox.
+/// Databases need no more than this.
 const MAX_SEGMENT: u64 = 4096;
 const MAX_SEMAPHORES: u64 = 16;
 
@@ -42,7 +45,7 @@ impl Filters {
     /// Compiles the filters for this machine's architecture.
     ///
     /// # Errors
-    /// INTERNAL on an architecture without filters.
+    /// INTERNAL on an unsupported architecture.
     pub fn compile(memory: Memory) -> Result<Self> {
         let failed = |error| Error::internal("the seccomp filter cannot be compiled", error);
         let forbidden = forbidden(memory)
@@ -71,9 +74,9 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendE
     clippy::cast_possible_truncation,
     reason = "the codes are small; checked by the types of the kernel"
 )]
-/// Calls by the x32 numbers would pass by every rule: they are the same calls under other numbers.
+/// Refuses the x32 calls: they are the same calls under other numbers, so the rules would not match them.
 fn no_x32() -> BpfProgram {
-    // Instruction codes are 16 bits wide, their constants are not.
+    // Instruction codes have 16 bits; their constants are wider.
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     const JUMP_IF_AT_LEAST: u16 = (libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K) as u16;
     const RETURN: u16 = (libc::BPF_RET | libc::BPF_K) as u16;
@@ -96,11 +99,11 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
         libc::SYS_io_uring_setup,
         libc::SYS_io_uring_enter,
         libc::SYS_io_uring_register,
-        // Its pages belong to no control group's figures that could be trusted.
+        // Control groups do not count its pages reliably.
         libc::SYS_memfd_secret,
     ];
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
-    // Huge pages come from a pool of the host that no limit of ours bounds. Programs then take ordinary ones.
+    // Huge pages come from a pool of the host that none of our limits covers. Programs fall back to ordinary pages.
     for (call, argument, flag) in [
         (libc::SYS_mmap, 3, libc::MAP_HUGETLB.unsigned_abs()),
         (libc::SYS_shmget, 2, libc::SHM_HUGETLB.unsigned_abs()),
@@ -110,13 +113,14 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
         rules.insert(call, vec![when(&[(argument, SeccompCmpOp::MaskedEq(flag), flag)])?]);
     }
     if memory == Memory::Metered {
-        // A memory file can be full without being open or mapped anywhere. Programs then use files in /dev/shm or /tmp.
+        // A memory file can hold data without being open or mapped anywhere. Programs fall back to files in /dev/shm or
+        // /tmp.
         rules.insert(libc::SYS_memfd_create, Vec::new());
     }
     Ok(rules)
 }
 
-/// Calls that nobody in the sandbox needs and that have been ways out of one.
+/// Calls that no program in the sandbox needs and that have been used to escape from sandboxes.
 const FORBIDDEN: &[i64] = &[
     // Namespaces and mounts.
     libc::SYS_unshare,
@@ -141,7 +145,7 @@ const FORBIDDEN: &[i64] = &[
     libc::SYS_kcmp,
     libc::SYS_move_pages,
     libc::SYS_migrate_pages,
-    // Kernel machinery with a history.
+    // Kernel features with a history of vulnerabilities.
     libc::SYS_keyctl,
     libc::SYS_add_key,
     libc::SYS_request_key,
@@ -152,7 +156,7 @@ const FORBIDDEN: &[i64] = &[
     libc::SYS_name_to_handle_at,
     libc::SYS_open_by_handle_at,
     libc::SYS_lookup_dcookie,
-    // The machine.
+    // Administration of the machine.
     libc::SYS_init_module,
     libc::SYS_finit_module,
     libc::SYS_delete_module,
@@ -209,7 +213,8 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
             .push(when(&[(0, SeccompCmpOp::MaskedEq(flag), flag)])?);
     }
 
-    // Only the low half is compared, as the kernel reads it: a filter of the whole register is passed by with a high bit.
+    // The kernel reads only the low 32 bits, so only these are compared. A filter on the whole register could be
+    // bypassed by setting a high bit.
     for request in [libc::TIOCSTI, libc::TIOCLINUX] {
         rules
             .entry(libc::SYS_ioctl)
@@ -217,16 +222,17 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
             .push(when(&[(1, SeccompCmpOp::Eq, request)])?);
     }
 
-    // Families beside these three reach past the network namespace (vsock) or into the kernel (netlink, packet, alg).
+    // Other address families reach past the network namespace (vsock) or into the kernel (netlink, packet, alg).
     let families = [libc::AF_UNIX, libc::AF_INET, libc::AF_INET6];
     let others = families.map(|family| (0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())));
     rules.insert(libc::SYS_socket, vec![when(&others)?]);
 
-    // The personalities of ordinary programs; others switch off protections.
+    // Personalities of ordinary programs; others disable protections.
     let usual = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff].map(|persona| (0, SeccompCmpOp::Ne, persona));
     rules.insert(libc::SYS_personality, vec![when(&usual)?]);
 
-    // The first process must not outlive bubblewrap, and nobody may hide open files from the meter.
+    // PR_SET_PDEATHSIG: the first process must not outlive bubblewrap. PR_SET_DUMPABLE 0: a process must not hide its
+    // open files from the meter.
     let undying = when(&[(0, SeccompCmpOp::Eq, 1)])?;
     let hiding = when(&[(0, SeccompCmpOp::Eq, 4), (1, SeccompCmpOp::Eq, 0)])?;
     rules.insert(libc::SYS_prctl, vec![undying, hiding]);
@@ -236,7 +242,7 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
     Ok(rules)
 }
 
-/// Forbids what can hold memory that the meter does not see: objects of System V, and pages that only a pipe refers to.
+/// Refuses calls that can hold memory invisible to the meter: System V objects, and pages that only a pipe refers to.
 fn forbid_uncounted(rules: &mut Rules) -> Result<(), seccompiler::BackendError> {
     rules.insert(libc::SYS_msgget, Vec::new());
     rules.insert(libc::SYS_vmsplice, Vec::new());
@@ -247,7 +253,7 @@ fn forbid_uncounted(rules: &mut Rules) -> Result<(), seccompiler::BackendError> 
     Ok(())
 }
 
-/// A rule that fits when all conditions do: argument, operator, value.
+/// Creates a rule that matches when all conditions hold: argument, operator, value.
 fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompiler::BackendError> {
     let conditions = conditions.iter().map(|(argument, operator, value)| {
         SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, operator.clone(), *value)

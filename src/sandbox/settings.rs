@@ -1,14 +1,15 @@
-//! The parts of /etc and /var that a command sees.
+//! The parts of /etc and /var that a command can see.
 //!
-//! `bwrap` binds them read-only. Programs in /usr need the settings and the data that their packages put there: javac,
-//! LaTeX and Chromium do not start without. Most of /etc is of no use to a command, and some of it is secret, so this is a
-//! list of what is shown, never of what is hidden. A name belongs on it when
+//! `bwrap` binds them read-only. Programs in /usr need the settings and data that their packages put there: javac,
+//! LaTeX and Chromium do not start without them. Most of /etc is of no use to a command, and some of it is secret, so
+//! this is a list of what is shown, never of what is hidden. A name may be listed if
 //!
 //! - a package puts it there for programs that ordinary users run, not for a service;
 //! - neither the package nor its manual keeps passwords, tokens or keys in it (so no `npmrc`, `wgetrc`, `pip.conf`,
 //!   `maven/settings.xml`, `R/Renviron.site` or `php/*/fpm`).
 //!
-//! Beside that, everybody on the host must be allowed to read it, and it must not be a link out of /etc, /usr or /var.
+//! In addition, every user of the host must be allowed to read it, and it must not be a link that leads out of /etc,
+//! /usr or /var.
 
 use std::{
     fs,
@@ -16,14 +17,14 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Paths below the root; a part that ends with `*` stands for every name that begins so.
+/// Paths below the root. A component that ends with `*` matches every name with that prefix.
 const SHARED: &[&str] = &[
-    // The dynamic linker, and the links that choose between programs.
+    // The dynamic linker, and the links that select between alternative programs.
     "etc/alternatives",
     "etc/ld.so.cache",
     "etc/ld.so.conf",
     "etc/ld.so.conf.d",
-    // The system.
+    // System information.
     "etc/debian_version",
     "etc/lsb-release",
     "etc/os-release",
@@ -35,7 +36,7 @@ const SHARED: &[&str] = &[
     "etc/protocols",
     "etc/services",
     "etc/terminfo",
-    // Certificates of authorities and the settings of TLS; never /etc/ssl/private.
+    // CA certificates and TLS settings; never /etc/ssl/private.
     "etc/ssl/certs",
     "etc/ssl/openssl.cnf",
     "etc/ca-certificates/extracted",
@@ -100,7 +101,7 @@ const SHARED: &[&str] = &[
     "var/lib/mecab",
     "var/lib/sgml-base",
     "var/lib/xml-core",
-    // Browsers and graphics. Files, so that ours fits beside them.
+    // Browsers and graphics. etc/chromium.d is listed by file, so that our own file can be added to it.
     "etc/chromium",
     "etc/chromium.d/*",
     "etc/firefox",
@@ -111,10 +112,10 @@ const SHARED: &[&str] = &[
     "etc/vulkan",
 ];
 
-/// Where a shared file may really lie.
+/// Folders in which the target of a shared path may be.
 const HOMES: &[&str] = &["etc", "usr", "var"];
 
-/// Small files that every command finds.
+/// Small files that every command gets.
 const MADE: &[(&str, &str)] = &[
     (
         "/etc/passwd",
@@ -126,8 +127,8 @@ const MADE: &[(&str, &str)] = &[
     ("/etc/gitconfig", GIT),
 ];
 
-/// The least of git's settings: a repository and a user of its own come before it. A process that outlives its command is
-/// killed, so git must not leave its housekeeping to one.
+/// Minimal git settings; a repository's or user's own settings override them. Processes that outlive their command are
+/// killed, so git must not run its garbage collection in the background.
 const GIT: &str = "\
 [user]
 \tname = Runyard agent
@@ -138,13 +139,13 @@ const GIT: &str = "\
 \tautoDetach = false
 ";
 
-/// Debian's launcher reads it. Chromium's own sandbox cannot be made inside of ours.
+/// Read by Debian's launcher. Chromium's own sandbox cannot be created inside ours.
 const CHROMIUM: (&str, &str) = (
     "/etc/chromium.d/runyard",
     "export CHROMIUM_FLAGS=\"$CHROMIUM_FLAGS --no-sandbox\"\n",
 );
 
-/// What there is of [`SHARED`]: where it lies on the host, and where a command sees it.
+/// The existing files of [`SHARED`]: their path on the host, and their path in the sandbox.
 pub fn shared(root: &Path) -> Vec<(PathBuf, PathBuf)> {
     let Ok(root) = root.canonicalize() else {
         return Vec::new();
@@ -160,13 +161,13 @@ pub fn shared(root: &Path) -> Vec<(PathBuf, PathBuf)> {
         .collect()
 }
 
-/// The files to make, given what is shared.
+/// The files to create, given the shared ones.
 pub fn made(shared: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&'static str, &'static str)> {
     let has_chromium = shared.iter().any(|(_, inside)| inside.starts_with("/etc/chromium.d"));
     MADE.iter().copied().chain(has_chromium.then_some(CHROMIUM))
 }
 
-/// The paths below the root that fit a pattern.
+/// Paths below the root that match a pattern.
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {
@@ -192,7 +193,7 @@ fn names(folder: &Path, prefix: &str) -> Vec<String> {
     names
 }
 
-/// Whether everybody may read a file, or look into a folder.
+/// Returns whether every user of the host may read a file or list a folder.
 fn is_public(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|metadata| {
         let needed = if metadata.is_dir() { 0o005 } else { 0o004 };
@@ -201,7 +202,7 @@ fn is_public(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
@@ -251,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn the_browser_is_told_only_where_there_is_one() {
+    fn chromium_flags_are_added_only_if_chromium_is_installed() {
         let names = |shared: &[(PathBuf, PathBuf)]| made(shared).map(|(path, _)| path).collect::<Vec<_>>();
         assert!(names(&[]).contains(&"/etc/gitconfig"));
         assert!(!names(&[]).contains(&CHROMIUM.0));

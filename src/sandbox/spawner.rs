@@ -1,7 +1,7 @@
-//! The one thread that starts bubblewrap.
+//! The thread that starts bubblewrap.
 //!
-//! `--die-with-parent` is about the *thread* that forked: a sandbox started from a pool's thread dies when the pool lets the
-//! thread go. This one lives as long as there are sandboxes, and when the process is killed everything dies with it.
+//! `--die-with-parent` refers to the *thread* that forked: a sandbox started from a pool thread dies when the pool ends
+//! that thread. This thread lives as long as there are sandboxes, and all of them die when the process is killed.
 
 use std::{
     io,
@@ -12,10 +12,10 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// Starts that may wait for the thread; each takes a millisecond or two.
+/// Maximum number of queued starts; each takes a millisecond or two.
 const QUEUE: usize = 64;
 
-/// The way to the thread.
+/// Handle to the thread.
 #[derive(Debug)]
 pub struct Spawner {
     jobs: SyncSender<Job>,
@@ -30,7 +30,7 @@ impl Spawner {
     /// Starts the thread.
     ///
     /// # Errors
-    /// INTERNAL when there can be no thread.
+    /// INTERNAL when the thread cannot be created.
     pub fn start() -> Result<Self> {
         let (jobs, queue) = sync_channel(QUEUE);
         thread::Builder::new()
@@ -40,7 +40,7 @@ impl Spawner {
         Ok(Self { jobs })
     }
 
-    /// Starts a command from the thread. Blocks for the fork and the exec.
+    /// Starts a command from the thread. Blocks for fork and exec.
     pub fn spawn(&self, command: Command) -> io::Result<Child> {
         let gone = || io::Error::other("the sandbox thread has ended");
         let (answer, child) = sync_channel(1);
@@ -52,12 +52,12 @@ impl Spawner {
 fn work(queue: &Receiver<Job>) {
     while let Ok(Job { mut command, answer }) = queue.recv() {
         let child = command.spawn();
-        // Our ends of the child's pipes go before anybody waits for their end.
+        // Close our ends of the child's pipes before the caller waits for them to close.
         drop(command);
         if let Err(refused) = answer.send(child)
             && let Ok(mut child) = refused.0
         {
-            // Nobody waits for it any more; an error means that it has ended.
+            // The caller is gone. An error means that the child has already ended.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -1,6 +1,6 @@
-//! Starting one command: its control group, its limits, its pipes.
+//! Starts one command: its control group, limits and pipes.
 //!
-//! Called by `execute` on a blocking thread. What was made of a start that fails goes away.
+//! Called by `execute` on a blocking thread. If the start fails, everything created for it is removed.
 
 use std::{os::fd::OwnedFd, process::Stdio, sync::Arc};
 
@@ -17,49 +17,50 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// The longest script: the kernel's bound on one argument.
+/// Maximum script size: the kernel's limit on one argument.
 const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
-/// bubblewrap and the first process count as processes of the group, beside the command's.
+/// Processes of the group besides the command's: bubblewrap and the first process.
 const OWN_PROCESSES: u64 = 3;
-/// Set too high to bound anything but a runaway: the kernel counts by uid, late; the control group does it right.
+/// Limit per uid, only against runaway commands: the kernel enforces it late and counts all processes of the uid. The
+/// control group enforces the exact limit.
 const MAX_PROCESSES_OF_UID: u64 = 2048;
 const MAX_OPEN_FILES: u64 = 4096;
-/// What POSIX message queues may hold, in bytes: the kernel's default, whatever the service was given.
+/// Maximum size of POSIX message queues in bytes: the kernel's default, whatever limit the service has.
 const MAX_MESSAGE_BYTES: u64 = 819_200;
 
-/// Where commands run and as whom.
+/// The place where a command runs, and its uid.
 #[derive(Clone)]
 pub struct Cell {
-    /// The host.
+    /// Host on which it runs.
     pub host: Arc<Host>,
-    /// The workspace; none for a look at the programs.
+    /// Workspace; `None` when only the programs are listed.
     pub workspace: Option<Workspace>,
-    /// The uid to become; none when the service is not root.
+    /// Uid to switch to; `None` when the service is not root.
     pub owner: Option<u32>,
 }
 
-/// A started command.
+/// A started command and its pipes.
 pub struct Started {
-    /// bubblewrap.
+    /// The bubblewrap process.
     pub process: Process,
-    /// The reading end of its output and errors.
+    /// Reading end of the command's output and errors.
     pub output: OwnedFd,
-    /// The reading end of its reports.
+    /// Reading end of bubblewrap's report.
     pub status: OwnedFd,
-    /// What the command waits behind.
+    /// Gate at which the command waits.
     pub gate: Gate,
-    /// Its control group.
+    /// Control group of the command.
     pub group: Option<Group>,
-    /// What the workspace held before.
+    /// Usage of the workspace before the command.
     pub at_start: Usage,
 }
 
 impl Cell {
-    /// Starts a script. Blocks; to be called within the runtime.
+    /// Starts a script. Blocks; must be called within the tokio runtime.
     ///
     /// # Errors
-    /// UNAVAILABLE without a working bubblewrap; `FILE_NOT_FOUND` without the workspace; `INVALID_REQUEST` for a script that
-    /// cannot be passed.
+    /// UNAVAILABLE when bubblewrap does not work; `FILE_NOT_FOUND` when the workspace does not exist; `INVALID_REQUEST`
+    /// for a script that cannot be passed to bash.
     pub fn start(&self, script: &str) -> Result<Started> {
         check_script(script)?;
         let failed = |error| Error::internal("the command cannot be started", error);
@@ -87,7 +88,7 @@ impl Cell {
             let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
             let errors = writer.try_clone()?;
             let prepared = layout.prepare(script, confinement, Stdio::from(writer), Stdio::from(errors))?;
-            // The files go when this returns: bubblewrap has its own by then.
+            // Our copies of the files close when this returns; bubblewrap has its own by then.
             let process = Process::new(self.host.spawner.spawn(prepared.command)?)?;
             Ok((process, output, prepared.status, prepared.gate))
         })();
@@ -120,7 +121,7 @@ impl Cell {
             (libc::RLIMIT_CPU, config.max_timeout_seconds + 10),
         ];
         if !self.host.cgroups.bounds_memory() {
-            // Not the address space, which some programs only reserve by the terabyte.
+            // Limits data, not address space: some programs reserve terabytes of address space without using it.
             limits.push((libc::RLIMIT_DATA, config.max_memory_bytes));
         }
         limits
@@ -133,7 +134,7 @@ fn check_script(script: &str) -> Result<()> {
     }
     if script.len() > MAX_SCRIPT_BYTES {
         return Err(Error::invalid(format!(
-            "a command has at most {MAX_SCRIPT_BYTES} bytes; write a longer one to a file and run that"
+            "a command can have up to {MAX_SCRIPT_BYTES} bytes; write a longer one to a file and run that file"
         )));
     }
     Ok(())

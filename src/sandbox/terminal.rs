@@ -1,22 +1,22 @@
-//! What the bytes of a program mean to a terminal: text, line ends, cursor movements.
+//! Interprets a program's output as a terminal does: text, line ends, cursor movements.
 //!
-//! `Decoder` makes text of bytes that arrive in pieces. `Parser` splits text into [`Step`]s: escape sequences that only
-//! change colours or titles disappear, the ones that overwrite a line remain. `output` uses the steps for the live stream,
-//! `screen` for what the model sees.
+//! `Decoder` decodes text from bytes that arrive in chunks. `Parser` splits text into [`Step`]s: escape sequences that
+//! only change colours or titles are dropped, those that overwrite a line are kept. `output` uses the steps for the
+//! live stream, `screen` for the text that the model sees.
 
 use std::mem;
 
-/// The largest number that is read from an escape sequence. No line or window is larger.
+/// Maximum number read from an escape sequence. No line or window is larger.
 const MAX_NUMBER: usize = 9_999;
 
-/// Decodes UTF-8 that arrives in pieces. Invalid bytes are replaced by U+FFFD.
+/// Decodes UTF-8 that arrives in chunks. Invalid bytes are replaced by U+FFFD.
 #[derive(Debug, Default)]
 pub struct Decoder {
-    /// The first bytes of a character whose rest has not arrived.
+    /// First bytes of an incomplete character.
     partial: Vec<u8>,
 }
 
-/// One thing that a terminal does.
+/// One action of a terminal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step<'a> {
     /// Print text without control characters; it may contain tabs.
@@ -25,7 +25,7 @@ pub enum Step<'a> {
     NewLine,
     /// Go to the start of this line.
     Return,
-    /// Run a control sequence: its final character and its first number.
+    /// Run a control sequence, given as its final character and its first number.
     Control(char, Option<usize>),
 }
 
@@ -33,7 +33,7 @@ pub enum Step<'a> {
 #[derive(Debug, Default)]
 pub struct Parser {
     state: State,
-    /// The number of the current sequence: none before its first digit or after its first separator.
+    /// First number of the current sequence; `None` if it has none.
     number: Option<usize>,
     number_is_complete: bool,
 }
@@ -64,7 +64,7 @@ impl Decoder {
                 partial
             }
         };
-        // At most three bytes can be the beginning of a character that goes on.
+        // Only the last three bytes can start a character that continues in the next chunk.
         let start = bytes.len().saturating_sub(3);
         let tail = bytes[start..]
             .utf8_chunks()
@@ -81,19 +81,19 @@ impl Decoder {
         }
     }
 
-    /// Returns what is left at the end: the beginning of a character that never came.
+    /// Returns the rest at the end of the input: the start of a character that was never completed.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&mem::take(&mut self.partial)).into_owned()
     }
 }
 
-/// Whether bytes could become one character with more bytes after them.
+/// Returns whether the bytes are the start of a single character.
 fn is_beginning(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_err_and(|error| error.valid_up_to() == 0 && error.error_len().is_none())
 }
 
 impl Parser {
-    /// Hands the steps of some more text to `sink`.
+    /// Parses more text and passes its steps to `sink`.
     pub fn push(&mut self, mut text: &str, mut sink: impl FnMut(Step<'_>)) {
         while !text.is_empty() {
             if self.state == State::Text {
@@ -117,7 +117,7 @@ impl Parser {
                 State::Text | State::Return | State::Escape | State::Sequence | State::Title | State::TitleEscape,
                 '\n',
             ) => {
-                // A line feed ends what was no sequence after all; otherwise one stray byte would eat everything.
+                // A line feed ends an unfinished sequence; otherwise one stray byte would swallow all that follows.
                 sink(Step::NewLine);
                 State::Text
             }
@@ -127,7 +127,7 @@ impl Parser {
                 self.state = State::Text;
                 return self.step(character, sink);
             }
-            // The characters between an escape and its end, as in the choice of a character set, belong to it.
+            // Intermediate characters between an escape and its final character, as when selecting a character set.
             (State::Text, '\x1b') | (State::Escape, '\x1b' | ' '..='/') => State::Escape,
             (State::Text, '\x08') => {
                 sink(Step::Control('D', None));

@@ -1,7 +1,7 @@
-//! Measuring and removing a workspace's tree, however it was made.
+//! Measuring and removing a workspace's tree, whatever a command put into it.
 //!
-//! A command may nest folders deeper than a path reaches or than there are descriptors, and may change them meanwhile;
-//! neither function recurses or holds more than a few descriptors.
+//! A command may nest folders deeper than the maximum path length or the maximum number of descriptors, and may change
+//! them at the same time. Neither function recurses or holds more than a few descriptors.
 
 use std::os::fd::OwnedFd;
 
@@ -15,13 +15,13 @@ use super::{
     workspace::Usage,
 };
 
-/// Names read from a folder at once.
+/// Number of names read from a folder at once.
 const BATCH: usize = 1000;
-/// How often a folder is gone over that a running command keeps filling.
+/// Maximum number of times a folder is listed, in case a running command keeps filling it.
 const ROUNDS: usize = 100_000;
 
-/// What a workspace holds, counted until one of the limits is passed. Folders that lie deeper than a path reaches count as
-/// all the files there can be: what cannot be measured is over every limit.
+/// Measures a workspace, stopping when one of the limits is exceeded. If folders are nested deeper than the maximum
+/// path length, the file count is `u64::MAX`: a tree that cannot be measured exceeds every limit.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -33,7 +33,7 @@ pub fn measure(root: &Root, limit: Usage) -> rustix::io::Result<Usage> {
     while let Some(path) = pending.pop() {
         let folder = match root.open_folder(&path) {
             Ok(folder) => folder,
-            // Gone, or replaced by something that is no folder.
+            // The folder was removed or replaced since it was listed.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
             Err(errno) => return Err(errno),
         };
@@ -66,7 +66,7 @@ pub fn measure(root: &Root, limit: Usage) -> rustix::io::Result<Usage> {
     Ok(usage)
 }
 
-/// Removes an entry of a folder beneath the root, with everything in it.
+/// Removes an entry of a folder inside the root, with everything in it.
 pub fn remove(root: &Root, folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}
@@ -95,8 +95,8 @@ pub fn empty(root: &Root) -> rustix::io::Result<()> {
     Err(Errno::NOTEMPTY)
 }
 
-/// A folder at the top of the workspace into which folders are moved side by side before they are removed: so no path
-/// gets long, however deep they were nested.
+/// A folder at the top of the workspace. Folders are moved into it side by side before they are removed, so that paths
+/// stay short however deep the folders were nested.
 struct Bin<'a> {
     root: &'a Root,
     name: String,
@@ -114,7 +114,7 @@ impl<'a> Bin<'a> {
     fn take(&self, folder: &OwnedFd, name: &[u8], number: u64) -> rustix::io::Result<()> {
         let into = number.to_string();
         match rustix::fs::renameat(folder, name, &self.folder, into.as_str()) {
-            // A folder that is not writable cannot change its parent.
+            // A folder cannot be moved to another parent unless it is writable.
             Err(Errno::ACCESS) => {
                 open_up(folder, name)?;
                 rustix::fs::renameat(folder, name, &self.folder, into.as_str())
@@ -128,7 +128,7 @@ impl<'a> Bin<'a> {
         let mut pending: Vec<u64> = (0..taken).collect();
         while let Some(number) = pending.pop() {
             let name = number.to_string();
-            // A folder that is not writable keeps its entries.
+            // Entries cannot be removed from a folder unless it is writable.
             open_up(&self.folder, name.as_bytes())?;
             let folder = open_folder(&self.folder, name.as_bytes())?;
             for _ in 0..ROUNDS {

@@ -1,4 +1,4 @@
-//! How a finished upload gets into its workspace: moved, never copied, and only after it was handed over.
+//! Places a finished upload in its workspace: by a rename, never a copy, and only after its owner was changed.
 
 use std::{os::fd::OwnedFd, path::Path};
 
@@ -17,21 +17,24 @@ use crate::{
 };
 
 impl Workspace {
-    /// Moves a finished upload to exactly this name, and succeeds when that has happened before: for crash recovery, with
-    /// the name chosen and recorded first.
+    /// Moves a finished upload to the given name. Succeeds if that has already happened, for crash recovery: the name
+    /// is chosen and recorded first.
     ///
     /// # Errors
-    /// CONFLICT when something else has the name; `FILE_NOT_FOUND` when there is neither the upload nor the file.
+    /// CONFLICT when another file has the name; `FILE_NOT_FOUND` when neither the upload nor the file exists.
     pub fn place_as(&self, host_file: &Path, final_name: &str) -> Result<()> {
         let name = relative(final_name)?;
         if name.is_empty() || name.contains('/') {
-            return Err(Error::invalid(format!("{final_name:?} is not the name of a file")));
+            return Err(Error::invalid(format!("{final_name:?} is not a file name")));
         }
         let root = self.root()?;
         match self.move_in(&root, host_file, &name) {
             Ok(()) => Ok(()),
-            Err(Errno::EXIST) => Err(Error::new(Code::Conflict, format!("there is a file {name:?} already"))),
-            // It was moved before, by whoever did this before a crash or does it at the same time.
+            Err(Errno::EXIST) => Err(Error::new(
+                Code::Conflict,
+                format!("a file named {name:?} already exists"),
+            )),
+            // Already moved, either before a crash or by a concurrent call.
             Err(Errno::NOENT) => {
                 let found = look(root.folder(), name.as_bytes());
                 found.map(drop).map_err(|errno| refusal(name.as_bytes(), errno))
@@ -40,18 +43,18 @@ impl Workspace {
         }
     }
 
-    /// Moves a finished upload to a path, in the place of the file or link that was there: readers see the old content or
-    /// the new, and a link is replaced, never followed. Makes parent folders.
+    /// Moves a finished upload to a path and replaces a file or link there. The replacement is atomic: readers see
+    /// either the old content or the new; a link is replaced, never followed. Creates parent folders.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` for a path that cannot be a file; `UPLOAD_NOT_FOUND` when the upload is gone.
+    /// `INVALID_REQUEST` for a path that cannot be a file; `UPLOAD_NOT_FOUND` when the upload does not exist.
     pub fn place_at(&self, host_file: &Path, path: &str) -> Result<()> {
         let path = relative(path)?;
         let (parent, name) = split(&path)?;
         if path.split('/').any(|part| is_temporary(part.as_bytes())) {
             return Err(Error::invalid_field(
                 "path",
-                format!("{path:?} is a name that the service keeps for itself"),
+                format!("{path:?} contains a name that the service reserves; choose another name"),
             ));
         }
         let root = self.root()?;
@@ -68,23 +71,23 @@ impl Workspace {
         rustix::fs::fchmod(&file, mode).map_err(failed)?;
         self.hand_over(&file).map_err(failed)?;
         rustix::fs::renameat(CWD, host_file, &folder, name).map_err(|errno| match errno {
-            // A folder came there meanwhile.
+            // A folder was created there meanwhile.
             Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => refusal(path.as_bytes(), Errno::ISDIR),
             errno => failed(errno),
         })?;
-        // The upload's row has gone: after a loss of power the file must be here.
+        // The upload's database row is already deleted, so the file must survive a power failure.
         rustix::fs::fsync(&folder).map_err(failed)
     }
 
-    /// Makes durable what was moved into the workspace's own folder.
+    /// Syncs the workspace folder, so that files moved into it are durable.
     ///
     /// # Errors
-    /// Those of the file system.
+    /// File-system errors.
     pub fn sync(&self) -> Result<()> {
         rustix::fs::fsync(self.root()?.folder()).map_err(failed)
     }
 
-    /// Moves a file in unless the name is taken. It is handed over while it is still out of the project's reach.
+    /// Moves a file in unless the name is taken. Its owner is changed before the project can access it.
     fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> rustix::io::Result<()> {
         let file = open_upload(host_file)?;
         if metadata(&rustix::fs::fstat(&file)?).kind != FileKind::File {

@@ -1,7 +1,9 @@
-//! A bounded walk over a workspace, for glob, grep, lists and archives: it follows no link, and tells when a bound cut it.
+//! A bounded walk over a workspace, for glob, grep, lists and archives. It follows no links, and reports when a limit
+//! ended it early.
 //!
-//! A folder may hold hundreds of thousands of files. A walk keeps a bounded number of its names, the first ones by order, and
-//! reads the folder again for the next ones. It can begin behind any path, so that a page of a list needs only its own names.
+//! A folder may contain hundreds of thousands of files. A walk keeps a bounded number of its names in memory, the first
+//! ones in order, and reads the folder again for the next ones. It can start after any path, so that a page of a list
+//! reads only its own names.
 
 use std::{
     collections::BinaryHeap,
@@ -18,45 +20,45 @@ use super::{
 };
 use crate::error::Result;
 
-/// Why a walk ended early.
-const TOO_MANY: &str = "there are too many files";
-const TOO_LONG: &str = "it took too long";
-const TOO_DEEP: &str = "folders lie too deep";
-const UNREADABLE: &str = "a folder cannot be read";
-/// Names between two looks at the time.
+/// Reasons why a walk is incomplete.
+const TOO_MANY: &str = "too many files";
+const TOO_LONG: &str = "the time limit was reached";
+const TOO_DEEP: &str = "folders are nested too deeply";
+const UNREADABLE: &str = "a folder could not be read";
+/// Number of names between two checks of the time.
 const NAMES_A_LOOK: usize = 1024;
 
-/// The bounds of a walk.
+/// Limits of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkLimits {
-    /// Maximum number of files and folders given.
+    /// Maximum number of files and folders returned.
     pub entries: usize,
     /// Maximum depth; 1 is the folder's own entries.
     pub depth: usize,
-    /// Maximum time.
+    /// Maximum duration.
     pub time: Duration,
     /// Maximum number of names of one folder in memory.
     pub names: usize,
 }
 
-/// Something that a walk came by.
+/// A file or folder that a walk returned.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Found {
-    /// The path beneath the workspace, such as `output/report.md`; characters that are not UTF-8 are replaced.
+    /// Path inside the workspace, such as `output/report.md`. Bytes that are not UTF-8 are replaced.
     pub path: String,
-    /// What is known of it.
+    /// Metadata, read without opening the file.
     pub metadata: Metadata,
     raw: Vec<u8>,
 }
 
-/// A walk: gives every file and folder once, a folder before what is in it, by name.
+/// A walk: returns every file and folder once, in name order, each folder before its content.
 ///
-/// It holds one descriptor besides the workspace's, however deep it is: each folder is opened from the top again.
+/// Besides the workspace's descriptor it holds only one, however deep it is: each folder is opened from the root again.
 pub struct Walk {
     root: Root,
-    /// The folders on the way to where the walk is.
+    /// The folders from the start of the walk to its current position.
     levels: Vec<Level>,
-    /// The open folder, and which level it is.
+    /// The open folder, and the index of its level.
     open: Option<(usize, OwnedFd)>,
     seen: usize,
     limits: WalkLimits,
@@ -64,19 +66,20 @@ pub struct Walk {
     cut: Option<&'static str>,
 }
 
-/// A folder that the walk is in.
+/// A folder on the current path.
 struct Level {
     path: Vec<u8>,
-    /// The next names, the first one last.
+    /// The next names, in reverse order.
     names: Vec<Vec<u8>>,
-    /// The name behind which the folder is read on.
+    /// The name after which the next read of the folder continues.
     behind: Option<Vec<u8>>,
-    /// Whether there may be more names than those in memory.
+    /// True if the folder may have more names than those in memory.
     has_more: bool,
 }
 
 impl Walk {
-    /// A walk over a folder, from its beginning or behind a path that an earlier walk has given; that one may have gone.
+    /// Starts a walk over a folder, at its beginning or after a path that an earlier walk returned. That path may no
+    /// longer exist.
     pub(super) fn new(root: Root, start: &str, limits: WalkLimits, behind: Option<&[u8]>) -> Result<Self> {
         let mut walk = Self {
             root,
@@ -105,7 +108,7 @@ impl Walk {
                 .map(|level| level.path.as_slice())
                 .unwrap_or_default();
             let path = joined(above, &name);
-            // A file, a link, or a folder that has gone has nothing below it.
+            // Nothing to resume below a file, a link or a removed folder.
             if walk.enter(path, next.clone()).is_err() {
                 break;
             }
@@ -114,15 +117,15 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Why the walk has left something out, if it has.
+    /// Why the walk is incomplete, if it is.
     pub fn cut(&self) -> Option<&'static str> {
         self.cut
     }
 
-    /// Opens a regular file that the walk has given.
+    /// Opens a regular file that the walk returned.
     ///
     /// # Errors
-    /// As `Workspace::open_file`.
+    /// The same as `Workspace::open_file`.
     pub fn open(&self, found: &Found) -> Result<File> {
         self.root.open_regular(&found.raw)
     }
@@ -141,14 +144,14 @@ impl Walk {
         Ok(())
     }
 
-    /// Reads the next names of a folder: of all that follow, the first ones.
+    /// Reads the next names of a folder: the first ones in order of all that remain.
     fn read_on(&mut self, folder: &OwnedFd, level: &mut Level) -> rustix::io::Result<()> {
         let most = self.limits.names.max(1);
         let mut first = BinaryHeap::new();
         level.has_more = false;
         for (count, entry) in rustix::fs::Dir::read_from(folder)?.enumerate() {
             if count % NAMES_A_LOOK == 0 && Instant::now() > self.until {
-                // Of names that were not all seen, the first ones are not known.
+                // The names that come first in order are unknown before all names were read, so none is used.
                 self.cut = Some(TOO_LONG);
                 return Ok(());
             }
@@ -173,7 +176,7 @@ impl Walk {
         Ok(())
     }
 
-    /// The next name, in the deepest folder that has one.
+    /// Returns the next name from the deepest folder that has one.
     fn next_name(&mut self) -> Option<(usize, Vec<u8>)> {
         while let Some(depth) = self.levels.len().checked_sub(1) {
             if let Some(name) = self.levels[depth].names.pop() {
@@ -197,7 +200,7 @@ impl Walk {
         None
     }
 
-    /// Takes the open folder of a level, opened again when the walk has been elsewhere.
+    /// Takes the open folder of a level. Opens it again if the walk has opened another folder since.
     fn folder(&mut self, depth: usize, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         match self.open.take() {
             Some((open, folder)) if open == depth => Ok(folder),
@@ -205,20 +208,20 @@ impl Walk {
         }
     }
 
-    // What has gone since its name was read is not there.
+    // Records an error. A file or folder that was removed since its name was read is silently skipped.
     fn note(&mut self, errno: Errno) {
         if !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) {
             self.cut = Some(UNREADABLE);
         }
     }
 
-    /// Looks at a name of a level.
+    /// Reads the metadata of a name.
     fn look(&mut self, depth: usize, name: &[u8]) -> Option<Found> {
         let above = self.levels.get(depth)?.path.clone();
         let folder = match self.folder(depth, &above) {
             Ok(folder) => folder,
             Err(errno) => {
-                // The rest of the folder has gone with it.
+                // The remaining names are in the folder that cannot be opened.
                 self.note(errno);
                 self.levels.truncate(depth);
                 return None;
@@ -234,7 +237,7 @@ impl Walk {
 
     fn descend(&mut self, found: &Found) {
         if self.levels.len() >= self.limits.depth || found.raw.len() > MAX_PATH_BYTES {
-            // The caller of a flat list wants no more than that.
+            // A list of depth 1 does not ask for deeper entries, so nothing is missing.
             if self.limits.depth > 1 {
                 self.cut = Some(TOO_DEEP);
             }
@@ -245,7 +248,7 @@ impl Walk {
 }
 
 impl Found {
-    /// The path as its bytes are.
+    /// The path as raw bytes.
     pub fn raw(&self) -> &[u8] {
         &self.raw
     }
@@ -294,7 +297,7 @@ fn joined(folder: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-// The part of a path that lies below a folder.
+// Returns the part of a path below a folder.
 fn below<'a>(path: &'a [u8], folder: &[u8]) -> Option<&'a [u8]> {
     if folder.is_empty() {
         return Some(path);

@@ -1,8 +1,8 @@
-//! A project's files, from the host's side.
+//! A project's files, accessed from the host.
 //!
-//! Used by the file tools, the file service and uploads. Every open goes through `openat2` with `RESOLVE_BENEATH`,
-//! `NO_SYMLINKS` and `NO_MAGICLINKS`, so no link and no race of the sandbox leads out of the workspace; everything made here is
-//! handed to the project's uid. All of it blocks: call it through `spawn_blocking`.
+//! Used by the file tools, the file service and uploads. Every open uses `openat2` with `RESOLVE_BENEATH`,
+//! `NO_SYMLINKS` and `NO_MAGICLINKS`, so that neither a link nor a race with a command leads out of the workspace.
+//! Everything created here gets the project's uid. All functions block: call them through `spawn_blocking`.
 
 use std::{
     fs::File,
@@ -27,10 +27,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Files that are being written have such names; lists and walks leave them out.
+/// Name prefix of files that are being written; lists and walks skip them.
 const TEMPORARY: &str = ".runyard-tmp-";
 
-/// How long one page of a list may take.
+/// Maximum time for one page of a list.
 const LIST_TIME: Duration = Duration::from_secs(10);
 
 /// A project's files. Cheap to clone.
@@ -40,7 +40,7 @@ pub struct Workspace {
     owner: Option<u32>,
 }
 
-/// What a path leads to.
+/// File type of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FileKind {
     /// A regular file.
@@ -53,76 +53,77 @@ pub enum FileKind {
     Other,
 }
 
-/// What is known of a file without opening it.
+/// Metadata of a file, read without opening it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Metadata {
-    /// What it is.
+    /// File type.
     pub kind: FileKind,
-    /// Its length in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// When its content changed last.
+    /// Time of the last change of its content.
     pub modified: SystemTime,
-    /// The permission bits.
+    /// Permission bits.
     pub mode: u32,
 }
 
-/// A file or folder of a list.
+/// A file or folder in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The path beneath the workspace, such as `output/report.md`.
+    /// Path inside the workspace, such as `output/report.md`.
     pub path: String,
-    /// Whether it is a folder.
+    /// True if it is a folder.
     pub is_dir: bool,
-    /// Its length in bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// When its content changed last.
+    /// Time of the last change of its content.
     pub modified: SystemTime,
 }
 
-/// A list of files, by path.
+/// One page of a list of files, sorted by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// The files and folders.
+    /// Files and folders of the page.
     pub entries: Vec<Entry>,
-    /// Why something is left out, if it is.
+    /// Why the list is incomplete, if it is.
     pub cut: Option<&'static str>,
-    /// The bytes of the last path, when more follow: the next page begins behind it.
+    /// The last path as bytes, if more entries follow; the next page starts after it.
     pub next: Option<Vec<u8>>,
 }
 
-/// How deep a list goes.
+/// Depth of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// The folder's own entries.
+    /// Only the folder's own entries.
     One,
-    /// Everything beneath it.
+    /// Everything below the folder.
     All,
 }
 
-/// What a workspace holds.
+/// Disk usage of a workspace.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
-    /// Bytes on disk.
+    /// Number of bytes on disk.
     pub bytes: u64,
-    /// Files and folders.
+    /// Number of files and folders.
     pub files: u64,
 }
 
 impl Workspace {
-    /// The workspace in a folder; what is made there is handed to the owner, when there is one.
+    /// The workspace in a folder. Everything created in it gets the uid `owner`, if there is one.
     pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
         Self { folder, owner }
     }
 
-    /// Makes the folder, 0700 and the project's own, with `output/`. What is there already stays.
+    /// Creates the folder with mode 0700, owned by the project's uid, and its `output/` folder. Existing files are
+    /// kept.
     pub(super) fn make(&self) -> Result<()> {
         let made = std::fs::create_dir_all(&self.folder);
-        made.map_err(|error| disk::fault("the workspace cannot be made", error))?;
+        made.map_err(|error| disk::fault("the workspace cannot be created", error))?;
         let root = self.root()?;
-        let failed = |errno: Errno| disk::fault("the workspace cannot be handed to its project", errno.into());
+        let failed = |errno: Errno| disk::fault("the owner or mode of the workspace cannot be set", errno.into());
         rustix::fs::fchmod(root.folder(), Mode::RWXU).map_err(failed)?;
         self.hand_over(root.folder()).map_err(failed)?;
-        // Something else of that name is the project's own affair.
+        // If `output` already exists, whatever it is, it belongs to the project and is kept.
         match rustix::fs::mkdirat(root.folder(), "output", Mode::from_raw_mode(0o755)) {
             Ok(()) => self
                 .hand_over(open_folder(root.folder(), b"output").map_err(failed)?)
@@ -132,7 +133,7 @@ impl Workspace {
         }
     }
 
-    /// Removes the folder with everything in it.
+    /// Removes the folder and everything in it.
     pub(super) fn discard(&self) -> Result<()> {
         let root = match self.root() {
             Err(error) if error.code() == Code::FileNotFound => return Ok(()),
@@ -146,7 +147,7 @@ impl Workspace {
     /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for a path out of the workspace, a link, or something that is no regular file.
+    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for a path outside the workspace, a link, or anything but a regular file.
     pub fn open_file(&self, path: &str) -> Result<File> {
         let path = relative(path)?;
         self.root()?.open_regular(&path)
@@ -155,7 +156,7 @@ impl Workspace {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// As `open_file`; `TOO_LARGE` when it has more than `max_bytes`.
+    /// The same as `open_file`; `TOO_LARGE` when it has more than `max_bytes`.
     pub fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
         let mut content = Vec::new();
         let read = self
@@ -172,8 +173,8 @@ impl Workspace {
         Ok(content)
     }
 
-    /// Writes a file as a whole: readers see the old content or the new. Makes parent folders, keeps the mode; a link in
-    /// its place is replaced, never followed.
+    /// Writes a whole file atomically: readers see either the old content or the new. Creates parent folders and keeps
+    /// the mode. A link at the path is replaced, never followed.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path that cannot be a file; UNAVAILABLE when the disk is full.
@@ -193,7 +194,7 @@ impl Workspace {
             Ok(())
         });
         written.map_err(|error| {
-            // Best effort: what cannot be removed either is left to the next removal of the workspace.
+            // Best effort: if this fails too, the file stays until the workspace is removed.
             let _ = rustix::fs::unlinkat(&folder, temporary.as_str(), AtFlags::empty());
             match Errno::from_io_error(&error) {
                 Some(errno) => refusal(path.as_bytes(), errno),
@@ -202,10 +203,10 @@ impl Workspace {
         })
     }
 
-    /// What is known of a file; a link is described, not followed.
+    /// Returns the metadata of a path. Links are described, not followed.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for a path out of the workspace or through a link.
+    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for a path outside the workspace or through a link.
     pub fn metadata(&self, path: &str) -> Result<Metadata> {
         let path = relative(path)?;
         let opened = self.root()?.open_at(&path, OFlags::PATH | OFlags::NOFOLLOW);
@@ -214,14 +215,14 @@ impl Workspace {
             .map_err(|errno| refusal(path.as_bytes(), errno))
     }
 
-    /// Lists a folder, by path: `max_entries` of its files, from the beginning or behind a path that an earlier page ended
-    /// with. However large the folder is, no more than that is kept in memory.
+    /// Lists up to `max_entries` of a folder, sorted by path, from the beginning or after the last path of an earlier
+    /// page. Memory use does not depend on the size of the folder.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND` when there is no such folder.
+    /// `FILE_NOT_FOUND` when the folder does not exist.
     pub fn list(&self, path: &str, depth: Depth, max_entries: usize, behind: Option<&[u8]>) -> Result<Listing> {
         let limits = WalkLimits {
-            // One more than is given shows whether there is a next page.
+            // One extra entry shows whether there is a next page.
             entries: max_entries.saturating_add(1),
             depth: match depth {
                 Depth::One => 1,
@@ -248,10 +249,10 @@ impl Workspace {
         })
     }
 
-    /// Walks over everything beneath a folder, for glob and grep.
+    /// Walks over everything below a folder, for glob and grep.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND` when there is no such folder.
+    /// `FILE_NOT_FOUND` when the folder does not exist.
     pub fn walk(&self, path: &str, limits: WalkLimits) -> Result<Walk> {
         Walk::new(self.root()?, &relative(path)?, limits, None)
     }
@@ -273,7 +274,7 @@ impl Workspace {
     /// Removes a file, a link, or an empty folder.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND`; CONFLICT for a folder with something in it; `INVALID_REQUEST` for the workspace itself.
+    /// `FILE_NOT_FOUND`; CONFLICT for a folder that is not empty; `INVALID_REQUEST` for the workspace itself.
     pub fn remove_one(&self, path: &str) -> Result<()> {
         let path = relative(path)?;
         let (parent, name) = split(&path)?;
@@ -290,10 +291,10 @@ impl Workspace {
         }
     }
 
-    /// What the workspace holds.
+    /// Measures the disk usage of the workspace.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND` when there is no workspace.
+    /// `FILE_NOT_FOUND` when the workspace does not exist.
     pub fn usage(&self) -> Result<Usage> {
         self.usage_until(Usage {
             bytes: u64::MAX,
@@ -301,13 +302,13 @@ impl Workspace {
         })
     }
 
-    /// What the workspace holds, counted until one of the limits is passed.
+    /// Measures the disk usage, stopping when one of the limits is exceeded.
     pub(super) fn usage_until(&self, limit: Usage) -> Result<Usage> {
         tree::measure(&self.root()?, limit)
-            .map_err(|errno| disk::fault("the workspace cannot be measured", errno.into()))
+            .map_err(|errno| disk::fault("the size of the workspace cannot be measured", errno.into()))
     }
 
-    /// The folder on the host.
+    /// Folder of the workspace on the host.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -325,7 +326,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Opens a folder and makes the parts of its path that are missing, each the project's own.
+    /// Opens a folder. Creates the missing components of its path, each owned by the project's uid.
     pub(super) fn make_folders(&self, root: &Root, path: &str) -> Result<OwnedFd> {
         let refused = |errno| match errno {
             Errno::NOTDIR => Error::invalid_field("path", format!("a part of {path:?} is a file, not a folder")),
@@ -353,7 +354,7 @@ impl Workspace {
         Ok(folder)
     }
 
-    /// Makes a file the project's own.
+    /// Changes a file's owner to the project's uid.
     pub(super) fn hand_over(&self, file: impl std::os::fd::AsFd) -> rustix::io::Result<()> {
         match self.owner {
             Some(id) => rustix::fs::fchown(file, Some(Uid::from_raw(id)), Some(Gid::from_raw(id))),
@@ -362,7 +363,7 @@ impl Workspace {
     }
 }
 
-/// Whether a name is that of a file that is being written.
+/// Returns whether a name belongs to a file that is being written.
 pub(super) fn is_temporary(name: &[u8]) -> bool {
     name.starts_with(TEMPORARY.as_bytes())
 }

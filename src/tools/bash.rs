@@ -12,10 +12,10 @@ use crate::{
     sandbox::{Command, Ending},
 };
 
-/// The longest script that can be passed to bash.
+/// Maximum size of a script in bytes.
 pub const MAX_COMMAND_BYTES: usize = 128 << 10;
 
-/// The tool.
+/// The bash tool.
 pub struct Bash;
 
 #[derive(Deserialize)]
@@ -30,12 +30,12 @@ impl Tool for Bash {
         ToolSpec {
             name: "bash".to_owned(),
             description: format!(
-                "Runs a command with bash in the sandbox, in /workspace. There is no network: nothing can be downloaded or \
-                 installed. The system prompt lists the programs and the limits of memory, processes, disk and time. Only \
-                 files in /workspace are kept between calls: no variables, no working folder, no background processes. There \
-                 is no terminal and nobody to answer prompts. Set timeout_seconds when a command takes minutes. It may have \
-                 {MAX_COMMAND_BYTES} bytes. Of long output you see the head and the tail; write it to a file when you need \
-                 all of it. The answer ends with the exit status."
+                "Runs a bash command in the sandbox, in /workspace. There is no network: nothing can be downloaded or \
+                 installed. The system prompt lists the installed programs and the limits on memory, processes, disk and \
+                 time. Only files in /workspace are kept between calls; variables, the working directory and background \
+                 processes are not. The command has no terminal and cannot ask for input. Set timeout_seconds for a command \
+                 that takes minutes. The maximum command size is {MAX_COMMAND_BYTES} bytes. Long output is cut in the middle; \
+                 write it to a file if you need all of it. The result ends with the exit status."
             ),
             parameters: json!({
                 "type": "object",
@@ -43,7 +43,7 @@ impl Tool for Bash {
                     "command": {"type": "string", "minLength": 1, "description": "The command or script for bash."},
                     "timeout_seconds": {
                         "type": "integer", "minimum": 1,
-                        "description": "How long it may take; cut to the sandbox's maximum."
+                        "description": "The time limit in seconds; the sandbox's maximum applies."
                     }
                 },
                 "required": ["command"],
@@ -63,7 +63,7 @@ impl Tool for Bash {
         } = files::arguments(arguments)?;
         if command.len() > MAX_COMMAND_BYTES {
             return Err(ToolFailure::Told(format!(
-                "the command is {} bytes long; at most {MAX_COMMAND_BYTES} can be passed. Write it to a file and run that",
+                "the command is {} bytes long; the maximum is {MAX_COMMAND_BYTES}. Write it to a file and run that file",
                 command.len()
             )));
         }
@@ -88,7 +88,7 @@ impl Tool for Bash {
             None => "exit status 0".to_owned(),
             Some(ending) if execution.ending == Ending::TimedOut => {
                 format!(
-                    "{ending}; it had {} seconds, timeout_seconds can be up to {}",
+                    "{ending}; the limit was {} seconds, and timeout_seconds can be up to {}",
                     timeout.as_secs(),
                     most.as_secs()
                 )

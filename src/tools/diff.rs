@@ -1,29 +1,29 @@
-//! A small unified diff of replacements whose places are known.
+//! A small unified diff of replacements at known places.
 //!
 //! Called by edit. Changes must be in order and must not overlap.
 
 use std::fmt::Write as _;
 
-/// Lines shown around a change.
+/// Lines shown before and after a change.
 const CONTEXT_LINES: usize = 3;
-/// Changes that are shown.
+/// Maximum number of changes shown.
 const MAX_HUNKS: usize = 5;
-/// Lines shown of one side of a change.
+/// Maximum number of lines shown of each side of a change.
 const MAX_SIDE_LINES: usize = 40;
-/// What is shown of a line.
+/// Maximum number of bytes shown of a line.
 const MAX_LINE_BYTES: usize = 400;
 
 /// A replacement.
 pub(super) struct Change<'a> {
-    /// Where it starts in the old text.
+    /// Start of the replaced text, as a byte offset in the old text.
     pub(super) start: usize,
-    /// How many bytes of the old text it takes.
+    /// Length of the replaced text in bytes.
     pub(super) old_bytes: usize,
-    /// What stands there now.
+    /// The new text.
     pub(super) new: &'a str,
 }
 
-/// The hunks of the first changes, and how many more there are.
+/// Returns the hunks of the first changes, and how many more changes there are.
 pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
     let mut text = String::new();
     let mut shift: isize = 0;
@@ -39,7 +39,8 @@ pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
 fn hunk(text: &mut String, old: &str, change: &Change<'_>, shift: &mut isize) {
     let end = change.start + change.old_bytes;
     let from = old[..change.start].rfind('\n').map_or(0, |place| place + 1);
-    // A change that ends with a line's end does not touch the next line, unless it starts inside a line of its own.
+    // A change that ends with a line feed does not touch the next line, unless it deletes from the middle of a line:
+    // then the next line is joined to the rest of that line.
     let ends_line =
         end > from && old.as_bytes()[end - 1] == b'\n' && (change.new.is_empty() || change.new.ends_with('\n'));
     let ends_line = ends_line && (change.start == from || !change.new.is_empty());

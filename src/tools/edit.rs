@@ -1,4 +1,4 @@
-//! edit: replaces an exact piece of a file.
+//! edit: replaces an exact string in a file.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -11,12 +11,12 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// The largest file that can be edited, before and after.
+/// Maximum file size in bytes, before and after the edit.
 pub const MAX_FILE_BYTES: u64 = 8 << 20;
-/// Places that an error names.
+/// Maximum number of line numbers in an error.
 const NAMED_PLACES: usize = 10;
 
-/// The tool.
+/// The edit tool.
 pub struct Edit;
 
 #[derive(Deserialize)]
@@ -34,17 +34,18 @@ impl Tool for Edit {
         ToolSpec {
             name: "edit".to_owned(),
             description: format!(
-                "Replaces an exact piece of a text file of /workspace and answers with the difference. old_string must occur \
-                 exactly once, white space and all, unless replace_all is true: give enough of the lines around it. Do not \
-                 include the line numbers that read shows. The file may have {MAX_FILE_BYTES} bytes."
+                "Replaces an exact string in a text file in /workspace and returns a diff. old_string must match exactly, \
+                 including white space, and must occur exactly once unless replace_all is true: include enough surrounding \
+                 lines to make it unique. Do not include the line numbers that read shows. The maximum file size is \
+                 {MAX_FILE_BYTES} bytes."
             ),
             parameters: json!({
                 "type": "object",
                 "properties": {
-                    "path": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The file."},
-                    "old_string": {"type": "string", "minLength": 1, "description": "The text to replace, exactly."},
-                    "new_string": {"type": "string", "description": "The text to put there."},
-                    "replace_all": {"type": "boolean", "description": "Whether to replace every occurrence."}
+                    "path": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "Path of the file."},
+                    "old_string": {"type": "string", "minLength": 1, "description": "The exact text to replace."},
+                    "new_string": {"type": "string", "description": "The new text."},
+                    "replace_all": {"type": "boolean", "description": "True to replace every occurrence."}
                 },
                 "required": ["path", "old_string", "new_string"],
                 "additionalProperties": false
@@ -66,7 +67,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
     let told = |text: String| Err(ToolFailure::Told(text));
     let path = arguments.path.clone();
     if arguments.old_string == arguments.new_string {
-        return told("old_string and new_string are the same; nothing would change".to_owned());
+        return told("old_string and new_string are the same, so nothing would change".to_owned());
     }
     let bytes = files
         .workspace
@@ -76,7 +77,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
         return told(format!("{path} is not UTF-8 text; change it with a script"));
     };
     if !text.contains(&arguments.old_string) && text.contains("\r\n") {
-        // Models write line feeds; a file of the DOS kind keeps its line ends.
+        // Models write LF; a file with CRLF line ends keeps them.
         arguments.old_string = to_dos(&arguments.old_string);
         arguments.new_string = to_dos(&arguments.new_string);
     }
@@ -92,7 +93,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
     }
     if places.len() > 1 && !arguments.replace_all {
         return told(format!(
-            "old_string occurs {} times in {path} ({}); give more of the lines around it, or set replace_all",
+            "old_string occurs {} times in {path} ({}); include more surrounding lines, or set replace_all",
             places.len(),
             line_list(&text, &places)
         ));
@@ -100,7 +101,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
     let size = text.len() - places.len() * arguments.old_string.len() + places.len() * arguments.new_string.len();
     if size as u64 > MAX_FILE_BYTES {
         return told(format!(
-            "{path} would have {size} bytes; edit writes at most {MAX_FILE_BYTES}"
+            "{path} would have {size} bytes; the maximum for edit is {MAX_FILE_BYTES}"
         ));
     }
     let edited = text.replace(&arguments.old_string, &arguments.new_string);
@@ -145,7 +146,7 @@ fn line_list(text: &str, places: &[usize]) -> String {
     format!("lines {}{more}", named.join(", "))
 }
 
-/// Where the same lines stand with other white space, when they do.
+/// Finds the same lines with different white space, as a hint for the model.
 fn near_miss(text: &str, wanted: &str) -> String {
     let wanted: Vec<&str> = wanted.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let lines: Vec<(usize, &str)> = text
@@ -163,7 +164,7 @@ fn near_miss(text: &str, wanted: &str) -> String {
         .flatten()
         .and_then(|window| window.first());
     match found {
-        Some((line, _)) => format!("; the same words stand at line {line} with other white space"),
+        Some((line, _)) => format!("; line {line} has the same text with different white space"),
         None => "; read the file and copy the text exactly".to_owned(),
     }
 }

@@ -1,13 +1,13 @@
-//! Shortening a text: its head and its tail stay, a mark says how much is gone.
+//! Shortens a text: keeps its head and its tail, and marks how much was left out.
 //!
-//! Called by the tools for what they answer and by the engine for what it keeps of old answers.
+//! The tools use it for their results, and the engine for old results that it keeps.
 
 use std::borrow::Cow;
 
-/// Space for the mark in the middle.
+/// Bytes reserved for the mark in the middle.
 const MARK_BYTES: usize = 64;
 
-/// The text when it has at most so many bytes; else its head (two thirds) and tail, around a mark.
+/// Returns the text if it fits into `max_bytes`, else its head (two thirds) and its tail around a mark.
 pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);
@@ -19,7 +19,7 @@ pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{head}\n[… {left_out} bytes left out …]\n{tail}"))
 }
 
-/// The beginning of a text, at most so many bytes, with a mark when something is gone.
+/// Returns up to `max_bytes` from the start of the text, with a mark if the rest was left out.
 pub fn opening(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);

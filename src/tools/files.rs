@@ -1,7 +1,7 @@
-//! What the file tools share: work on the workspace off the async threads, and paths as the model writes them.
+//! Shared code of the file tools: blocking work on the workspace, and paths as the model writes them.
 //!
-//! Called by read, write, edit, glob and grep. The invariant: arguments never pass through a shell, and a cancelled call
-//! answers at once; work that is still going on ends at its next look at [`Files::is_over`].
+//! Called by read, write, edit, glob and grep. Invariants: arguments never pass through a shell, and a cancelled call
+//! returns at once; work that is still running stops at its next check of [`Files::is_over`].
 
 use std::{
     borrow::Cow,
@@ -19,10 +19,10 @@ use crate::{
     sandbox::Workspace,
 };
 
-/// How long one call of a file tool may take.
+/// Maximum duration of one call of a file tool.
 pub(super) const MAX_TIME: Duration = Duration::from_secs(20);
 
-/// The workspace, for one call.
+/// Workspace and limits of one call.
 pub(super) struct Files {
     pub(super) workspace: Workspace,
     cancel: CancellationToken,
@@ -30,13 +30,14 @@ pub(super) struct Files {
 }
 
 impl Files {
-    /// Whether the call was cancelled or took too long.
+    /// Returns whether the call was cancelled or exceeded its time limit.
     pub(super) fn is_over(&self) -> bool {
         self.cancel.is_cancelled() || Instant::now() >= self.deadline
     }
 }
 
-/// Runs work that blocks. Dropping the future or cancelling leaves the work to its own bounds.
+/// Runs blocking work. If the future is dropped or the call is cancelled, the work continues until its own limits stop
+/// it.
 pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
 where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
@@ -50,16 +51,16 @@ where
     tokio::select! {
         biased;
         () = context.cancel.cancelled() => Err(ToolFailure::Told("stopped".to_owned())),
-        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Told("the tool itself failed".to_owned()))),
+        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Told("the tool failed internally".to_owned()))),
     }
 }
 
-/// Reads arguments that the schema has accepted.
+/// Deserializes arguments that match the schema.
 pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFailure> {
-    serde_json::from_value(value).map_err(|error| ToolFailure::Told(format!("the arguments cannot be read: {error}")))
+    serde_json::from_value(value).map_err(|error| ToolFailure::Told(format!("the arguments are invalid: {error}")))
 }
 
-/// An answer that nothing was left out of.
+/// Creates a complete result: nothing was left out.
 pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     ToolAnswer {
         text: text.into(),
@@ -68,25 +69,25 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// What the model is told when a file, or the sandbox, cannot be reached. What is our fault is logged here, because the
-/// cause goes no further.
+/// Converts an error of a file or of the sandbox for the model. Internal errors are logged here, because the cause goes
+/// no further.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Told(match error.kind() {
         Kind::Missing => format!("there is no file {path}"),
         Kind::Internal => {
-            tracing::warn!(%error, "a tool could not reach the sandbox");
+            tracing::warn!(%error, "a tool could not access the sandbox");
             format!("{path}: {}", error.message())
         }
         _ => format!("{path}: {}", error.message()),
     })
 }
 
-/// What the model is told when a file cannot be read to its end.
+/// Converts a read error for the model.
 pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
     ToolFailure::Told(format!("{path} cannot be read: {error}"))
 }
 
-/// A path as it stands on a line of an answer: a name with a line feed in it must not look like two lines.
+/// Formats a path for one line of a result: a name with a line feed must not look like two lines.
 pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     if path.chars().any(char::is_control) {
         Cow::Owned(path.escape_debug().to_string())
@@ -95,7 +96,8 @@ pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     }
 }
 
-/// The path beneath the workspace, for comparing with what a walk gives; the workspace itself is the empty path.
+/// Returns the path relative to the workspace, for comparison with a walk's paths. The workspace itself is the empty
+/// path.
 pub(super) fn beneath(path: &str) -> String {
     let inside = path
         .strip_prefix("/workspace")

@@ -1,4 +1,4 @@
-//! glob: finds files by their path, newest first.
+//! glob: finds files by path pattern, newest first.
 
 use std::{cmp::Reverse, fmt::Write as _, time::SystemTime};
 
@@ -16,10 +16,10 @@ use crate::{
     sandbox::{FileKind, WalkLimits},
 };
 
-/// Files of one answer.
+/// Maximum number of files in a result.
 pub const MAX_FILES: usize = 200;
 
-/// The tool.
+/// The glob tool.
 pub struct Glob;
 
 #[derive(Deserialize)]
@@ -39,16 +39,17 @@ impl Tool for Glob {
         ToolSpec {
             name: "glob".to_owned(),
             description: format!(
-                "Finds files of /workspace by a pattern, such as **/*.csv or src/*.{{rs,toml}}; the newest first, at most \
-                 {MAX_FILES}. A pattern without a slash is looked for at every depth. Links are not followed."
+                "Finds files in /workspace whose path matches a glob pattern, such as **/*.csv or src/*.{{rs,toml}}. Returns up \
+                 to {MAX_FILES} paths, newest first. A pattern without a slash matches file names at any depth. Symbolic \
+                 links are not followed."
             ),
             parameters: json!({
                 "type": "object",
                 "properties": {
-                    "pattern": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "The pattern."},
+                    "pattern": {"type": "string", "minLength": 1, "maxLength": 1024, "description": "The glob pattern."},
                     "path": {
                         "type": "string", "minLength": 1, "maxLength": 4096,
-                        "description": "The folder to look in; /workspace when absent."
+                        "description": "The folder to search; the default is /workspace."
                     }
                 },
                 "required": ["pattern"],
@@ -73,7 +74,7 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
         .workspace
         .walk(path, WalkLimits::default())
         .map_err(|error| files::told(path, &error))?;
-    // Only as many as are shown are kept, whatever the walk comes by.
+    // Keeps only the files that will be shown, however many the walk returns.
     let mut found: Vec<(Reverse<SystemTime>, String)> = Vec::new();
     let mut count = 0_usize;
     for file in walk.by_ref() {
@@ -101,9 +102,11 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
     if count > found.len() {
         let _ = writeln!(text, "[{} older files are left out]", count - found.len());
     }
-    let cut = walk.cut().or_else(|| files.is_over().then_some("the time was over"));
+    let cut = walk
+        .cut()
+        .or_else(|| files.is_over().then_some("the time limit was reached"));
     if let Some(why) = cut {
-        let _ = writeln!(text, "[not everything was looked at: {why}]");
+        let _ = writeln!(text, "[not everything was searched: {why}]");
     }
     Ok(ToolAnswer {
         text,
@@ -112,7 +115,7 @@ fn glob(files: &Files, Arguments { pattern, path }: &Arguments) -> Result<ToolAn
     })
 }
 
-/// A glob over the paths beneath a folder.
+/// A glob pattern for the paths below a folder.
 pub(super) struct PathFilter {
     matcher: GlobMatcher,
     folder: String,
@@ -120,7 +123,8 @@ pub(super) struct PathFilter {
 }
 
 impl PathFilter {
-    /// Reads a pattern that is relative to a folder; one that starts with `/workspace/` is relative to that.
+    /// Parses a pattern relative to `folder`. A pattern that starts with `/workspace/` is relative to the workspace
+    /// instead.
     pub(super) fn new(pattern: &str, folder: &str) -> Result<Self, ToolFailure> {
         let (pattern, folder) = match pattern.strip_prefix("/workspace/") {
             Some(pattern) => (pattern, String::new()),
@@ -129,7 +133,7 @@ impl PathFilter {
         let matcher = GlobBuilder::new(pattern)
             .literal_separator(true)
             .build()
-            .map_err(|error| ToolFailure::Told(format!("the pattern cannot be read: {error}")))?
+            .map_err(|error| ToolFailure::Told(format!("the pattern is invalid: {error}")))?
             .compile_matcher();
         Ok(Self {
             matcher,
@@ -138,7 +142,7 @@ impl PathFilter {
         })
     }
 
-    /// Whether a path beneath the workspace matches.
+    /// Returns whether a path inside the workspace matches.
     pub(super) fn accepts(&self, path: &str) -> bool {
         let inside = match path.strip_prefix(&self.folder) {
             Some(inside) if self.folder.is_empty() => inside,

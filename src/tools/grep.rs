@@ -1,7 +1,7 @@
-//! grep: finds lines by a regular expression.
+//! grep: finds lines by regular expression.
 //!
-//! The expression is of the `regex` crate, which takes linear time whatever the pattern; files, bytes, lines and time are
-//! bounded, and the answer says which bound cut it. Links are never followed.
+//! Expressions use the `regex` crate, which takes linear time for every pattern. Files, bytes, lines and time are
+//! limited, and the result says which limit ended the search. Links are never followed.
 
 use std::{
     fmt::Write as _,
@@ -25,20 +25,20 @@ use crate::{
     sandbox::{FileKind, WalkLimits},
 };
 
-/// Lines of one answer, or files where only files are asked for.
+/// Maximum number of lines in a result, or of paths in the mode "files".
 pub const MAX_MATCHES: usize = 200;
-/// What is searched of a line.
+/// Maximum number of bytes searched in a line.
 pub const MAX_LINE_BYTES: usize = 16 << 10;
-/// What is shown of a line.
+/// Maximum number of bytes shown of a line.
 pub const MAX_SHOWN_LINE_BYTES: usize = 400;
-/// What is searched of a file.
+/// Maximum number of bytes searched in a file.
 pub const MAX_FILE_BYTES: u64 = 64 << 20;
-/// What is searched in one call.
+/// Maximum number of bytes searched in one call.
 pub const MAX_TOTAL_BYTES: u64 = 512 << 20;
-/// The size of a compiled pattern.
+/// Maximum size of a compiled pattern in bytes.
 const MAX_PATTERN_BYTES: usize = 1 << 20;
 
-/// The tool.
+/// The grep tool.
 pub struct Grep;
 
 #[derive(Deserialize)]
@@ -71,26 +71,26 @@ impl Tool for Grep {
         ToolSpec {
             name: "grep".to_owned(),
             description: format!(
-                "Finds lines in the text files of /workspace by a regular expression (Rust syntax: no look-around, no \
-                 back-references). Answers path:line:text, at most {MAX_MATCHES} lines, or only the paths. Binary files and \
-                 links are passed over."
+                "Searches the text files in /workspace for lines that match a regular expression (Rust syntax: no \
+                 look-around, no back-references). Returns up to {MAX_MATCHES} results as path:line:text, or only the paths of \
+                 matching files. Binary files and symbolic links are skipped."
             ),
             parameters: json!({
                 "type": "object",
                 "properties": {
-                    "pattern": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The expression."},
+                    "pattern": {"type": "string", "minLength": 1, "maxLength": 4096, "description": "The regular expression."},
                     "path": {
                         "type": "string", "minLength": 1, "maxLength": 4096,
-                        "description": "The file or folder to search; /workspace when absent."
+                        "description": "The file or folder to search; the default is /workspace."
                     },
                     "glob": {
                         "type": "string", "minLength": 1, "maxLength": 1024,
-                        "description": "Search only files that match this pattern, such as *.py."
+                        "description": "Search only files whose path matches this glob pattern, such as *.py."
                     },
-                    "ignore_case": {"type": "boolean", "description": "Whether upper and lower case are the same."},
+                    "ignore_case": {"type": "boolean", "description": "True to ignore case."},
                     "mode": {
                         "type": "string", "enum": ["lines", "files"],
-                        "description": "Whether to answer with lines (default) or with the paths of files that match."
+                        "description": "Result: matching lines (the default) or the paths of matching files."
                     }
                 },
                 "required": ["pattern"],
@@ -115,7 +115,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         .size_limit(MAX_PATTERN_BYTES)
         .dfa_size_limit(4 * MAX_PATTERN_BYTES)
         .build()
-        .map_err(|error| ToolFailure::Told(format!("the pattern cannot be used: {error}")))?;
+        .map_err(|error| ToolFailure::Told(format!("the pattern is invalid: {error}")))?;
     let path = &arguments.path;
     let filter = arguments
         .glob
@@ -144,7 +144,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         while let Some(found) = walk.next() {
             let is_wanted = found.metadata.kind == FileKind::File
                 && filter.as_ref().is_none_or(|filter| filter.accepts(&found.path));
-            // A file that is gone or cannot be opened any more is passed over, as grep -s does.
+            // A file that was removed or cannot be opened is skipped, as grep -s does.
             if is_wanted && let Ok(file) = walk.open(&found) {
                 search.skipped += usize::from(search.file(&files::on_one_line(&found.path), file).is_err());
             }
@@ -165,7 +165,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
     Ok(search.answer())
 }
 
-/// A search that is going on.
+/// A search in progress.
 struct Search<'a> {
     files: &'a Files,
     regex: Regex,
@@ -182,7 +182,7 @@ impl Search<'_> {
         self.cut.is_some()
     }
 
-    /// Searches one file; the path is for the answer.
+    /// Searches one file; `path` is its name in the result.
     fn file(&mut self, path: &str, file: File) -> io::Result<()> {
         let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file), MAX_LINE_BYTES);
         if lines.is_binary()? {
@@ -227,15 +227,18 @@ impl Search<'_> {
             }
             let read = lines.bytes_read();
             if before + read > MAX_TOTAL_BYTES {
-                self.cut = Some("too much to search");
+                self.cut = Some("the size limit was reached");
                 return Ok(());
             }
             if read > MAX_FILE_BYTES {
-                let _ = writeln!(self.text, "[{path} was searched up to line {number}; it is too large]");
+                let _ = writeln!(
+                    self.text,
+                    "[{path} was searched only up to line {number}: the file is too large]"
+                );
                 return Ok(());
             }
             if number.is_multiple_of(256) && files.is_over() {
-                self.cut = Some("the time was over");
+                self.cut = Some("the time limit was reached");
                 return Ok(());
             }
         }
@@ -247,11 +250,7 @@ impl Search<'_> {
             self.text.push_str("no line matches\n");
         }
         if self.skipped > 0 {
-            let _ = writeln!(
-                self.text,
-                "[{} binary or unreadable files were passed over]",
-                self.skipped
-            );
+            let _ = writeln!(self.text, "[{} binary or unreadable files were skipped]", self.skipped);
         }
         if let Some(why) = self.cut {
             let _ = writeln!(

@@ -1,10 +1,11 @@
-//! Reading lines of any length with bounded memory.
+//! Reads lines of any length with bounded memory.
 //!
-//! Called by read and grep. A line longer than the bound is cut and its length is told; the rest of it is skipped.
+//! Called by read and grep. If a line is longer than the limit, its start and its length are returned and the rest is
+//! skipped.
 
 use std::io::{self, BufRead};
 
-/// How much of a file decides whether it is binary.
+/// Bytes at the start of a file that decide whether it is binary.
 const PROBE_BYTES: usize = 8192;
 
 /// Reads a file line by line.
@@ -14,15 +15,15 @@ pub(super) struct Lines<R> {
     bytes_read: u64,
 }
 
-/// A line was read into the buffer.
+/// A line that was read into the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line {
-    /// How long the line is, without its end.
+    /// Length of the whole line in bytes, without its line end.
     pub(super) bytes: usize,
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Lines of which at most so many bytes are kept.
+    /// Reads lines and keeps up to `max_bytes` of each.
     pub(super) fn new(reader: R, max_bytes: usize) -> Self {
         Self {
             reader,
@@ -31,19 +32,19 @@ impl<R: BufRead> Lines<R> {
         }
     }
 
-    /// Bytes read so far.
+    /// Number of bytes read so far.
     pub(super) fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// Whether the file looks binary; to be asked before the first line.
+    /// Returns whether the file looks binary. Call this before reading the first line.
     pub(super) fn is_binary(&mut self) -> io::Result<bool> {
         let start = self.reader.fill_buf()?;
         Ok(start[..start.len().min(PROBE_BYTES)].contains(&0))
     }
 
-    /// Reads the next line into the buffer, without its end; nothing at the end of the file. `give_up` is asked between pieces
-    /// of a long line, which then ends there.
+    /// Reads the next line into the buffer, without its line end; returns `None` at the end of the file. `give_up` is
+    /// called between the chunks of a long line; if it returns true, the line ends there.
     pub(super) fn next(&mut self, line: &mut Vec<u8>, give_up: impl Fn(u64) -> bool) -> io::Result<Option<Line>> {
         line.clear();
         let mut bytes = 0;
@@ -69,7 +70,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     fn finish(&self, line: &mut Vec<u8>, mut bytes: usize) -> Line {
-        // The end of a line may be CR LF; when the line is cut, its end was not kept anyway.
+        // A line may end with CR LF. If the line was cut, its end is not in the buffer anyway.
         if bytes <= self.max_bytes && line.last() == Some(&b'\r') {
             line.pop();
             bytes -= 1;
@@ -78,7 +79,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// The line as text, with a mark where it was cut.
+/// Formats the line as text, with a mark where it was cut.
 pub(super) fn shown(line: &[u8], full_bytes: usize, max_bytes: usize) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(max_bytes)]);
     let text = text.trim_end_matches('\u{fffd}');

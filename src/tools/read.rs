@@ -1,4 +1,4 @@
-//! read: shows lines of a text file, with their numbers.
+//! read: shows numbered lines of a text file.
 
 use std::{fmt::Write as _, io::BufReader};
 
@@ -13,16 +13,16 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// Lines of one call.
+/// Maximum number of lines in a result.
 pub const MAX_LINES: u64 = 2000;
-/// What is shown of one line.
+/// Maximum number of bytes shown of a line.
 pub const MAX_LINE_BYTES: usize = 2000;
-/// Text of one call.
+/// Maximum size of a result in bytes.
 pub const MAX_BYTES: usize = 64 << 10;
-/// Bytes of a file that are passed over or read in one call.
+/// Maximum number of bytes of a file that one call reads or skips.
 pub const MAX_SCANNED_BYTES: u64 = 1 << 30;
 
-/// The tool.
+/// The read tool.
 pub struct Read;
 
 #[derive(Deserialize)]
@@ -48,19 +48,19 @@ impl Tool for Read {
         ToolSpec {
             name: "read".to_owned(),
             description: format!(
-                "Reads a text file of /workspace. Each line comes with its number and a tab, which are not part of the file. \
-                 At most {MAX_LINES} lines and {MAX_BYTES} bytes come at once, and lines are cut after {MAX_LINE_BYTES} bytes; \
-                 continue with offset. Binary files are refused."
+                "Reads a text file in /workspace. Each line starts with its number and a tab, which are not part of the file. \
+                 One call returns up to {MAX_LINES} lines and {MAX_BYTES} bytes; use offset to continue. Lines are cut after \
+                 {MAX_LINE_BYTES} bytes. Binary files are refused."
             ),
             parameters: json!({
                 "type": "object",
                 "properties": {
                     "path": {
                         "type": "string", "minLength": 1, "maxLength": 4096,
-                        "description": "The file, such as data.csv or /workspace/data.csv."
+                        "description": "Path of the file, such as data.csv or /workspace/data.csv."
                     },
-                    "offset": {"type": "integer", "minimum": 1, "description": "The first line, from 1."},
-                    "limit": {"type": "integer", "minimum": 1, "description": "How many lines."}
+                    "offset": {"type": "integer", "minimum": 1, "description": "Number of the first line to read, counted from 1."},
+                    "limit": {"type": "integer", "minimum": 1, "description": "Maximum number of lines."}
                 },
                 "required": ["path"],
                 "additionalProperties": false
@@ -88,7 +88,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
     let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file), MAX_LINE_BYTES + 4);
     if lines.is_binary().map_err(|error| files::unreadable(path, &error))? {
         return Err(ToolFailure::Told(format!(
-            "{path} is a binary file of {size} bytes; read shows text. Use bash to look at it, such as with od or python3"
+            "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, such as with od or python3"
         )));
     }
     let last = arguments.offset.saturating_add(arguments.limit.min(MAX_LINES));
@@ -104,7 +104,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         number += 1;
         if give_up(lines.bytes_read()) {
             let told =
-                format!("[stopped at line {number}: the file is too large to read; use bash, such as sed -n or tail]");
+                format!("[stopped at line {number}: the file is too large for read; use bash, such as sed -n or tail]");
             text.push_str(&told);
             return Ok(ToolAnswer {
                 text,

@@ -1,7 +1,8 @@
-//! A set of tools with their specs, and their schemas compiled once.
+//! A set of tools, with their specs and compiled schemas.
 //!
-//! Made once per process for the core tools and shared by all runs: compiling schemas per run would cost more than starting
-//! the run. The invariant: names are unique, and a tool is called only with arguments that fit its schema.
+//! The set of core tools is created once per process and shared by all runs: compiling schemas for each run would cost
+//! more than starting the run. Invariants: names are unique, and a tool is called only with arguments that match its
+//! schema.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
@@ -11,26 +12,26 @@ use serde_json::Value;
 use super::{Effect, Tool, bash::Bash, edit::Edit, glob::Glob, grep::Grep, read::Read, write::Write};
 use crate::llm::ToolSpec;
 
-/// How many mistakes in the arguments the model is told at once.
+/// Maximum number of schema errors reported to the model at once.
 const MAX_MISTAKES: usize = 5;
 
-/// A set of tools.
+/// A set of tools with unique names.
 pub struct Toolbox {
     slots: Vec<Slot>,
     spec_bytes: usize,
 }
 
-/// One tool of a set.
+/// One tool of a set, with its spec and schema.
 pub struct Slot {
-    /// The tool.
+    /// The tool itself.
     pub tool: Arc<dyn Tool>,
-    /// Its spec, asked for once.
+    /// Spec of the tool, created once.
     pub spec: ToolSpec,
     validator: OnceLock<Option<Validator>>,
 }
 
 impl Toolbox {
-    /// A set of the given tools; of two with one name the first stays.
+    /// Creates a set of tools. If two tools have the same name, the first one is kept.
     pub fn new(tools: Vec<Arc<dyn Tool>>) -> Self {
         let mut slots: Vec<Slot> = Vec::with_capacity(tools.len());
         for tool in tools {
@@ -50,44 +51,44 @@ impl Toolbox {
         Self { slots, spec_bytes }
     }
 
-    /// What the model is told of the tools.
+    /// Specs of all tools, for the model.
     pub fn specs(&self) -> Vec<ToolSpec> {
         self.slots.iter().map(|slot| slot.spec.clone()).collect()
     }
 
-    /// How long the specs are together, for an estimate of their tokens.
+    /// Total size of the specs in bytes, for an estimate of their tokens.
     pub fn spec_bytes(&self) -> usize {
         self.spec_bytes
     }
 
-    /// The names, in order.
+    /// Names of the tools, in order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.slots.iter().map(|slot| slot.spec.name.as_str())
     }
 
-    /// The tool of a name.
+    /// Finds a tool by name.
     pub fn find(&self, name: &str) -> Option<&Slot> {
         self.slots.iter().find(|slot| slot.spec.name == name)
     }
 
-    /// Whether there is nothing to call.
+    /// Returns whether the set has no tools.
     pub fn is_empty(&self) -> bool {
         self.slots.is_empty()
     }
 }
 
 impl Slot {
-    /// Whether a call changes anything.
+    /// Returns whether a call can change something.
     pub fn effect(&self) -> Effect {
         self.tool.effect()
     }
 
-    /// Checks arguments against the schema; the mistakes are sentences for the model.
+    /// Validates arguments against the schema.
     ///
     /// # Errors
-    /// What does not fit, a few mistakes at most.
+    /// The first few mismatches, as text for the model.
     pub fn check(&self, arguments: &Value) -> Result<(), String> {
-        // A schema that does not compile checks nothing; the tool's own reading of its arguments still does.
+        // If a schema does not compile, nothing is validated here, but the tool still deserializes its arguments.
         let validator = self
             .validator
             .get_or_init(|| jsonschema::validator_for(&self.spec.parameters).ok());
@@ -125,12 +126,12 @@ pub fn core() -> Arc<Toolbox> {
     Arc::clone(&CORE)
 }
 
-/// No tools: the mode "chat".
+/// The empty set, used in the mode "chat".
 pub fn none() -> Arc<Toolbox> {
     Arc::clone(&NONE)
 }
 
-/// The core tools of the given names, in the order of [`core`]; other names are ignored.
+/// The core tools with the given names, in the order of [`core`]; unknown names are ignored.
 pub fn named(names: &[&str]) -> Arc<Toolbox> {
     let tools = CORE
         .slots

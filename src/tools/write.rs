@@ -1,4 +1,4 @@
-//! write: makes or replaces a file as a whole.
+//! write: creates or replaces a whole file.
 
 use async_trait::async_trait;
 use serde::Deserialize;
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::llm::ToolSpec;
 
-/// Content of one call.
+/// Maximum size of the content in bytes.
 pub const MAX_CONTENT_BYTES: usize = 1 << 20;
 
-/// The tool.
+/// The write tool.
 pub struct Write;
 
 #[derive(Deserialize)]
@@ -28,17 +28,17 @@ impl Tool for Write {
         ToolSpec {
             name: "write".to_owned(),
             description: format!(
-                "Writes a text file of /workspace as a whole and makes its folders. A file that is there is replaced; use edit \
-                 to change a part of it. The content may have {MAX_CONTENT_BYTES} bytes."
+                "Creates or replaces a text file in /workspace, and creates missing folders. Use edit to change a part of an \
+                 existing file. The maximum content size is {MAX_CONTENT_BYTES} bytes."
             ),
             parameters: json!({
                 "type": "object",
                 "properties": {
                     "path": {
                         "type": "string", "minLength": 1, "maxLength": 4096,
-                        "description": "The file, such as output/report.md or /workspace/output/report.md."
+                        "description": "Path of the file, such as output/report.md or /workspace/output/report.md."
                     },
-                    "content": {"type": "string", "description": "The whole content."}
+                    "content": {"type": "string", "description": "The complete content of the file."}
                 },
                 "required": ["path", "content"],
                 "additionalProperties": false
@@ -59,7 +59,7 @@ impl Tool for Write {
 fn write(files: &Files, Arguments { path, content }: &Arguments) -> Result<ToolAnswer, ToolFailure> {
     if content.len() > MAX_CONTENT_BYTES {
         return Err(ToolFailure::Told(format!(
-            "the content has {} bytes, a call may write {MAX_CONTENT_BYTES}; write it in parts or make it with a script",
+            "the content has {} bytes; the maximum is {MAX_CONTENT_BYTES}. Write it in parts or generate it with a script",
             content.len()
         )));
     }
@@ -68,7 +68,7 @@ fn write(files: &Files, Arguments { path, content }: &Arguments) -> Result<ToolA
         .workspace
         .write(path, content.as_bytes())
         .map_err(|error| files::told(path, &error))?;
-    let what = if was_there { "replaced" } else { "made" };
+    let what = if was_there { "replaced" } else { "created" };
     Ok(files::whole(format!(
         "{what} {path}: {} bytes, {} lines",
         content.len(),

@@ -180,11 +180,11 @@ mod tests {
             next: next.map(<[u8]>::to_vec),
         };
         assert_eq!(next_page(&listed(None, None), &page).unwrap(), "");
-        let token = next_page(&listed(Some("folders lie too deep"), Some(b"a/file")), &page).unwrap();
+        let token = next_page(&listed(Some("folders are nested too deeply"), Some(b"a/file")), &page).unwrap();
         let next = Page::within(&caller, "files", (3, 3, 3), &token).unwrap();
         assert_eq!(next.behind().as_deref(), Some(b"a/file".as_slice()));
-        let refused = next_page(&listed(Some("folders lie too deep"), None), &page).unwrap_err();
+        let refused = next_page(&listed(Some("folders are nested too deeply"), None), &page).unwrap_err();
         assert_eq!(refused.code(), Code::TooLarge);
-        assert!(refused.message().contains("folders lie too deep"));
+        assert!(refused.message().contains("folders are nested too deeply"));
     }
 }

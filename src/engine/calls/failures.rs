@@ -1,16 +1,17 @@
-//! When a model repeats its mistakes: tool use ends.
+//! Ends tool use when a model repeats its mistakes.
 //!
-//! A call that fails as a call of the answer before did, with nothing changed in between, shows that the model does not
-//! learn from the failure. The same call twice in one answer shows nothing: the model had not seen the first one fail.
+//! If a call failed in the previous answer and the same call fails again, with no change in between, the model has not
+//! learned from the failure. The same call twice in one answer is not counted: the model had not yet seen the first
+//! failure.
 
 use serde_json::Value;
 
 use super::plan::{Plan, Planned};
 
-/// Calls in a row with arguments that do not fit, or to tools that do not exist, before tool use ends.
+/// Maximum number of consecutive calls with invalid arguments or unknown tools before tool use ends.
 pub const MAX_MISTAKES: u32 = 5;
 
-/// Failures in a row, over all answers of the run.
+/// Consecutive failures, across all answers of the run.
 #[derive(Debug, Default)]
 pub(in crate::engine) struct Failures {
     before: Vec<(String, Value)>,
@@ -19,15 +20,15 @@ pub(in crate::engine) struct Failures {
 }
 
 impl Failures {
-    /// The calls that follow are of another answer.
+    /// Starts counting the calls of another answer.
     pub(super) fn next_answer(&mut self) {
         self.before = std::mem::take(&mut self.now);
     }
 
-    /// A call has failed; says why tool use has to end, if it has.
+    /// Counts a failed call. Returns why tool use has to end, if it has to.
     pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
         match call.plan {
-            // Our doing, not the model's.
+            // Refused by the engine, not a mistake of the model.
             Plan::Refused(_) => return None,
             Plan::Mistaken(_) => self.mistakes += 1,
             Plan::Run => self.mistakes = 0,
@@ -40,17 +41,17 @@ impl Failures {
             ));
         }
         self.now.push(this);
-        (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row could not be run"))
+        (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row were invalid"))
     }
 
-    /// A call that may change something has succeeded: what failed may work now.
+    /// Counts a successful call that may have changed something: failed calls may work now.
     pub(super) fn changed(&mut self) {
         self.before.clear();
         self.now.clear();
         self.mistakes = 0;
     }
 
-    /// A call that only looks has succeeded.
+    /// Counts a successful read-only call.
     pub(super) fn looked(&mut self) {
         self.mistakes = 0;
     }

@@ -1,11 +1,11 @@
-//! Deciding what is to be done with a call: run it, or tell the model what is wrong with it.
+//! Decides how to handle a call: run it, or report an error to the model.
 
 use serde_json::Value;
 
 use super::Bench;
 use crate::{engine::answer::HeardCall, llm::ToolRequest, tools::Effect};
 
-/// A call and what is to be done with it.
+/// A call and how to handle it.
 #[derive(Debug)]
 pub(in crate::engine) struct Planned {
     pub(in crate::engine) request: ToolRequest,
@@ -13,19 +13,19 @@ pub(in crate::engine) struct Planned {
     pub(in crate::engine) plan: Plan,
 }
 
-/// What is to be done with a call.
+/// How to handle a call.
 #[derive(Debug)]
 pub(in crate::engine) enum Plan {
-    /// Run it.
+    /// Run the tool.
     Run,
-    /// Tell the model what is wrong with it.
+    /// Report the model's mistake.
     Mistaken(String),
-    /// Tell the model why we do not run it.
+    /// Report why the engine does not run it.
     Refused(String),
 }
 
 impl Bench<'_> {
-    /// Decides what is to be done with a call.
+    /// Decides how to handle a call.
     pub(in crate::engine) fn plan(&self, heard: HeardCall) -> Planned {
         let HeardCall { request, refusal } = heard;
         let (arguments, checked) = match read_arguments(&request.arguments) {
@@ -64,12 +64,12 @@ impl Bench<'_> {
     fn check(&self, name: &str, arguments: &Value) -> Result<(), String> {
         self.check_name(name)?;
         match self.tools.find(name).map(|slot| slot.check(arguments)) {
-            Some(Err(mistakes)) => Err(format!("the arguments do not fit the schema of {name}: {mistakes}")),
+            Some(Err(mistakes)) => Err(format!("the arguments do not match the schema of {name}: {mistakes}")),
             _ => Ok(()),
         }
     }
 
-    /// Whether running a call may change something.
+    /// Returns whether running a call may change something.
     pub(in crate::engine) fn may_change(&self, call: &Planned) -> bool {
         matches!(call.plan, Plan::Run)
             && self
@@ -79,7 +79,7 @@ impl Bench<'_> {
     }
 }
 
-/// Reads what a model gave as arguments: a JSON object, the same inside a JSON string, or nothing.
+/// Parses the arguments of a call: a JSON object, a JSON string that contains one, or an empty text.
 fn read_arguments(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));

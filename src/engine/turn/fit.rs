@@ -1,4 +1,4 @@
-//! Keeping the conversation within the model's window, visibly.
+//! Fits the conversation into the model's context window, and records a notice when it has to be shortened.
 
 use super::Turn;
 use crate::{
@@ -10,11 +10,12 @@ use crate::{
     v1::NoticeKind,
 };
 
-/// A compacted conversation fills this part of its room, so that it is not compacted again at the next step.
+/// Target size of a compacted conversation, in percent of the available tokens, so that the next step does not compact
+/// it again.
 const COMPACTED_PERCENT: u64 = 75;
 
 impl Turn<'_> {
-    /// Compacts the conversation when it is longer than the model's window.
+    /// Compacts the conversation if it does not fit the model's context window.
     pub(super) async fn fit(&mut self) -> Result<(), Outcome> {
         let room = self.room();
         if estimate_all(&self.messages) <= room {
@@ -23,7 +24,7 @@ impl Turn<'_> {
         self.shrink(room * COMPACTED_PERCENT / 100).await
     }
 
-    /// Makes the conversation at most so many tokens, and says so.
+    /// Shortens the conversation to `max_tokens` and records a notice.
     pub(super) async fn shrink(&mut self, max_tokens: u64) -> Result<(), Outcome> {
         let compacted = compact(std::mem::take(&mut self.messages), max_tokens);
         self.messages = compacted.messages;
@@ -31,14 +32,14 @@ impl Turn<'_> {
             return Ok(());
         }
         let message = format!(
-            "The conversation was longer than the model's window: {} earlier messages were shortened, {} left out.",
+            "The conversation did not fit the model's context window: {} earlier messages were shortened, {} left out.",
             compacted.shortened, compacted.dropped
         );
         self.record(vec![record::notice(NoticeKind::HistoryCompacted, message)])
             .await
     }
 
-    /// Tokens that the conversation may have.
+    /// Number of tokens available for the conversation.
     pub(super) fn room(&self) -> u64 {
         let window = self
             .model
@@ -47,7 +48,7 @@ impl Turn<'_> {
         (window / self.squeeze).saturating_sub(self.fixed_tokens())
     }
 
-    /// About how many tokens every request has besides the conversation.
+    /// Estimated number of tokens that every request has besides the conversation.
     pub(super) fn fixed_tokens(&self) -> u64 {
         let tools = self.bench.tools.spec_bytes();
         estimate_bytes(self.system_prompt.len() + tools + self.note.as_ref().map_or(0, String::len))

@@ -1,4 +1,4 @@
-//! What an answer of the model leads to: it is recorded with its calls, which then run, or it ends the run.
+//! Handles an answer of the model: records it with its calls, then runs them or ends the run.
 
 use super::{Next, Turn, failed};
 use crate::{
@@ -16,7 +16,7 @@ use crate::{
 };
 
 impl Turn<'_> {
-    /// Records an answer and does what it asks for.
+    /// Records an answer, then runs its calls or ends the run.
     pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
         let usage = self.spend(&answer);
         if !matches!(answer.ended, Ended::Done(_) | Ended::Cut) {
@@ -38,7 +38,7 @@ impl Turn<'_> {
         );
         events.extend(remark(&answer, calls.is_empty()).map(|text| record::notice(NoticeKind::Other, text)));
         if calls.is_empty() {
-            // The run's end is recorded next, and these with it.
+            // The caller records the end of the run next, and these events with it.
             self.sink.leave(events);
             return Ok(Next::Finish);
         }
@@ -51,7 +51,7 @@ impl Turn<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// The calls of an answer, native ones or such in its text, with ids that are unique in the run.
+    /// Returns the calls of an answer, native or extracted from its text, with ids that are unique in the run.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         if self.is_last || self.specs.is_empty() {
             return Vec::new();
@@ -85,7 +85,8 @@ impl Turn<'_> {
         self.ids.insert(id.clone());
     }
 
-    /// Counts what an answer used; nothing when it never began. A provider's silence or nonsense is replaced by an estimate.
+    /// Counts the tokens of an answer; `None` if it never began. If the provider reports no plausible usage, it is
+    /// estimated.
     fn spend(&mut self, answer: &Answer) -> Option<Recorded> {
         let is_whole = matches!(answer.ended, Ended::Done(_) | Ended::Cut);
         let told = plausible(answer.usage, &self.model);
@@ -101,7 +102,7 @@ impl Turn<'_> {
         Some(record::usage(&self.model.name, usage, told.is_none()))
     }
 
-    /// An answer without text and calls: the model is asked once more.
+    /// Handles an answer without text and calls: the first time, the model is called once more.
     async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         self.record(usage.into_iter().collect()).await?;
         if matches!(answer.ended, Ended::Done(EndReason::Refused)) {
@@ -110,20 +111,20 @@ impl Turn<'_> {
         if self.was_empty {
             return Err(failed(
                 MODEL_EMPTY_ANSWER,
-                "the model said nothing and called nothing, twice",
+                "the model returned an empty answer twice in a row",
             ));
         }
         self.was_empty = true;
         let before = self.note.take().unwrap_or_default();
         self.note = Some(
-            format!("{before} Your last answer was empty. Answer in words, or call a tool.")
+            format!("{before} Your last answer was empty. Answer in text or call a tool.")
                 .trim()
                 .to_owned(),
         );
         Ok(Next::AskAgain)
     }
 
-    /// Keeps what has come of an answer that did not end by itself, and says how the run ends.
+    /// Records what has arrived of an answer that did not end normally, and returns the outcome of the run.
     async fn give_up(&mut self, answer: Answer, usage: Option<Recorded>) -> Result<Outcome, Outcome> {
         let mut events = Vec::new();
         if !answer.text.is_empty() {
@@ -149,18 +150,20 @@ impl Turn<'_> {
     }
 }
 
-/// What the reader of an answer should know about its end.
+/// Remark about the end of an answer, for its reader.
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(
-            "The model called {} more tools at once than are answered; they were left out.",
+            "The model called {} more tools than one answer may contain; they were ignored.",
             answer.left_out
         ));
     }
     match answer.ended {
         Ended::Done(EndReason::Length) if is_final => Some("The answer reached the model's length limit.".to_owned()),
-        Ended::Done(EndReason::Refused) if is_final => Some("The model provider refused to say more.".to_owned()),
-        Ended::Cut => Some("The answer was longer than is kept and was cut.".to_owned()),
+        Ended::Done(EndReason::Refused) if is_final => {
+            Some("The model provider refused to continue the answer.".to_owned())
+        }
+        Ended::Cut => Some("The answer exceeded the size limit and was cut.".to_owned()),
         _ => None,
     }
 }

@@ -1,4 +1,4 @@
-"""Summarizes a table into output/report.md and output/chart.svg, with nothing but Python's own library."""
+"""Summarizes a table into output/report.md and output/chart.svg, using only Python's standard library."""
 import csv
 import math
 import os
@@ -104,7 +104,7 @@ def read():
 
 
 def series(columns, groups):
-    """The points of the chart, in the order in which they are drawn."""
+    """Returns the points of the chart in drawing order."""
     if PLAN["shape"] == "histogram":
         return histogram(columns[PLAN["value"] - 1])
     for length in (7, 4):
@@ -248,11 +248,11 @@ def report(columns, points, count):
             out.append(f"| … {len(points) - 40} more | |")
         out.append("")
     else:
-        out += ["There are no rows to draw a chart of.", ""]
+        out += ["There are no rows, so there is no chart.", ""]
     out += ["## Columns", "", "| column | kind | filled | missing | values |", "| --- | --- | ---: | ---: | --- |"]
     for column in columns:
         out.append(f"| {clean(column.name)} | {column.kind} | {column.filled} | {column.missing} | {column.describe()} |")
-    return "\n".join(out + ["", "Made by `output/analyze.py` from the whole file.", ""])
+    return "\n".join(out + ["", "Created by `output/analyze.py` from the whole file.", ""])
 
 
 def facts(columns, points, count):

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Summarizes a table into output/report.md and output/chart.svg, with nothing but sh and awk.
+# Summarizes a table into output/report.md and output/chart.svg, using only sh and awk.
 __PLAN__
 export LC_ALL=C
 mkdir -p output
@@ -25,7 +25,7 @@ function show(v,   s, sign, whole, part, out) {
 }
 function xml(s) { gsub(/[\001-\037]/, "", s); gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s); return s }
 function clean(s) { gsub(/[ \t\r\n]+/, " ", s); gsub(/[|]/, "\\|", s); gsub(/</, "\\&lt;", s); return trim(s) }
-# The length in characters of UTF-8 text, and a cut at a border between characters.
+# Counts the characters of UTF-8 text, and cuts it between characters.
 function chars(s) { gsub(/[\200-\277]/, "", s); return length(s) }
 function shorten(s, limit,   i, n, c) {
     if (chars(s) <= limit) return s
@@ -35,7 +35,7 @@ function shorten(s, limit,   i, n, c) {
     }
     return s
 }
-# Splits one record into cells[1..n].
+# Splits a record into cells[1..n].
 function cut_record(s,   n, i, c, quoted, field, size) {
     if (index(s, "\"") == 0) return split(s, cells, delimiter)
     n = 0; field = ""; quoted = 0; size = length(s)
@@ -52,7 +52,7 @@ function cut_record(s,   n, i, c, quoted, field, size) {
     cells[++n] = field
     return n
 }
-# The next record that is not empty, which may have line breaks in quotes.
+# Reads the next non-empty record. Quoted fields may contain line breaks.
 function next_record(   record, more, quotes, copy) {
     while ((getline record < file) > 0) {
         if (!seen_first) { sub(/^\357\273\277/, "", record); seen_first = 1 }
@@ -232,10 +232,10 @@ BEGIN {
         for (i = 1; i <= points && i <= 40; i++) printf "| %s | %s |\n", clean(name[i]), show(value[i]) > md
         if (points > 40) printf "| \342\200\246 %d more | |\n", points - 40 > md
         print "" > md
-    } else print "There are no rows to draw a chart of.\n" > md
+    } else print "There are no rows, so there is no chart.\n" > md
     print "## Columns\n\n| column | kind | filled | missing | values |\n| --- | --- | ---: | ---: | --- |" > md
     for (c = 1; c <= columns; c++) printf "| %s | %s | %d | %d | %s |\n", clean(heading[c]), kind[c], filled[c], missing[c], describe(c) > md
-    print "\nMade by `output/analyze.sh` from the whole file." > md; close(md)
+    print "\nCreated by `output/analyze.sh` from the whole file." > md; close(md)
     print "@@ facts"; print "rows\t" rows
     for (c = 1; c <= columns; c++) if (kind[c] == "number" && filled[c]) print "number\t" clean(heading[c]) "\t" show(minimum[c]) "\t" show(total[c] / filled[c]) "\t" show(maximum[c]) "\t" show(total[c])
     if (shape == "line" && points) { print "first\t" clean(name[1]) "\t" show(value[1]); print "last\t" clean(name[points]) "\t" show(value[points]) }

@@ -1,4 +1,4 @@
-//! What to draw of a table, and the script that draws it.
+//! Decides which chart to draw of a table, and creates the script that draws it.
 
 use serde_json::json;
 
@@ -7,7 +7,7 @@ use super::sample::{Column, Kind, Sample};
 const PYTHON: &str = include_str!("analyze.py");
 const SHELL: &str = include_str!("analyze.sh");
 
-/// Names of columns that say which thing a row is about, not how much of it.
+/// Names of columns that identify a row rather than measure it.
 const NO_MEASURES: &[&str] = &[
     "id",
     "key",
@@ -25,13 +25,13 @@ const NO_MEASURES: &[&str] = &[
     "no",
 ];
 
-/// Names of columns that are worth drawing, the best first.
+/// Names of columns that are worth drawing, best first.
 const MEASURES: &[&str] = &[
     "revenue", "sales", "turnover", "profit", "amount", "total", "income", "spend", "cost", "price", "value", "units",
     "quantity", "qty", "count", "visits", "score",
 ];
 
-/// Names of columns whose sum says nothing.
+/// Names of columns for which a sum is meaningless.
 const AVERAGED: &[&str] = &[
     "price",
     "rate",
@@ -62,7 +62,7 @@ const MONTHS: &[&str] = &[
     "fri", "sat", "sun",
 ];
 
-/// The two languages that a script may be in.
+/// Language of a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Language {
     Python,
@@ -92,7 +92,7 @@ impl Language {
     }
 }
 
-/// A decision about a table. Columns are counted from 1; 0 is none.
+/// Chart to draw of a table. Columns are numbered from 1; 0 means none.
 #[derive(Debug)]
 pub(super) struct Plan<'a> {
     file: &'a str,
@@ -108,7 +108,7 @@ pub(super) struct Plan<'a> {
 }
 
 impl<'a> Plan<'a> {
-    /// Decides by the columns and by the user's words: a column that is named there comes first.
+    /// Creates a plan from the columns and the user's message: columns named in the message come first.
     pub(super) fn of(file: &'a str, sample: &'a Sample, task: &str) -> Self {
         let task = task.to_lowercase();
         let value = best(sample, |column| measure(column, &task));
@@ -157,7 +157,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// What is drawn, as a phrase.
+    /// Describes the chart in a phrase.
     pub(super) fn describe(&self) -> String {
         match self.shape {
             "none" => "a summary of the columns".to_owned(),
@@ -166,7 +166,7 @@ impl<'a> Plan<'a> {
         }
     }
 
-    /// How the table looks, as a phrase.
+    /// Describes the table in a phrase.
     pub(super) fn describe_table(&self) -> String {
         let columns: Vec<String> = self
             .sample
@@ -194,12 +194,12 @@ impl<'a> Plan<'a> {
         )
     }
 
-    /// Whether the average is drawn, not the sum.
+    /// Returns whether the chart shows averages instead of sums.
     pub(super) fn is_mean(&self) -> bool {
         self.how == "mean"
     }
 
-    /// The finished script.
+    /// Returns the finished script.
     pub(super) fn script(&self, language: Language) -> String {
         match language {
             Language::Python => PYTHON.replacen("__PLAN__", &self.python(), 1),
@@ -211,7 +211,7 @@ impl<'a> Plan<'a> {
         format!("{}, from {}", self.axis, self.file)
     }
 
-    /// The decision as a Python literal: JSON without true, false and null is one.
+    /// Returns the plan as a Python literal: JSON without true, false and null is valid Python.
     fn python(&self) -> String {
         let columns: Vec<_> = self
             .sample
@@ -228,7 +228,7 @@ impl<'a> Plan<'a> {
         serde_json::to_string_pretty(&plan).unwrap_or_default()
     }
 
-    /// The decision as variables of the shell.
+    /// Returns the plan as shell variables.
     fn shell(&self) -> String {
         let join = |text: fn(&Column) -> &str| -> String {
             self.sample.columns.iter().map(text).collect::<Vec<_>>().join("\n")
@@ -255,19 +255,19 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// A word of the shell that means exactly this text.
+/// Quotes a text for the shell.
 pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
 }
 
-/// The number of the column with the highest score, from 1; 0 when none has one.
+/// Returns the number of the column with the highest score, from 1; 0 if no column has a score.
 fn best(sample: &Sample, score: impl Fn(&Column) -> Option<usize>) -> usize {
     let scores = sample
         .columns
         .iter()
         .enumerate()
         .filter_map(|(at, column)| Some((score(column)?, at + 1)));
-    // The first of equals: a table's makers put what matters first.
+    // The first column wins a tie: tables usually have the most important columns first.
     scores
         .fold((0, 0), |best, next| if next.0 > best.0 { next } else { best })
         .1
@@ -298,7 +298,7 @@ fn category(column: &Column, task: &str) -> Option<usize> {
         Kind::Date => Some(20 + bonus),
         Kind::Text if column.values.is_empty() => None,
         Kind::Text if is_id => Some(1 + bonus),
-        // Values that repeat are categories; a column where none does names the rows.
+        // A column with repeated values holds categories; one without names the rows.
         Kind::Text if column.distinct * 10 <= column.values.len() * 7 => Some(200 + bonus),
         Kind::Text => Some(10 + bonus),
     }

@@ -1,16 +1,16 @@
-//! What the demo model tells when its script has run; every number comes from the script's own output.
+//! Final answer of the demo model after its script has run. Every number comes from the script's output.
 
 use std::fmt::Write;
 
 use super::plan::{Language, Plan};
 
-/// Where the script writes the report.
+/// Path of the report that the script writes.
 pub(super) const PATH: &str = "output/report.md";
 
-/// Where the script draws the chart.
+/// Path of the chart that the script draws.
 const CHART: &str = "output/chart.svg";
 
-/// The closing words.
+/// Writes the final answer.
 pub(super) fn tell(plan: &Plan<'_>, file: &str, language: Language, facts: &str, is_read: bool) -> String {
     let facts: Vec<Vec<&str>> = facts
         .lines()
@@ -27,7 +27,7 @@ pub(super) fn tell(plan: &Plan<'_>, file: &str, language: Language, facts: &str,
     let made: Vec<String> = of("wrote").iter().map(|fact| part(fact, 1)).collect();
     let mut text = format!("I analyzed **{file}**: {rows} rows, {}.\n\n", plan.describe_table());
     if rows == "0" {
-        text.push_str("There is a header but not a single row below it, so there is no chart to draw.\n");
+        text.push_str("The table has a header but no rows, so there is no chart.\n");
     } else if made.iter().any(|path| path == CHART) {
         let _ = writeln!(text, "**{}**", plan.title);
     }
@@ -58,7 +58,7 @@ pub(super) fn tell(plan: &Plan<'_>, file: &str, language: Language, facts: &str,
         );
     }
     if let Some(total) = of("total").first() {
-        let _ = writeln!(text, "- In all: {}.", part(total, 1));
+        let _ = writeln!(text, "- Total: {}.", part(total, 1));
     }
     for number in of("number").iter().take(4) {
         let _ = write!(
@@ -82,8 +82,8 @@ pub(super) fn tell(plan: &Plan<'_>, file: &str, language: Language, facts: &str,
     let files: Vec<String> = files.iter().map(|path| format!("`{path}`")).collect();
     let _ = write!(text, "\nFiles: {}.", files.join(", "));
     if !is_read {
-        text.push_str(" I could not read the report back, so please look at it yourself.");
+        text.push_str(" I could not read the report back, so please check it yourself.");
     }
-    text.push_str("\n\nThis was the built-in demo model, which follows fixed rules; the numbers are the script's.");
+    text.push_str("\n\nThe built-in demo model wrote this answer by fixed rules; the numbers come from the script.");
     text
 }

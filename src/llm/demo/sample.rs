@@ -1,11 +1,11 @@
-//! A table's first rows: delimiter, header, and what each column holds.
+//! Analyzes the first rows of a table: delimiter, header, and the kind of each column.
 
-/// The share of values that must fit a kind, in percent.
+/// Minimum share of values that must match a kind, in percent.
 const ENOUGH: usize = 90;
 
 const MISSING: &[&str] = &["", "-", "na", "n/a", "nan", "null", "none"];
 
-/// What a column holds.
+/// Kind of the values in a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Number,
@@ -23,7 +23,7 @@ impl Kind {
     }
 }
 
-/// A column, as far as the sample shows it.
+/// A column of the sample.
 #[derive(Clone, Debug)]
 pub(super) struct Column {
     pub(super) name: String,
@@ -42,7 +42,7 @@ pub(super) struct Sample {
 }
 
 impl Sample {
-    /// Reads the beginning of a file; `is_whole` says that nothing was cut off. None when there is no row at all.
+    /// Parses the beginning of a file. `is_whole` is true if nothing was cut off. Returns `None` if there is no row.
     pub(super) fn of(text: &str, is_whole: bool) -> Option<Self> {
         let text = text.trim_start_matches('\u{feff}');
         let delimiter = delimiter(text);
@@ -105,7 +105,7 @@ fn is_missing(value: &str) -> bool {
     MISSING.contains(&value.trim().to_lowercase().as_str())
 }
 
-/// The delimiter that cuts most records into the same number of fields, and into many.
+/// Selects the delimiter that splits most records into the same number of fields, preferably many.
 fn delimiter(text: &str) -> char {
     let score = |delimiter: char| {
         let widths: Vec<usize> = records(text, delimiter).iter().map(Vec::len).take(50).collect();
@@ -126,7 +126,7 @@ fn delimiter(text: &str) -> char {
     best.0
 }
 
-/// A comma is the decimal sign when it does not cut the fields and numbers have it where a decimal sign stands.
+/// Selects the decimal separator: a comma if it is not the delimiter and most numbers use it as one.
 fn decimal(records: &[Vec<String>], delimiter: char) -> char {
     if delimiter == ',' {
         return '.';
@@ -165,7 +165,7 @@ fn has_header(records: &[Vec<String>], decimal: char) -> bool {
     filled > 0 && values * 2 < first.len().max(2)
 }
 
-/// Whether a value is a number once signs of currency, percent and thousands are taken away.
+/// Returns whether a value is a number after removing currency, percent and thousands signs.
 pub(super) fn is_number(value: &str, decimal: char) -> bool {
     let value = value
         .trim()
@@ -190,7 +190,7 @@ pub(super) fn is_number(value: &str, decimal: char) -> bool {
         && plain.parse::<f64>().is_ok_and(f64::is_finite)
 }
 
-/// Whether a value begins like 2026-11 or 2026/11/21; other orders of day and month cannot be told apart.
+/// Returns whether a value starts like 2026-11 or 2026/11/21. Other orders of day and month are ambiguous.
 fn is_date(value: &str) -> bool {
     let bytes = value.trim().as_bytes();
     let digits = |from: usize, to: usize| {
@@ -204,7 +204,7 @@ fn is_date(value: &str) -> bool {
         && (bytes.len() == 7 || (sign(7) && digits(8, 10) && bytes.get(10).is_none_or(|byte| b" T".contains(byte))))
 }
 
-/// The records of a text, quoted fields understood; empty lines are left out.
+/// Splits a text into records. Understands quoted fields and skips empty lines.
 fn records(text: &str, delimiter: char) -> Vec<Vec<String>> {
     let mut records = Vec::new();
     let (mut record, mut field, mut is_quoted) = (Vec::new(), String::new(), false);
@@ -237,7 +237,7 @@ fn records(text: &str, delimiter: char) -> Vec<Vec<String>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 
@@ -274,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cut_last_row_is_left_out() {
+    fn an_incomplete_last_row_is_ignored() {
         assert_eq!(
             Sample::of("a,b\nx,1\ny,2\nz,", false).unwrap().columns[0].values.len(),
             2

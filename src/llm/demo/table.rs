@@ -1,4 +1,4 @@
-//! The way through a table: look, write a script, run it, read what it made, tell.
+//! Handles a table: inspects it, writes and runs a script, reads the report, and answers.
 
 use super::{
     Reply, extension,
@@ -8,7 +8,7 @@ use super::{
     view::View,
 };
 
-/// Bytes of the file that are looked at; the script reads the whole.
+/// Bytes of the file that the model inspects; the script reads the whole file.
 const SAMPLE_BYTES: u64 = 6000;
 
 pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
@@ -28,9 +28,7 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
         .and_then(|size| size.trim().parse().ok())
         .unwrap_or(u64::MAX);
     if size == 0 {
-        return Reply::say(format!(
-            "{file} is empty: it has no bytes at all, so there is nothing to analyze or to draw."
-        ));
+        return Reply::say(format!("{file} is empty, so there is nothing to analyze."));
     }
     if text.contains('\0') || text.matches('\u{fffd}').count() * 10 > text.len() {
         return Reply::say(format!(
@@ -58,7 +56,7 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
         }
     }
     Reply::say(format!(
-        "I looked at {file} ({}), but my script did not get through:\n\n{trouble}\n\nI made nothing of it.",
+        "I inspected {file} ({}), but my script failed:\n\n{trouble}\n\nI created no report.",
         plan.describe_table()
     ))
 }
@@ -99,7 +97,7 @@ fn work<'a>(view: &View<'a>, plan: &Plan<'_>, language: Language, trouble: &str)
         }
     }
     match view.answer(&run) {
-        None => Work::Ongoing(Reply::call("Now I run it.", view.bash(&run, language.command()))),
+        None => Work::Ongoing(Reply::call("I'll run it now.", view.bash(&run, language.command()))),
         Some(answer) => match answer.section("facts") {
             Some(facts) if !answer.is_error => Work::Done(facts),
             _ => Work::Failed(format!("The {} script failed: {}", language.name(), answer.excerpt())),
@@ -110,7 +108,7 @@ fn work<'a>(view: &View<'a>, plan: &Plan<'_>, language: Language, trouble: &str)
 fn introduce(plan: &Plan<'_>, language: Language, trouble: &str) -> String {
     if trouble.is_empty() {
         format!(
-            "The file has {}. I'll write a script in {} that reads all of it and makes a report and {}.",
+            "The file has {}. I'll write a script in {} that reads the whole file and creates a report and {}.",
             plan.describe_table(),
             language.name(),
             plan.describe()
@@ -120,11 +118,11 @@ fn introduce(plan: &Plan<'_>, language: Language, trouble: &str) -> String {
     }
 }
 
-/// Reads the report back, and tells.
+/// Reads the report back, then answers.
 fn finish(view: &View<'_>, plan: &Plan<'_>, file: &str, language: Language, facts: &str) -> Reply {
     if view.has("read") && view.read(report::PATH).is_none() {
         return Reply::call(
-            "It went through. Let me read the report that it made.",
+            "The script succeeded. I'll read its report.",
             view.read_call(report::PATH),
         );
     }
@@ -143,7 +141,7 @@ fn look_at(file: &str) -> String {
     )
 }
 
-/// A path that no program takes for an option.
+/// Returns a path that no program takes for an option.
 fn dashed(file: &str) -> String {
     if file.starts_with('-') {
         format!("./{file}")

@@ -1,16 +1,16 @@
-//! What the demo model can know: the user's words, and what its own calls came to.
+//! The demo model's view of a request: the user's message, and the results of its calls.
 //!
-//! It keeps nothing between two requests. A command of its own begins with a comment that names the step, and by this name
-//! the step's answer is found again in the history.
+//! It keeps no state between requests. Each of its commands starts with a comment that names the step; by this name the
+//! step's result is found in the history.
 
 use serde_json::{Value, json};
 
 use crate::llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec};
 
-/// Characters of a tool's answer that the user is shown when something went wrong.
+/// Maximum number of characters of a tool result shown to the user after a failure.
 const MAX_EXCERPT: usize = 300;
 
-/// Words that mean that the user speaks of files.
+/// Word prefixes that indicate that the user's message is about files.
 const FILE_WORDS: &[&str] = &[
     "analy",
     "chart",
@@ -35,12 +35,12 @@ const FILE_WORDS: &[&str] = &[
     "workspace",
 ];
 
-/// Endings that make a word a file's name.
+/// Extensions that identify a word as a file name.
 const ENDINGS: &[&str] = &[
     "csv", "html", "json", "log", "md", "py", "rs", "sh", "sql", "tab", "toml", "tsv", "txt", "xml", "yaml", "yml",
 ];
 
-/// A request, as the demo model understands it.
+/// A request as the demo model sees it.
 pub(super) struct View<'a> {
     request: &'a ModelRequest,
     task: &'a str,
@@ -52,7 +52,7 @@ struct Past<'a> {
     answer: Option<Answer<'a>>,
 }
 
-/// What a call came to.
+/// Result of a call.
 #[derive(Clone, Copy)]
 pub(super) struct Answer<'a> {
     pub(super) text: &'a str,
@@ -60,7 +60,7 @@ pub(super) struct Answer<'a> {
 }
 
 impl<'a> Answer<'a> {
-    /// The lines between `@@ name` and the next line that begins with `@@`.
+    /// Returns the lines between `@@ name` and the next line that starts with `@@`.
     pub(super) fn section(&self, name: &str) -> Option<&'a str> {
         let mark = format!("@@ {name}\n");
         let start = self.text.find(&mark)? + mark.len();
@@ -72,13 +72,13 @@ impl<'a> Answer<'a> {
         Some(rest[..end].trim_end_matches('\r'))
     }
 
-    /// The answer's last words, for an explanation.
+    /// Returns the end of the result, for an explanation.
     pub(super) fn excerpt(&self) -> String {
         let text = self.text.trim();
         let skip = text.chars().count().saturating_sub(MAX_EXCERPT);
         let tail: String = text.chars().skip(skip).collect();
         if tail.is_empty() {
-            "the tool said nothing".to_owned()
+            "the tool returned no output".to_owned()
         } else {
             tail
         }
@@ -124,29 +124,29 @@ impl<'a> View<'a> {
         Self { request, task, past }
     }
 
-    /// The user's words.
+    /// The user's last message.
     pub(super) fn task(&self) -> &'a str {
         self.task
     }
 
-    /// Whether commands can be run.
+    /// Returns whether the model can run commands.
     pub(super) fn can_run(&self) -> bool {
         self.has("bash")
     }
 
-    /// Whether a tool is offered.
+    /// Returns whether a tool is available.
     pub(super) fn has(&self, tool: &str) -> bool {
         self.spec(tool).is_some()
     }
 
-    /// Whether the user seems to speak of files.
+    /// Returns whether the user's message seems to be about files.
     pub(super) fn is_about_files(&self) -> bool {
         let task = self.task.to_lowercase();
         task.split(|character: char| !character.is_alphanumeric())
             .any(|word| FILE_WORDS.iter().any(|known| word.starts_with(known)))
     }
 
-    /// The files that the user uploaded or names, in this message or else in the newest earlier one that has any.
+    /// Files that the user uploaded or named: in the last message, or in the latest earlier message that names any.
     pub(super) fn files(&self) -> Vec<String> {
         let named = named_files(self.task);
         if !named.is_empty() || !self.is_about_files() {
@@ -159,18 +159,18 @@ impl<'a> View<'a> {
         earlier.into_iter().find(|files| !files.is_empty()).unwrap_or_default()
     }
 
-    /// The answer to a step's command, once it was given.
+    /// Result of a step's command, if it has run.
     pub(super) fn answer(&self, step: &str) -> Option<Answer<'a>> {
         let first = first_line(step);
         self.find("bash", |argument| argument.lines().next() == Some(first.as_str()))
     }
 
-    /// The answer to a write of this file.
+    /// Result of writing this file.
     pub(super) fn written(&self, path: &str) -> Option<Answer<'a>> {
         self.find("write", |argument| argument == path)
     }
 
-    /// The answer to a read of this file.
+    /// Result of reading this file.
     pub(super) fn read(&self, path: &str) -> Option<Answer<'a>> {
         self.find("read", |argument| argument == path)
     }
@@ -188,18 +188,18 @@ impl<'a> View<'a> {
             })
     }
 
-    /// A command, marked with the step's name.
+    /// Creates a bash call whose command names the step.
     pub(super) fn bash(&self, step: &str, command: &str) -> ToolRequest {
         let command = format!("{}\n{command}", first_line(step));
         self.call("bash", json!({self.key("bash"): command}))
     }
 
-    /// Writes a file.
+    /// Creates a call that writes a file.
     pub(super) fn write(&self, path: &str, content: &str) -> ToolRequest {
         self.call("write", json!({self.key("write"): path, "content": content}))
     }
 
-    /// Reads a file.
+    /// Creates a call that reads a file.
     pub(super) fn read_call(&self, path: &str) -> ToolRequest {
         self.call("read", json!({self.key("read"): path}))
     }
@@ -214,7 +214,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The name of a tool's first argument, taken from its schema as any model would.
+    /// Returns the name of a tool's first argument, according to its schema.
     fn key(&self, tool: &str) -> &'static str {
         let names: &[&'static str] = if tool == "bash" {
             &["command", "cmd"]
@@ -233,12 +233,12 @@ impl<'a> View<'a> {
     }
 }
 
-/// The comment by which a step is found again.
+/// Returns the comment that identifies a step.
 fn first_line(step: &str) -> String {
     format!("# demo: {step}")
 }
 
-/// Bytes of all messages, for the estimate of tokens.
+/// Total size of all messages in bytes, for an estimate of tokens.
 pub(super) fn bytes(messages: &[ChatMessage]) -> usize {
     messages
         .iter()
@@ -256,14 +256,14 @@ pub(super) fn bytes(messages: &[ChatMessage]) -> usize {
         .sum()
 }
 
-/// The ending of a file's name, in lower case.
+/// Returns the extension of a file name in lower case.
 pub(super) fn extension(name: &str) -> String {
     name.rsplit_once('.')
         .map(|(_, ending)| ending.to_lowercase())
         .unwrap_or_default()
 }
 
-/// The files of a message: those of the line that lists uploads, and words that look like names.
+/// Returns the files of a message: those in the line that lists uploads, and words that look like file names.
 fn named_files(text: &str) -> Vec<String> {
     let mut files: Vec<String> = Vec::new();
     let mut add = |name: &str| {

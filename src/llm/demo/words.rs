@@ -1,10 +1,10 @@
-//! The way through any other file: count its lines and words, and say so in a report.
+//! Handles any other file: counts its lines and words and writes a report.
 
 use std::fmt::Write;
 
 use super::{Reply, plan::quoted, report, view::View};
 
-/// Counts lines, words and the most frequent words; everything that is not text is only measured.
+/// Counts lines, words and the most frequent words. For a file that is not text, only its size is determined.
 const COUNT: &str = r#"if [ ! -f "$f" ]; then echo '@@ missing'; ls -a; echo '@@ end'; exit 0; fi
 size=$(wc -c < "$f" | tr -d ' ')
 if [ "$size" -gt 0 ] && [ "$(head -c 4096 "$f" | LC_ALL=C tr -d '\000' | wc -c)" -ne "$(head -c 4096 "$f" | wc -c)" ]; then
@@ -18,9 +18,9 @@ stats=$(LC_ALL=C awk '
     { words += NF; if (length($0) > longest) longest = length($0); if ($0 ~ /^[ \t\r]*$/) blank++ }
     END { printf "lines\t%.0f\nblank lines\t%.0f\nwords\t%.0f\nlongest line, in bytes\t%.0f\n", NR, blank, words, longest }' "$f")
 {
-    printf '# %s\n\n| what | how many |\n| --- | ---: |\n| bytes | %s |\n' "$f" "$size"
+    printf '# %s\n\n| measure | count |\n| --- | ---: |\n| bytes | %s |\n' "$f" "$size"
     printf '%s\n' "$stats" | awk -F '\t' '{ print "| " $1 " | " $2 " |" }'
-    printf '\n## Most frequent words of four letters or more\n\n| word | times |\n| --- | ---: |\n'
+    printf '\n## Most frequent words of four letters or more\n\n| word | count |\n| --- | ---: |\n'
     printf '%s\n' "$top" | awk -F '\t' 'NF == 2 { print "| " $2 " | " $1 " |" }'
 } > output/report.md || exit 1
 echo '@@ facts'; echo "bytes	$size"; printf '%s\n' "$stats"
@@ -37,7 +37,7 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
         };
         let command = format!("f={}\n{COUNT}", quoted(&path));
         return Reply::call(
-            format!("{file} is no table that I know. I'll count what is in it."),
+            format!("{file} is not a table. I'll count its lines and words."),
             view.bash("count", &command),
         );
     };
@@ -46,12 +46,12 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
     }
     if let Some(size) = count.section("binary") {
         return Reply::say(format!(
-            "{file} is not text; it has {} bytes. As the built-in demo model I can work on CSV and other text files only.",
+            "{file} is not text; it has {} bytes. The built-in demo model can only work on CSV and other text files.",
             size.trim()
         ));
     }
     let Some(facts) = count.section("facts").filter(|_| !count.is_error) else {
-        return Reply::say(format!("I could not count what is in {file}: {}", count.excerpt()));
+        return Reply::say(format!("I could not count the words of {file}: {}", count.excerpt()));
     };
     let of = |name: &str| {
         let found = facts
@@ -79,8 +79,8 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
         );
     }
     Reply::say(format!(
-        "{text}\n\nThe counts are in `{}`. This was the built-in demo model: it counts by fixed rules and does not \
-         understand what the text says.",
+        "{text}\n\nThe counts are in `{}`. The built-in demo model wrote this answer: it counts by fixed rules and does \
+         not understand the text.",
         report::PATH
     ))
 }

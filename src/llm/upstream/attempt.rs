@@ -1,4 +1,4 @@
-//! One attempt: a stream of genai, watched for silence, excess and an end that does not come.
+//! One attempt: a genai stream, checked for silence, excessive size and a missing end.
 
 use std::{collections::VecDeque, pin::Pin, sync::Arc};
 
@@ -17,7 +17,7 @@ use crate::{
     llm::{EndReason, ModelEvent, TokenUsage, ToolRequest},
 };
 
-/// What an attempt has next.
+/// Next item of an attempt.
 pub(super) enum Step {
     Event(ModelEvent),
     End,
@@ -62,7 +62,7 @@ impl Attempt {
         }
     }
 
-    /// Whether any part of the answer has arrived; from then on another attempt could say it twice.
+    /// Returns whether any part of the answer has arrived. From then on a retry could repeat it.
     pub(super) fn has_started(&self) -> bool {
         self.has_started
     }
@@ -97,14 +97,15 @@ impl Attempt {
         }
     }
 
-    /// Sets the alarm again when frames came in the meantime; it is not moved with each of them, which would cost more.
+    /// Checks whether the provider has been silent for too long. Resets the alarm if frames arrived meanwhile; moving
+    /// it with each frame would cost more.
     fn check_silence(&mut self) -> Option<Fault> {
         let (deadline, what) = match self.tap.last_frame() {
             None => (
                 self.opened_at + self.timeouts.first_byte,
-                "the provider said nothing for",
+                "the provider sent nothing for",
             ),
-            Some(at) => (at + self.timeouts.gap, "the provider went silent for"),
+            Some(at) => (at + self.timeouts.gap, "the provider stopped sending for"),
         };
         if Instant::now() < deadline {
             self.alarm.as_mut().reset(deadline);
@@ -129,10 +130,10 @@ impl Attempt {
             ChatStreamEvent::ThoughtSignatureChunk(_) => self.start(),
             ChatStreamEvent::ToolCallChunk(chunk) => {
                 self.start();
-                // genai's chunks of the other protocols hold all arguments so far.
+                // For the other protocols, genai's chunks contain all arguments so far.
                 let bytes = chunk.tool_call.fn_arguments.as_str().map_or(0, str::len);
                 if self.tap.has_overflown() || bytes > MAX_ARGUMENT_BYTES {
-                    return Err(Fault::passing("the tool calls are larger than an answer may be"));
+                    return Err(Fault::passing("the tool calls exceed the size limit of an answer"));
                 }
             }
             ChatStreamEvent::End(end) => self.end(end)?,
@@ -143,7 +144,7 @@ impl Attempt {
     fn start(&mut self) {
         if !self.has_started {
             self.has_started = true;
-            // The alarm stands at the limit of the first byte, which may be later than that of a gap.
+            // The alarm is set to the limit of the first byte, which may be later than that of a gap.
             self.alarm.as_mut().reset(Instant::now() + self.timeouts.gap);
         }
     }
@@ -161,14 +162,14 @@ impl Attempt {
         }
     }
 
-    /// The provider's own end of the stream.
+    /// Handles the end of the stream as reported by the provider.
     fn end(&mut self, end: StreamEnd) -> Result<(), Fault> {
         if self.tap.kind() == ProviderKind::OpenAi {
             return self.finish_openai(true);
         }
-        // genai makes an end of a connection that just closed, too; only a reason tells the difference.
+        // genai also reports an end when the connection just closed; only a stop reason tells the two apart.
         let Some(reason) = end.captured_stop_reason else {
-            return Err(Fault::passing("the stream ended before the answer did"));
+            return Err(Fault::passing("the stream ended before the answer was complete"));
         };
         let usage = end.captured_usage.as_ref().and_then(usage);
         let calls = end
@@ -198,12 +199,12 @@ impl Attempt {
         Ok(())
     }
 
-    /// The connection's end, without the provider's.
+    /// Handles the end of the connection without an end reported by the provider.
     fn finish(&mut self) -> Result<(), Fault> {
         if self.tap.kind() == ProviderKind::OpenAi {
             return self.finish_openai(false);
         }
-        Err(Fault::passing("the stream ended before the answer did"))
+        Err(Fault::passing("the stream ended before the answer was complete"))
     }
 
     fn finish_openai(&mut self, is_done: bool) -> Result<(), Fault> {
@@ -211,9 +212,9 @@ impl Attempt {
         if !ending.is_finished && !is_done {
             let nothing = self.tap.last_frame().is_none() && !self.has_started;
             return Err(Fault::passing(if nothing {
-                "the provider's answer is not a stream of a model; is the base URL right?"
+                "the provider's answer is not a model stream; check the base URL"
             } else {
-                "the stream ended before the answer did"
+                "the stream ended before the answer was complete"
             }));
         }
         if !ending.is_finished && !self.has_started {

@@ -1,4 +1,4 @@
-//! What a provider's failure means: try again, or say so.
+//! Classifies a provider's failure: retry, or report it.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -13,10 +13,10 @@ use serde_json::Value;
 use super::retry;
 use crate::llm::LlmError;
 
-/// Characters of a provider's own words that an error repeats.
+/// Maximum number of characters quoted from a provider in an error.
 const MAX_QUOTE: usize = 500;
 
-/// Words by which providers say that the conversation is longer than the model's window.
+/// Phrases that providers use when the conversation exceeds the model's context window.
 const TOO_LONG: &[&str] = &[
     "context_length_exceeded",
     "context length",
@@ -32,22 +32,22 @@ const TOO_LONG: &[&str] = &[
     "too many input tokens",
 ];
 
-/// A failure of one attempt.
+/// Failure of one attempt.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// It may go away.
+    /// Temporary: a retry may succeed.
     Passing {
-        /// A sentence for people.
+        /// Explanation for people.
         message: String,
-        /// When the provider wants to be asked again.
+        /// Pause that the provider asked for.
         retry_after: Option<Duration>,
     },
-    /// It will not.
+    /// Permanent: a retry does not help.
     Final(LlmError),
 }
 
 impl Fault {
-    /// A failure that may go away, about which the provider said nothing.
+    /// Creates a temporary failure without a requested pause.
     pub(super) fn passing(message: impl Into<String>) -> Self {
         Self::Passing {
             message: message.into(),
@@ -55,7 +55,7 @@ impl Fault {
         }
     }
 
-    /// The sentence, without the verdict.
+    /// Returns the explanation.
     pub(super) fn message(self) -> String {
         match self {
             Self::Passing { message, .. }
@@ -70,7 +70,7 @@ impl Fault {
     }
 }
 
-/// Cuts the key out of what a provider says.
+/// Removes the API key from a provider's texts.
 #[derive(Clone)]
 pub(super) struct Scrubber {
     key: Option<SecretString>,
@@ -83,7 +83,8 @@ impl Scrubber {
         }
     }
 
-    /// A provider's words: the key taken out, then shortened, in this order so that no part of the key is left at the cut.
+    /// Quotes a provider: removes the key first and shortens the text afterwards, so that no part of the key remains at
+    /// the cut.
     fn quote(&self, text: &str) -> String {
         let clean = match &self.key {
             Some(key) => text.replace(key.expose_secret().trim(), "[key]"),
@@ -98,7 +99,7 @@ impl Scrubber {
     }
 }
 
-/// Says what an error of genai means.
+/// Classifies an error of genai.
 pub(super) fn classify(error: &GenaiError, scrubber: &Scrubber) -> Fault {
     match error {
         GenaiError::HttpError {
@@ -127,7 +128,7 @@ fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scr
             .and_then(|value| value.to_str().ok())
             .unwrap_or("nowhere");
         message = format!(
-            "{message}: redirected to {}; the base URL should name it",
+            "{message}: redirected to {}; set the base URL to that address",
             scrubber.quote(target)
         );
     } else if !said.is_empty() {
@@ -135,7 +136,7 @@ fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scr
     }
     match status.as_u16() {
         401 | 403 => Fault::Final(LlmError::Credentials(message)),
-        // A used-up balance comes as 429, too, and does not fill up while we wait.
+        // A used-up balance also returns 429, but waiting does not help.
         429 if body.contains("insufficient_quota") => Fault::Final(LlmError::Unavailable(message)),
         408 | 409 | 425 | 429 | 500..=599 => Fault::Passing {
             message,
@@ -146,10 +147,10 @@ fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scr
     }
 }
 
-/// An error that came as an event of a stream whose status was 200.
+/// Classifies an error that arrived as an event of a stream with status 200.
 fn by_event(body: &Value, scrubber: &Scrubber) -> Fault {
     let text = body.to_string();
-    // Anthropic wraps its error once more; OpenAI-compatible ones were unwrapped by genai.
+    // Anthropic wraps its error in another object; genai has already unwrapped those of OpenAI-compatible providers.
     let error = body.get("error").filter(|inner| inner.is_object()).unwrap_or(body);
     let words = error["message"].as_str().or_else(|| error.as_str()).unwrap_or(&text);
     let message = format!("the provider reports: {}", scrubber.quote(words));
@@ -175,7 +176,7 @@ fn by_transport(error: &(dyn StdError + Send + Sync + 'static), scrubber: &Scrub
         return Fault::passing(format!("the provider's stream cannot be read: {cause}"));
     };
     if http.is_builder() {
-        return Fault::Final(LlmError::Refused(format!("the request cannot be made: {cause}")));
+        return Fault::Final(LlmError::Refused(format!("the request cannot be created: {cause}")));
     }
     let place = http
         .url()
@@ -190,7 +191,7 @@ fn by_transport(error: &(dyn StdError + Send + Sync + 'static), scrubber: &Scrub
     }
 }
 
-/// The last cause of an error, which is the one that says something.
+/// Returns the innermost cause of an error, which is the informative one.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -199,7 +200,7 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
     last.to_string()
 }
 
-/// The sentence in an error body: JSON's `error.message`, no HTML, the text otherwise.
+/// Returns the explanation in an error body: `error.message` from JSON, a fixed text for HTML, else the body itself.
 fn said(body: &str) -> String {
     let body = body.trim();
     if let Ok(json) = serde_json::from_str::<Value>(body) {
@@ -211,7 +212,7 @@ fn said(body: &str) -> String {
         }
     }
     if body.starts_with('<') {
-        "an HTML page instead of an answer".to_owned()
+        "received an HTML page instead of an answer".to_owned()
     } else {
         body.to_owned()
     }

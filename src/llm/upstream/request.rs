@@ -1,4 +1,4 @@
-//! Our request in genai's words.
+//! Converts a request to genai's types.
 
 use std::sync::Arc;
 
@@ -14,28 +14,28 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
 };
 
-/// Bytes of text that one token may have before an answer counts as endless.
+/// Maximum number of bytes of text per token; an answer with more is considered endless.
 const BYTES_PER_TOKEN: usize = 32;
 
-/// The smallest limit of an answer, in bytes.
+/// Minimum size limit of an answer in bytes.
 const MIN_ANSWER_BYTES: usize = 64 * 1024;
 
-/// What is captured and watched during one attempt.
+/// Options of one attempt.
 pub(super) fn options(request: &ModelRequest, kind: ProviderKind, tap: Arc<Tap>) -> ChatOptions {
     let options = ChatOptions::default()
         .with_max_tokens(request.max_output_tokens)
         .with_capture_usage(true)
         .with_raw_frame_sink_arc(tap);
     match kind {
-        // The tap assembles this protocol's tool calls: genai's assembly believes the index that the provider sends and
-        // grows to it, so one frame could take all memory. A budget is not sent in this protocol, but keeps genai from
-        // reading an effort out of model names that end in -low, -high or -none.
+        // The tap assembles the tool calls of this protocol. genai's own code trusts the index that the provider sends
+        // and allocates up to it, so a single frame could use up all memory. A reasoning budget is not sent in this
+        // protocol, but keeps genai from deriving a reasoning effort from model names that end in -low, -high or -none.
         ProviderKind::OpenAi => options.with_reasoning_effort(ReasoningEffort::Budget(0)),
         ProviderKind::Anthropic | ProviderKind::Gemini => options.with_capture_tool_calls(true),
     }
 }
 
-/// Bytes of text and reasoning after which the answer is cut, whatever the provider thinks of the token limit.
+/// Maximum size of text and reasoning in bytes. The answer is cut there even if the provider ignores the token limit.
 pub(super) fn answer_limit(request: &ModelRequest) -> usize {
     usize::try_from(request.max_output_tokens)
         .unwrap_or(usize::MAX)
@@ -43,7 +43,7 @@ pub(super) fn answer_limit(request: &ModelRequest) -> usize {
         .max(MIN_ANSWER_BYTES)
 }
 
-/// The conversation and the tools.
+/// Converts the conversation and the tools.
 pub(super) fn chat(request: &ModelRequest) -> ChatRequest {
     let chat = ChatRequest::from_messages(messages(&request.messages));
     let chat = if request.system.is_empty() {
@@ -68,7 +68,7 @@ fn messages(history: &[ChatMessage]) -> Vec<Said> {
     let mut said: Vec<Said> = Vec::with_capacity(history.len());
     let mut answers: Vec<ToolResponse> = Vec::new();
     for message in history {
-        // Some providers want the answers of one turn's calls together in one message.
+        // Some providers require the results of all calls of one turn in a single message.
         if !matches!(message, ChatMessage::Tool { .. }) && !answers.is_empty() {
             said.push(Said::tool(MessageContent::from_tool_responses(std::mem::take(
                 &mut answers,
@@ -98,7 +98,7 @@ fn messages(history: &[ChatMessage]) -> Vec<Said> {
     said
 }
 
-/// A message of the model; providers refuse an empty one, so it is left out.
+/// Converts a message of the model. Providers refuse an empty message, so it is skipped.
 fn assistant(text: &str, calls: &[ToolRequest]) -> Option<Said> {
     let mut parts: Vec<ContentPart> = Vec::with_capacity(1 + calls.len());
     if !text.is_empty() {
@@ -115,7 +115,7 @@ fn assistant(text: &str, calls: &[ToolRequest]) -> Option<Said> {
     (!parts.is_empty()).then(|| Said::assistant(MessageContent::from_parts(parts)))
 }
 
-/// Arguments as the object that providers insist on, even for a call whose arguments were none.
+/// Converts arguments to the JSON object that providers require, even if the model sent something else.
 fn arguments(text: &str) -> Value {
     match serde_json::from_str(text) {
         Ok(value @ Value::Object(_)) => value,

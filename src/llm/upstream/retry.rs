@@ -1,4 +1,4 @@
-//! When a call that failed before its first token is made again.
+//! Decides whether and when a call that failed before its first token is retried.
 
 use std::time::Duration;
 
@@ -8,16 +8,16 @@ use reqwest::header::{HeaderMap, RETRY_AFTER};
 
 use crate::{clock::Clock, id};
 
-/// How often and how long a provider is asked again.
+/// Limits on retries.
 #[derive(Clone, Copy, Debug)]
 pub struct Retries {
-    /// Attempts in all, the first one included.
+    /// Maximum number of attempts, including the first.
     pub attempts: u32,
-    /// The first pause; each further one is twice as long.
+    /// Pause before the first retry; it doubles with each further one.
     pub first_pause: Duration,
-    /// The longest pause; a provider that asks for more is not waited for.
+    /// Maximum pause. If a provider asks for a longer one, there is no retry.
     pub longest_pause: Duration,
-    /// No attempt starts later than this after the first one.
+    /// Maximum time from the first attempt to the start of the last.
     pub total: Duration,
 }
 
@@ -33,16 +33,16 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// The pause before the next attempt, or why there is none.
+    /// Returns the pause before the next attempt, or why there is none.
     pub(super) fn next(&self, made: u32, spent: Duration, asked: Option<Duration>) -> Result<Duration, String> {
         if made >= self.attempts {
-            return Err(format!("asked {made} times"));
+            return Err(format!("failed {made} times"));
         }
         let pause = match asked {
             Some(asked) if asked > self.longest_pause => {
-                return Err(format!("the provider asks to wait {} s", asked.as_secs()));
+                return Err(format!("the provider asked for a pause of {} s", asked.as_secs()));
             }
-            // A provider's own time is kept, and a little is added so that all who wait do not come back at once.
+            // Respects the provider's pause, and adds jitter so that waiting clients do not all return at once.
             Some(asked) => asked + self.first_pause.mul_f64(id::jitter() / 2.0),
             None => {
                 let doubled = self.first_pause.saturating_mul(1 << (made.saturating_sub(1)).min(16));
@@ -56,7 +56,7 @@ impl Retries {
     }
 }
 
-/// The time that a provider asks to be left alone, as seconds or as a date (RFC 9110, 10.2.3), or in milliseconds.
+/// Returns the pause that a provider asks for: seconds or a date (RFC 9110, 10.2.3), or milliseconds.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse::<u64>().ok()) {
@@ -71,7 +71,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(wait.to_std().unwrap_or(Duration::ZERO))
 }
 
-/// Whether genai's own transport timeouts fired; ours come first, so this is only said in words.
+/// Returns whether the error is a timeout. Used only for the error text.
 pub(super) fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
     error.is::<webc::StreamTimeout>()
         || error
@@ -80,7 +80,7 @@ pub(super) fn is_timeout(error: &(dyn std::error::Error + 'static)) -> bool {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use reqwest::header::HeaderValue;
 

@@ -1,7 +1,8 @@
-//! What genai does not pass on: when a frame came, and how an OpenAI-compatible answer ends.
+//! Reads raw frames for what genai does not pass on: when a frame arrived, and how an OpenAI-compatible answer ends.
 //!
-//! genai tells of the end only when `[DONE]` arrives, drops tool calls without an index and lets an index decide how much
-//! memory it takes. So the tap reads these parts of each raw frame itself, with limits; text and reasoning come from genai.
+//! genai reports the end only when `[DONE]` arrives, drops tool calls without an index, and lets an index decide how
+//! much memory it allocates. So the tap parses these parts of each raw frame itself, with limits; text and reasoning
+//! come from genai.
 
 use std::{
     collections::VecDeque,
@@ -18,13 +19,13 @@ use crate::{
     llm::{EndReason, ModelEvent, TokenUsage, ToolRequest},
 };
 
-/// Tool calls of one answer at most.
+/// Maximum number of tool calls in one answer.
 const MAX_CALLS: usize = 128;
 
-/// Bytes of all arguments of one answer at most.
+/// Maximum size of all arguments of one answer in bytes.
 pub(super) const MAX_ARGUMENT_BYTES: usize = 4 * 1024 * 1024;
 
-/// Watches the raw frames of one attempt.
+/// Parses the raw frames of one attempt.
 pub(super) struct Tap {
     kind: ProviderKind,
     seen: Mutex<Seen>,
@@ -49,11 +50,11 @@ struct Call {
     arguments: String,
 }
 
-/// How the frames of an answer ended.
+/// The end of an answer, from its frames.
 pub(super) struct Ending {
     /// Tool calls, usage and the end, in this order.
     pub(super) events: VecDeque<ModelEvent>,
-    /// Whether a reason for the end arrived.
+    /// True if a finish reason arrived.
     pub(super) is_finished: bool,
 }
 
@@ -65,27 +66,27 @@ impl Tap {
         })
     }
 
-    /// The protocol of the answer.
+    /// Protocol of the answer.
     pub(super) fn kind(&self) -> ProviderKind {
         self.kind
     }
 
-    /// When the last frame came, keep-alive comments included.
+    /// Time of the last frame, including keep-alive comments.
     pub(super) fn last_frame(&self) -> Option<Instant> {
         self.lock().last_frame
     }
 
-    /// Whether the arguments of the tool calls are larger than allowed.
+    /// Returns whether the tool calls exceed their size or number limit.
     pub(super) fn has_overflown(&self) -> bool {
         self.lock().overflow
     }
 
-    /// Whether a reason for the end has arrived.
+    /// Returns whether a finish reason has arrived.
     pub(super) fn is_finished(&self) -> bool {
         self.lock().finish.is_some()
     }
 
-    /// What an OpenAI-compatible answer ended with.
+    /// Returns the last events of an OpenAI-compatible answer.
     pub(super) fn take_ending(&self) -> Ending {
         let mut seen = std::mem::take(&mut *self.lock());
         let mut events = VecDeque::new();
@@ -193,7 +194,7 @@ impl Seen {
         let arguments = match &function["arguments"] {
             Value::String(text) => text.clone(),
             Value::Null => String::new(),
-            // Some local servers send the object itself.
+            // Some local servers send an object instead of a string.
             other => other.to_string(),
         };
         self.argument_bytes += id.len() + name.len() + arguments.len();
@@ -214,7 +215,7 @@ impl Seen {
         call.arguments.push_str(&arguments);
     }
 
-    /// Where the call of a delta is kept: by its index, else by its id, else the newest.
+    /// Finds the call to which a delta belongs: by its index, else by its id, else the newest.
     fn position(&mut self, index: Option<u64>, id: &str, name: &str) -> usize {
         let known = self.calls.iter().rposition(|call| match index {
             Some(_) => call.index == index,
@@ -222,7 +223,8 @@ impl Seen {
         });
         if let Some(known) = known {
             let call = &self.calls[known];
-            // Some servers give every call the index 0, or none at all: another id or a second name then means another call.
+            // Some servers give all calls the index 0 or no index. There, a different id or a second name starts
+            // another call.
             let is_other = !name.is_empty()
                 && !call.name.is_empty()
                 && ((!id.is_empty() && call.id != id) || (id.is_empty() && index.is_none()));
@@ -238,14 +240,14 @@ impl Seen {
     }
 }
 
-/// Token counts, from a provider that may send anything.
+/// Parses token counts; the provider may send anything.
 fn usage(value: &Value) -> Option<TokenUsage> {
     let count = |value: &Value| {
         let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0)?;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "checked to be finite and positive"
+            reason = "checked to be finite and not negative"
         )]
         Some(value.as_u64().unwrap_or(number as u64))
     };

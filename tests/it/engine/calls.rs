@@ -266,8 +266,8 @@ async fn the_model_is_told_why_a_call_is_invalid() {
     let cases = [
         ("look", "{\"n\": 1", "not valid JSON"),
         ("look", "[1]", "must be a JSON object"),
-        ("look", "{\"n\": \"one\"}", "do not fit the schema of look: /n:"),
-        ("look", "{\"m\": 1}", "do not fit the schema"),
+        ("look", "{\"n\": \"one\"}", "do not match the schema of look: /n:"),
+        ("look", "{\"m\": 1}", "do not match the schema"),
         (
             "lock",
             "{\"n\": 1}",
@@ -384,7 +384,7 @@ async fn calls_beyond_the_per_answer_limit_are_answered_but_not_run() {
         .count();
     assert_eq!(results, MAX_HEARD_CALLS);
     assert!(
-        played.last_result().0.contains("at most 32 tools"),
+        played.last_result().0.contains("up to 32 tools"),
         "{:?}",
         played.last_result()
     );
@@ -423,7 +423,7 @@ async fn a_panic_in_a_tool_is_contained() {
         .await;
     played.assert_completed();
     assert!(
-        played.log.has("record result a error \"the tool itself failed"),
+        played.log.has("record result a error \"the tool failed internally"),
         "{:#?}",
         played.lines()
     );

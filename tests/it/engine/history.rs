@@ -155,7 +155,7 @@ async fn a_run_without_a_new_prompt_asks_the_model_to_continue() {
     stage.job.history = vec![user("Tell."), assistant("Once.", &[])];
     let played = stage.run().await;
     played.assert_completed();
-    assert_eq!(played.last_sent()[2], user(&format!("{NOTE}Go on.")));
+    assert_eq!(played.last_sent()[2], user(&format!("{NOTE}Continue.")));
 }
 
 #[test]

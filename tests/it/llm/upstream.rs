@@ -381,7 +381,7 @@ async fn failures_before_the_first_token_are_retried_and_reported() {
             "{name}: {heard:?}"
         );
         assert_eq!((heard.notices.len(), server.count()), (1, 2), "{name}: {heard:?}");
-        assert!(heard.notices[0].contains("asking again in"), "{name}: {heard:?}");
+        assert!(heard.notices[0].contains("retrying in"), "{name}: {heard:?}");
 
         let (heard, server) = hear(Script::function(move |_| bad.clone())).await;
         assert!(

@@ -377,7 +377,7 @@ async fn s18_walks_are_bounded() {
     let (count, cut) = walk(1000);
     assert!(count <= 1000 && cut.is_some(), "{count} {cut:?}");
     let (count, cut) = walk(100_000);
-    assert_eq!((count, cut), (3000 + 6 + 63, Some("folders lie too deep")));
+    assert_eq!((count, cut), (3000 + 6 + 63, Some("folders are nested too deeply")));
     let listing = files.list("many", Depth::One, 10, None).unwrap();
     assert!(listing.next.is_some() && listing.entries.len() == 10);
     let listing = files.list("many", Depth::One, 5000, None).unwrap();

@@ -81,7 +81,7 @@ async fn write_creates_and_replaces_files() {
             json!({"path": "/workspace/output/a/b.md", "content": "# Hi\nyou\n"}),
         )
         .await;
-    assert_eq!(text, "made /workspace/output/a/b.md: 9 bytes, 2 lines");
+    assert_eq!(text, "created /workspace/output/a/b.md: 9 bytes, 2 lines");
     assert_eq!(shop.content("output/a/b.md"), "# Hi\nyou\n");
     let text = shop
         .text("write", json!({"path": "output/a/b.md", "content": ""}))
@@ -90,7 +90,7 @@ async fn write_creates_and_replaces_files() {
     let told = shop
         .error("write", json!({"path": "big", "content": "x".repeat((1 << 20) + 1)}))
         .await;
-    assert!(told.contains("a call may write 1048576"), "{told}");
+    assert!(told.contains("the maximum is 1048576"), "{told}");
     assert!(!shop.workspace.join("big").exists());
     let told = shop.error("write", json!({"path": "output", "content": "x"})).await;
     assert!(told.contains("output"), "{told}");
@@ -160,7 +160,7 @@ async fn edit_reports_why_a_change_does_not_apply() {
         .await;
     assert_eq!(
         told,
-        "old_string was not found in a.py; the same words stand at line 2 with other white space"
+        "old_string was not found in a.py; line 2 has the same text with different white space"
     );
     let told = shop
         .error(
@@ -205,7 +205,7 @@ async fn edit_keeps_dos_line_ends_and_limits_the_result_size() {
             json!({"path": "a", "old_string": "a", "new_string": "b".repeat(64), "replace_all": true}),
         )
         .await;
-    assert!(told.contains("edit writes at most"), "{told}");
+    assert!(told.contains("the maximum for edit is"), "{told}");
     assert_eq!(shop.content("a").len(), 1 << 20);
 }
 
