@@ -158,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_this_machine() {
+    fn only_loopback_addresses_are_this_machine() {
         for server in [
             "http://127.0.0.1:8080",
             "http://[::1]:8080",
