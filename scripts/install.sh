@@ -6,7 +6,7 @@
 # is. Each need is checked separately, so it does not matter which of them a machine already has.
 set -euo pipefail
 
-# How long to wait for another apt that holds the locks, in seconds.
+# Maximum time to wait for another apt that holds the locks, in seconds.
 LOCK_TIMEOUT=600
 
 is_installed() {

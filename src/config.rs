@@ -42,7 +42,7 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// PostgreSQL URL; without one, SQLite in the data folder is used.
     pub database_url: Option<SecretString>,
-    /// Whether tiers and credits are enforced.
+    /// Enforcement of tiers and credits.
     pub limits: Limits,
     /// Authentication settings.
     pub auth: Auth,
@@ -61,7 +61,7 @@ pub struct Config {
     pub tiers: Vec<Tier>,
 }
 
-/// Whether tiers and credits are enforced.
+/// Enforcement of tiers and credits.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Limits {
@@ -89,7 +89,7 @@ pub struct Auth {
     pub role_claim: String,
     /// Token that grants access to /metrics, in addition to a super admin's token.
     pub metrics_token: Option<SecretString>,
-    /// Whether a valid token with a new subject creates an account. If false, administrators create accounts.
+    /// If true, a valid token with a new subject creates an account. If false, administrators create accounts.
     pub self_registration: bool,
     /// Maximum rate of new accounts per client address.
     pub new_accounts_per_address: SlowRateLimit,

@@ -90,10 +90,10 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
 
 /// Removes the permissions of group and others that exceed a mode. Files of another user stay unchanged.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
-    let facts = fs::symlink_metadata(path)?;
-    let (now, owner) = (facts.mode() & 0o7777, facts.uid());
+    let metadata = fs::symlink_metadata(path)?;
+    let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());
     let closed = now & (mode | 0o7700);
-    if closed == now || facts.is_symlink() || owner != rustix::process::geteuid().as_raw() {
+    if closed == now || metadata.is_symlink() || owner != rustix::process::geteuid().as_raw() {
         return Ok(());
     }
     fs::set_permissions(path, Permissions::from_mode(closed))

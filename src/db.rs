@@ -40,10 +40,10 @@ pub use read::Read;
 
 /// Number of SQLite connections for reads.
 const SQLITE_READERS: u32 = 4;
-/// How long a unit of work may wait for a connection before it is refused.
+/// Maximum time that a unit of work waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whether a server has ever used SQLite in this folder.
+/// Returns true if a server has ever used SQLite in this folder.
 pub fn is_data_folder(folder: &Path) -> bool {
     lock::path(folder).exists()
 }
@@ -115,7 +115,7 @@ impl Db {
         &self.read
     }
 
-    /// Whether no other process can use the database (SQLite), so that leases of an earlier process are void.
+    /// Returns true if no other process can use the database (SQLite). Leases of an earlier process are then void.
     pub fn is_private(&self) -> bool {
         matches!(self.writer, Writer::Lane(_))
     }
@@ -175,7 +175,7 @@ pub struct Tx {
     name: &'static str,
     work: Work,
     health: Health,
-    /// Whether anything was changed: an empty commit proves nothing about the disk.
+    /// True if anything was changed. An empty commit proves nothing about the disk.
     changed: AtomicBool,
     // Declared after `work`, so that it is dropped after the work.
     kept: Option<Box<dyn Send + Sync>>,

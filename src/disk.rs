@@ -59,8 +59,7 @@ pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     }
 }
 
-/// Whether `more` bytes fit on a folder's disk without using the reserve. If the free space is unknown, the answer is
-/// yes.
+/// Returns true if `more` bytes fit on a folder's disk without using the reserve, or if the free space is unknown.
 pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {
     let Ok(disk) = rustix::fs::statvfs(folder) else {
         return true;

@@ -8,7 +8,7 @@ use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What an error means for the caller; each kind has one gRPC code and one HTTP status.
+/// The category of an error; each kind maps to one gRPC code and one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// The request is invalid; repeating it fails again.
@@ -241,7 +241,7 @@ impl Error {
         self.inner.code
     }
 
-    /// What the error means for the caller.
+    /// The category of the error.
     pub fn kind(&self) -> Kind {
         self.inner.code.kind()
     }
@@ -261,7 +261,7 @@ impl Error {
         self.inner.facts.as_ref()
     }
 
-    /// How long the caller should wait before a retry.
+    /// The time that the caller should wait before a retry.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.inner.retry_after
     }

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// How much later than its row's time the timestamp of an id may be. Ids from [`crate::clock::Clock::stamp`] have
+/// Maximum time by which an id's timestamp is later than its row's time. Ids from [`crate::clock::Clock::stamp`] have
 /// exactly their row's time; earlier versions created the id slightly after reading the clock.
 const MADE_WITHIN: Duration = Duration::from_secs(1);
 /// The latest timestamp of an id in milliseconds: version 7 has 48 bits for it.

@@ -28,10 +28,10 @@ const CALLERS: usize = 16;
 const STARTS: usize = 600;
 /// Number of requests for each list per round.
 const LISTS: usize = 40;
-/// What is deleted in each round: the list and the id field of its rows.
+/// The deletions of each round: the list and the id field of its rows.
 const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "project_id")];
 const DELETES: usize = 8;
-/// How long the servers idle.
+/// Duration of the idle measurement.
 const IDLE: Duration = Duration::from_secs(20);
 /// Pause before idling is measured.
 const REST: Duration = Duration::from_secs(3);

@@ -95,12 +95,12 @@ impl Options {
         Ok(Command::Measure(options))
     }
 
-    /// Whether to run the soak, which takes long and must be named.
+    /// Returns true if the soak is named; it takes long, so it is off by default.
     pub(crate) fn wants_soak(&self) -> bool {
         self.only.iter().any(|only| only == "soak")
     }
 
-    /// Whether any part needs servers that are measured in rounds.
+    /// Returns true if any part needs servers that are measured in rounds.
     pub(crate) fn wants_rounds(&self) -> bool {
         self.only.is_empty()
             || self
@@ -109,7 +109,7 @@ impl Options {
                 .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
-    /// Whether to measure a part.
+    /// Returns true if a part is measured.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

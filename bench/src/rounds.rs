@@ -35,7 +35,7 @@ const QUIET: usize = 200;
 const PROBES: usize = 100;
 /// Number of server starts to measure the start-up time.
 const START_UPS: usize = 5;
-/// How long a server idles before its memory is read.
+/// Idle time of a server before its memory is read.
 const REST: Duration = Duration::from_secs(2);
 
 /// Explains the figures.
@@ -64,7 +64,7 @@ struct Measured {
     runs: usize,
 }
 
-/// Whether a server enforces limits and charges credits.
+/// Enforcement of limits and charging of credits.
 #[derive(Clone, Copy)]
 enum Limits {
     On,

@@ -109,7 +109,7 @@ fn event_id(text: &str) {
     assert!(same, "{text:?} was read as {number}");
 }
 
-/// Whether a text has leading zeros, such as 007, which JSON numbers must not have.
+/// Returns true if a text has leading zeros, such as 007, which JSON numbers must not have.
 fn has_leading_zero(text: &str) -> bool {
     let digits = text.trim_start_matches('-');
     digits.len() > 1 && digits.starts_with('0')

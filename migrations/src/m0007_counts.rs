@@ -8,7 +8,7 @@ use sea_orm_migration::{prelude::*, schema::big_integer, sea_orm::DbBackend};
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// What is counted: the table, which is also the name of the count column, and the condition for a row to count.
+/// The counted rows: the table, which is also the name of the count column, and the condition for a row to count.
 const COUNTED: [(&str, &str); 3] = [
     ("agents", "{row}.deleted_at IS NULL"),
     ("threads", "TRUE"),

@@ -7,7 +7,7 @@ use crate::{
     wire::status::Fault,
 };
 
-/// Whether a retry of the call may succeed, because the server was unreachable.
+/// Returns true if the server was unreachable, so that a retry may succeed.
 pub(super) fn is_passing(status: &Status) -> bool {
     match status.code() {
         Grpc::Unavailable => true,

@@ -30,7 +30,7 @@ impl Client {
             .file_name()
             .and_then(|name| name.to_str())
             .filter(|_| metadata.is_file())
-            .ok_or_else(|| Error::invalid(format!("{} is not a file with a name in UTF-8", path.display())))?;
+            .ok_or_else(|| Error::invalid(format!("{} is not a regular file with a UTF-8 name", path.display())))?;
         let size = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
         let announced = CreateUploadRequest {
             name: name.to_owned(),

@@ -94,7 +94,7 @@ impl Watch {
     }
 }
 
-/// Whether an event is the last one of its run.
+/// Returns true if an event is the last one of its run.
 pub fn is_terminal(event: &RunEvent) -> bool {
     match &event.event {
         Some(Event::Status(changed)) => match changed.status() {

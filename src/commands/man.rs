@@ -9,7 +9,7 @@ use super::{Cli, Ending, output::Output, settings};
 use crate::error::{Error, Result};
 
 /// The last section of the manual page.
-const FOOT: &str = ".SH \"SEE ALSO\"\nThe server's own \\fI/docs\\fR, and \\fIdocs/\\fR in its source.\n";
+const FOOT: &str = ".SH \"SEE ALSO\"\n\\fI/docs\\fR on the server, and \\fIdocs/\\fR in the source repository.\n";
 
 /// Print the manual page; view it with `man -l -`.
 #[derive(Args, Debug)]

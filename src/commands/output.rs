@@ -72,7 +72,7 @@ pub(super) fn size(bytes: i64) -> String {
     indicatif::DecimalBytes(u64::try_from(bytes).unwrap_or(0)).to_string()
 }
 
-/// Whether a character controls text direction and could make a terminal show text in another order.
+/// Returns true for characters that control text direction, which could make a terminal reorder text.
 fn is_direction(letter: char) -> bool {
     matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

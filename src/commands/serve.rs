@@ -11,7 +11,7 @@ use crate::{
     telemetry,
 };
 
-/// How long uninterruptible work, such as a walk over files, may delay the exit of a stopped server.
+/// Maximum delay of the exit by uninterruptible work, such as a walk over files.
 const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// Start the server.

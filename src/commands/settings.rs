@@ -1,4 +1,4 @@
-//! What every command may be told: where the configuration is. Options go before variables, variables before the file.
+//! Options of all commands: where the configuration is. Options override environment variables, which override the file.
 
 use std::{
     net::SocketAddr,

@@ -170,7 +170,8 @@ fn inside<'t>(value: &'t Spanned<DeValue<'_>>, at: &Range<usize>, path: &mut Vec
     }
 }
 
-/// Whether a position is inside a value. The span of a table covers only its header, so its entries are checked too.
+/// Returns true if a position is inside a value. The span of a table covers only its header, so its entries are checked
+/// too.
 fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
     covers(&value.span(), at)
         || match value.get_ref() {
@@ -182,7 +183,7 @@ fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
         }
 }
 
-/// Whether a span covers a position; values from the environment have an empty span, which covers nothing.
+/// Returns true if a span covers a position. Values from the environment have an empty span, which covers nothing.
 fn covers(span: &Range<usize>, at: &Range<usize>) -> bool {
     span.start <= at.start && at.end <= span.end && !span.is_empty()
 }

@@ -74,7 +74,7 @@ pub enum SlowRateLimit {
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether the network contains an address.
+    /// Returns true if the network contains an address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
@@ -92,7 +92,7 @@ impl TryFrom<String> for Network {
 }
 
 impl Config {
-    /// Whether other machines can reach the server, directly or through a proxy.
+    /// Returns true if other machines can reach the server, directly or through a proxy.
     pub fn is_exposed(&self) -> bool {
         !self.listen.ip().is_loopback() || !self.http.trusted_proxies.is_empty()
     }

@@ -36,7 +36,7 @@ pub struct Tier {
 }
 
 impl Tier {
-    /// Whether the plan includes a model.
+    /// Returns true if the plan includes a model.
     pub fn includes(&self, model: &str) -> bool {
         self.models.iter().any(|name| name == "*" || name == model)
     }
@@ -69,7 +69,7 @@ impl TierTable {
         self.tiers.iter().map(|tier| tier.name.as_str())
     }
 
-    /// Whether any tier has its own `run_timeout_seconds`.
+    /// Returns true if any tier has its own `run_timeout_seconds`.
     pub fn limits_time(&self) -> bool {
         self.tiers.iter().any(|tier| tier.run_timeout_seconds.is_some())
     }

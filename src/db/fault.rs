@@ -14,7 +14,7 @@ const POSTGRES_AWAY_ALONE: [&str; 2] = ["25006", "25P03"];
 /// SQLSTATE codes of lost races: deadlock, serialisation failure, lock timeout.
 const POSTGRES_LOST: [&str; 3] = ["40P01", "40001", "55P03"];
 
-/// Whether an error is a unique constraint violation.
+/// Returns true if an error is a unique constraint violation.
 pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
@@ -29,7 +29,7 @@ pub(super) fn driver(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// Whether the database or its disk is temporarily unavailable, so that the same request may succeed later.
+/// Returns true if the database or its disk is temporarily unavailable, so that the same request may succeed later.
 pub(super) fn is_away(error: &DbErr) -> bool {
     match (error, driver(error)) {
         (DbErr::ConnectionAcquire(_) | DbErr::Conn(_), _) => true,

@@ -20,9 +20,9 @@ use tokio::{
 use super::{Db, fault};
 use crate::error::Result;
 
-/// How long a successful commit proves that the database can be written.
+/// Time for which a successful commit proves that the database can be written.
 const GOOD_FOR: Duration = Duration::from_secs(10);
-/// How long the result of a probe is reused.
+/// Time for which the result of a probe is reused.
 const ANSWER_FOR: Duration = Duration::from_millis(500);
 /// Timeout of a probe.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -40,7 +40,7 @@ pub(super) struct Health {
 
 #[derive(Default)]
 struct Known {
-    /// Whether the last write failed because the database or its disk was unavailable.
+    /// True if the last write failed because the database or its disk was unavailable.
     failed: AtomicBool,
     written: std::sync::Mutex<Option<Instant>>,
     probed: Mutex<Option<(Instant, bool)>>,

@@ -24,13 +24,13 @@ const SETTINGS: [(&str, &str); 5] = [
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
-/// How long to wait for a database server that is starting.
+/// Maximum time to wait for a database server that is starting.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// Advice for a server that requires TLS.
-const WITHOUT_TLS: &str = "runyard speaks no TLS to PostgreSQL yet: allow this host to connect without it in pg_hba.conf and leave \
+const WITHOUT_TLS: &str = "runyard does not support TLS to PostgreSQL yet: allow this host to connect without it in pg_hba.conf and leave \
                            sslmode out, or put a TLS proxy such as stunnel on this host";
 
 /// Connects, and waits if the server is starting.
@@ -111,10 +111,10 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     }
 }
 
-// What to do, by SQLSTATE. Poolers have few SQLSTATE codes, so their messages are matched instead.
+// The remedy for each SQLSTATE. Poolers have few SQLSTATE codes, so their messages are matched instead.
 fn remedy(code: &str, said: &str) -> &'static str {
     if said.contains("unsupported startup parameter") {
-        return "a connection pooler is in front: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \
+        return "the server is behind a connection pooler: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \
                 in pgbouncer.ini, or connect to PostgreSQL itself";
     }
     if said.contains("no encryption") || said.contains("SSL off") || said.contains("SSL required") {
@@ -134,7 +134,7 @@ fn remedy(code: &str, said: &str) -> &'static str {
 pub(super) fn sentence(error: &DbErr) -> String {
     match fault::driver(error) {
         Some(sqlx::Error::Database(fault)) if fault.message().contains("prepared statement") => format!(
-            "{}; a connection pooler in transaction mode is in front: set pool_mode = session in pgbouncer.ini, or connect to \
+            "{}; the server is behind a connection pooler in transaction mode: set pool_mode = session in pgbouncer.ini, or connect to \
              PostgreSQL itself",
             fault.message()
         ),

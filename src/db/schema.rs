@@ -10,7 +10,7 @@ use crate::error::{Code, Error, Result};
 
 /// Key of the PostgreSQL advisory lock that protects migrations: "runyard" in ASCII.
 const LOCK: i64 = 0x0072_756e_7961_7264;
-/// How long a process waits for another one that is applying migrations, in seconds.
+/// Maximum time to wait for another process that is applying migrations, in seconds.
 const PATIENCE: u32 = 60;
 
 /// Applies the missing migrations. On PostgreSQL several processes may start at once: one applies the migrations, the

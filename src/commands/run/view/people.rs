@@ -31,7 +31,7 @@ pub(in crate::commands::run) struct People {
     live: bool,
     columns: usize,
     spinner: Option<ProgressBar>,
-    /// Whether the last printed text did not end with a newline.
+    /// True if the last printed text did not end with a newline.
     open_line: bool,
     /// The message whose text deltas have been printed.
     streamed: String,
