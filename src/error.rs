@@ -188,19 +188,19 @@ impl Error {
         }
     }
 
-    /// Creates an INVALID_REQUEST error that is not about a single field.
+    /// Creates an `INVALID_REQUEST` error that is not about a single field.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidRequest, message)
     }
 
-    /// Creates an INVALID_REQUEST error about one field.
+    /// Creates an `INVALID_REQUEST` error about one field.
     pub fn invalid_field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         let mut error = Self::new(Code::InvalidRequest, message);
         error.inner.field = Some(field.into());
         error
     }
 
-    /// Creates an INTERNAL error. Clients may see the message; the cause is only logged.
+    /// Creates an `INTERNAL` error. Clients may see the message; the cause is only logged.
     pub fn internal(message: impl Into<Cow<'static, str>>, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Code::Internal, message).caused_by(cause)
     }

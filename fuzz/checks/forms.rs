@@ -153,7 +153,7 @@ fn well_made(parts: &[u8]) {
     assert_eq!(arrived, files, "a file was changed");
 }
 
-/// Sends a body to a service that answers NOT_FOUND; returns the status, the response text, and what the store
+/// Sends a body to a service that answers `NOT_FOUND`; returns the status, the response text, and what the store
 /// recorded.
 fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
     let (transcoder, store) = &*DOOR;
