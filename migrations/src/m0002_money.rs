@@ -53,7 +53,7 @@ async fn balances(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             table("balances")
                 .col(account_id)
                 .col(microcredits)
-                // The month of the last credit grant: year times twelve plus month.
+                // The month of the last credit grant: year times twelve plus the zero-based month.
                 .col(integer("granted_month"))
                 .foreign_key(&mut belongs("balances", "accounts", "id"))
                 .take(),

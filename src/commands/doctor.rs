@@ -30,7 +30,7 @@ use crate::{
     wire::jwt,
 };
 
-/// Minimum number of open files for a server under load: its connections, and the pipes and files of each command.
+/// Recommended limit of open files: connections and running commands need them.
 const WANTED_FILES: u64 = 16 * 1024;
 /// Free disk space in bytes: below `FULL_DISK` commands that write are killed; below `TIGHT_DISK` space is getting low.
 const FULL_DISK: u64 = 256 << 20;

@@ -31,7 +31,7 @@ pub struct Tier {
     pub max_upload_bytes: u64,
     /// Maximum duration of a run in seconds; overrides the worker's `run_timeout_seconds`.
     pub run_timeout_seconds: Option<u64>,
-    /// Credits granted when an account is created and every month after (100 credits are one US dollar).
+    /// Credits granted per calendar month, when the balance is first used in it (100 credits are one US dollar).
     pub credits_granted: u64,
 }
 
