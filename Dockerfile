@@ -1,13 +1,13 @@
 # Runyard in a container: docker build -t runyard . && docker run -p 127.0.0.1:8080:8080 -v runyard:/var/lib/runyard … runyard
 #
-# Agents' commands run in bubblewrap inside the container. bubblewrap needs user namespaces and its own /proc mount; Docker allows
-# them only with these options:
+# Tools run in bubblewrap inside the container. Bubblewrap needs user namespaces and must be able to mount a new /proc;
+# Docker forbids both unless you allow them:
 #
 #   docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined …
 #
-# A host that restricts user namespaces must allow them (Ubuntu 24.04: sysctl kernel.apparmor_restrict_unprivileged_userns=0).
-# Without these settings the service starts and logs a warning, and an agent's `bash` answers with an error: nothing runs
-# unsandboxed. --privileged is not needed, and the service does not run as root.
+# Hosts that restrict user namespaces also need sysctl kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu 24.04).
+# Without these settings the service runs and logs the problem at start, and an agent's `bash` calls fail: nothing ever
+# runs outside the sandbox. The container needs no --privileged, and the service does not run as root.
 
 FROM node:22-bookworm-slim AS console
 WORKDIR /source
@@ -23,12 +23,12 @@ WORKDIR /source
 COPY . .
 COPY --from=console /source/clients/web/dist clients/web/dist
 RUN cargo build --locked --release --bin runyard && strip --strip-debug -o /runyard target/release/runyard
-# Includes node_modules, for the licences.
+# Includes the installed npm packages, whose licences are needed.
 COPY --from=console /source/clients clients
 RUN scripts/install.sh python3:python3 && scripts/third-party.py --console >/THIRD-PARTY
 
 FROM debian:bookworm-slim
-# python3 is for the agents: their commands can use the programs installed in this image.
+# python3 is for agents: their commands find the programs that are installed here.
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends bubblewrap ca-certificates python3 \
     && rm -rf /var/lib/apt/lists/* \
@@ -37,7 +37,7 @@ RUN apt-get update \
     && install -d -o runyard -g runyard -m 700 /var/lib/runyard
 COPY --from=program /runyard /usr/local/bin/runyard
 COPY --from=program /THIRD-PARTY /source/LICENSE /usr/share/doc/runyard/
-# Numeric, so that a container runtime can verify that the user is not root.
+# Numeric, so that container runtimes can verify that the user is not root.
 USER 10001:10001
 WORKDIR /var/lib/runyard
 ENV RUNYARD_LISTEN=0.0.0.0:8080 RUNYARD_DATA_DIR=/var/lib/runyard

@@ -1,8 +1,8 @@
-//! Compiles the contract: messages and clients in one pass, service traits in another.
+//! Compiles the protobuf API: messages and clients in one pass, service traits in another.
 //!
-//! The raw encoded descriptor bytes are kept beside the code: prost's own `FileDescriptorSet` drops the options that the
-//! transcoder and the OpenAPI document read at run time. What clients/web was built into is put into the program as it is;
-//! when it was not built, nothing is.
+//! The raw descriptor bytes are written next to the code, because prost's `FileDescriptorSet` drops the options that
+//! the transcoder and the OpenAPI document need at run time. If clients/web has been built, its files are embedded in
+//! the program.
 
 use std::{
     env,
@@ -31,7 +31,7 @@ const FILES: &[&str] = &[
     "runyard/v1/admin.proto",
 ];
 
-/// Where Vite leaves the console.
+/// The folder into which Vite builds the console.
 const CONSOLE: &str = "clients/web/dist";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -58,7 +58,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .build_client(true)
         .compile_fds_with_config(files.clone(), messages)?;
 
-    // Service traits. RunEvent is replaced by bytes that were encoded once, when the event was recorded.
+    // Service traits. RunEvent is replaced by its encoded bytes; an event is encoded once, when it is recorded.
     let traits = out.join("traits");
     fs::create_dir_all(&traits)?;
     let mut config = prost_build::Config::new();
@@ -77,13 +77,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Copies the console beside the code and lists its files there; a console that is being built has no index.html yet, and counts
-/// as none.
+/// Copies the console next to the code and generates the list of its files. A console without index.html is still being
+/// built and is ignored.
 fn embed_console(out: &Path) -> Result<(), Box<dyn Error>> {
     let built = Path::new(CONSOLE);
     println!("cargo:rerun-if-changed={CONSOLE}");
-    // Cargo runs this again and again when what it watches is missing. So the folder is made, as old as can be: it is not
-    // what changed.
+    // Cargo reruns this script whenever a watched path is missing. So the folder is created, with the oldest possible
+    // modification time so that it does not count as changed.
     if !built.exists() && fs::create_dir_all(built).is_ok() {
         let _ = fs::File::open(built).and_then(|folder| folder.set_modified(SystemTime::UNIX_EPOCH));
     }
@@ -114,7 +114,7 @@ fn embed_console(out: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// The names of the files below a folder, relative to it.
+/// Appends the names of all files below a folder, relative to it.
 fn list(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

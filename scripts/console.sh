@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# make console: builds clients/web into clients/web/dist, which the next build of the program takes inside.
+# make console: builds clients/web into clients/web/dist, which the next build of the program embeds.
 #
-# Nothing is done when what is there is newer than everything that it is made of.
+# Does nothing if the build is newer than all of its sources.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# make demo: builds Runyard, starts a server and does the example run, live.
+# make demo: builds Runyard, starts a server and shows the example run live.
 #
-# On a terminal the server keeps running afterwards; otherwise it is stopped. It keeps everything in one data folder. Plans are
-# off, so that you can repeat the demo as often as you like.
+# On a terminal the server keeps running afterwards; otherwise it is stopped. All of its files are in one data folder.
+# Plans are off, so that you can repeat the demo as often as you like.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,10 +17,10 @@ if ! command -v cargo >/dev/null 2>&1; then
 fi
 scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap curl:curl
 
-# The program works without the console, so the demo does, too.
+# The program works without the console, and so does the demo.
 step "1/3 The web console (the first time takes about a minute)"
 if ! scripts/console.sh; then
-    echo "The console cannot be built here, see above. The demo continues without it." >&2
+    echo "The console could not be built, see above. The demo continues without it." >&2
 fi
 console=
 if [ -f clients/web/dist/index.html ]; then
@@ -33,7 +33,8 @@ cargo build --locked --bin runyard
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 runyard=$target/debug/runyard
 
-# A server of root runs tools as other users, who have to reach their folders below the data folder.
+# A server that runs as root executes tools as other users, who must be able to reach their folders below the data
+# folder.
 reachable() {
     local folder=$1
     while [ "$folder" != / ]; do
@@ -50,7 +51,7 @@ mkdir -p "$data"
 pid_file=$data/demo.pid
 log=$data/demo.log
 
-# The server of an earlier demo holds the data folder: stop it, if the process is really that server.
+# The server of an earlier demo locks the data folder: stop it, but only if the process is really that server.
 if [ -f "$pid_file" ]; then
     earlier=$(cat "$pid_file")
     if [[ $earlier =~ ^[0-9]+$ ]] && [ "$(tr '\0' ' ' <"/proc/$earlier/cmdline" 2>/dev/null | grep -c -- "serve .*--data-dir $data ")" = 1 ]; then
@@ -68,8 +69,8 @@ for port in $(seq 8080 8099); do
 done
 url=http://127.0.0.1:$port
 
-step "3/3 The demo: a server, and a run that analyzes a CSV file (some seconds)"
-# In its own session: Ctrl-C during the run is for the run.
+step "3/3 The demo: a server, and a run that analyzes a CSV file (a few seconds)"
+# In a separate session, so that Ctrl-C during the run reaches only the run.
 RUNYARD_LIMITS=off setsid "$runyard" serve --listen "127.0.0.1:$port" --data-dir "$data" </dev/null >"$log" 2>&1 &
 pid=$!
 echo "$pid" >"$pid_file"
@@ -87,7 +88,7 @@ for attempt in $(seq 100); do
         break
     fi
     if ! kill -0 "$pid" 2>/dev/null || [ "$attempt" = 100 ]; then
-        echo "The server does not start. The end of its log ($log):" >&2
+        echo "The server did not start. The end of its log ($log):" >&2
         tail -n 20 "$log" >&2
         exit 1
     fi
@@ -102,7 +103,7 @@ made=$data/demo-files
 rm -rf "$made"
 "$runyard" run "Analyze data.csv and create visualizations" --file examples/data.csv --server "$url" --download "$made"
 if [ -z "$(ls -A "$made" 2>/dev/null)" ]; then
-    echo "The run made no files; the server's log is $log" >&2
+    echo "The run created no files; the server's log is $log" >&2
     exit 1
 fi
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# make dist: a release as a tarball and as a Debian package, in target/dist, with the console inside.
+# make dist: builds a release with the console, as a tarball and as a Debian package, in target/dist.
 #
-# RUNYARD_BIN names a program to pack, instead of building one; it has the console that it was built with, and is packed
-# quickly rather than small.
+# RUNYARD_BIN packs an existing program instead of building one. It has the console that it was built with, and is
+# compressed for speed instead of size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ name=runyard-$version-$machine-linux
 rm -rf "$dist"
 mkdir -p "$tree" "$dist/$name"
 
-# Everything is packed as root's, with the time of the last commit: the same sources give the same files.
+# All files are owned by root and carry the time of the last commit: the same sources give the same files.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
@@ -37,7 +37,7 @@ strip --strip-debug -o "$dist/$name/runyard" "$program"
 chmod 755 "$dist/$name/runyard"
 install -m 644 LICENSE README.md CHANGELOG.md packaging/runyard.toml packaging/runyard.service "$dist/$name"
 install -d "$dist/$name/man" "$dist/$name/completions"
-# The licences of what is inside; a program that was given may have been built without the console.
+# The licences of all included packages; a program from RUNYARD_BIN may have been built without the console.
 inside=()
 [ ! -f clients/web/dist/index.html ] || inside=(--console)
 scripts/third-party.py ${inside[@]+"${inside[@]}"} >"$dist/$name/THIRD-PARTY"
@@ -66,7 +66,7 @@ place 644 packaging/debian/copyright usr/share/doc/runyard/copyright
 cat >"$dist/changelog" <<END
 runyard ($version) unstable; urgency=medium
 
-  * What is new is in CHANGELOG.md.gz.
+  * See CHANGELOG.md.gz for the changes.
 
  -- Runyard <runyard@localhost>  $(LC_ALL=C date --utc --rfc-email --date="@$SOURCE_DATE_EPOCH")
 END
@@ -77,10 +77,10 @@ gzip --no-name --best "$tree"/usr/share/doc/runyard/{changelog,CHANGELOG.md,THIR
 install -d "$tree/DEBIAN"
 install -m 755 packaging/debian/{postinst,prerm,postrm} "$tree/DEBIAN"
 echo /etc/runyard/runyard.toml >"$tree/DEBIAN/conffiles"
-# What `dpkg --verify` compares with.
+# The checksums for `dpkg --verify`.
 (cd "$tree" && find usr -type f -print0 | LC_ALL=C sort --zero-terminated | xargs --null md5sum) >"$tree/DEBIAN/md5sums"
 chmod 644 "$tree"/DEBIAN/{conffiles,md5sums}
-# The newest symbol that the program takes from the C library says which one it needs.
+# The newest glibc symbol that the program uses determines the glibc version it needs.
 glibc=$(objdump --dynamic-syms "$tree/usr/bin/runyard" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
 cat >"$tree/DEBIAN/control" <<END
 Package: runyard
@@ -95,9 +95,9 @@ Recommends: python3
 Suggests: postgresql
 Description: service that runs AI agents for other programs
  A program sends a prompt and files; an agent works on them with tools in a
- sandbox; the program watches live, and fetches the files that the agent made.
- gRPC, gRPC-Web, HTTP with JSON and a web console on one port; SQLite inside,
- or PostgreSQL beside it.
+ sandbox; the program watches live and downloads the files the agent created.
+ gRPC, gRPC-Web, HTTP with JSON and a web console on one port; SQLite is built
+ in, PostgreSQL is supported.
 END
 dpkg-deb "${pack_package[@]}" --root-owner-group --build "$tree" "$dist/runyard_${version}_$architecture.deb" >/dev/null
 rm -rf "$tree" "$dist/changelog" "${dist:?}/$name"

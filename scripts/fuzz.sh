@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# make fuzz: every target of fuzz/ for RUNYARD_FUZZ_SECONDS (30), from its seeds and from what earlier runs found.
+# make fuzz: runs every target of fuzz/ for RUNYARD_FUZZ_SECONDS (30), with its seeds and the inputs that earlier runs
+# found.
 #
-# It needs the toolchain of this repository, a C++ compiler and cargo-fuzz; the last two are installed when they are not
-# there. There is no address sanitizer (that takes a nightly toolchain): the parsers have no unsafe code of ours, and what
-# they promise is checked by assertions.
+# It needs this repository's toolchain, a C++ compiler and cargo-fuzz, and installs the last two if they are missing. It
+# does not use the address sanitizer, which needs a nightly toolchain: the parsers contain no unsafe code of this
+# repository, and their properties are checked by assertions.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 version=0.13.2
 seconds=${RUNYARD_FUZZ_SECONDS:-30}
 build=${CARGO_TARGET_DIR:-$PWD/target}
-# What cargo-fuzz makes stands beside everything else that is built.
+# Keep the output of cargo-fuzz in its own folder below the build output.
 export CARGO_TARGET_DIR="$build/fuzz"
 unset CARGO_BUILD_BUILD_DIR
 export PATH="$build/tools/bin:$PATH"
@@ -20,7 +21,7 @@ if [ "$(cargo fuzz --version 2>/dev/null)" != "cargo-fuzz $version" ]; then
     echo "── installing cargo-fuzz $version into $build/tools"
     cargo install --locked --quiet --root "$build/tools" --target-dir "$build/fuzz/tools" "cargo-fuzz@$version"
 fi
-# The targets are built with the versions that the program is built with.
+# Build the targets with the same dependency versions as the program.
 cp Cargo.lock fuzz/Cargo.lock
 echo "── building the targets"
 cargo fuzz build --sanitizer none
@@ -29,7 +30,7 @@ for target in $(cargo fuzz list); do
     echo "── $target, $seconds s"
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
     log=$(mktemp)
-    # libFuzzer tells a lot; what counts is its last line, or why it stopped.
+    # libFuzzer is verbose; show only its last line, or the end of the log if the target failed.
     if "$CARGO_TARGET_DIR/$host/release/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" \
         -artifact_prefix="fuzz/artifacts/$target/" -max_total_time="$seconds" -max_len=8192 -timeout=5 \
         -rss_limit_mb=2048 >"$log" 2>&1; then
@@ -37,9 +38,9 @@ for target in $(cargo fuzz list); do
     else
         tail -n 60 "$log"
         rm -f "$log"
-        echo "── $target does not hold: keep the input as fuzz/seeds/$target/NAME once it is mended" >&2
+        echo "── $target failed: once the bug is fixed, keep the input as fuzz/seeds/$target/NAME" >&2
         exit 1
     fi
     rm -f "$log"
 done
-echo "── all targets held for $seconds s each"
+echo "── all targets passed for $seconds s each"

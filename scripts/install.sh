@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# install.sh NEED...: installs the Debian packages that are missing.
+# install.sh NEED...: installs missing Debian packages.
 #
-# A need is PACKAGE or PLACE:PACKAGE. PACKAGE has to be installed. With PLACE, a command on the PATH or an absolute path, the
-# package is installed only if the place does not exist: what you installed by other means is used as it is. Every need is
-# checked by itself, so it does not matter which of them a machine has already.
+# A need is PACKAGE or PLACE:PACKAGE. PACKAGE must be installed. With PLACE, a command on the PATH or an absolute path,
+# the package is installed only if the place does not exist, so software that you installed by other means is used as it
+# is. Each need is checked separately, so it does not matter which of them a machine already has.
 set -euo pipefail
 
-# How long another apt may hold its locks, in seconds.
+# Maximum time to wait for another apt that holds the locks, in seconds.
 LOCK_TIMEOUT=600
 
 is_installed() {
@@ -21,7 +21,7 @@ is_met() {
     *) is_installed "$package" ;;
     esac
 }
-# The packages of the needs that are not met, each once.
+# The packages of unmet needs, without duplicates.
 missing() {
     local need
     for need in "$@"; do
@@ -42,7 +42,7 @@ if [ "$(id -u)" = 0 ]; then
 elif command -v sudo >/dev/null 2>&1 && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
     as_root=(sudo)
 else
-    fail "installing them takes root"
+    fail "installing them requires root"
 fi
 
 echo "Installing ${packages[*]} with apt-get"
@@ -50,7 +50,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
     local until=$((SECONDS + LOCK_TIMEOUT))
-    # Some of apt's locks have no timeout of their own.
+    # Some of apt's locks do not support a timeout.
     while ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get --yes --quiet -o "DPkg::Lock::Timeout=$LOCK_TIMEOUT" \
         -o Acquire::Retries=3 "$@" >"$log" 2>&1; do
         if ! grep -q 'Could not get lock' "$log" || [ $SECONDS -gt $until ]; then
@@ -62,7 +62,7 @@ apt() {
 install_packages() {
     apt install --no-install-recommends "${packages[@]}"
 }
-# The package lists may be old, or missing.
+# The package lists may be outdated or missing.
 if ! install_packages && ! { apt update && install_packages; }; then
     tail -n 20 "$log" >&2
     fail "apt-get failed, see above"

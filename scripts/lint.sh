@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Format, lints and the contract.
+# make lint: checks formatting, lints and the protobuf API.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,5 +12,5 @@ echo "── buf lint"
 buf() { npm exec --yes --package=@bufbuild/buf@1.75.0 -- buf "$@"; }
 buf lint
 buf format --diff --exit-code
-echo "── buf breaking, against the contract as it was released"
+echo "── buf breaking, against the released API"
 buf breaking --against proto/released.binpb

@@ -1,6 +1,7 @@
-# Puts a Node that is new enough first on the PATH; to be sourced from the repository's root.
+# Puts a recent enough Node first on the PATH. Source this from the repository root.
 #
-# The console's tools need Node 20.19. Debian 12 and Ubuntu 24.04 ship Node 18: there, npm fetches a newer one into target/node.
+# The console's tools need Node 20.19. Debian 12 and Ubuntu 24.04 have Node 18; there, npm installs a newer one in
+# target/node.
 
 scripts/install.sh node:nodejs npm:npm
 is_new_enough() {
@@ -9,7 +10,7 @@ is_new_enough() {
 if ! is_new_enough node; then
     node_wanted=22.23.3
     if ! is_new_enough target/node/node_modules/.bin/node 2>/dev/null; then
-        echo "The console needs Node 20.19 or newer and this is $(node --version): fetching Node $node_wanted into target/node"
+        echo "The console needs Node 20.19 or newer; installing Node $node_wanted in target/node, because $(node --version) is older"
         mkdir -p target/node
         npm install --prefix target/node --no-audit --no-fund --loglevel=error "node@$node_wanted"
     fi

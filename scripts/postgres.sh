@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # A temporary PostgreSQL cluster for tests, on loopback, with a password.
 #
-#   postgres.sh start FOLDER    makes a cluster in FOLDER (which must not exist), starts it and prints its URL
+#   postgres.sh start FOLDER    creates a cluster in FOLDER (which must not exist), starts it and prints its URL
 #   postgres.sh stop FOLDER     stops it and removes FOLDER
-#   postgres.sh version         prints the version of the server that would be used
+#   postgres.sh version         prints the version of the server that start would use
 #
-# PostgreSQL refuses to run as root; root becomes the user postgres, which Debian's package brings.
+# PostgreSQL refuses to run as root, so as root the script switches to the user postgres of the Debian package.
 set -euo pipefail
 
 find_bin() {
@@ -40,7 +40,7 @@ start() {
     if [ "$(id -u)" = 0 ]; then
         chown -R postgres "$folder"
     fi
-    # A test that wants to know what a crash leaves behind does not ask this cluster.
+    # No fsync: tests that simulate a crash do not use this cluster.
     as_postgres "$bin/initdb" --pgdata "$folder/data" --username runyard --pwfile "$folder/password" \
         --auth scram-sha-256 --encoding UTF8 --locale C --no-sync >"$folder/initdb.log" 2>&1 || {
         cat "$folder/initdb.log" >&2
@@ -49,7 +49,7 @@ start() {
     for _ in $(seq 20); do
         port=$((20000 + RANDOM % 12000))
         is_free "$port" || continue
-        # cd: the server's working folder must be one that its user can enter.
+        # The server's user must be able to enter the working folder, hence cd.
         if (cd / && as_postgres "$bin/pg_ctl" start --wait --silent --pgdata "$folder/data" --log "$folder/data/log" \
             --options "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder -c fsync=off \
                 -c max_connections=500 -c shared_buffers=128MB") </dev/null >/dev/null 2>&1; then
@@ -58,7 +58,7 @@ start() {
         fi
     done
     tail -n 20 "$folder/data/log" >&2 || true
-    echo "PostgreSQL does not start; see above" >&2
+    echo "PostgreSQL did not start; see above" >&2
     return 1
 }
 

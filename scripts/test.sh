@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# make test: lints, the tests on SQLite and PostgreSQL, clients in other languages, and the console in Chromium. It leaves
-# nothing behind but what was built, and screenshots in target/web.
+# make test: runs lints, the tests on SQLite and PostgreSQL, clients in other languages, and the console in Chromium. It
+# leaves only build output and the screenshots in target/web.
 #
-# RUNYARD_TEST_POSTGRES_URL names a PostgreSQL to use instead of a temporary one; the tests make databases of their own in it.
+# RUNYARD_TEST_POSTGRES_URL names a PostgreSQL server to use instead of a temporary one; the tests create their own
+# databases.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
 
-# Agents use git, npm, javac, pip and chromium: the tests try them in the sandbox, and fail without them when this variable is set.
+# Agents use git, npm, javac, pip and chromium. The tests try them in the sandbox; with this variable set, a missing one
+# is a failure.
 scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap git:git npm:npm \
     javac:default-jdk-headless pip3:python3-pip chromium:chromium
 export RUNYARD_TEST_PROGRAMS=1
@@ -35,10 +37,10 @@ if [ -z "${RUNYARD_TEST_POSTGRES_URL:-}" ]; then
     export RUNYARD_TEST_POSTGRES_URL
     postgres="$(scripts/postgres.sh version | sed 's/^postgres (PostgreSQL) /PostgreSQL /'), a temporary cluster"
 else
-    postgres="PostgreSQL, the one of RUNYARD_TEST_POSTGRES_URL"
+    postgres="PostgreSQL at RUNYARD_TEST_POSTGRES_URL"
 fi
 
-echo "── the scripts"
+echo "── scripts"
 scripts/install.sh python3:python3
 PYTHONDONTWRITEBYTECODE=1 python3 -m unittest discover --start-directory tests/scripts --pattern '*_test.py'
 
@@ -52,7 +54,7 @@ tests/clients/run.sh
 echo "── the console in Chromium"
 scripts/web.sh
 
-echo "── a release, packed and tried"
+echo "── release packages"
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 RUNYARD_BIN=$target/debug/runyard tests/dist/run.sh
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the licences of everything that the program has inside: `scripts/third-party.py [--console] >THIRD-PARTY`.
+"""Writes the licences of all third-party code in the program: `scripts/third-party.py [--console] >THIRD-PARTY`.
 
-These are the Rust packages that are linked into it (no macros, no tools of the build), Rust's standard library, the protocol files of
-others and, with --console, the npm packages that the console was built with. The names come from cargo and from the lock
-files, the texts from the packages as cargo and npm unpacked them. Sorted, and without anything of this machine: the same sources
-give the same file. Called by scripts/dist.sh and by the Dockerfile; it fails where a licence cannot be told.
+This covers the linked Rust packages (no macros, no build tools), Rust's standard library, third-party protobuf files and, with
+--console, the npm packages in the console. Names come from cargo and the lock files, texts from the packages as cargo and npm
+unpacked them. The output is sorted and does not depend on the machine: the same sources give the same file. Called by
+scripts/dist.sh and the Dockerfile. Fails if it cannot determine a licence.
 """
 
 import html
@@ -16,19 +16,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# A file of this name holds a licence, wherever in its package it lies: what C libraries a package brings have their own.
+# Names of licence files, anywhere in a package: bundled C libraries have their own licences.
 LICENCE_FILE = re.compile(r"(un)?licen[cs]e|copying|copyright|notice|patents", re.IGNORECASE)
-# Sources are no licence texts, even when they are named after one.
+# Source files are not licence texts, even if they are named after a licence.
 SOURCE_FILE = re.compile(r"\.(rs|c|h|py|js|ts|json|toml|html|S|pl|go|cc|sh)$")
 
-# Texts that are in a package and do not count for this program.
+# Licence texts that do not apply to this program.
 LEFT_OUT = {
     ("libsqlite3-sys", "sqlcipher/LICENSE"): "SQLCipher is not compiled in",
-    ("zstd-sys", "zstd/COPYING"): "zstd is offered under two licences; here it is under the BSD one",
+    ("zstd-sys", "zstd/COPYING"): "zstd has two licences; this program uses it under the BSD licence",
 }
-# What Rust's library takes on other systems than ours.
+# Dependencies of Rust's standard library on systems other than Linux.
 OTHER_SYSTEMS = re.compile(r"dlmalloc|fortanix|hermit|moto-|r-efi|unwinding|vex-|wasi|windows|wit-")
-# Licences that stand only in the head of a source file.
+# Licences that are only in the header of a source file.
 IN_SOURCES = {"@bufbuild/protobuf": ["dist/esm/wire/varint.js"]}
 
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files \
@@ -46,24 +46,24 @@ WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.
 
 
 class Failure(Exception):
-    """What is missing, and what to do."""
+    """A licence is missing; the message says what to do."""
 
 
 class Package:
-    """One thing that is inside, with its licence as its authors declare it, and its texts."""
+    """An included package with the licence that its authors declare, and the licence texts."""
 
     def __init__(self, kind, name, version, licence, texts):
         self.kind, self.name, self.version, self.licence = kind, name, version, licence
         self.texts = [text for text in map(tidy, texts) if text]
         if not self.licence or not self.texts:
-            raise Failure(f"{name} {version} does not say under what licence it is")
+            raise Failure(f"{name} {version} declares no licence; find out under which licence it is")
 
     def __str__(self):
         return f"{self.name} {self.version}"
 
 
 def tidy(text):
-    """A text without the differences that nobody sees."""
+    """Normalises invisible differences such as trailing blanks."""
     lines = [line.rstrip() for line in text.lstrip("\ufeff").replace("\f", "\n").splitlines()]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip("\n")
 
@@ -83,18 +83,18 @@ def texts_in(folder, name):
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
         if "GNU GENERAL PUBLIC LICENSE" in text[:500]:
-            raise Failure(f"{name} has the GNU General Public License in {place}: may it be inside?")
+            raise Failure(f"{name} has the GNU General Public License in {place}: check whether it may be included")
         found.append(text)
     for place in IN_SOURCES.get(name, []):
         head = re.match(r"(//.*\n)+", (folder / place).read_text(encoding="utf-8"))
         if head is None:
-            raise Failure(f"{name} has no licence at the head of {place} any more")
+            raise Failure(f"{name} no longer has a licence in the header of {place}")
         found.append(re.sub(r"^// ?", "", head[0], flags=re.MULTILINE))
     return found
 
 
 def standard_texts(licence, holders):
-    """What a licence says, for packages that name it and do not bring its text."""
+    """Standard licence texts, for packages that name a licence without including its text."""
     if "Apache-2.0" in licence:
         return [(ROOT / "LICENSE").read_text(encoding="utf-8")]
     if licence == "MIT":
@@ -110,7 +110,7 @@ def rust_packages():
     packages = []
     for found in metadata["packages"]:
         name, version = found["name"], found["version"]
-        # What has no source is our own.
+        # Packages without a source are part of this repository.
         if (name, f"v{version}") not in inside or found["source"] is None:
             continue
         licence = (found["license"] or "").replace("/", " OR ")
@@ -121,12 +121,12 @@ def rust_packages():
 
 
 def standard_library():
-    """Rust's own library says in a page that comes with the compiler what is in it."""
+    """Reads the dependencies of Rust's standard library from a page that is installed with the compiler."""
     documents = Path(run("rustc", "--print=sysroot").strip()) / "share/doc/rust"
     version = run("rustc", "--version").split()[1]
     page = documents / "COPYRIGHT-library.html"
     if not page.is_file():
-        raise Failure(f"{page} is missing; it comes with a compiler that rustup installed")
+        raise Failure(f"{page} is missing; it comes with compilers installed by rustup")
     text = page.read_text(encoding="utf-8")
     plain = lambda part: html.unescape(re.sub(r"<[^>]*>", "", part))
     own, _, others = text.partition('<h2 id="out-of-tree-dependencies">')
@@ -175,15 +175,15 @@ def protocol_files():
 
 TITLES = {
     "rust": "Rust packages",
-    "standard": "Rust's standard library, and what it names as its own dependencies",
+    "standard": "Rust's standard library and its dependencies",
     "protocol": "Protocol files",
     "npm": "npm packages, in the console",
 }
 
 
 def write(packages, out):
-    """The list first, each package with the numbers of its texts; then every text once."""
-    # Two texts that differ in nothing but blanks are one.
+    """Writes the list of packages with the numbers of their texts, then every text once."""
+    # Texts that differ only in white space are written once.
     numbers, texts, owners = {}, [], []
     lines = {kind: [] for kind in TITLES}
     for package in sorted(packages, key=lambda package: (list(TITLES).index(package.kind), package.name, package.version)):
@@ -198,9 +198,8 @@ def write(packages, out):
                 owners[number].append(str(package))
         lines[package.kind].append(f"  {package} — {package.licence} — {', '.join(map(str, mine))}")
     out.write(
-        "Runyard has parts of other people's work inside. This file names each of them, its licence as its authors\n"
-        "declare it, and the numbers of the texts below that came with it. Runyard itself is under the Apache\n"
-        "License 2.0 (the file LICENSE).\n"
+        "Runyard includes third-party packages. This file names each package, the licence that its authors declare, and\n"
+        "the numbers of its licence texts below. Runyard itself is under the Apache License 2.0 (the file LICENSE).\n"
     )
     for kind, title in TITLES.items():
         if lines[kind]:

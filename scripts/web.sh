@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# make test-web: the console in real Chromium, against the real program. Screenshots are left in target/web.
+# make test-web: tests the console in Chromium against the real program. Screenshots go to target/web.
 #
-# RUNYARD_BIN names the program; without it the one of the debug build is taken.
+# RUNYARD_BIN names the program [default: the debug build].
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ if [ -z "${RUNYARD_BIN:-}" ]; then
 fi
 export RUNYARD_BIN
 
-# The program serves the console from this folder, whatever was inside when it was built.
+# Build the console; the program serves it from this folder instead of its embedded one.
 scripts/console.sh
 (cd clients/web && npm test --silent)
 cd tests/web

@@ -1,4 +1,4 @@
-//! The few handles that everything works with, made once at start.
+//! The shared handles of the process, created once at start.
 
 use std::{ops::Deref, sync::Arc};
 
@@ -22,58 +22,58 @@ use crate::{
     uploads::Arriving,
 };
 
-/// Starts with files and written files that may wait for their turn in one project.
+/// Maximum number of operations that wait to write files to the same project.
 const MAX_PLACING: usize = 100;
 
-/// The handles; cheap to clone.
+/// The shared handles, cheap to clone.
 #[derive(Clone)]
 pub struct App {
     handles: Arc<Handles>,
 }
 
-/// What an [`App`] holds.
+/// The handles behind an [`App`].
 pub struct Handles {
     /// The configuration.
     pub config: Config,
-    /// The time.
+    /// The clock.
     pub clock: Clock,
     /// The database.
     pub db: Db,
-    /// Whether this process may work on the database.
+    /// Checks whether this process may use the database.
     pub installation: Installation,
-    /// The tiers.
+    /// The tier table.
     pub tiers: TierTable,
-    /// The public models.
+    /// The model table.
     pub models: ModelTable,
-    /// The memory of known subjects.
+    /// Cache of known subjects and their accounts.
     pub accounts: Accounts,
-    /// Whose turn it is to change an account.
+    /// Per-account queue for changes to an account.
     pub turns: Turns,
-    /// Whose turn it is to have an icon chosen.
+    /// Per-account queue for choosing agent icons.
     pub icon_turns: Turns,
-    /// Whose turn it is to walk over a workspace.
+    /// Limits concurrent walks over workspaces.
     pub walks: Walks,
-    /// Whose turn it is to place files in a project.
+    /// Per-project queue for writing files.
     pub placing: Turns,
-    /// The bytes that are arriving.
+    /// Request bytes that are being received.
     pub arriving: Arriving,
     /// The disk of the data folder.
     pub disk: Disk,
-    /// The newest events of live runs.
+    /// Recent events of live runs, for streams.
     pub hub: Hub,
-    /// The one writer of running runs.
+    /// Writes the events of running runs to the database.
     pub journal: Journal,
-    /// Tells the worker of new work and of stops.
+    /// Wakes the worker for new runs and stop requests.
     pub wake: Wake,
-    /// The worker's free places.
+    /// Free worker slots.
     pub seats: Seats,
-    /// Where tools run.
+    /// Sandboxes for commands and tools.
     pub sandboxes: Sandboxes,
-    /// Tells open streams that an API key was revoked here.
+    /// Tells open streams that an API key was revoked in this process.
     pub key_revoked: watch::Sender<()>,
-    /// The models that answer.
+    /// The configured model providers.
     pub llm: Models,
-    /// The process goes down: streams end, nothing new is claimed.
+    /// Cancelled at shutdown: streams end and no runs are claimed.
     pub stopping: CancellationToken,
 }
 
@@ -86,10 +86,10 @@ impl Deref for App {
 }
 
 impl App {
-    /// Opens the database, finds out about the sandbox and the models, and starts the journal.
+    /// Opens the database, detects the sandbox, sets up the models and starts the journal.
     ///
     /// # Errors
-    /// What stops a start, in words that say what to do.
+    /// Any error that prevents the start; its message says what to do.
     pub async fn open(config: Config) -> Result<Self> {
         let clock = Clock::default();
         let db = Db::open(&config).await?;

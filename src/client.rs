@@ -1,11 +1,12 @@
-//! A client of the contract over gRPC, for Rust programs; the commands use it, too.
+//! A Rust client of the gRPC API; the commands use it too.
 //!
-//! [`Client::task`] starts a run, and [`Running`] is one: its events, its end, its files. Calls that can be repeated without
-//! harm are repeated while the server is away, a bounded number of times; a watched run survives broken connections and
-//! restarts of the server. What has no method here is called over [`Client::channel`], whose errors [`from_status`] reads.
+//! [`Client::task`] prepares a run, and [`Running`] is a started run with its events, result and files. Idempotent
+//! calls are retried a bounded number of times while the server is unavailable. A watched run survives broken
+//! connections and server restarts. For methods that this client does not wrap, use [`Client::channel`] and convert
+//! errors with [`from_status`].
 //!
-//! An error is [`Error`]: `code()` is stable, `message()` is for people, `facts()` are what a refusal by the plan is about,
-//! `retry_after_hint()` is when trying again makes sense.
+//! Calls fail with [`Error`]: `code()` is stable, `message()` is for people, `facts()` has the details of a refusal
+//! because of plan limits, and `retry_after_hint()` says how long to wait before a retry.
 //!
 //! ```rust
 #![doc = include_str!("../tests/it/client/example.rs")]
@@ -47,17 +48,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(20);
 const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 const ATTEMPTS: u32 = 5;
 
-/// A channel that signs every call with the client's token.
+/// A channel that adds the client's token to every call.
 pub type Signed = InterceptedService<Channel, Bearer>;
 
-/// A connection to a server, as one caller.
+/// A connection to a server with one credential.
 #[derive(Clone, Debug)]
 pub struct Client {
     channel: Signed,
     server: String,
 }
 
-/// Puts the caller's token on every call.
+/// Adds the client's token to every call.
 #[derive(Clone, Debug)]
 pub struct Bearer(MetadataValue<Ascii>);
 
@@ -69,17 +70,17 @@ impl Interceptor for Bearer {
 }
 
 impl Client {
-    /// Connects to a server such as `http://127.0.0.1:8080` or `https://runyard.example`, with a token or an API key.
+    /// Connects to a server such as `http://127.0.0.1:8080` or `https://runyard.example` with a token or API key.
     ///
-    /// A server that speaks TLS must have a certificate that this machine trusts; `SSL_CERT_FILE` names others to trust.
+    /// The certificate of a TLS server must be trusted by this machine; `SSL_CERT_FILE` adds certificates to trust.
     ///
     /// # Errors
-    /// INVALID_REQUEST when the address or the token cannot be sent, UNAVAILABLE when nobody answers there.
+    /// INVALID_REQUEST if the address or the token is malformed, UNAVAILABLE if no server answers there.
     pub async fn connect(server: &str, token: impl Into<SecretString>) -> Result<Self> {
         let server = server.trim_end_matches('/');
         let channel = endpoint(server)?.connect().await.map_err(|error| {
             let advice = match root_cause(&error) {
-                // What is wrong with a certificate helps whoever can change that.
+                // The root cause tells what is wrong with a certificate.
                 Some(cause) if server.starts_with("https:") => cause,
                 _ => "start one with `runyard serve`".to_owned(),
             };
@@ -88,7 +89,7 @@ impl Client {
         })?;
         let mut bearer: MetadataValue<Ascii> = format!("Bearer {}", token.into().expose_secret())
             .parse()
-            .map_err(|_| Error::invalid("the token has characters that no token has"))?;
+            .map_err(|_| Error::invalid("the token contains characters that are not allowed in a token"))?;
         bearer.set_sensitive(true);
         Ok(Self {
             channel: InterceptedService::new(channel, Bearer(bearer)),
@@ -96,20 +97,20 @@ impl Client {
         })
     }
 
-    /// The channel, for the generated clients in `v1`: they have every method of the contract.
+    /// The channel, for the generated clients in `v1`, which cover every method of the API.
     pub fn channel(&self) -> Signed {
         self.channel.clone()
     }
 
-    /// A task for an agent, to be started.
+    /// Prepares a task for an agent.
     pub fn task(&self, prompt: impl Into<String>) -> Task {
         Task::new(self.clone(), prompt.into())
     }
 
-    /// A run that was started before, with its events after this one (0 for all).
+    /// Attaches to an existing run, with the events after `after_sequence` (0 for all).
     ///
     /// # Errors
-    /// RUN_NOT_FOUND, and UNAVAILABLE.
+    /// RUN_NOT_FOUND or UNAVAILABLE.
     pub async fn attach(&self, agent_run_id: &str, after_sequence: i64) -> Result<Running> {
         let run = self.load_run(agent_run_id).await?;
         let started = StartRunResponse {
@@ -122,15 +123,15 @@ impl Client {
         Ok(Running::new(self.clone(), started, after_sequence))
     }
 
-    /// The server's address.
+    /// The URL of the server.
     pub fn server(&self) -> &str {
         &self.server
     }
 
-    /// Starts a run. A request without a key gets one, so that a repeated call starts one run.
+    /// Starts a run. A request without a key gets one, so that retries start only one run.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn start_run(&self, mut request: StartRunRequest) -> Result<StartRunResponse> {
         if request.request_id.is_empty() {
             request.request_id = id::new().to_string();
@@ -138,10 +139,10 @@ impl Client {
         repeat(async || self.runs().start_run(call(request.clone())).await).await
     }
 
-    /// Asks a run to stop.
+    /// Requests that a run stop.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn stop_run(&self, agent_run_id: &str) -> Result<Run> {
         let request = StopRunRequest {
             agent_run_id: agent_run_id.to_owned(),
@@ -152,7 +153,7 @@ impl Client {
     /// Returns a run.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn load_run(&self, agent_run_id: &str) -> Result<Run> {
         let request = GetRunRequest {
             agent_run_id: agent_run_id.to_owned(),
@@ -160,7 +161,7 @@ impl Client {
         repeat(async || self.runs().get_run(call(request.clone())).await).await
     }
 
-    /// Watches a run from the event after the given sequence (0 for all), until its terminal event.
+    /// Watches a run from the event after `after_sequence` (0 for all) to its last event.
     pub fn watch_run(&self, agent_run_id: &str, after_sequence: i64) -> Watch {
         Watch::new(self.runs(), agent_run_id, after_sequence)
     }
@@ -168,7 +169,7 @@ impl Client {
     /// Returns a project.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn load_project(&self, project_id: &str) -> Result<Project> {
         let request = GetProjectRequest {
             project_id: project_id.to_owned(),
@@ -181,10 +182,10 @@ impl Client {
         .await
     }
 
-    /// Creates an agent. The call is not repeated: a second one would make a second agent.
+    /// Creates an agent. The call is not retried, because a second call would create a second agent.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn create_agent(&self, request: CreateAgentRequest) -> Result<Agent> {
         let answer = self.agents().create_agent(call(request)).await;
         answer.map(tonic::Response::into_inner).map_err(failure::from_status)
@@ -193,7 +194,7 @@ impl Client {
     /// Returns an agent.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn load_agent(&self, agent_id: &str) -> Result<Agent> {
         let request = GetAgentRequest {
             agent_id: agent_id.to_owned(),
@@ -201,10 +202,10 @@ impl Client {
         repeat(async || self.agents().get_agent(call(request.clone())).await).await
     }
 
-    /// Lists all agents of the caller.
+    /// Lists all agents of the account.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn list_agents(&self) -> Result<Vec<Agent>> {
         let mut agents = Vec::new();
         let mut request = ListAgentsRequest::default();
@@ -235,7 +236,7 @@ impl Client {
     }
 }
 
-/// How a server is reached.
+/// Parses a server URL and sets up TLS and timeouts.
 fn endpoint(server: &str) -> Result<Endpoint> {
     let wrong = || {
         Error::invalid(format!(
@@ -247,7 +248,7 @@ fn endpoint(server: &str) -> Result<Endpoint> {
         Some("http") => endpoint,
         Some("https") => endpoint
             .tls_config(ClientTlsConfig::new().with_native_roots())
-            .map_err(|error| Error::new(Code::Unavailable, "TLS cannot be set up").caused_by(error))?,
+            .map_err(|error| Error::new(Code::Unavailable, "TLS setup failed").caused_by(error))?,
         _ => return Err(wrong()),
     };
     Ok(endpoint
@@ -257,7 +258,7 @@ fn endpoint(server: &str) -> Result<Endpoint> {
         .tcp_nodelay(true))
 }
 
-/// The words of the deepest error.
+/// The message of the innermost error.
 fn root_cause(error: &dyn std::error::Error) -> Option<String> {
     let mut deepest = error.source()?;
     while let Some(deeper) = deepest.source() {
@@ -266,14 +267,14 @@ fn root_cause(error: &dyn std::error::Error) -> Option<String> {
     Some(deepest.to_string())
 }
 
-/// A unary call with a deadline.
+/// Creates a unary request with a deadline.
 fn call<T>(message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(CALL_TIMEOUT);
     request
 }
 
-/// Repeats a call that can be repeated without harm, while the server is away.
+/// Retries an idempotent call while the server is unavailable.
 async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Status>) -> Result<T> {
     let mut attempt = 1;
     loop {
@@ -288,7 +289,8 @@ async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Sta
     }
 }
 
-/// 100 ms, doubled with every attempt up to 3.2 s, less a random part so that many clients do not come back together.
+/// 100 ms, doubled with every attempt up to 3.2 s, minus up to half of it at random, so that clients do not retry in
+/// step.
 fn backoff(attempt: u32) -> Duration {
     let full = Duration::from_millis(100) * 2_u32.pow(attempt.saturating_sub(1).min(5));
     full.mul_f64(1.0 - id::jitter() / 2.0)

@@ -1,4 +1,4 @@
-//! The one home of time. Everything that decides by the time asks this clock, so that a test can move it.
+//! The clock. All decisions that depend on time use it, so that tests can move the time.
 
 use std::{
     sync::{
@@ -13,7 +13,7 @@ use uuid::{ContextV7, Timestamp, Uuid};
 
 use crate::id;
 
-/// Wall-clock time, in UTC, with a shift that only tests set.
+/// Wall-clock time in UTC, with an offset that only tests set.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     shift_ms: Arc<AtomicI64>,
@@ -21,14 +21,14 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// The current time, cut to microseconds: what both databases keep.
+    /// Returns the current time, truncated to microseconds, the precision of both databases.
     pub fn now(&self) -> DateTime<Utc> {
         let now = Utc::now() + TimeDelta::milliseconds(self.shift_ms.load(Ordering::Relaxed));
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
-    /// A new version 7 id and the time that it says. Ids of one clock ascend, so a clock that was set back goes on from its
-    /// latest time here.
+    /// Returns a new version 7 id and its timestamp. Ids ascend even if the system clock is set back: then the
+    /// timestamp continues from the latest one.
     pub fn stamp(&self) -> (Uuid, DateTime<Utc>) {
         let now = self.now();
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_ascend_and_say_the_time_of_their_row() {
+    fn ids_ascend_and_carry_the_time_of_their_row() {
         let clock = Clock::default();
         let mut before = clock.stamp();
         for round in 0..10_000 {

@@ -1,7 +1,7 @@
 //! The command line.
 //!
-//! Called by `main` alone. A command returns how it ended or an error; here it becomes the exit code: 0 it worked, 1 it
-//! failed, 2 it was called wrongly (clap's), 130 it was stopped.
+//! Called only by `main`. A command returns an [`Ending`] or an error, which becomes the exit code: 0 success, 1
+//! failure, 2 wrong usage (set by clap), 130 interrupted.
 
 mod agents;
 mod completions;
@@ -28,7 +28,7 @@ use crate::{
 };
 use settings::Settings;
 
-/// What the operator of a server can do about a refusal by a plan.
+/// Advice to the server's operator, added to errors about plan limits.
 const PLAN_ADVICE: &str =
     "on your own server, `runyard tier pro` changes the plan of your account, and RUNYARD_LIMITS=off turns plans off";
 
@@ -55,7 +55,7 @@ enum Command {
     Man(man::Manual),
 }
 
-/// How a command ended that did not fail.
+/// How a command ended, unless it returned an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Ending {
     Well,
@@ -63,7 +63,7 @@ enum Ending {
     Stopped,
 }
 
-/// Reads the arguments and does what they say.
+/// Parses the arguments and runs the command.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match execute(cli) {
@@ -105,27 +105,27 @@ fn execute(cli: Cli) -> Result<Ending> {
     }
 }
 
-/// A client needs one thread.
+/// Clients run on a single thread.
 fn client_runtime() -> Result<Runtime> {
     started(Builder::new_current_thread().enable_all().build())
 }
 
-/// A server uses all cores.
+/// Servers use all cores.
 fn server_runtime() -> Result<Runtime> {
     started(Builder::new_multi_thread().enable_all().build())
 }
 
 fn started(runtime: std::io::Result<Runtime>) -> Result<Runtime> {
-    runtime.map_err(|error| Error::internal("the runtime cannot be started", error))
+    runtime.map_err(|error| Error::internal("the async runtime failed to start", error))
 }
 
-/// An error on one line, with what to do about it.
+/// Formats an error as one line with advice on what to do next.
 fn explain(error: &Error) -> String {
     let message = output::one_line(error.message());
     let advice = match (error.code(), error.kind()) {
         (Code::AgentRunLimitExceeded, _) => format!("wait for a run to end, or stop one; {PLAN_ADVICE}"),
         (Code::InsufficientCredits, _) => {
-            "new ones come each month; on your own server, RUNYARD_LIMITS=off turns plans off".to_owned()
+            "credits are granted each month; on your own server, RUNYARD_LIMITS=off turns plans off".to_owned()
         }
         (_, Kind::OverPlan | Kind::NotInPlan) => PLAN_ADVICE.to_owned(),
         (Code::Internal, _) => {

@@ -1,7 +1,7 @@
-//! The configuration: one TOML file, environment variables over it, defaults under it.
+//! The configuration: defaults, overridden by a TOML file, overridden by environment variables.
 //!
-//! Read once at start by `commands`; everything after that sees finished values. The tables of models and tiers are data:
-//! their defaults are in `config/defaults.toml`, which is also what docs/configuration.md prints.
+//! `commands` loads it once at start; all other code sees final values. The defaults, including the tables of models
+//! and tiers, are in `config/defaults.toml`, which docs/configuration.md includes.
 
 pub mod environment;
 pub mod models;
@@ -25,176 +25,178 @@ use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use tiers::{Tier, TierTable};
 
-/// Seconds: the contract promises a sign of life as often as this.
+/// Longest heartbeat interval in seconds: the API promises a heartbeat at least this often.
 const MAX_HEARTBEAT: u64 = 10;
-/// Seconds: so long nobody takes up the runs of a worker that died.
+/// Longest lease in seconds: after a worker dies, its runs wait this long before another worker resumes them.
 const MAX_LEASE: u64 = 3_600;
 
 const DEFAULTS: &str = include_str!("config/defaults.toml");
 
-/// Everything that a deployment can set.
+/// All settings of a deployment.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// The address of the one port.
+    /// Address and port to listen on.
     pub listen: SocketAddr,
-    /// Where the SQLite file, workspaces, uploads and generated secrets live.
+    /// Folder of the SQLite database, workspaces, uploads and generated secrets.
     pub data_dir: PathBuf,
-    /// A PostgreSQL URL; SQLite in the data folder when absent.
+    /// PostgreSQL URL; without one, SQLite in the data folder is used.
     pub database_url: Option<SecretString>,
-    /// Whether tiers and credits are enforced.
+    /// Enforcement of tiers and credits.
     pub limits: Limits,
-    /// Who may ask.
+    /// Authentication settings.
     pub auth: Auth,
-    /// The door.
+    /// HTTP and gRPC server settings.
     pub http: Http,
-    /// How runs are worked on.
+    /// Worker settings.
     pub worker: Worker,
-    /// Where tools run.
+    /// Sandbox settings.
     pub sandbox: Sandbox,
-    /// Providers of models by name.
+    /// Model providers by name.
     #[serde(default)]
     pub providers: std::collections::BTreeMap<String, Provider>,
-    /// The public models.
+    /// The models that the API offers.
     pub models: Vec<Model>,
-    /// The tiers.
+    /// The plans; new accounts get the first one.
     pub tiers: Vec<Tier>,
 }
 
-/// Whether tiers and credits are enforced.
+/// Enforcement of tiers and credits.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Limits {
-    /// They are.
+    /// Tiers and credits are enforced.
     On,
-    /// A private installation without plans.
+    /// Nothing is limited; for private installations.
     Off,
 }
 
-/// Who may ask, and how they prove it.
+/// Authentication: which tokens are accepted, and which accounts they create.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// The HS256 secret; made in the data folder when neither it nor a JWKS is given.
+    /// The HS256 secret; generated in the data folder if neither it nor a JWKS is configured.
     pub jwt_secret: Option<SecretString>,
     /// A JWKS file with public keys for RS256, ES256 and EdDSA.
     pub jwks_file: Option<PathBuf>,
-    /// The URL of a JWKS, instead of a file: https, or http on this machine.
+    /// URL of a JWKS, instead of a file: https, or http on this machine.
     pub jwks_url: Option<String>,
-    /// The `iss` that tokens must have, when set.
+    /// Required `iss` of tokens, if set.
     pub issuer: Option<String>,
-    /// The `aud` that tokens must contain, when set.
+    /// Audience that the `aud` of tokens must contain, if set.
     pub audience: Option<String>,
-    /// The claim that gives the role.
+    /// Name of the claim that holds the role.
     pub role_claim: String,
-    /// A token that opens /metrics, besides a super admin's.
+    /// Token that grants access to /metrics, in addition to a super admin's token.
     pub metrics_token: Option<SecretString>,
-    /// Whether a valid token of a new subject makes an account. When not, an administrator makes accounts.
+    /// If true, a valid token with a new subject creates an account. If false, administrators create accounts.
     pub self_registration: bool,
-    /// Rate of new accounts from one address.
+    /// Maximum rate of new accounts per client address.
     pub new_accounts_per_address: SlowRateLimit,
 }
 
-/// The door.
+/// The HTTP and gRPC server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Origins that browsers may call from, exactly; none by default.
+    /// Exact origins from which browsers may call the API; none by default.
     pub cors_origins: Vec<String>,
-    /// Headers that pages of these origins may send, besides the usual ones.
+    /// Request headers that pages of these origins may send in addition to the usual ones.
     pub cors_headers: Vec<String>,
-    /// A folder with a console to serve, instead of the one in the program.
+    /// Folder of a web console to serve instead of the embedded one.
     pub console_dir: Option<PathBuf>,
-    /// The largest body of a JSON request or gRPC message, in bytes.
+    /// Maximum size of a JSON body or gRPC message in bytes.
     pub max_message_bytes: usize,
-    /// The largest multipart body, in bytes.
+    /// Maximum size of a multipart body in bytes.
     pub max_form_bytes: u64,
-    /// How long open requests may take to end at shutdown, in seconds. Until then no other process can answer.
+    /// Time in seconds that open requests get to finish at shutdown. Until then no other process can take over the
+    /// port.
     pub shutdown_grace_seconds: u64,
-    /// How often an idle event stream says that it is alive, in seconds.
+    /// Interval between heartbeats on an idle event stream, in seconds.
     pub heartbeat_seconds: u64,
     /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Maximum number of idle connections of one address on which no credential was accepted.
+    /// Maximum number of idle connections per client address without an accepted credential.
     pub max_idle_per_address: usize,
-    /// Maximum number of open streams: events, content of files, health, reflection.
+    /// Maximum number of open streams: events, file contents, health and reflection.
     pub max_streams: usize,
-    /// Maximum number of open streams of one account.
+    /// Maximum number of open streams per account.
     pub max_streams_per_account: usize,
-    /// Maximum size of all answers that wait for their readers, in bytes.
+    /// Maximum total size in bytes of responses that clients have not read yet.
     pub max_unread_bytes: usize,
-    /// Proxies whose `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` header is trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Rate of requests of one account.
+    /// Maximum request rate per account.
     pub rate_per_account: Option<RateLimit>,
-    /// Rate of requests of one address.
+    /// Maximum request rate per client address.
     pub rate_per_address: Option<RateLimit>,
 }
 
-/// How runs are worked on.
+/// The worker, which executes runs.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Worker {
-    /// Runs that one process works on at once.
+    /// Maximum number of runs that one process executes at the same time.
     pub max_runs: usize,
-    /// How long a lease lasts without renewal, in seconds.
+    /// Time in seconds after which an unrenewed lease expires.
     pub lease_seconds: u64,
-    /// How long a run may take, in seconds.
+    /// Maximum duration of a run in seconds.
     pub run_timeout_seconds: u64,
-    /// Model calls of one run at most.
+    /// Maximum number of model calls per run.
     pub max_steps: u32,
-    /// Tokens that one run may use at most, in and out together.
+    /// Maximum number of tokens per run, input and output together.
     pub max_tokens: u64,
-    /// Tool calls that may run at the same time.
+    /// Maximum number of tool calls of a run that execute in parallel.
     pub max_parallel_calls: usize,
 }
 
-/// Where tools run.
+/// The sandbox, which executes commands and tools.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sandbox {
-    /// The first uid of the range that projects get, when the service runs as root.
+    /// First uid of the range from which projects get their uids when the service runs as root.
     pub uid_base: u32,
-    /// Another root file system for the sandbox, instead of the host's /usr.
+    /// Root file system for the sandbox, instead of the host's /usr.
     pub rootfs: Option<PathBuf>,
-    /// The bubblewrap program.
+    /// Path of the bubblewrap program.
     pub bwrap: PathBuf,
-    /// How long a command may take when the model does not say, in seconds.
+    /// Timeout in seconds of a command for which the model sets none.
     pub default_timeout_seconds: u64,
-    /// How long a command may take at most, in seconds.
+    /// Maximum timeout of a command in seconds.
     pub max_timeout_seconds: u64,
-    /// Output of one call that the model sees, in bytes: head and tail are kept.
+    /// Maximum output of one tool call that the model sees, in bytes; the beginning and the end are kept.
     pub max_output_bytes: usize,
-    /// What a workspace may hold, in bytes.
+    /// Maximum size of a workspace in bytes.
     pub max_workspace_bytes: u64,
-    /// Free space to keep on the disk of the data folder, in bytes, or 5 % of a small disk. Below it, uploads and new runs are
-    /// refused, and a command that writes is ended.
+    /// Free space in bytes to keep on the data folder's disk; on a small disk, 5 % of it is enough. Below the reserve,
+    /// uploads and new runs are refused, and commands that write are killed.
     pub min_free_bytes: u64,
-    /// How many files and folders a workspace may hold.
+    /// Maximum number of files and folders in a workspace.
     pub max_workspace_files: u64,
-    /// The largest single file that a command may write, in bytes.
+    /// Maximum size in bytes of a single file that a command writes.
     pub max_file_bytes: u64,
-    /// The size of the private /tmp, in bytes.
+    /// Size of the private /tmp in bytes.
     pub tmp_bytes: u64,
-    /// Memory of one command's process tree, in bytes.
+    /// Maximum memory of one command and its child processes, in bytes.
     pub max_memory_bytes: u64,
-    /// Processes of one command's tree.
+    /// Maximum number of processes of one command.
     pub max_processes: u64,
 }
 
 impl Config {
-    /// Reads the defaults and lays the given file over them, key by key; lists of tables are replaced as a whole.
+    /// Parses a configuration file and merges it over the defaults key by key; arrays of tables are replaced as a
+    /// whole.
     ///
     /// # Errors
-    /// INVALID_REQUEST with the file's name, the line and what is wrong there.
+    /// INVALID_REQUEST with the file's name, the line and the problem.
     pub fn parse(name: &str, text: &str) -> Result<Self> {
         let file = File::parse(name, text)?;
         Self::read(&file, file.table().clone())
     }
 
-    /// Lays what the file and the environment say over the defaults; mistakes are told in terms of the file.
+    /// Merges `over`, the values of file and environment, over the defaults; errors refer to lines of the file.
     fn read(file: &File<'_>, over: DeTable<'_>) -> Result<Self> {
-        let broken = |error| Error::internal("the built-in configuration is broken", error);
+        let broken = |error| Error::internal("the built-in default configuration is invalid", error);
         let mut merged = DeTable::parse(DEFAULTS).map_err(broken)?;
         lay_over(merged.get_mut(), over);
         let config = Self::deserialize(toml::de::Deserializer::from(merged)).map_err(|error| file.misread(&error))?;
@@ -202,12 +204,12 @@ impl Config {
         Ok(config)
     }
 
-    /// The model table, with its rules.
+    /// The models, for lookup by name.
     pub fn model_table(&self) -> ModelTable {
         ModelTable::new(self.models.clone())
     }
 
-    /// The tier table, with its rules.
+    /// The tiers, for lookup by name.
     pub fn tier_table(&self) -> TierTable {
         TierTable::new(self.tiers.clone())
     }

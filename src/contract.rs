@@ -1,8 +1,8 @@
-//! The generated messages and clients of the contract, and its descriptors.
+//! Generated messages and clients of the API (`proto/`), and its descriptors.
 
 pub mod structs;
 
-/// The encoded `FileDescriptorSet` of the contract, options, comments and imports included.
+/// The encoded `FileDescriptorSet` of the API, including options, comments and imports.
 pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
 
 mod generated {

@@ -1,9 +1,10 @@
-//! The data folder: who may enter it, and who may read what lies in it.
+//! The data folder and its access rights.
 //!
-//! Called at start by everything that keeps files there. Whoever reads the database or the secret can act as any user of the
-//! service, and a process that has escaped from a sandbox is an ordinary user of the host. So files are 0600 and folders 0700,
-//! whatever the umask is. When the service is root, the commands of a project run as another user, who has to reach the
-//! workspace: then the folders on the way to it are 0711, which lets others pass through but not look.
+//! Called at start by everything that keeps files there. A reader of the database or the secret can act as any user of
+//! the service, and a process that escaped from a sandbox runs as an ordinary user of the host. Therefore files have
+//! mode 0600 and folders 0700, whatever the umask is. When the service runs as root, the commands of a project run as
+//! another user, who must be able to reach the workspace. In that case the folders on the path to it have mode 0711,
+//! which lets other users pass through but not list them.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -19,27 +20,27 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Where the workspaces lie, in the data folder.
+/// Folder of the workspaces, in the data folder.
 pub const WORKSPACES: &str = "workspaces";
-/// Where uploads lie until a run takes them, in the data folder.
+/// Folder of uploads that no run has taken yet, in the data folder.
 pub const UPLOADS: &str = "uploads";
 /// The SQLite database, in the data folder.
 pub const DATABASE: &str = "runyard.db";
-/// The file that one process locks, in the data folder.
+/// Lock file, which one process holds, in the data folder.
 pub const LOCK: &str = "lock";
 
-/// What shows that a folder is used as a data folder and for nothing else.
+/// Names that identify a folder as a data folder.
 const MARKS: &[&str] = &[DATABASE, LOCK, "jwt.secret", WORKSPACES, UPLOADS];
-/// Files that others may have been able to read in earlier versions. The secret is not among them: one that others may read
-/// stops the start.
+/// Files that earlier versions may have left readable by other users. The secret is not among them: if others can read
+/// it, the server refuses to start.
 const FILES: &[&str] = &[DATABASE, "runyard.db-wal", "runyard.db-shm", LOCK];
-/// What the group and others may do with a file or a folder besides passing through it.
+/// Permission bits that let group and others read or write, as opposed to pass through.
 const READ_OR_WRITE: u32 = 0o066;
 
-/// Makes the data folder with the folders in it, and closes to others what an earlier version has left open.
+/// Creates the data folder with its subfolders, and restricts access to files that an earlier version left readable.
 ///
 /// # Errors
-/// Those of the file system.
+/// File system errors.
 pub fn prepare(folder: &Path) -> io::Result<()> {
     let mode = if rustix::process::geteuid().is_root() {
         0o711
@@ -68,7 +69,7 @@ pub fn prepare(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// As [`prepare`], for the folder of a configuration.
+/// Like [`prepare`], for the data folder of a configuration.
 ///
 /// # Errors
 /// UNAVAILABLE, naming the folder.
@@ -82,23 +83,23 @@ pub fn prepare_for(config: &Config) -> Result<()> {
 fn make(folder: &Path, mode: u32) -> io::Result<()> {
     match DirBuilder::new().recursive(true).mode(mode).create(folder) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        // The umask may have taken away more.
+        // The umask may have removed permission bits.
         created => created.and_then(|()| fs::set_permissions(folder, Permissions::from_mode(mode))),
     }
 }
 
-/// Takes away what the group and others may do beyond a mode; what belongs to another user stays as it is.
+/// Removes the permissions of group and others that exceed a mode. Files of another user stay unchanged.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
-    let facts = fs::symlink_metadata(path)?;
-    let (now, owner) = (facts.mode() & 0o7777, facts.uid());
+    let metadata = fs::symlink_metadata(path)?;
+    let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());
     let closed = now & (mode | 0o7700);
-    if closed == now || facts.is_symlink() || owner != rustix::process::geteuid().as_raw() {
+    if closed == now || metadata.is_symlink() || owner != rustix::process::geteuid().as_raw() {
         return Ok(());
     }
     fs::set_permissions(path, Permissions::from_mode(closed))
 }
 
-/// An existing folder may be one that others use for something else: then it stays as it is, with a warning.
+/// Restricts access to an existing folder, unless it seems to serve another purpose: then it only logs a warning.
 fn close_existing(folder: &Path, mode: u32) -> io::Result<()> {
     let is_ours = MARKS.iter().any(|mark| folder.join(mark).exists()) || fs::read_dir(folder)?.next().is_none();
     if is_ours {
@@ -109,14 +110,14 @@ fn close_existing(folder: &Path, mode: u32) -> io::Result<()> {
         warn!(
             data_dir = %folder.display(),
             mode = format!("{:o}", mode & 0o777),
-            "other users may list or change the data folder, which holds other files, too: give Runyard a folder for itself"
+            "other users can list or change the data folder, which also holds other files: give Runyard its own folder"
         );
     }
     Ok(())
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_folder_is_closed() {
+    fn a_new_folder_is_private() {
         let outer = tempfile::tempdir().unwrap();
         let folder = outer.path().join("a/data");
         prepare(&folder).unwrap();
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_version_left_open_is_closed() {
+    fn files_left_readable_by_an_earlier_version_become_private() {
         let outer = tempfile::tempdir().unwrap();
         let folder = outer.path().join("data");
         fs::create_dir_all(folder.join(WORKSPACES)).unwrap();
@@ -166,13 +167,13 @@ mod tests {
     }
 
     #[test]
-    fn a_stricter_folder_stays_strict_and_a_shared_one_as_it_is() {
+    fn a_stricter_mode_is_kept_and_a_shared_folder_is_unchanged() {
         let strict = tempfile::tempdir().unwrap();
         set_mode(strict.path(), 0o700);
         prepare(strict.path()).unwrap();
         assert_eq!(mode(strict.path()), 0o700);
         let shared = tempfile::tempdir().unwrap();
-        fs::write(shared.path().join("somebody-elses"), "").unwrap();
+        fs::write(shared.path().join("other-file"), "").unwrap();
         set_mode(shared.path(), 0o755);
         prepare(shared.path()).unwrap();
         assert_eq!(mode(shared.path()), 0o755);

@@ -1,8 +1,8 @@
-//! The database: SQLite by default, PostgreSQL when told; one set of rules for both.
+//! Database access: SQLite by default, PostgreSQL if configured, with the same semantics on both.
 //!
-//! Reading uses a pool. Writing always goes through [`Db::begin`], a named unit of work: on PostgreSQL an ordinary
-//! transaction, on SQLite a savepoint in a batch that the writer lane (`db/lane.rs`) commits once for all who wait.
-//! Nothing awaits a model, a sandbox, the network or a file between `begin` and `commit`.
+//! Reads use a pool. Writes always go through [`Db::begin`], which starts a named unit of work: on PostgreSQL an
+//! ordinary transaction, on SQLite a savepoint in a batch. The writer lane (`db/lane.rs`) commits a whole batch at once
+//! (group commit). Code between `begin` and `commit` must not wait for a model, a sandbox, the network or a file.
 
 mod fault;
 mod health;
@@ -40,17 +40,17 @@ pub use inspect::{Inspected, Schema};
 use lane::{Lane, Unit};
 pub use read::Read;
 
-/// Connections that read at the same time, on SQLite.
+/// Number of SQLite connections for reads.
 const SQLITE_READERS: u32 = 4;
-/// How long a unit of work waits for a connection before it is refused.
+/// Maximum time that a unit of work waits for a connection.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Whether a server has used SQLite in a folder.
+/// Returns true if a server has ever used SQLite in this folder.
 pub fn is_data_folder(folder: &Path) -> bool {
     lock::path(folder).exists()
 }
 
-/// A handle to the database; cheap to clone.
+/// A handle to the database, cheap to clone.
 #[derive(Clone)]
 pub struct Db {
     read: Read,
@@ -65,10 +65,10 @@ enum Writer {
 }
 
 impl Db {
-    /// Connects and applies the migrations.
+    /// Connects to the database and applies the migrations.
     ///
     /// # Errors
-    /// UNAVAILABLE, saying which database and what to do.
+    /// UNAVAILABLE, with the database and what to do.
     pub async fn open(config: &Config) -> Result<Self> {
         match &config.database_url {
             Some(url) => Self::open_postgres(url.expose_secret()).await,
@@ -101,12 +101,12 @@ impl Db {
         })
     }
 
-    /// For reading outside a unit of work: sees what is committed.
+    /// The handle for reads outside a unit of work; they see committed data.
     pub fn read(&self) -> &Read {
         &self.read
     }
 
-    /// Whether only this process can use the database, so that leases of an earlier process are void.
+    /// Returns true if no other process can use the database (SQLite). Leases of an earlier process are then void.
     pub fn is_private(&self) -> bool {
         matches!(self.writer, Writer::Lane(_))
     }
@@ -119,10 +119,10 @@ impl Db {
         }
     }
 
-    /// Begins a named unit of work. Dropped without [`Tx::commit`] it leaves no trace.
+    /// Begins a named unit of work. Dropping it without [`Tx::commit`] rolls it back.
     ///
     /// # Errors
-    /// UNAVAILABLE, when the database is.
+    /// UNAVAILABLE if the database is unavailable.
     pub async fn begin(&self, name: &'static str) -> Result<Tx> {
         let work = match &self.writer {
             Writer::Lane(lane) => Work::Unit(lane.unit().await?),
@@ -137,15 +137,15 @@ impl Db {
         })
     }
 
-    /// Whether the database can be read and written now; writes a little when no recent commit shows it.
+    /// Checks that the database can be read and written. Writes a small row unless a recent commit already proves it.
     ///
     /// # Errors
-    /// UNAVAILABLE when it cannot.
+    /// UNAVAILABLE if it cannot.
     pub async fn check(&self) -> Result<()> {
         self.health.check(self).await
     }
 
-    /// Whether the database answers.
+    /// Checks that the database answers a query.
     async fn ping(&self) -> Result<()> {
         self.read
             .execute_unprepared("SELECT 1")
@@ -166,9 +166,9 @@ pub struct Tx {
     name: &'static str,
     work: Work,
     health: Health,
-    /// Whether anything was changed: a commit of nothing shows nothing about the disk.
+    /// True if anything was changed. An empty commit proves nothing about the disk.
     changed: AtomicBool,
-    // Behind the work, so that it is let go when the work is over.
+    // Declared after `work`, so that it is dropped after the work.
     kept: Option<Box<dyn Send + Sync>>,
 }
 
@@ -178,23 +178,24 @@ enum Work {
 }
 
 impl Tx {
-    /// Keeps something until the unit is over.
+    /// Holds a value, such as a queue's guard, until the unit of work ends.
     #[must_use]
     pub fn keeping(mut self, kept: impl Send + Sync + 'static) -> Self {
         self.kept = Some(Box::new(kept));
         self
     }
 
-    /// Makes the unit durable; returns after the commit that holds it.
+    /// Makes the unit of work durable; returns after the commit that contains it.
     ///
     /// # Errors
-    /// CONTENDED when the database asks to try again, UNAVAILABLE when it or its disk is away, else INTERNAL. The unit has left
-    /// no trace then, except that a connection or a disk lost in mid-commit leaves it unknown.
+    /// CONTENDED if the database requests a retry, UNAVAILABLE if it or its disk is unavailable, otherwise INTERNAL.
+    /// The unit has been rolled back, unless the connection or disk failed during the commit: then the outcome is
+    /// unknown.
     pub async fn commit(self) -> Result<()> {
         let (name, health) = (self.name, self.health);
         let has_changed = self.changed.into_inner();
         match self.work {
-            // The units of a batch were accepted one by one: what stops its commit is the disk.
+            // Every unit of the batch succeeded on its own, so only the disk can make the commit fail.
             Work::Unit(unit) => unit.commit().await.map_err(|error| {
                 health.failed();
                 fault::away(format!("{name}: {error}"))
@@ -227,10 +228,10 @@ impl Tx {
         outcome
     }
 
-    /// Executes statements that need no answer; in one round trip on SQLite, where a round trip is a change of threads.
+    /// Executes statements that return no rows. On SQLite this takes one round trip, that is, one thread hop.
     ///
     /// # Errors
-    /// As every statement; those before the failing one have been executed.
+    /// Those of each statement; the statements before the failed one have been executed.
     pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
         match &self.work {
             Work::Unit(unit) => match text::in_a_row(statements) {
@@ -250,11 +251,11 @@ impl Tx {
         }
     }
 
-    /// As [`Tx::execute_all`], in one round trip on both databases. PostgreSQL executes the statements at once: none may read
-    /// or change what another one writes, except that foreign keys are checked after all of them.
+    /// Like [`Tx::execute_all`], but in one round trip on both databases. PostgreSQL executes the statements as one, on one
+    /// snapshot: none may read or change what another writes, except that foreign keys are checked after all of them.
     ///
     /// # Errors
-    /// As every statement.
+    /// Those of each statement.
     pub async fn execute_together(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
         match &self.work {
             Work::Unit(_) => self.execute_all(statements).await,

@@ -1,7 +1,7 @@
-//! Free space on the disk of the data folder.
+//! Free space on the data folder's disk.
 //!
-//! A part of the disk is reserved for the database and for the runs that have started: files and new runs are refused before
-//! the disk is full, so that what was accepted can be finished.
+//! A part of the disk is reserved for the database and for active runs. New files and runs are refused before the disk
+//! is full, so that accepted runs can finish.
 
 use std::{
     borrow::Cow,
@@ -13,10 +13,10 @@ use rustix::io::Errno;
 
 use crate::error::{Code, Error, Result};
 
-/// A small disk is not reserved whole: the reserve is no more than this part of it.
+/// The reserve is limited to 1/`LARGEST_PART` of the disk, for small disks.
 const LARGEST_PART: u64 = 20;
 
-/// The disk of a folder, and the space that stays free on it. Cheap to clone.
+/// The disk of a folder and its reserve, cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Disk {
     folder: PathBuf,
@@ -24,7 +24,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The disk that a folder lies on.
+    /// The disk that contains a folder.
     pub fn new(folder: &Path, min_free_bytes: u64) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -32,35 +32,34 @@ impl Disk {
         }
     }
 
-    /// Refuses `more` bytes that would use up the reserve; zero asks whether the reserve is there now.
+    /// Checks that writing `more` bytes leaves the reserve free; zero checks the current state.
     ///
     /// # Errors
-    /// UNAVAILABLE when too little would stay free.
+    /// UNAVAILABLE if too little space would be left.
     pub fn check(&self, more: u64) -> Result<()> {
         if has_room(&self.folder, self.min_free_bytes, more) {
             return Ok(());
         }
-        let message = "the server's disk is almost full; try again when the operator has made room";
+        let message = "the server's disk is almost full; retry when the operator has freed some space";
         Err(Error::new(Code::Unavailable, message))
     }
 }
 
-/// What became of an operation on files that failed: UNAVAILABLE when the disk is to blame, as it may be better later, else
-/// our fault.
+/// Converts an I/O error: UNAVAILABLE if the disk is the cause, because a retry may succeed later, otherwise INTERNAL.
 pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     let is_disk = matches!(
         error.kind(),
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
     ) || Errno::from_io_error(&error) == Some(Errno::IO);
     if is_disk {
-        let message = "the server's disk cannot be used now; try again later";
+        let message = "the server's disk is temporarily unavailable; retry later";
         Error::new(Code::Unavailable, message).caused_by(error)
     } else {
         Error::internal(what, error)
     }
 }
 
-/// Whether `more` bytes fit on the disk of a folder without using up the reserve. A disk that does not say is taken to have room.
+/// Returns true if `more` bytes fit on a folder's disk without using the reserve, or if the free space is unknown.
 pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {
     let Ok(disk) = rustix::fs::statvfs(folder) else {
         return true;

@@ -1,29 +1,29 @@
-//! The one error type.
+//! The crate's error type.
 //!
-//! A core error is a stable code, a sentence for people, and sometimes typed facts. It knows no transport: `wire/status.rs`
-//! makes a `google.rpc.Status` of it, and `wire/http/fault.rs` renders that over HTTP.
+//! An error is a stable code, a message for people and, for some codes, typed details. It does not depend on a
+//! protocol: `wire/status.rs` converts it to a `google.rpc.Status`, and `wire/http/fault.rs` renders that over HTTP.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
-/// A result with the crate's error.
+/// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// What an error means for the caller; each kind has one gRPC code and one HTTP status.
+/// The category of an error; each kind maps to one gRPC code and one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The request is wrong and will be wrong again.
+    /// The request is invalid; repeating it fails again.
     Invalid,
-    /// Nobody knows who asks.
+    /// The caller presented no valid credential.
     Unauthenticated,
     /// A role or scope is missing.
     Forbidden,
-    /// There is no such thing, or it is another account's.
+    /// The resource does not exist, or belongs to another account.
     Missing,
-    /// There is such a thing already.
+    /// The resource already exists.
     Existing,
-    /// The state of the thing does not allow it.
+    /// The state of the resource does not allow the operation.
     Conflicting,
-    /// Somebody else was faster; trying again may work.
+    /// A concurrent change won; a retry may succeed.
     Contended,
     /// The plan does not allow more.
     OverPlan,
@@ -33,21 +33,21 @@ pub enum Kind {
     Throttled,
     /// The request is too large.
     TooLarge,
-    /// Something that is needed is away for now.
+    /// A dependency is temporarily unavailable.
     Unavailable,
     /// The caller's deadline has passed.
     Expired,
-    /// The caller has gone.
+    /// The caller cancelled the request or disconnected.
     Cancelled,
-    /// The contract names the method, but this build does not serve it.
+    /// The API defines the method, but this build does not implement it.
     Unimplemented,
-    /// Our fault.
+    /// The server failed.
     Internal,
 }
 
 macro_rules! codes {
     ($($(#[doc = $doc:literal])+ $name:ident = $text:literal => $kind:ident,)+) => {
-        /// The stable code of an error, as clients see it in `ErrorInfo.reason` and `X-Error-Code`.
+        /// The stable code of an error, sent to clients in `ErrorInfo.reason` and `X-Error-Code`.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Code { $($(#[doc = $doc])+ $name,)+ }
 
@@ -55,10 +55,10 @@ macro_rules! codes {
             /// Every code, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The text that travels.
+            /// The code as sent to clients.
             pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text,)+ } }
 
-            /// What the code means for the caller.
+            /// The kind of error that the code belongs to.
             pub const fn kind(self) -> Kind { match self { $(Self::$name => Kind::$kind,)+ } }
 
             /// One sentence for docs/errors.md.
@@ -68,53 +68,53 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The request is malformed or breaks a rule; the sentence names the field.
+    /// The request is malformed or breaks a rule; the message names the field.
     InvalidRequest = "INVALID_REQUEST" => Invalid,
     /// The model is not in the model table.
     UnknownModel = "UNKNOWN_MODEL" => Invalid,
-    /// The cursor lies beyond the end of the run.
+    /// The cursor is beyond the last event of the run.
     CursorBeyondEnd = "CURSOR_BEYOND_END" => Invalid,
-    /// The page token is not one of ours, or belongs to another query or caller.
+    /// The page token is invalid, or belongs to another query or caller.
     InvalidPageToken = "INVALID_PAGE_TOKEN" => Invalid,
-    /// There is no valid token.
+    /// The credential is missing, invalid, expired or revoked.
     NotAuthenticated = "NOT_AUTHENTICATED" => Unauthenticated,
     /// A role or scope is missing.
     PermissionDenied = "PERMISSION_DENIED" => Forbidden,
-    /// The token is valid, but its subject has no account, and the server makes none by itself.
+    /// The token is valid, but its subject has no account, and self-registration is off.
     RegistrationClosed = "REGISTRATION_CLOSED" => Forbidden,
-    /// There is no such agent.
+    /// The agent does not exist.
     AgentNotFound = "AGENT_NOT_FOUND" => Missing,
     /// The agent has no such version.
     AgentVersionNotFound = "AGENT_VERSION_NOT_FOUND" => Missing,
-    /// There is no such thread.
+    /// The thread does not exist.
     ThreadNotFound = "THREAD_NOT_FOUND" => Missing,
-    /// There is no such project.
+    /// The project does not exist.
     ProjectNotFound = "PROJECT_NOT_FOUND" => Missing,
-    /// There is no such run.
+    /// The run does not exist.
     RunNotFound = "RUN_NOT_FOUND" => Missing,
-    /// There is no such sandbox.
+    /// The sandbox does not exist.
     SandboxNotFound = "SANDBOX_NOT_FOUND" => Missing,
-    /// There is no such file.
+    /// The file does not exist.
     FileNotFound = "FILE_NOT_FOUND" => Missing,
-    /// There is no such upload.
+    /// The upload does not exist.
     UploadNotFound = "UPLOAD_NOT_FOUND" => Missing,
-    /// There is no such account; only administrators are told.
+    /// The account does not exist; only administrators receive this code.
     AccountNotFound = "ACCOUNT_NOT_FOUND" => Missing,
-    /// There is no such API key.
+    /// The API key does not exist.
     ApiKeyNotFound = "API_KEY_NOT_FOUND" => Missing,
-    /// No method answers at this path.
+    /// No method has this path.
     NoSuchPath = "NO_SUCH_PATH" => Missing,
-    /// The request key was used with another body.
+    /// The request key was already used with another body.
     RequestKeyReused = "REQUEST_KEY_REUSED" => Conflicting,
-    /// The thread has a running run and the caller asked not to wait.
+    /// The thread has an active run, and the caller asked not to wait.
     ThreadBusy = "THREAD_BUSY" => Conflicting,
-    /// The upload has not all its bytes yet, or the chunk leaves a gap.
+    /// The upload is incomplete, or the chunk would leave a gap.
     UploadIncomplete = "UPLOAD_INCOMPLETE" => Conflicting,
-    /// The thing is in use or in a state that does not allow it.
+    /// The resource is in use, or its state does not allow the operation.
     Conflict = "CONFLICT" => Conflicting,
-    /// Somebody else changed it first.
+    /// A concurrent change won; retry.
     Contended = "CONTENDED" => Contended,
-    /// The balance is used up.
+    /// The account has no credits left.
     InsufficientCredits = "INSUFFICIENT_CREDITS" => OverPlan,
     /// The plan allows no more concurrent runs.
     AgentRunLimitExceeded = "AGENT_RUN_LIMIT_EXCEEDED" => OverPlan,
@@ -126,32 +126,32 @@ codes! {
     AgentLimitExceeded = "AGENT_LIMIT_EXCEEDED" => OverPlan,
     /// The plan does not include the model.
     ModelAccessDenied = "MODEL_ACCESS_DENIED" => NotInPlan,
-    /// Too many requests, open streams, new accounts or waiting uploads; Retry-After says when to come back.
+    /// Too many requests, open streams, new accounts or pending uploads; Retry-After says when to retry.
     Throttled = "THROTTLED" => Throttled,
-    /// The body, the file or the message is larger than allowed.
+    /// The body, file or message exceeds its size limit.
     TooLarge = "TOO_LARGE" => TooLarge,
-    /// Something that is needed is away for now.
+    /// A dependency is temporarily unavailable.
     Unavailable = "UNAVAILABLE" => Unavailable,
     /// The caller's deadline has passed.
     DeadlineExceeded = "DEADLINE_EXCEEDED" => Expired,
-    /// The caller has gone.
+    /// The caller cancelled the request or disconnected.
     Cancelled = "CANCELLED" => Cancelled,
-    /// The method is not served by this build.
+    /// This build does not implement the method.
     Unimplemented = "UNIMPLEMENTED" => Unimplemented,
-    /// Our fault; the log has the cause under the request's id.
+    /// The server failed; its log has the cause under the request id.
     Internal = "INTERNAL" => Internal,
 }
 
-/// The typed facts of a refusal by the plan.
+/// Typed details of a refusal because of plan limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// The threads that hold the caller's slots.
+    /// The threads with the caller's active runs.
     pub running_thread_ids: Vec<String>,
-    /// How many runs the caller has running.
+    /// Number of the caller's active runs.
     pub running_count: Option<i32>,
-    /// How many of the limited things the caller has.
+    /// Current number of the limited resource.
     pub current_count: Option<i32>,
-    /// The limit.
+    /// Maximum number that the plan allows.
     pub limit: Option<i32>,
     /// The caller's tier.
     pub tier_name: Option<String>,
@@ -174,7 +174,7 @@ struct Inner {
 }
 
 impl Error {
-    /// An error with a code and a sentence for people.
+    /// Creates an error with a code and a message for people.
     pub fn new(code: Code, message: impl Into<Cow<'static, str>>) -> Self {
         Self {
             inner: Box::new(Inner {
@@ -188,45 +188,46 @@ impl Error {
         }
     }
 
-    /// A request that breaks a rule, without a single field to blame.
+    /// Creates an `INVALID_REQUEST` error that is not about a single field.
     pub fn invalid(message: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::InvalidRequest, message)
     }
 
-    /// A request with a wrong field.
+    /// Creates an `INVALID_REQUEST` error about one field.
     pub fn invalid_field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         let mut error = Self::new(Code::InvalidRequest, message);
         error.inner.field = Some(field.into());
         error
     }
 
-    /// Our fault. The message may be shown; the cause is logged and never sent.
+    /// Creates an `INTERNAL` error. Clients may see the message; the cause is only logged.
     pub fn internal(message: impl Into<Cow<'static, str>>, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(Code::Internal, message).caused_by(cause)
     }
 
-    /// Adds the typed facts of a refusal.
+    /// Adds typed details.
     #[must_use]
     pub fn with_facts(mut self, facts: Facts) -> Self {
         self.inner.facts = Some(facts);
         self
     }
 
-    /// Says when trying again makes sense.
+    /// Sets how long the caller should wait before a retry.
     #[must_use]
     pub fn retry_after(mut self, wait: Duration) -> Self {
         self.inner.retry_after = Some(wait);
         self
     }
 
-    /// Adds what is logged and never sent.
+    /// Adds a cause, which is logged and never sent to the client.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         self.inner.cause = Some(cause.into());
         self
     }
 
-    /// Puts a sentence before an internal error's message, such as "Failed to start agent"; other errors stay as they are.
+    /// Prefixes an internal error's message with what failed, such as "Failed to start agent"; leaves other errors
+    /// unchanged.
     #[must_use]
     pub fn doing(mut self, what: &str) -> Self {
         if self.code() == Code::Internal {
@@ -240,32 +241,32 @@ impl Error {
         self.inner.code
     }
 
-    /// What it means for the caller.
+    /// The category of the error.
     pub fn kind(&self) -> Kind {
         self.inner.code.kind()
     }
 
-    /// The sentence for people.
+    /// The message for people.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// The request field to blame.
+    /// The request field that the error is about.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// The typed facts.
+    /// The typed details.
     pub fn facts(&self) -> Option<&Facts> {
         self.inner.facts.as_ref()
     }
 
-    /// When trying again makes sense.
+    /// The time that the caller should wait before a retry.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// What is logged and never sent.
+    /// The cause, which is logged and never sent to the client.
     pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync)> {
         self.inner.cause.as_deref()
     }

@@ -1,4 +1,4 @@
-//! Ids: UUIDv7 for rows, so that B-tree inserts stay local, and the one home of randomness.
+//! Ids and randomness. Rows get UUIDv7 ids, so that new rows are inserted next to each other in B-tree indexes.
 
 use std::time::Duration;
 
@@ -7,46 +7,48 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// How much later than its row an id may say that it was made. Ids of [`crate::clock::Clock::stamp`] say the same time;
-/// earlier versions made the id a moment after they had asked the clock.
+/// Maximum time by which an id's timestamp is later than its row's time. Ids from [`crate::clock::Clock::stamp`] have
+/// exactly their row's time; earlier versions created the id slightly after reading the clock.
 const MADE_WITHIN: Duration = Duration::from_secs(1);
-/// The latest time that an id can say, in milliseconds: it has 48 bits for it.
+/// The latest timestamp of an id in milliseconds: version 7 has 48 bits for it.
 const LATEST_MS: u64 = (1 << 48) - 1;
 
-/// A new time-ordered id (RFC 9562, version 7).
+/// Returns a new time-ordered id (RFC 9562, version 7).
 pub fn new() -> Uuid {
     Uuid::now_v7()
 }
 
-/// The time that a version 7 id says, to the millisecond.
+/// Returns the timestamp of a version 7 id, to the millisecond.
 pub fn time_of(id: Uuid) -> DateTime<Utc> {
     let (seconds, nanos) = id.get_timestamp().map_or((0, 0), |time| time.to_unix());
     DateTime::from_timestamp(i64::try_from(seconds).unwrap_or(i64::MAX), nanos).unwrap_or_default()
 }
 
-/// The lowest id that can say a time.
+/// Returns the lowest id with a timestamp.
 pub fn first_at(time: DateTime<Utc>) -> Uuid {
     let ms = u64::try_from(time.timestamp_millis())
         .unwrap_or_default()
         .min(LATEST_MS);
-    // The version is 7, the variant is 2.
+    // Version 7, variant 2.
     Uuid::from_u128((u128::from(ms) << 80) | (7 << 76) | (2 << 62))
 }
 
-/// A range of ids in a list of rows whose ids our own clock made.
+/// A range of ids in a list whose ids were created by this server's clock.
 ///
-/// A database finds the rows of a time by their ids, because that is what lists are ordered by. The range is at least as
-/// wide as the times, so the statement compares the times themselves, too.
+/// Lists are ordered by id, so the database finds the rows of a time range by their ids. The range of ids may be
+/// slightly wider than the time range, so statements compare the times as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Span {
-    /// The lowest id.
+    /// The lowest id, inclusive.
     pub from: Option<Uuid>,
-    /// The id above the highest one. There is one bound of each kind, because SQLite seeks to one and compares the rest.
+    /// The highest id, exclusive. There is one bound per side, because SQLite seeks to one bound and only compares
+    /// others.
     pub below: Option<Uuid>,
 }
 
 impl Span {
-    /// The ids of rows made at or after a time, before a time, and below the last id of the page before.
+    /// The ids of rows created at or after `after`, before `before`, and below `page`, the last id of the previous
+    /// page.
     pub fn of(after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>, page: Option<Uuid>) -> Self {
         let made_before = before.map(|time| first_at(time.checked_add_signed(slack()).unwrap_or(time)));
         Self {
@@ -60,20 +62,20 @@ fn slack() -> chrono::TimeDelta {
     chrono::TimeDelta::from_std(MADE_WITHIN).unwrap_or_default()
 }
 
-/// Random bytes from the operating system's generator.
+/// Returns random bytes from the operating system's generator.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     rand::random()
 }
 
-/// A random number in `0.0..1.0`, for jitter.
+/// Returns a random number in `0.0..1.0`, for jitter.
 pub fn jitter() -> f64 {
     rand::random()
 }
 
-/// Reads an id of a request.
+/// Parses an id from a request.
 ///
 /// # Errors
-/// INVALID_REQUEST naming the field, when the text is not a UUID or is the nil UUID.
+/// INVALID_REQUEST naming the field if the text is not a UUID or is the nil UUID.
 pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     match Uuid::try_parse(text) {
         Ok(id) if !id.is_nil() => Ok(id),
@@ -81,7 +83,7 @@ pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     }
 }
 
-/// Reads an id of a request that may be absent; the empty text counts as absent.
+/// Parses an optional id from a request; an empty text counts as absent.
 ///
 /// # Errors
 /// As [`parse`].
@@ -94,12 +96,12 @@ pub fn parse_optional(field: &'static str, text: &str) -> Result<Option<Uuid>> {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_span_holds_every_id_of_its_time() {
+    fn a_span_contains_every_id_of_its_time_range() {
         let at = |text: &str| text.parse::<DateTime<Utc>>().unwrap();
         let (early, late) = (at("2026-01-01T00:00:00.001Z"), at("2026-01-01T00:00:00.002Z"));
         assert_eq!(time_of(first_at(early)), early);
@@ -119,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn times_that_no_id_can_say_are_the_ends() {
+    fn times_outside_the_id_range_map_to_its_ends() {
         assert_eq!(time_of(first_at(DateTime::<Utc>::MIN_UTC)).timestamp(), 0);
         assert!(first_at(DateTime::<Utc>::MAX_UTC) > new());
         let span = Span::of(None, Some(DateTime::<Utc>::MAX_UTC), None);

@@ -1,7 +1,8 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
-//! Rings, each looking only down: WIRE (`wire`, with `server` above it) → NOUNS (`accounts` … `runs`) → ENGINE (`engine`,
-//! `llm`, `tools`, `sandbox`) → GROUND (`error`, `id`, `clock`, `config`, `data_folder`, `db`, `disk`, `telemetry`). ARCHITECTURE.md says why.
+//! The modules form rings; each uses only those below it: WIRE (`wire`, with `server` above it) → NOUNS (`accounts` …
+//! `runs`) → ENGINE (`engine`, `llm`, `tools`, `sandbox`) → GROUND (`error`, `id`, `clock`, `config`, `data_folder`,
+//! `db`, `disk`, `telemetry`). ARCHITECTURE.md gives the reasons.
 
 // Ground.
 pub mod clock;
@@ -20,7 +21,7 @@ pub mod llm;
 pub mod sandbox;
 pub mod tools;
 
-// Nouns, in the order in which each may use only those before it.
+// Nouns, ordered so that each uses only those before it.
 pub mod accounts;
 pub mod admin;
 pub mod agents;

@@ -1,4 +1,4 @@
-//! The program.
+//! The `runyard` program.
 
 use std::process::ExitCode;
 

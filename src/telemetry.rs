@@ -1,6 +1,6 @@
 //! Logs and metrics.
 //!
-//! Called once by `commands`; calling again changes nothing, so that tests may start many servers in one process.
+//! Initialised once by `commands`. Further calls change nothing, so tests may start many servers in one process.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -14,23 +14,23 @@ use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberI
 
 use crate::error::{Error, Result};
 
-/// Seconds: from an answer out of memory to a long run.
+/// Histogram buckets in seconds, from a response served from memory to a long run.
 const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
 
-/// How often the samples of histograms are added up. Until then, every sample takes memory.
+/// How often histogram samples are aggregated. Until then, every sample takes memory.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 
-/// Starts logging to standard error: text on a terminal, JSON otherwise. The filter is as in `RUNYARD_LOG`.
+/// Starts logging to standard error: text on a terminal, JSON otherwise. `filter` has the syntax of `RUNYARD_LOG`.
 ///
 /// # Errors
-/// INVALID_REQUEST when the filter cannot be read.
+/// INVALID_REQUEST if the filter is invalid.
 pub fn start_logging(filter: &str) -> Result<()> {
-    // The library that speaks to providers logs what they answer, and they repeat what they were told.
-    // PostgreSQL notes at each start that the table of migrations is there.
+    // `genai` logs provider answers, which may repeat prompts. PostgreSQL notes at each start that the migrations table
+    // exists.
     let filter = format!("sqlx::postgres::notice=warn,{filter},genai=off");
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
@@ -38,7 +38,7 @@ pub fn start_logging(filter: &str) -> Result<()> {
         ))
     })?;
     let registry = tracing_subscriber::registry().with(filter);
-    // A second call finds a subscriber in place, which is fine.
+    // Fails if a subscriber is already installed, which is fine.
     let _ = if stderr().is_terminal() {
         registry
             .with(fmt::layer().with_writer(stderr).with_target(false))
@@ -51,36 +51,37 @@ pub fn start_logging(filter: &str) -> Result<()> {
     Ok(())
 }
 
-/// Requests by door and HTTP status.
+/// Counter of requests by protocol and HTTP status.
 pub const REQUESTS: &str = "runyard_requests_total";
-/// Seconds until the head of an answer, by door.
+/// Histogram of seconds until the response head, by protocol.
 pub const REQUEST_SECONDS: &str = "runyard_request_seconds";
-/// Runs that were started.
+/// Counter of started runs.
 pub const RUNS_STARTED: &str = "runyard_runs_started_total";
-/// Runs that ended, by status.
+/// Counter of ended runs, by status.
 pub const RUNS_ENDED: &str = "runyard_runs_ended_total";
-/// Events that were made durable.
+/// Counter of durable events.
 pub const EVENTS: &str = "runyard_events_total";
-/// Runs that are worked on or watched in this process.
+/// Gauge of runs that are executed or watched in this process.
 pub const RUNS_LIVE: &str = "runyard_runs_live";
 
 /// Starts collecting metrics.
 pub fn start_metrics() {
     if handle().is_some() {
-        describe_counter!(REQUESTS, "Requests, by door and HTTP status");
+        describe_counter!(REQUESTS, "Requests, by protocol and HTTP status");
         describe_histogram!(
             REQUEST_SECONDS,
             Unit::Seconds,
-            "Time until the head of an answer, by door"
+            "Time until the response head, by protocol"
         );
-        describe_counter!(RUNS_STARTED, "Runs that were started");
-        describe_counter!(RUNS_ENDED, "Runs that ended, by status");
-        describe_counter!(EVENTS, "Events that were made durable");
-        describe_gauge!(RUNS_LIVE, "Runs that are worked on or watched in this process");
+        describe_counter!(RUNS_STARTED, "Started runs");
+        describe_counter!(RUNS_ENDED, "Ended runs, by status");
+        describe_counter!(EVENTS, "Durable events");
+        describe_gauge!(RUNS_LIVE, "Runs executed or watched in this process");
     }
 }
 
-/// Adds up the samples of histograms for as long as it is polled, so that a server whose metrics nobody reads keeps none.
+/// Aggregates histogram samples at regular intervals while it is polled. Without this, samples would pile up on a
+/// server whose metrics are never scraped.
 pub async fn add_up_samples() {
     loop {
         tokio::time::sleep(UPKEEP).await;
@@ -90,7 +91,7 @@ pub async fn add_up_samples() {
     }
 }
 
-/// The metrics in the text format of Prometheus; empty when another recorder was there first.
+/// Renders the metrics in the Prometheus text format; empty if another recorder was installed first.
 pub fn render() -> String {
     handle().map_or_else(String::new, |handle| {
         handle.run_upkeep();

@@ -1,4 +1,4 @@
-//! Callers of a server: accounts with tokens, over gRPC and JSON.
+//! Clients of a server: accounts with tokens, over gRPC and JSON.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -18,22 +18,22 @@ use uuid::Uuid;
 
 use crate::{Result, children::SECRET};
 
-/// Callers that share one HTTP/2 connection.
+/// Number of callers that share an HTTP/2 connection.
 const CALLERS_PER_CONNECTION: usize = 16;
-/// How long one call may take.
+/// Timeout of one call.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// Which way a caller comes in.
+/// The protocol that a caller uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
     /// gRPC over HTTP/2.
     Grpc,
-    /// JSON over HTTP/1.1, a connection for each caller.
+    /// JSON over HTTP/1.1 with one connection per caller.
     Json,
 }
 
 impl Door {
-    /// Its name.
+    /// The protocol's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Grpc => "gRPC",
@@ -42,7 +42,7 @@ impl Door {
     }
 }
 
-/// An account, with its token.
+/// An account and its token.
 #[derive(Clone, Debug)]
 pub(crate) struct Account {
     token: String,
@@ -50,7 +50,7 @@ pub(crate) struct Account {
 }
 
 impl Account {
-    /// Mints a token for a subject.
+    /// Creates an account with a token for a subject.
     pub(crate) fn new(subject: &str) -> Result<Self> {
         let text = format!("[auth]\njwt_secret = \"{SECRET}\"\n");
         let config = Config::parse("the benchmark's configuration", &text)?;
@@ -65,7 +65,7 @@ impl Account {
         Ok(Self { token, bearer })
     }
 
-    /// Asks with the account's token; returns the body of a good answer.
+    /// Sends a GET request with the account's token; returns the body of a successful response.
     pub(crate) async fn get(&self, http: &reqwest::Client, url: &str) -> Result<Vec<u8>> {
         let answer = http.get(url).bearer_auth(&self.token).send().await?;
         let status = answer.status();
@@ -76,7 +76,7 @@ impl Account {
         Ok(bytes)
     }
 
-    /// Deletes what has this address.
+    /// Sends a DELETE request with the account's token.
     pub(crate) async fn delete(&self, http: &reqwest::Client, url: &str) -> Result<()> {
         let answer = http.delete(url).bearer_auth(&self.token).send().await?;
         let status = answer.status();
@@ -86,7 +86,7 @@ impl Account {
         Ok(())
     }
 
-    /// A message with the account's token.
+    /// Adds the account's token to a message.
     pub(crate) fn signed<T>(&self, message: T) -> Request<T> {
         let mut request = Request::new(message);
         request.metadata_mut().insert("authorization", self.bearer.clone());
@@ -94,7 +94,7 @@ impl Account {
     }
 }
 
-/// A start without tools on one of the models of the benchmark.
+/// A start request without tools for one of the benchmark's models.
 pub(crate) fn start_on(model: &str) -> StartRunRequest {
     StartRunRequest {
         prompt: Some("Say something.".to_owned()),
@@ -104,13 +104,13 @@ pub(crate) fn start_on(model: &str) -> StartRunRequest {
     }
 }
 
-/// A connection over HTTP/2.
+/// Connects over HTTP/2.
 pub(crate) async fn connect(address: SocketAddr) -> Result<RunServiceClient<Channel>> {
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?.tcp_nodelay(true);
     Ok(RunServiceClient::new(endpoint.connect().await?))
 }
 
-/// One who starts runs, one after another.
+/// A client that starts runs one after another.
 pub(crate) struct Caller {
     account: Account,
     line: Line,
@@ -122,7 +122,7 @@ enum Line {
 }
 
 impl Caller {
-    /// As many callers as there are accounts.
+    /// Creates one caller per account.
     pub(crate) async fn all(door: Door, address: SocketAddr, accounts: &[Account]) -> Result<Vec<Self>> {
         let mut callers = Vec::with_capacity(accounts.len());
         let http = reqwest::Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
@@ -144,7 +144,7 @@ impl Caller {
         Ok(callers)
     }
 
-    /// Starts a run; returns its id.
+    /// Starts a run and returns its id.
     pub(crate) async fn start(&mut self, model: &str) -> Result<Uuid> {
         let id = match &mut self.line {
             Line::Grpc(client) => {
@@ -163,7 +163,7 @@ impl Caller {
                 let answer: Value = serde_json::from_slice(&bytes)?;
                 answer["agent_run_id"]
                     .as_str()
-                    .ok_or("an answer without a run")?
+                    .ok_or("a response without a run")?
                     .to_owned()
             }
         };
@@ -171,7 +171,7 @@ impl Caller {
     }
 }
 
-/// The state that an event ends its run with.
+/// The status with which an event ends its run.
 pub(crate) fn ends_with(event: &RunEvent) -> Option<RunStatus> {
     match &event.event {
         Some(Event::Status(status)) if status.status() != RunStatus::Running => Some(status.status()),

@@ -1,4 +1,4 @@
-//! The check that nothing is lost and nothing comes twice.
+//! Checks that no event is lost or duplicated.
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
@@ -14,24 +14,24 @@ use crate::{
     callers::{Account, connect, ends_with},
 };
 
-/// Runs that are read in one stream.
+/// Number of runs that are read in one stream.
 const AT_ONCE: usize = 100;
-/// How long everything may take to arrive.
+/// Timeout for all events to arrive.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// How often the server is asked whether all runs have ended.
+/// Pause between two queries for unfinished runs.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Follows one run: each sequence once, in order, and the terminal event last.
+/// Checks the events of one run: each sequence once, in order, and the terminal event last.
 #[derive(Debug)]
 pub(crate) struct Reader {
     run_id: String,
-    /// Events so far.
+    /// Number of events so far.
     pub(crate) events: i64,
     ended: Option<RunStatus>,
 }
 
 impl Reader {
-    /// A reader that has seen nothing.
+    /// Creates a reader at the first event.
     pub(crate) fn new(run_id: &str) -> Self {
         Self {
             run_id: run_id.to_owned(),
@@ -40,11 +40,11 @@ impl Reader {
         }
     }
 
-    /// Takes the next event.
+    /// Checks the next event.
     pub(crate) fn take(&mut self, event: &RunEvent) -> Result<()> {
         if event.sequence != self.events + 1 || event.agent_run_id != self.run_id || self.ended.is_some() {
             return Err(format!(
-                "run {}: after event {} (ended: {:?}) came {event:?}",
+                "run {}: event {} (ended: {:?}) was followed by {event:?}",
                 self.run_id, self.events, self.ended
             )
             .into());
@@ -54,7 +54,7 @@ impl Reader {
         Ok(())
     }
 
-    /// How many events the run had, when it ended as it should.
+    /// Checks that the run ended with a status; returns the number of its events.
     pub(crate) fn ended(&self, status: RunStatus) -> Result<i64> {
         if self.ended == Some(status) {
             return Ok(self.events);
@@ -67,7 +67,7 @@ impl Reader {
     }
 }
 
-/// Waits until an account has no unfinished run; asked over one connection, with one small query each time.
+/// Waits until an account has no unfinished run, with one small query at a time over one connection.
 pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -86,7 +86,7 @@ pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: 
     }
 }
 
-/// Reads all events of finished runs; returns how many there are.
+/// Reads all events of finished runs and returns their number.
 pub(crate) async fn read_back(address: SocketAddr, account: &Account, runs: &[Uuid]) -> Result<i64> {
     let mut client = connect(address).await?;
     let mut events = 0;

@@ -1,4 +1,5 @@
-//! The processes of the benchmark: the server, the scripted model, the echo. Each ends with the handle that started it.
+//! Child processes of the benchmark: the server, the scripted model and the echo. Each is killed when its handle is
+//! dropped.
 
 use std::{
     io::{Read, Write},
@@ -18,28 +19,28 @@ use tokio::{
 
 use crate::{Result, report};
 
-/// How long a child may take to start or to end.
+/// Timeout for a child to start or to exit.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// The secret of the benchmark's tokens.
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
-/// Deltas of the model that talks while streams are held open, and the pause before each.
+/// The model for live streams: number of deltas, and the pause before each.
 const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
-/// Deltas of the model of the token rounds.
+/// Number of deltas of the model in the token rounds.
 pub(crate) const TOKENS: usize = 200;
 
-/// A folder that goes with its handle.
+/// A temporary folder that is removed with its handle.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    /// Makes a folder.
+    /// Creates a folder.
     pub(crate) fn make(parent: &Path) -> Result<Self> {
         let path = parent.join(format!("bench-{}", uuid::Uuid::now_v7().simple()));
         std::fs::create_dir_all(&path)?;
         Ok(Self(path))
     }
 
-    /// Its path.
+    /// The folder's path.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -53,10 +54,10 @@ impl Drop for Folder {
     }
 }
 
-/// A child that says one line when it is ready and ends when its input does.
+/// A child that prints one line when it is ready and exits when its input is closed.
 pub(crate) struct Helper {
     child: Child,
-    /// What it said.
+    /// The line that it printed.
     pub(crate) line: String,
 }
 
@@ -69,7 +70,7 @@ impl Helper {
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
-        let stdout = child.stdout.take().ok_or("a child without output")?;
+        let stdout = child.stdout.take().ok_or("a child process without output")?;
         let mut line = String::new();
         timeout(PATIENCE, BufReader::new(stdout).read_line(&mut line)).await??;
         Ok(Self {
@@ -78,13 +79,13 @@ impl Helper {
         })
     }
 
-    /// Its process.
+    /// The child's process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 }
 
-/// Plays the models and prints their addresses: one token, many tokens, slow tokens, a command.
+/// Serves scripted models and prints their addresses: one token, many tokens, slow tokens, a command.
 pub(crate) async fn play_model() -> Result<()> {
     let one = Upstream::start(Script::fixed(1)).await;
     let many = Upstream::start(Script::fixed(TOKENS)).await;
@@ -101,7 +102,7 @@ pub(crate) async fn play_model() -> Result<()> {
     until_input_ends().await
 }
 
-/// Returns when the parent has closed our input, or has gone.
+/// Returns when the parent has closed our input or has exited.
 pub(crate) async fn until_input_ends() -> Result<()> {
     let mut nothing = Vec::new();
     tokio::io::stdin().read_to_end(&mut nothing).await?;
@@ -111,13 +112,13 @@ pub(crate) async fn until_input_ends() -> Result<()> {
 /// A running server.
 pub(crate) struct Server {
     child: Child,
-    /// Where it listens.
+    /// The address on which it listens.
     pub(crate) address: SocketAddr,
-    /// From the start of the process until it said that it is ready.
+    /// Time from the start of the process until it was ready.
     pub(crate) start_up: Duration,
 }
 
-/// Where a server works and with what.
+/// The program of a server, its folder and its configuration.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,
@@ -154,7 +155,7 @@ impl Server {
         let start_up = tokio::task::spawn_blocking(move || until_ready(address, began)).await?;
         let Some(start_up) = start_up else {
             let said = std::fs::read_to_string(&log).unwrap_or_default();
-            return Err(format!("the server did not become ready; it said:\n{said}").into());
+            return Err(format!("the server did not become ready; its output:\n{said}").into());
         };
         Ok(Self {
             child,
@@ -163,12 +164,12 @@ impl Server {
         })
     }
 
-    /// Its process.
+    /// The server's process id.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 
-    /// Ends it and waits until it has gone.
+    /// Kills the server and waits until it has exited.
     pub(crate) async fn stop(mut self) -> Result<()> {
         self.child.start_kill()?;
         timeout(PATIENCE, self.child.wait()).await??;
@@ -176,7 +177,7 @@ impl Server {
     }
 }
 
-// Asked every third of a millisecond, so that asking is no part of the answer.
+// Polls every third of a millisecond, so that polling hardly affects the result.
 fn until_ready(address: SocketAddr, began: Instant) -> Option<Duration> {
     while began.elapsed() < PATIENCE {
         if is_ready(address).unwrap_or(false) {

@@ -1,4 +1,4 @@
-//! The bare gRPC echo: the messages of a start over tonic, with nothing behind. What the transport alone can do here.
+//! A bare gRPC echo: the messages of a start over tonic without any work, to measure the transport alone.
 
 use std::{
     convert::Infallible,
@@ -20,7 +20,7 @@ use uuid::Uuid;
 
 use crate::{Result, children, report};
 
-/// Serves on a free port until the parent goes.
+/// Serves on a free port until the parent exits.
 pub(crate) async fn serve() -> Result<()> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     report::say(&listener.local_addr()?.to_string());
@@ -36,7 +36,7 @@ pub(crate) async fn serve() -> Result<()> {
 #[derive(Clone)]
 struct Echo;
 
-// The name of the real service, so that the same client calls it.
+// Uses the name of the real service, so that the same client can call it.
 impl NamedService for Echo {
     const NAME: &'static str = "runyard.v1.RunService";
 }

@@ -1,7 +1,8 @@
-//! Fills a database with finished runs: the rows of a real run, copied with new ids and times.
+//! Fills a database with finished runs: copies of a real run's rows with new ids and times.
 //!
-//! Every table gets what a run leaves there: project, thread, messages, run, events, ledger entry. Columns are read from the
-//! database, so that a new one is copied without a change here. The server must not run on SQLite meanwhile.
+//! Every table gets the rows that a run leaves there: project, thread, messages, run, events, ledger entry. The columns
+//! are read from the database, so new columns are copied without changes here. On SQLite the server must not run
+//! meanwhile.
 
 use std::time::Duration;
 
@@ -11,9 +12,9 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Result;
 
-/// How a table names the rows of the run that is copied.
+/// The column by which a table refers to the copied run, and its value.
 type Key = (&'static str, fn(Template) -> Uuid);
-/// The tables that a run leaves rows in.
+/// The tables in which a run leaves rows.
 const TABLES: [(&str, Key); 6] = [
     ("projects", ("id", |(project, _, _)| project)),
     ("threads", ("id", |(_, thread, _)| thread)),
@@ -22,12 +23,12 @@ const TABLES: [(&str, Key); 6] = [
     ("run_events", ("run_id", |(_, _, run)| run)),
     ("ledger_entries", ("run_id", |(_, _, run)| run)),
 ];
-/// Copies in one statement: SQLite takes 32,766 values.
+/// Number of rows per statement: SQLite allows 32,766 values.
 const AT_ONCE: usize = 1_000;
 /// Time between two runs of the history, in milliseconds.
 const BETWEEN: u64 = 500;
 
-/// Adds `runs` finished runs, shared evenly among the accounts that have one.
+/// Adds `runs` finished runs, divided evenly among the accounts that have a run.
 pub(crate) async fn fill(url: &str, runs: usize) -> Result<()> {
     let db = Database::connect(url).await?;
     let tx = db.begin().await?;
@@ -37,7 +38,7 @@ pub(crate) async fn fill(url: &str, runs: usize) -> Result<()> {
     let now = Clock::default().now();
     let mut rows = Vec::with_capacity(AT_ONCE);
     for number in 0..runs {
-        // Older than anything that the server makes, in the order of the history.
+        // Older than any row that the server creates, in history order.
         let age = BETWEEN * (runs - number) as u64;
         let at = now - Duration::from_millis(age);
         let mut row: Vec<Value> = vec![accounts[number % accounts.len()].into(), at.into()];
@@ -64,7 +65,7 @@ fn id_at(millis: u64) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))
 }
 
-/// The project, the thread and the id of the run that is copied.
+/// The project, thread and run id of the copied run.
 type Template = (Uuid, Uuid, Uuid);
 
 async fn template(db: &impl ConnectionTrait) -> Result<Template> {
@@ -154,7 +155,7 @@ async fn columns(db: &impl ConnectionTrait, table: &str) -> Result<Vec<String>> 
         .collect::<Result<_, _>>()?)
 }
 
-/// What a copied row has in a column.
+/// The SQL expression for a column of a copied row.
 fn value(table: &str, column: &str) -> String {
     match (table, column) {
         ("projects", "id") => "c.project_id".to_owned(),
@@ -170,7 +171,7 @@ fn value(table: &str, column: &str) -> String {
     }
 }
 
-/// The URL of a database in a server's folder, or a new one beside the given database.
+/// Returns the URL of the database in a server's folder, or of a new database next to the given one.
 pub(crate) async fn database(given: Option<&str>, folder: &std::path::Path) -> Result<(Option<String>, String)> {
     let Some(given) = given else {
         let file = folder.join("data/runyard.db");

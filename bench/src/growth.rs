@@ -1,6 +1,7 @@
-//! What history costs: starts, lists and idling of servers that differ in one thing only, how many finished runs they have.
+//! Measures the cost of history: starts, lists and idling of servers that differ only in their number of finished runs.
 //!
-//! All servers are up at the same time and are measured in turns, so that a busy moment of the machine meets all alike.
+//! All servers run at the same time and are measured in turn, so that other load on the machine affects all of them
+//! equally.
 
 use std::{fmt::Write, path::Path, time::Duration};
 
@@ -18,30 +19,30 @@ use crate::{
     starts::{self, Target},
 };
 
-/// Finished runs of the servers, in all accounts together; the first is the fresh one.
+/// Total number of finished runs per server; the first server is the fresh one.
 const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
-/// Accounts that share the history.
+/// Number of accounts that share the history.
 const ACCOUNTS: [usize; 2] = [1, 1_000];
-/// Callers of the starts, and starts of one round.
+/// Number of callers, and of starts per round.
 const CALLERS: usize = 16;
 const STARTS: usize = 600;
-/// Requests for each list in one round.
+/// Number of requests for each list per round.
 const LISTS: usize = 40;
-/// What is deleted in each round: the list, the id in its rows, and how many.
+/// The deletions of each round: the list and the id field of its rows.
 const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "project_id")];
 const DELETES: usize = 8;
-/// How long the servers idle.
+/// Duration of the idle measurement.
 const IDLE: Duration = Duration::from_secs(20);
-/// How long they rest before.
+/// Pause before idling is measured.
 const REST: Duration = Duration::from_secs(3);
-/// Starts at the longest history, compared with the fresh server, at least.
+/// Minimum rate of starts at the longest history, relative to the fresh server.
 const MIN_RATE: f64 = 0.95;
-/// A list at the longest history, compared with the fresh server, at most.
+/// Maximum latency of a list at the longest history, relative to the fresh server.
 const MAX_LATENCY: f64 = 1.3;
-/// Processor time of an idle server, in milliseconds per second, at most.
+/// Maximum processor time of an idle server, in milliseconds per second.
 const MAX_IDLE: f64 = 0.5;
 
-/// The lists and counts, by path; a page of each has one row, which the fresh server has, too.
+/// The lists and counts, by path. The page size is one row, which the fresh server has too.
 const PATHS: [&str; 15] = [
     "/agent-runs?page_size=1",
     "/agent-runs?page_size=1&status=completed",
@@ -72,7 +73,7 @@ struct Grown {
     idle: f64,
 }
 
-/// Measures and prints.
+/// Measures and prints the result.
 pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, config: &str) -> Result<()> {
     for accounts in ACCOUNTS {
         let mut all = Vec::new();
@@ -114,7 +115,7 @@ async fn grow(
     let accounts = (0..accounts)
         .map(|number| Account::new(&format!("grown-{number}")))
         .collect::<Result<Vec<_>>>()?;
-    // A real run of each account, from which the history is copied.
+    // One real run per account, from which the history is copied.
     let mut lines = Caller::all(Door::Grpc, server.address, &accounts).await?;
     for line in &mut lines {
         line.start("bench/one").await?;
@@ -160,7 +161,7 @@ async fn paths(server: &Server, account: &Account) -> Result<Vec<String>> {
 
 impl Grown {
     async fn one_round(&mut self, options: &Options) -> Result<()> {
-        // In one account, all callers are that account.
+        // With a single account, all callers use it.
         let callers: Vec<Account> = self.accounts.iter().cycle().take(CALLERS).cloned().collect();
         let target = Target {
             address: self.server.address,

@@ -1,4 +1,4 @@
-//! Runs that talk slowly, each with somebody who follows it live: the load beside which starts are measured again.
+//! Slow runs that are each followed live: the background load for another measurement of starts.
 
 use runyard::v1::{RunStatus, StopRunRequest, StreamRunRequest};
 use tokio::task::JoinSet;
@@ -11,7 +11,7 @@ use crate::{
     starts::Target,
 };
 
-/// Streams that share a connection.
+/// Number of streams that share a connection.
 const STREAMS_PER_CONNECTION: usize = 50;
 
 /// Open streams.
@@ -22,7 +22,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Starts runs and follows each; returns when every stream has had its first event.
+    /// Starts runs and follows each; returns when every stream has received its first event.
     pub(crate) async fn open(target: Target<'_>, account: &Account, count: usize) -> Result<Self> {
         let mut starting = Caller::all(Door::Grpc, target.address, std::slice::from_ref(account)).await?;
         let (mut runs, mut readers, mut client) = (Vec::with_capacity(count), JoinSet::new(), None);
@@ -55,7 +55,7 @@ impl Live {
         })
     }
 
-    /// Stops the runs; returns how many events came live, each sequence once.
+    /// Stops the runs and checks that each sequence arrived once; returns the number of live events.
     pub(crate) async fn close(mut self, target: Target<'_>) -> Result<i64> {
         let mut client = connect(target.address).await?;
         for run in &self.runs {

@@ -1,4 +1,4 @@
-//! What the machine says: how long a durable write takes, what a process has used, what else is going on.
+//! Measurements of the machine: the time of a durable write, the resources of a process, and other load.
 
 use std::{
     fs,
@@ -9,10 +9,10 @@ use std::{
 
 use crate::Result;
 
-/// Ticks of the kernel's accounting in a second: always 100 for programs on Linux.
+/// Clock ticks per second in /proc: always 100 for programs on Linux.
 const TICKS: u64 = 100;
 
-/// How long each of `count` appended and synced blocks took, in milliseconds.
+/// Appends and syncs `count` blocks; returns the time of each in milliseconds.
 pub(crate) fn probe_fdatasync(folder: &Path, count: usize) -> Result<Vec<f64>> {
     let path = folder.join("probe");
     let mut file = fs::File::create(&path)?;
@@ -28,22 +28,23 @@ pub(crate) fn probe_fdatasync(folder: &Path, count: usize) -> Result<Vec<f64>> {
     Ok(took)
 }
 
-/// A time in milliseconds.
+/// Converts a duration to milliseconds.
 pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// The processor time that a process has used, in user mode and in the kernel, in all its threads.
+/// Processor time of a process with all its threads, in user mode and kernel mode.
 pub(crate) fn used_by(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name may hold anything, so fields are counted from its closing parenthesis: utime and stime are 14 and 15.
+    // The process name may contain anything, so fields are counted from its closing parenthesis: utime and stime are 14
+    // and 15.
     let fields = stat.rsplit_once(')').ok_or("an odd /proc/pid/stat")?.1;
     let mut fields = fields.split_whitespace().skip(11);
     let mut ticks = || -> Result<u64> { Ok(fields.next().ok_or("a short /proc/pid/stat")?.parse()?) };
     Ok(Duration::from_millis((ticks()? + ticks()?) * 1000 / TICKS))
 }
 
-/// The processor time that a process has used, in nanoseconds; exact, unlike [`used_by`], while no thread ends.
+/// Processor time of a process in nanoseconds. More precise than [`used_by`], as long as no thread ends.
 pub(crate) fn nanos_of(pid: u32) -> Result<u64> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -54,11 +55,11 @@ pub(crate) fn nanos_of(pid: u32) -> Result<u64> {
     Ok(nanos)
 }
 
-/// How often the threads of a process have gone to sleep to wait for something.
+/// Number of voluntary context switches of a process's threads.
 pub(crate) fn waits_of(pid: u32) -> Result<u64> {
     let mut waits = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end in between.
+        // A thread may have ended in the meantime.
         let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
         let line = status
             .lines()
@@ -78,7 +79,7 @@ pub(crate) fn memory_of(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 
-/// Memory of a process that belongs to no file, in MiB: what it has allocated.
+/// Anonymous memory of a process in MiB, that is, memory that it has allocated.
 pub(crate) fn anonymous_memory_of(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
@@ -88,7 +89,7 @@ pub(crate) fn anonymous_memory_of(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 
-/// Everything that all processors have done since the start of the machine, without idling.
+/// Processor time of the whole machine since boot, without idle time.
 fn used_by_all() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let fields: Vec<u64> = stat
@@ -104,7 +105,7 @@ fn used_by_all() -> Result<Duration> {
     Ok(Duration::from_millis((all - idle) * 1000 / TICKS))
 }
 
-/// Who used the processors over a while.
+/// Counts processor time from its creation on.
 pub(crate) struct Usage {
     server: u32,
     family: Vec<u32>,
@@ -113,19 +114,19 @@ pub(crate) struct Usage {
     at_start: (Duration, Duration, Duration),
 }
 
-/// What was used between two readings.
+/// Usage between two readings.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Used {
-    /// By the server.
+    /// Processor time of the server.
     pub(crate) server: Duration,
-    /// By programs that are no part of the benchmark, in percent of one processor.
+    /// Processor time of programs outside the benchmark, in percent of one core.
     pub(crate) others: f64,
-    /// How often threads of the server went to sleep to wait for something.
+    /// Number of voluntary context switches of the server's threads.
     pub(crate) waits: u64,
 }
 
 impl Usage {
-    /// Begins to count for a server and the benchmark's other processes.
+    /// Starts counting for a server and the benchmark's other processes.
     pub(crate) fn begin(server: u32, others: &[u32]) -> Result<Self> {
         let family: Vec<u32> = others.iter().copied().chain([std::process::id(), server]).collect();
         let at_start = Self::read(server, &family)?;
@@ -138,7 +139,7 @@ impl Usage {
         })
     }
 
-    /// What was used since.
+    /// The usage since the start.
     pub(crate) fn so_far(&self) -> Result<Used> {
         let now = Self::read(self.server, &self.family)?;
         let family = now.1.saturating_sub(self.at_start.1);
@@ -159,7 +160,7 @@ impl Usage {
     }
 }
 
-/// Cores, kernel and load, in one line.
+/// Describes cores, kernel and load in one line.
 pub(crate) fn describe() -> String {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();

@@ -1,8 +1,9 @@
 //! The benchmark of Runyard, started by `make bench`.
 //!
-//! It starts the real server as a child process, a scripted model and a bare gRPC echo as two more, and measures in rounds
-//! that interleave everything, so that a busy moment of the machine meets all figures alike. A run counts when its terminal
-//! event is there, and the events of every run are read back: each sequence exactly once, one terminal event, the last.
+//! It starts the real server, a scripted model and a bare gRPC echo as child processes. All measurements are
+//! interleaved in rounds, so that other load on the machine affects all figures equally. A run counts once its terminal
+//! event is durable. Afterwards the events of every run are read back and checked: each sequence exactly once, and one
+//! terminal event at the end.
 
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 
@@ -27,7 +28,7 @@ use std::{error::Error, process::ExitCode};
 use options::{Command, Options};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Whatever stops a benchmark, in words.
+/// An error that stops the benchmark; its message is printed.
 type Fault = Box<dyn Error + Send + Sync>;
 type Result<T, E = Fault> = std::result::Result<T, E>;
 
@@ -53,7 +54,8 @@ async fn main() -> ExitCode {
     }
 }
 
-// Told by Ctrl-C or by SIGTERM: what was started ends with its handles, so the process must not just vanish.
+// Handles Ctrl-C and SIGTERM: child processes are killed by dropping their handles, so the process must not exit
+// abruptly.
 async fn told_to_stop() -> Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     tokio::select! {

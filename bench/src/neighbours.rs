@@ -1,5 +1,5 @@
-//! What a noisy account costs a quiet one, where accounts have a rate: the quiet one's starts alone, and beside an account
-//! that asks ten times as often as it may.
+//! Measures how a noisy account affects a quiet one when accounts have a rate limit: starts of the quiet account alone,
+//! and while another account sends ten times its limit.
 
 use std::{
     net::SocketAddr,
@@ -18,28 +18,28 @@ use crate::{
     machine::millis,
 };
 
-/// What an account may ask, as the configuration of a server says it.
+/// The rate limit of accounts, as server configuration.
 pub(crate) const CONFIG: &str = "[http]\nrate_per_account = { per_second = 20, burst = 20 }\n";
-/// The pause between two starts of the quiet account: half of what it may.
+/// Pause between two starts of the quiet account: half of its limit.
 const QUIET: Duration = Duration::from_millis(100);
-/// The pause between two starts of the noisy one: ten times what it may.
+/// Pause between two starts of the noisy account: ten times its limit.
 const NOISY: Duration = Duration::from_millis(5);
-/// Starts of the noisy account that are under way at most.
+/// Maximum number of concurrent starts of the noisy account.
 const UNDER_WAY: usize = 64;
 
-/// What was found.
+/// The results.
 pub(crate) struct Found {
-    /// The time that one of a hundred starts of the quiet account exceeds, alone, in milliseconds.
+    /// 99th percentile of the quiet account's starts alone, in milliseconds.
     pub(crate) alone: f64,
-    /// The same beside the noisy one.
+    /// The same next to the noisy account.
     pub(crate) beside: f64,
-    /// How many of the noisy account's starts were refused, in percent.
+    /// Percentage of the noisy account's starts that were refused.
     pub(crate) refused: f64,
 }
 
-/// Lets the quiet account start runs alone, and then beside the noisy one.
+/// Lets the quiet account start runs alone, and then next to the noisy one.
 pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Account, starts: usize) -> Result<Found> {
-    // The first start of an account makes the account.
+    // The first start creates the account.
     ask(address, quiet, 1).await?;
     let alone = ask(address, quiet, starts).await?;
     let mut flood = Flood::default();
@@ -54,7 +54,7 @@ pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Accoun
     })
 }
 
-/// Starts runs at the pace of the quiet account; the time that one of a hundred exceeds.
+/// Starts runs at the pace of the quiet account; returns the 99th percentile of the time of a start.
 async fn ask(address: SocketAddr, account: &Account, starts: usize) -> Result<f64> {
     let mut client = connect(address).await?;
     let mut pace = interval(QUIET);
@@ -77,7 +77,7 @@ struct Flood {
 }
 
 impl Flood {
-    /// Asks too often for as long as it is let; ends only with what is no refusal.
+    /// Sends too many starts until it is cancelled; returns only on an error other than a refusal.
     async fn make(&mut self, address: SocketAddr, account: &Account) -> Fault {
         let client = match connect(address).await {
             Ok(client) => client,

@@ -1,4 +1,4 @@
-//! What the benchmark is told on its command line.
+//! Command-line options of the benchmark.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -6,47 +6,47 @@ use crate::Result;
 
 const USAGE: &str = "usage: runyard-bench [--quick] [--rounds N] [--database postgres://…] [--folder DIR] \
     [--only PART]… [--minutes N] [--server FILE]…
-  --quick     about five minutes instead of twenty
-  --rounds    how often everything is measured
+  --quick     take about five minutes instead of twenty
+  --rounds    number of rounds
   --database  an empty PostgreSQL database, instead of SQLite in a temporary folder
-  --folder    where the temporary folder is made; beside the program by default, because /tmp may be memory
-  --only      one part: start-up, probe, starts, streams, tokens, first, neighbours, memory, growth, soak;
-              may be repeated; soak is measured only if it is named
-  --minutes   how long the soak takes; 60 by default
-  --server    the server's program; beside this one by default; a second one is measured in turns with the first";
+  --folder    parent of the temporary folder [default: beside this program, because /tmp may be memory]
+  --only      measure one part: start-up, probe, starts, streams, tokens, first, neighbours, memory, growth, soak;
+              may be repeated; soak is measured only if named
+  --minutes   duration of the soak [default: 60]
+  --server    the server program [default: beside this one]; a second one is measured in turn with the first";
 
-/// What this process does.
+/// The role of this process.
 pub(crate) enum Command {
-    /// Measures.
+    /// Runs the benchmark.
     Measure(Options),
-    /// Plays the model: a child of the benchmark.
+    /// Serves the scripted models, as a child of the benchmark.
     Model,
-    /// Answers calls with nothing behind: a child of the benchmark.
+    /// Serves the bare gRPC echo, as a child of the benchmark.
     Echo,
 }
 
-/// How to measure.
+/// Options of a measurement.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
-    /// How often everything is measured.
+    /// Number of rounds.
     pub(crate) rounds: usize,
-    /// Calls and runs are this many times fewer than in a full benchmark.
+    /// Divides the number of calls and runs of a full benchmark.
     pub(crate) divisor: usize,
-    /// Runs that the server has made when its memory is read last.
+    /// Number of runs after which the server's memory is read last.
     pub(crate) many_runs: usize,
-    /// How long the soak takes.
+    /// Duration of the soak.
     pub(crate) soak: Duration,
-    /// A PostgreSQL URL.
+    /// URL of a PostgreSQL database.
     pub(crate) database: Option<String>,
-    /// Where the temporary folder is made.
+    /// Parent of the temporary folder.
     pub(crate) folder: PathBuf,
-    /// The programs of the servers.
+    /// Programs of the servers to measure.
     pub(crate) servers: Vec<PathBuf>,
     only: Vec<String>,
 }
 
 impl Options {
-    /// Reads the arguments.
+    /// Parses the arguments.
     pub(crate) fn read(mut arguments: impl Iterator<Item = String>) -> Result<Command> {
         let here = std::env::current_exe()?;
         let beside = here.parent().ok_or("the program is in no folder")?.to_owned();
@@ -65,7 +65,7 @@ impl Options {
             let mut value = || {
                 arguments
                     .next()
-                    .ok_or_else(|| format!("{argument} wants a value\n{USAGE}"))
+                    .ok_or_else(|| format!("{argument} needs a value\n{USAGE}"))
             };
             match argument.as_str() {
                 "model" => return Ok(Command::Model),
@@ -77,7 +77,7 @@ impl Options {
                 "--folder" => options.folder = value()?.into(),
                 "--only" => options.only.push(value()?),
                 "--server" => options.servers.push(value()?.into()),
-                _ => return Err(format!("{argument} is not known\n{USAGE}").into()),
+                _ => return Err(format!("unknown argument {argument}\n{USAGE}").into()),
             }
         }
         options.rounds = rounds.unwrap_or(options.rounds).max(1);
@@ -95,12 +95,12 @@ impl Options {
         Ok(Command::Measure(options))
     }
 
-    /// Whether the soak is measured: it takes long, so only if it is named.
+    /// Returns true if the soak is named; it takes long, so it is off by default.
     pub(crate) fn wants_soak(&self) -> bool {
         self.only.iter().any(|only| only == "soak")
     }
 
-    /// Whether servers are measured in rounds.
+    /// Returns true if any part needs servers that are measured in rounds.
     pub(crate) fn wants_rounds(&self) -> bool {
         self.only.is_empty()
             || self
@@ -109,7 +109,7 @@ impl Options {
                 .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
-    /// Whether a part is measured.
+    /// Returns true if a part is measured.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

@@ -1,10 +1,10 @@
-//! What was found, as a table: medians with their extremes, the targets, and the bare program's figures.
+//! Prints the results as a table: medians with minimum and maximum, the targets, and the figures of a bare program.
 
 use std::{collections::HashMap, fmt::Write};
 
 use crate::Fault;
 
-/// What a figure should be.
+/// The target of a figure.
 #[derive(Clone, Copy)]
 enum Goal {
     AtLeast(f64),
@@ -12,7 +12,7 @@ enum Goal {
     None,
 }
 
-/// The goals: figure, target, and what a bare axum + SQLite program without auth, limits and transcoding reached.
+/// The targets: figure, target, and the value of a bare axum + SQLite program without auth, limits and transcoding.
 const GOALS: &[(&str, Goal, Option<f64>)] = &[
     ("start-up, existing data", Goal::AtMost(30.0), Some(10.0)),
     ("memory, idle", Goal::AtMost(30.0), Some(6.0)),
@@ -24,12 +24,12 @@ const GOALS: &[(&str, Goal, Option<f64>)] = &[
     ("100 × 200 tokens: CPU/event", Goal::AtMost(20.4), Some(6.8)),
     ("first token, added", Goal::AtMost(1.5), Some(0.5)),
 ];
-/// The call that must be answered within this and two durable writes, in milliseconds.
+/// The figure whose target is this many milliseconds plus two durable writes.
 const TAIL: (&str, f64) = ("StartRun 64 gRPC: p99", 20.0);
-/// The figure of one durable write.
+/// Name of the figure for one durable write.
 pub(crate) const FDATASYNC: &str = "fdatasync of 4 KiB";
 
-/// The figures of one server, in the order in which they were first found.
+/// The figures of one server, in the order in which they were added.
 #[derive(Default)]
 pub(crate) struct Figures {
     order: Vec<(String, &'static str)>,
@@ -54,7 +54,7 @@ impl Figures {
         Some(median(&values))
     }
 
-    /// The table, with the medians of a server without limits beside it.
+    /// Formats the table, with the medians of a server without limits in the last column.
     pub(crate) fn table(&self, off: &Self) -> String {
         let mut table = String::new();
         let _ = writeln!(
@@ -111,7 +111,7 @@ impl Figures {
     }
 }
 
-/// The middle of sorted values.
+/// The median of sorted values.
 pub(crate) fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,
@@ -128,19 +128,19 @@ fn shown(value: f64) -> String {
     }
 }
 
-/// Prints a line for the reader.
-#[expect(clippy::print_stdout, reason = "the one home of what the benchmark says")]
+/// Prints a line of the result.
+#[expect(clippy::print_stdout, reason = "the only function that prints results")]
 pub(crate) fn say(line: &str) {
     println!("{line}");
 }
 
-/// Says what goes on, beside the result.
-#[expect(clippy::print_stderr, reason = "the one home of what the benchmark says")]
+/// Prints progress to standard error.
+#[expect(clippy::print_stderr, reason = "the only function that prints progress")]
 pub(crate) fn note(line: &str) {
     eprintln!("{line}");
 }
 
-/// Says what went wrong.
+/// Prints an error.
 pub(crate) fn complain(fault: &Fault) {
     note(&format!("runyard-bench: {fault}"));
 }

@@ -1,4 +1,5 @@
-//! The order of a benchmark: servers start, then rounds in which everything is measured in turn, then what needs an end.
+//! The order of a benchmark: start the servers, measure everything in turn in rounds, then measure what needs a used
+//! server.
 
 use std::{
     fmt::Write,
@@ -20,32 +21,32 @@ use crate::{
     tokens,
 };
 
-/// Callers at the same time, and starts of one round.
+/// Number of concurrent callers, and of starts per round.
 const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
-/// Streams that are held open.
+/// Number of open streams.
 const LIVE: usize = 100;
-/// Runs that talk at the same time, and how often in one round.
+/// Number of concurrent runs in the token measurement, and repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
-/// First tokens of one round.
+/// Number of first tokens per round.
 const FIRSTS: usize = 60;
-/// Starts of a quiet account, alone and beside a noisy one.
+/// Number of starts of the quiet account, alone and next to the noisy one.
 const QUIET: usize = 200;
-/// Writes of one probe.
+/// Number of writes per probe.
 const PROBES: usize = 100;
-/// How often a server is started to see how long that takes.
+/// Number of server starts to measure the start-up time.
 const START_UPS: usize = 5;
-/// How long a server is left alone before its memory is read.
+/// Idle time of a server before its memory is read.
 const REST: Duration = Duration::from_secs(2);
 
-/// How the figures are to be read.
+/// Explains the figures.
 const HOW: &str = "\
-StartRun: mode chat (no sandbox tools), limits on (credits, slots, threads and projects are counted), an answer of one token from a
-scripted model in a process of its own. A run counts when its terminal event is durable, and all events of every run are read back
-afterwards. Each caller is an account; 16 gRPC callers share a connection, each JSON caller has its own. Server, model and callers
-share the cores. CPU is the server process's own accounting. The last column is the same with limits off.
+StartRun: mode chat (no sandbox tools), limits on (credits, slots, threads and projects are counted), a one-token answer from a
+scripted model in its own process. A run counts once its terminal event is durable; afterwards all events of every run are read back.
+Each caller is an account; 16 gRPC callers share a connection, each JSON caller has its own. Server, model and callers share the
+cores. CPU is the processor time of the server process. The last column has the same figures with limits off.
 ";
 
-/// The processes around the servers, and who asks.
+/// The processes around the servers, and the accounts that call them.
 struct Stage {
     model: Helper,
     echo: Helper,
@@ -53,7 +54,7 @@ struct Stage {
     watcher: Account,
 }
 
-/// A server that is measured.
+/// A server under measurement.
 struct Measured {
     program: PathBuf,
     folder: PathBuf,
@@ -63,7 +64,7 @@ struct Measured {
     runs: usize,
 }
 
-/// Whether a server counts and charges.
+/// Enforcement of limits and charging of credits.
 #[derive(Clone, Copy)]
 enum Limits {
     On,
@@ -79,7 +80,7 @@ impl Limits {
     }
 }
 
-/// Measures and prints.
+/// Measures and prints the result.
 pub(crate) async fn measure(options: &Options) -> Result<()> {
     let folder = Folder::make(&options.folder)?;
     let accounts = CALLERS.iter().map(|(callers, _)| *callers).max().unwrap_or(1);
@@ -145,7 +146,7 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Two servers of one program, with limits on and off.
+/// Starts two servers of one program, with limits on and off.
 async fn pair(options: &Options, stage: &Stage, program: &Path, folder: &Path) -> Result<[Measured; 2]> {
     let mut both = Vec::new();
     for limits in [Limits::On, Limits::Off] {
@@ -162,7 +163,7 @@ async fn pair(options: &Options, stage: &Stage, program: &Path, folder: &Path) -
     both.try_into().map_err(|_| "two servers are a pair".into())
 }
 
-/// Starts a server several times, and leaves it running at the end.
+/// Starts a server several times and leaves it running.
 async fn open(options: &Options, place: &Place<'_>, limits: Limits) -> Result<Measured> {
     let mut figures = Figures::default();
     let mut server = Server::start(place).await?;
@@ -269,7 +270,7 @@ fn started(figures: &mut Figures, name: &str, found: &starts::Found) {
     figures.add("other programs on the machine", "% core", found.used.others);
 }
 
-/// Lets the server make runs until it has made many, and reads its memory.
+/// Starts runs until the server has many, and reads its memory.
 async fn fill_up(options: &Options, stage: &Stage, measured: &mut Measured) -> Result<()> {
     let target = Target {
         address: measured.server.address,
@@ -289,9 +290,9 @@ async fn fill_up(options: &Options, stage: &Stage, measured: &mut Measured) -> R
     Ok(())
 }
 
-/// Measures what a noisy account costs a quiet one, on a server of its own where accounts have a rate.
+/// Measures how a noisy account affects a quiet one, on a separate server with a rate limit.
 async fn beside_noise(options: &Options, stage: &Stage, config: &str, measured: &mut Measured) -> Result<()> {
-    note("a noisy account beside a quiet one");
+    note("a noisy account next to a quiet one");
     let place = Place {
         program: &measured.program,
         folder: &measured.folder.join("neighbours"),
@@ -304,8 +305,8 @@ async fn beside_noise(options: &Options, stage: &Stage, config: &str, measured: 
     server.stop().await?;
     let figures = &mut measured.figures;
     figures.add("a quiet account's StartRun, alone: p99", "ms", found.alone);
-    figures.add("… beside one that asks 10 × too often: p99", "ms", found.beside);
-    figures.add("… of the noisy one's starts: refused", "%", found.refused);
+    figures.add("… next to one at 10 × its rate: p99", "ms", found.beside);
+    figures.add("… refused starts of the noisy account", "%", found.refused);
     Ok(())
 }
 
@@ -318,8 +319,8 @@ fn ratios(figures: &mut Figures) {
     }
 }
 
-/// The configuration of the servers: models at addresses of their own, a plan whose limits are counted and never reached,
-/// everything else as shipped.
+/// The configuration of the servers: the scripted models, a plan whose limits are counted but never reached, and
+/// defaults otherwise.
 fn config(model: &str, limits: Limits) -> Result<String> {
     let urls = tokens::models(model)?;
     let names = ["one", "many", "slow", "tools"];

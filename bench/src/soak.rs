@@ -1,7 +1,7 @@
-//! Mixed load at a low rate for a long time, started by `make soak`: does memory stay where it is?
+//! Mixed load at a low rate for a long time, started by `make soak`, to check that memory does not grow.
 //!
-//! Each step starts and follows a short chat; now and then it also runs a command, lists, is refused, deletes a thread, or
-//! follows a run that talks slowly and stops it. Memory is sampled all the while; its slope after the warm-up is the result.
+//! Each step starts and follows a short chat. Some steps also run a command, list, provoke refusals, delete a thread,
+//! or follow a slow run and stop it. Memory is sampled throughout; the result is its slope after the warm-up.
 
 use std::{
     fmt::Write,
@@ -24,24 +24,24 @@ use crate::{
     report::{note, say},
 };
 
-/// Accounts that ask in turns.
+/// Number of accounts, which take turns.
 const ACCOUNTS: usize = 50;
-/// The pause between two steps.
+/// Pause between two steps.
 const STEP: Duration = Duration::from_millis(100);
-/// Steps that are under way at the same time, at most.
+/// Maximum number of concurrent steps.
 const UNDER_WAY: usize = 32;
-/// How long one step may take.
+/// Timeout of one step.
 const PATIENCE: Duration = Duration::from_mins(1);
-/// The pause between two samples.
+/// Pause between two samples.
 const SAMPLE: Duration = Duration::from_secs(15);
-/// Samples that are shown.
+/// Number of samples to print.
 const SHOWN: usize = 24;
-/// The part of the time that is warm-up.
+/// Fraction of the time that is warm-up.
 const WARM_UP: f64 = 0.25;
-/// Growth of the memory after the warm-up, in MiB per hour, at most.
+/// Maximum growth of memory after the warm-up, in MiB per hour.
 const MAX_SLOPE: f64 = 1.0;
 
-/// What was read at one moment.
+/// One sample.
 struct Sample {
     hours: f64,
     memory: f64,
@@ -68,7 +68,7 @@ pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, co
         ticks.tick().await;
         if under_way.len() < UNDER_WAY {
             number += 1;
-            // A token lives for an hour.
+            // A token is valid for an hour, so each step creates a new one.
             let account = Account::new(&format!("soak-{}", number % ACCOUNTS))?;
             under_way.spawn(timeout(PATIENCE, step(server.address, account, number)));
         }
@@ -120,7 +120,7 @@ async fn step(address: std::net::SocketAddr, account: Account, number: usize) ->
         }
     }
     if number.is_multiple_of(5) {
-        // Refused: no such thread, no token.
+        // Refusals: an unknown thread, a missing token.
         let nowhere = url("/threads/00000000-0000-7000-8000-000000000000");
         if account.get(&http, &nowhere).await.is_ok() || http.get(url("/agents")).send().await?.status() != 401 {
             return Err("a refusal was expected".into());
@@ -132,7 +132,7 @@ async fn step(address: std::net::SocketAddr, account: Account, number: usize) ->
     Ok(())
 }
 
-/// Starts a run and follows it to its end; a slow one is stopped after some events. Returns the thread.
+/// Starts a run and follows it to its end; a slow run is stopped after some events. Returns the thread.
 async fn run(address: std::net::SocketAddr, account: &Account, model: &str) -> Result<String> {
     let mut client = connect(address).await?;
     let mut start = start_on(model);
@@ -162,9 +162,8 @@ async fn run(address: std::net::SocketAddr, account: &Account, model: &str) -> R
 }
 
 fn table(samples: &[Sample]) -> String {
-    let mut table = String::from(
-        "Soak: memory of the server that is no file's, after so many steps\n  hours     MiB   WAL MiB   steps\n",
-    );
+    let mut table =
+        String::from("Soak: anonymous memory of the server by number of steps\n  hours     MiB   WAL MiB   steps\n");
     let every = samples.len().div_ceil(SHOWN).max(1);
     for sample in samples.iter().step_by(every) {
         let _ = writeln!(
@@ -185,7 +184,7 @@ fn table(samples: &[Sample]) -> String {
     table
 }
 
-/// The line through the samples with the least squares.
+/// Slope of the least-squares line through the samples.
 fn slope(samples: &[&Sample]) -> f64 {
     let count = samples.len() as f64;
     let mean = |of: fn(&Sample) -> f64| samples.iter().map(|sample| of(sample)).sum::<f64>() / count;

@@ -1,4 +1,4 @@
-//! StartRun: how many a second are executed, how long a call takes, what one costs the server.
+//! Measures StartRun: runs per second, the latency of a call, and its cost on the server.
 
 use std::{
     net::SocketAddr,
@@ -18,46 +18,46 @@ use crate::{
     machine::{Usage, Used, millis},
 };
 
-/// What a server is measured with.
+/// A server to measure.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'a> {
-    /// Where it listens.
+    /// The server's address.
     pub(crate) address: SocketAddr,
-    /// Its process.
+    /// The server's process id.
     pub(crate) server: u32,
     /// The benchmark's other processes.
     pub(crate) helpers: &'a [u32],
-    /// Who asks; each caller is an account of its own.
+    /// The accounts, one per caller.
     pub(crate) accounts: &'a [Account],
 }
 
-/// What was found.
+/// The results.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Runs a second, until the last one's terminal event was there.
+    /// Runs per second, until the last terminal event.
     pub(crate) executed: f64,
-    /// The median time of a call, in milliseconds.
+    /// Median latency of a call in milliseconds.
     pub(crate) p50: f64,
-    /// The time that one of a hundred calls exceeds, in milliseconds.
+    /// 99th percentile of the latency in milliseconds.
     pub(crate) p99: f64,
-    /// Processor time of the server for one run, in milliseconds.
+    /// Processor time of the server per run, in milliseconds.
     pub(crate) cpu: f64,
-    /// How often a thread of the server went to sleep for one run.
+    /// Voluntary context switches of the server's threads per run.
     pub(crate) waits: f64,
-    /// Events of one run.
+    /// Events per run.
     pub(crate) events: f64,
-    /// Use of the machine.
+    /// Resource usage.
     pub(crate) used: Used,
 }
 
-/// Lets callers start runs, each one after another, until `runs` were started; waits until all have ended; then reads
-/// back the events of every one.
+/// Lets the callers start `runs` runs in total, each caller one after another. Waits until all runs have ended, then
+/// reads back the events of each.
 pub(crate) async fn measure(target: Target<'_>, door: Door, callers: usize, runs: usize) -> Result<Found> {
     let accounts = &target.accounts[..callers];
     let mut lines = Caller::all(door, target.address, accounts).await?;
     let mut asking = connect(target.address).await?;
     for line in &mut lines {
-        // Connections and accounts are made before the clock runs.
+        // Opens the connections and creates the accounts before the measurement.
         line.start("bench/one").await?;
     }
     for account in accounts {
@@ -112,7 +112,7 @@ pub(crate) async fn measure(target: Target<'_>, door: Door, callers: usize, runs
     })
 }
 
-/// Calls a second that the bare echo answers, and the time that one of a hundred exceeds, in milliseconds.
+/// Measures the bare echo; returns calls per second and the 99th percentile of the latency in milliseconds.
 pub(crate) async fn echo(address: SocketAddr, account: &Account, callers: usize, calls: usize) -> Result<(f64, f64)> {
     let client = connect(address).await?;
     let left = Arc::new(AtomicUsize::new(calls));

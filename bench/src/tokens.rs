@@ -1,4 +1,5 @@
-//! Tokens: how fast runs that talk are written down and followed, and how much later the first token comes.
+//! Measures tokens: how fast the output of runs is stored and followed, and the latency that the server adds to the
+//! first token.
 
 use std::{
     net::SocketAddr,
@@ -20,24 +21,24 @@ use crate::{
     starts::Target,
 };
 
-/// Runs that share a connection.
+/// Number of runs that share a connection.
 const RUNS_PER_CONNECTION: usize = 50;
-/// How long a run may take.
+/// Timeout of a run.
 const PATIENCE: Duration = Duration::from_mins(1);
 
-/// What was found.
+/// The results.
 pub(crate) struct Found {
-    /// Tokens of the model a second, all of them seen by followers.
+    /// Model tokens per second that reached the followers.
     pub(crate) tokens: f64,
-    /// Durable events a second.
+    /// Durable events per second.
     pub(crate) events: f64,
-    /// Processor time of the server for one durable event, in microseconds.
+    /// Processor time of the server per durable event, in microseconds.
     pub(crate) cpu: f64,
-    /// Use of the machine.
+    /// Resource usage.
     pub(crate) used: Used,
 }
 
-/// Lets `runs` runs of 200 tokens go at once, each followed live from its start, `waves` times.
+/// Starts `runs` runs of 200 tokens at once, each followed live from its start, and repeats that `waves` times.
 pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Result<Found> {
     let mut clients = Vec::new();
     for _ in 0..runs.div_ceil(RUNS_PER_CONNECTION) {
@@ -68,7 +69,7 @@ pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Re
     })
 }
 
-// Starts a run and follows it; its pieces must be its message, and its message all tokens.
+// Starts a run and follows it. Its deltas must add up to its message, and its message must have all tokens.
 async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<i64> {
     let started = client
         .start_run(account.signed(start_on("bench/many")))
@@ -90,12 +91,13 @@ async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Re
         }
     }
     if pieces != whole || whole.split_whitespace().count() != TOKENS {
-        return Err(format!("the pieces of a run are not its message: {pieces:?}, {whole:?}").into());
+        return Err(format!("the deltas of a run do not add up to its message: {pieces:?}, {whole:?}").into());
     }
     reader.ended(RunStatus::Completed)
 }
 
-/// The time to the first token, in milliseconds: through the server from the start of a run, and from the model itself.
+/// Measures the time to the first token in milliseconds: from the model directly, and through the server from the start
+/// of a run.
 pub(crate) async fn first(target: Target<'_>, model: &str, count: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     let http = reqwest::Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
     let mut client = connect(target.address).await?;
@@ -105,7 +107,7 @@ pub(crate) async fn first(target: Target<'_>, model: &str, count: usize) -> Resu
             first_direct(&http, model).await?,
             first_through(&mut client, &target.accounts[0]).await?,
         );
-        // The first round makes the connections.
+        // The first round opens the connections and is not counted.
         if round > 0 {
             direct.push(millis(took.0));
             through.push(millis(took.1));
@@ -127,10 +129,10 @@ async fn first_direct(http: &reqwest::Client, model: &str) -> Result<Duration> {
             took = Some(began.elapsed());
         }
     }
-    took.ok_or_else(|| "the model said nothing".into())
+    took.ok_or_else(|| "the model returned no token".into())
 }
 
-// A first frame may only name the role.
+// A first frame may contain only the role.
 fn has_text(seen: &[u8]) -> bool {
     String::from_utf8_lossy(seen)
         .split("\"content\":\"")
@@ -155,10 +157,10 @@ async fn first_through(client: &mut RunServiceClient<Channel>, account: &Account
             took = Some(began.elapsed());
         }
     }
-    took.ok_or_else(|| "the run said nothing".into())
+    took.ok_or_else(|| "the run produced no token".into())
 }
 
-/// The addresses of the models, from what the models' process said.
+/// The addresses of the models, from the line that their process printed.
 pub(crate) fn models(line: &str) -> Result<[&str; 4]> {
     let mut urls = line.split(' ');
     let mut next = || {
@@ -169,7 +171,7 @@ pub(crate) fn models(line: &str) -> Result<[&str; 4]> {
     Ok([next()?, next()?, next()?, next()?])
 }
 
-/// Reads an address that a child said.
+/// Parses the address that a child printed.
 pub(crate) fn address(line: &str) -> Result<SocketAddr> {
     Ok(line.parse()?)
 }

@@ -1,5 +1,5 @@
-//! Cursors: page tokens are good for the caller and the query that they were given to and come back as they were; the id of a
-//! server-sent event is a whole number or is refused.
+//! Checks cursors. A page token is valid only for the caller and query it was issued to and returns unchanged; the id
+//! of a server-sent event is an integer or is refused.
 
 use std::sync::LazyLock;
 
@@ -17,7 +17,7 @@ use uuid::Uuid;
 
 static CODEC: LazyLock<Codec> = LazyLock::new(|| Codec::new(&DescriptorPool::decode(DESCRIPTORS).unwrap()));
 
-/// Panics when a promise about cursors does not hold for these bytes.
+/// Panics if a property of cursors is violated for these bytes.
 pub fn check(data: &[u8]) {
     page_token(data);
     if let Ok(text) = std::str::from_utf8(data) {
@@ -34,7 +34,7 @@ fn caller(number: u128) -> Caller {
     }
 }
 
-/// A token with these bytes inside, as a page makes it.
+/// Checks a token that contains these bytes, encoded as a page does it.
 fn page_token(cursor: &[u8]) {
     if cursor.is_empty() || cursor.len() > 1024 {
         return;
@@ -43,7 +43,7 @@ fn page_token(cursor: &[u8]) {
     let mut rows = vec![(), ()];
     let token = page.cut(&mut rows, |()| cursor.to_vec());
     assert_eq!(rows.len(), 1);
-    let again = Page::read(&caller(1), "agents", 1, &token).expect("a page's own token is good");
+    let again = Page::read(&caller(1), "agents", 1, &token).expect("a page accepts its own token");
     assert_eq!(again.after().ok().flatten(), Uuid::from_slice(cursor).ok());
     let pair = cursor
         .split_at_checked(16)
@@ -56,11 +56,11 @@ fn page_token(cursor: &[u8]) {
     );
     assert!(
         Page::read(&caller(2), "agents", 1, &token).is_err(),
-        "another caller has the token"
+        "a token is valid for another caller"
     );
     assert!(
         Page::read(&caller(1), "runs", 1, &token).is_err(),
-        "another query has the token"
+        "a token is valid for another query"
     );
     for place in 0..16.min(token.len()) {
         let mut letters = token.clone().into_bytes();
@@ -68,21 +68,21 @@ fn page_token(cursor: &[u8]) {
         let other = String::from_utf8(letters).unwrap();
         assert!(
             Page::read(&caller(1), "agents", 1, &other).is_err(),
-            "the mark of a token can be changed"
+            "the tag of a token can be changed"
         );
     }
 }
 
-/// Any text: no token is good for two callers.
+/// Checks an arbitrary text: no token is valid for two callers.
 fn foreign_token(text: &str) {
     let taken = [1, 2].map(|number| Page::read(&caller(number), "agents", 1, text).is_ok());
     assert!(
         text.is_empty() || taken != [true, true],
-        "two callers have one page token"
+        "a page token is valid for two callers"
     );
 }
 
-/// Any text: it is taken as the number that it is.
+/// Checks an arbitrary text: if it is accepted as an event id, the number is read correctly.
 fn event_id(text: &str) {
     let message = CODEC.message("runyard.v1.StreamRunRequest").unwrap();
     let mut wire = Vec::new();
@@ -90,26 +90,26 @@ fn event_id(text: &str) {
         .decode_text((message, "after_sequence"), Dialect::Runyard, text, &mut wire)
         .is_err()
     {
-        assert!(wire.is_empty(), "an error left something behind");
+        assert!(wire.is_empty(), "a failed decode left output behind");
         let is_json = !text.starts_with('+') && !text.starts_with("-0") && !has_leading_zero(text);
         assert!(
             text.parse::<i64>().is_err() || !is_json,
-            "{text:?} is a number and is refused"
+            "{text:?} is a number but is refused"
         );
         return;
     }
     let number = StreamRunRequest::decode(wire.as_slice()).unwrap().after_sequence;
-    let plain = text.parse::<f64>().expect("what is taken is a number");
+    let plain = text.parse::<f64>().expect("an accepted id is a number");
     #[expect(
         clippy::float_cmp,
         clippy::cast_precision_loss,
-        reason = "both are the same number, rounded the same"
+        reason = "both are the same number, rounded the same way"
     )]
     let same = plain == number as f64;
     assert!(same, "{text:?} was read as {number}");
 }
 
-/// JSON has no numbers such as 007.
+/// Returns true if a text has leading zeros, such as 007, which JSON numbers must not have.
 fn has_leading_zero(text: &str) -> bool {
     let digits = text.trim_start_matches('-');
     digits.len() > 1 && digits.starts_with('0')

@@ -1,7 +1,8 @@
-//! Bodies of the HTTP door, forms above all: how a body is cut into pieces changes nothing, nothing that was uploaded for a
-//! refused form is left, and what a well-made form holds arrives as it was.
+//! Checks request bodies of the HTTP API, above all multipart forms: chunk boundaries do not matter, a refused form
+//! leaves no uploads behind, and the contents of a valid form arrive unchanged.
 //!
-//! The first byte is the kind: 0 a JSON body, 1 a form as it is, 2 the parts of a form that is made here.
+//! The first byte selects the check: 0 a JSON body, 1 an arbitrary form body, 2 a valid form built from the bytes as
+//! its parts.
 
 use std::{
     convert::Infallible,
@@ -27,13 +28,13 @@ use runyard::{
 };
 use tower::{ServiceExt, service_fn};
 
-/// The most bytes of a body's text.
+/// Maximum size of a body's text in bytes.
 const MAX_TEXT: usize = 64 * 1024;
 
 /// The id that every upload gets.
 const UPLOAD: &str = "0190a0a0-0000-7000-8000-000000000001";
 
-/// What was uploaded and not discarded, and what the service was asked.
+/// The uploads that were not discarded, and the request that reached the service.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     files: Vec<(String, Vec<u8>)>,
@@ -67,7 +68,7 @@ impl FormFiles for Store {
     }
 }
 
-/// One door for all checks, and what it has seen since it was last asked.
+/// The transcoder shared by all checks, and the store that records what it does.
 static DOOR: LazyLock<(Transcoder, Store)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let codec = Arc::new(Codec::new(&pool));
@@ -88,7 +89,7 @@ static RUNTIME: LazyLock<tokio::runtime::Runtime> = LazyLock::new(|| {
         .unwrap()
 });
 
-/// Panics when a promise of the door does not hold for these bytes.
+/// Panics if a property of body handling is violated for these bytes.
 pub fn check(data: &[u8]) {
     match data.split_first() {
         Some((0, body)) => as_it_is("application/json", body),
@@ -98,23 +99,23 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Foreign bytes: the same answer whole and in pieces of a length that the body decides.
+/// Checks arbitrary bytes: the response is the same for the whole body and for chunks, whose size the body determines.
 fn as_it_is(kind: &str, body: &[u8]) {
     let size = usize::from(body.last().copied().unwrap_or(1) % 32) + 1;
     let (whole, in_pieces) = (ask(kind, body, body.len().max(1)), ask(kind, body, size));
-    assert_eq!(whole, in_pieces, "the pieces of {size} bytes change the answer");
+    assert_eq!(whole, in_pieces, "chunks of {size} bytes change the response");
     let (status, _, seen) = whole;
     match seen.asked {
-        Some(_) => assert_eq!(status, StatusCode::NOT_FOUND, "the service's answer is the answer"),
+        Some(_) => assert_eq!(status, StatusCode::NOT_FOUND, "the service's response was replaced"),
         None => assert!(
             (400..500).contains(&status.as_u16()),
-            "{status} without having asked the service"
+            "{status} without a call to the service"
         ),
     }
     assert_eq!(seen.kept, 0, "a refused form left uploads behind");
 }
 
-/// A form as a browser makes it: a text, then files.
+/// Checks a form as a browser sends it: a text field, then files.
 fn well_made(parts: &[u8]) {
     const BOUNDARY: &str = "----a-boundary-that-is-in-no-part";
     let mut parts = parts.split(|byte| *byte == 0xff);
@@ -145,14 +146,15 @@ fn well_made(parts: &[u8]) {
     body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
     let size = prompt.len() % 64 + 1;
     let (_, _, seen) = ask(&format!("multipart/form-data; boundary={BOUNDARY}"), &body, size);
-    let asked = seen.asked.expect("a well-made form is taken");
+    let asked = seen.asked.expect("a valid form is accepted");
     assert_eq!(asked.prompt.as_deref().unwrap_or_default(), prompt);
     assert_eq!(asked.files, vec![UPLOAD; files.len()]);
     let arrived: Vec<&[u8]> = seen.files.iter().map(|(_, content)| content.as_slice()).collect();
-    assert_eq!(arrived, files, "a file is not what it was");
+    assert_eq!(arrived, files, "a file was changed");
 }
 
-/// Sends a body to a service that finds nothing: the status, the answer's text, and what was seen meanwhile.
+/// Sends a body to a service that answers `NOT_FOUND`; returns the status, the response text, and what the store
+/// recorded.
 fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
     let (transcoder, store) = &*DOOR;
     *store.0.lock().unwrap() = Seen::default();
@@ -169,7 +171,7 @@ fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
         let heard = heard.clone();
         async move {
             let message = request.into_body().collect().await.unwrap().to_bytes();
-            let asked = StartRunRequest::decode(&message[5..]).expect("the door makes whole messages");
+            let asked = StartRunRequest::decode(&message[5..]).expect("the transcoder produces valid messages");
             heard.0.lock().unwrap().asked = Some(asked);
             Ok::<_, Infallible>(tonic::Status::not_found("nothing is here").into_http::<tonic::body::Body>())
         }
@@ -178,7 +180,7 @@ fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
         let answer = service.oneshot(request).await.unwrap();
         let status = answer.status();
         let text = answer.into_body().collect().await.unwrap().to_bytes();
-        // A form that was dropped in the middle is tidied up by a task.
+        // A form that was dropped halfway is cleaned up by another task.
         tokio::task::yield_now().await;
         let seen = store.0.lock().unwrap().clone();
         (status, text, seen)

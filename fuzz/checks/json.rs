@@ -1,6 +1,6 @@
-//! The JSON codec, held against prost-reflect: what one reads the other reads, and both read and print the same.
+//! Compares the JSON codec with prost-reflect: both accept the same input and produce the same messages and texts.
 //!
-//! The first byte picks a message and a dialect; the rest is tried as JSON text and as wire bytes.
+//! The first byte selects a message and a dialect; the rest is tried as JSON text and as wire bytes.
 
 use std::sync::LazyLock;
 
@@ -28,7 +28,7 @@ static CONTRACT: LazyLock<(DescriptorPool, Codec)> = LazyLock::new(|| {
     (pool, codec)
 });
 
-/// Panics when a promise of the codec does not hold for these bytes.
+/// Panics if a property of the codec is violated for these bytes.
 pub fn check(data: &[u8]) {
     let Some((choice, bytes)) = data.split_first() else {
         return;
@@ -46,20 +46,20 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// What is read can be printed, what was printed can be read, and it stays the same from then on.
+/// Checks that a decoded message can be printed, that its text can be decoded, and that repeating this changes nothing.
 fn round_trip((codec, message): (&Codec, MessageId), dialect: Dialect, text: &[u8]) {
     let mut wire = b"before".to_vec();
     if codec.decode(message, dialect, text, &mut wire).is_err() {
-        assert_eq!(wire, b"before", "an error left something behind");
+        assert_eq!(wire, b"before", "a failed decode left output behind");
         return;
     }
-    let printed = print(codec, message, dialect, &wire[6..]).expect("what was read can be printed");
+    let printed = print(codec, message, dialect, &wire[6..]).expect("a decoded message can be printed");
     let mut again = Vec::new();
     codec
         .decode(message, dialect, &printed, &mut again)
-        .expect("what was printed can be read");
-    let twice = print(codec, message, dialect, &again).expect("what was read can be printed");
-    assert_eq!(printed, twice, "a message changes by being read again");
+        .expect("a printed message can be decoded");
+    let twice = print(codec, message, dialect, &again).expect("a decoded message can be printed");
+    assert_eq!(printed, twice, "a second round trip changes a message");
 }
 
 fn reads_like_the_oracle((codec, message): (&Codec, MessageId), descriptor: &MessageDescriptor, text: &[u8]) {
@@ -70,12 +70,12 @@ fn reads_like_the_oracle((codec, message): (&Codec, MessageId), descriptor: &Mes
     let mut reader = serde_json::Deserializer::from_slice(text);
     let options = DeserializeOptions::new().deny_unknown_fields(true);
     let theirs = DynamicMessage::deserialize_with_options(descriptor.clone(), &mut reader, &options)
-        .expect("prost-reflect reads what we read");
-    let ours = DynamicMessage::decode(descriptor.clone(), wire.as_slice()).expect("we make whole messages");
+        .expect("prost-reflect accepts what the codec accepts");
+    let ours = DynamicMessage::decode(descriptor.clone(), wire.as_slice()).expect("the codec writes valid messages");
     assert_eq!(
         shown(&ours),
         shown(&theirs),
-        "the text is read otherwise than prost-reflect does"
+        "prost-reflect decodes the text differently"
     );
 }
 
@@ -83,16 +83,13 @@ fn prints_like_the_oracle((codec, message): (&Codec, MessageId), descriptor: &Me
     let Some(printed) = print(codec, message, Dialect::Canonical, wire) else {
         return;
     };
-    let printed: Value = serde_json::from_slice(&printed).expect("what is printed is JSON");
-    // We do not look into what we do not know; where prost does and is unhappy there is nothing to compare with.
+    let printed: Value = serde_json::from_slice(&printed).expect("the output is JSON");
+    // The codec skips unknown fields without decoding them. Where prost rejects such a field, there is nothing to
+    // compare.
     if let Ok(theirs) = DynamicMessage::decode(descriptor.clone(), wire)
         && let Some(theirs) = shown(&theirs)
     {
-        assert_eq!(
-            alike(printed),
-            theirs,
-            "the bytes are printed otherwise than prost-reflect does"
-        );
+        assert_eq!(alike(printed), theirs, "prost-reflect prints the bytes differently");
     }
 }
 
@@ -100,13 +97,14 @@ fn print(codec: &Codec, message: MessageId, dialect: Dialect, wire: &[u8]) -> Op
     let mut json = b"before".to_vec();
     let printed = codec.encode(message, dialect, wire, &mut json);
     if printed.is_err() {
-        assert_eq!(json, b"before", "an error left something behind");
+        assert_eq!(json, b"before", "a failed encode left output behind");
         return None;
     }
     Some(json.split_off(6))
 }
 
-/// The oracle's JSON, when it has one. It goes through text, because a float of 32 bits has other digits as one of 64.
+/// The JSON of prost-reflect, if it has one. It is converted through text, because a 32-bit float has other digits than
+/// a 64-bit one.
 fn shown(message: &DynamicMessage) -> Option<Value> {
     let mut text = Vec::new();
     let options = SerializeOptions::new().skip_default_fields(true);
@@ -116,7 +114,7 @@ fn shown(message: &DynamicMessage) -> Option<Value> {
     serde_json::from_slice(&text).ok().map(alike)
 }
 
-/// Numbers compare by value: 1 and 1.0 are one number in JSON.
+/// Normalises numbers so that they compare by value: JSON does not distinguish 1 from 1.0.
 fn alike(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),

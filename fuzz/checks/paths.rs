@@ -1,4 +1,4 @@
-//! The path matcher, held against the plainest one there could be; and templates, which match the paths made of them.
+//! Compares the path matcher with the simplest possible one, and checks that templates match paths built from them.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -30,13 +30,13 @@ const METHODS: [Method; 6] = [
     Method::DELETE,
 ];
 
-/// Panics when a promise of the matcher does not hold for these bytes.
+/// Panics if a property of the matcher is violated for these bytes.
 pub fn check(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else {
         return;
     };
     template(text);
-    // What a URI's path can be: it starts with a slash and ends before a question mark.
+    // Restrict the text to a valid URI path: it starts with a slash and ends before a question mark.
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let path = format!("/{}", path.strip_prefix('/').unwrap_or(path));
     for method in METHODS {
@@ -44,7 +44,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// A template that is taken matches a path made of it, and its variables are where they stand.
+/// Checks that an accepted template matches a path built from it and finds its variables.
 fn template(text: &str) {
     let Ok(template) = Template::parse(text) else {
         return;
@@ -87,21 +87,18 @@ fn template(text: &str) {
     }
 }
 
-/// The contract's own rules: literals and variables of one segment, tried one after another.
+/// Checks the API's own rules, which have literals and single-segment variables, against a linear search.
 fn route(method: &Method, path: &str) {
     let parts: Option<Vec<Cow<str>>> = path[1..].split('/').map(decoded).collect();
     let found = ROUTER.find(method, path);
     if path.len() > MAX_PATH_BYTES || path.split('/').count() > MAX_SEGMENTS + 1 {
-        assert!(
-            matches!(found, Routed::Nowhere),
-            "{path:?} is too long and goes somewhere"
-        );
+        assert!(matches!(found, Routed::Nowhere), "{path:?} is too long but is routed");
         return;
     }
     let Some(parts) = parts else {
         assert!(
             matches!(found, Routed::Malformed),
-            "{path:?} has a broken escape and is not refused"
+            "{path:?} has a broken escape but is not refused"
         );
         return;
     };
@@ -129,7 +126,7 @@ fn route(method: &Method, path: &str) {
             let values: Vec<(&str, &str)> = values.iter().map(|(field, value)| (*field, &**value)).collect();
             assert!(
                 wanted(number, method) && fitting.contains(&(number, values)),
-                "{method} {path:?} goes to {}",
+                "{method} {path:?} is routed to {}",
                 ROUTER.rules()[number].path
             );
         }
@@ -146,12 +143,12 @@ fn route(method: &Method, path: &str) {
                 "{method} {path:?}"
             );
         }
-        Routed::Nowhere => assert!(fitting.is_empty(), "{method} {path:?} goes nowhere"),
-        Routed::Malformed => panic!("{method} {path:?} has no broken escape and is refused"),
+        Routed::Nowhere => assert!(fitting.is_empty(), "{method} {path:?} is not routed"),
+        Routed::Malformed => panic!("{method} {path:?} has no broken escape but is refused"),
     }
 }
 
-/// The variables' values when the path fits; `own` is the same template without its prefix.
+/// The values of the variables if the path matches; `own` is the same template without its prefix.
 fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<Vec<(&'a str, &'p str)>> {
     let segments: Vec<&str> = template[1..].split('/').collect();
     if segments.len() != parts.len() {
@@ -172,7 +169,7 @@ fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<V
     Some(values)
 }
 
-/// A segment with its escapes resolved, byte by byte; nothing when one is broken or no text comes out.
+/// Decodes the escapes of a segment byte by byte; `None` if an escape is broken or the result is not UTF-8.
 fn decoded(segment: &str) -> Option<Cow<'_, str>> {
     let mut bytes = Vec::new();
     let mut rest = segment.bytes();

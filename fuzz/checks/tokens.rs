@@ -1,7 +1,7 @@
-//! JSON Web Tokens: none that nobody signed is taken, none that was changed is taken, and a signed one says what was signed.
+//! Checks JSON Web Tokens: unsigned and modified tokens are refused, and a signed token yields the signed claims.
 //!
-//! The first byte is the kind: 0 a whole token, 1 an Authorization header, 2 a payload that is signed here, 3 a header that is
-//! signed here.
+//! The first byte selects the check: 0 a whole token, 1 an Authorization header, 2 a payload to sign, 3 a header to
+//! sign.
 
 use std::sync::LazyLock;
 
@@ -19,7 +19,7 @@ use sha2::Sha256;
 const SECRET: &str = "a secret that no fuzzer will ever guess, is it";
 const HEADER: &str = r#"{"typ":"JWT","alg":"HS256"}"#;
 const PAYLOAD: &str = r#"{"sub":"ann","exp":1790003600}"#;
-/// When the tokens are checked.
+/// The time at which tokens are verified.
 const NOW: i64 = 1_790_000_000;
 
 static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
@@ -27,7 +27,7 @@ static VERIFIER: LazyLock<Verifier> = LazyLock::new(|| {
     Verifier::new(&config.auth, Some(&SecretString::from(SECRET))).unwrap()
 });
 
-/// Panics when a promise of the verifier does not hold for these bytes.
+/// Panics if a property of the verifier is violated for these bytes.
 pub fn check(data: &[u8]) {
     match data.split_first() {
         Some((0, token)) => unsigned(token),
@@ -40,11 +40,11 @@ pub fn check(data: &[u8]) {
 
 fn unsigned(token: &[u8]) {
     if let Ok(token) = std::str::from_utf8(token) {
-        assert!(verify(token).is_none(), "a token was taken that nobody signed");
+        assert!(verify(token).is_none(), "an unsigned token was accepted");
     }
 }
 
-/// A credential is one word of the header, to the letter.
+/// Checks that a credential is exactly one word of the header, unchanged.
 fn authorization(header: &[u8]) {
     let Ok(value) = http::HeaderValue::from_bytes(header) else {
         return;
@@ -55,48 +55,49 @@ fn authorization(header: &[u8]) {
         assert!(!word.is_empty() && word.bytes().all(|byte| byte.is_ascii_graphic()));
         let (scheme, rest) = value.to_str().unwrap().split_once(' ').unwrap();
         assert!(scheme.eq_ignore_ascii_case("bearer") && rest == word);
-        assert!(verify(word).is_none(), "a token was taken that nobody signed");
+        assert!(verify(word).is_none(), "an unsigned token was accepted");
     }
     headers.append("authorization", value);
-    assert!(credential(&headers).is_err(), "two credentials are no credential");
+    assert!(credential(&headers).is_err(), "two credentials were accepted");
 }
 
-/// A signed payload is taken only when it is what the rules want, and is then read as another reader reads it.
+/// Checks that a signed payload is accepted only if it follows the rules, and that another JSON reader finds the same
+/// claims.
 fn signed_payload(payload: &[u8]) {
     let token = sign(HEADER.as_bytes(), payload);
     let Some(claims) = verify(&token) else {
         return;
     };
     assert!(token.len() <= MAX_TOKEN_BYTES);
-    let said: Value = serde_json::from_slice(payload).expect("what is taken is JSON");
+    let said: Value = serde_json::from_slice(payload).expect("an accepted payload is JSON");
     assert_eq!(said["sub"].as_str(), Some(claims.subject.as_str()));
     assert_eq!(said["iss"].as_str().unwrap_or_default(), claims.issuer);
     assert!(!claims.subject.is_empty() && !claims.subject.contains(char::is_control));
     assert!(
         claims.expires_at.timestamp() + LEEWAY_SECONDS > NOW,
-        "an expired token was taken"
+        "an expired token was accepted"
     );
-    #[expect(clippy::cast_possible_truncation, reason = "whole seconds are what is kept")]
-    let exp = said["exp"].as_f64().expect("what is taken has a time") as i64;
+    #[expect(clippy::cast_possible_truncation, reason = "claims keep whole seconds")]
+    let exp = said["exp"].as_f64().expect("an accepted payload has an expiry time") as i64;
     assert_eq!(exp, claims.expires_at.timestamp());
     changed(&token, payload);
 }
 
-/// A signed header may name its key and its type and nothing that changes how the token is checked.
+/// Checks that a signed header may name its key and type, but nothing that changes how the token is verified.
 fn signed_header(header: &[u8]) {
     let token = sign(header, PAYLOAD.as_bytes());
     if let Some(claims) = verify(&token) {
-        let said: Value = serde_json::from_slice(header).expect("what is taken is JSON");
-        assert_eq!(said["alg"], "HS256", "the key decides the algorithm");
+        let said: Value = serde_json::from_slice(header).expect("an accepted header is JSON");
+        assert_eq!(said["alg"], "HS256", "the key determines the algorithm");
         for name in ["crit", "b64", "zip", "enc", "cty"] {
-            assert!(said.get(name).is_none(), "a header with {name} was taken");
+            assert!(said.get(name).is_none(), "a header with {name} was accepted");
         }
         assert_eq!(claims.subject, "ann");
         changed(&token, header);
     }
 }
 
-/// A good token with one letter changed, at a place that the bytes decide, is a bad token.
+/// Checks that a valid token is refused after one letter is changed, at a position that the bytes determine.
 fn changed(token: &str, data: &[u8]) {
     let sum: usize = data.iter().map(|byte| usize::from(*byte)).sum();
     let mut letters = token.as_bytes().to_vec();

@@ -1,4 +1,4 @@
-//! Feeds `checks/cursors.rs` with what the fuzzer makes.
+//! Fuzz target for `checks/cursors.rs`.
 #![no_main]
 
 #[path = "../checks/cursors.rs"]

@@ -1,4 +1,4 @@
-//! Feeds `checks/forms.rs` with what the fuzzer makes.
+//! Fuzz target for `checks/forms.rs`.
 #![no_main]
 
 #[path = "../checks/forms.rs"]

@@ -1,4 +1,4 @@
-//! Feeds `checks/json.rs` with what the fuzzer makes.
+//! Fuzz target for `checks/json.rs`.
 #![no_main]
 
 #[path = "../checks/json.rs"]

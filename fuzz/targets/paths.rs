@@ -1,4 +1,4 @@
-//! Feeds `checks/paths.rs` with what the fuzzer makes.
+//! Fuzz target for `checks/paths.rs`.
 #![no_main]
 
 #[path = "../checks/paths.rs"]

@@ -1,4 +1,4 @@
-//! Feeds `checks/tokens.rs` with what the fuzzer makes.
+//! Fuzz target for `checks/tokens.rs`.
 #![no_main]
 
 #[path = "../checks/tokens.rs"]

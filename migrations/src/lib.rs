@@ -1,6 +1,7 @@
-//! The one set of schema migrations of Runyard, for SQLite and PostgreSQL.
+//! Runyard's schema migrations for SQLite and PostgreSQL.
 //!
-//! Applied at start and by `runyard migrate`. A migration that has been released is never changed; a new one is added.
+//! Applied when the server starts and by `runyard migrate`. A released migration is never changed; add a new one
+//! instead.
 
 mod m0001_first;
 mod m0002_money;
@@ -15,7 +16,7 @@ mod parts;
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::MigrationTrait;
 
-/// Applies the migrations in order.
+/// Lists the migrations in the order in which they are applied.
 pub struct Migrator;
 
 #[async_trait::async_trait]

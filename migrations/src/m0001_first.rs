@@ -1,8 +1,8 @@
-//! The first schema: accounts, agents and their versions, projects and their sandboxes, threads and messages, uploads,
-//! runs and their events.
+//! The initial schema: accounts, agents and their versions, projects and their sandboxes, threads and messages,
+//! uploads, runs and their events.
 //!
-//! Every id of a child is a foreign key. An account keeps its things; a thread takes its messages, runs and events with it;
-//! an agent leaves its runs behind, which keep what they need.
+//! Every reference to a parent row is a foreign key. An account cannot be deleted while it owns rows. Deleting a thread
+//! also deletes its messages, runs and events. Deleting an agent keeps its runs, which store everything they need.
 
 use sea_orm_migration::{
     prelude::*,
@@ -95,7 +95,7 @@ async fn agents(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(index("agents_by_account", "agents", &["account_id", "created_at"]).take())
         .await?;
-    // At most one default agent per account, whoever races.
+    // Enforces at most one default agent per account, even if two requests race.
     manager
         .create_index(
             index("agents_one_default", "agents", &["account_id"])
@@ -157,7 +157,7 @@ async fn projects(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(index("projects_by_account", "projects", &["account_id", "id"]).take())
         .await?;
-    // The number is what a project's uid is made from, so it is never used again.
+    // A project's uid is derived from its number, so numbers are never reused.
     let mut number = ColumnDef::new("number");
     number.integer().not_null().auto_increment().primary_key();
     manager
@@ -217,7 +217,7 @@ async fn threads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(uuid("account_id"))
                 .col(uuid("thread_id"))
                 .col(uuid_null("run_id"))
-                // The run's id, or the message's own: a message of a waiting run comes after all of the runs before it.
+                // The run's id, or the message's own id: the messages of a queued run sort after all earlier runs.
                 .col(uuid("turn"))
                 .col(small_integer("role"))
                 .col(text("content"))
@@ -268,7 +268,7 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("input_tokens"))
                 .col(big_integer("output_tokens"))
                 .col(big_integer("microcredits"))
-                // The sequence of the terminal event, once there is one.
+                // The sequence of the last event, once the run has ended.
                 .col(big_integer_null("last_sequence"))
                 .col(timestamp_with_time_zone("created_at"))
                 .col(timestamp_with_time_zone_null("started_at"))
@@ -284,7 +284,7 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(index("runs_by_thread", "runs", &["thread_id", "id"]).take())
         .await?;
-    // The slots: an account's unfinished runs. The status 1 is `running`.
+    // Concurrent-run slots: the unfinished runs of an account. The status 1 is `running`.
     manager
         .create_index(
             index("runs_unfinished", "runs", &["account_id"])
@@ -311,8 +311,8 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn run_events(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // On SQLite the primary key is the table itself, so that an append touches one B-tree instead of two; the builder
-    // has no word for that.
+    // On SQLite the primary key is the table itself (WITHOUT ROWID), so that an append touches one B-tree instead of
+    // two. The query builder does not support that.
     if manager.get_database_backend() == DbBackend::Sqlite {
         let sql = "CREATE TABLE run_events (run_id uuid_text NOT NULL, sequence bigint NOT NULL, terminal boolean NOT NULL, \
             payload blob NOT NULL, PRIMARY KEY (run_id, sequence), \
@@ -343,10 +343,10 @@ async fn uploads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text("name"))
                 .col(big_integer("size"))
                 .col(big_integer("received"))
-                // BLAKE3 of the content, once it is complete.
+                // BLAKE3 hash of the content, once the upload is complete.
                 .col(string_null("digest"))
                 .col(uuid_null("run_id"))
-                // The name in the workspace, from the moment that a run took the upload.
+                // The file's name in the workspace, once a run has taken the upload.
                 .col(text_null("placed_as"))
                 .col(boolean("placed"))
                 .col(timestamp_with_time_zone("created_at"))

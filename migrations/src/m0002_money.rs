@@ -1,7 +1,7 @@
-//! Credits, API keys and the record of what administrators did.
+//! Credits, API keys and the audit log of administrators.
 //!
-//! A ledger entry moves an amount from one book to another, so that entries sum to zero by their shape; a balance is the
-//! sum of an account's own book, kept beside it so that it can be locked and cannot go below zero.
+//! A ledger entry moves an amount from one book to another, so all entries sum to zero by construction. The balance is
+//! the sum of an account's own book; it has its own row so that it can be locked and cannot become negative.
 
 use sea_orm_migration::{
     prelude::*,
@@ -23,7 +23,8 @@ impl MigrationTrait for Migration {
         ledger_entries(manager).await?;
         api_keys(manager).await?;
         audit_entries(manager).await?;
-        // What a running run has set aside. It counts only while the run is unfinished, so ending the run gives it back.
+        // Credits that a running run has reserved. They count only while the run is unfinished, so its end releases
+        // them.
         let mut held = big_integer("held_microcredits");
         held.default(0);
         manager
@@ -52,7 +53,7 @@ async fn balances(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
             table("balances")
                 .col(account_id)
                 .col(microcredits)
-                // The month whose credits were granted last: years times twelve plus the month.
+                // The month of the last credit grant: year times twelve plus the zero-based month.
                 .col(integer("granted_month"))
                 .foreign_key(&mut belongs("balances", "accounts", "id"))
                 .take(),
@@ -71,9 +72,9 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(small_integer("debited"))
                 .col(small_integer("credited"))
                 .col(amount)
-                // What a call cost beyond what was left.
+                // The part of a call's cost that exceeded the balance.
                 .col(big_integer("uncollected"))
-                // Entries outlive the runs and threads that they name.
+                // Entries outlive the runs and threads that they refer to.
                 .col(uuid_null("run_id"))
                 .col(integer_null("step"))
                 .col(uuid_null("thread_id"))
@@ -83,7 +84,7 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(boolean("estimated"))
                 .col(string_null("grant_key"))
                 .col(timestamp_with_time_zone("created_at"))
-                // The balance's row, which every writer of entries has locked, and not the account's.
+                // References the balance's row, which every writer of entries has locked, instead of the account's row.
                 .foreign_key(&mut belongs("ledger_entries", "balances", "account_id"))
                 .take(),
         )
@@ -111,7 +112,7 @@ async fn api_keys(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(id())
                 .col(uuid("account_id"))
                 .col(text("name"))
-                // The first characters of the key, by which it is found.
+                // The first characters of the key, for lookup.
                 .col(string("prefix").unique_key().take())
                 .col(binary("salt"))
                 // BLAKE3 of the whole key, keyed with the salt.
@@ -135,7 +136,7 @@ async fn audit_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
         .create_table(
             table("audit_entries")
                 .col(id())
-                // Who did it; whose account was changed.
+                // The administrator, and the account that was changed.
                 .col(uuid("actor_id"))
                 .col(uuid("account_id"))
                 .col(string("action"))

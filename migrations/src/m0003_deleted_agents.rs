@@ -1,5 +1,5 @@
-//! Agents that were deleted while runs still needed their versions: they are out of everybody's sight, and the sweeper
-//! removes them when the last of those runs has ended.
+//! Marks agents that were deleted while runs still need their versions. They are hidden from everyone, and the sweeper
+//! removes them after the last of these runs has ended.
 
 use sea_orm_migration::{prelude::*, schema::timestamp_with_time_zone_null};
 

@@ -1,4 +1,4 @@
-//! Agents are searched in a text whose letter case is folded by us: a database folds that of ASCII alone, or of its locale.
+//! A search text for agents, case-folded by the server: databases fold only ASCII or the letters of their locale.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,4 +1,4 @@
-//! Indexes for what is asked for often and is little: the uploads of an account that wait to be used, and deleted agents.
+//! Indexes for frequent queries with few results: an account's unused uploads, and deleted agents.
 
 use sea_orm_migration::prelude::*;
 

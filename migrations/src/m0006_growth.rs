@@ -1,9 +1,8 @@
-//! Indexes so that no statement slows down with the number of finished runs, and the times that threads and projects are
-//! now ordered by.
+//! Indexes that keep every statement fast however many finished runs there are, and the times by which threads and
+//! projects are now ordered.
 //!
-//! Each list has an index in its own order. What is looked at all the time, such as the runs that wait for a worker, has a
-//! partial index, so that finished runs are not in it. An index that no statement uses any more is dropped: each one costs
-//! every start.
+//! Each list has an index in its own order. Frequent queries, such as for runs that wait for a worker, use a partial
+//! index that excludes finished runs. Unused indexes are dropped, because every start of a run pays for each index.
 
 use sea_orm_migration::prelude::*;
 
@@ -12,7 +11,7 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Indexes that others replace: the table and the name.
+/// Indexes that are replaced by others: table and name.
 const REPLACED: [(&str, &str); 9] = [
     ("runs", "runs_unfinished"),
     ("threads", "threads_by_account"),
@@ -25,7 +24,7 @@ const REPLACED: [(&str, &str); 9] = [
     ("agents", "agents_deleted"),
 ];
 
-/// Indexes over all rows: the name, the table, the columns.
+/// Indexes over all rows: name, table and columns.
 const WHOLE: [(&str, &str, &[&str]); 5] = [
     ("runs_by_state", "runs", &["account_id", "status", "id"]),
     ("runs_by_thread_state", "runs", &["thread_id", "status", "id"]),
@@ -60,25 +59,25 @@ fn partial() -> Vec<IndexCreateStatement> {
     let is = |column: &'static str, value: i32| Expr::col(column).eq(value);
     let is_live = || Expr::col("deleted_at").is_null();
     vec![
-        // The status 1 is `running`; the number is written out in the statements, too.
+        // The status 1 is `running`; the statements also contain the number as a literal.
         index("runs_unfinished", "runs", &["id"])
             .and_where(is("status", 1))
             .take(),
-        // Runs that were ended from outside and whose worker has not let go of them yet.
+        // Runs that were ended from outside and that their worker has not released yet.
         index("runs_held", "runs", &["account_id", "thread_id"])
             .and_where(Expr::col("status").ne(1))
             .and_where(Expr::col("lease_expires_at").is_not_null())
             .take(),
-        // Files of a start that are not in the workspace yet.
+        // Files of a run that are not in the workspace yet.
         index("uploads_coming", "uploads", &["account_id"])
             .and_where(Expr::col("run_id").is_not_null())
             .and_where(Expr::col("placed").eq(false))
             .take(),
-        // The book 3 is what calls of models cost.
+        // The book 3 holds the cost of model calls.
         index("ledger_charges", "ledger_entries", &["account_id", "id"])
             .and_where(is("credited", 3))
             .take(),
-        // After the one before: of two indexes that serve alike SQLite takes the later one, and a thread has less.
+        // Created last: of two equally useful indexes SQLite chooses the later one, and a thread has fewer entries.
         index("ledger_charges_by_thread", "ledger_entries", &["thread_id", "id"])
             .and_where(is("credited", 3))
             .take(),
@@ -100,7 +99,8 @@ fn partial() -> Vec<IndexCreateStatement> {
     ]
 }
 
-// Until now the start of a run left `updated_at` as it was. SQLite compares these times as texts, which sort as the times do.
+// Before this migration, starting a run did not change `updated_at`. SQLite compares these times as texts, which sort
+// the same way.
 async fn date_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let newer = |parent: &str, child: &str, key: &str, column: &str| {
         format!(

@@ -1,14 +1,14 @@
-//! Each account's row counts its agents, threads and projects, so that a start need not.
+//! Counts of agents, threads and projects in each account's row, so that starting a run need not count them.
 //!
-//! Triggers keep the counts, in the transaction that makes or removes the rows and whoever does it, foreign keys included:
-//! a count cannot drift.
+//! Triggers update the counts in the transaction that adds or removes rows, whatever statement does it and including
+//! foreign key cascades, so the counts cannot drift.
 
 use sea_orm_migration::{prelude::*, schema::big_integer, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// What is counted: the table, which is the column's name, too, and the condition of a row that counts.
+/// The counted rows: the table, which is also the name of the count column, and the condition for a row to count.
 const COUNTED: [(&str, &str); 3] = [
     ("agents", "{row}.deleted_at IS NULL"),
     ("threads", "TRUE"),
@@ -42,7 +42,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// One trigger for each row that comes, goes or changes.
+/// Creates one trigger per kind of row change.
 fn sqlite(table: &str, condition: &str) -> Vec<String> {
     let counts = |row: &str| condition.replace("{row}", row);
     let trigger = |event: &str, change: &str, row: &str| {
@@ -65,7 +65,8 @@ fn sqlite(table: &str, condition: &str) -> Vec<String> {
     triggers
 }
 
-/// One trigger for each statement: a thread takes many rows along, and each change of an account's row leaves a dead one.
+/// Creates one trigger per kind of statement: deleting a thread deletes many rows, and every update of an account
+/// leaves a dead row.
 fn postgres(table: &str, condition: &str) -> Vec<String> {
     let sum = |rows: &str, sign: i32| {
         let counts = condition.replace("{row}", rows);

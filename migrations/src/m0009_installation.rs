@@ -1,4 +1,4 @@
-//! The installation: which data folder its files lie in, and what is written to see whether writing works.
+//! The installation: which data folder belongs to the database, and columns for the write probe.
 
 use sea_orm_migration::prelude::*;
 

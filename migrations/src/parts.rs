@@ -1,22 +1,22 @@
-//! What the tables of every migration are made of.
+//! Building blocks of the tables.
 
 use sea_orm_migration::prelude::*;
 
-/// The UUID that a row is found by.
+/// The primary key: a UUID.
 pub fn id() -> ColumnDef {
     let mut column = ColumnDef::new("id");
     column.uuid().not_null().primary_key();
     column
 }
 
-/// A table of this name.
+/// Starts a table definition.
 pub fn table(name: &'static str) -> TableCreateStatement {
     let mut table = Table::create();
     table.table(name);
     table
 }
 
-/// An index over columns of a table.
+/// Defines an index over columns of a table.
 pub fn index(name: &'static str, on: &'static str, columns: &[&'static str]) -> IndexCreateStatement {
     let mut index = Index::create();
     index.name(name).table(on);

@@ -1,4 +1,4 @@
-//! The caller's account, and what an administrator may do with accounts.
+//! The caller's account, and account administration.
 
 use tonic::Response;
 
@@ -12,10 +12,10 @@ use crate::{
 };
 
 impl Client {
-    /// Returns the caller's account: its tier, its limits and what it has used of them.
+    /// Returns the caller's account: its tier, its limits and their usage.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn load_account_state(&self) -> Result<AccountState> {
         repeat(async || {
             AccountServiceClient::new(self.channel())
@@ -25,10 +25,10 @@ impl Client {
         .await
     }
 
-    /// Returns any account; for administrators.
+    /// Returns any account. Requires an administrator.
     ///
     /// # Errors
-    /// What the server answers, such as ACCOUNT_NOT_FOUND, and UNAVAILABLE.
+    /// The server's error, such as ACCOUNT_NOT_FOUND, or UNAVAILABLE.
     pub async fn load_account(&self, account_id: &str) -> Result<Account> {
         let request = GetAccountRequest {
             account_id: account_id.to_owned(),
@@ -41,10 +41,10 @@ impl Client {
         .await
     }
 
-    /// Moves an account to another tier; for administrators.
+    /// Moves an account to another tier. Requires an administrator.
     ///
     /// # Errors
-    /// What the server answers, such as INVALID_REQUEST for an unknown tier, and UNAVAILABLE.
+    /// The server's error, such as INVALID_REQUEST for an unknown tier, or UNAVAILABLE.
     pub async fn set_account_tier(&self, account_id: &str, tier: &str) -> Result<Account> {
         let request = SetAccountTierRequest {
             account_id: account_id.to_owned(),

@@ -1,4 +1,4 @@
-//! What a `Status` means for a client: the server's own code and sentence, when it sent them.
+//! Converts a gRPC `Status` to an error with the server's code and message, if it sent them.
 
 use tonic::{Code as Grpc, Status};
 
@@ -7,17 +7,18 @@ use crate::{
     wire::status::Fault,
 };
 
-/// Whether the same call may succeed a moment later, because the server or the way to it was away.
+/// Returns true if the server was unreachable, so that a retry may succeed.
 pub(super) fn is_passing(status: &Status) -> bool {
     match status.code() {
         Grpc::Unavailable => true,
-        // The connection broke in the middle of a call: hyper's and h2's errors travel as the source.
+        // The connection broke during the call: errors of hyper and h2 are attached as the source.
         Grpc::Unknown | Grpc::Internal | Grpc::Cancelled => std::error::Error::source(status).is_some(),
         _ => false,
     }
 }
 
-/// The error that the server meant. A newer server may have codes that this client does not know.
+/// Converts a status to an error. An unknown code, as from a newer server, is replaced by a known code of the same
+/// kind.
 pub fn from_status(status: Status) -> Error {
     let fault = Fault::of(&status);
     let code = Code::ALL.iter().copied().find(|code| code.as_str() == fault.reason);

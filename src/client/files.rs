@@ -1,4 +1,4 @@
-//! Files: up in chunks that can be sent again, down as a stream.
+//! File transfer: uploads in chunks that can be resent, downloads as streams.
 
 use std::path::Path;
 
@@ -18,10 +18,10 @@ use crate::{
 const CHUNK_BYTES: u64 = 1024 * 1024;
 
 impl Client {
-    /// Sends a file to the server's staging area; `StartRunRequest.files` takes its `upload_id`.
+    /// Uploads a file to the server's staging area; pass the `upload_id` in `StartRunRequest.files`.
     ///
     /// # Errors
-    /// INVALID_REQUEST when the file cannot be read or changes on the way, and what the server answers.
+    /// INVALID_REQUEST if the file cannot be read or changes during the upload; otherwise the server's error.
     pub async fn upload(&self, path: &Path) -> Result<Upload> {
         let unreadable = |error: std::io::Error| Error::invalid(format!("{} cannot be read: {error}", path.display()));
         let mut file = File::open(path).await.map_err(unreadable)?;
@@ -30,7 +30,7 @@ impl Client {
             .file_name()
             .and_then(|name| name.to_str())
             .filter(|_| metadata.is_file())
-            .ok_or_else(|| Error::invalid(format!("{} is not a file with a name in UTF-8", path.display())))?;
+            .ok_or_else(|| Error::invalid(format!("{} is not a regular file with a UTF-8 name", path.display())))?;
         let size = i64::try_from(metadata.len()).unwrap_or(i64::MAX);
         let announced = CreateUploadRequest {
             name: name.to_owned(),
@@ -63,7 +63,7 @@ impl Client {
     /// Lists the files and folders below a folder of a sandbox, ordered by path.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn list_files(&self, sandbox_id: &str, folder: &str) -> Result<Vec<v1::File>> {
         let mut files = Vec::new();
         let mut request = ListFilesRequest {
@@ -82,10 +82,10 @@ impl Client {
         }
     }
 
-    /// Writes a file of a sandbox to a path here, whole or not at all, and returns its size in bytes.
+    /// Downloads a file of a sandbox to a local path, completely or not at all, and returns its size in bytes.
     ///
     /// # Errors
-    /// INVALID_REQUEST when the path cannot be written, and what the server answers.
+    /// INVALID_REQUEST if the path cannot be written; otherwise the server's error.
     pub async fn download(&self, sandbox_id: &str, path: &str, to: &Path) -> Result<u64> {
         let unwritable = |error: std::io::Error| Error::invalid(format!("{} cannot be written: {error}", to.display()));
         let request = ReadFileRequest {

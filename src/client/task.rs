@@ -1,4 +1,4 @@
-//! A task for an agent: what it says, what it brings along, and then its run.
+//! A task for an agent: its prompt, its files, and the run that it becomes.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::{
     v1::{File, Run, RunEvent, StartRunRequest, StartRunResponse},
 };
 
-/// A task that is not started yet; [`Client::task`] makes one.
+/// A task that has not been started; created by [`Client::task`].
 #[derive(Clone, Debug)]
 #[must_use = "a task does nothing until it is started"]
 pub struct Task {
@@ -30,46 +30,46 @@ impl Task {
         }
     }
 
-    /// Gives the agent a file; may be called again.
+    /// Adds a file for the agent; may be called repeatedly.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
         self
     }
 
-    /// Goes on in this thread, instead of a new one.
+    /// Continues this thread instead of a new one.
     pub fn thread(mut self, thread_id: impl Into<String>) -> Self {
         self.request.thread_id = thread_id.into();
         self
     }
 
-    /// Works for this agent, instead of the default one.
+    /// Uses this agent instead of the default one.
     pub fn agent(mut self, agent_id: impl Into<String>) -> Self {
         self.request.agent_id = agent_id.into();
         self
     }
 
-    /// Uses this model, instead of the agent's.
+    /// Uses this model instead of the agent's.
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.request.model_name = name.into();
         self
     }
 
-    /// Only talks: the agent gets no tools.
+    /// Disables tools: the agent can only chat.
     pub fn chat(mut self) -> Self {
         "chat".clone_into(&mut self.request.mode);
         self
     }
 
-    /// Changes anything else about the request.
+    /// Changes any other field of the request.
     pub fn with(mut self, change: impl FnOnce(&mut StartRunRequest)) -> Self {
         change(&mut self.request);
         self
     }
 
-    /// Sends the files and starts the run.
+    /// Uploads the files and starts the run.
     ///
     /// # Errors
-    /// INVALID_REQUEST for a file that cannot be read, what the server answers, and UNAVAILABLE.
+    /// INVALID_REQUEST for a file that cannot be read, the server's error, or UNAVAILABLE.
     pub async fn start(mut self) -> Result<Running> {
         for path in &self.files {
             self.request.files.push(self.client.upload(path).await?.upload_id);
@@ -79,9 +79,9 @@ impl Task {
     }
 }
 
-/// A run that was started, and its events from a cursor on.
+/// A started run, and its events after a cursor.
 ///
-/// Dropping it leaves the run alone: it goes on, and [`Client::attach`] finds it again.
+/// Dropping it does not stop the run; [`Client::attach`] returns to it.
 #[derive(Debug)]
 pub struct Running {
     client: Client,
@@ -110,65 +110,67 @@ impl Running {
         &self.started.project_id
     }
 
-    /// The sequence of the last event that was handed out.
+    /// The sequence of the last event that [`Running::next`] returned.
     pub fn cursor(&self) -> i64 {
         self.watch.cursor()
     }
 
-    /// The next event, across broken connections and restarts of the server; `None` after the last one. Dropping the future
-    /// loses nothing.
+    /// Returns the next event, across broken connections and server restarts; `None` after the last event. Dropping the
+    /// future loses no event.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE when it stays away.
+    /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
     pub async fn next(&mut self) -> Result<Option<RunEvent>> {
         self.watch.next().await
     }
 
-    /// Waits for the end and returns the run as it is then. A run that failed is no error here: `status` and `error` say so.
+    /// Waits for the end of the run and returns it. A failed run is not an error here; its `status` and `error` report
+    /// it.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE when it stays away.
+    /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
     pub async fn wait(&mut self) -> Result<Run> {
         while self.watch.next().await?.is_some() {}
         self.client.load_run(&self.started.agent_run_id).await
     }
 
-    /// Asks the run to stop; its last event says when it has.
+    /// Requests that the run stop; its last event confirms it.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn stop(&self) -> Result<Run> {
         self.client.stop_run(&self.started.agent_run_id).await
     }
 
-    /// The files and folders below a folder of the workspace, ordered by path; `output` is where agents put what they make.
+    /// Lists the files and folders below a folder of the workspace, ordered by path. Agents put their results in
+    /// `output`.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn files(&self, folder: &str) -> Result<Vec<File>> {
         let Some(sandbox_id) = self.sandbox_id().await? else {
             return Ok(Vec::new());
         };
         match self.client.list_files(&sandbox_id, folder).await {
-            // It was never made.
+            // The folder does not exist.
             Err(error) if error.code() == Code::FileNotFound => Ok(Vec::new()),
             listed => listed,
         }
     }
 
-    /// Saves a file of the workspace here, whole or not at all, and returns its size in bytes.
+    /// Downloads a file of the workspace to a local path, completely or not at all, and returns its size in bytes.
     ///
     /// # Errors
-    /// INVALID_REQUEST when the path cannot be written, and what the server answers.
+    /// INVALID_REQUEST if the path cannot be written; otherwise the server's error.
     pub async fn download(&self, path: &str, to: impl AsRef<Path>) -> Result<u64> {
         let sandbox_id = self.sandbox_id().await?.unwrap_or_default();
         self.client.download(&sandbox_id, path, to.as_ref()).await
     }
 
-    /// The sandbox's UUID; none as long as nothing has needed one. It may be made after the run was started.
+    /// The sandbox's UUID; `None` until something needs a sandbox, which may be after the start of the run.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE.
+    /// The server's error, or UNAVAILABLE.
     pub async fn sandbox_id(&self) -> Result<Option<String>> {
         if self.started.sandbox_id.is_some() {
             return Ok(self.started.sandbox_id.clone());

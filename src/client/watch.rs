@@ -1,7 +1,7 @@
-//! Watching a run across broken connections.
+//! Watches a run across broken connections.
 //!
-//! The cursor is the sequence of the last event that was handed out. Whatever breaks, the stream is opened again after the
-//! cursor, so that every event is handed out exactly once and in order.
+//! The cursor is the sequence of the last returned event. After a failure, the stream is reopened after the cursor, so
+//! every event is returned exactly once and in order.
 
 use tonic::{Status, Streaming};
 
@@ -36,15 +36,15 @@ impl Watch {
         }
     }
 
-    /// The sequence of the last event that was handed out.
+    /// The sequence of the last returned event.
     pub fn cursor(&self) -> i64 {
         self.request.after_sequence
     }
 
-    /// The next event; `None` after the terminal one. Dropping the future loses nothing.
+    /// Returns the next event; `None` after the last one. Dropping the future loses no event.
     ///
     /// # Errors
-    /// What the server answers, and UNAVAILABLE when it stays away.
+    /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
     pub async fn next(&mut self) -> Result<Option<RunEvent>> {
         while !self.ended {
             match self.advance().await {
@@ -55,7 +55,7 @@ impl Watch {
                     self.ended = is_terminal(&event);
                     return Ok(Some(event));
                 }
-                // A gap, or an end before the terminal event, which is how a server that shuts down takes its leave.
+                // A gap, or the stream ended before the last event, as when the server shuts down.
                 Ok(_) => self.retry(None).await?,
                 Err(status) if failure::is_passing(&status) => self.retry(Some(status)).await?,
                 Err(status) => return Err(failure::from_status(status)),
@@ -79,7 +79,7 @@ impl Watch {
         self.failures += 1;
         if self.failures > ATTEMPTS * 2 {
             let message = format!(
-                "the connection broke {} times in a row; the run goes on, watch it from event {}",
+                "the connection broke {} times in a row; the run continues, watch it again from event {}",
                 self.failures,
                 self.cursor()
             );
@@ -94,7 +94,7 @@ impl Watch {
     }
 }
 
-/// Whether an event is the last one of its run.
+/// Returns true if an event is the last one of its run.
 pub fn is_terminal(event: &RunEvent) -> bool {
     match &event.event {
         Some(Event::Status(changed)) => match changed.status() {

@@ -1,4 +1,4 @@
-//! `runyard agents`.
+//! `runyard agents`: lists, creates and shows agents.
 
 use clap::{Args, Subcommand};
 
@@ -31,25 +31,25 @@ enum Action {
     Create(Create),
     /// Show an agent.
     Show {
-        /// The agent's id.
+        /// The id of the agent.
         agent_id: String,
     },
 }
 
 #[derive(Args, Debug)]
 struct Create {
-    /// The name, 2 to 100 characters.
+    /// Name of the agent, 2 to 100 characters.
     name: String,
-    /// What the agent is for.
+    /// Description of the agent.
     #[arg(long)]
     description: Option<String>,
-    /// The system prompt, instead of the built-in one.
+    /// System prompt [default: the built-in prompt].
     #[arg(long)]
     system_prompt: Option<String>,
-    /// The model, instead of your plan's default.
+    /// Model [default: the default model of your plan].
     #[arg(long)]
     model: Option<String>,
-    /// Use this agent for runs that name none.
+    /// Use this agent for runs that do not name an agent.
     #[arg(long)]
     default: bool,
 }
@@ -69,7 +69,7 @@ async fn act(client: &Client, action: Action) -> Result<()> {
             let agents = client.list_agents().await?;
             if agents.is_empty() {
                 out.line(
-                    "You have no agents; runs use the built-in one. Create one with `runyard agents create NAME`.",
+                    "You have no agents; runs use the built-in agent. Create one with `runyard agents create NAME`.",
                 )?;
             }
             for agent in agents {

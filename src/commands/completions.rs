@@ -1,4 +1,4 @@
-//! `runyard completions`: what a shell needs to complete our command lines.
+//! `runyard completions`: prints shell completion scripts.
 
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
@@ -6,10 +6,10 @@ use clap_complete::Shell;
 use super::{Cli, Ending, output::Output};
 use crate::error::Result;
 
-/// Print the completion script for a shell.
+/// Print a shell completion script.
 #[derive(Args, Debug)]
 pub(super) struct Completions {
-    /// The shell.
+    /// The shell to print the script for.
     shell: Shell,
 }
 

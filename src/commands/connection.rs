@@ -1,4 +1,4 @@
-//! How `run`, `agents` and `tier` reach a server, and as which account.
+//! Connects `run`, `agents` and `tier` to a server and chooses the credential.
 
 use std::net::IpAddr;
 
@@ -13,35 +13,35 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The role that may change the tier of an account.
+/// The role that may change an account's tier.
 const ADMINISTRATOR: &str = "super_admin";
 
-/// Which server, and as which account.
+/// Options that choose the server and the account.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Connection {
-    /// The server [default: the one that this configuration starts, http://127.0.0.1:8080].
+    /// Server URL [default: the listen address of this configuration, http://127.0.0.1:8080].
     #[arg(long, global = true, value_name = "URL", env = "RUNYARD_SERVER", hide_env = true)]
     server: Option<String>,
-    /// The token or API key [default: a token for the local account, signed with the secret in the data folder].
+    /// Token or API key [default: a token for the local account, signed with the secret in the data folder].
     #[arg(long, global = true, env = "RUNYARD_TOKEN", hide_env = true, hide_env_values = true)]
     token: Option<SecretString>,
 }
 
-/// A token, and what to do if the server refuses it.
+/// A token, and advice for the case that the server refuses it.
 struct Credential {
     token: SecretString,
     advice: String,
 }
 
-/// A client, and what to do if the server refuses its token.
+/// A connected client, and advice for the case that the server refuses its token.
 pub(super) struct Connected {
-    /// The client.
+    /// The connected client.
     pub(super) client: Client,
     advice: String,
 }
 
 impl Connection {
-    /// Connects as the account of the given token, or as the local account.
+    /// Connects with the configured token, or as the local account if there is none.
     pub(super) async fn open(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
         let credential = match self.given() {
@@ -51,7 +51,8 @@ impl Connection {
         self.connect(&config, credential).await
     }
 
-    /// Connects as an administrator of the server whose data folder is here; elsewhere the given token has to be one.
+    /// Connects as an administrator. Signs a token with the local server's secret if possible; otherwise the configured
+    /// token must carry the role.
     pub(super) async fn open_as_administrator(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
         let credential = match (self.local(&config, Some(ADMINISTRATOR)).await, self.given()) {
@@ -66,20 +67,22 @@ impl Connection {
         let token = self.token.as_ref().filter(|token| !token.expose_secret().is_empty())?;
         Some(Credential {
             token: token.clone(),
-            advice: "the one in RUNYARD_TOKEN or --token is not valid there; print a new one with `runyard token` in the folder \
-                     where you run the server"
-                .to_owned(),
+            advice:
+                "the token in RUNYARD_TOKEN or --token is not valid for this server; print a new one with `runyard \
+                     token` in the folder where you run the server"
+                    .to_owned(),
         })
     }
 
-    /// A token for the local account. Another machine never receives one: it could use the token against this server.
+    /// Signs a token for the local account. Such a token is never sent to another machine, which could use it against
+    /// this server.
     async fn local(&self, config: &Config, role: Option<&str>) -> Result<Credential> {
         let server = self.server(config);
         if server != local_server(config) && !is_on_this_machine(&server) {
             return Err(Error::new(
                 Code::NotAuthenticated,
                 format!(
-                    "the server at {server} is not on this machine, so it needs one of its tokens; set RUNYARD_TOKEN"
+                    "the server at {server} is not on this machine; set RUNYARD_TOKEN to one of its tokens or API keys"
                 ),
             ));
         }
@@ -100,12 +103,12 @@ impl Connection {
 }
 
 impl Connected {
-    /// The outcome of calls; a refused token is explained by where it came from.
+    /// Returns the outcome of a call; if the server refused the token, the error says where the token came from.
     pub(super) fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.map_err(|error| match error.code() {
             Code::NotAuthenticated => {
                 let message = format!(
-                    "the server at {} refuses the token: {}",
+                    "the server at {} refused the token: {}",
                     self.client.server(),
                     self.advice
                 );
@@ -126,7 +129,7 @@ fn is_on_this_machine(server: &str) -> bool {
     }
 }
 
-/// The server that this configuration would start.
+/// The URL of the server that this configuration starts.
 fn local_server(config: &Config) -> String {
     let mut address = config.listen;
     if address.ip().is_unspecified() {
@@ -135,7 +138,7 @@ fn local_server(config: &Config) -> String {
     format!("http://{address}")
 }
 
-/// A token for the local account.
+/// Signs a token for the local account.
 async fn local(config: &Config, role: Option<&str>) -> Result<Credential> {
     let signer = Signer::find(config)
         .await
@@ -143,8 +146,8 @@ async fn local(config: &Config, role: Option<&str>) -> Result<Credential> {
     Ok(Credential {
         token: signer.sign_local(role)?,
         advice: format!(
-            "it is signed with {}, and this server has another secret; name the server's data folder with --data-dir, or set \
-             RUNYARD_TOKEN",
+            "it is signed with {}, but this server uses another secret; name the server's data folder with --data-dir, \
+             or set RUNYARD_TOKEN",
             signer.source()
         ),
     })
@@ -155,7 +158,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_this_machine() {
+    fn only_loopback_addresses_are_this_machine() {
         for server in [
             "http://127.0.0.1:8080",
             "http://[::1]:8080",

@@ -1,7 +1,7 @@
-//! `runyard doctor`: checks an installation and says what to change before others can reach it.
+//! `runyard doctor`: checks an installation and says what to change before exposing it.
 //!
-//! It changes nothing: it creates no secret, no database and no folder, and it works whether the server runs or not. What it
-//! says is about the configuration, the files and the host as this command sees them, so run it as the server's user.
+//! It changes nothing: it creates no secret, database or folder, and works whether or not the server runs. It checks
+//! the configuration, files and host as the current user sees them, so run it as the server's user.
 
 mod database;
 
@@ -31,15 +31,16 @@ use crate::{
     wire::jwt,
 };
 
-/// Open files that the server may need: its connections, and what each command takes.
+/// Recommended limit of open files: connections and running commands need them.
 const WANTED_FILES: u64 = 16 * 1024;
-/// Free space on the data folder's disk below which commands are ended, and below which it gets tight; in bytes.
+/// Free disk space in bytes: below `FULL_DISK` commands that write are killed; below `TIGHT_DISK` space is getting low.
 const FULL_DISK: u64 = 256 << 20;
 const TIGHT_DISK: u64 = 2 << 30;
 
 /// Check an installation and say what to change before exposing it.
 ///
-/// Prints one line for each check: ok, warn or bad, and what to do. The exit status is 1 when a check is bad. Changes nothing.
+/// Prints one line per check: ok, warn or bad, and what to do. Exits with status 1 if any check is bad. Changes
+/// nothing.
 #[derive(Args, Debug)]
 pub(super) struct Doctor {
     /// Print a JSON object for each check.
@@ -136,12 +137,12 @@ fn address(config: &Config) -> Check {
     let listen = config.listen;
     if !listen.ip().is_loopback() {
         let message = format!(
-            "{listen} takes plain HTTP from other machines, tokens included: listen on 127.0.0.1 behind a proxy with TLS, or \
-             let only the proxy reach this port"
+            "{listen} accepts unencrypted HTTP, tokens included, from other machines: listen on 127.0.0.1 behind a TLS proxy, \
+             or allow only the proxy to reach this port"
         );
         return Check::warn("listen", message);
     }
-    Check::ok("listen", format!("{listen} is reached from this machine only"))
+    Check::ok("listen", format!("only this machine can reach {listen}"))
 }
 
 fn limits(config: &Config) -> Check {
@@ -149,11 +150,11 @@ fn limits(config: &Config) -> Check {
         Limits::On => Check::ok("limits", "tiers and credits are enforced"),
         Limits::Off if config.is_exposed() => Check::bad(
             "limits",
-            "off, so every account may use the models without end: set RUNYARD_LIMITS=on",
+            "off, so every account may use the models without limit: set RUNYARD_LIMITS=on",
         ),
         Limits::Off => Check::warn(
             "limits",
-            "off: right for your own machine, not for other people's accounts",
+            "off: fine for your own machine, but not for accounts of other people",
         ),
     }
 }
@@ -163,15 +164,15 @@ fn rates(config: &Config) -> Check {
         (Some(_), Some(_)) => Check::ok("rate limits", "on for accounts and addresses"),
         (None, _) if config.is_exposed() => Check::bad(
             "rate limits",
-            "one account may send any number of requests: remove http.rate_per_account = \"off\"",
+            "requests are not limited per account: remove http.rate_per_account = \"off\"",
         ),
         _ if config.is_exposed() => Check::warn(
             "rate limits",
-            "one address may send any number of requests: remove http.rate_per_address = \"off\", or limit addresses in the proxy",
+            "requests are not limited per address: remove http.rate_per_address = \"off\", or limit addresses in the proxy",
         ),
         _ => Check::ok(
             "rate limits",
-            "off while the server listens on loopback without trusted proxies",
+            "off, because the server listens on loopback without trusted proxies",
         ),
     }
 }
@@ -196,13 +197,13 @@ fn proxies(config: &Config) -> Check {
 
 fn registration(config: &Config) -> Check {
     if !config.auth.self_registration {
-        return Check::ok("new accounts", "only an administrator makes them");
+        return Check::ok("new accounts", "only administrators create accounts");
     }
     if config.new_accounts_per_address().is_some() {
-        return Check::ok("new accounts", "limited for each address");
+        return Check::ok("new accounts", "limited per address");
     }
-    let message = "every valid token with a new subject makes an account, at any rate: set auth.new_accounts_per_address, or \
-                   auth.self_registration = false";
+    let message = "every valid token with a new subject creates an account, at any rate: set auth.new_accounts_per_address, \
+                   or auth.self_registration = false";
     if config.is_exposed() {
         Check::bad("new accounts", message)
     } else {
@@ -222,12 +223,14 @@ fn origins(config: &Config) -> Vec<Check> {
     match plain.first() {
         Some(origin) => vec![Check::warn(
             "origins",
-            format!("{origin} in http.cors_origins has no TLS: whoever is in between can call as its users"),
+            format!(
+                "{origin} in http.cors_origins has no TLS, so an attacker on the network can act as its users: use https"
+            ),
         )],
         None => vec![Check::ok(
             "origins",
             format!(
-                "{} other origins may call from a browser",
+                "{} other origins may call the API from a browser",
                 config.http.cors_origins.len()
             ),
         )],
@@ -240,12 +243,12 @@ fn secret(config: &Config) -> Check {
         Err(error) => Check::bad("tokens", error.message()),
         Ok(_) if has_jwks && (config.auth.issuer.is_none() || config.auth.audience.is_none()) => Check::warn(
             "tokens",
-            "auth.issuer and auth.audience are not both set: a token that your identity provider made for another service is \
-             accepted, too",
+            "auth.issuer and auth.audience are not both set, so tokens that your identity provider issued for other services \
+             are accepted: set both",
         ),
-        Ok(Some(_)) => Check::ok("tokens", "the secret is long enough, and its file is private"),
-        Ok(None) if has_jwks => Check::ok("tokens", "checked with the keys of a JWKS"),
-        Ok(None) => Check::ok("tokens", "the first start creates a secret in the data folder"),
+        Ok(Some(_)) => Check::ok("tokens", "the secret is long enough and its file is private"),
+        Ok(None) if has_jwks => Check::ok("tokens", "verified with the keys of a JWKS"),
+        Ok(None) => Check::ok("tokens", "the first start will create a secret in the data folder"),
     }
 }
 
@@ -258,12 +261,12 @@ fn provider(config: &Config) -> Check {
         .any(|model| !config.providers.contains_key(&model.provider));
     if missing {
         let message = format!(
-            "the built-in demo model answers for models of a provider that is not configured: set RUNYARD_OPENAI_BASE_URL or \
+            "models whose provider is not configured are served by the built-in demo model: set RUNYARD_OPENAI_BASE_URL or \
              providers.{DEFAULT_PROVIDER}"
         );
         return Check::warn("provider", message);
     }
-    Check::ok("provider", "configured for every model")
+    Check::ok("provider", "every model has a configured provider")
 }
 
 fn data_folder(config: &Config) -> Vec<Check> {
@@ -273,10 +276,7 @@ fn data_folder(config: &Config) -> Vec<Check> {
         Ok(metadata) if metadata.is_dir() => metadata,
         Ok(_) => return vec![Check::bad("data folder", format!("{shown} is not a folder"))],
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return vec![Check::ok(
-                "data folder",
-                format!("{shown} is created by the first start"),
-            )];
+            return vec![Check::ok("data folder", format!("the first start will create {shown}"))];
         }
         Err(error) => {
             let message = format!("{shown} cannot be read ({error}): run this as the server's user");
@@ -290,12 +290,12 @@ fn owner(folder: &Path, metadata: &Metadata) -> Check {
     let (shown, mode) = (folder.display(), metadata.mode() & 0o777);
     let own = rustix::process::geteuid().as_raw();
     if metadata.mode() & 0o022 != 0 {
-        let message = format!("others may write in {shown} (mode {mode:03o}): run chmod go-w {shown}");
+        let message = format!("other users may write to {shown} (mode {mode:03o}): run chmod go-w {shown}");
         return Check::bad("data folder", message);
     }
     if metadata.uid() != own {
         let message = format!(
-            "{shown} belongs to uid {}, and this is uid {own}: run doctor and the server as the same user",
+            "{shown} belongs to uid {}, but doctor runs as uid {own}: run doctor and the server as the same user",
             metadata.uid()
         );
         return Check::warn("data folder", message);
@@ -305,20 +305,27 @@ fn owner(folder: &Path, metadata: &Metadata) -> Check {
 
 fn disk(folder: &Path) -> Check {
     let Ok(disk) = rustix::fs::statvfs(folder) else {
-        return Check::warn("disk", "its free space is unknown");
+        return Check::warn("disk", "cannot determine the free space of the data folder's disk");
     };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
     let message = format!("{} MiB free", free >> 20);
     if free < FULL_DISK {
-        Check::bad("disk", format!("{message}: commands that write are ended; make room"))
+        Check::bad(
+            "disk",
+            format!("{message}: commands that write are killed; free some space"),
+        )
     } else if free < TIGHT_DISK {
-        Check::warn("disk", format!("{message}: one workspace can fill that; make room"))
+        Check::warn(
+            "disk",
+            format!("{message}: a single workspace can fill that; free some space"),
+        )
     } else {
         Check::ok("disk", message)
     }
 }
 
 /// Checks which users may read the database files. A closed folder closes them, too.
+/// Checks which users may read the database files. In a folder that others cannot enter, file modes do not matter.
 fn sqlite(config: &Config) -> Vec<Check> {
     let folder = absolute(&config.data_dir);
     let Ok(entries) = fs::read_dir(&folder) else {
@@ -333,12 +340,12 @@ fn sqlite(config: &Config) -> Vec<Check> {
         Some(file) if !is_closed => Check::bad(
             "database",
             format!(
-                "every user of this machine can read {0}: run chmod go-rwx {1}/runyard.db* and start the server under umask 077",
+                "every user of this machine can read {0}: run chmod go-rwx {1}/runyard.db* and start the server with umask 077",
                 file.path().display(),
                 folder.display()
             ),
         ),
-        _ => Check::ok("database", "SQLite, readable by the server's user only"),
+        _ => Check::ok("database", "SQLite, readable only by the server's user"),
     }]
 }
 

@@ -1,4 +1,4 @@
-//! `runyard man`: the manual, made from what the command line knows about itself.
+//! `runyard man`: manual pages generated from the clap definitions.
 
 use std::{fs, io, path::PathBuf};
 
@@ -8,20 +8,20 @@ use clap_mangen::Man;
 use super::{Cli, Ending, output::Output, settings};
 use crate::error::{Error, Result};
 
-/// Where more is said.
-const FOOT: &str = ".SH \"SEE ALSO\"\nThe server's own \\fI/docs\\fR, and \\fIdocs/\\fR in its source.\n";
+/// The last section of the manual page.
+const FOOT: &str = ".SH \"SEE ALSO\"\n\\fI/docs\\fR on the server, and \\fIdocs/\\fR in the source repository.\n";
 
-/// Print the manual page, for `man -l -`.
+/// Print the manual page; view it with `man -l -`.
 #[derive(Args, Debug)]
 pub(super) struct Manual {
-    /// Write all pages into this folder instead: this one and one for each command.
+    /// Write the manual pages of all commands to this folder instead.
     #[arg(long, value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
 impl Manual {
     pub(super) fn execute(self) -> Result<Ending> {
-        let page = page().map_err(|error| Error::internal("the manual page", error))?;
+        let page = page().map_err(|error| Error::internal("generating the manual page failed", error))?;
         let Some(folder) = self.dir else {
             Output::new().bytes(&page)?;
             return Ok(Ending::Well);
@@ -34,7 +34,7 @@ impl Manual {
     }
 }
 
-/// What has a page: `help` has none.
+/// The command without its `help` subcommand, which gets no page.
 fn command() -> Command {
     Cli::command().disable_help_subcommand(true)
 }
@@ -48,7 +48,7 @@ fn page() -> io::Result<Vec<u8>> {
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
     man.render_subcommands_section(&mut page)?;
-    // A table: its lines stay lines.
+    // A table: `.nf` keeps its line breaks.
     page.extend_from_slice(b".SH ENVIRONMENT\n.nf\n");
     for line in settings::VARIABLES.lines().skip(1) {
         page.extend_from_slice(line.trim_start().as_bytes());

@@ -1,4 +1,4 @@
-//! `runyard migrate`.
+//! `runyard migrate`: applies database migrations.
 
 use clap::Args;
 
@@ -19,8 +19,8 @@ use crate::{
 /// Apply the database migrations and exit.
 #[derive(Args, Debug)]
 pub(super) struct Migrate {
-    /// Make this data folder the one that holds the files of the PostgreSQL database. Stop all servers first. Files in another
-    /// folder are not moved: copy them before.
+    /// Bind this data folder to the PostgreSQL database. Stop all servers first. Files in another folder are not moved:
+    /// copy them beforehand.
     #[arg(long)]
     adopt_data_dir: bool,
 }
@@ -28,15 +28,16 @@ pub(super) struct Migrate {
 impl Migrate {
     /// Applies the migrations that `serve` would apply, and exits.
     ///
-    /// On SQLite there has to be a database: in the wrong folder an empty new one would be reported as up to date.
+    /// On SQLite the database must exist; otherwise a run in the wrong folder would create an empty database and report
+    /// it as up to date.
     pub(super) fn execute(self, settings: &Settings) -> Result<Ending> {
         telemetry::start_logging(&settings.log_filter("info"))?;
         let config = settings.config()?;
         let folder = absolute(&config.data_dir);
         if config.database_url.is_none() && !db::is_data_folder(&folder) {
             return Err(Error::invalid(format!(
-                "no server keeps its data in {}: name the server's data folder with --data-dir or RUNYARD_DATA_DIR; a new server \
-                 needs no migration",
+                "no server keeps its data in {}; name the server's data folder with --data-dir or RUNYARD_DATA_DIR (a new \
+                 server needs no migration)",
                 folder.display()
             )));
         }
@@ -48,7 +49,7 @@ impl Migrate {
         let mut output = Output::new();
         output.line(&format!("{database} is up to date."))?;
         if self.adopt_data_dir && config.database_url.is_some() {
-            output.line(&format!("Its files are those in {}.", folder.display()))?;
+            output.line(&format!("It now uses the files in {}.", folder.display()))?;
         }
         Ok(Ending::Well)
     }

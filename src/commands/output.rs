@@ -1,13 +1,13 @@
-//! What commands print: the one home of standard output.
+//! Everything that commands print; no other module writes to standard output.
 //!
-//! Text that comes from a server, a model or a tool is cleaned before it reaches a terminal: it could otherwise move the
-//! cursor, change the title or hide what was written.
+//! Text from a server, a model or a tool is cleaned before it reaches a terminal. Otherwise it could move the cursor,
+//! change the window title or hide output.
 
 use std::io::{self, Write};
 
 use crate::error::{Code, Error, Result};
 
-/// Standard output.
+/// A handle to standard output.
 #[derive(Debug)]
 pub(super) struct Output(io::Stdout);
 
@@ -21,12 +21,12 @@ impl Output {
         self.written(|out| writeln!(out, "{text}"))
     }
 
-    /// Prints text as it is and shows it at once.
+    /// Prints text as is and flushes it.
     pub(super) fn piece(&mut self, text: &str) -> Result<()> {
         self.written(|out| write!(out, "{text}"))
     }
 
-    /// Prints a whole file.
+    /// Prints raw bytes.
     pub(super) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.written(|out| out.write_all(bytes))
     }
@@ -34,22 +34,22 @@ impl Output {
     fn written(&mut self, write: impl FnOnce(&mut io::Stdout) -> io::Result<()>) -> Result<()> {
         write(&mut self.0)
             .and_then(|()| self.0.flush())
-            .map_err(|error| Error::new(Code::Unavailable, format!("standard output cannot be written: {error}")))
+            .map_err(|error| Error::new(Code::Unavailable, format!("cannot write to standard output: {error}")))
     }
 }
 
-/// Prints an error.
+/// Prints an error to standard error.
 pub(super) fn complain(message: &str) {
     remark(message);
 }
 
-/// Prints a line beside the output, for people.
+/// Prints a message to standard error.
 pub(super) fn remark(message: &str) {
-    // Without standard error there is no place left to report this.
+    // If standard error is closed, there is nowhere to report that.
     let _ = writeln!(io::stderr(), "runyard: {message}");
 }
 
-/// Text without escape sequences and control characters; newlines and tabs stay.
+/// Removes escape sequences and control characters, except newlines and tabs.
 pub(super) fn clean(text: &str) -> String {
     console::strip_ansi_codes(text)
         .chars()
@@ -57,22 +57,22 @@ pub(super) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// The same, on one line.
+/// Cleans text and joins it to one line.
 pub(super) fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// The first so many columns.
+/// Truncates text to a number of terminal columns.
 pub(super) fn cut(text: &str, columns: usize) -> String {
     console::truncate_str(text, columns, "…").into_owned()
 }
 
-/// A number of bytes for people.
+/// Formats a size in bytes for people, with decimal units.
 pub(super) fn size(bytes: i64) -> String {
     indicatif::DecimalBytes(u64::try_from(bytes).unwrap_or(0)).to_string()
 }
 
-/// Characters that make a terminal show text in another order than it has.
+/// Returns true for characters that control text direction, which could make a terminal reorder text.
 fn is_direction(letter: char) -> bool {
     matches!(letter, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

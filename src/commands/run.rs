@@ -1,4 +1,4 @@
-//! `runyard run`: start a run, watch it live, take away what it made.
+//! `runyard run`: starts a run, shows its events live and downloads its files.
 
 mod made;
 mod view;
@@ -21,31 +21,31 @@ use crate::{
 };
 use view::View;
 
-/// Start a run, watch it live and list the files it made.
+/// Start a run, watch it live and list the files it creates.
 #[derive(Args, Debug)]
 pub(super) struct Run {
-    /// The task.
+    /// The task for the agent.
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     prompt: String,
-    /// A file to give the agent; may be repeated.
+    /// File to give to the agent; may be repeated.
     #[arg(short, long = "file", value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The agent, instead of your default one.
+    /// Agent to use [default: your default agent].
     #[arg(long, value_name = "ID")]
     agent: Option<String>,
-    /// The thread to continue, instead of a new one.
+    /// Thread to continue [default: a new thread].
     #[arg(long, value_name = "ID")]
     thread: Option<String>,
-    /// The model, instead of the agent's.
+    /// Model to use [default: the agent's model].
     #[arg(long)]
     model: Option<String>,
-    /// What the agent may use: all tools, or none.
+    /// Tools the agent may use: all of them (code) or none (chat).
     #[arg(long, value_enum, default_value_t = Mode::Code)]
     mode: Mode,
-    /// Save the files that the run made in this folder.
+    /// Save the files that the run creates to this folder.
     #[arg(long, value_name = "DIR")]
     download: Option<PathBuf>,
-    /// Print each event as a line of JSON.
+    /// Print each event as a JSON line.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -81,9 +81,9 @@ impl Run {
     async fn start(&self, client: &Client) -> Result<Ending> {
         let mut view = if self.json { View::json()? } else { View::people() };
         let files = self.upload(client, &mut view).await?;
-        // Installed before the run exists, so that Ctrl-C never leaves a run behind.
-        let mut interrupts =
-            signal(SignalKind::interrupt()).map_err(|error| Error::internal("signals cannot be received", error))?;
+        // Installed before the run exists, so that Ctrl-C always stops the run.
+        let mut interrupts = signal(SignalKind::interrupt())
+            .map_err(|error| Error::internal("cannot install a signal handler", error))?;
         let run = client.start_run(self.request(files)).await?;
         view.started(client.server(), &run)?;
         let status = watch(client, &run, &mut view, &mut interrupts).await?;
@@ -121,7 +121,8 @@ impl Run {
     }
 }
 
-/// Shows the events as they come and returns how the run ended. The first Ctrl-C stops the run, the second one leaves.
+/// Shows events as they arrive and returns the final status. The first Ctrl-C stops the run, the second exits
+/// immediately.
 async fn watch(client: &Client, run: &StartRunResponse, view: &mut View, interrupts: &mut Signal) -> Result<RunStatus> {
     let mut watch = client.watch_run(&run.agent_run_id, 0);
     let mut ended = RunStatus::Unspecified;
@@ -140,11 +141,11 @@ async fn watch(client: &Client, run: &StartRunResponse, view: &mut View, interru
             _ = interrupts.recv() => {
                 if stopping {
                     view.quiet();
-                    complain("left while the run was stopping");
+                    complain("exited before the run had stopped");
                     return Ok(RunStatus::Stopped);
                 }
                 stopping = true;
-                view.say("stopping the run; Ctrl-C again leaves at once")?;
+                view.say("stopping the run; press Ctrl-C again to exit immediately")?;
                 client.stop_run(&run.agent_run_id).await?;
             }
         }

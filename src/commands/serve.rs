@@ -1,4 +1,4 @@
-//! `runyard serve`.
+//! `runyard serve`: starts the server.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,15 +11,15 @@ use crate::{
     telemetry,
 };
 
-/// How long work that cannot be interrupted, such as a walk over files, may keep an ended server from exiting.
+/// Maximum delay of the exit by uninterruptible work, such as a walk over files.
 const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// Start the server.
 ///
-/// Plans limit what each account may use. `runyard tier` changes the plan of an account; RUNYARD_LIMITS=off turns plans off.
+/// Plans limit what each account may use. `runyard tier` changes an account's plan; RUNYARD_LIMITS=off turns plans off.
 #[derive(Args, Debug)]
 pub(super) struct Serve {
-    /// The address to listen on [default: 127.0.0.1:8080].
+    /// Address to listen on [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDRESS")]
     listen: Option<SocketAddr>,
 }

@@ -1,7 +1,7 @@
-//! The secret of the server on this machine, for commands that sign tokens with it.
+//! Signs tokens with the secret of the server on this machine.
 //!
-//! Used by `token`, `run`, `agents` and `tier`. A command reads the secret and never creates one: a secret that no server
-//! uses signs tokens that every server refuses.
+//! Used by `token`, `run`, `agents` and `tier`. A command reads the secret and never creates one: no server would
+//! accept a token signed with a new secret.
 
 use std::{
     fmt,
@@ -21,27 +21,27 @@ use crate::{
     wire::jwt::{self, Grant},
 };
 
-/// The subject of the local account, which every command uses that names no other.
+/// The subject of the local account, which commands use by default.
 pub(super) const LOCAL_SUBJECT: &str = "00000000-0000-4000-8000-000000000001";
-/// Lifetime of a token for one command; longer than a run may take.
+/// Lifetime of a token for one command; exceeds the longest run.
 const LOCAL_TOKEN_LIFETIME: Duration = Duration::from_hours(4);
-/// How often, and after which pause, a data folder without a secret is read again.
+/// Number of attempts to read the secret, and the pause between them.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// Signs tokens as the server's own.
+/// Signs tokens like the server itself.
 pub(super) struct Signer {
     auth: Auth,
     secret: SecretString,
     source: Source,
 }
 
-/// Where a secret comes from, in words.
+/// Where a secret comes from; displayed in messages.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// The configuration file or the environment.
     Configuration,
-    /// The data folder of a server, as an absolute path.
+    /// A server's data folder, as an absolute path.
     DataFolder(PathBuf),
 }
 
@@ -57,11 +57,12 @@ impl fmt::Display for Source {
 impl Signer {
     /// Finds the server's secret: the configured one, or the one in the data folder.
     ///
-    /// A server that starts now may not have written its secret yet, so a data folder without one is given a moment.
+    /// A server that is starting may not have written its secret yet, so a data folder without one is read again for up
+    /// to a second.
     ///
     /// # Errors
-    /// INVALID_REQUEST when no server keeps its data in the folder, when only the issuer of a JWKS can sign, and when the
-    /// secret cannot be used. The message says which folder and what to do.
+    /// INVALID_REQUEST if no server keeps its data in the folder, if tokens come from a JWKS issuer, or if the secret
+    /// is invalid. The message names the folder and says what to do.
     pub(super) async fn find(config: &Config) -> Result<Self> {
         let folder = absolute(&config.data_dir);
         let mut attempt = 1;
@@ -107,23 +108,23 @@ impl Signer {
     /// Signs a token.
     ///
     /// # Errors
-    /// INVALID_REQUEST when the lifetime is too long.
+    /// INVALID_REQUEST if the lifetime is too long.
     pub(super) fn sign(&self, grant: &Grant) -> Result<String> {
         jwt::mint(&self.auth, &self.secret, grant, Clock::default().now())
     }
 }
 
-/// Why there is no secret, and what to do.
+/// Explains why there is no secret, and what to do.
 fn advice(config: &Config, folder: &Path) -> String {
     let shown = folder.display();
     if has_jwks(config) {
-        "the configuration names a JWKS, and only its issuer can sign tokens: ask the issuer for a token".to_owned()
+        "the configuration uses a JWKS, so only its issuer can sign tokens; ask the issuer for a token".to_owned()
     } else if db::is_data_folder(folder) {
-        format!("the server of {shown} keeps no secret there: set the RUNYARD_JWT_SECRET that it was started with")
+        format!("{shown} holds no secret; set RUNYARD_JWT_SECRET to the secret that the server was started with")
     } else {
         format!(
-            "no server keeps its data in {shown}: start one with `runyard serve`, or name the server's data folder with \
-             --data-dir or RUNYARD_DATA_DIR"
+            "no server keeps its data in {shown}; start one with `runyard serve`, or name the server's data folder \
+             with --data-dir or RUNYARD_DATA_DIR"
         )
     }
 }

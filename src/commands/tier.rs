@@ -1,4 +1,4 @@
-//! `runyard tier`: the plan of an account.
+//! `runyard tier`: shows and changes an account's plan.
 
 use clap::Args;
 
@@ -14,16 +14,16 @@ use crate::{
     v1::{AccountState, LimitState},
 };
 
-/// Show the plan of an account, or change it.
+/// Show or change an account's plan.
 ///
-/// Changing a plan takes an administrator: run this in the folder where you run the server, or bring a token with the role
-/// super_admin. `RUNYARD_LIMITS=off` turns plans off for all accounts of a server.
+/// Changing a plan requires an administrator: run this in the folder where you run the server, or use a token with the
+/// role super_admin. `RUNYARD_LIMITS=off` turns plans off for all accounts of a server.
 #[derive(Args, Debug)]
 pub(super) struct Tier {
-    /// The new tier, such as pro; without one, the plan is shown.
+    /// New tier, such as pro; if omitted, the current plan is shown.
     #[arg(value_name = "TIER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: Option<String>,
-    /// The account, by its id [default: your own].
+    /// Id of the account [default: your account].
     #[arg(long, value_name = "ID")]
     account: Option<String>,
     #[command(flatten)]
@@ -53,7 +53,7 @@ impl Tier {
     }
 }
 
-/// Moves the account to the tier, if one is given, and says what the account has.
+/// Changes the account's tier if one is given, and returns a description of the account.
 async fn administer(client: &Client, account_id: &str, tier: Option<&str>) -> Result<Vec<String>> {
     let account = match tier {
         Some(tier) => client.set_account_tier(account_id, tier).await?,

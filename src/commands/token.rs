@@ -1,4 +1,4 @@
-//! `runyard token`.
+//! `runyard token`: signs tokens for accounts.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use crate::{
 
 /// Print a token for an account, signed with the server's secret.
 ///
-/// Run this in the folder where you run the server, or name the server's data folder with --data-dir. Without --sub the token
-/// is for the local account, the one that `runyard run` uses without a token.
+/// Run this in the folder where you run the server, or name the server's data folder with --data-dir. Without --sub,
+/// the token is for the local account, which `runyard run` also uses by default.
 #[derive(Args, Debug)]
 pub(super) struct Token {
-    /// The account, by any name you choose; a new name is a new account [default: the local account].
+    /// Name of the account; a new name creates a new account [default: the local account].
     #[arg(long, value_name = "NAME", value_parser = parse_subject)]
     sub: Option<String>,
-    /// A role, such as super_admin.
+    /// Role, such as super_admin.
     #[arg(long)]
     role: Option<String>,
-    /// How long the token is valid: a number and s, m, h or d.
+    /// Lifetime of the token: a number followed by s, m, h or d.
     #[arg(long, default_value = "30d", value_parser = parse_lifetime)]
     ttl: Duration,
 }
@@ -51,20 +51,20 @@ impl Token {
     }
 }
 
-/// Refuses a name that no server would accept in a token.
+/// Refuses a name that servers do not accept in a token.
 fn parse_subject(text: &str) -> Result<String, String> {
     if jwt::is_name(text) {
         return Ok(text.to_owned());
     }
     Err(format!(
-        "a name has 1 to {} bytes and no control characters",
+        "a name must have 1 to {} bytes and no control characters",
         jwt::MAX_NAME_BYTES
     ))
 }
 
 /// Reads a duration such as 90s, 15m, 12h or 30d.
 fn parse_lifetime(text: &str) -> Result<Duration, String> {
-    let wanted = || format!("{text} is not a number and s, m, h or d, such as 12h");
+    let wanted = || format!("{text} is not a duration such as 90s, 15m, 12h or 30d");
     let unit = match text.chars().next_back() {
         Some('s') => 1,
         Some('m') => 60,

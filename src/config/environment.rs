@@ -1,7 +1,7 @@
-//! The environment: the one home of environment variables.
+//! Environment variables; no other module reads them.
 //!
-//! Called by `commands` once at start. Variables are laid over the configuration file, which is laid over the defaults; an
-//! empty variable counts as absent.
+//! Called by `commands` once at start. Variables override the configuration file, which overrides the defaults. An
+//! empty variable counts as unset.
 
 use std::{fs, io::ErrorKind, path::Path};
 
@@ -13,10 +13,10 @@ use toml::{
 use super::{Config, models::DEFAULT_PROVIDER, place::File};
 use crate::error::{Error, Result};
 
-/// Looks a variable up.
+/// Looks up an environment variable by name.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Variables that set one key each, and the table that the key is in.
+/// Variables that set a single key: the variable, the key's table and the key.
 const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_LISTEN", None, "listen"),
     ("RUNYARD_DATA_DIR", None, "data_dir"),
@@ -32,19 +32,19 @@ const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_BWRAP", Some("sandbox"), "bwrap"),
 ];
 
-/// Variables that make the provider of every model which names none.
+/// Variables that configure the default provider.
 const PROVIDER_KEYS: &[(&str, &str)] = &[
     ("RUNYARD_OPENAI_BASE_URL", "base_url"),
     ("RUNYARD_OPENAI_API_KEY", "api_key"),
     ("RUNYARD_OPENAI_MODEL", "model"),
 ];
 
-/// The value of a variable, when it is set, not empty and UTF-8.
+/// Returns the value of a variable if it is set, not empty and valid UTF-8.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The variables that set one key each, with the key as the file spells it.
+/// The variables that set a single key, with the key's path in the file.
 pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
     KEYS.iter().map(|(variable, section, key)| {
         let key = section.map_or_else(|| (*key).to_owned(), |section| format!("{section}.{key}"));
@@ -53,10 +53,10 @@ pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Config {
-    /// Reads the file, when one is named, and lays the environment over it.
+    /// Loads the configuration from the file, if one is given, and overrides it with environment variables.
     ///
     /// # Errors
-    /// INVALID_REQUEST with the name of the file or the variable and what is wrong there.
+    /// INVALID_REQUEST with the name of the file or variable and the problem.
     pub fn load(file: Option<&Path>, lookup: Lookup<'_>) -> Result<Self> {
         let text = match file {
             Some(path) => fs::read_to_string(path).map_err(|error| unreadable(path, &error))?,
@@ -80,13 +80,13 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     let path = path.display();
     if error.kind() == ErrorKind::NotFound {
         return Error::invalid(format!(
-            "there is no configuration file {path}; leave --config out to use the defaults"
+            "there is no configuration file {path}; omit --config to use the defaults"
         ));
     }
     Error::invalid(format!("the configuration file {path} cannot be read: {error}"))
 }
 
-/// Refuses values whose mistakes would otherwise be told in terms of the file.
+/// Checks values here so that the error names the variable instead of a file.
 fn check(variable: &str, value: &str) -> Result<()> {
     let (fits, wanted) = match variable {
         "RUNYARD_LISTEN" => (
@@ -96,11 +96,11 @@ fn check(variable: &str, value: &str) -> Result<()> {
         "RUNYARD_LIMITS" => (matches!(value, "on" | "off"), "on or off"),
         "RUNYARD_DATABASE_URL" => (
             value.starts_with("postgres://") || value.starts_with("postgresql://"),
-            "a PostgreSQL URL such as postgres://user:password@localhost/runyard; leave it out to use SQLite",
+            "a PostgreSQL URL such as postgres://user:password@localhost/runyard; unset it to use SQLite",
         ),
         _ => return Ok(()),
     };
-    // The value is not printed: a mistyped URL may hold a password.
+    // The error omits the value: a mistyped URL may contain a password.
     if fits {
         Ok(())
     } else {
@@ -124,7 +124,7 @@ fn lay_provider(table: &mut DeTable<'_>, lookup: Lookup<'_>) -> Result<()> {
     if !configured {
         if given.iter().all(|(key, _)| *key == "model") {
             return Err(Error::invalid(
-                "RUNYARD_OPENAI_MODEL alone reaches no provider: set RUNYARD_OPENAI_BASE_URL or RUNYARD_OPENAI_API_KEY too",
+                "RUNYARD_OPENAI_MODEL alone configures no provider: also set RUNYARD_OPENAI_BASE_URL or RUNYARD_OPENAI_API_KEY",
             ));
         }
         set(table, &path, "kind", "openai".into());
@@ -136,7 +136,7 @@ fn lay_provider(table: &mut DeTable<'_>, lookup: Lookup<'_>) -> Result<()> {
 }
 
 fn set(table: &mut DeTable<'_>, path: &[&str], key: &str, value: String) {
-    // What a variable says stands nowhere in the file.
+    // A value from the environment has no position in the file.
     let nowhere = |value| Spanned::new(0..0, value);
     let Some((first, rest)) = path.split_first() else {
         table.insert(
@@ -148,7 +148,7 @@ fn set(table: &mut DeTable<'_>, path: &[&str], key: &str, value: String) {
     let entry = table
         .entry(Spanned::new(0..0, (*first).to_owned().into()))
         .or_insert_with(|| nowhere(DeValue::Table(DeTable::new())));
-    // A file that has something else here is refused by the parser, in its own words.
+    // If the file has another type here, the parser reports that.
     if let DeValue::Table(inner) = entry.get_mut() {
         set(inner, rest, key, value);
     }

@@ -1,4 +1,4 @@
-//! The model table: public names, and who serves them.
+//! The model table: public model names and the providers that serve them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,59 +8,59 @@ use serde::Deserialize;
 use super::place::Mistake;
 use crate::error::{Code, Error, Result};
 
-/// The name of the provider that serves every model which names none.
+/// The provider of models that do not name one.
 pub const DEFAULT_PROVIDER: &str = "default";
 
-/// The name of the built-in model, and of the provider that needs no configuration.
+/// The built-in demo provider, which needs no configuration.
 pub const DEMO_PROVIDER: &str = "demo";
 
-/// Which protocol a provider speaks.
+/// The protocol that a provider speaks.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum ProviderKind {
-    /// OpenAI's chat completions: OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
+    /// OpenAI chat completions: OpenAI, `OpenRouter`, Ollama, llama.cpp, vLLM and others.
     OpenAi,
-    /// Anthropic's messages.
+    /// Anthropic Messages.
     Anthropic,
-    /// Google's Gemini.
+    /// Google Gemini.
     Gemini,
 }
 
-/// One provider of models.
+/// A provider of models.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provider {
-    /// The protocol.
+    /// The protocol that the provider speaks.
     pub kind: ProviderKind,
-    /// The base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's own when absent.
+    /// Base URL, such as `http://127.0.0.1:11434/v1/`; the vendor's URL by default.
     pub base_url: Option<String>,
-    /// The key; none for a local server.
+    /// API key; not needed for a local server.
     pub api_key: Option<SecretString>,
-    /// The upstream model that answers for every public name, instead of the one in the model table.
+    /// Upstream model that serves every public name, instead of the one in the model table.
     pub model: Option<String>,
 }
 
-/// One public model.
+/// A public model.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Model {
     /// The public name, such as `kortix/basic`.
     pub name: String,
-    /// Other names that mean the same model.
+    /// Other public names of the same model.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// The provider's name in the configuration.
+    /// Name of the provider in the configuration.
     #[serde(default = "default_provider")]
     pub provider: String,
-    /// The provider's name of the model.
+    /// The provider's own name for the model.
     pub upstream: String,
-    /// Tokens that the model sees at once.
+    /// Size of the context window in tokens.
     pub context_window: u64,
-    /// Tokens that one answer may have.
+    /// Maximum number of tokens in one answer.
     pub max_output_tokens: u32,
-    /// US dollars for a million prompt tokens.
+    /// Price of a million prompt tokens in US dollars.
     pub input_price: f64,
-    /// US dollars for a million answer tokens.
+    /// Price of a million answer tokens in US dollars.
     pub output_price: f64,
 }
 
@@ -68,19 +68,19 @@ fn default_provider() -> String {
     DEFAULT_PROVIDER.to_owned()
 }
 
-/// The public models, found by any of their names.
+/// The public models, for lookup by name or alias.
 #[derive(Clone, Debug)]
 pub struct ModelTable {
     models: Vec<Model>,
 }
 
 impl ModelTable {
-    /// A table of models whose names were checked.
+    /// Creates a table of models whose names have been checked.
     pub fn new(models: Vec<Model>) -> Self {
         Self { models }
     }
 
-    /// The model of a public name or alias.
+    /// Returns the model with this name or alias.
     ///
     /// # Errors
     /// `UNKNOWN_MODEL`.
@@ -89,21 +89,21 @@ impl ModelTable {
             .ok_or_else(|| Error::new(Code::UnknownModel, format!("Unknown model: {name}")))
     }
 
-    /// The model of a public name or alias.
+    /// Finds the model with this name or alias.
     pub fn find(&self, name: &str) -> Option<&Model> {
         self.models
             .iter()
             .find(|model| model.name == name || model.aliases.iter().any(|alias| alias == name))
     }
 
-    /// All models, in the order of the configuration.
+    /// All models, in configuration order.
     pub fn iter(&self) -> impl Iterator<Item = &Model> {
         self.models.iter()
     }
 }
 
-/// Refuses names that are empty or occur twice, providers that do not exist, prices that are no prices and addresses that are
-/// no addresses.
+/// Refuses empty and duplicate names, unknown providers, invalid prices, base URLs that are not HTTP URLs, and context
+/// windows without room for a prompt.
 pub(super) fn check<'c>(
     models: &'c [Model],
     providers: &'c BTreeMap<String, Provider>,

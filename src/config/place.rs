@@ -1,6 +1,6 @@
-//! Where in the configuration file something is wrong: its line and its key.
+//! Locates configuration errors in the file: line and key.
 //!
-//! Used by `config` alone. The file is kept as the parser read it, with the place of every value, until it was found good.
+//! Used only by `config`. The parsed file keeps the position of every value until validation is done.
 
 use std::{fmt, ops::Range};
 
@@ -11,16 +11,16 @@ use toml::{
 
 use crate::error::{Error, Result};
 
-/// One step on the way to a value.
+/// One step of the path to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step<'a> {
-    /// The value of a key.
+    /// Into a table, by key.
     Key(&'a str),
-    /// An element of a list.
+    /// Into an array, by index.
     Item(usize),
 }
 
-/// What a value should not be, and which value.
+/// A validation error: the path of the value and what is wrong with it.
 #[derive(Debug)]
 pub(super) struct Mistake<'a> {
     path: Vec<Step<'a>>,
@@ -28,7 +28,7 @@ pub(super) struct Mistake<'a> {
 }
 
 impl<'a> Mistake<'a> {
-    /// A mistake in a key of an entry of a list of tables, such as `tiers` and `models`.
+    /// An error in a key of an array of tables, such as `tiers` or `models`.
     pub(super) fn entry(list: &'static str, (index, key): (usize, &'static str), what: impl Into<String>) -> Self {
         Self {
             path: vec![Step::Key(list), Step::Item(index), Step::Key(key)],
@@ -36,7 +36,7 @@ impl<'a> Mistake<'a> {
         }
     }
 
-    /// A mistake in the value of a key.
+    /// An error in the value of a key.
     pub(super) fn at(keys: impl IntoIterator<Item = &'a str>, what: impl Into<String>) -> Self {
         Self {
             path: keys.into_iter().map(Step::Key).collect(),
@@ -45,7 +45,7 @@ impl<'a> Mistake<'a> {
     }
 }
 
-/// A configuration file: its name, its text, and what the parser made of it.
+/// A configuration file: its name, its text and its parsed values with positions.
 pub(super) struct File<'t> {
     name: &'t str,
     text: &'t str,
@@ -56,7 +56,7 @@ impl<'t> File<'t> {
     /// Parses a file.
     ///
     /// # Errors
-    /// INVALID_REQUEST with the file's name, the line and what is wrong there.
+    /// INVALID_REQUEST with the file's name, the line and the problem.
     pub(super) fn parse(name: &'t str, text: &'t str) -> Result<Self> {
         match DeTable::parse(text) {
             Ok(root) => Ok(Self { name, text, root }),
@@ -68,12 +68,12 @@ impl<'t> File<'t> {
         }
     }
 
-    /// What it sets.
+    /// The values that the file sets.
     pub(super) fn table(&self) -> &DeTable<'t> {
         self.root.get_ref()
     }
 
-    /// The refusal for a value of the wrong type or a key that does not exist.
+    /// The error for a value of the wrong type or an unknown key.
     pub(super) fn misread(&self, error: &toml::de::Error) -> Error {
         let what = error.message().replace('\n', ", ");
         let Some(span) = error.span() else {
@@ -84,7 +84,8 @@ impl<'t> File<'t> {
         self.refusal(line(self.text, span.start), &path, &what)
     }
 
-    /// The refusal for a mistake. Where the file has not said what is wrong, the nearest thing that it has said is named.
+    /// The error for a failed validation. If the file does not contain the value, the error points to the nearest
+    /// enclosing value that it does contain.
     pub(super) fn mistaken(&self, mistake: &Mistake<'_>) -> Error {
         let found = (1..=mistake.path.len())
             .rev()
@@ -121,13 +122,13 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// The line of a place, counted from 1.
+/// The line of a byte offset, counted from 1.
 fn line(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or(text);
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// The place of a key's value; of the entry's beginning for an element of a list.
+/// The span of a key's value; for an array element, the span of the element's header.
 fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let Step::Key(key) = first else { return None };
@@ -142,7 +143,7 @@ fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     Some(value.span())
 }
 
-/// The steps to the innermost key that a place is in.
+/// Appends the path to the innermost key whose span covers a position.
 fn descend<'t>(table: &'t DeTable<'_>, at: &Range<usize>, path: &mut Vec<Step<'t>>) {
     for (key, value) in table {
         if covers(&key.span(), at) {
@@ -169,7 +170,8 @@ fn inside<'t>(value: &'t Spanned<DeValue<'_>>, at: &Range<usize>, path: &mut Vec
     }
 }
 
-/// Whether a place is in a value. A table's own place is its header alone, so what it holds is looked at, too.
+/// Returns true if a position is inside a value. The span of a table covers only its header, so its entries are checked
+/// too.
 fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
     covers(&value.span(), at)
         || match value.get_ref() {
@@ -181,7 +183,7 @@ fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
         }
 }
 
-/// Whether a place is within a span; what a variable says has an empty one and covers nothing.
+/// Returns true if a span covers a position. Values from the environment have an empty span, which covers nothing.
 fn covers(span: &Range<usize>, at: &Range<usize>) -> bool {
     span.start <= at.start && at.end <= span.end && !span.is_empty()
 }

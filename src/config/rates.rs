@@ -1,6 +1,6 @@
-//! How often clients may ask, and whose word about a client's address counts.
+//! Rate limits, and the proxies trusted to report client addresses.
 //!
-//! A limit that is not configured has a default that depends on who can reach the server: none on loopback.
+//! The default of an unset limit depends on who can reach the server: on loopback there is no limit.
 
 use std::{fmt, net::IpAddr, num::NonZeroU32};
 
@@ -9,32 +9,32 @@ use serde::Deserialize;
 
 use super::Config;
 
-/// Requests of one account.
+/// Default rate per account: requests per second, burst.
 const PER_ACCOUNT: (u32, u32) = (50, 200);
-/// Requests of one address.
+/// Default rate per client address: requests per second, burst.
 const PER_ADDRESS: (u32, u32) = (100, 400);
 
-/// A sustained rate of requests and a burst.
+/// A sustained request rate with a burst.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct Rate {
-    /// Sustained requests per second.
+    /// Sustained number of requests per second.
     pub per_second: NonZeroU32,
-    /// Requests at once after a pause.
+    /// Number of requests allowed at once after a pause.
     pub burst: NonZeroU32,
 }
 
-/// A sustained rate of new accounts and a burst.
+/// A sustained rate of new accounts with a burst.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct SlowRate {
-    /// Sustained number per minute.
+    /// Sustained number of accounts per minute.
     pub per_minute: NonZeroU32,
-    /// Number at once after a pause.
+    /// Number of accounts allowed at once after a pause.
     pub burst: NonZeroU32,
 }
 
-/// The word that turns a limit off.
+/// The value `"off"`, which disables a limit.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum Off {
@@ -42,39 +42,39 @@ pub enum Off {
     Off,
 }
 
-/// A rate, or none.
+/// A request rate limit, or `"off"`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(
     untagged,
     expecting = "must be a rate such as { per_second = 20, burst = 40 }, or \"off\""
 )]
 pub enum RateLimit {
-    /// There is a limit.
+    /// Requests are limited to this rate.
     Rate(Rate),
-    /// There is none.
+    /// Requests are not limited.
     Off(Off),
 }
 
-/// A slow rate, or none.
+/// A rate limit for new accounts, or `"off"`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(
     untagged,
     expecting = "must be a rate such as { per_minute = 20, burst = 100 }, or \"off\""
 )]
 pub enum SlowRateLimit {
-    /// There is a limit.
+    /// New accounts are limited to this rate.
     Rate(SlowRate),
-    /// There is none.
+    /// New accounts are not limited.
     Off(Off),
 }
 
-/// A network of trusted proxies: an address, or a prefix such as `10.0.0.0/8`.
+/// A network of trusted proxies: a single address, or a prefix such as `10.0.0.0/8`.
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
 #[serde(try_from = "String")]
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether an address is in it.
+    /// Returns true if the network contains an address.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
@@ -106,22 +106,22 @@ impl TryFrom<String> for Network {
 }
 
 impl Config {
-    /// Whether clients of other machines can reach the server, directly or through a proxy.
+    /// Returns true if other machines can reach the server, directly or through a proxy.
     pub fn is_exposed(&self) -> bool {
         !self.listen.ip().is_loopback() || !self.http.trusted_proxies.is_empty()
     }
 
-    /// The rate of requests of one account, if there is a limit.
+    /// The request rate per account, unless unlimited.
     pub fn rate_per_account(&self) -> Option<Rate> {
         self.effective(self.http.rate_per_account, PER_ACCOUNT)
     }
 
-    /// The rate of requests of one address, if there is a limit.
+    /// The request rate per client address, unless unlimited.
     pub fn rate_per_address(&self) -> Option<Rate> {
         self.effective(self.http.rate_per_address, PER_ADDRESS)
     }
 
-    /// The rate of new accounts of one address, if there is a limit.
+    /// The rate of new accounts per client address, unless unlimited.
     pub fn new_accounts_per_address(&self) -> Option<SlowRate> {
         match self.auth.new_accounts_per_address {
             SlowRateLimit::Rate(rate) => Some(rate),

@@ -1,4 +1,4 @@
-//! The tiers: what a plan allows.
+//! The tiers: the limits of each plan.
 
 use std::collections::BTreeMap;
 
@@ -6,50 +6,50 @@ use serde::Deserialize;
 
 use super::{Model, place::Mistake};
 
-/// What a plan allows. A limit that is absent does not exist.
+/// The limits of a plan. An absent limit means no limit.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tier {
     /// The name, such as `free`.
     pub name: String,
-    /// Runs that may hold a slot at once.
+    /// Maximum number of runs that may be active at the same time.
     pub concurrent_runs: Option<i32>,
-    /// Agents.
+    /// Maximum number of agents.
     pub agents: Option<i32>,
-    /// Threads.
+    /// Maximum number of threads.
     pub threads: Option<i32>,
-    /// Projects.
+    /// Maximum number of projects.
     pub projects: Option<i32>,
-    /// Public names of the models; `*` means all.
+    /// Public names of the included models; `*` includes all.
     pub models: Vec<String>,
-    /// The model of runs whose agent names none.
+    /// Model of runs whose agent does not name one.
     pub default_model: String,
-    /// Models that run as another one instead of being refused.
+    /// Models that are replaced by another model instead of being refused.
     #[serde(default)]
     pub downgrades: BTreeMap<String, String>,
-    /// The largest file that may be uploaded, in bytes.
+    /// Maximum size of an uploaded file in bytes.
     pub max_upload_bytes: u64,
-    /// How long a run may take, in seconds, instead of the worker's `run_timeout_seconds`.
+    /// Maximum duration of a run in seconds; overrides the worker's `run_timeout_seconds`.
     pub run_timeout_seconds: Option<u64>,
-    /// Credits granted at first sight and then monthly (100 credits are one US dollar).
+    /// Credits granted per calendar month, when the balance is first used in it (100 credits are one US dollar).
     pub credits_granted: u64,
 }
 
 impl Tier {
-    /// Whether the plan includes the model.
+    /// Returns true if the plan includes a model.
     pub fn includes(&self, model: &str) -> bool {
         self.models.iter().any(|name| name == "*" || name == model)
     }
 }
 
-/// The tiers by name.
+/// The tiers, for lookup by name.
 #[derive(Clone, Debug)]
 pub struct TierTable {
     tiers: Vec<Tier>,
 }
 
 impl TierTable {
-    /// A table of tiers whose names were checked.
+    /// Creates a table of tiers whose names have been checked.
     pub fn new(tiers: Vec<Tier>) -> Self {
         Self { tiers }
     }
@@ -59,31 +59,31 @@ impl TierTable {
         &self.tiers[0]
     }
 
-    /// The tier of a name.
+    /// Finds a tier by name.
     pub fn find(&self, name: &str) -> Option<&Tier> {
         self.tiers.iter().find(|tier| tier.name == name)
     }
 
-    /// The names, in the order of the configuration.
+    /// The names of all tiers, in configuration order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tiers.iter().map(|tier| tier.name.as_str())
     }
 
-    /// Whether any tier says how long a run may take.
+    /// Returns true if any tier has its own `run_timeout_seconds`.
     pub fn limits_time(&self) -> bool {
         self.tiers.iter().any(|tier| tier.run_timeout_seconds.is_some())
     }
 
-    /// The tier of a name; an account whose tier was taken out of the configuration falls back to the first one.
+    /// Returns the tier with this name. If it is no longer configured, the account falls back to the first tier.
     pub fn load(&self, name: &str) -> &Tier {
         self.find(name).unwrap_or_else(|| self.first())
     }
 }
 
-/// Refuses an empty table, names that are empty or occur twice, limits below zero and models that do not exist.
+/// Refuses an empty table, empty and duplicate names, negative limits, zero timeouts and unknown models.
 pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mistake<'c>> {
     if tiers.is_empty() {
-        return Err(Mistake::at(["tiers"], "at least one tier is needed"));
+        return Err(Mistake::at(["tiers"], "at least one tier is required"));
     }
     for (index, tier) in tiers.iter().enumerate() {
         let wrong = |key, what: String| Err(Mistake::entry("tiers", (index, key), what));
@@ -102,12 +102,12 @@ pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mista
         if let Some((key, _)) = limits.iter().find(|(_, limit)| limit.is_some_and(|limit| limit < 0)) {
             return wrong(
                 key,
-                format!("a limit of {} is below zero; leave it out for none", tier.name),
+                format!("a limit of {} is negative; leave it out for no limit", tier.name),
             );
         }
         if tier.run_timeout_seconds == Some(0) {
             let what = format!(
-                "the runs of {} would have no time; leave it out for the worker's",
+                "the runs of {} would have no time; leave it out to use worker.run_timeout_seconds",
                 tier.name
             );
             return wrong("run_timeout_seconds", what);

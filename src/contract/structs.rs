@@ -1,13 +1,14 @@
-//! JSON objects as `google.protobuf.Struct`, such as the arguments of a tool call.
+//! Converts JSON objects, such as the arguments of a tool call, to `google.protobuf.Struct`.
 
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Value as Json};
 
-/// How deep an object may nest: readers of protobuf stop at 100 messages, and a level of a Struct takes three.
+/// Maximum nesting depth of an object. Protobuf readers stop at 100 nested messages, and each level of a Struct takes
+/// three.
 const MAX_DEPTH: usize = 24;
 
-/// The object that a JSON value is; nothing when it is none, or nests deeper than a reader follows. NUL characters, which
-/// PostgreSQL does not keep, are replaced.
+/// Converts a JSON object. Returns `None` for other values and for objects that nest too deeply for protobuf readers.
+/// NUL characters, which PostgreSQL cannot store, are replaced.
 pub fn object(json: &Json) -> Option<Struct> {
     match json {
         Json::Object(fields) if depth(json) <= MAX_DEPTH => Some(convert(fields)),
@@ -15,12 +16,12 @@ pub fn object(json: &Json) -> Option<Struct> {
     }
 }
 
-/// The object that a JSON text is, under the same conditions.
+/// Parses a JSON text and converts it like [`object`].
 pub fn parse_object(text: &str) -> Option<Struct> {
     object(&serde_json::from_str(text).ok()?)
 }
 
-/// A text without NUL characters.
+/// Replaces NUL characters with U+FFFD.
 pub fn without_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -1,25 +1,25 @@
-//! What an error of a database means: try again later, try again now, or our fault.
+//! Classifies database errors: unavailable (retry later), contended (retry now) or internal.
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr, sqlx};
 
 use crate::error::{Code, Error};
 
-/// SQLite's primary result codes that say that the disk or the file is at fault: IOERR, READONLY, FULL, CANTOPEN, and BUSY,
-/// which another program holds against us (<https://sqlite.org/rescode.html>).
+/// SQLite primary result codes for disk and file problems: IOERR, READONLY, FULL, CANTOPEN, and BUSY, which means that
+/// another program holds a lock (<https://sqlite.org/rescode.html>).
 const SQLITE_AWAY: [i32; 5] = [10, 8, 13, 14, 5];
-/// The same of PostgreSQL: insufficient resources, operator intervention, system errors, lost connections; classes of SQLSTATE.
+/// SQLSTATE classes for the same: insufficient resources, operator intervention, system errors, lost connections.
 const POSTGRES_AWAY: [&str; 4] = ["53", "57P", "58", "08"];
-/// A transaction that may only read, as on a standby; and one that stood still for too long.
+/// SQLSTATE codes for the same: a read-only transaction, as on a standby, and an idle-in-transaction timeout.
 const POSTGRES_AWAY_ALONE: [&str; 2] = ["25006", "25P03"];
-/// Races that were lost: a deadlock, a serialisation failure, a lock that did not come in time.
+/// SQLSTATE codes of lost races: deadlock, serialisation failure, lock timeout.
 const POSTGRES_LOST: [&str; 3] = ["40P01", "40001", "55P03"];
 
-/// Whether an error says that a unique key exists already.
+/// Returns true if an error is a unique constraint violation.
 pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
-/// The error of the driver below an error of the database.
+/// The sqlx error inside a database error.
 pub(super) fn driver(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))
@@ -29,7 +29,7 @@ pub(super) fn driver(error: &DbErr) -> Option<&sqlx::Error> {
     }
 }
 
-/// Whether the database or its disk cannot work for now: it may be better later, without anybody changing the request.
+/// Returns true if the database or its disk is temporarily unavailable, so that the same request may succeed later.
 pub(super) fn is_away(error: &DbErr) -> bool {
     match (error, driver(error)) {
         (DbErr::ConnectionAcquire(_) | DbErr::Conn(_), _) => true,
@@ -50,7 +50,7 @@ pub(super) fn is_away(error: &DbErr) -> bool {
 fn is_away_code(fault: &dyn sqlx::error::DatabaseError) -> bool {
     let Some(code) = fault.code() else { return false };
     if fault.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
-        // The low byte of an extended code is the primary one.
+        // The low byte of an extended result code is the primary code.
         return code
             .parse::<i32>()
             .is_ok_and(|code| SQLITE_AWAY.contains(&(code & 0xff)));
@@ -65,9 +65,9 @@ pub(super) fn is_lost_race(error: &DbErr) -> bool {
     }
 }
 
-/// What is answered while the database cannot work.
+/// The error returned while the database is unavailable.
 pub(super) fn away(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
-    let message = "the database cannot be used now; try again later";
+    let message = "the database is temporarily unavailable; retry later";
     Error::new(Code::Unavailable, message).caused_by(cause)
 }
 
@@ -77,9 +77,9 @@ impl From<DbErr> for Error {
         if is_away(&error) {
             away(text)
         } else if is_lost_race(&error) {
-            Self::new(Code::Contended, "another writer was faster; try again").caused_by(text)
+            Self::new(Code::Contended, "a concurrent change won; retry").caused_by(text)
         } else {
-            Self::internal("the database refused", text)
+            Self::internal("a database query failed", text)
         }
     }
 }

@@ -1,6 +1,7 @@
-//! Whether the database can be written: what came of the last commit, and a small write of our own when that is not enough.
+//! Checks that the database can be written: by the outcome of the last commit or, if that is too old, by a small write.
 //!
-//! Asked by `/readyz`, which anyone may call as often as they like: one caller writes, the others get its answer.
+//! Called by `/readyz`, which anyone may call as often as they like. One caller performs the write; concurrent callers
+//! share its result.
 
 use std::{
     sync::{
@@ -19,19 +20,19 @@ use tokio::{
 use super::{Db, fault};
 use crate::error::Result;
 
-/// How long a good commit shows that the database can be written.
+/// Time for which a successful commit proves that the database can be written.
 const GOOD_FOR: Duration = Duration::from_secs(10);
-/// How long the answer of a write of our own is given to others.
+/// Time for which the result of a probe is reused.
 const ANSWER_FOR: Duration = Duration::from_millis(500);
-/// How long a write of our own may take.
+/// Timeout of a probe.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A change that is made durable and means nothing. On SQLite it is larger than what a start writes: beside the end of its log
-/// a failed write may have left room for a smaller one.
+/// A durable change without meaning. On SQLite it writes more than a run start does: after a failed write, the end of
+/// the log may still have room for a smaller change.
 const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 
-/// What is known. Cheap to clone.
+/// The known health of the database, cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Health {
     known: Arc<Known>,
@@ -39,14 +40,14 @@ pub(super) struct Health {
 
 #[derive(Default)]
 struct Known {
-    /// Whether the last write failed because the database or its disk was away.
+    /// True if the last write failed because the database or its disk was unavailable.
     failed: AtomicBool,
     written: std::sync::Mutex<Option<Instant>>,
     probed: Mutex<Option<(Instant, bool)>>,
 }
 
 impl Health {
-    /// Notes a durable commit that changed something.
+    /// Records a durable commit that changed something.
     pub(super) fn written(&self) {
         self.known.failed.store(false, Ordering::Relaxed);
         let mut written = self
@@ -57,7 +58,7 @@ impl Health {
         *written = Some(Instant::now());
     }
 
-    /// Notes that the database or its disk was away.
+    /// Records that the database or its disk was unavailable.
     pub(super) fn failed(&self) {
         self.known.failed.store(true, Ordering::Relaxed);
     }
@@ -72,10 +73,10 @@ impl Health {
         is_recent && !self.known.failed.load(Ordering::Relaxed)
     }
 
-    /// Whether the database can be read and written now.
+    /// Checks that the database can be read and written.
     ///
     /// # Errors
-    /// UNAVAILABLE when it cannot.
+    /// UNAVAILABLE if it cannot.
     pub(super) async fn check(&self, db: &Db) -> Result<()> {
         if self.is_good() {
             return db.ping().await;
@@ -93,7 +94,7 @@ impl Health {
         if is_good {
             Ok(())
         } else {
-            Err(fault::away("a small write did not succeed"))
+            Err(fault::away("the probe write failed"))
         }
     }
 }

@@ -1,7 +1,8 @@
-//! Connections to SQLite that are held for good.
+//! SQLite connections that are never returned to their pool.
 //!
-//! A pool asks a connection whether it is alive when it comes back, which costs a change of threads as each statement does.
-//! A connection to a file does not go away, so the writer's is held, and so are those that read.
+//! When a connection returns to its pool, the pool checks that it is alive, which costs a thread hop, as much as a
+//! statement. A connection to a file does not break, so the connections of the writer and the readers are held for the
+//! life of the process.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -12,8 +13,8 @@ use sea_orm::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A held connection. SeaORM keeps one only for a transaction, so it is the handle of a transaction that is over: begins
-/// and commits are the holder's own.
+/// A held connection. SeaORM gives out a connection only for a transaction, so this is a transaction handle whose
+/// transaction was committed at once; the holder begins and commits its own transactions.
 pub(super) type Held = DatabaseTransaction;
 
 /// Takes a connection out of a pool.
@@ -23,14 +24,14 @@ pub(super) async fn hold(pool: &DatabaseConnection) -> Result<Held, DbErr> {
     Ok(held)
 }
 
-/// The connections that read, each for one statement at a time; made when they are first needed.
+/// The connections for reads, opened on first use. Each executes one statement at a time.
 pub(super) struct Readers {
     pool: DatabaseConnection,
     free: Semaphore,
     idle: Mutex<Vec<Held>>,
 }
 
-/// A connection for one statement.
+/// A connection lent for one statement.
 struct Lent<'a> {
     readers: &'a Readers,
     held: Option<Held>,
@@ -38,7 +39,7 @@ struct Lent<'a> {
 }
 
 impl Readers {
-    /// Reads over as many connections as the pool has.
+    /// Reads over up to `count` connections, the size of the pool.
     pub(super) fn new(pool: DatabaseConnection, count: usize) -> Self {
         Self {
             pool,
@@ -72,7 +73,7 @@ impl Lent<'_> {
 }
 
 impl Drop for Lent<'_> {
-    // Before the permit goes, so that whoever gets it finds the connection.
+    // Runs before the permit is released, so that the next reader finds the connection.
     fn drop(&mut self) {
         let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.extend(self.held.take());

@@ -1,13 +1,14 @@
-//! The writer lane of SQLite: one writer, and one commit for all who wait.
+//! The writer lane of SQLite: a single writer with group commit.
 //!
-//! Every durable commit is an fsync, so commits are shared: a unit of work is a savepoint in the open batch, and a batch
-//! is whatever queued while the previous commit ran; there is no timer. One unit runs at a time. A failed unit rolls back
-//! alone, a failed commit fails all of its batch.
+//! Every durable commit costs an fsync, so units of work share commits. A unit of work is a savepoint in the open
+//! batch, and a batch consists of the units that queued while the previous commit ran; there is no timer. One unit runs
+//! at a time. A failed unit rolls back alone; a failed commit fails every unit of its batch.
 //!
-//! A statement is a change of threads, which costs more than most statements do. So the lane holds its connection, and a
-//! unit's savepoint travels with its first write: the first unit that writes begins the batch, and each next one releases
-//! the savepoint before and sets its own. Two names take turns, so that a unit cannot go back over its neighbour. A unit
-//! may read before: nobody else writes, so what it sees is what it would see inside.
+//! Each statement costs a thread hop, which takes longer than most statements. To save hops, the lane holds its
+//! connection, and a unit sends its savepoint together with its first write: the first unit that writes begins the
+//! batch, and each later one releases the previous savepoint and sets its own. Savepoints alternate between two names,
+//! so that a unit can never roll back to its predecessor's savepoint. A unit may read before its first write: no one
+//! else writes, so it sees the same data as inside its savepoint.
 
 use std::{
     fs::File,
@@ -24,25 +25,26 @@ use tracing::error;
 use super::held::{self, Held};
 use crate::error::{Code, Error, Result};
 
-/// Units that may wait for the lane; more wait for room.
+/// Maximum number of units that queue for the lane; further units wait for a place in the queue.
 const QUEUE: usize = 4096;
-/// Units in one batch at most, so that the first does not wait for long.
+/// Maximum number of units in one batch, so that the first one does not wait too long for its commit.
 const BATCH: usize = 1024;
 
 type Ask = oneshot::Sender<Result<Unit>>;
 type Outcome = std::result::Result<(), Arc<str>>;
 
-/// The way into the lane.
+/// A handle to the lane.
 #[derive(Clone)]
 pub(super) struct Lane {
     asks: mpsc::Sender<Ask>,
 }
 
 impl Lane {
-    /// Starts the lane on the one writing connection; it ends, and gives the folder's lock free, when its last handle goes.
+    /// Starts the lane on the writing connection. It ends, and releases the lock of the data folder, when the last
+    /// handle is dropped.
     ///
     /// # Errors
-    /// Those of the database.
+    /// Database errors.
     pub(super) async fn start(pool: DatabaseConnection, lock: File) -> Result<Self> {
         let connection = held::hold(&pool).await?;
         let writer = Writer {
@@ -57,7 +59,7 @@ impl Lane {
         Ok(Self { asks })
     }
 
-    /// Waits for the lane and begins a unit.
+    /// Waits for the lane and begins a unit of work.
     pub(super) async fn unit(&self) -> Result<Unit> {
         let gone = || Error::new(Code::Unavailable, "the database is shutting down");
         let (ask, answer) = oneshot::channel();
@@ -66,14 +68,14 @@ impl Lane {
     }
 }
 
-/// What is open on the writing connection.
+/// The savepoint that is open on the writing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
-    /// No transaction: a batch begins with its first write.
+    /// No transaction; the next write begins a batch.
     Nothing,
-    /// A transaction, and the savepoint `a` in it.
+    /// A transaction with savepoint `a`.
     A,
-    /// A transaction, and the savepoint `b` in it.
+    /// A transaction with savepoint `b`.
     B,
 }
 
@@ -85,7 +87,7 @@ impl Open {
         }
     }
 
-    /// Opens the next one.
+    /// SQL that releases the current savepoint and opens the next one.
     fn turn(self) -> &'static str {
         match self {
             Self::Nothing => "BEGIN IMMEDIATE;SAVEPOINT a;",
@@ -103,7 +105,7 @@ impl Open {
     }
 }
 
-/// The one connection that writes.
+/// The writing connection.
 struct Writer {
     connection: Held,
     open: Open,
@@ -117,14 +119,14 @@ impl Writer {
         self.open = Open::Nothing;
         let outcome = self.execute("COMMIT").await;
         if outcome.is_err() {
-            // Some failures have ended the transaction already.
+            // Some failures have already ended the transaction.
             drop(self.execute("ROLLBACK").await);
         }
         outcome
     }
 
-    /// Undoes what a unit has written. A unit that was cancelled may not have come as far as its savepoint; then there is
-    /// nothing to undo but the turn to make. When that fails too, the transaction itself has gone.
+    /// Rolls back a cancelled or failed unit. If the unit was cancelled before it set its savepoint, the rollback
+    /// fails, and only the savepoint is advanced. If that fails too, the whole transaction is gone.
     async fn undo(&mut self) -> Result<(), DbErr> {
         let turn = self.open.turn();
         self.open = self.open.next();
@@ -140,26 +142,28 @@ impl Writer {
     }
 }
 
-/// How a unit gives the lane back.
+/// The message with which a unit returns the lane.
 struct Ended {
     writer: Writer,
     has_written: bool,
-    /// Who waits for the commit; nobody, when the unit shall leave no trace.
+    /// Receives the outcome of the commit; `None` rolls the unit back.
     durable: Option<oneshot::Sender<Outcome>>,
 }
 
-/// A unit of work, which has the lane to itself. Dropped without [`Unit::commit`] it leaves no trace.
+/// A unit of work with exclusive use of the lane. Dropping it without [`Unit::commit`] rolls it back.
 pub(super) struct Unit {
     held: Option<(Writer, oneshot::Sender<Ended>)>,
     has_written: AtomicBool,
 }
 
 impl Unit {
-    /// Gives the lane free and waits until the batch is durable.
+    /// Releases the lane and waits until the batch is durable.
     pub(super) async fn commit(mut self) -> Outcome {
         let (durable, outcome) = oneshot::channel();
         self.end(Some(durable));
-        outcome.await.unwrap_or_else(|_| Err("the writer has gone".into()))
+        outcome
+            .await
+            .unwrap_or_else(|_| Err("the writer lane has ended".into()))
     }
 
     fn end(&mut self, durable: Option<oneshot::Sender<Outcome>>) {
@@ -178,7 +182,7 @@ impl Unit {
         held.ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
     }
 
-    /// What must go before a write: the turn of the savepoints, once.
+    /// SQL to send before a write: the change of savepoints before the first write, nothing later.
     fn turn(&self) -> Result<&'static str, DbErr> {
         let writer = self.writer()?;
         if self.has_written.swap(true, Ordering::Relaxed) {
@@ -194,14 +198,14 @@ impl Unit {
         }
     }
 
-    /// Executes any statements in one change of threads; how many rows they changed is not known.
+    /// Executes several statements in one thread hop; the number of changed rows is unknown.
     pub(super) async fn execute_together(&self, mut statement: Statement) -> Result<(), DbErr> {
         statement.sql.insert_str(0, self.turn()?);
         self.writer()?.connection.execute_raw(statement).await.map(drop)
     }
 
     pub(super) async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        // On its own, because the count of changed rows would include the neighbour's.
+        // Sent separately, because the count of changed rows would otherwise include the savepoint statements.
         self.turn_alone().await?;
         self.writer()?.connection.execute_raw(statement).await
     }
@@ -253,7 +257,8 @@ async fn drive(mut writer: Writer, mut queue: mpsc::Receiver<Ask>) {
     }
 }
 
-/// Runs units one after another until nobody waits; returns the writer and those that wait for the commit.
+/// Runs units one after another until the queue is empty or the batch is full. Returns the writer and the units that
+/// wait for the commit.
 async fn fill(
     mut writer: Writer,
     first: Ask,
@@ -267,7 +272,7 @@ async fn fill(
             held: Some((writer, back)),
             has_written: AtomicBool::new(false),
         };
-        // A caller that has gone drops the unit, which ends the wait here.
+        // If the caller has been cancelled, the unit is dropped here, and `ended` resolves at once.
         drop(ask.send(Ok(unit)));
         let ended = ended.await.ok()?;
         writer = ended.writer;
@@ -280,8 +285,8 @@ async fn fill(
             }
             None if ended.has_written => {
                 if let Err(fault) = writer.undo().await {
-                    // The savepoints are gone, so the batch is: its commit fails, and tells everybody.
-                    error!(error = %fault, "a unit of work could not be undone");
+                    // The savepoints are gone, and so is the batch: its commit fails and reports that to every unit.
+                    error!(error = %fault, "rolling back a unit of work failed");
                     drop(writer.execute("ROLLBACK").await);
                     break;
                 }

@@ -1,6 +1,7 @@
-//! The lock of the data folder, which keeps a second process away: its leases and its writer lane assume that there is none.
+//! The lock of the data folder. It keeps out a second process, because leases and the writer lane assume a single one.
 //!
-//! A child of a process that has ended holds the lock, too, for the moment between fork and exec, so it is tried for a second.
+//! A child process inherits the lock between fork and exec and may hold it briefly after its parent has ended, so
+//! taking the lock is retried for a second.
 
 use std::{
     fs::{File, TryLockError},
@@ -16,19 +17,19 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// How often, and after which pause, the lock is tried.
+/// Number of attempts to take the lock, and the pause between them.
 const ATTEMPTS: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The lock file of a data folder.
+/// The path of a data folder's lock file.
 pub(super) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(data_folder::LOCK)
 }
 
-/// Takes the lock of a data folder, which is made when it is not there; held for as long as the file is open.
+/// Takes the lock of a data folder, creating the folder if needed. The lock is held as long as the file is open.
 ///
 /// # Errors
-/// UNAVAILABLE, when another process has it, or the folder cannot be used.
+/// UNAVAILABLE if another process holds the lock or the folder cannot be used.
 pub(super) async fn take(data_dir: &Path) -> Result<File> {
     let fault = |error: std::io::Error| {
         Error::new(
@@ -55,7 +56,7 @@ pub(super) async fn take(data_dir: &Path) -> Result<File> {
             }
             Err(TryLockError::WouldBlock) => {
                 let message = format!(
-                    "another runyard uses the data folder {}; stop it or name another with RUNYARD_DATA_DIR",
+                    "another runyard uses the data folder {}; stop it, or choose another folder with RUNYARD_DATA_DIR",
                     data_dir.display()
                 );
                 return Err(Error::new(Code::Unavailable, message));

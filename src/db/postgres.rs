@@ -1,4 +1,4 @@
-//! Connecting to PostgreSQL, and saying why it failed.
+//! Connects to PostgreSQL and explains why a connection failed.
 
 use std::{io::ErrorKind, str::FromStr, time::Duration};
 
@@ -11,12 +11,12 @@ use tokio::time::{Instant, sleep, timeout_at};
 use super::{ACQUIRE_TIMEOUT, fault};
 use crate::error::{Code, Error, Result};
 
-/// Connections to PostgreSQL.
+/// Maximum number of connections.
 const CONNECTIONS: u32 = 16;
-/// The settings of every connection to PostgreSQL. The first two say how long a statement waits for a lock, and how long a
-/// transaction may be idle, so that a process which hangs keeps its locks no longer than that. The others make a plan
-/// that holds for every value and however much is stored: each list is read in the order of an index until its limit. A
-/// bitmap, or a scan that was planned while a table was small, reads everything first.
+/// Settings of every connection. The first two limit how long a statement waits for a lock and how long a transaction
+/// may be idle, so that a hung process releases its locks. The others force plans that work for all values and table
+/// sizes: each list is read in index order up to its limit. A bitmap scan, or a sequential scan planned while the table
+/// was small, would read everything first.
 const SETTINGS: [(&str, &str); 5] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),
@@ -24,30 +24,30 @@ const SETTINGS: [(&str, &str); 5] = [
     ("enable_bitmapscan", "off"),
     ("enable_seqscan", "off"),
 ];
-/// How long a server that starts at the same time is waited for.
+/// Maximum time to wait for a database server that is starting.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The pause between two tries.
+/// Pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// What to do about a server that wants TLS.
-const WITHOUT_TLS: &str = "runyard speaks no TLS to PostgreSQL yet: allow this host to connect without it in pg_hba.conf and leave \
+/// Advice for a server that requires TLS.
+const WITHOUT_TLS: &str = "runyard does not support TLS to PostgreSQL yet: allow this host to connect without it in pg_hba.conf and leave \
                            sslmode out, or put a TLS proxy such as stunnel on this host";
 
-/// Connects, and waits for a server that is only starting.
+/// Connects, and waits if the server is starting.
 ///
 /// # Errors
-/// INVALID_REQUEST for a URL that is none; UNAVAILABLE with the server's own reason and what to do about it.
+/// INVALID_REQUEST for an invalid URL; otherwise UNAVAILABLE with the server's reason and what to do about it.
 pub(super) async fn connect(url: &str) -> Result<DatabaseConnection> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(Error::invalid(
-            "the database URL must start with postgres:// (leave it out to use SQLite in the data folder)",
+            "the database URL must start with postgres:// (unset it to use SQLite in the data folder)",
         ));
     }
-    // The text of a URL that cannot be read may hold the password, and so may the parser's sentence.
+    // An unparsable URL, and the parser's message about it, may contain the password, so neither is shown.
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         Error::invalid("RUNYARD_DATABASE_URL is not a URL such as postgres://user:password@host:5432/runyard")
     })?;
-    // A pool says only that the time is over, so the first connection is made without one.
+    // A pool reports only a timeout, so the first connection is made without one to get the real error.
     try_out(&options.clone().options(SETTINGS)).await?;
     let mut pool = ConnectOptions::new(url.to_owned());
     pool.max_connections(CONNECTIONS)
@@ -65,7 +65,7 @@ async fn try_out(options: &PgConnectOptions) -> Result<()> {
     loop {
         let error = match timeout_at(until, options.connect()).await {
             Ok(Ok(connection)) => {
-                // It is the first of many; whether it ends well says nothing about them.
+                // The connection worked; errors while closing it do not matter.
                 drop(connection.close().await);
                 return Ok(());
             }
@@ -79,7 +79,7 @@ async fn try_out(options: &PgConnectOptions) -> Result<()> {
     }
 }
 
-// A server that does not listen yet, is still starting, or has no place for one more.
+// The server does not listen yet, is still starting, or has no free connection slot.
 fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
@@ -90,7 +90,7 @@ fn is_starting(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Why there is no connection, in the server's words, and what to do.
+/// Explains why a connection failed, with the server's message and what to do.
 fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     let place = format!("{}:{}", options.get_host(), options.get_port());
     match error {
@@ -100,23 +100,21 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
             format!("PostgreSQL at {place} says: {said}; {}", remedy(&code, said))
         }
         sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut => {
-            format!(
-                "PostgreSQL at {place} does not answer; check the host and the port in RUNYARD_DATABASE_URL, and firewalls"
-            )
+            format!("PostgreSQL at {place} does not answer; check host and port in RUNYARD_DATABASE_URL, and firewalls")
         }
         sqlx::Error::Io(error) => format!(
             "PostgreSQL at {place} cannot be reached: {error}; check the host and the port in RUNYARD_DATABASE_URL, and that the \
              server runs"
         ),
-        sqlx::Error::Tls(_) => format!("RUNYARD_DATABASE_URL asks for TLS to PostgreSQL at {place}; {WITHOUT_TLS}"),
+        sqlx::Error::Tls(_) => format!("RUNYARD_DATABASE_URL requests TLS to PostgreSQL at {place}; {WITHOUT_TLS}"),
         error => format!("cannot connect to PostgreSQL at {place}: {error}; check RUNYARD_DATABASE_URL"),
     }
 }
 
-// What to do, by SQLSTATE. Poolers have few codes of their own, so they are known by their sentences.
+// The remedy for each SQLSTATE. Poolers have few SQLSTATE codes, so their messages are matched instead.
 fn remedy(code: &str, said: &str) -> &'static str {
     if said.contains("unsupported startup parameter") {
-        return "a connection pooler is in front: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \
+        return "the server is behind a connection pooler: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \
                 in pgbouncer.ini, or connect to PostgreSQL itself";
     }
     if said.contains("no encryption") || said.contains("SSL off") || said.contains("SSL required") {
@@ -124,19 +122,19 @@ fn remedy(code: &str, said: &str) -> &'static str {
     }
     match code {
         "28P01" | "28000" => "check the user and the password in RUNYARD_DATABASE_URL, and the server's pg_hba.conf",
-        "3D000" => "create the database with createdb, or name another one in RUNYARD_DATABASE_URL",
-        "42501" => "give the user of RUNYARD_DATABASE_URL the right to use the database",
+        "3D000" => "create the database with createdb, or name another database in RUNYARD_DATABASE_URL",
+        "42501" => "grant the user of RUNYARD_DATABASE_URL the right to use the database",
         "53300" => "raise max_connections of the server, or close other connections",
-        "57P03" => "wait until the server has started",
+        "57P03" => "retry when the server has started",
         _ => "check RUNYARD_DATABASE_URL and the server's log",
     }
 }
 
-/// An error in the words of the database alone, and what to do where a pooler is to blame.
+/// The database's own error message, with advice if a connection pooler caused it.
 pub(super) fn sentence(error: &DbErr) -> String {
     match fault::driver(error) {
         Some(sqlx::Error::Database(fault)) if fault.message().contains("prepared statement") => format!(
-            "{}; a connection pooler in transaction mode is in front: set pool_mode = session in pgbouncer.ini, or connect to \
+            "{}; the server is behind a connection pooler in transaction mode: set pool_mode = session in pgbouncer.ini, or connect to \
              PostgreSQL itself",
             fault.message()
         ),

@@ -1,4 +1,4 @@
-//! Reading outside of units of work: over held connections on SQLite, over the pool on PostgreSQL.
+//! Reads outside units of work: over held connections on SQLite, over the pool on PostgreSQL.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult,
 
 use super::{held::Readers, text};
 
-/// For reading outside a unit of work: sees what is committed.
+/// A handle for reads outside a unit of work; they see committed data.
 #[derive(Clone)]
 pub struct Read {
     from: ReadFrom,

@@ -1,4 +1,4 @@
-//! Bringing the schema up to date, by one process at a time.
+//! Applies migrations, one process at a time.
 
 use std::collections::BTreeSet;
 
@@ -8,23 +8,23 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, 
 use super::fault;
 use crate::error::{Code, Error, Result};
 
-/// The advisory lock of PostgreSQL that migrations are applied under: "runyard" in ASCII.
+/// Key of the PostgreSQL advisory lock that protects migrations: "runyard" in ASCII.
 const LOCK: i64 = 0x0072_756e_7961_7264;
-/// How long a process waits for another one that applies migrations, in seconds.
+/// Maximum time to wait for another process that is applying migrations, in seconds.
 const PATIENCE: u32 = 60;
 
-/// Applies the migrations that the database lacks. On PostgreSQL several processes may start at once: one applies them, and
-/// the others wait for it. On SQLite the lock of the data folder keeps others away.
+/// Applies the missing migrations. On PostgreSQL several processes may start at once: one applies the migrations, the
+/// others wait. On SQLite the lock of the data folder already excludes other processes.
 ///
 /// # Errors
-/// UNAVAILABLE, saying why the schema cannot be brought up to date.
+/// UNAVAILABLE, with the reason why the schema cannot be updated.
 pub(super) async fn bring_up_to_date(db: &DatabaseConnection) -> Result<()> {
     if db.get_database_backend() != DbBackend::Postgres {
         refuse_newer(db).await?;
         return Migrator::up(db, None).await.map_err(failed);
     }
     let tx = db.begin().await.map_err(failed)?;
-    // The lock ends with the transaction, also behind a pooler that shares connections between transactions.
+    // The lock is bound to the transaction, so it also works behind a pooler that shares connections.
     let bounds = format!("SET LOCAL lock_timeout = '{PATIENCE}s'; SET LOCAL idle_in_transaction_session_timeout = 0");
     tx.execute_unprepared(&bounds).await.map_err(failed)?;
     let lock = Statement::from_string(DbBackend::Postgres, format!("SELECT pg_advisory_xact_lock({LOCK})"));
@@ -34,7 +34,7 @@ pub(super) async fn bring_up_to_date(db: &DatabaseConnection) -> Result<()> {
     tx.commit().await.map_err(failed)
 }
 
-// A database that a newer version has changed is not to be written by an older one.
+// An older version must not write to a database that a newer version has migrated.
 async fn refuse_newer(db: &impl ConnectionTrait) -> Result<()> {
     let applied = Migrator::get_migration_models(db).await.map_err(failed)?;
     let known: BTreeSet<String> = Migrator::migrations()
@@ -66,9 +66,5 @@ fn lock_failed(error: DbErr) -> Error {
 
 fn failed(error: DbErr) -> Error {
     let why = super::postgres::sentence(&error);
-    Error::new(
-        Code::Unavailable,
-        format!("the database schema could not be brought up to date: {why}"),
-    )
-    .caused_by(error)
+    Error::new(Code::Unavailable, format!("cannot update the database schema: {why}")).caused_by(error)
 }

@@ -1,4 +1,4 @@
-//! Opening the SQLite database in the data folder.
+//! Opens the SQLite database in the data folder.
 
 use std::{
     fs::OpenOptions,
@@ -17,16 +17,16 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Pages in SQLite's write-ahead log after which a commit moves them into the database.
+/// Number of pages in the write-ahead log after which a commit checkpoints it.
 const WAL_PAGES: &str = "4000";
-/// Size in bytes to which the log shrinks once its pages are moved; a little more than [`WAL_PAGES`] take.
+/// Size in bytes to which the log is truncated after a checkpoint; slightly more than [`WAL_PAGES`] need.
 const WAL_BYTES: &str = "16777216";
 
-/// The file of the database, made when it is not there: readable by the service alone, as are the files that SQLite makes
-/// beside it, whatever the umask is.
+/// Creates the database file if needed and returns its path. Only the service's user can read it and the files that
+/// SQLite creates beside it, whatever the umask is.
 ///
 /// # Errors
-/// UNAVAILABLE when the file cannot be made.
+/// UNAVAILABLE if the file cannot be created.
 pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
     let file = data_dir.join(data_folder::DATABASE);
     let made = OpenOptions::new()
@@ -42,7 +42,7 @@ pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
 /// Opens connections to the database.
 ///
 /// # Errors
-/// UNAVAILABLE, saying which file and what to do.
+/// UNAVAILABLE, with the file and what to do.
 pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseConnection> {
     let url = format!("sqlite://{}?mode=rwc", file.display());
     let mut options = ConnectOptions::new(url);
@@ -50,7 +50,7 @@ pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseCon
         .min_connections(1)
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
-        // A connection to a file does not go stale.
+        // A connection to a file does not break.
         .test_before_acquire(false)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|options| {
@@ -60,10 +60,10 @@ pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseCon
                 .foreign_keys(true)
                 .busy_timeout(ACQUIRE_TIMEOUT)
                 .statement_cache_capacity(256)
-                // A page of events must not wait for its reader row by row.
+                // Otherwise a page of events would wait for its reader row by row.
                 .row_buffer_size(512)
                 .pragma("wal_autocheckpoint", WAL_PAGES)
-                // A long reader keeps the log growing. After it, the next write cuts the file back to this size.
+                // A long read keeps the log growing. Afterwards, the next write truncates it to this size.
                 .pragma("journal_size_limit", WAL_BYTES)
         });
     Database::connect(options)
@@ -93,7 +93,7 @@ pub(super) async fn inspect(file: &Path) -> Result<DatabaseConnection> {
 
 fn unusable(file: &Path) -> Error {
     let message = format!(
-        "cannot open the database {}; check that the data folder is writable and its disk has room",
+        "cannot open the database {}; check that the data folder is writable and that its disk has free space",
         file.display()
     );
     Error::new(Code::Unavailable, message)

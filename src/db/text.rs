@@ -1,9 +1,9 @@
-//! The texts of statements: said to whoever traces them, and joined so that several travel as one.
+//! SQL texts: traces them, and joins statements so that several take one round trip.
 
 use sea_orm::{DbBackend, Statement, Value};
 use tracing::trace;
 
-/// Says the text of a statement, without its values, at the target `runyard::sql`.
+/// Traces the text of a statement, without its values, at the target `runyard::sql`.
 pub(super) fn say(backend: DbBackend, sql: &str) {
     let database = match backend {
         DbBackend::Postgres => "postgres",
@@ -12,7 +12,7 @@ pub(super) fn say(backend: DbBackend, sql: &str) {
     trace!(target: "runyard::sql", database, sql);
 }
 
-/// Joins statements one after another, for SQLite, which takes their values in turn; nothing when there is none.
+/// Joins statements into one SQLite statement, which binds the values in order. None if there are no statements.
 pub(super) fn in_a_row(statements: impl IntoIterator<Item = Statement>) -> Option<Statement> {
     let (mut sql, mut values) = (String::new(), Vec::new());
     for statement in statements {
@@ -24,8 +24,8 @@ pub(super) fn in_a_row(statements: impl IntoIterator<Item = Statement>) -> Optio
     (!sql.is_empty()).then(|| Statement::from_sql_and_values(DbBackend::Sqlite, sql, values))
 }
 
-/// Makes one statement of several, for PostgreSQL: the last one, with those before as its common table expressions.
-/// Nothing when there is none.
+/// Combines statements into one PostgreSQL statement: the last one, with the others as its common table expressions.
+/// None if there are no statements.
 pub(super) fn as_one(statements: impl IntoIterator<Item = Statement>) -> Option<Statement> {
     let (mut texts, mut values) = (Vec::new(), Vec::new());
     for statement in statements {
@@ -53,7 +53,7 @@ fn values_of(statement: &Statement) -> Vec<Value> {
         .map_or_else(Vec::new, |values| values.0.clone())
 }
 
-/// The text with higher numbers of its values. No text of ours has a `$` inside quotes.
+/// Adds an offset to the numbers of the parameters. None of our statements contains a `$` in quotes.
 fn renumbered(sql: &str, by: usize) -> String {
     let mut pieces = sql.split('$');
     let mut text = pieces.next().unwrap_or_default().to_owned();
@@ -71,7 +71,7 @@ fn renumbered(sql: &str, by: usize) -> String {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use super::*;
 

@@ -118,7 +118,7 @@ class InstallTest(unittest.TestCase):
         for machine, needs, uid, words in (
             (Machine(self), ["unknown"], 0, "Unable to locate package unknown"),
             (Machine(self), ["cc:gcc"], 0, "not where they are needed"),
-            (Machine(self), ["one", "two"], 1000, "takes root. Install with: apt-get install one two"),
+            (Machine(self), ["one", "two"], 1000, "requires root. Install with: apt-get install one two"),
             (Machine(self, debian=False), ["one"], 0, "not Debian or Ubuntu"),
         ):
             with self.subTest(words=words):

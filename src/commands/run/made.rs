@@ -1,4 +1,4 @@
-//! The files that a run made.
+//! Lists and downloads the files that a run created.
 
 use std::path::{Component, Path};
 
@@ -12,7 +12,7 @@ use crate::{
 
 const FOLDER: &str = "output";
 
-/// Lists the files in `/workspace/output`. Saves them if there is a folder for them, else says how to.
+/// Lists the files in `/workspace/output`. Saves them if a folder is given; otherwise prints how to save them.
 pub(super) async fn take_away(
     client: &Client,
     run: &StartRunResponse,
@@ -24,14 +24,14 @@ pub(super) async fn take_away(
     };
     let files = find_files(client, &sandbox_id).await?;
     if files.is_empty() {
-        return view.say("the run left no files in /workspace/output");
+        return view.say("the run created no files in /workspace/output");
     }
     view.line(&format!("\nFiles in /workspace/{FOLDER}"))?;
     for file in &files {
         view.line(&format!("  {:<40} {:>10}", clean(&file.path), size(file.size)))?;
     }
     let Some(folder) = folder else {
-        view.line("Save them with --download DIR, or one with")?;
+        view.line("Save them all with --download DIR, or one of them with")?;
         let path = percent_encoding::utf8_percent_encode(&files[0].path, percent_encoding::NON_ALPHANUMERIC);
         return view.line(&format!(
             "  curl -OJ -H \"Authorization: Bearer ${{RUNYARD_TOKEN:-$(runyard token)}}\" '{}/sandboxes/{sandbox_id}/files/content?download=true&path={path}'",
@@ -46,7 +46,7 @@ pub(super) async fn take_away(
     Ok(())
 }
 
-/// The sandbox of the run, which may have been made after the run was started.
+/// The sandbox of the run, which may have been created after the run started.
 async fn find_sandbox(client: &Client, run: &StartRunResponse) -> Result<Option<String>> {
     if run.sandbox_id.is_some() {
         return Ok(run.sandbox_id.clone());
@@ -59,13 +59,13 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
         Ok(files) => Ok(files.into_iter().filter(|file| !file.is_dir).collect()),
         Err(error) if error.code() == Code::FileNotFound => Ok(Vec::new()),
         Err(error) => {
-            complain("the files of the run cannot be listed");
+            complain("cannot list the files of the run");
             Err(error)
         }
     }
 }
 
-/// The path below the output folder; one that leads out of it is refused, whoever made it up.
+/// Returns the path below the output folder. Refuses a path that leads out of it, even from a trusted server.
 fn below(path: &str) -> Result<&Path> {
     let path = Path::new(path);
     let path = path.strip_prefix(FOLDER).unwrap_or(path);
@@ -73,7 +73,7 @@ fn below(path: &str) -> Result<&Path> {
         Ok(path)
     } else {
         Err(Error::invalid(format!(
-            "the server lists a file with a path that leads elsewhere: {}",
+            "the server listed a file with a path outside the output folder: {}",
             clean(&path.to_string_lossy())
         )))
     }

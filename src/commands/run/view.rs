@@ -1,4 +1,4 @@
-//! How a run looks: live on a terminal, as plain lines elsewhere, or as lines of JSON.
+//! Shows a run: live on a terminal, as plain lines elsewhere, or as JSON lines.
 
 mod people;
 
@@ -14,7 +14,7 @@ use crate::{
 };
 use people::People;
 
-/// Shows a run.
+/// One of the output formats of a run.
 pub(super) enum View {
     People(People),
     Json(Box<Json>),
@@ -29,7 +29,7 @@ impl View {
         Json::new().map(Box::new).map(Self::Json)
     }
 
-    /// The run has been accepted.
+    /// Reports that the server accepted the run.
     pub(super) fn started(&mut self, server: &str, run: &StartRunResponse) -> Result<()> {
         match self {
             Self::People(view) => view.started(server, run),
@@ -45,7 +45,7 @@ impl View {
         }
     }
 
-    /// Says something that is not part of the run.
+    /// Prints a message about the command, which is not part of the run.
     pub(super) fn say(&mut self, text: &str) -> Result<()> {
         match self {
             Self::People(view) => view.say(text),
@@ -61,7 +61,7 @@ impl View {
         }
     }
 
-    /// Shows that something is going on.
+    /// Shows a spinner with a label.
     pub(super) fn waiting(&mut self, what: &str) {
         match self {
             Self::People(view) => view.waiting(what),
@@ -69,7 +69,7 @@ impl View {
         }
     }
 
-    /// Takes the spinner away.
+    /// Removes the spinner.
     pub(super) fn quiet(&mut self) {
         match self {
             Self::People(view) => view.quiet(),
@@ -78,7 +78,7 @@ impl View {
     }
 }
 
-/// The events as the HTTP door prints them.
+/// Prints events as JSON, in the encoding of the HTTP API.
 pub(super) struct Json {
     codec: Codec,
     message: MessageId,
@@ -87,7 +87,7 @@ pub(super) struct Json {
 
 impl Json {
     fn new() -> Result<Self> {
-        let broken = |error: String| Error::internal("the built-in contract is broken", error);
+        let broken = |error: String| Error::internal("the compiled-in API description is invalid", error);
         let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| broken(error.to_string()))?;
         let codec = Codec::new(&pool);
         let message = codec
@@ -104,7 +104,7 @@ impl Json {
         let mut line = Vec::new();
         self.codec
             .encode(self.message, Dialect::Runyard, &event.encode_to_vec(), &mut line)
-            .map_err(|error| Error::internal("an event cannot be printed as JSON", error.to_string()))?;
+            .map_err(|error| Error::internal("cannot encode an event as JSON", error.to_string()))?;
         self.out.line(&String::from_utf8_lossy(&line))
     }
 }

@@ -1,5 +1,5 @@
-//! A run for people: the model's text as it comes, a line for each tool call, a few lines of its output, a spinner while
-//! there is nothing to read. Without a terminal the same lines, without colours and spinner.
+//! Shows a run to people: the model's text as it arrives, one line for each tool call, the first lines of the call's
+//! output, and a spinner during pauses. Without a terminal, the same lines without colours and spinner.
 
 use std::{
     collections::HashMap,
@@ -20,26 +20,26 @@ use crate::{
     },
 };
 
-/// Lines of output that are shown of one tool call.
+/// Maximum number of output lines shown for one tool call.
 const MAX_LINES: usize = 12;
 const PLAIN_COLUMNS: usize = 160;
 const TICK: Duration = Duration::from_millis(100);
 
-/// The view.
+/// The view for people.
 pub(in crate::commands::run) struct People {
     out: Output,
     live: bool,
     columns: usize,
     spinner: Option<ProgressBar>,
-    /// Whether the cursor stands behind text that has no newline yet.
+    /// True if the last printed text did not end with a newline.
     open_line: bool,
-    /// The message whose pieces have been printed.
+    /// The message whose text deltas have been printed.
     streamed: String,
     calls: HashMap<String, Shown>,
     usage: Usage,
 }
 
-/// What was shown of a running call.
+/// Output of a running call: lines printed, lines hidden, and the incomplete last line.
 #[derive(Default)]
 struct Shown {
     lines: usize,
@@ -104,7 +104,7 @@ impl People {
                 }
                 self.close_line()?;
                 if message.partial {
-                    self.say("(the model was cut off here)")?;
+                    self.say("(the model's answer was cut off here)")?;
                 }
                 Ok(())
             }
@@ -122,12 +122,12 @@ impl People {
                 };
                 self.styled(&style, &format!("note: {}", one_line(&notice.message)))
             }
-            // A newer server may say things that this client does not know.
+            // A newer server may send events that this client does not know.
             None => Ok(()),
         }
     }
 
-    /// Says something beside the run.
+    /// Prints a message that is not part of the run.
     pub(super) fn say(&mut self, text: &str) -> Result<()> {
         self.styled(&Style::new().dim(), text)
     }
@@ -137,7 +137,7 @@ impl People {
         self.out.line(text)
     }
 
-    /// Shows a spinner, unless it would overwrite text that has no newline yet.
+    /// Shows a spinner, unless the current line is incomplete and the spinner would overwrite it.
     pub(super) fn waiting(&mut self, what: &str) {
         if !self.live || self.open_line {
             return;
@@ -211,7 +211,7 @@ impl People {
             let line: String = shown.rest.drain(..=end).collect();
             self.output_line(&mut shown, &line)?;
         }
-        // A line without end is shown when it is as long as a screen is wide; what follows it is another line.
+        // A line without a newline is printed once it exceeds four screen widths; the rest becomes another line.
         if shown.rest.len() > self.columns * 4 {
             let line = std::mem::take(&mut shown.rest);
             self.output_line(&mut shown, &line)?;
@@ -241,10 +241,10 @@ impl People {
         }
         #[expect(
             clippy::cast_precision_loss,
-            reason = "nobody reads the last of 52 bits of a duration"
+            reason = "the display shows one decimal; the lost bits do not matter"
         )]
         let took = format!("{:.1} s", result.duration_ms as f64 / 1000.0);
-        // A tool that printed nothing while it ran says in its result what it did.
+        // The tool printed nothing while it ran, so its result is shown instead.
         let gist = if result.is_error || shown.lines == 0 {
             one_line(result.text.lines().next().unwrap_or(""))
         } else {
@@ -261,7 +261,7 @@ impl People {
         Ok(())
     }
 
-    /// Prints a piece of the model's text.
+    /// Prints a part of the model's text.
     fn text(&mut self, text: &str) -> Result<()> {
         if text.is_empty() {
             return Ok(());
@@ -298,7 +298,7 @@ impl People {
     }
 
     fn paint(&self, style: &Style, text: &str) -> String {
-        // console heeds NO_COLOR by itself when it is not forced.
+        // The console crate honours NO_COLOR unless styling is forced.
         if self.live {
             style.apply_to(text).to_string()
         } else {
@@ -331,7 +331,7 @@ impl std::fmt::Display for Usage {
     }
 }
 
-/// What a call is about, in one line: the argument that says it, else all of them.
+/// Summarises a call in one line: its main argument if known, otherwise all arguments.
 fn gist(arguments: &Struct) -> String {
     for name in ["command", "path", "file_path", "pattern"] {
         if let Some(Kind::StringValue(text)) = arguments.fields.get(name).and_then(|value| value.kind.as_ref()) {
