@@ -51,6 +51,7 @@ use crate::{
 pub use archive::Archive;
 use host::Host;
 use start::Cell;
+pub use start::MAX_SCRIPT_BYTES;
 pub use walk::{Found, Walk, WalkLimits};
 pub use workspace::{Depth, Entry, FileKind, Listing, Metadata, Usage, Workspace};
 

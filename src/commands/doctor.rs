@@ -324,7 +324,6 @@ fn disk(folder: &Path) -> Check {
     }
 }
 
-/// Checks which users may read the database files. A closed folder closes them, too.
 /// Checks which users may read the database files. In a folder that others cannot enter, file modes do not matter.
 fn sqlite(config: &Config) -> Vec<Check> {
     let folder = absolute(&config.data_dir);

@@ -77,13 +77,13 @@ impl Archive {
     /// Returns the next chunk, or `None` after the last. Blocks on file reads.
     ///
     /// # Errors
-    /// INTERNAL when a file cannot be read; `TOO_LARGE` when the folder exceeds the limits of an archive.
+    /// `INVALID_REQUEST` when the permissions of a file do not allow reading it; INTERNAL when reading fails; `TOO_LARGE` when the folder exceeds the limits of an archive.
     pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>> {
         while self.piece.len() < PIECE && !self.ended {
             match self.file.take() {
                 Some((file, left)) => self.copy(file, left)?,
                 None => match self.walk.next() {
-                    Some(found) => self.enter(&found),
+                    Some(found) => self.enter(&found)?,
                     None => self.end()?,
                 },
             }
@@ -92,24 +92,27 @@ impl Archive {
         Ok((!piece.is_empty()).then_some(piece))
     }
 
-    fn enter(&mut self, found: &Found) {
+    fn enter(&mut self, found: &Found) -> Result<()> {
         let mut name = [self.name.as_bytes(), b"/", &found.raw()[self.above..]].concat();
         match found.metadata.kind {
             FileKind::Folder => {
                 name.push(b'/');
                 self.header(&name, b'5', 0, &found.metadata);
             }
-            // A file that cannot be opened is skipped; usually it was removed or replaced since the walk read its name.
-            FileKind::File => {
-                let opened = self.walk.open(found).ok();
-                let opened = opened.and_then(|file| file.metadata().ok().map(|facts| (file, facts.len())));
-                if let Some((file, size)) = opened {
+            FileKind::File => match self.walk.open(found) {
+                Ok(file) => {
+                    let failed = |error| Error::internal("a file of the folder cannot be read", error);
+                    let size = file.metadata().map_err(failed)?.len();
                     self.header(&name, b'0', size, &found.metadata);
                     self.file = Some((file, size));
                 }
-            }
+                Err(error) if self.walk.is_file(found) => return Err(error),
+                // It was removed or replaced since the walk read its name.
+                Err(_) => {}
+            },
             FileKind::Link | FileKind::Other => {}
         }
+        Ok(())
     }
 
     // The header has already announced the size, so a file that grows meanwhile is cut and one that shrinks is

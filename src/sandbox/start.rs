@@ -17,8 +17,8 @@ use super::{
 };
 use crate::error::{Error, Result};
 
-/// Maximum script size: the kernel's limit on one argument.
-const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
+/// Maximum script size in bytes: the kernel's limit on one argument.
+pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
 /// Processes of the group besides the command's: bubblewrap and the first process.
 const OWN_PROCESSES: u64 = 3;
 /// Limit per uid, only against runaway commands: the kernel enforces it late and counts all processes of the uid. The

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::io::Errno;
+use rustix::{fs::OFlags, io::Errno};
 
 use super::{
     beneath::{MAX_PATH_BYTES, Root, look, metadata, refusal},
@@ -128,6 +128,13 @@ impl Walk {
     /// The same as `Workspace::open_file`.
     pub fn open(&self, found: &Found) -> Result<File> {
         self.root.open_regular(&found.raw)
+    }
+
+    /// Whether the walk's file still exists and is still a regular file.
+    pub(super) fn is_file(&self, found: &Found) -> bool {
+        let opened = self.root.open_at(&found.raw, OFlags::PATH | OFlags::NOFOLLOW);
+        let stat = opened.and_then(rustix::fs::fstat);
+        stat.is_ok_and(|stat| metadata(&stat).kind == FileKind::File)
     }
 
     fn enter(&mut self, path: Vec<u8>, behind: Option<Vec<u8>>) -> rustix::io::Result<()> {

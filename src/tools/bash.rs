@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use super::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, files};
 use crate::{
     llm::ToolSpec,
-    sandbox::{Command, Ending},
+    sandbox::{self, Command, Ending},
 };
 
 /// Maximum size of a script in bytes.
-pub const MAX_COMMAND_BYTES: usize = 128 << 10;
+pub const MAX_COMMAND_BYTES: usize = sandbox::MAX_SCRIPT_BYTES;
 
 /// The bash tool.
 pub struct Bash;

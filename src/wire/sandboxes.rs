@@ -113,18 +113,14 @@ impl SandboxService for Sandboxes {
     }
 }
 
-// The token of the next page. A truncated list must not look like the end of the folder, so its end is an error.
+// The token of the next page. A page that lacks entries is an error, because the caller could not tell it from a whole one.
 fn next_page(listed: &Listing, page: &Page) -> Result<String> {
-    if let Some(behind) = &listed.next {
-        return Ok(page.token(&listed.entries, true, |_| behind.clone()));
+    if let Some(reason) = listed.cut {
+        let message = format!("the folder cannot be listed completely: {reason}; list its subfolders one by one");
+        return Err(Error::new(Code::TooLarge, message));
     }
-    match listed.cut {
-        None => Ok(String::new()),
-        Some(reason) => {
-            let message = format!("the folder cannot be listed completely: {reason}; list its subfolders one by one");
-            Err(Error::new(Code::TooLarge, message))
-        }
-    }
+    let next = listed.next.as_ref();
+    Ok(next.map_or_else(String::new, |behind| page.token(&listed.entries, true, |_| behind.clone())))
 }
 
 impl Sandboxes {
@@ -162,7 +158,7 @@ mod tests {
     use crate::accounts::{Access, Role};
 
     #[test]
-    fn the_end_of_a_truncated_list_is_an_error() {
+    fn a_page_that_lacks_entries_is_an_error() {
         let caller = Caller {
             account_id: id::new(),
             role: Role::User,
@@ -180,11 +176,13 @@ mod tests {
             next: next.map(<[u8]>::to_vec),
         };
         assert_eq!(next_page(&listed(None, None), &page).unwrap(), "");
-        let token = next_page(&listed(Some("folders are nested too deeply"), Some(b"a/file")), &page).unwrap();
+        let token = next_page(&listed(None, Some(b"a/file")), &page).unwrap();
         let next = Page::within(&caller, "files", (3, 3, 3), &token).unwrap();
         assert_eq!(next.behind().as_deref(), Some(b"a/file".as_slice()));
-        let refused = next_page(&listed(Some("folders are nested too deeply"), None), &page).unwrap_err();
-        assert_eq!(refused.code(), Code::TooLarge);
-        assert!(refused.message().contains("folders are nested too deeply"));
+        for next in [None, Some(b"a/file".as_slice())] {
+            let refused = next_page(&listed(Some("folders are nested too deeply"), next), &page).unwrap_err();
+            assert_eq!(refused.code(), Code::TooLarge);
+            assert!(refused.message().contains("folders are nested too deeply"));
+        }
     }
 }
