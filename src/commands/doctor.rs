@@ -183,9 +183,7 @@ fn proxies(config: &Config) -> Check {
     match trusted.iter().find(|network| network.is_public()) {
         Some(network) => Check::bad(
             "trusted proxies",
-            format!(
-                "{network} includes clients, which can then claim any address: list only your proxies"
-            ),
+            format!("{network} includes clients, which can then claim any address: list only your proxies"),
         ),
         None if trusted.is_empty() => Check::ok(
             "trusted proxies",

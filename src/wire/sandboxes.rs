@@ -120,7 +120,9 @@ fn next_page(listed: &Listing, page: &Page) -> Result<String> {
         return Err(Error::new(Code::TooLarge, message));
     }
     let next = listed.next.as_ref();
-    Ok(next.map_or_else(String::new, |behind| page.token(&listed.entries, true, |_| behind.clone())))
+    Ok(next.map_or_else(String::new, |behind| {
+        page.token(&listed.entries, true, |_| behind.clone())
+    }))
 }
 
 impl Sandboxes {

@@ -207,7 +207,10 @@ async fn a_plan_that_grows_with_history_is_reported() {
                 for sql in &of_part {
                     found.extend(faults(&db, sql).await);
                 }
-                assert!(!found.is_empty(), "without {index} no fault is reported for {of_part:#?}");
+                assert!(
+                    !found.is_empty(),
+                    "without {index} no fault is reported for {of_part:#?}"
+                );
                 db.execute_unprepared(&index_again).await.unwrap();
             }
         },

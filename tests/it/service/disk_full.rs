@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde_json::json;
+use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::program::{OPEN, Program};
@@ -33,7 +34,8 @@ async fn ready(program: &Program) -> u16 {
 
 /// The state from `grpc.health.v1`.
 async fn health(program: &Program) -> ServingStatus {
-    let mut client = HealthClient::connect(program.url.clone()).await.unwrap();
+    let endpoint = Endpoint::from_shared(program.url.clone()).unwrap();
+    let mut client = HealthClient::new(endpoint.connect().await.unwrap());
     let request = HealthCheckRequest::default();
     client.check(request).await.unwrap().into_inner().status()
 }
