@@ -1,7 +1,7 @@
 //! A scripted OpenAI-compatible model server on loopback. With raw turns it can also imitate other providers.
 //!
-//! Tests start one with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on the received requests.
-//! The benchmark starts one with a fixed response. Dropping the handle stops the server and every open response.
+//! Tests start one with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on the received
+//! requests. The benchmark starts one with a fixed response. Dropping the handle stops the server and every open response.
 
 mod serve;
 mod turn;

@@ -7,7 +7,7 @@ export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.tes
 // The target of each key that follows `g`.
 const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", a: "/agents", c: "/account" };
 /** Maximum time between `g` and the second key, in milliseconds. */
-const SEQUENCE_TIMEOUT = 1_000;
+const SEQUENCE_TIMEOUT_MS = 1_000;
 
 let goUntil = 0;
 
@@ -24,7 +24,7 @@ export function listenToKeys(openPalette: () => void): () => void {
       event.preventDefault();
       focusComposer();
     } else if (event.key === "g") {
-      goUntil = event.timeStamp + SEQUENCE_TIMEOUT;
+      goUntil = event.timeStamp + SEQUENCE_TIMEOUT_MS;
     } else {
       const to = event.timeStamp < goUntil ? PLACES[event.key] : undefined;
       goUntil = 0;

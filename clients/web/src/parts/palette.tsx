@@ -90,7 +90,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
       </ul>
       <p class="small dim palette-keys">
         <kbd>g</kbd> then <kbd>h</kbd> home, <kbd>t</kbd> threads, <kbd>r</kbd> runs, <kbd>a</kbd> agents, <kbd>c</kbd> account ·{" "}
-        <kbd>/</kbd> task
+        <kbd>/</kbd> focus the task
       </p>
     </Dialog>
   );

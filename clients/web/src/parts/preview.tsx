@@ -106,7 +106,7 @@ function Words({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; 
   if (refused.value) return <RefusalNote explained={refused.value} />;
   if (!content.value) return <Spinner label="Loading the file" />;
   const { text, whole } = content.value;
-  if (text.includes("\0")) return <p class="dim preview-none">This file is not text. Download it to view it.</p>;
+  if (text.includes("\0")) return <p class="dim preview-none">This file appears to be binary. Download it to view it.</p>;
   return (
     <>
       {!whole && <Note>This preview shows the start of a large file. Download it to see the rest.</Note>}

@@ -25,7 +25,7 @@ export function RunTrack({ view }: { view: RunView }) {
       ))}
       {!ended && view.steps.length === 0 && (
         <li class="stop stop-live">
-          <span class="dim">{view.last === 0 ? "Connecting" : "Queued"}</span>
+          <span class="dim">{view.last === 0 ? "Connecting" : "Waiting in the queue"}</span>
         </li>
       )}
     </ol>

@@ -178,7 +178,7 @@ function takeIn(): void {
     run.view.value = after;
     changed ||= batch.some((event) => event.type === "tool_result" || (event.type === "status" && event.status !== "running"));
     if (hasEnded(after)) {
-      if (run.wasAtWork) announce(`The run has ${after.state}`);
+      if (run.wasAtWork) announce(`Run ${after.state}`);
       run.wasAtWork = false;
     } else run.wasAtWork = true;
     run.roomAgain?.();

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class AsyncOwnAccount:
-    """The caller's account."""
+    """Reads the caller's account and its usage."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport
@@ -60,7 +60,7 @@ class AsyncOwnAccount:
 
 
 class AsyncApiKeys:
-    """The caller's API keys."""
+    """Manages the caller's API keys."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport

@@ -32,7 +32,7 @@ Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
 
 
 class AsyncAgents:
-    """Agents."""
+    """Manages agents and starts runs."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._client = client

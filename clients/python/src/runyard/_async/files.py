@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class AsyncFiles:
-    """Uploads."""
+    """Uploads files."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._client = client

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AsyncProjects:
-    """Projects."""
+    """Manages projects."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport

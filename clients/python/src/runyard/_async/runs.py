@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class AsyncRuns:
-    """Runs."""
+    """Fetches, lists, streams and stops runs."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._client = client

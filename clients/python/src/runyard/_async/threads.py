@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class AsyncThreads:
-    """Threads."""
+    """Manages threads and their messages."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class OwnAccount:
-    """The caller's account."""
+    """Reads the caller's account and its usage."""
 
     def __init__(self, client: Runyard) -> None:
         self._transport = client._transport
@@ -61,7 +61,7 @@ class OwnAccount:
 
 
 class ApiKeys:
-    """The caller's API keys."""
+    """Manages the caller's API keys."""
 
     def __init__(self, client: Runyard) -> None:
         self._transport = client._transport

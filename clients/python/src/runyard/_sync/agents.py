@@ -33,7 +33,7 @@ Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
 
 
 class Agents:
-    """Agents."""
+    """Manages agents and starts runs."""
 
     def __init__(self, client: Runyard) -> None:
         self._client = client

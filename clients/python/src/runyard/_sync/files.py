@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Files:
-    """Uploads."""
+    """Uploads files."""
 
     def __init__(self, client: Runyard) -> None:
         self._client = client

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Projects:
-    """Projects."""
+    """Manages projects."""
 
     def __init__(self, client: Runyard) -> None:
         self._transport = client._transport

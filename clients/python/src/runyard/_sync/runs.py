@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Runs:
-    """Runs."""
+    """Fetches, lists, streams and stops runs."""
 
     def __init__(self, client: Runyard) -> None:
         self._client = client

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Threads:
-    """Threads."""
+    """Manages threads and their messages."""
 
     def __init__(self, client: Runyard) -> None:
         self._transport = client._transport
