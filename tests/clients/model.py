@@ -1,8 +1,8 @@
 """A scripted model for tests in all languages: a server with OpenAI's streaming chat API that follows a script in the prompt.
 
-Each line of the last user message is one step. Steps form a turn up to and including the next tool call, or up to the last
-line. The number of assistant messages after the user's message selects the turn, so the server keeps no state. After the
-last turn the model says `Done.` Other lines are skipped.
+Each line of the last user message is one step; lines that are not steps are skipped. A turn ends with a tool call, with `fail`
+or with the last line. The number of assistant messages after the user's message selects the turn, so the server keeps no
+state. After the last turn the model says `Done.`
 
     say: TEXT                 streams TEXT, word by word
     stream: N                 streams N chunks, "word-0 word-1 …"
