@@ -1,6 +1,6 @@
-"""Generates the messages of the contract into runyard/_proto: a build hook, and a script for work on the source.
+"""Generates the protobuf messages into runyard/_proto. Runs as a build hook, or as a script during development.
 
-They live in a private package, so that they do not clash with stubs that somebody else has made of the same contract.
+The messages are in a private package, so that they do not clash with other stubs of the same API.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def generate() -> None:
     import grpc_tools
     from grpc_tools import protoc
 
-    # In a source distribution the contract lies beside this file, in the repository two folders up.
+    # The .proto files are beside this file in a source distribution, and two folders up in the repository.
     contract = next(folder for folder in (HERE / "proto", HERE.parent.parent / "proto") if folder.is_dir())
     target = HERE / "src" / "runyard" / "_proto"
     with tempfile.TemporaryDirectory() as made:
@@ -40,7 +40,7 @@ def generate() -> None:
             raise RuntimeError(f"protoc failed with {code}")
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        (target / "__init__.py").write_text('"""Generated from the contract; the names in here are not for use."""\n')
+        (target / "__init__.py").write_text('"""Generated from the .proto files; private."""\n')
         for path in sorted(Path(made).rglob("*_pb2.py*")):
             text = re.sub(
                 r"^from runyard\.v1 import", "from runyard._proto import", path.read_text(), flags=re.MULTILINE
@@ -51,7 +51,7 @@ def generate() -> None:
 class BuildStubs(BuildHookInterface):  # type: ignore[type-arg]
     PLUGIN_NAME = "custom"
 
-    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - the hook's own signature
+    def initialize(self, version: str, build_data: dict[str, Any]) -> None:  # noqa: ARG002 - signature of the hook
         if self.target_name == "wheel":
             generate()
 

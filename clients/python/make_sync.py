@@ -1,6 +1,6 @@
-"""Makes runyard/_sync from runyard/_async, so that both clients are one source.
+"""Generates runyard/_sync from runyard/_async, so that both clients share one source.
 
-`--check` only says whether it is up to date.
+`--check` only reports whether runyard/_sync is up to date.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ RULES = [
     (r"\bawait ", ""),
     (r"__a(iter|next|enter|exit)__", r"__\1__"),
     (r"  # noqa: ASYNC\d+.*", ""),
-    (r"one of asyncio belongs to the loop that runs then", "nothing is sent before"),
+    (r"an asyncio channel belongs to the running event loop", "creating a client sends nothing"),
     (
-        r'"""The client for asyncio\. runyard/_sync is made from this folder by make_sync\.py\."""',
-        '"""The client without asyncio."""',
+        r'"""The asyncio client\. make_sync\.py generates runyard/_sync from this folder\."""',
+        '"""The synchronous client."""',
     ),
 ]
-HEADER = "# Made from runyard/_async by make_sync.py: change it there.\n"
+HEADER = "# Generated from runyard/_async by make_sync.py: edit the source there.\n"
 
 
 def converted(text: str) -> str:

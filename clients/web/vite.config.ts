@@ -1,13 +1,13 @@
-// Builds the console (index.html) and the API reference (docs.html) into dist/, and serves both while developing.
+// Builds the console (index.html) and the API reference (docs.html) into dist/, and serves both during development.
 //
-// RUNYARD_SERVER names the server that a development server passes calls on to.
+// RUNYARD_SERVER is the address of the Runyard server to which the development server forwards API calls.
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-// The most that the first page's JavaScript may weigh, compressed.
+// Maximum size of the first page's JavaScript in bytes, compressed.
 const FIRST_PAGE_LIMIT = 200 * 1024;
 
-// Prints what the first page weighs and fails the build when it weighs too much.
+// Prints the size of the first page's JavaScript and fails the build above the limit.
 function firstPageSize(): Plugin {
   return {
     name: "first-page-size",
@@ -29,13 +29,13 @@ function firstPageSize(): Plugin {
         if (part?.type === "chunk") total += gzipSync(part.code).length;
       }
       const said = `JavaScript of the first page: ${(total / 1024).toFixed(1)} KB gzip`;
-      if (total > FIRST_PAGE_LIMIT) this.error(`${said}; it may weigh ${FIRST_PAGE_LIMIT / 1024} KB`);
+      if (total > FIRST_PAGE_LIMIT) this.error(`${said}; the limit is ${FIRST_PAGE_LIMIT / 1024} KB`);
       console.log(said);
     },
   };
 }
 
-// The policy that the program serves the console with, so that a preview breaks where the program would.
+// The policy that the server sends with the console, so that a preview fails where the server would.
 const POLICY =
   "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
   "font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";

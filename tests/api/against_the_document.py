@@ -1,4 +1,4 @@
-"""Runs schemathesis against a real server without limits, as a super admin; then the server must still be well."""
+"""Runs schemathesis against a real server without limits, as a super admin. The server must be ready afterwards."""
 
 import os
 import subprocess
@@ -8,7 +8,7 @@ import urllib.request
 
 from program import Server
 
-# A refusal of the document's own kinds is a good answer; these are the bad ones.
+# The checks that must pass. Documented errors are valid responses.
 CHECKS = [
     "not_a_server_error",
     "status_code_conformance",
@@ -17,7 +17,7 @@ CHECKS = [
     "response_schema_conformance",
     "ignored_auth",
 ]
-# Seconds that it may generate, and after which it is ended whatever it does.
+# Time limit for generating requests, and for the whole process, in seconds.
 BUDGET, PATIENCE = 100, 180
 
 

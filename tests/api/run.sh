@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# make test-api: schemathesis reads /openapi.json of a real server and asks whatever the document allows, and what it does not.
-# Nothing may answer 5xx or outside the document. Bounded: at most three minutes after the tools are there.
+# make test-api: schemathesis reads /openapi.json of a real server and sends requests inside and outside the schema. No response
+# may be a 5xx or violate the document. Takes up to three minutes after the tools are installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -10,7 +10,7 @@ mkdir -p "$work"
 
 scripts/install.sh python3:python3
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    # Debian ships venv in a separate package; a Python from elsewhere has it.
+    # Debian ships venv in a separate package.
     scripts/install.sh python3-venv
 fi
 wanted=$(sha256sum tests/api/requirements.txt | cut -c1-16)-$(python3 -c 'import sys; print("%d.%d" % sys.version_info[:2])')

@@ -1,4 +1,4 @@
-"""The command line as a client of a server."""
+"""The command-line client against a server."""
 
 import json
 import os
@@ -16,26 +16,26 @@ class CommandLineTest(unittest.TestCase):
         cls.server = Server()
         cls.addClassCleanup(cls.server.close)
 
-    def test_a_run_is_shown_and_its_files_are_taken_away(self):
+    def test_run_shows_the_run_and_downloads_its_files(self):
         with tempfile.TemporaryDirectory() as folder:
             done = self.server.call("run", PROMPT, "--file", CSV, "--download", folder)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             for word in ("sent ", "run ", "▸ ", "completed", "model calls", "Files in /workspace/output", "output/report.md"):
                 self.assertIn(word, done.stdout)
-            self.assertNotIn("\x1b", done.stdout, "colours are for terminals")
+            self.assertNotIn("\x1b", done.stdout, "no colours without a terminal")
             made = os.listdir(folder)
             self.assertIn("report.md", made)
             self.assertTrue(any(name.endswith(".svg") for name in made), made)
             self.assertFalse([name for name in made if name.endswith(".part")])
 
-    def test_events_as_json(self):
+    def test_json_prints_the_events(self):
         done = self.server.call("run", "Say hello", "--mode", "chat", "--json")
         self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
         events = [json.loads(line) for line in done.stdout.splitlines()]
         self.assertEqual([event["sequence"] for event in events], list(range(1, len(events) + 1)))
         self.assertEqual(events[-1]["status"]["status"], "completed")
 
-    def test_agents(self):
+    def test_agents_are_created_shown_and_listed(self):
         token = self.server.token()
         self.assertIn("You have no agents", self.server.call("agents", "list", token=token).stdout)
         made = self.server.call("agents", "create", "Analyst", "--system-prompt", "Be brief.", token=token)
@@ -48,7 +48,7 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual((refused.returncode, refused.stdout), (1, ""))
         self.assertTrue(refused.stderr.startswith("runyard: "), refused.stderr)
 
-    def test_a_wrong_token_says_what_to_do(self):
+    def test_a_wrong_token_names_the_next_step(self):
         refused = self.server.call("agents", "list", token="a.b.c")
         self.assertEqual(refused.returncode, 1)
         self.assertIn("runyard token", refused.stderr)
@@ -58,13 +58,13 @@ class CommandLineTest(unittest.TestCase):
         self.assertEqual(made.returncode, 0, made.stderr)
         agent_id = made.stdout.strip()
         printed = self.server.call_local("token")
-        self.assertIn(self.server.data, printed.stderr, "it says whose secret signed the token")
+        self.assertIn(self.server.data, printed.stderr, "names the folder whose secret signed the token")
         token = printed.stdout.strip()
         self.assertIn(agent_id, self.server.call("agents", "list", token=token).stdout)
         alice = self.server.call_local("token", "--sub", "alice").stdout.strip()
         self.assertNotIn(agent_id, self.server.call("agents", "list", token=alice).stdout)
 
-    def test_a_token_of_another_data_folder_is_refused_with_its_folder(self):
+    def test_the_error_for_a_token_of_another_data_folder_names_the_folder(self):
         with tempfile.TemporaryDirectory() as folder:
             other = os.path.join(folder, "data")
             os.mkdir(other)
@@ -77,14 +77,14 @@ class CommandLineTest(unittest.TestCase):
 
 
 class PlanTest(unittest.TestCase):
-    """What the operator of a server is told about plans."""
+    """Messages about plans for the operator of a server."""
 
     @classmethod
     def setUpClass(cls):
         cls.server = Server()
         cls.addClassCleanup(cls.server.close)
 
-    def test_a_refusal_by_the_plan_says_how_to_change_it(self):
+    def test_a_plan_limit_error_names_the_command_that_changes_the_plan(self):
         for name in ("Ann", "Ben", "Cyd"):
             self.assertEqual(self.server.call_local("agents", "create", name).returncode, 0)
         for _ in range(2):
@@ -99,7 +99,7 @@ class PlanTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, "once per account and hour")
         for words in (account, "AGENT_LIMIT_EXCEEDED", "runyard tier TIER --account ID", "RUNYARD_LIMITS=off"):
             self.assertIn(words, lines[0])
-        # What it says works, also for an account by its id.
+        # The command from the message works, also with an account id.
         self.assertIn("pro", self.server.call_local("tier", "pro").stdout)
         self.assertEqual(self.server.call_local("agents", "create", "Dan").returncode, 0)
         by_id = self.server.call_local("tier", "enterprise", "--account", account)

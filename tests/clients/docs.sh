@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What the documents say to type. It needs the wheel and the stubs that the parts `stubs` and `python` make, and makes them
-# when they are not there.
+# Runs the snippets of the documents. Needs the wheel and the stubs from the parts `stubs` and `python`, and builds them if they
+# are missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

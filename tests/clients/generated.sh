@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What buf.gen.yaml generates: Java is compiled and does the main job, Go is generated. All tools are Debian's but buf itself.
+# Tests the code that buf.gen.yaml generates: Java is compiled and run, Go is only generated. All tools except buf come from Debian.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,7 +1,7 @@
-"""Plays golden.json through a door of the service; GOLDEN.md says what the table means.
+"""Plays golden.json through a client. GOLDEN.md describes the table.
 
-A door is what a test gives: `call(method, request)`, `upload(name, data)`, `stream(request, most)`, `read(request)`, which
-answer in JSON's types or raise `Refused`.
+The test provides an adapter for its client, called a door: `call(method, request)`, `upload(name, data)`,
+`stream(request, most)` and `read(request)`, which return JSON types or raise `Refused`.
 """
 
 import json
@@ -17,12 +17,12 @@ UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
 
-# What a door cannot see; None is that there is nothing.
+# A part of an error that the client cannot see. None means that the part is empty.
 HIDDEN = object()
 
 
 class Refused(Exception):
-    """What a door says when a call is refused."""
+    """The error of a failed call, raised by an adapter."""
 
     def __init__(self, *, code=HIDDEN, reason, http=HIDDEN, message, facts, fields=HIDDEN):
         super().__init__(f"{reason}: {message}")
@@ -37,7 +37,7 @@ def exchanges():
 
 
 class Player:
-    """Plays one exchange. `open_door(token)` makes a door; `new_token(tier)` an account's token."""
+    """Plays one exchange. `open_door(token)` creates an adapter, `new_token(tier)` the token of a new account."""
 
     def __init__(self, open_door, new_token):
         self.open_door = open_door
@@ -71,11 +71,11 @@ class Player:
                 if refused.seen[key] is not HIDDEN:
                     self.match(wanted, refused.seen[key], key)
             return
-        assert "error" not in step, "it was not refused"
+        assert "error" not in step, "an error was expected"
         check()
 
     def ask(self, step, door):
-        """Asks, and returns what checks the answer."""
+        """Sends the request and returns a function that checks the response."""
         if "upload" in step:
             self.kept[step["save"]] = door.upload(step["upload"]["name"], step["upload"]["text"].encode())
             return lambda: None
@@ -92,7 +92,7 @@ class Player:
             rest = door.stream({**request, "after_sequence": after + len(events)}, None)
             if "cut" in step:
                 whole = door.stream({**request, "after_sequence": after}, None)
-                assert events + rest == whole, "the two parts are not what is there"
+                assert events + rest == whole, "the two parts differ from the whole stream"
             return lambda: self.events(step["events"], events + rest, after)
         answer = door.call(step["call"], self.filled(step["request"]))
         return lambda: self.match(step.get("answer", {}), answer, "answer")
@@ -101,7 +101,7 @@ class Player:
         sequences = [int(event["sequence"]) for event in events]
         assert sequences == list(range(after + 1, after + 1 + len(events))), f"sequences {sequences}"
         ends = [event for event in events if name_of(event.get("status", {}).get("status")) in TERMINAL]
-        assert ends == events[-1:], "one terminal event, at the end"
+        assert ends == events[-1:], "the last event must be the only terminal one"
         kinds = [kind for event in events for kind in KINDS if event.get(kind) is not None]
         assert len(kinds) == len(events), f"events of unknown kinds: {events}"
         text = "".join(event["message_delta"]["text"] for event in events if event.get("message_delta"))
@@ -116,7 +116,7 @@ class Player:
             self.match({"$has": expected} if key == "has" else expected, seen[key], key)
 
     def filled(self, value):
-        """A request with what was kept in its places."""
+        """Replaces the references in a request."""
         if isinstance(value, dict):
             return {key: self.filled(item) for key, item in value.items()}
         if isinstance(value, list):
@@ -132,20 +132,20 @@ class Player:
     def match(self, wanted, seen, where):
         if isinstance(wanted, dict) and "$has" in wanted:
             for item in wanted["$has"]:
-                assert any(self.matches(item, one) for one in seen), f"{where}: nothing like {item} in {seen}"
+                assert any(self.matches(item, one) for one in seen), f"{where}: nothing matches {item} in {seen}"
         elif isinstance(wanted, dict):
-            assert isinstance(seen, dict), f"{where}: {seen!r} is no object"
+            assert isinstance(seen, dict), f"{where}: {seen!r} is not an object"
             for key, item in wanted.items():
                 self.match(item, seen.get(key), f"{where}.{key}")
         elif isinstance(wanted, list):
-            assert isinstance(seen, list) and len(seen) == len(wanted), f"{where}: {seen!r} are not {len(wanted)}"
+            assert isinstance(seen, list) and len(seen) == len(wanted), f"{where}: {seen!r} does not have {len(wanted)} items"
             for position, item in enumerate(wanted):
                 self.match(item, seen[position], f"{where}[{position}]")
         elif isinstance(wanted, str) and wanted.startswith("$"):
             word, _, rest = wanted[1:].partition(":")
             assert self.fits(word, rest, seen), f"{where}: {seen!r} is not {wanted}"
         elif isinstance(wanted, (int, float)) and not isinstance(wanted, bool):
-            # Canonical JSON has 64-bit integers as text.
+            # Canonical JSON encodes 64-bit integers as text.
             assert seen is not None and not isinstance(seen, bool) and float(seen) == wanted, f"{where}: {seen!r}, not {wanted}"
         else:
             assert seen == wanted, f"{where}: {seen!r}, not {wanted!r}"
@@ -176,11 +176,11 @@ class Player:
                 return seen is not None and float(seen) > 0
             case "enum":
                 return name_of(seen) == rest.lower()
-        raise ValueError(f"no such matcher: ${word}")
+        raise ValueError(f"unknown matcher: ${word}")
 
 
 def name_of(value):
-    """The short name of an enum's value, however the door writes it: RUN_STATUS_RUNNING and running are both running."""
+    """The short name of an enum value in either form: RUN_STATUS_RUNNING and running are both running."""
     prefixes = ("run_status_", "message_role_", "mcp_transport_", "notice_kind_", "api_key_scope_")
     name = str(value).lower()
     return next((name[len(prefix) :] for prefix in prefixes if name.startswith(prefix)), name)

@@ -1,4 +1,4 @@
-"""golden.json over HTTP/JSON and server-sent events, with nothing but the standard library and the contract's own rules."""
+"""golden.json over HTTP/JSON and server-sent events, with only the standard library and the HTTP rules of the .proto files."""
 
 import base64
 import http.client
@@ -93,13 +93,13 @@ class GoldenHttpTest(unittest.TestCase):
         cls.server = Server(cls.model)
         cls.addClassCleanup(cls.server.close)
 
-    def test_the_table(self):
+    def test_every_exchange_of_the_table(self):
         for exchange in exchanges():
             with self.subTest(exchange["name"]):
                 Player(lambda token: Door(self.server, token), self.server.caller).play(exchange)
 
-    def test_a_wrong_table_is_noticed(self):
-        """The player can fail: each of these is false."""
+    def test_a_wrong_table_fails(self):
+        """Checks the player itself: each of these exchanges must fail."""
         create = {"call": "AgentService.CreateAgent", "request": {"name": "Ours"}}
         start = {"call": "RunService.StartRun", "request": {"prompt": "say: Hello"}, "answer": {"agent_run_id": "$save:run"}}
         stream = {"stream": {"agent_run_id": "$ref:run"}}

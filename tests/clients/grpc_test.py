@@ -1,4 +1,4 @@
-"""The main job over gRPC, with a client that grpcio's tools made from the proto files."""
+"""The API over gRPC, with stubs that grpcio-tools generates from the .proto files."""
 
 import os
 import unittest
@@ -18,7 +18,7 @@ TERMINAL = (events_pb2.RUN_STATUS_COMPLETED, events_pb2.RUN_STATUS_FAILED, event
 
 
 class Caller:
-    """All services, as one caller."""
+    """Stubs of all services for one caller."""
 
     def __init__(self, server, token):
         self.metadata = (("authorization", f"Bearer {token}"),)
@@ -42,7 +42,7 @@ class Caller:
                 upload_id=upload.upload_id, offset=offset, data=data[offset : offset + chunk]
             )
             upload = self.call(self.files.UploadChunk, part)
-            # Sending a chunk again changes nothing.
+            # A repeated chunk changes nothing.
             again = self.call(self.files.UploadChunk, part)
             assert again.received == upload.received, (again, upload)
         assert upload.complete and upload.received == len(data), upload
@@ -79,7 +79,7 @@ class GrpcTest(unittest.TestCase):
         self.assertEqual(details["ErrorInfo"].domain, "runyard")
         return error.details(), details
 
-    def test_the_main_job(self):
+    def test_an_agent_analyses_a_file(self):
         caller = self.caller()
         agent = caller.call(caller.agents.CreateAgent, agents_pb2.CreateAgentRequest(name="Analyst", icon_name="brain"))
         self.assertEqual((agent.version_count, agent.current_version.version_name), (1, "v1"))
@@ -107,7 +107,7 @@ class GrpcTest(unittest.TestCase):
         results = {event.tool_result.tool_call_id for event in events if event.WhichOneof("event") == "tool_result"}
         self.assertEqual(calls, results)
 
-        # Any cursor gives exactly the rest.
+        # A stream from any cursor returns exactly the rest.
         for after in (1, len(events) // 2, len(events) - 1, len(events)):
             self.assertEqual(list(caller.events(started.agent_run_id, after)), events[after:])
         self.refused(
@@ -142,7 +142,7 @@ class GrpcTest(unittest.TestCase):
         self.assertEqual([run.agent_run_id for run in listed.agent_runs], [started.agent_run_id])
         self.assertEqual(len(caller.call(caller.runs.ListActiveRuns, runs_pb2.ListActiveRunsRequest()).active_runs), 0)
 
-    def test_a_retried_start_is_one_run(self):
+    def test_a_retried_start_returns_the_same_run(self):
         caller = self.caller()
         request = runs_pb2.StartRunRequest(prompt="Say hello", mode="chat", request_id=str(uuid.uuid4()))
         first = caller.call(caller.runs.StartRun, request)
@@ -153,7 +153,7 @@ class GrpcTest(unittest.TestCase):
         )
         list(caller.events(first.agent_run_id))
 
-    def test_refusals_are_typed(self):
+    def test_errors_have_typed_details(self):
         caller = self.caller()
         nobody = Caller(self.server, "a.b.c")
         self.addCleanup(nobody.channel.close)
@@ -208,7 +208,7 @@ class GrpcTest(unittest.TestCase):
         refusal = details["Refusal"]
         self.assertEqual((refusal.current_count, refusal.limit, refusal.tier_name), (3, 3, "free"))
 
-    def test_another_account_sees_nothing(self):
+    def test_agents_of_another_account_are_not_found(self):
         ours, theirs = self.caller(), self.caller()
         agent = ours.call(ours.agents.CreateAgent, agents_pb2.CreateAgentRequest(name="Ours"))
         said = []
@@ -223,7 +223,7 @@ class GrpcTest(unittest.TestCase):
         self.assertEqual(len(theirs.call(theirs.agents.ListAgents, agents_pb2.ListAgentsRequest()).agents), 0)
         self.assertEqual(len(ours.call(ours.agents.ListAgents, agents_pb2.ListAgentsRequest()).agents), 1)
 
-    def test_health_and_reflection_are_open(self):
+    def test_health_needs_no_token(self):
         with grpc.insecure_channel(self.server.address) as channel:
             health = health_pb2_grpc.HealthStub(channel)
             answer = health.Check(health_pb2.HealthCheckRequest(), timeout=DEADLINE)
@@ -231,17 +231,17 @@ class GrpcTest(unittest.TestCase):
 
 
 class ReflectionTest(unittest.TestCase):
-    def test_the_contract_can_be_asked_for(self):
+    def test_reflection_lists_the_services(self):
         server = Server()
         self.addCleanup(server.close)
         with grpc.insecure_channel(server.address) as channel:
             services = set(ProtoReflectionDescriptorDatabase(channel).get_services())
         self.assertLessEqual({"runyard.v1.RunService", "runyard.v1.AgentService", "grpc.health.v1.Health"}, services)
-        self.assertEqual(server.stop(), 0, "a server that is asked to stop leaves with 0")
+        self.assertEqual(server.stop(), 0, "a stopped server exits with 0")
 
 
 class CrashTest(unittest.TestCase):
-    def test_what_was_answered_and_seen_survives_a_crash(self):
+    def test_acknowledged_runs_and_events_survive_a_crash(self):
         server = Server()
         self.addCleanup(server.close)
         caller = Caller(server, server.token())
@@ -260,13 +260,13 @@ class CrashTest(unittest.TestCase):
         caller = Caller(server, server.token(subject_of(caller)))
         self.addCleanup(caller.channel.close)
         events = list(caller.events(started.agent_run_id))
-        self.assertEqual(events[: len(seen)], seen, "what was seen is still there, byte for byte")
+        self.assertEqual(events[: len(seen)], seen, "the received events are unchanged")
         self.assertEqual([event.sequence for event in events], list(range(1, len(events) + 1)))
         self.assertEqual(events[-1].status.status, events_pb2.RUN_STATUS_COMPLETED, events[-1])
 
 
 def subject_of(caller):
-    """The subject of the token that a caller brings."""
+    """The subject of a caller's token."""
     import base64
     import json
 

@@ -1,4 +1,4 @@
-"""gRPC-Web as browsers frame it, over HTTP/1.1: a flag byte, four bytes of length, a message; at last the trailers."""
+"""gRPC-Web over HTTP/1.1, framed as in browsers: a flag byte, a length of four bytes, a message; the trailers come last."""
 
 import http.client
 import struct
@@ -33,10 +33,10 @@ class GrpcWebTest(unittest.TestCase):
         messages = []
         while rest:
             flag, length = struct.unpack(">BI", rest[:5])
-            self.assertGreaterEqual(len(rest), 5 + length, "the last frame is cut")
+            self.assertGreaterEqual(len(rest), 5 + length, "the last frame is incomplete")
             frame, rest = rest[5 : 5 + length], rest[5 + length :]
             if flag & 0x80:
-                self.assertEqual(rest, b"", "nothing follows the trailers")
+                self.assertEqual(rest, b"", "data after the trailers")
                 for line in frame.decode().split("\r\n"):
                     if line:
                         name, _, value = line.partition(":")
@@ -45,7 +45,7 @@ class GrpcWebTest(unittest.TestCase):
                 messages.append(frame)
         return messages, trailers
 
-    def test_a_call_and_a_stream(self):
+    def test_a_call_and_a_stream_succeed(self):
         messages, trailers = self.call("AgentService/ListAgents", agents_pb2.ListAgentsRequest(), self.token)
         self.assertEqual(trailers["grpc-status"], "0")
         self.assertEqual(len(agents_pb2.ListAgentsResponse.FromString(messages[0]).agents), 0)
@@ -61,7 +61,7 @@ class GrpcWebTest(unittest.TestCase):
         self.assertEqual([event.sequence for event in events], list(range(1, len(events) + 1)))
         self.assertEqual(events[-1].status.status, events_pb2.RUN_STATUS_COMPLETED, events[-1])
 
-    def test_refusals(self):
+    def test_errors_are_in_the_trailers(self):
         _, trailers = self.call("AgentService/ListAgents", agents_pb2.ListAgentsRequest())
         self.assertEqual(trailers["grpc-status"], "16")
         request = agents_pb2.GetAgentRequest(agent_id="nonsense")

@@ -1,21 +1,21 @@
-"""A model whose behaviour is written in the prompt: a server with OpenAI's streaming chat API, for tests in every language.
+"""A scripted model for tests in all languages: a server with OpenAI's streaming chat API that follows a script in the prompt.
 
-Each line of the last user message is one step. Lines of text collect until a tool is called or the lines end; that is one
-turn, and the number of assistant messages after the user's says which turn is next, so nothing is remembered here. When
-the turns are used up, the model says `Done.` Lines that are no step are passed over.
+Each line of the last user message is one step; lines that are not steps are skipped. A turn ends with a tool call, with `fail`
+or with the last line. The number of assistant messages after the user's message selects the turn, so the server keeps no
+state. After the last turn the model says `Done.`
 
     say: TEXT                 streams TEXT, word by word
-    stream: N                 streams N pieces, "word-0 word-1 …"
-    slow: N MS                the same, with MS milliseconds between the pieces
-    sleep: SECONDS            holds the stream that long after its first piece
+    stream: N                 streams N chunks, "word-0 word-1 …"
+    slow: N MS                the same, with MS milliseconds between the chunks
+    sleep: SECONDS            pauses the stream after its first chunk
     usage: INPUT OUTPUT       the turn reports these token counts
-    bash: COMMAND             calls the tool, as do the next three
+    bash: COMMAND             calls the tool, like the next three
     write: PATH | CONTENT
     edit: PATH | OLD | NEW
     read: PATH
-    fail: STATUS              answers with this HTTP status; after a piece of text it breaks the stream off instead
+    fail: STATUS              responds with this HTTP status; after some text it breaks the stream instead
 
-In what follows the colon, \\n stands for a new line.
+After the colon, \\n means a newline.
 """
 
 import http.server
@@ -36,7 +36,7 @@ LONGEST_PAUSE = 300.0
 
 
 class Model:
-    """The server, on a free port of loopback, in threads of its own."""
+    """The server, on a free loopback port, in its own threads."""
 
     def __init__(self):
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
@@ -50,7 +50,7 @@ class Model:
 
 
 def turns(prompt):
-    """The prompt as turns, each a list of steps (verb, argument)."""
+    """Parses a prompt into turns, each a list of steps (verb, argument)."""
     found, turn = [], []
     for line in prompt.splitlines():
         verb, colon, argument = line.strip().partition(":")
@@ -65,7 +65,7 @@ def turns(prompt):
 
 
 def next_turn(messages):
-    """What comes next in a conversation, and its number."""
+    """Returns the next turn of a conversation and its number."""
     users = [position for position, message in enumerate(messages) if message.get("role") == "user"]
     if not users:
         return [("say", "Done.")], 0
@@ -80,14 +80,14 @@ def text_of(message):
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """One request."""
+    """The handler of one request."""
 
     protocol_version = "HTTP/1.1"
-    # A client that does not go on is not waited for for ever.
+    # Drops a client that stops sending, in seconds.
     timeout = 600
 
     def log_message(self, *_):
-        """A quiet server."""
+        """Silences the log."""
 
     def do_POST(self):
         request = json.loads(self.rfile.read(int(self.headers.get("content-length", 0))))
@@ -99,7 +99,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         self.send_header("content-type", "text/event-stream")
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
-        # A client that goes away in the middle is no fault of ours.
+        # The client may disconnect at any time.
         try:
             self.stream(request, turn, number)
         except (BrokenPipeError, ConnectionResetError, TimeoutError):
@@ -120,7 +120,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         reason = "stop"
         for verb, argument in turn:
             if verb == "fail":
-                # The chunked body ends without its last chunk.
+                # Ends the body without the final chunk, so the client sees a broken stream.
                 self.close_connection = True
                 return
             if verb == "usage":
@@ -131,7 +131,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             else:
                 self.text(verb, argument)
         self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        # About four characters are a token, as with the real ones.
+        # Real models use about four characters per token.
         sent, made = tokens or (len(json.dumps(request["messages"])) // 4, max(self.pieces, 1))
         usage = {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
         self.event({"choices": [], "usage": usage})
@@ -142,7 +142,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         if verb == "say":
             if self.pieces:
                 self.piece("\n")
-            # Every space and new line stays what it is.
+            # Keeps all whitespace.
             for word in argument.replace(" ", " \0").split("\0"):
                 self.piece(word)
         elif verb == "sleep":
@@ -151,7 +151,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             until = time.monotonic() + min(float(argument), LONGEST_PAUSE)
             while (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, 0.5))
-                # Tells a client that is still there from one that has gone.
+                # Fails if the client has disconnected.
                 self.chunk(b": still here\n\n")
         else:
             count, _, pause = argument.partition(" ")
@@ -166,7 +166,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         arguments = json.dumps(dict(zip(names, values)))
         function = {"name": verb, "arguments": ""}
         self.delta({"tool_calls": [{"index": 0, "id": call_id, "type": "function", "function": function}]})
-        # As real models do, the arguments come in pieces.
+        # Sends the arguments in chunks, like real models.
         middle = len(arguments) // 2
         for part in (arguments[:middle], arguments[middle:]):
             self.delta({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})

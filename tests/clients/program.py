@@ -1,7 +1,7 @@
-"""Starts the real program for a test, in a data folder of its own, and stops it.
+"""Starts a real server for a test, in a temporary data folder, and stops it.
 
-Tests in Python use `Server`; those in other languages use it through `serve.py`. With a `Model` the server's runs are
-played by it, else by the built-in demo.
+Python tests use `Server` directly, tests in other languages through `serve.py`. The server uses the given `Model`, or the
+built-in demo model.
 """
 
 import json
@@ -19,22 +19,22 @@ import uuid
 PROGRAM = os.environ["RUNYARD_BIN"]
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 CSV = os.path.join(ROOT, "examples", "data.csv")
-# A slow machine that has other things to do is no fault of the server.
+# Timeout in seconds, generous enough for a busy machine.
 DEADLINE = 180
 
 
 class Server:
-    """A running server on a free port of loopback."""
+    """A running server on a free loopback port."""
 
     def __init__(self, model=None, environment=None, configuration=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
-        # The users that the sandbox becomes must be able to reach their folders below it.
+        # Sandbox users must be able to reach their folders below it.
         os.chmod(self.data, 0o755)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
         self.address = f"127.0.0.1:{self.port}"
-        # Nothing of the caller's environment decides what the test sees.
+        # Isolates the test from the caller's environment.
         self.environment = {
             "PATH": os.environ.get("PATH", "/usr/bin:/bin"),
             "RUNYARD_DATA_DIR": self.data,
@@ -43,7 +43,7 @@ class Server:
         }
         if model:
             self.environment["RUNYARD_OPENAI_BASE_URL"] = model.url
-            self.environment["RUNYARD_OPENAI_API_KEY"] = "a-key-that-nobody-checks"
+            self.environment["RUNYARD_OPENAI_API_KEY"] = "an-unchecked-key"
             self.environment["RUNYARD_OPENAI_MODEL"] = "scripted"
         if configuration:
             path = os.path.join(self.data, "configuration.toml")
@@ -76,12 +76,12 @@ class Server:
         return f"http://{self.address}"
 
     def kill(self):
-        """As a crash would."""
+        """Kills the server, like a crash."""
         self.process.kill()
         self.process.wait()
 
     def stop(self):
-        """As an operator would; returns the exit code."""
+        """Stops the server with SIGTERM and returns its exit code."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=DEADLINE)
@@ -99,14 +99,14 @@ class Server:
         return made.stdout.strip()
 
     def caller(self, tier=None):
-        """The token of a new account."""
+        """Returns the token of a new account."""
         subject = str(uuid.uuid4())
         if tier:
             self.set_tier(subject, tier)
         return self.token(subject)
 
     def http(self, method, path, token, body=None):
-        """Asks over HTTP, as an administrator's script would; returns the answer's JSON."""
+        """Sends an HTTP request and returns the JSON of the response."""
         request = urllib.request.Request(self.url + path, method=method)
         request.add_header("authorization", f"Bearer {token}")
         if body is not None:
@@ -116,7 +116,7 @@ class Server:
             return json.load(answer)
 
     def account(self, subject):
-        """The id of a subject's account, which is made when it is first seen."""
+        """Returns the id of a subject's account. The request creates the account if needed."""
         return self.http("GET", "/v1/billing/account-state", self.token(subject))["account_id"]
 
     def set_tier(self, subject, tier):
@@ -128,17 +128,17 @@ class Server:
         self.http("POST", path, self.token(None, "--role", "super_admin"), {"credits": credits})
 
     def call(self, *arguments, token=None):
-        """Calls the program as a client of this server, by default as a new account."""
+        """Runs the command-line client against this server, by default with a new account."""
         return self.call_local(*arguments, RUNYARD_SERVER=self.url, RUNYARD_TOKEN=token or self.token())
 
     def call_local(self, *arguments, **variables):
-        """Calls the program as somebody does who has the server's data folder and no token."""
+        """Runs the command-line client with access to the server's data folder and without a token."""
         environment = {**self.environment, **variables}
         return subprocess.run(
             [PROGRAM, *arguments], env=environment, capture_output=True, text=True, timeout=DEADLINE, check=False
         )
 
     def lines(self):
-        """The lines of the server's log."""
+        """Returns the lines of the server's log."""
         with open(self.log.name, encoding="utf-8", errors="replace") as log:
             return log.readlines()

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The Python client: its source is checked, its wheel is built as it is released, installed, and used.
+# Checks the Python client: lints and type-checks the source, builds the wheel as for a release, installs and tests it.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -12,23 +12,23 @@ cd clients/python
 "$tools/ruff" check --quiet .
 "$tools/ruff" format --quiet --check .
 "$tools/mypy"
-# A source distribution first, then the wheel from it, so that both are whole.
+# Builds the wheel from the source distribution, so that both are checked to be complete.
 rm -rf "$RUNYARD_CLIENTS/dist"
 "$tools/python" -m build --no-isolation --outdir "$RUNYARD_CLIENTS/dist" . >"$RUNYARD_CLIENTS/build.log" 2>&1 ||
     { cat "$RUNYARD_CLIENTS/build.log"; exit 1; }
 cd ../..
 
 installed=$(tests/clients/venv.sh client tests/clients/python/requirements.txt "$(ls "$RUNYARD_CLIENTS"/dist/*.whl)")
-# Who uses the client is told by it of what is wrong, and of nothing else.
+# mypy must accept the correct uses and report exactly the wrong ones.
 mypy=("$tools/mypy" --strict --python-executable "$installed/bin/python")
 "${mypy[@]}" tests/clients/python/typed.py
 if "${mypy[@]}" tests/clients/python/typed_wrong.py >"$RUNYARD_CLIENTS/typed_wrong.log"; then
-    echo "a wrong use was not noticed" >&2
+    echo "mypy accepted a wrong use" >&2
     exit 1
 fi
 diff <(grep -n '# wrong' tests/clients/python/typed_wrong.py | cut -d: -f1) \
     <(grep -o '^[^:]*:[0-9]*: error' "$RUNYARD_CLIENTS/typed_wrong.log" | cut -d: -f2 | sort -nu)
-# Jupyter keeps its files where the tests are, not in the home folder.
+# Keeps Jupyter's files out of the home folder.
 export JUPYTER_CONFIG_DIR=$RUNYARD_CLIENTS/jupyter JUPYTER_DATA_DIR=$RUNYARD_CLIENTS/jupyter IPYTHONDIR=$RUNYARD_CLIENTS/jupyter
 GRPC_VERBOSITY=ERROR PYTHONPATH=tests/clients PYTHONDONTWRITEBYTECODE=1 "$installed/bin/python" -m unittest discover \
     --start-directory tests/clients/python --pattern '*_test.py' --verbose

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Clients in other languages against the real program: stubs that other languages' tools make from the proto files, and the
-# clients of this repository. Each part stands in a script of its own and finds the program in RUNYARD_BIN.
+# Tests clients in other languages against a real server: stubs generated from the .proto files, and the clients of this
+# repository. Each part is a separate script; RUNYARD_BIN is the path of the server.
 #
-# run.sh [PART...]: only these parts.
+# run.sh [PART...]: runs only these parts.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

@@ -1,16 +1,16 @@
-"""The real program with the scripted model, for tests in languages other than Python.
+"""A real server with the scripted model, for tests in languages other than Python.
 
-It prints one line of JSON, {"url": …, "data": …, "pid": …}, and then answers each command, one JSON a line on its
-standard input, with one JSON a line; {"error": …} when a command fails:
+It prints one line of JSON, {"url": …, "data": …, "pid": …}. Then it reads commands from standard input, one JSON object per
+line, and prints one JSON object per command, {"error": …} if it fails:
 
-    {"do": "token", "sub": …, "role": …, "tier": …}   → {"token": …, "sub": …}   (all three may be left out)
-    {"do": "credits", "sub": …, "credits": N}         → {}    grants credits
-    {"do": "kill"}                                    → {}    as a crash would
-    {"do": "stop"}                                    → {"code": …}   as an operator would
-    {"do": "start"}                                   → {"pid": …}    again, on the same port and data
+    {"do": "token", "sub": …, "role": …, "tier": …}   → {"token": …, "sub": …}   sub, role and tier are optional
+    {"do": "credits", "sub": …, "credits": N}         → {}            grants credits
+    {"do": "kill"}                                    → {}            kills the server, like a crash
+    {"do": "stop"}                                    → {"code": …}   stops the server with SIGTERM
+    {"do": "start"}                                   → {"pid": …}    restarts it on the same port and data
 
-When its input ends it stops everything and removes the data folder. `RUNYARD_BIN` names the program. Arguments NAME=VALUE
-are set in its environment; with `--demo` the built-in demo takes the scripted model's place.
+At the end of its input it stops the server and removes the data folder. `RUNYARD_BIN` is the path of the program. Arguments
+NAME=VALUE set environment variables of the server; `--demo` uses the built-in demo model instead of the scripted one.
 """
 
 import json
@@ -50,7 +50,7 @@ def say(line):
 
 
 def main():
-    # Asked to end, it leaves through the same door as at the end of its input.
+    # SIGTERM cleans up in the same way as the end of the input.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     environment = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
     model = None if "--demo" in sys.argv[1:] else Model()
@@ -60,7 +60,7 @@ def main():
         for line in sys.stdin:
             try:
                 say(answer(server, json.loads(line)))
-            except Exception as error:  # noqa: BLE001 - whatever it is, the test is told
+            except Exception as error:  # noqa: BLE001 - every error is reported to the test
                 say({"error": f"{type(error).__name__}: {error}"})
     finally:
         server.close()

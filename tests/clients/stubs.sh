@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Stubs that grpcio's tools make from the proto files; plain HTTP; the command line.
+# Tests stubs that grpcio-tools generates from the .proto files, plain HTTP, and the command line.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 

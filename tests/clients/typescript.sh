@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The TypeScript client: built, its types checked, and tried against the real program, as a folder and as a package.
+# Builds the TypeScript client, checks its types and tests it against a real server, from the source folder and as a package.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,7 +13,7 @@ fi
 export RUNYARD_BIN
 
 cd clients/typescript
-# What npm ci has put there is kept as long as the lock file is the same.
+# Runs npm ci only if the lock file has changed.
 wanted=$(sha256sum package-lock.json | cut -c1-16)
 if [ "$(cat node_modules/.ready 2>/dev/null)" != "$wanted" ]; then
     npm ci --no-audit --no-fund --loglevel=error

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# venv.sh NAME REQUIREMENTS [WHEEL]: a virtual environment with these packages; prints where it is. It is made anew when the
-# requirements, this Python or what the wheel needs have changed; a wheel itself is always installed as it is now.
+# venv.sh NAME REQUIREMENTS [WHEEL]: creates a virtual environment with these packages and prints its path. It is recreated if
+# the requirements, the Python version or pyproject.toml changed. The wheel is always reinstalled.
 set -euo pipefail
 
 name=$1
@@ -9,7 +9,7 @@ wheel=${3:-}
 
 scripts/install.sh python3:python3 >&2
 if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
-    # Debian ships venv in a separate package; a Python from elsewhere has it.
+    # Debian ships venv in a separate package.
     scripts/install.sh python3-venv >&2
 fi
 needed=$(cat "$requirements"; if [ -n "$wheel" ]; then cat clients/python/pyproject.toml; fi)
@@ -19,7 +19,7 @@ pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
 if [ ! -f "$venv/ready" ]; then
     rm -rf "$RUNYARD_CLIENTS/$name"-*
     python3 -m venv "$venv"
-    # The wheel brings what it says that it needs.
+    # Installs the dependencies of the wheel, too.
     "${pip[@]}" install --requirement "$requirements" ${wheel:+"$wheel"} >&2
     touch "$venv/ready"
 elif [ -n "$wheel" ]; then

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# The unit of the Debian package, under a real systemd: boot.sh PACKAGE FOLDER
+# Tests the systemd unit of the Debian package under a real systemd: boot.sh PACKAGE FOLDER
 #
-# FOLDER is the root filesystem of a Debian as tests/dist/root.sh makes it; it is of no use afterwards. The package is installed in
-# it, it is booted without a network, and runyard.service has to run an agent and to be restarted and stopped. What the unit
-# takes away from the service is seen nowhere else: systemd alone acts on it. Wants root and systemd-nspawn.
+# FOLDER is a Debian root filesystem from tests/dist/root.sh; the test modifies it. The test installs the package there, boots it
+# without a network, and expects runyard.service to run an agent, restart and stop. Only systemd applies the unit's restrictions,
+# so no other test covers them. Needs root and systemd-nspawn.
 set -euo pipefail
 package=$1
 folder=$(realpath "$2")
@@ -18,7 +18,7 @@ cp "$package" "$folder/root/runyard.deb"
 cp examples/data.csv "$folder/root/data.csv"
 rm -f "$folder/etc/resolv.conf"
 cp /etc/resolv.conf "$folder/etc/resolv.conf"
-# shellcheck disable=SC2016 # the shell below expands it
+# shellcheck disable=SC2016 # the inner shell expands it
 DEBIAN_FRONTEND=noninteractive chroot "$folder" sh -c 'apt-get update --quiet && apt-get install --yes --quiet \
     --no-install-recommends systemd systemd-sysv dbus /root/runyard.deb' >"$folder/root/apt.log" 2>&1 || {
     tail -n 20 "$folder/root/apt.log" >&2
@@ -27,7 +27,7 @@ DEBIAN_FRONTEND=noninteractive chroot "$folder" sh -c 'apt-get update --quiet &&
 
 cat >"$folder/root/try" <<'END'
 #!/bin/bash
-# Tries the service; the last line says how far it came.
+# Tests the service. The last line of the log tells the result.
 exec >/root/try.log 2>&1
 set -euo pipefail
 trap 'journalctl --unit=runyard --no-pager --output=cat | tail -n 30; systemctl --force --force poweroff' EXIT
@@ -54,12 +54,12 @@ DEBIAN_FRONTEND=noninteractive apt-get install --yes --quiet --reinstall /root/r
 [ "$(show ActiveState)" = active ] && [ "$(show MainPID)" != "$before" ]
 apt-get remove --yes --quiet runyard >/root/apt.log 2>&1
 [ "$(show ActiveState)" = inactive ] && [ "$(show Result)" = success ]
-echo "The service is good."
+echo "The service works."
 END
 chmod 755 "$folder/root/try"
 cat >"$folder/etc/systemd/system/try.service" <<'END'
 [Unit]
-Description=Tries runyard.service, then switches the machine off
+Description=Tests runyard.service, then powers the machine off
 After=multi-user.target
 
 [Service]
@@ -69,14 +69,14 @@ END
 mkdir -p "$folder/etc/systemd/system/multi-user.target.wants"
 ln -sf ../try.service "$folder/etc/systemd/system/multi-user.target.wants/try.service"
 
-# nspawn would cover parts of /proc, and then no sandbox can mount its own.
+# By default nspawn hides parts of /proc, and then a sandbox cannot mount its own /proc.
 SYSTEMD_NSPAWN_API_VFS_WRITABLE=1 SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 timeout --kill-after=10 180 systemd-nspawn \
     --directory="$folder" --register=no --keep-unit --private-network --resolv-conf=off --timezone=off --console=pipe --boot \
     </dev/null >"$folder/root/boot.log" 2>&1 || {
     tail -n 20 "$folder/root/boot.log" >&2
     fail "the system does not boot"
 }
-if ! grep -qx 'The service is good.' "$folder/root/try.log"; then
+if ! grep -qx 'The service works.' "$folder/root/try.log"; then
     cat "$folder/root/try.log" >&2
     fail "the service does not work under systemd"
 fi

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# The Debian package, installed: install.sh PACKAGE FOLDER
+# Tests the installed Debian package: install.sh PACKAGE FOLDER
 #
-# It is installed, run as its service would run it, upgraded, removed and purged, over the root filesystem in FOLDER. Nothing of
-# that stays: the filesystem is the lower layer of an overlay whose upper layer is in memory, in this test's own namespaces. This
-# takes root. There is no systemd inside; what the package asks of it is recorded and compared.
+# Installs, runs, upgrades, removes and purges the package on top of the root filesystem in FOLDER. FOLDER stays unchanged: it is
+# the lower layer of an overlay whose upper layer is in memory, in private namespaces. Needs root. systemd does not run inside; a
+# fake systemctl records the calls of the package, and the test compares them.
 #
-# install.sh can-mount: whether this machine lets root mount an overlay; a container may forbid it.
+# install.sh can-mount: succeeds if root can mount an overlay here; a container may forbid it.
 set -euo pipefail
 
 fail() {
@@ -16,13 +16,13 @@ fail() {
 if [ "$1" = can-mount ]; then
     work=$(mktemp -d "${TMPDIR:-/tmp}/runyard-install.XXXXXX")
     trap 'rm -rf "$work"' EXIT
-    # shellcheck disable=SC2016 # the shell below expands it
+    # shellcheck disable=SC2016 # the inner shell expands it
     unshare --mount --propagation private bash -euc 'mount -t tmpfs tmpfs "$0"; mkdir "$0"/{upper,work,root}
         mount -t overlay overlay -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" "$0/root"' "$work"
     exit
 fi
 
-# ── outside: makes the filesystem and enters it ──
+# ── outside: mounts the filesystem and enters it ──
 if [ "$1" != inside ]; then
     package=$(realpath "$1")
     below=$(realpath "$2")
@@ -68,7 +68,7 @@ config=/etc/runyard/runyard.toml
 data=/var/lib/runyard
 cp /etc/passwd /etc/group /etc/shadow /run
 
-# What the maintainer scripts ask of systemd.
+# A fake systemctl that records the calls of the maintainer scripts.
 mkdir -p /run/systemd/system
 cat >/usr/local/sbin/systemctl <<'END'
 #!/bin/sh
@@ -78,7 +78,7 @@ chmod 755 /usr/local/sbin/systemctl
 asked() {
     local want
     want=$(printf '%s\n' "$@")
-    [ "$(cat /run/asked)" = "$want" ] || fail "systemd was asked: $(cat /run/asked), wanted: $want"
+    [ "$(cat /run/asked)" = "$want" ] || fail "systemctl was called with: $(cat /run/asked), expected: $want"
     rm /run/asked
 }
 
@@ -92,7 +92,7 @@ install_package() {
 shown() {
     stat --format='%U:%G %a' "$1"
 }
-# One program as the unit runs it: its user, no capabilities and none to be had.
+# Runs a program like the unit does: as its user, without capabilities or a way to gain them.
 as_service() {
     setpriv --reuid=runyard --regid=runyard --init-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
         env --ignore-environment PATH=/usr/local/bin:/usr/bin:/bin RUNYARD_SERVER="http://127.0.0.1:$PORT" "$@"
@@ -102,7 +102,7 @@ start_service() {
     (
         cd "$data"
         umask 027
-        # shellcheck disable=SC2046 # the words of the command
+        # shellcheck disable=SC2046 # the command is split into words
         exec setpriv --reuid=runyard --regid=runyard --init-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
             env --ignore-environment PATH=/usr/local/bin:/usr/bin:/bin \
             $(sed -n 's/^ExecStart=//p' /usr/lib/systemd/system/runyard.service)
@@ -119,7 +119,7 @@ start_service() {
 }
 stop_service() {
     kill "$pid"
-    wait "$pid" || fail "the service did not end well: $(cat /run/log)"
+    wait "$pid" || fail "the service exited with an error: $(cat /run/log)"
     pid=
 }
 run_an_agent() {
@@ -133,41 +133,41 @@ run_an_agent() {
     [ -n "$(find /tmp/made -name '*.svg')" ] || fail "the run made no chart: $(cat /run/run.log)"
 }
 
-echo "installed"
-! command -v runyard >/dev/null || fail "there is a runyard already: $(command -v runyard)"
-# The fresh system knows no packages yet, and has none that ours depends on.
+echo "install"
+! command -v runyard >/dev/null || fail "runyard is already installed: $(command -v runyard)"
+# The fresh system has no package lists and none of the dependencies.
 apt-get update --quiet -o APT::Sandbox::User=root -o Acquire::Retries=3 >/run/apt.log 2>&1 || fail "$(cat /run/apt.log)"
 install_package /tmp/first.deb
 asked daemon-reload
-grep -q 'Start Runyard with: systemctl enable --now runyard' /run/apt.log || fail "it does not say how to start: $(cat /run/apt.log)"
+grep -q 'Start Runyard with: systemctl enable --now runyard' /run/apt.log || fail "the output does not name the start command: $(cat /run/apt.log)"
 differing=$(dpkg --verify runyard)
-[ -z "$differing" ] || fail "what is installed differs from what was packed: $differing"
-[ "$(getent passwd runyard | cut -d: -f6,7)" = "$data:/usr/sbin/nologin" ] || fail "the user is wrong: $(getent passwd runyard)"
+[ -z "$differing" ] || fail "installed files differ from the package: $differing"
+[ "$(getent passwd runyard | cut -d: -f6,7)" = "$data:/usr/sbin/nologin" ] || fail "unexpected user: $(getent passwd runyard)"
 [ "$(shown "$data")" = "runyard:runyard 700" ] || fail "$data: $(shown "$data")"
 [ "$(shown "$config")" = "root:runyard 640" ] || fail "$config: $(shown "$config")"
 [ "$(shown /usr/bin/runyard)" = "root:root 755" ] || fail "/usr/bin/runyard: $(shown /usr/bin/runyard)"
 
-echo "the service runs an agent"
+echo "run an agent"
 sed -i "s/^listen = .*/listen = \"127.0.0.1:$PORT\"/" "$config"
 echo '# The administrator was here.' >>"$config"
 cp "$config" /run/changed.toml
 start_service
 token=$(as_service runyard token --config "$config")
 run_an_agent
-[ "$(stat --format=%U "/proc/$pid")" = runyard ] || fail "the service is somebody else"
-[ "$(shown "$data/jwt.secret")" = "runyard:runyard 600" ] || fail "the secret is open: $(shown "$data/jwt.secret")"
+[ "$(stat --format=%U "/proc/$pid")" = runyard ] || fail "the service does not run as the user runyard"
+[ "$(shown "$data/jwt.secret")" = "runyard:runyard 600" ] || fail "unexpected mode of the secret: $(shown "$data/jwt.secret")"
 others=$(find "$data" ! -user runyard)
-[ -z "$others" ] || fail "not everything is the service's: $others"
+[ -z "$others" ] || fail "files with another owner: $others"
 grep -o -m 3 'sandbox: .*' /run/log
 secret=$(sha256sum "$data/jwt.secret")
 stop_service
 
-echo "installed once more"
+echo "reinstall"
 install_package --reinstall /tmp/first.deb
 asked daemon-reload "try-restart runyard.service"
 cmp "$config" /run/changed.toml
 
-echo "upgraded to a package with another configuration"
+echo "upgrade to a package with a different configuration"
 dpkg-deb --raw-extract /tmp/first.deb /run/second
 sed -i 's/^Version: .*/&+next/' /run/second/DEBIAN/control
 echo '# A new key.' >>"/run/second$config"
@@ -177,29 +177,29 @@ chmod 600 "$config"
 install_package -o Dpkg::Options::=--force-confdef -o Dpkg::Options::=--force-confold /tmp/second.deb
 asked daemon-reload "try-restart runyard.service"
 cmp "$config" /run/changed.toml
-[ "$(shown "$config")" = "root:runyard 600" ] || fail "the administrator's mode is lost: $(shown "$config")"
-grep -q '^# A new key' "$config.dpkg-dist" || fail "the new configuration is not laid beside"
+[ "$(shown "$config")" = "root:runyard 600" ] || fail "the upgrade changed the administrator's file mode: $(shown "$config")"
+grep -q '^# A new key' "$config.dpkg-dist" || fail "the new configuration is missing: $config.dpkg-dist"
 chmod 640 "$config"
 start_service
 run_an_agent
 stop_service
 
-echo "removed: the configuration and the data stay"
+echo "remove: the configuration and the data stay"
 dpkg --remove runyard >/run/dpkg.log 2>&1 || fail "$(cat /run/dpkg.log)"
 asked "disable --now runyard.service" daemon-reload
-! command -v runyard >/dev/null || fail "the program is still there"
+! command -v runyard >/dev/null || fail "the program was not removed"
 cmp "$config" /run/changed.toml
 [ "$(sha256sum "$data/jwt.secret")" = "$secret" ] || fail "the data changed"
 
-echo "purged: nothing stays"
+echo "purge: nothing stays"
 echo 'RUNYARD_OPENAI_API_KEY=secret' >/etc/runyard/environment
 dpkg --purge runyard >/run/dpkg.log 2>&1 || fail "$(cat /run/dpkg.log)"
 asked daemon-reload
 for file in passwd group shadow; do
     cmp "/etc/$file" "/run/$file"
 done
-# The upper side of the overlay is what changed. What is left of the test's own and of dpkg's records does not count.
+# The upper layer of the overlay has the changes. Files of the test and dpkg's records do not count.
 rm /usr/local/sbin/systemctl
 left=$(find /run/upper -iname '*runyard*' ! -type c)
 [ -z "$left" ] || fail "left behind: $left"
-! dpkg-query --show runyard >/dev/null 2>&1 || fail "dpkg still knows the package"
+! dpkg-query --show runyard >/dev/null 2>&1 || fail "dpkg still lists the package"

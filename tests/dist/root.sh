@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# A Debian that has nothing but what every Debian has: root.sh FOLDER
+# Creates a minimal Debian root filesystem: root.sh FOLDER
 #
-# The root filesystem is unpacked into FOLDER. It is made from the mirror of this machine's release, in memory (half a minute),
-# and kept for a week in the cache folder (XDG_CACHE_HOME). The package test uses it instead of a copy of this machine, whose
-# packages another apt may be changing. Needs root.
+# Unpacks the filesystem into FOLDER. It is built from the mirror of this machine's release, in memory (half a minute), and cached
+# for a week in XDG_CACHE_HOME. The package test uses it instead of a copy of this machine, whose packages may change during the
+# test. Needs root.
 set -euo pipefail
 folder=$1
 cd "$(dirname "$0")/../.."
@@ -17,7 +17,7 @@ if [ -z "$(find "$archive" -mtime -7 2>/dev/null)" ]; then
     work=$(mktemp -d "${TMPDIR:-/tmp}/runyard-root.XXXXXX")
     trap 'rm -rf "$work" "$archive.$$"' EXIT
     export work suite draft=$archive.$$
-    # shellcheck disable=SC2016 # the shell below expands it
+    # shellcheck disable=SC2016 # the inner shell expands it
     unshare --mount --propagation private bash -euc 'mount -t tmpfs -o mode=755 tmpfs "$work"
         TMPDIR=$work mmdebstrap --mode=root --format=tar --variant=minbase --dpkgopt=force-unsafe-io \
             "$suite" "$draft"' >"$cache/log" 2>&1 || {

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# What `make dist` makes: the tarball has what it should, the Debian package can be installed and taken away again, and its program
-# works for an unprivileged user. RUNYARD_BIN names the program to pack (a debug build will do); without it a release is built.
-# Root also installs the package into a fresh Debian; this takes a network. A release, or FULL=1, is started there by systemd.
+# Tests the output of `make dist`: the tarball is complete, the Debian package installs and uninstalls, and its program works for
+# an unprivileged user. RUNYARD_BIN is the program to pack (a debug build will do); without it a release is built. As root, the
+# test also installs the package into a fresh Debian, which needs a network. For a release build, or with FULL=1, systemd starts
+# it there.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -28,10 +29,10 @@ fail() {
     exit 1
 }
 
-echo "── the sums"
+echo "── checksums"
 (cd "$dist" && sha256sum --check --quiet SHA256SUMS)
 
-echo "── the tarball"
+echo "── tarball"
 tarball=$(echo "$dist"/runyard-*.tar.gz)
 tar --extract --gzip --file "$tarball" --directory "$work"
 unpacked=$(echo "$work"/runyard-*)
@@ -39,19 +40,19 @@ for file in runyard LICENSE THIRD-PARTY README.md CHANGELOG.md runyard.toml runy
     completions/runyard completions/_runyard completions/runyard.fish; do
     [ -s "$unpacked/$file" ] || fail "$file is not in the tarball"
 done
-# One of each kind that is surely inside, by name and by what its authors want to be repeated.
+# Samples of the dependencies and notices that must be listed.
 for inside in "tokio 1" "libsqlite3-sys 0" "std 1" "Copyright (c) Tokio Contributors" "The Go Authors"; do
-    grep -qF "$inside" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY does not know $inside"
+    grep -qF "$inside" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY does not list $inside"
 done
 if [ -f clients/web/dist/index.html ]; then
-    grep -qF "Lucide Icons and Contributors" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY knows nothing of the console"
+    grep -qF "Lucide Icons and Contributors" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY does not list the console's dependencies"
 fi
-! grep -nF -e "$HOME" -e "$PWD" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY speaks of this machine"
+! grep -nF -e "$HOME" -e "$PWD" "$unpacked/THIRD-PARTY" || fail "THIRD-PARTY contains paths of this machine"
 others=$(tar --list --gzip --numeric-owner --verbose --file "$tarball" | awk '$2 != "0/0"')
-[ -z "$others" ] || fail "not everything belongs to root: $others"
+[ -z "$others" ] || fail "files with another owner than root: $others"
 "$unpacked/runyard" --version
 
-echo "── the package"
+echo "── package"
 package=$(echo "$dist"/runyard_*.deb)
 root=$work/root
 dpkg-deb --extract "$package" "$root"
@@ -61,42 +62,42 @@ for file in usr/bin/runyard usr/lib/systemd/system/runyard.service etc/runyard/r
     usr/share/doc/runyard/THIRD-PARTY.gz; do
     [ -s "$root/$file" ] || fail "$file is not in the package"
 done
-[ "$(cat "$work/control/conffiles")" = /etc/runyard/runyard.toml ] || fail "the configuration would be written over"
-grep -q '^Depends: .*bubblewrap.*libc6 (>= 2\.' "$work/control/control" || fail "the package does not say what it needs"
+[ "$(cat "$work/control/conffiles")" = /etc/runyard/runyard.toml ] || fail "the configuration is not a conffile; an upgrade would overwrite it"
+grep -q '^Depends: .*bubblewrap.*libc6 (>= 2\.' "$work/control/control" || fail "the package lacks dependencies"
 for script in postinst prerm postrm; do
     sh -n "$work/control/$script"
-    [ -x "$work/control/$script" ] || fail "$script cannot be run"
+    [ -x "$work/control/$script" ] || fail "$script is not executable"
 done
-# Each of these takes away what the sandbox is made with, so that every command of an agent fails; tests/dist/boot.sh shows it.
+# Each of these settings breaks the sandbox, so every command of an agent would fail. tests/dist/boot.sh would detect it, too.
 ! grep -nE '^(RestrictSUIDSGID|RestrictNamespaces|ProtectKernelTunables|ProtectKernelLogs|ProtectProc|ProcSubset|ProtectHostname)=' \
-    "$root/usr/lib/systemd/system/runyard.service" || fail "the unit forbids what the sandbox needs"
+    "$root/usr/lib/systemd/system/runyard.service" || fail "the unit has settings that break the sandbox"
 if command -v systemd-analyze >/dev/null 2>&1; then
     sed "s|/usr/bin/runyard|$root/usr/bin/runyard|" "$root/usr/lib/systemd/system/runyard.service" >"$work/runyard.service"
     systemd-analyze verify --man=no "$work/runyard.service"
 fi
 
 if [ "$(id -u)" != 0 ]; then
-    echo "── LEFT OUT: installing the package, which only root can try"
+    echo "── SKIPPED: installing the package needs root"
 else
-    echo "── the package, installed into a fresh Debian"
+    echo "── package in a fresh Debian"
     scripts/install.sh unshare:util-linux
     if tests/dist/install.sh can-mount; then
         tests/dist/root.sh "$work/system"
         tests/dist/install.sh "$package" "$work/system"
         if [ -z "${RUNYARD_BIN:-}" ] || [ -n "${FULL:-}" ]; then
-            echo "── the service, under a real systemd"
+            echo "── service under systemd"
             scripts/install.sh systemd-nspawn:systemd-container
             tests/dist/boot.sh "$package" "$work/system"
         fi
         rm -rf "$work/system"
     else
-        echo "── LEFT OUT: installing the package; this machine lets nobody mount an overlay"
+        echo "── SKIPPED: installing the package; this machine does not allow overlay mounts"
     fi
 fi
 
-echo "── the program, as an unprivileged user"
+echo "── program as an unprivileged user"
 scripts/install.sh bwrap:bubblewrap curl:curl
-# As the unit says: no capabilities, none to be had, and a user of its own.
+# Like the unit: a separate user, without capabilities or a way to gain them.
 as_service=(env)
 if [ "$(id -u)" = 0 ]; then
     as_service=(setpriv --reuid=64123 --regid=64123 --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all)
@@ -136,12 +137,12 @@ install -d -m 777 "$work/made"
     fail "the run failed"
 }
 [ -n "$(find "$work/made" -name '*.svg')" ] || fail "the run made no chart: $(cat "$work/run.log")"
-# Into a variable first: a reader that has seen enough would break curl's pipe.
+# Stored in a variable first, because grep may exit early and break curl's pipe.
 page=$(curl --silent --fail --max-time 5 "$url/")
-grep -qi '<!doctype html>' <<<"$page" || fail "there is no page at /"
+grep -qi '<!doctype html>' <<<"$page" || fail "/ does not serve a page"
 if [ -f clients/web/dist/index.html ] && [ -z "${RUNYARD_BIN:-}" ]; then
     script=$(grep -o -m 1 '/assets/[^"]*\.js' <<<"$page")
-    curl --silent --fail --max-time 5 --output /dev/null "$url$script" || fail "the console is not inside"
+    curl --silent --fail --max-time 5 --output /dev/null "$url$script" || fail "the program does not contain the console"
 fi
 grep -o -m 3 'sandbox: .*' "$work/log"
-echo "The release is good: $(basename "$tarball"), $(basename "$package")"
+echo "The release passed: $(basename "$tarball"), $(basename "$package")"

@@ -1,4 +1,4 @@
-"""Starts nginx, HAProxy and Envoy in front of a server, each with its default settings and with short timeouts.
+"""Starts nginx, HAProxy and Envoy in front of a server, with their default timeouts or with short ones.
 
 Every proxy has two ports: `http` speaks HTTP/1.1 to clients and to the server, `grpc` speaks HTTP/2 to both.
 """
@@ -13,7 +13,7 @@ import time
 
 ENVOY = os.environ["RUNYARD_ENVOY"]
 DEADLINE = 60
-# Short timeouts, in seconds: longer than three heartbeats of a second.
+# The short timeout in seconds. Longer than three heartbeats of one second.
 SHORT = 4
 
 
@@ -24,14 +24,14 @@ def free_port():
 
 
 class Proxy:
-    """A proxy as a process of its own. `timeout` is the silence that it allows, in seconds; None leaves its defaults."""
+    """A proxy process. `timeout` is the maximum silence in seconds; None keeps the proxy's defaults."""
 
     def __init__(self, server_port, timeout=None):
         self.server = f"127.0.0.1:{server_port}"
         self.timeout = timeout
         self.http, self.grpc = free_port(), free_port()
         self.home = tempfile.mkdtemp(prefix="runyard-proxy-")
-        # nginx drops its root rights.
+        # nginx workers run without root rights.
         os.chmod(self.home, 0o755)
         self.log = open(os.path.join(self.home, "log"), "wb")
         path = os.path.join(self.home, "configuration")
@@ -73,7 +73,7 @@ class Proxy:
 
 
 class Nginx(Proxy):
-    """nginx, `proxy_pass` with its defaults and `grpc_pass`."""
+    """nginx with `proxy_pass` and `grpc_pass`."""
 
     def command(self, path):
         return ["nginx", "-p", self.home, "-c", path, "-e", "stderr"]
@@ -99,7 +99,7 @@ class Nginx(Proxy):
                 server {{
                     listen 127.0.0.1:{self.http};
                     location / {{ proxy_pass http://{self.server}; }}
-                    # The same with connections that are kept, and bodies that are passed on as they come.
+                    # The same with upstream keep-alive and unbuffered request bodies.
                     location /kept/ {{
                         proxy_pass http://kept/;
                         proxy_http_version 1.1;
@@ -116,7 +116,7 @@ class Nginx(Proxy):
 
 
 class HAProxy(Proxy):
-    """HAProxy, with the timeouts of Debian's configuration."""
+    """HAProxy with the timeouts of Debian's configuration."""
 
     def command(self, path):
         return ["haproxy", "-db", "-f", path]
@@ -144,7 +144,7 @@ backend grpc
 
 
 class Envoy(Proxy):
-    """Envoy. Its routes end every answer after 15 seconds by default, streams too, so `timeout` is always set to 0s."""
+    """Envoy. Its routes end every response, also streams, after 15 seconds by default, so the route timeout is always 0s."""
 
     def command(self, path):
         return [ENVOY, "-c", path, "--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1"]

@@ -1,5 +1,5 @@
-"""What stands in front of a server must not change what clients see: events come as they happen, a silent stream stays, and a
-refused upload is answered. See run.sh."""
+"""Reverse proxies in front of a server must not affect clients: events arrive live, a silent stream stays open, and a refused
+upload gets its response. See run.sh."""
 
 import http.client
 import json
@@ -23,13 +23,13 @@ DEADLINE = 120
 
 
 def framed(run_id):
-    """A request of StreamRun for all events of a run, in its frame."""
+    """A framed StreamRun request for all events of a run."""
     message = b"\x0a" + bytes([len(run_id)]) + run_id.encode()
     return b"\0" + len(message).to_bytes(4, "big") + message
 
 
 class Watch:
-    """A reader of a stream, by curl, which notes when something came."""
+    """Reads a stream with curl in the background."""
 
     def __init__(self, port, path, headers, body=None):
         command = ["curl", "--silent", "--show-error", "--no-buffer", "--dump-header", "/dev/stderr"]
@@ -61,11 +61,11 @@ class Watch:
         until = time.monotonic() + DEADLINE
         while text not in self.heard:
             if self.process.poll() is not None or time.monotonic() > until:
-                raise AssertionError(f"{text!r} does not come, only {self.heard!r} {self.headers!r}")
+                raise AssertionError(f"{text!r} did not arrive, only {self.heard!r} {self.headers!r}")
             time.sleep(0.02)
 
     def end(self):
-        """Everything that came, and curl's code."""
+        """Waits for the end of the stream and returns curl's exit code."""
         self.process.wait(DEADLINE)
         for thread in self.threads:
             thread.join(DEADLINE)
@@ -82,7 +82,7 @@ class Watch:
 
 
 class Behind(unittest.TestCase):
-    """A server with a model, and each proxy in front of it."""
+    """A server with a scripted model, behind each of the proxies."""
 
     timeout = SHORT
     heartbeat = 1
@@ -91,7 +91,7 @@ class Behind(unittest.TestCase):
     def setUpClass(cls):
         cls.model = Model()
         cls.addClassCleanup(cls.model.close)
-        # Plans would allow one run at once.
+        # Plans would limit concurrent runs.
         text = f'limits = "off"\n[http]\nheartbeat_seconds = {cls.heartbeat}\n'
         cls.server = Server(model=cls.model, configuration=text)
         cls.addClassCleanup(cls.server.close)
@@ -115,7 +115,7 @@ class Behind(unittest.TestCase):
         return json.loads(text)["agent_run_id"]
 
     def watches(self, proxy, run_id):
-        """A reader of each protocol."""
+        """Starts a reader for each protocol."""
         web = {**self.signed(WEB), "x-grpc-web": "1"}
         events = {**self.signed("text/plain"), "accept": "text/event-stream"}
         lines = {**self.signed("text/plain"), "accept": "application/x-ndjson"}
@@ -137,9 +137,9 @@ class Behind(unittest.TestCase):
         for name, watches in readers:
             for protocol, watch in watches.items():
                 with self.subTest(proxy=name, protocol=protocol):
-                    # It comes while the model is silent: nothing gathers it.
+                    # The event must arrive during the silence: no proxy may buffer it.
                     watch.wait_for(b"Wait.")
-                    self.assertLess(time.monotonic() - begun, seconds, "the first event comes late")
+                    self.assertLess(time.monotonic() - begun, seconds, "the first event arrived late")
         for name, watches in readers:
             for protocol, watch in watches.items():
                 with self.subTest(proxy=name, protocol=protocol):
@@ -150,12 +150,12 @@ class Behind(unittest.TestCase):
 
 
 class WithShortTimeouts(Behind):
-    """Timeouts of the proxies and the heartbeat are scaled down alike."""
+    """The timeouts of the proxies and the heartbeat interval are both scaled down."""
 
-    def test_a_silent_stream_stays(self):
+    def test_a_silent_stream_stays_open(self):
         self.check_silence(3 * SHORT)
 
-    def test_a_refused_upload_is_answered(self):
+    def test_a_refused_upload_gets_its_response(self):
         for proxy in self.proxies:
             for path in ("/agent/start", "/kept/agent/start"):
                 for size in (300_000, 5_000_000):
@@ -168,9 +168,9 @@ class WithShortTimeouts(Behind):
                 self.assertEqual(self.uploads(proxy, "/nosuch", 300_000, signed), {404: 20})
 
     def uploads(self, proxy, path, size, headers):
-        """How often each status comes in twenty uploads."""
+        """Counts the statuses of twenty uploads."""
         seen = {}
-        # curl reads while it sends: Envoy itself closes a refused connection after a second.
+        # curl reads while it sends, which is needed because Envoy closes a refused connection after a second.
         command = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--data-binary", "@-"]
         for name, value in {"content-type": "application/json", "expect": "", **headers}.items():
             command += ["--header", f"{name}: {value}"]
@@ -186,7 +186,7 @@ class WithShortTimeouts(Behind):
             seen[status] = seen.get(status, 0) + 1
         return seen
 
-    def test_a_refusal_of_grpc_is_readable(self):
+    def test_a_grpc_error_reaches_the_client(self):
         for proxy in self.proxies:
             with self.subTest(proxy=type(proxy).__name__):
                 headers = {"content-type": "application/grpc", "te": "trailers"}
@@ -198,11 +198,11 @@ class WithShortTimeouts(Behind):
 
 
 class WithRareHeartbeats(Behind):
-    """The control: with heartbeats that are too rare for these timeouts every proxy breaks a silent stream off."""
+    """Control: if heartbeats are too rare for the timeouts, every proxy cuts a silent stream."""
 
     heartbeat = 10
 
-    def test_a_silent_stream_is_broken_off(self):
+    def test_a_silent_stream_is_cut(self):
         run_id = self.start(f"say: Wait.\nsleep: {3 * SHORT}\nsay: At-last.")
         readers = [(type(proxy).__name__, self.watches(proxy, run_id)) for proxy in self.proxies]
         for name, watches in readers:
@@ -214,10 +214,10 @@ class WithRareHeartbeats(Behind):
 
 
 class WithDefaultTimeouts(Behind):
-    """The proxies' own defaults and the server's, with a model that is silent for longer than nginx allows."""
+    """The defaults of the proxies and of the server, with a model that is silent for longer than nginx's timeout."""
 
     timeout = None
     heartbeat = 10
 
-    def test_a_silent_stream_stays(self):
+    def test_a_silent_stream_stays_open(self):
         self.check_silence(75)

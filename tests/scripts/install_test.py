@@ -1,6 +1,6 @@
-"""scripts/install.sh on machines that have some of the packages already.
+"""Tests scripts/install.sh on machines that have some of the packages already.
 
-dpkg-query and apt-get are scripts here that keep a list of installed packages in a file; what install.sh asks of them is real.
+dpkg-query and apt-get are fakes that keep the list of installed packages in a file.
 """
 
 import itertools
@@ -18,7 +18,7 @@ TOOLS = ("bash", "env", "awk", "cat", "grep", "mktemp", "rm", "sleep", "sort", "
 DPKG_QUERY = """#!/usr/bin/env bash
 grep -qx "${!#}" "$MACHINE/installed" && echo installed
 """
-# Takes the packages after `install`. A package is a file of its name in the PATH, too, when it is one of PROGRAMS.
+# Installs the packages named after `install`, each with a program of the same name.
 APT_GET = """#!/usr/bin/env bash
 echo "$*" >>"$MACHINE/asked"
 [ ! -f "$MACHINE/locks" ] || { read -r left <"$MACHINE/locks"; [ "$left" = 0 ] || {
@@ -41,7 +41,7 @@ ID = "#!/usr/bin/env bash\necho ${MACHINE_UID:-0}\n"
 
 
 class Machine:
-    """A machine with these packages, whose programs have the packages' names, and these programs from elsewhere."""
+    """A machine with these packages, each with a program of its name, and these programs from other sources."""
 
     def __init__(self, test, packages=(), programs=(), lists=True, debian=True, locks=0):
         folder = tempfile.TemporaryDirectory()
@@ -77,7 +77,7 @@ class Machine:
 
 
 class InstallTest(unittest.TestCase):
-    def test_every_part_of_a_list_may_be_there_already(self):
+    def test_any_subset_of_the_packages_may_be_installed(self):
         needs = ["one", "two", "three:three", "four"]
         names = [need.rpartition(":")[2] for need in needs]
         for count in range(len(names) + 1):
@@ -87,17 +87,17 @@ class InstallTest(unittest.TestCase):
                     done = machine.install(*needs)
                     self.assertEqual(done.returncode, 0, done.stderr)
                     self.assertEqual(machine.installed(), set(names))
-                    self.assertEqual(len(machine.asked()), 0 if count == len(names) else 1, "one call of apt-get")
+                    self.assertEqual(len(machine.asked()), 0 if count == len(names) else 1, "one call of apt-get if anything is missing")
 
-    def test_a_program_from_elsewhere_is_kept(self):
+    def test_a_program_from_another_source_is_kept(self):
         machine = Machine(self, programs=["npm"])
         self.assertEqual(machine.install("npm:npm").returncode, 0)
         self.assertEqual(machine.asked(), [])
-        # A need without a place is about the package.
+        # Without a program, only the package counts.
         self.assertEqual(machine.install("npm").returncode, 0)
         self.assertEqual(machine.installed(), {"npm"})
 
-    def test_a_path_is_a_place_too(self):
+    def test_a_need_may_name_a_path(self):
         machine = Machine(self)
         self.assertEqual(machine.install(f"{machine.path}/lists:libc6-dev").returncode, 0)
         self.assertEqual(machine.asked(), [])
@@ -105,7 +105,7 @@ class InstallTest(unittest.TestCase):
         self.assertEqual(machine.install(*needs).returncode, 0)
         self.assertEqual(machine.installed(), {"cc"})
 
-    def test_old_lists_are_updated_and_locks_are_waited_for(self):
+    def test_old_lists_are_updated_and_locks_are_retried(self):
         machine = Machine(self, lists=False)
         self.assertEqual(machine.install("one").returncode, 0)
         self.assertEqual(machine.installed(), {"one"})
@@ -114,7 +114,7 @@ class InstallTest(unittest.TestCase):
         self.assertEqual(machine.installed(), {"one"})
         self.assertEqual(len(machine.asked()), 3)
 
-    def test_a_refusal_says_what_to_do(self):
+    def test_an_error_names_the_next_step(self):
         for machine, needs, uid, words in (
             (Machine(self), ["unknown"], 0, "Unable to locate package unknown"),
             (Machine(self), ["cc:gcc"], 0, "not where they are needed"),
@@ -126,8 +126,8 @@ class InstallTest(unittest.TestCase):
                 self.assertEqual(done.returncode, 1)
                 self.assertIn(words, done.stderr)
 
-    def test_no_script_names_a_program_beside_its_package(self):
-        """As in `install.sh npm npm`, which the script took before."""
+    def test_no_script_passes_program_and_package_separately(self):
+        """The old form was `install.sh npm npm`."""
         found = subprocess.run(
             ["git", "grep", "-hoE", r"^[^#]*scripts/install\.sh .*", "--", ":/scripts", ":/tests", ":/Makefile", ":/Dockerfile"],
             cwd=ROOT, check=True, capture_output=True, text=True,

@@ -1,4 +1,4 @@
-// Real Chromium for the tests of the console, and what every page of it is held to.
+// Chromium for the console tests, and the rules that every page must keep.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -6,23 +6,23 @@ import { createRequire } from "node:module";
 import { fileURLToPath } from "node:url";
 import { chromium } from "playwright-core";
 
-/** The repository. */
+/** Root of the repository. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 
-/** Where screenshots and downloads are put. */
+/** Folder for screenshots and downloads. */
 export const OUTPUT = `${ROOT}/target/web`;
-/** The console as it was built, unless another one is named. */
+/** The built console, or the one named by RUNYARD_CONSOLE_DIR. */
 export const CONSOLE_DIR = process.env.RUNYARD_CONSOLE_DIR ?? `${ROOT}/clients/web/dist`;
 
 mkdirSync(OUTPUT, { recursive: true });
 
 const DESKTOP = { width: 1440, height: 900 };
-/** How long a page may take for anything; a slow machine is no fault of the page. */
+/** Timeout for every wait on a page, generous enough for a slow machine. */
 export const PATIENCE_MS = 90_000;
 export const PHONE = { width: 390, height: 844 };
 
-/** Chromium as Debian ships it, or the one that RUNYARD_CHROMIUM names. */
+/** Starts Debian's Chromium, or the one named by RUNYARD_CHROMIUM. */
 export function startBrowser() {
   return chromium.launch({
     executablePath: process.env.RUNYARD_CHROMIUM ?? "/usr/bin/chromium",
@@ -38,7 +38,7 @@ export function startBrowser() {
   });
 }
 
-/** The most that one task of a page's main thread worked while something was done, in milliseconds of processor time. */
+/** Longest CPU time of a single main-thread task of the page during `doing`, in milliseconds. */
 export async function longestWork(browser, page, doing) {
   await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline"] });
   let trace;
@@ -52,22 +52,22 @@ export async function longestWork(browser, page, doing) {
   const named = traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain");
   const main = new Set(named.map(threadOf));
   const tasks = traceEvents.filter((event) => event.name === "RunTask" && event.tdur > 0 && main.has(threadOf(event)));
-  assert.ok(tasks.length > 0, "tasks were traced");
+  assert.ok(tasks.length > 0, "no tasks were traced");
   return Math.max(...tasks.map(({ tdur }) => tdur / 1_000));
 }
 
-/** A page in a browser profile of its own, which notes whatever no page of ours may do. */
+/** A page in a fresh browser profile that records rule violations. */
 export class Visit {
   /** Requests to other origins, errors on the console, exceptions. */
   wrong = [];
-  /** Bodies of the scripts that were loaded, by address. */
+  /** Bodies of loaded scripts, by URL. */
   scripts = new Map();
-  /** How many streams of runs are open, and were at most. */
+  /** Number of open run streams, and its maximum so far. */
   streams = { open: 0, most: 0 };
   #pending = new Set();
   #others = [];
 
-  /** Begins one at an origin; `others` are origins that the page may ask, too. */
+  /** Opens a page at an origin. `others` are further origins that the page may send requests to. */
   static async begin(browser, origin, { viewport = DESKTOP, others = [], ...options } = {}) {
     const visit = new Visit();
     visit.origin = origin;
@@ -92,7 +92,7 @@ export class Visit {
     page.on("request", (request) => {
       const url = new URL(request.url());
       if (!["data:", "blob:"].includes(url.protocol) && url.origin !== this.origin && !this.#others.includes(url.origin)) {
-        this.wrong.push(`asked another origin: ${url}`);
+        this.wrong.push(`request to another origin: ${url}`);
       }
       if (url.pathname.endsWith("/StreamRuns")) {
         this.streams.open += 1;
@@ -121,13 +121,13 @@ export class Visit {
     });
   }
 
-  /** Waits until the bodies of all scripts so far are there. */
+  /** Waits for the bodies of all scripts loaded so far. */
   async settled() {
     await Promise.all(this.#pending);
     return this.scripts;
   }
 
-  /** Waits until something holds, and says what it waited for when it never does. */
+  /** Waits until `holds` returns true. `what` names the condition in the failure message. */
   async until(what, holds) {
     const end = Date.now() + PATIENCE_MS;
     while (!(await holds())) {
@@ -136,23 +136,23 @@ export class Visit {
     }
   }
 
-  /** Opens the console with a sign-in link. */
+  /** Signs in with a sign-in link and opens a place. */
   async signIn(token, place = "#/") {
     await this.page.goto(`${this.origin}/#token=${token}`);
-    await this.page.getByRole("heading", { name: "What should run?" }).waitFor();
+    await this.page.getByRole("heading", { name: "What should the agent do?" }).waitFor();
     if (place !== "#/") {
       await this.go(place);
     }
   }
 
-  /** Goes to another place of the console. */
+  /** Opens another place of the console. */
   async go(place) {
     await this.page.evaluate((hash) => {
       location.hash = hash;
     }, place);
   }
 
-  /** Writes a task and starts it. */
+  /** Enters a task and starts the run. */
   async start(prompt, { files = [] } = {}) {
     const { page } = this;
     if (files.length > 0) {
@@ -162,7 +162,7 @@ export class Visit {
     await page.getByRole("button", { name: "Start", exact: true }).click();
   }
 
-  /** The newest run that is shown, in a state. */
+  /** The last run on the page in the given state. */
   run(state) {
     return this.page.getByRole("region", { name: `Run, ${state}` }).last();
   }
@@ -171,18 +171,18 @@ export class Visit {
     await this.page.screenshot({ path: `${OUTPUT}/${name}.png` });
   }
 
-  /** Fails on serious and critical findings of axe. */
+  /** Fails on serious and critical axe findings. */
   async audit(where) {
     await this.page.evaluate(AXE);
     const { violations, passes } = await this.page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
-    assert.ok(passes.length > 5, `axe looked at ${where}`);
+    assert.ok(passes.length > 5, `axe checked too little of ${where}`);
     const serious = violations
       .filter(({ impact }) => impact === "serious" || impact === "critical")
       .map(({ id, impact, help, nodes }) => `${impact} ${id}: ${help}\n    ${nodes.map((node) => node.target.join(" ")).join("\n    ")}`);
     assert.deepEqual(serious, [], `${where}:\n  ${serious.join("\n  ")}`);
   }
 
-  /** The longest task that kept the page from answering since `start`, in milliseconds. */
+  /** Longest main-thread task since `start`, in milliseconds. */
   longestTask(start = 0) {
     return this.page.evaluate(
       (since) => Math.max(0, ...window.longTasks.filter((task) => task.start >= since).map((task) => task.duration)),
@@ -190,7 +190,7 @@ export class Visit {
     );
   }
 
-  /** Fails when the page did what no page of ours may do, but for what `expected` matches. */
+  /** Fails if the page broke a rule, except for entries that match `expected`. */
   assertClean(expected = /$^/) {
     assert.deepEqual(
       this.wrong.filter((what) => !expected.test(what)),
@@ -198,7 +198,7 @@ export class Visit {
     );
   }
 
-  /** Ends the visit. */
+  /** Closes the page and checks that it kept the rules. */
   async end(expected) {
     await this.context.close();
     this.assertClean(expected);

@@ -1,4 +1,4 @@
-// The console in real Chromium, against the real program.
+// The console in Chromium, against a real server.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -16,22 +16,22 @@ import { Site } from "./site.mjs";
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
 const TASK = "Analyze data.csv and create visualizations";
 const LIMIT = { timeout: 400_000 };
-/** The most JavaScript that the first page may bring, compressed. */
+/** Maximum JavaScript of the first page in bytes, compressed. */
 const FIRST_PAGE_BYTES = 200 * 1024;
-/** What a browser notes about connections that break. */
+/** Browser messages about broken connections. */
 const BROKEN = /net::ERR_(CONNECTION_|SOCKET_|NETWORK_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/;
-/** The longest that a page may be deaf while a run streams. */
+/** Maximum length of a main-thread task while a run streams. */
 const LONGEST_TASK_MS = 200;
 
 let browser;
-/** Runs are played by the scripted model. */
+/** A server whose runs use the scripted model. */
 let scripted;
-/** Runs are done by the built-in demo model. */
+/** A server whose runs use the built-in demo model. */
 let demo;
 
 before(async () => {
   const place = `RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`;
-  // What has started is ended afterwards, also when something else has not.
+  // Keep references to everything that started, so that `after` closes it even if another start failed.
   const started = await Promise.allSettled([startBrowser(), Server.start(place), Server.start(place, "--demo")]);
   [browser, scripted, demo] = started.map(({ value }) => value);
   for (const { reason } of started.filter(({ status }) => status === "rejected")) {
@@ -47,7 +47,7 @@ async function account(server, wanted = {}) {
   return { token, client: new Runyard({ baseUrl: server.url, token }) };
 }
 
-/** Does something in a page of its own, and then looks at what the page did that it may not do. */
+/** Runs `doing` in a fresh page, then checks that the page kept the rules. */
 async function visit(server, doing, { expected, ...options } = {}) {
   const visited = await Visit.begin(browser, server.url, options);
   try {
@@ -67,10 +67,10 @@ async function download(page, click) {
   return { name: saved.suggestedFilename(), content: readFileSync(path) };
 }
 
-/** What the scripted model says in some tests, word by word. */
+/** Extracts the scripted model's words from a text. */
 const words = (text) => text.match(/word-\d+|And the end\./g) ?? [];
 
-/** The words of the newest run, as its events tell them. */
+/** The words of the newest run, read from its events. */
 async function wordsOf(client) {
   const [run] = await client.runs.list().all();
   const said = new Map();
@@ -82,7 +82,7 @@ async function wordsOf(client) {
   return words([...said.values()].join("\n"));
 }
 
-/** Drops files on an element, as a hand does. */
+/** Drops files on an element. */
 async function drop(page, target, files) {
   const transfer = await page.evaluateHandle((given) => {
     const made = new DataTransfer();
@@ -95,7 +95,7 @@ async function drop(page, target, files) {
   await target.dispatchEvent("drop", { dataTransfer: transfer });
 }
 
-test("a link signs in, and the token stays out of sight", LIMIT, async () => {
+test("a sign-in link signs in and the token is never shown", LIMIT, async () => {
   const { token } = await account(demo);
   await visit(demo, async (visited, page) => {
     await visited.signIn(token);
@@ -108,14 +108,14 @@ test("a link signs in, and the token stays out of sight", LIMIT, async () => {
     assert.ok(sizes.length > 0 && total <= FIRST_PAGE_BYTES, `${total} bytes`);
     await visited.screenshot("home");
     await page.reload();
-    await page.getByRole("heading", { name: "What should run?" }).waitFor();
+    await page.getByRole("heading", { name: "What should the agent do?" }).waitFor();
     await page.getByRole("button", { name: "Sign out" }).click();
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
     assert.equal(await page.evaluate(() => sessionStorage.length + localStorage.length), 0, "nothing is left");
   });
 });
 
-test("the form signs in, says when a token is wrong, and remembers when asked to", LIMIT, async () => {
+test("the form signs in, rejects a wrong token and can stay signed in", LIMIT, async () => {
   const { token } = await account(demo);
   await visit(demo, async (visited, page) => {
     await page.goto(`${demo.url}/`);
@@ -128,10 +128,10 @@ test("the form signs in, says when a token is wrong, and remembers when asked to
     await field.fill(token);
     await page.getByLabel("Keep me signed in on this device").check();
     await page.getByRole("button", { name: "Sign in" }).click();
-    await page.getByRole("heading", { name: "What should run?" }).waitFor();
+    await page.getByRole("heading", { name: "What should the agent do?" }).waitFor();
     const another = await visited.context.newPage();
     await another.goto(`${demo.url}/`);
-    await another.getByRole("heading", { name: "What should run?" }).waitFor();
+    await another.getByRole("heading", { name: "What should the agent do?" }).waitFor();
   });
 });
 
@@ -147,7 +147,7 @@ test("an agent is created, changed, compared and rolled back", LIMIT, async () =
     await page.getByRole("textbox", { name: "System prompt" }).fill("Be exact.");
     await page.getByRole("button", { name: "Save changes" }).click();
     await page.getByText("v2").first().waitFor();
-    await page.getByRole("navigation", { name: "Parts of the agent" }).getByRole("link", { name: "Versions" }).click();
+    await page.getByRole("navigation", { name: "Agent sections" }).getByRole("link", { name: "Versions" }).click();
     await page.getByRole("list", { name: "Versions, newest first" }).waitFor();
     await visited.screenshot("agent-versions");
     await visited.audit("versions of an agent");
@@ -176,10 +176,10 @@ test("an agent gets an icon, a tool server and a model, and does a run", LIMIT, 
     await dialog.waitFor({ state: "detached" });
     await page.getByRole("combobox", { name: "Model" }).selectOption("kortix/minimax");
     const servers = page.getByRole("region", { name: "Custom servers" });
-    await servers.getByRole("button", { name: "Add a server" }).click();
+    await servers.getByRole("button", { name: "Add server" }).click();
     await servers.getByRole("textbox", { name: "Name" }).fill("catalogue");
     await servers.getByRole("textbox", { name: "Headers" }).fill("X-Library: main");
-    await servers.getByRole("combobox", { name: "Reached by" }).selectOption({ label: "A command in the sandbox" });
+    await servers.getByRole("combobox", { name: "Transport" }).selectOption({ label: "Command in the sandbox (stdio)" });
     await servers.getByRole("textbox", { name: "Command" }).fill("true");
     await visited.audit("a tool server");
     await visited.screenshot("tool-server");
@@ -208,11 +208,11 @@ test("an agent gets an icon, a tool server and a model, and does a run", LIMIT, 
   assert.deepEqual([run.agentId, run.modelRequested, run.mode], [agent.agentId, "kortix/minimax", "chat"]);
 });
 
-test("a tool's output is live, a change of a file is a difference, and what failed can be asked again", LIMIT, async () => {
+test("tool output is live, edits are shown as diffs, and a failed task can be edited and retried", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    // Whether the first line was there before the second one, however slow the machine.
+    // Records whether the first line was shown before the second one. A poll could miss this on a slow machine.
     await page.evaluate(() => {
       window.wasLive = false;
       const look = () => {
@@ -226,18 +226,18 @@ test("a tool's output is live, a change of a file is a difference, and what fail
     await visited.run("failed").waitFor();
     assert.ok(await page.evaluate(() => window.wasLive), "output was shown while the tool worked");
     const steps = page.getByRole("list", { name: "Steps of the run" });
-    const change = steps.getByRole("group", { name: "The change of a.txt" });
+    const change = steps.getByRole("group", { name: "Changes to a.txt" });
     await change.locator(".diff-removed", { hasText: "two" }).waitFor();
     await change.locator(".diff-added", { hasText: "three" }).waitFor();
     await steps.getByRole("button", { name: /^write/ }).click();
-    const written = steps.getByRole("group", { name: "What was written to a.txt" });
+    const written = steps.getByRole("group", { name: "Content of a.txt" });
     assert.deepEqual(await written.locator(".diff-text").allInnerTexts(), ["one", "", "two"]);
     assert.equal(await written.locator(".diff-added").count(), 3, "an empty line is a line");
     await visited.screenshot("failed-run");
     await visited.audit("a run that failed");
-    await page.getByRole("button", { name: "Ask again" }).click();
+    await page.getByRole("button", { name: "Edit and retry" }).click();
     const task = page.getByRole("textbox", { name: "Task" });
-    await visited.until("the task is there again", async () => (await task.inputValue()) === script.join("\n"));
+    await visited.until("the composer holds the task again", async () => (await task.inputValue()) === script.join("\n"));
     await page.getByLabel("More about this thread").click();
     await page.getByRole("button", { name: "Rename" }).click();
     await page.getByRole("textbox", { name: "Name" }).fill("Another name");
@@ -251,7 +251,7 @@ test("a tool's output is live, a change of a file is a difference, and what fail
   });
 });
 
-test("the main job: a file is dropped, a chart comes out and is taken away", LIMIT, async () => {
+test("a dropped file leads to a chart that can be downloaded", LIMIT, async () => {
   const { token, client } = await account(demo);
   await visit(demo, async (visited, page) => {
     await visited.signIn(token);
@@ -261,11 +261,11 @@ test("the main job: a file is dropped, a chart comes out and is taken away", LIM
     await page.getByRole("textbox", { name: "Task" }).fill(TASK);
     await page.getByRole("button", { name: "Start", exact: true }).click();
     await visited.run("completed").waitFor();
-    const made = page.getByRole("region", { name: "Made in this run" });
+    const made = page.getByRole("region", { name: "Output of this run" });
     const picture = made.getByRole("img").first();
     await picture.waitFor();
     assert.ok(await picture.evaluate((image) => image.complete && image.naturalWidth > 100), "the chart is drawn");
-    assert.match(await picture.getAttribute("src"), /^blob:/, "an SVG is an image, and no part of the page");
+    assert.match(await picture.getAttribute("src"), /^blob:/, "an SVG is only an image source");
     await visited.screenshot("chart");
     await visited.audit("a thread");
     const chart = await download(page, () => made.getByRole("button", { name: /^Download .*\.svg$/ }).first().click());
@@ -273,10 +273,10 @@ test("the main job: a file is dropped, a chart comes out and is taken away", LIM
     const [run] = await client.runs.list().all();
     const files = await (await client.runs.open(run.agentRunId)).files();
     const stored = files.find((file) => file.name === chart.name);
-    assert.ok(Buffer.from(await stored.read()).equals(chart.content), "what is saved is what was made");
+    assert.ok(Buffer.from(await stored.read()).equals(chart.content), "the download equals the stored file");
     assert.match(chart.content.toString(), /<svg/);
 
-    // The file that came in is there, and is shown as a table.
+    // The uploaded file is listed and previewed as a table.
     await page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^data\.csv/ }).click();
     await page.getByRole("region", { name: "Preview of data.csv" }).getByRole("table").waitFor();
     await visited.screenshot("table");
@@ -284,11 +284,11 @@ test("the main job: a file is dropped, a chart comes out and is taken away", LIM
   });
 });
 
-test("text is shown as it comes", LIMIT, async () => {
+test("text is shown while it streams", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    // Every state of the page is looked at, however slow the machine: what was there, and not what is there when asked.
+    // Observes every change of the page. A poll could miss states on a slow machine.
     await page.evaluate(() => {
       window.counts = new Set();
       const look = () => window.counts.add(document.body.innerText.match(/word-\d+/g)?.length ?? 0);
@@ -305,7 +305,7 @@ test("text is shown as it comes", LIMIT, async () => {
   });
 });
 
-test("after a crash of the server a run is shown without a gap or a repeat", LIMIT, async () => {
+test("after a server crash a run is shown without gaps or repeats", LIMIT, async () => {
   const { token, client } = await account(scripted);
   await visit(
     scripted,
@@ -326,13 +326,13 @@ test("after a crash of the server a run is shown without a gap or a repeat", LIM
       await page.reload();
       await visited.run("completed").waitFor();
       await steps.getByText("And the end.").waitFor();
-      assert.deepEqual(words(await steps.innerText()), expected, "loaded anew it is the same");
+      assert.deepEqual(words(await steps.innerText()), expected, "the text is the same after a reload");
     },
     { expected: BROKEN },
   );
 });
 
-test("what happens while the network is away is shown when it is back", LIMIT, async () => {
+test("events during a network outage are shown after it", LIMIT, async () => {
   const { token, client } = await account(scripted);
   const line = await Line.to(scripted.url);
   try {
@@ -347,7 +347,7 @@ test("what happens while the network is away is shown when it is back", LIMIT, a
         await page.getByText("The connection is interrupted.").first().waitFor();
         const [run] = await client.runs.list().all();
         await (await client.runs.open(run.agentRunId)).wait();
-        assert.ok(!(await steps.innerText()).includes("word-119"), "nothing came meanwhile");
+        assert.ok(!(await steps.innerText()).includes("word-119"), "no events arrived during the outage");
         line.mend();
         await visited.run("completed").waitFor();
         await page.getByText("The connection is interrupted.").waitFor({ state: "detached" });
@@ -361,13 +361,13 @@ test("what happens while the network is away is shown when it is back", LIMIT, a
   }
 });
 
-test("a large file goes up in pieces, and how far it is can be seen", LIMIT, async () => {
+test("a large file is uploaded in chunks with visible progress", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    let pieces = 0;
+    let chunks = 0;
     page.on("request", (request) => {
-      pieces += request.url().endsWith("/UploadChunk") ? 1 : 0;
+      chunks += request.url().endsWith("/UploadChunk") ? 1 : 0;
     });
     await page.evaluate(() => {
       window.shares = new Set();
@@ -384,26 +384,26 @@ test("a large file goes up in pieces, and how far it is can be seen", LIMIT, asy
     const run = visited.run("completed");
     await run.waitFor();
     const shares = await page.evaluate(() => [...window.shares]);
-    assert.ok(shares.filter((share) => share > 0 && share < 100).length >= 3, `shares that were shown: ${shares}`);
-    assert.ok(pieces >= 9, `${pieces} pieces`);
+    assert.ok(shares.filter((share) => share > 0 && share < 100).length >= 3, `progress values shown: ${shares}`);
+    assert.ok(chunks >= 9, `${chunks} chunks`);
     await run.getByRole("button", { name: /^bash/ }).click();
     await run.getByRole("group", { name: "Result" }).getByText("9000000").waitFor();
-    assert.match(await run.innerText(), /tokens in · \d+ out[^]*credits/, "what it used is shown");
+    assert.match(await run.innerText(), /tokens in · \d+ out[^]*credits/, "usage is shown");
     await page.getByRole("region", { name: "Files" }).getByText("9 MB").waitFor();
   });
 });
 
-test("a refusal is put into words, and stopping makes room", LIMIT, async () => {
+test("a refusal is explained, and stopping a run frees its slot", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     await visited.start("sleep: 300");
     await visited.run("running").getByText("Waiting.").waitFor();
     await visited.go("#/");
-    await page.getByText("Your run slot is taken").waitFor();
+    await page.getByText("Your run slot is in use").waitFor();
     await visited.start("say: Another.");
     const refusal = page.getByRole("alert");
-    await refusal.getByText("All of your run slots are taken").waitFor();
+    await refusal.getByText("All of your run slots are in use").waitFor();
     await refusal.getByText("RUNYARD_LIMITS=off").waitFor();
     await visited.screenshot("refused");
     await visited.audit("a refusal");
@@ -417,7 +417,7 @@ test("a refusal is put into words, and stopping makes room", LIMIT, async () => 
   });
 });
 
-test("many runs are watched side by side over one stream", LIMIT, async () => {
+test("many runs are shown side by side over one stream", LIMIT, async () => {
   const { token, client } = await account(scripted, { tier: "enterprise" });
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
@@ -434,7 +434,7 @@ test("many runs are watched side by side over one stream", LIMIT, async () => {
     }
     await page.getByRole("article", { name: /, completed$/ }).nth(5).waitFor();
     await visited.audit("runs side by side");
-    // One stream, the one that takes its place, and the one whose end the browser has not told yet.
+    // One stream, its replacement, and one whose end the browser has not reported yet.
     assert.ok(visited.streams.most <= 3, `${visited.streams.most} streams at once`);
   });
 });
@@ -445,8 +445,8 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     await visited.signIn(token);
     let start;
     let best = { long: Infinity, work: Infinity };
-    // A task that other programs interrupt is longer by that, so it is tried again; and on a machine that has more to do than
-    // it can, what counts is how long the page's thread worked, not how long it waited for its turn.
+    // Other programs can prolong a task, so the measurement is repeated. On an overloaded machine the thread's CPU time counts
+    // instead of the elapsed time.
     for (let attempt = 1; attempt <= 3 && best.long > LONGEST_TASK_MS; attempt += 1) {
       await visited.go("#/");
       await page.getByRole("form", { name: "New run" }).waitFor();
@@ -459,7 +459,7 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
       const long = await visited.longestTask(start);
       console.log(
         `5,000 deltas in ${Date.now() - begun} ms; the longest task of the page took ${long.toFixed(0)} ms, ` +
-          `the most that one worked is ${work.toFixed(0)} ms`,
+          `the longest CPU time of one was ${work.toFixed(0)} ms`,
       );
       best = { long: Math.min(best.long, long), work: Math.min(best.work, work) };
       const text = await page.getByRole("list", { name: "Steps of the run" }).innerText();
@@ -468,7 +468,7 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     const isBusy = loadavg()[0] > availableParallelism();
     const isShort = best.long <= LONGEST_TASK_MS || (isBusy && best.work <= LONGEST_TASK_MS);
     assert.ok(isShort, JSON.stringify({ ...best, isBusy }));
-    // What is measured can be seen: a page that hangs is found out, both ways.
+    // Check the measurements themselves: both detect a page that hangs.
     const work = await longestWork(browser, page, () =>
       page.evaluate(
         () =>
@@ -486,7 +486,7 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
   });
 });
 
-test("what a model says and makes is never part of the page", LIMIT, async () => {
+test("model output is never executed in the page", LIMIT, async () => {
   const { token } = await account(scripted);
   const svg =
     "<svg xmlns='http://www.w3.org/2000/svg' width='200' height='100'><script>document.title='taken'</script>" +
@@ -501,7 +501,7 @@ test("what a model says and makes is never part of the page", LIMIT, async () =>
     await visited.signIn(token);
     await visited.start(`write: output/evil.svg | ${svg}\nsay: ${said.join("\\n\\n")}`);
     await visited.run("completed").waitFor();
-    const picture = page.getByRole("region", { name: "Made in this run" }).getByRole("img").first();
+    const picture = page.getByRole("region", { name: "Output of this run" }).getByRole("img").first();
     await picture.waitFor();
     assert.ok(await picture.evaluate((image) => image.decode().then(() => image.naturalWidth)) >= 200, "the drawing is shown");
     const steps = page.getByRole("list", { name: "Steps of the run" });
@@ -518,7 +518,7 @@ test("what a model says and makes is never part of the page", LIMIT, async () =>
   });
 });
 
-test("an API key is shown once, opens what it may, and is revoked", LIMIT, async () => {
+test("an API key is shown once, works and can be revoked", LIMIT, async () => {
   const { token, client } = await account(demo);
   await visit(demo, async (visited, page) => {
     await visited.signIn(token, "#/account");
@@ -540,13 +540,13 @@ test("an API key is shown once, opens what it may, and is revoked", LIMIT, async
   });
 });
 
-test("a busy thread lets a run wait its turn, or interrupts", LIMIT, async () => {
+test("a new run in a busy thread can interrupt the active run", LIMIT, async () => {
   const { token, client } = await account(scripted, { tier: "pro" });
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
     await visited.start("sleep: 300");
     await visited.run("running").getByText("Waiting.").waitFor();
-    await page.getByRole("combobox", { name: "While a run is at work" }).selectOption({ label: "interrupts it" });
+    await page.getByRole("combobox", { name: "If a run is active" }).selectOption({ label: "interrupts it" });
     await visited.start("say: I am first now.");
     await visited.run("stopped").waitFor();
     await visited.run("completed").getByText("I am first now.").waitFor();
@@ -555,7 +555,7 @@ test("a busy thread lets a run wait its turn, or interrupts", LIMIT, async () =>
   assert.deepEqual(states, ["completed", "stopped"]);
 });
 
-test("on a phone the main job works, and every screen fits", LIMIT, async () => {
+test("on a phone a task can be run, and every screen fits", LIMIT, async () => {
   const { token } = await account(demo);
   await visit(
     demo,
@@ -567,11 +567,11 @@ test("on a phone the main job works, and every screen fits", LIMIT, async () => 
       await visited.audit("home on a phone");
       await visited.start(TASK, { files: [CSV] });
       await visited.run("completed").waitFor();
-      await page.getByRole("region", { name: "Made in this run" }).getByRole("img").first().waitFor();
+      await page.getByRole("region", { name: "Output of this run" }).getByRole("img").first().waitFor();
       await fits("a thread");
       await visited.screenshot("phone-thread");
       await visited.audit("a thread on a phone");
-      await page.getByRole("group", { name: "What is shown" }).getByRole("button", { name: /^Files/ }).click();
+      await page.getByRole("group", { name: "View" }).getByRole("button", { name: /^Files/ }).click();
       const chart = page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^Download .*\.svg$/ });
       assert.match((await download(page, () => chart.first().click())).name, /\.svg$/);
       await fits("files");
@@ -588,7 +588,7 @@ test("on a phone the main job works, and every screen fits", LIMIT, async () => 
       await page.getByRole("heading", { level: 1, name: "Pocket" }).waitFor();
       await fits("an agent");
       await visited.screenshot("phone-agent");
-      const main = page.getByRole("navigation", { name: "Main, at the bottom" });
+      const main = page.getByRole("navigation", { name: "Main (bottom bar)" });
       for (const name of ["Threads", "Runs", "Agents", "Account"]) {
         await main.getByRole("link", { name }).click();
         await page.getByRole("heading", { level: 1, name }).waitFor();
@@ -599,11 +599,11 @@ test("on a phone the main job works, and every screen fits", LIMIT, async () => 
   );
 });
 
-test("the main job needs no mouse", LIMIT, async () => {
+test("a task can be run by keyboard alone", LIMIT, async () => {
   const { token } = await account(demo);
   await visit(demo, async (visited, page) => {
     const { keyboard } = page;
-    /** Presses Tab until something of this name has the focus. */
+    /** Presses Tab until an element with this name has the focus. */
     const tabTo = async (name) => {
       for (let presses = 0; presses < 80; presses += 1) {
         await keyboard.press("Tab");
@@ -615,22 +615,22 @@ test("the main job needs no mouse", LIMIT, async () => {
           return;
         }
       }
-      assert.fail(`nothing called ${name} can be reached`);
+      assert.fail(`no element named ${name} is reachable`);
     };
     await page.goto(`${demo.url}/`);
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
     // The field has the focus.
     await keyboard.type(token);
     await keyboard.press("Enter");
-    await page.getByRole("heading", { name: "What should run?" }).waitFor();
+    await page.getByRole("heading", { name: "What should the agent do?" }).waitFor();
     await keyboard.press("Tab");
-    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to the content");
+    assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to content");
     await tabTo(/^Analyze a table/);
     await keyboard.press("Enter");
     await page.getByRole("list", { name: "Files of this task" }).getByText("data.csv").waitFor();
     await keyboard.press("Control+Enter");
     await visited.run("completed").waitFor();
-    await page.getByRole("region", { name: "Made in this run" }).getByRole("img").first().waitFor();
+    await page.getByRole("region", { name: "Output of this run" }).getByRole("img").first().waitFor();
     await tabTo(/^Download .*\.svg$/);
     assert.match((await download(page, () => keyboard.press("Enter"))).name, /\.svg$/);
     await keyboard.press("/");
@@ -639,14 +639,14 @@ test("the main job needs no mouse", LIMIT, async () => {
   });
 });
 
-test("every page has no serious finding of axe, in the light and in the dark", LIMIT, async () => {
+test("axe has no serious findings on any page, in either theme", LIMIT, async () => {
   const { token, client } = await account(demo, { tier: "pro" });
   const agent = await client.agents.create({ name: "Analyst", tags: ["tables"] });
   const run = await client.agents.run({ prompt: TASK, files: [{ name: "data.csv", data: readFileSync(CSV) }] });
   assert.equal((await run.wait()).status, "completed");
   await client.apiKeys.create({ name: "Reader", scopes: ["read"] });
   const places = {
-    home: ["#/", "What should run?"],
+    home: ["#/", "What should the agent do?"],
     threads: ["#/threads", "Threads"],
     thread: [`#/threads/${run.threadId}`, /Analyze/],
     runs: ["#/runs", "Runs"],
@@ -665,7 +665,7 @@ test("every page has no serious finding of axe, in the light and in the dark", L
           await visited.go(place);
           await page.getByRole("heading", { level: 1, name: heading }).waitFor();
           if (name === "thread") {
-            await page.getByRole("region", { name: "Made in this run" }).getByRole("img").first().waitFor();
+            await page.getByRole("region", { name: "Output of this run" }).getByRole("img").first().waitFor();
           }
           await page.waitForLoadState("networkidle", { timeout: 5_000 }).catch(() => {});
           await visited.screenshot(`${name}-${colorScheme}`);
@@ -680,10 +680,10 @@ test("every page has no serious finding of axe, in the light and in the dark", L
       { colorScheme },
     );
   }
-  assert.equal(backgrounds.size, 2, "two themes, whichever way they are chosen");
+  assert.equal(backgrounds.size, 2, "exactly two backgrounds: the system setting and the switch select the same themes");
 });
 
-test("the API reference is complete and comes from here alone", LIMIT, async () => {
+test("the API reference shows all operations and loads nothing from other origins", LIMIT, async () => {
   await visit(demo, async (visited, page) => {
     await page.goto(`${demo.url}/docs`);
     await page.getByText("/agent/start").first().waitFor();
@@ -694,7 +694,7 @@ test("the API reference is complete and comes from here alone", LIMIT, async () 
   });
 });
 
-test("the page of the quickstart works, from an origin of its own", LIMIT, async () => {
+test("the page from the quickstart works from another origin", LIMIT, async () => {
   const pages = readFileSync(`${ROOT}/docs/quickstart.md`, "utf8").split("\n```html run\n").slice(1);
   assert.equal(pages.length, 1);
   const site = await Site.build(pages[0].split("\n```")[0]);
@@ -718,7 +718,7 @@ test("the page of the quickstart works, from an origin of its own", LIMIT, async
   }
 });
 
-test("a page that breaks the rules is found out", LIMIT, async () => {
+test("a visit detects a page that breaks the rules", LIMIT, async () => {
   const visited = await Visit.begin(browser, demo.url);
   await visited.page.goto(`${demo.url}/`);
   await visited.page.evaluate(() => {

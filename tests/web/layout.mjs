@@ -1,9 +1,9 @@
-// What the layout of every screen has to keep: nothing is wider than the window, no blank space follows the content, and no
-// element leaves the area that scrolls with it.
+// Layout rules for every screen: nothing is wider than the window, no blank space follows the content, and no element is
+// positioned outside its scrolling container.
 
 import assert from "node:assert/strict";
 
-/** Window sizes in CSS pixels, from a desktop to the smallest phone. */
+/** Window sizes in CSS pixels, from large to small. */
 export const DESKTOPS = [
   { width: 1440, height: 900 },
   { width: 1100, height: 700 },
@@ -15,10 +15,10 @@ export const PHONES = [
   { width: 320, height: 568 },
 ];
 
-/** Maximum space below the last content in pixels: a page's padding and the navigation bar of a phone. */
+/** Maximum blank space below the last content in pixels: page padding plus the bottom navigation of a phone. */
 const MAX_BLANK = 150;
 
-/** Fails when the page that is shown breaks one of the rules. */
+/** Fails if the current page breaks a layout rule. */
 export async function checkLayout(page, where) {
   const faults = await page.evaluate(findFaults, MAX_BLANK);
   const { width, height } = page.viewportSize();
@@ -39,11 +39,11 @@ function findFaults(maxBlank) {
   // The thread screen fills the window and scrolls inside.
   const high = root.scrollHeight - root.clientHeight;
   if (document.querySelector(".thread") && high > 0) {
-    faults.add(`the document scrolls ${high} pixels beside the transcript`);
+    faults.add(`the document itself scrolls by ${high} pixels`);
   }
 
-  // An element that is placed absolutely belongs to its containing block. When that lies outside of the area that scrolls,
-  // the element stays where the area's content would be without scrolling, and makes the document as high as that.
+  // An absolutely positioned element follows its containing block. If that block is outside the scrolling container, the
+  // element does not scroll with the content and makes the document as tall as the unscrolled content.
   for (const element of document.querySelectorAll("body *")) {
     if (!(element instanceof HTMLElement) || getComputedStyle(element).position !== "absolute" || !element.offsetParent) {
       continue;
@@ -65,11 +65,11 @@ function findFaults(maxBlank) {
   scrollTo({ top: before, behavior: "instant" });
   return [...faults];
 
-  /** The lower edge of the last text, control or picture that can be seen, from the top of the window. */
+  /** Bottom edge of the last visible text, control or image, in pixels from the top of the window. */
   function lowestContent(element, clip) {
     const style = getComputedStyle(element);
     const box = element.getBoundingClientRect();
-    // What stays in the window says nothing about the document.
+    // Fixed elements do not mark the end of the document.
     const stays = style.position === "fixed" || (style.position === "sticky" && box.height > innerHeight * 0.9);
     if (stays || style.visibility === "hidden" || style.display === "none") {
       return -Infinity;

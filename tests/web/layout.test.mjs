@@ -1,4 +1,4 @@
-// The layout of every screen of the console, at every size, in real Chromium.
+// Layout of every console screen at every window size, in Chromium.
 
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
@@ -14,7 +14,7 @@ const LINES = Array.from({ length: 60 }, (_, line) => `line ${line}`).join("\\n"
 let browser;
 let server;
 let token;
-/** The screens that need something to show. */
+/** The screens to check, by name. */
 let places;
 
 before(async () => {
@@ -30,7 +30,7 @@ after(async () => {
   await Promise.allSettled([browser?.close(), server?.close()]);
 });
 
-/** Gives the account more than any screen can show at once, and returns the screens. */
+/** Fills the account with more data than any screen can show at once, and returns the screens. */
 async function fill(client) {
   await Promise.all(
     Array.from({ length: 12 }, async (_, number) => {
@@ -41,7 +41,7 @@ async function fill(client) {
   for (let number = 0; number < 30; number += 1) {
     await client.threads.create({ name: `Thread ${number} ${number % 10 === 0 ? LONG_WORD : ""}` });
   }
-  // Long in every way: many turns, a long text, a long output, a long difference, a wide table.
+  // A thread that is long in every way: many turns, long text, long output, a long diff.
   const script = [
     `write: notes.txt | ${LINES}`,
     "edit: notes.txt | line 3 | line three",
@@ -58,7 +58,7 @@ async function fill(client) {
   await client.agents.update(agent.agentId, { systemPrompt: `Be exact.\n${LONG_WORD}\n${"many words ".repeat(60)}` });
   await client.apiKeys.create({ name: "Reader", scopes: ["read"] });
   return {
-    home: ["#/", "What should run?"],
+    home: ["#/", "What should the agent do?"],
     threads: ["#/threads", "Threads"],
     "an empty thread": [`#/threads/${(await client.threads.create({ name: "Empty" })).threadId}`, "Empty"],
     "a long thread": [`#/threads/${run.threadId}`, /./],
@@ -68,11 +68,11 @@ async function fill(client) {
     "an agent": [`#/agents/${agent.agentId}`, agent.name],
     "versions of an agent": [`#/agents/${agent.agentId}/versions`, agent.name],
     account: ["#/account", "Account"],
-    "a missing page": ["#/nowhere", "There is no such page"],
+    "a missing page": ["#/nowhere", "Page not found"],
   };
 }
 
-/** Checks a page at each size; the largest comes last, so that the next page starts there. */
+/** Checks a page at each size. The largest size comes last, so that the next page starts with it. */
 async function checkSizes(visited, sizes, where) {
   for (const size of [...sizes].reverse()) {
     await visited.page.setViewportSize(size);
@@ -89,7 +89,7 @@ for (const [kind, sizes, options] of [
   ["desktop", DESKTOPS, {}],
   ["phone", PHONES, { hasTouch: true, isMobile: true }],
 ]) {
-  test(`every screen fits at every ${kind} size, in width and in height`, LIMIT, async () => {
+  test(`every screen keeps the layout rules at every ${kind} size`, LIMIT, async () => {
     const visited = await Visit.begin(browser, server.url, { viewport: sizes[0], ...options });
     const { page } = visited;
     await page.goto(`${server.url}/`);
@@ -111,7 +111,7 @@ for (const [kind, sizes, options] of [
     await visited.go(places["a long thread"][0]);
     await page.getByText("Done 11.").first().waitFor();
     await page.setViewportSize(sizes.at(-1));
-    const files = page.getByRole("group", { name: "What is shown" }).getByRole("button", { name: /^Files/ });
+    const files = page.getByRole("group", { name: "View" }).getByRole("button", { name: /^Files/ });
     await files.click();
     await page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^notes\.txt/ }).click();
     await page.getByRole("region", { name: "Preview of notes.txt" }).getByText("line 59").waitFor();
@@ -120,7 +120,7 @@ for (const [kind, sizes, options] of [
   });
 }
 
-test("a page that does not fit is found out", LIMIT, async () => {
+test("checkLayout detects pages that break the layout rules", LIMIT, async () => {
   const visited = await Visit.begin(browser, server.url);
   const { page } = visited;
   await visited.signIn(token, "#/threads");

@@ -1,15 +1,15 @@
-// The network between a browser and a server, as far as a test needs it: it can be cut, and mended.
+// A TCP proxy between browser and server that simulates a network outage.
 
 import { connect, createServer } from "node:net";
 
 export class Line {
-  /** The server as it is seen from the other end. */
+  /** Base URL of the proxy. */
   url = "";
   #listener;
   #sockets = new Set();
   #isCut = false;
 
-  /** Lays a line to a server. */
+  /** Starts a proxy to a server. */
   static async to(url) {
     const { hostname, port } = new URL(url);
     const line = new Line();
@@ -37,7 +37,7 @@ export class Line {
     });
   }
 
-  /** Ends every connection, and takes no new ones. */
+  /** Closes every connection and refuses new ones. */
   cut() {
     this.#isCut = true;
     for (const socket of this.#sockets) {

@@ -1,4 +1,4 @@
-// A page of somebody's own that uses @runyard/client: built with Vite, served from an origin that is not the server's.
+// A third-party page that uses @runyard/client, built with Vite and served from its own origin.
 
 import { execFile } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -12,11 +12,11 @@ const run = promisify(execFile);
 const TYPES = { ".html": "text/html", ".js": "text/javascript" };
 
 export class Site {
-  /** Where the Runyard server is, and what its backend gives the page as a token. */
+  /** Base URL of the Runyard server, and the token that the page's backend returns. */
   server = "";
   token = "";
 
-  /** Builds the page and serves it, on a free port of loopback. */
+  /** Builds the page and serves it on a free loopback port. */
   static async build(page) {
     const site = new Site();
     site.folder = mkdtempSync(join(tmpdir(), "runyard-site-"));
@@ -24,7 +24,7 @@ export class Site {
     writeFileSync(join(site.folder, "package.json"), '{ "private": true, "type": "module" }');
     mkdirSync(join(site.folder, "node_modules/@runyard"), { recursive: true });
     symlinkSync(join(ROOT, "clients/typescript"), join(site.folder, "node_modules/@runyard/client"));
-    // The address is not known yet: the server wants to know the page's origin first.
+    // A placeholder: the Runyard server starts later, because its configuration needs the page's origin.
     const env = { ...process.env, VITE_RUNYARD_SERVER: "RUNYARD-SERVER" };
     await run(process.execPath, [join(ROOT, "clients/web/node_modules/vite/bin/vite.js"), "build", "--logLevel", "error"], {
       cwd: site.folder,
@@ -48,7 +48,7 @@ export class Site {
       response.setHeader("content-type", TYPES[extname(file)] ?? "application/octet-stream");
       response.end(content.replace("RUNYARD-SERVER", this.server));
     } catch {
-      // What a browser asks for by itself, such as an icon.
+      // Requests that the browser sends by itself, such as for the favicon.
       response.statusCode = 204;
       response.end();
     }

@@ -1,4 +1,4 @@
-// The caller's own account: credits, limits, usage and API keys.
+// The caller's account: credits, limits, usage and API keys.
 
 import type { CallOptions, Door } from "./door.js";
 import {
@@ -13,13 +13,13 @@ import {
 import { Listing } from "./pages.js";
 import type { Input, Plain } from "./plain.js";
 
-/** Credits, tier, limits and models. */
+/** An account's credits, tier, limits and models. */
 export interface AccountState extends Plain<WireState> {}
 /** One charge. */
 export interface UsageEntry extends Plain<WireUsage> {}
 /** An API key, without its secret. */
 export interface ApiKey extends Plain<WireKey> {}
-/** A new API key with its secret, which is shown this once. */
+/** A new API key with its secret, which the server returns only once. */
 export interface NewApiKey extends Plain<CreateApiKeyResponse> {}
 
 export class Account {
@@ -29,12 +29,12 @@ export class Account {
     this.#door = door;
   }
 
-  /** The caller's credits, tier, limits and models. */
+  /** Returns the caller's credits, tier, limits and models. */
   state(options?: CallOptions): Promise<AccountState> {
     return this.#door.callSafely(AccountService.method.getAccountState, {}, options);
   }
 
-  /** What was charged, newest first. */
+  /** Lists charges, newest first. */
   usage(query: Input<ListUsageRequest> & CallOptions = {}): Listing<UsageEntry> {
     const { signal, timeoutMs, ...asked } = query;
     return new Listing(async (pageToken = asked.pageToken) => {
@@ -52,12 +52,12 @@ export class ApiKeys {
     this.#door = door;
   }
 
-  /** Creates an API key; its secret is shown this once. */
+  /** Creates an API key. Only this response contains the secret. */
   create(key: Input<CreateApiKeyRequest> & { name: string }, options?: CallOptions): Promise<NewApiKey> {
     return this.#door.call(AccountService.method.createApiKey, key, options);
   }
 
-  /** The caller's API keys. */
+  /** Lists the caller's API keys. */
   list(query: { pageSize?: number; pageToken?: string } & CallOptions = {}): Listing<ApiKey> {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {
@@ -67,7 +67,7 @@ export class ApiKeys {
     });
   }
 
-  /** Ends an API key at once. */
+  /** Revokes an API key immediately. */
   revoke(keyId: string, options?: CallOptions): Promise<ApiKey> {
     return this.#door.callSafely(AccountService.method.revokeApiKey, { keyId }, options);
   }

@@ -1,4 +1,4 @@
-// Agents, their versions, and the runs that they do.
+// Agents, their versions, and starting runs.
 
 import type { CallOptions, Door } from "./door.js";
 import type { Feed, OnConnection } from "./follow.js";
@@ -27,41 +27,41 @@ import type { FileInput, UploadProgress, Uploads } from "./uploads.js";
 
 /** An agent with its current version. */
 export interface Agent extends Plain<WireAgent> {}
-/** Everything that decides how an agent runs. */
+/** One version of an agent: all settings that affect its runs. */
 export interface AgentVersion extends Plain<WireVersion> {}
 /** A tool that an agent may use. */
 export interface AgentTool extends Plain<WireTool> {}
-/** What differs between two versions. */
+/** The differences between two versions. */
 export interface AgentComparison extends Plain<CompareAgentVersionsResponse> {}
 /** A suggested icon. */
 export interface AgentIcon extends Plain<GenerateAgentIconResponse> {}
 
-/** A new agent. */
+/** The fields of a new agent. */
 export type NewAgent = Input<CreateAgentRequest> & { name: string };
-/** What to change about an agent: the keys that are there change; null and empty lists clear. */
+/** Changes to an agent. Only keys that are present change; null and empty lists clear a field. */
 export type AgentChanges = Changes<Omit<Input<UpdateAgentRequest>, "agentId" | "updateMask" | "expectedVersionId">> & {
-  /** The version that the caller believes is current; the change is refused when another is. */
+  /** The version that the caller expects to be current. The change is refused if another version is current. */
   expectedVersionId?: string | undefined;
 };
-/** A new version; what is left out is the current version's. */
+/** The fields of a new version. Omitted fields are copied from the current version. */
 export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
-/** What a run is asked to do. */
+/** Options for starting a run. */
 export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming"> {
-  /** Files for the agent, which finds them in /workspace: to send along, or uploads that are complete. */
+  /** Files for the agent, placed in /workspace: new files to upload, or complete uploads. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**
-   * A retry with the same key answers with the same run, for 24 hours. When none is given one is made; in optimistic
-   * mode the thread's UUID serves as one.
+   * For 24 hours, a retry with the same key returns the same run. Without one the client generates a key; in optimistic
+   * mode the thread's UUID is the key.
    */
   idempotencyKey?: string | undefined;
-  /** Ends the call; it does not stop a run that has started. */
+  /** Aborts the call. It does not stop a run that has started. */
   signal?: AbortSignal | undefined;
   /** The deadline of one attempt, in milliseconds. */
   timeoutMs?: number | undefined;
-  /** Is told how far the files are. */
+  /** Called with the progress of the uploads. */
   onUploadProgress?: ((progress: UploadProgress) => void) | undefined;
-  /** Is told how the stream stands when the run is followed. */
+  /** Called when the connection of the run's stream changes its state. */
   onConnection?: OnConnection | undefined;
 }
 
@@ -83,12 +83,12 @@ export class Agents {
     return this.#door.call(AgentService.method.createAgent, agent, options);
   }
 
-  /** One agent with its current version. */
+  /** Returns an agent with its current version. */
   get(agentId: string, options?: CallOptions): Promise<Agent> {
     return this.#door.callSafely(AgentService.method.getAgent, { agentId }, options);
   }
 
-  /** The caller's agents. */
+  /** Lists the caller's agents. */
   list(query: Input<ListAgentsRequest> & CallOptions = {}): Listing<Agent> {
     const { signal, timeoutMs, ...asked } = query;
     return new Listing(async (pageToken = asked.pageToken) => {
@@ -98,7 +98,7 @@ export class Agents {
     });
   }
 
-  /** Changes an agent; a change of prompt, model, MCP servers or tools makes a new version. */
+  /** Changes an agent. Changing the prompt, model, MCP servers or tools creates a new version. */
   update(agentId: string, changes: AgentChanges, options?: CallOptions): Promise<Agent> {
     const { expectedVersionId, ...changed } = changes;
     const updateMask = maskOf(UpdateAgentRequestSchema, changed);
@@ -106,7 +106,7 @@ export class Agents {
     return this.#door.call(AgentService.method.updateAgent, request, options);
   }
 
-  /** Deletes an agent; its runs and threads stay readable. */
+  /** Deletes an agent. Its runs and threads stay readable. */
   async delete(agentId: string, options?: CallOptions): Promise<void> {
     await this.#door.call(AgentService.method.deleteAgent, { agentId }, options);
   }
@@ -116,12 +116,12 @@ export class Agents {
     return this.#door.call(AgentService.method.generateAgentIcon, { name }, options);
   }
 
-  /** The tools that an agent's current version may use. */
+  /** Returns the tools that an agent's current version may use. */
   async listTools(agentId: string, options?: CallOptions): Promise<AgentTool[]> {
     return (await this.#door.callSafely(AgentService.method.listAgentTools, { agentId }, options)).tools;
   }
 
-  /** The versions of an agent, newest first. */
+  /** Lists the versions of an agent, newest first. */
   listVersions(agentId: string, query: { pageSize?: number; pageToken?: string } & CallOptions = {}): Listing<AgentVersion> {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {
@@ -131,12 +131,12 @@ export class Agents {
     });
   }
 
-  /** One version of an agent. */
+  /** Returns one version of an agent. */
   getVersion(agentId: string, versionId: string, options?: CallOptions): Promise<AgentVersion> {
     return this.#door.callSafely(AgentService.method.getAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Adds a version and makes it the current one. */
+  /** Creates a version and makes it the current one. */
   createVersion(agentId: string, version: NewAgentVersion, options?: CallOptions): Promise<AgentVersion> {
     return this.#door.call(AgentService.method.createAgentVersion, { ...version, agentId }, options);
   }
@@ -146,12 +146,12 @@ export class Agents {
     return this.#door.callSafely(AgentService.method.activateAgentVersion, { agentId, versionId }, options);
   }
 
-  /** Copies an earlier version into a new one and makes that the current one. */
+  /** Copies an earlier version into a new version and makes it the current one. */
   rollbackVersion(agentId: string, versionId: string, options?: CallOptions): Promise<Agent> {
     return this.#door.call(AgentService.method.rollbackAgentVersion, { agentId, versionId }, options);
   }
 
-  /** What differs between two versions. */
+  /** Compares two versions. */
   compareVersions(
     agentId: string,
     versionId: string,
@@ -162,11 +162,11 @@ export class Agents {
     return this.#door.callSafely(AgentService.method.compareAgentVersions, request, options);
   }
 
-  /** Sends the files and starts a run; it works on whether anybody watches or not. */
+  /** Uploads the files and starts a run. The run continues in the background, with or without a reader. */
   async run(asked: RunOptions): Promise<Run> {
     const { files = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = asked;
     const call = { signal, timeoutMs };
-    // One after another: the order of the files is the caller's, and one connection is as fast as several.
+    // Sequentially: this keeps the caller's order, and parallel uploads over one connection are no faster.
     const sent: string[] = [];
     for (const file of files) {
       const upload = "uploadId" in file ? file : await this.#uploads.create(file, { ...call, onProgress: onUploadProgress });
@@ -177,7 +177,7 @@ export class Agents {
     return new Run(this.#door, this.#feed, this.#sandboxes, { ...started, onConnection });
   }
 
-  /** The caller's unfinished runs, newest first. */
+  /** Lists the caller's active runs, newest first. */
   listActive(query: { pageSize?: number; pageToken?: string } & CallOptions = {}): Listing<RunRecord> {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {

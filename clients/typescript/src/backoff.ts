@@ -1,16 +1,16 @@
-// How long to wait before trying again: exponential, with jitter, bounded, and never past an abort.
+// Bounded exponential backoff with jitter, and a sleep that an abort signal ends.
 
 const FIRST_MS = 100;
 const LONGEST_MS = 5_000;
 
-/** The wait before attempt `failures + 1`, in milliseconds; at least what the server asked for. */
+/** Returns the pause before attempt `failures + 1` in milliseconds; at least the server's retry delay. */
 export function backoffMs(failures: number, retryAfterSeconds = 0): number {
   const bound = Math.min(LONGEST_MS, FIRST_MS * 2 ** Math.min(failures - 1, 10));
-  // Half of it is chance, so that clients that lost the same server do not come back together.
+  // Half of the pause is random, so that clients of the same failed server do not return together.
   return Math.max(bound / 2 + (Math.random() * bound) / 2, retryAfterSeconds * 1_000);
 }
 
-/** Waits; rejects with the signal's reason when it aborts, and ends early when a browser is online again. */
+/** Sleeps. Rejects with the signal's reason on abort, and resolves early when the browser comes online. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) {
@@ -30,7 +30,7 @@ export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
-/** Calls back when a browser comes online; returns what ends that. Elsewhere nothing happens. */
+/** Registers a callback for the browser's "online" event and returns a function that removes it. No-op outside browsers. */
 export function onOnline(callback: () => void): () => void {
   const place = globalThis as { addEventListener?: unknown; document?: unknown };
   if (place.document === undefined || typeof place.addEventListener !== "function") {

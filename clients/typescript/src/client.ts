@@ -1,4 +1,4 @@
-// The client: one object per server and token.
+// The client: one instance per server and token.
 
 import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
 import { create } from "@bufbuild/protobuf";
@@ -13,23 +13,23 @@ import { Sandboxes } from "./sandboxes.js";
 import { Threads } from "./threads.js";
 import { Uploads } from "./uploads.js";
 
-/** How a client is made. */
+/** Options of a client. */
 export interface RunyardOptions {
-  /** Where the server is; in a browser the page's own origin when it is left out. */
+  /** The server's address. Defaults to the page's origin in a browser. */
   baseUrl?: string | undefined;
-  /** A token or an API key, or a function that fetches one. */
+  /** A token or an API key, or a function that returns one. */
   token?: Token | undefined;
-  /** The deadline of a call, in milliseconds; 30,000 when it is left out. Streams have none. */
+  /** Timeout of a call in milliseconds; 30,000 by default. Streams have no timeout. */
   timeoutMs?: number | undefined;
-  /** How often a call that may be repeated is tried while the server is away; 5 when it is left out. */
+  /** Maximum attempts of a repeatable call while the server is unavailable; 5 by default. */
   attempts?: number | undefined;
-  /** For how long a followed run waits for a server that is away, in milliseconds; 5 minutes when it is left out. */
+  /** How long a stream tries to reconnect to an unavailable server, in milliseconds; 5 minutes by default. */
   reconnectForMs?: number | undefined;
-  /** After how much silence a stream is opened anew, in milliseconds; a minute when it is left out. */
+  /** A stream that is silent for this long is reopened, in milliseconds; one minute by default. */
   silenceMs?: number | undefined;
-  /** Is told how the streams stand. */
+  /** Called when the connection of a stream changes its state. */
   onConnection?: OnConnection | undefined;
-  /** Another fetch than the global one. */
+  /** A replacement for the global fetch. */
   fetch?: typeof globalThis.fetch | undefined;
 }
 
@@ -49,7 +49,7 @@ export class Runyard {
   constructor(options: RunyardOptions = {}) {
     const baseUrl = options.baseUrl ?? pageOrigin();
     if (baseUrl === undefined) {
-      throw invalid("baseUrl is needed: the address of the server");
+      throw invalid("baseUrl is required: set it to the address of the server");
     }
     this.#door = new Door({
       baseUrl,
@@ -73,7 +73,7 @@ export class Runyard {
     this.apiKeys = new ApiKeys(this.#door);
   }
 
-  /** Calls any unary method of the contract with protobuf messages; "@runyard/client/proto" has the services. */
+  /** Calls any unary method with protobuf messages. "@runyard/client/proto" exports the services. */
   call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
@@ -82,7 +82,7 @@ export class Runyard {
     return this.#door.ask(method, create(method.input, request), options);
   }
 
-  /** Ends all streams of this client. */
+  /** Closes all streams of this client. */
   close(): void {
     this.#feed.close();
   }

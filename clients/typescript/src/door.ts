@@ -1,4 +1,4 @@
-// The way to the server: one gRPC-Web transport, the token, deadlines, and the retries of calls that may be repeated.
+// Calls to the server: one gRPC-Web transport with the token, timeouts, and retries of repeatable calls.
 
 import type { DescMessage, DescMethodServerStreaming, DescMethodUnary, MessageShape } from "@bufbuild/protobuf";
 import type { Transport } from "@connectrpc/connect";
@@ -7,18 +7,18 @@ import { backoffMs, sleep } from "./backoff.js";
 import { fromTransport, invalid, isPassing, RunyardError } from "./error.js";
 import { fromPlain, toPlain, type Plain } from "./plain.js";
 
-/** A token, or what fetches one; it is asked before every call, and once more when the server refuses the token. */
+/** A token, or a function that returns one. It is called before every call, and again if the server rejects the token. */
 export type Token = string | (() => string | Promise<string>);
 
-/** What every call takes. */
+/** Options of every call. */
 export interface CallOptions {
-  /** Ends the call; it rejects with the signal's reason, as fetch does. */
+  /** Aborts the call, which then rejects with the signal's reason, as fetch does. */
   signal?: AbortSignal | undefined;
-  /** The deadline of one attempt, in milliseconds, instead of the client's. */
+  /** Timeout of one attempt in milliseconds. Overrides the client's. */
   timeoutMs?: number | undefined;
 }
 
-/** How the door is set up. */
+/** Options of the transport. */
 export interface DoorOptions {
   baseUrl: string;
   token: Token | undefined;
@@ -27,7 +27,7 @@ export interface DoorOptions {
   fetch: typeof globalThis.fetch | undefined;
 }
 
-/** An answer of the server as it streams in. */
+/** A streamed response. */
 export interface Incoming<M> {
   header: Headers;
   messages: AsyncIterable<M>;
@@ -51,7 +51,7 @@ export class Door {
     });
   }
 
-  /** Whether asking for the token again may give another one. */
+  /** Whether the token comes from a function, which may return a new one. */
   get renewsTokens(): boolean {
     return typeof this.#token === "function";
   }
@@ -65,7 +65,7 @@ export class Door {
     return toPlain(method.output, await this.ask(method, fromPlain(method.input, input), options));
   }
 
-  /** Calls a method that may be repeated: while the server is away it is asked again, a bounded number of times. */
+  /** Calls a repeatable method. Retries a bounded number of times while the server is unavailable. */
   async callSafely<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     input: object,
@@ -84,7 +84,7 @@ export class Door {
     }
   }
 
-  /** Calls a method with messages of protobuf. */
+  /** Calls a method with protobuf messages. */
   async ask<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageShape<I>,
@@ -96,7 +96,7 @@ export class Door {
     return answer.message;
   }
 
-  /** Opens a stream. What breaks it later is thrown by the iteration, as an error of ours. */
+  /** Opens a stream. Later failures are thrown by the iteration as `RunyardError`. */
   async stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     request: MessageShape<I>,
@@ -118,7 +118,7 @@ export class Door {
     }
   }
 
-  // A token function may hand out a fresh token when the server has refused the one before.
+  // If the server rejects a token from a token function, tries once more with the function's next token.
   async #admitted<A>(signal: AbortSignal | undefined, attempt: (header: Headers) => Promise<A>): Promise<A> {
     for (let refused = 0; ; refused += 1) {
       signal?.throwIfAborted();
@@ -139,12 +139,12 @@ export class Door {
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
     const header = new Headers();
     if (token !== undefined && token !== "") {
-      // What a header cannot hold would be quoted in the message of the error that Headers throws.
+      // Headers would throw an error that quotes an invalid value, and so leak the token.
       if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
         throw new RunyardError({
           errorCode: "NOT_AUTHENTICATED",
           kind: "unauthenticated",
-          message: "the token holds characters that no token has",
+          message: "the token contains invalid characters",
         });
       }
       header.set("authorization", `Bearer ${token}`);
@@ -158,13 +158,13 @@ function checkedUrl(baseUrl: string): string {
   try {
     url = new URL(baseUrl);
   } catch {
-    throw invalid("baseUrl must be an address such as https://runyard.example.com");
+    throw invalid("baseUrl must be a URL such as https://runyard.example.com");
   }
   if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw invalid("baseUrl must begin with http:// or https://");
+    throw invalid("baseUrl must start with http:// or https://");
   }
   if (url.username || url.password || url.search || url.hash) {
-    throw invalid("baseUrl must have no user, password, query or fragment");
+    throw invalid("baseUrl must not contain a user, password, query or fragment");
   }
   return url.href.replace(/\/+$/, "");
 }

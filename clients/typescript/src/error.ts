@@ -1,26 +1,26 @@
-// Errors: what the service refuses, and what happens on the way to it. Nothing here ever holds the token.
+// Errors from the server and from the connection. No error ever contains the token.
 
 import { Code, ConnectError } from "@connectrpc/connect";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./generated/google/rpc/error_details_pb.js";
 import { RefusalSchema } from "./generated/runyard/v1/errors_pb.js";
 
-/** What an error means for the caller. */
+/** The category of an error. */
 export type ErrorKind =
-  /** The request is wrong and will be wrong again. */
+  /** The request is invalid. A retry fails the same way. */
   | "invalid"
-  /** There is no valid token. */
+  /** The token is missing or invalid. */
   | "unauthenticated"
-  /** A role or scope is missing. */
+  /** The caller lacks a role or scope. */
   | "forbidden"
-  /** There is no such thing, or it is another account's. */
+  /** The resource does not exist or belongs to another account. */
   | "missing"
-  /** There is such a thing already. */
+  /** The resource exists already. */
   | "existing"
-  /** The state of the thing does not allow it. */
+  /** The resource's state does not allow the operation. */
   | "conflicting"
-  /** Somebody else was faster; trying again may work. */
+  /** A concurrent change came first. A retry may succeed. */
   | "contended"
-  /** The plan does not allow more. */
+  /** A plan limit was exceeded. */
   | "over_plan"
   /** The plan does not include the model. */
   | "not_in_plan"
@@ -28,34 +28,34 @@ export type ErrorKind =
   | "throttled"
   /** The request is too large. */
   | "too_large"
-  /** The server, or something that it needs, is away for now. */
+  /** The server or one of its dependencies is temporarily unavailable. */
   | "unavailable"
-  /** The deadline has passed. */
+  /** The call timed out. */
   | "expired"
   /** The call was cancelled. */
   | "cancelled"
-  /** This server does not serve the method. */
+  /** The server does not implement the method. */
   | "unimplemented"
-  /** The server's fault. */
+  /** An internal server error. */
   | "internal";
 
-/** The typed facts of an error; each is there only when it says something. */
+/** Typed details of an error. Each field is present only if it applies. */
 export interface ErrorFacts {
-  /** The threads that hold the caller's running slots. */
+  /** The threads with the caller's active runs. */
   readonly runningThreadIds?: readonly string[];
-  /** How many runs the caller has running. */
+  /** The number of the caller's active runs. */
   readonly runningCount?: number;
-  /** How many of the limited things the caller has. */
+  /** The current number of limited resources. */
   readonly currentCount?: number;
   /** The limit of the plan. */
   readonly limit?: number;
   /** The caller's tier. */
   readonly tierName?: string;
-  /** Which fields of the request are wrong, and why. */
+  /** The invalid fields of the request, with the reason for each. */
   readonly fieldViolations?: readonly { readonly field: string; readonly description: string }[];
 }
 
-/** What a `RunyardError` is made of. */
+/** Constructor arguments of `RunyardError`. */
 export interface ErrorParts {
   errorCode: string;
   kind: ErrorKind;
@@ -66,17 +66,17 @@ export interface ErrorParts {
   cause?: unknown;
 }
 
-/** A refusal of the service, or a failure on the way to it. `message` is a sentence for people; `errorCode` is stable. */
+/** An error from the server or the connection. `message` is for people; `errorCode` is stable. */
 export class RunyardError extends Error {
-  /** The stable code, such as AGENT_RUN_LIMIT_EXCEEDED; docs/errors.md lists them. CONNECTION_LOST is made here. */
+  /** The stable code, such as AGENT_RUN_LIMIT_EXCEEDED; docs/errors.md lists them. The client adds CONNECTION_LOST. */
   readonly errorCode: string;
-  /** What it means for the caller. */
+  /** The category of the error. */
   readonly kind: ErrorKind;
-  /** The typed facts. */
+  /** Typed details. */
   readonly facts: ErrorFacts;
-  /** The request, as the server's log names it. */
+  /** The id of this request in the server's log. */
   readonly requestId: string | undefined;
-  /** After how many seconds trying again makes sense, when the server said so. */
+  /** The server's retry delay in seconds, if it sent one. */
   readonly retryAfter: number | undefined;
 
   static {
@@ -92,18 +92,18 @@ export class RunyardError extends Error {
     this.retryAfter = parts.retryAfter;
   }
 
-  /** The code and the sentence. */
+  /** Returns the name, the code and the message. */
   override toString(): string {
     return `${this.name}: ${this.errorCode}: ${this.message}`;
   }
 }
 
-/** Whether an error is one of ours, whichever copy of this package made it. */
+/** Whether an error is a `RunyardError`, also one from another copy of this package. */
 export function isRunyardError(error: unknown): error is RunyardError {
   return error instanceof RunyardError || (error instanceof Error && error.name === "RunyardError" && "errorCode" in error);
 }
 
-/** The connection broke or was never made. */
+/** Error code of a connection that broke or could not be established. */
 export const CONNECTION_LOST = "CONNECTION_LOST";
 
 const OVER_PLAN = new Set([
@@ -114,7 +114,7 @@ const OVER_PLAN = new Set([
   "AGENT_LIMIT_EXCEEDED",
 ]);
 
-// The kind and the code of an error that brings neither.
+// The kind and code of an error without details, by gRPC code.
 const BARE: Partial<Record<Code, [ErrorKind, string]>> = {
   [Code.Canceled]: ["cancelled", "CANCELLED"],
   [Code.InvalidArgument]: ["invalid", "INVALID_REQUEST"],
@@ -145,7 +145,7 @@ function kindOf(reason: string, bare: ErrorKind): ErrorKind {
   }
 }
 
-/** Whatever a call of the transport threw, as an error of ours. */
+/** Converts anything thrown by the transport to a `RunyardError`. */
 export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   if (thrown instanceof RunyardError) {
     return thrown;
@@ -154,11 +154,11 @@ export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   const info = error.findDetails(ErrorInfoSchema)[0];
   const requestId = error.metadata.get("x-request-id") ?? undefined;
   if (!info && isLost(error)) {
-    const message = `the connection to ${baseUrl} is lost or cannot be made`;
+    const message = `the connection to ${baseUrl} was lost or could not be established`;
     return new RunyardError({ errorCode: CONNECTION_LOST, kind: "unavailable", message, requestId, cause: error.cause });
   }
   if (!info && isStranger(error)) {
-    const message = `what answers at ${baseUrl} is no Runyard server: ${error.rawMessage}`;
+    const message = `the server at ${baseUrl} is not a Runyard server: ${error.rawMessage}`;
     return new RunyardError({ errorCode: "UNIMPLEMENTED", kind: "unimplemented", message, requestId });
   }
   const [bareKind, bareCode] = BARE[error.code] ?? ["internal", "INTERNAL"];
@@ -173,7 +173,7 @@ export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   });
 }
 
-// What did not come from the server: fetch threw, a proxy answered, or the stream ended in the middle.
+// Errors that do not come from the server: fetch threw, a proxy responded, or the stream broke.
 function isLost(error: ConnectError): boolean {
   if (error.metadata.has("grpc-status")) {
     return false;
@@ -190,7 +190,7 @@ function isLost(error: ConnectError): boolean {
   }
 }
 
-// An answer that is not one of gRPC-Web.
+// A response that is not gRPC-Web.
 function isStranger(error: ConnectError): boolean {
   const codes = [Code.InvalidArgument, Code.Unknown, Code.Internal, Code.Unimplemented];
   return !error.metadata.has("grpc-status") && codes.includes(error.code);
@@ -210,12 +210,12 @@ function factsOf(error: ConnectError): ErrorFacts {
   };
 }
 
-/** Whether trying again later may work without anybody doing anything. */
+/** Whether the error is temporary, so that a later retry may succeed. */
 export function isPassing(error: unknown): error is RunyardError {
   return error instanceof RunyardError && (error.kind === "unavailable" || error.kind === "throttled");
 }
 
-/** A mistake that this package finds before it asks the server. */
+/** An invalid argument that the client detects before it calls the server. */
 export function invalid(message: string): RunyardError {
   return new RunyardError({ errorCode: "INVALID_REQUEST", kind: "invalid", message });
 }

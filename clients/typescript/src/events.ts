@@ -1,4 +1,4 @@
-// The events of a run as plain objects, told apart by `type`; docs/events.md describes them.
+// The events of a run as plain objects, discriminated by `type`; docs/events.md describes them.
 
 import type { DescMessage } from "@bufbuild/protobuf";
 import { timestampDate } from "@bufbuild/protobuf/wkt";
@@ -25,35 +25,35 @@ import {
 } from "./generated/runyard/v1/events_pb.js";
 import { toPlain, type Plain } from "./plain.js";
 
-/** What all events have. */
+/** The fields of all events. */
 export interface EventBase {
-  /** The run. */
+  /** The run's UUID. */
   agentRunId: string;
-  /** The position in the run, from 1, without gaps: the cursor to go on from. */
+  /** The position in the run, counted from 1 without gaps. Also the cursor from which a stream resumes. */
   sequence: number;
-  /** When it happened. */
+  /** Time of the event. */
   createdAt: Date;
 }
 
-/** The run changed its state; the last event of every run is one whose status is not "running". */
+/** The run's status changed. The last event of every run is a status other than "running". */
 export type StatusEvent = EventBase & { type: "status" } & Plain<StatusChanged>;
-/** A piece of the model's text. */
+/** A chunk of the model's text. */
 export type MessageDeltaEvent = EventBase & { type: "message_delta" } & Plain<MessageDelta>;
-/** A piece of the model's reasoning. */
+/** A chunk of the model's reasoning. */
 export type ReasoningDeltaEvent = EventBase & { type: "reasoning_delta" } & Plain<ReasoningDelta>;
-/** A finished message of the model. */
+/** A complete message of the model. */
 export type MessageEvent = EventBase & { type: "message" } & Plain<MessageFinished>;
 /** The model calls a tool. */
 export type ToolCallEvent = EventBase & { type: "tool_call" } & Plain<ToolCall>;
-/** A piece of a running tool's output. */
+/** A chunk of a running tool's output. */
 export type ToolOutputEvent = EventBase & { type: "tool_output" } & Plain<ToolOutput>;
-/** A tool has ended. */
+/** A tool call ended. */
 export type ToolResultEvent = EventBase & { type: "tool_result" } & Plain<ToolResult>;
-/** What one call of the model used. */
+/** The usage of one model call. */
 export type UsageEvent = EventBase & { type: "usage" } & Plain<ModelUsage>;
-/** Something that the reader should know. */
+/** Information for the user. */
 export type NoticeEvent = EventBase & { type: "notice" } & Plain<Notice>;
-/** A kind of event that this version of the package does not know; it counts in the sequence. */
+/** An event of a kind that this version of the package does not know. It counts in the sequence. */
 export type UnknownEvent = EventBase & { type: "unknown" };
 
 /** One event of a run. */
@@ -81,7 +81,7 @@ const KINDS: Record<NonNullable<WireEvent["event"]["case"]>, [RunEvent["type"], 
   notice: ["notice", NoticeSchema],
 };
 
-/** A protobuf event as a plain one. */
+/** Converts a protobuf event to a plain object. */
 export function fromWire(wire: WireEvent): RunEvent {
   const base: EventBase = {
     agentRunId: wire.agentRunId,

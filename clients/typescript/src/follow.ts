@@ -1,4 +1,4 @@
-// Following runs: what the events of a run are asked for with, and who reads which of them. How they come is in group.ts.
+// Following runs: assigns the readers of run events to shared streams. group.ts maintains the streams.
 
 import type { Door } from "./door.js";
 import { RunyardError } from "./error.js";
@@ -6,47 +6,47 @@ import type { RunEvent } from "./events.js";
 import { Group, type Follower } from "./group.js";
 import { Inbox } from "./inbox.js";
 
-/** How the stream of a run stands. */
+/** The connection state of a run's stream. */
 export type ConnectionState =
   /** The stream is being opened. */
   | { state: "connecting"; attempt: number }
-  /** Events arrive as they happen. */
+  /** The stream is open; events arrive live. */
   | { state: "open" }
-  /** The server is away; the next attempt follows by itself. */
+  /** The server is unavailable. The next attempt is scheduled. */
   | { state: "waiting"; attempt: number; retryInMs: number; error: RunyardError }
-  /** Nothing more will come. */
+  /** The stream has ended. */
   | { state: "closed" };
 
-/** What is told about the stream of a run. */
+/** A listener for connection states. */
 export type OnConnection = (state: ConnectionState) => void;
 
-/** How runs are followed. */
+/** Options of a stream. */
 export interface FollowOptions {
-  /** The sequence of the last event that the reader has; 0 (the default) for all events. */
+  /** Sequence number of the last event that the reader has; 0 (the default) for all events. */
   afterSequence?: number | undefined;
-  /** Ends the iteration; it rejects with the signal's reason. */
+  /** Aborts the iteration, which then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** Is told when the stream opens, breaks and closes. */
+  /** Called when the stream opens, breaks and closes. */
   onConnection?: OnConnection | undefined;
 }
 
-/** A run, and the sequence of the last event that the reader has. */
+/** A run and the sequence number of the last event that the reader has. */
 export interface RunCursor {
   agentRunId: string;
   afterSequence?: number | undefined;
 }
 
-/** How long and how much a feed waits. */
+/** Options of a feed. */
 export interface FeedOptions {
-  /** For how long a server may be away until a reader is told, in milliseconds. */
+  /** How long a stream tries to reconnect before its readers get an error, in milliseconds. */
   reconnectForMs: number;
-  /** After how much silence a stream is opened anew, in milliseconds: a connection may have died without a word. */
+  /** A stream that is silent for this long is reopened, in milliseconds, because its connection may be dead. */
   silenceMs: number;
-  /** Is told about every stream. */
+  /** Called with the states of every stream. */
   onConnection: OnConnection | undefined;
 }
 
-/** Everything that a client follows. */
+/** All streams of a client. */
 export class Feed {
   readonly #door: Door;
   readonly #options: FeedOptions;
@@ -57,7 +57,7 @@ export class Feed {
     this.#options = options;
   }
 
-  /** The events of runs, each run's in order, each exactly once; ends when all runs have ended. */
+  /** Streams the events of runs: each exactly once, and in order per run. Ends when all runs have ended. */
   follow(cursors: readonly RunCursor[], options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     const inbox = new Inbox();
     let begun = false;
@@ -127,7 +127,7 @@ export class Feed {
     };
   }
 
-  /** Ends everything; readers get an error. */
+  /** Closes all streams. Their readers get an error. */
   close(): void {
     for (const group of this.#groups) {
       group.fail(new RunyardError({ errorCode: "CANCELLED", kind: "cancelled", message: "the client is closed" }));
@@ -148,7 +148,7 @@ export class Feed {
     const group = new Group(this.#door, this.#options, isAlone, (left) => this.#alone(left, true));
     this.#groups.add(group);
     group.join(follower);
-    // What goes wrong is told to the readers.
+    // The group reports failures to its readers.
     void group.run().finally(() => this.#groups.delete(group));
   }
 }

@@ -1,9 +1,9 @@
-// Runs that share one stream. Whoever follows runs with one client has as few streams as can be: one StreamRuns for up to 100
-// runs, since a browser on HTTP/1.1 has six connections.
+// Runs that share one stream. A browser on HTTP/1.1 has six connections per origin, so a client uses as few streams as
+// possible: one StreamRuns call carries up to 100 runs.
 //
-// The cursor of a run is the sequence of the last event that went into its reader's inbox. Whatever breaks, the stream is
-// opened again after the cursors, so that every event is handed out exactly once and in order. A reader that does not
-// keep up holds up no other: its run is left out until it has read, and then goes on from its cursor.
+// The cursor of a run is the sequence number of the last event in its reader's inbox. A broken stream is reopened after the
+// cursors, so every event is delivered exactly once and in order. A slow reader does not block the others: its run leaves
+// the stream until the reader has caught up, and then resumes from its cursor.
 
 import { backoffMs, onOnline, sleep } from "./backoff.js";
 import type { Door } from "./door.js";
@@ -16,26 +16,26 @@ import { roomIn, type Inbox } from "./inbox.js";
 import { fromPlain } from "./plain.js";
 
 const RUNS_PER_STREAM = 100;
-// Runs that are followed one after another get into one stream together.
+// Delay before a stream is reopened for new runs, so that runs followed in quick succession join together.
 const GATHER_MS = 15;
-// A reader that came with a cursor and hears nothing for so long may be at the end of its run.
+// A reader with a cursor that receives nothing for this long may be at the end of its run.
 const QUIET_MS = 500;
-// A stream that was open for so long was a success, even if nothing happened in it.
+// A stream that stayed open for this long counts as a success, even without events.
 const STEADY_MS = 5_000;
 
-/** One run on its way into an inbox. */
+/** A run whose events go to an inbox. */
 export interface Follower {
   readonly runId: string;
   cursor: number;
   readonly inbox: Inbox;
   readonly onConnection: OnConnection | undefined;
-  /** Its inbox was full: it is out of the stream until there is room. */
+  /** The inbox is full; the run is left out of the stream until it has room. */
   parked: boolean;
-  /** It missed events of the open stream, which its cursor brings back. */
+  /** Events of the open stream were dropped. Reopening at the cursor delivers them again. */
   behind: boolean;
-  /** Whether the open stream brought it something. */
+  /** Whether the open stream has delivered an event for the run. */
   heard: boolean;
-  /** Its reader gave a cursor, and whether that is the end of the run is not known yet. */
+  /** The reader gave a cursor, which may already be the end of the run. */
   mayBeAtEnd: boolean;
 }
 
@@ -44,7 +44,7 @@ export class Group {
   readonly #door: Door;
   readonly #options: FeedOptions;
   readonly #members = new Set<Follower>();
-  /** Those whose event at the cursor is asked for once more. */
+  /** Runs whose event at the cursor is requested again. */
   readonly #atEnd = new Set<Follower>();
   readonly #isAlone: boolean;
   readonly #expel: (follower: Follower) => void;
@@ -68,7 +68,7 @@ export class Group {
     if (this.#ended || this.#isAlone || this.#members.size >= RUNS_PER_STREAM) {
       return false;
     }
-    // A stream names a run once; who reads it a second time from another place has a second stream.
+    // A stream can contain a run only once. A second reader of the same run needs a second stream.
     return ![...this.#members].some((member) => member.runId === follower.runId);
   }
 
@@ -101,11 +101,11 @@ export class Group {
     this.leave(() => true);
   }
 
-  /** Keeps the stream open until there is nobody left to read it. */
+  /** Keeps the stream open until the last reader leaves. */
   async run(): Promise<void> {
     const stopListening = onOnline(() => this.#reopen());
     try {
-      // Those who follow several runs at once have them in the first stream.
+      // Wait one microtask, so that runs followed in the same task are in the first stream.
       await Promise.resolve();
       while (this.#members.size > 0) {
         await this.#once();
@@ -136,7 +136,7 @@ export class Group {
       await this.#read(present, opened);
       await this.#cleanEnd(present);
     } catch (error) {
-      // Opened anew on purpose.
+      // An aborted stream was closed on purpose, to be reopened.
       if (!opened.signal.aborted) {
         await this.#recover(error);
       }
@@ -155,7 +155,7 @@ export class Group {
     let quiet: ReturnType<typeof setTimeout> | undefined;
     let heardAt = Date.now();
     let isHeldBack = false;
-    // One timer for all events: a fast stream has thousands of them.
+    // One interval instead of a timer per event, because a fast stream has thousands of events.
     const { silenceMs } = this.#options;
     const silence = setInterval(() => {
       if (!isHeldBack && Date.now() - heardAt >= silenceMs) {
@@ -175,14 +175,14 @@ export class Group {
         if (member && this.#members.has(member)) {
           this.#deliver(member, event);
         }
-        // With one reader the connection itself can wait.
+        // With a single reader, backpressure on the connection is enough.
         if (member && this.#members.has(member) && !member.parked && member.inbox.isFull) {
           isHeldBack = true;
           await roomIn(member.inbox, opened.signal);
           isHeldBack = false;
           heardAt = Date.now();
         }
-        // The server ends a stream when all of its runs have ended; nobody here needs to wait for that.
+        // The server would close the stream now; do not wait for it.
         if (this.#members.size === 0) {
           return;
         }
@@ -193,8 +193,8 @@ export class Group {
     }
   }
 
-  // A stream behind the last event of a run says nothing, whether the run has ended or only pauses. Asked for the event at
-  // the cursor once more, it shows which.
+  // A stream that starts after the last event of a run is silent, whether the run has ended or only pauses. Requesting the
+  // event at the cursor again tells which.
   #askForEnds(present: readonly Follower[]): void {
     for (const member of present) {
       if (member.mayBeAtEnd && !member.heard && !member.parked && this.#members.has(member)) {
@@ -220,7 +220,7 @@ export class Group {
       return;
     }
     if (event.sequence !== member.cursor + 1) {
-      throw new RunyardError({ errorCode: CONNECTION_LOST, kind: "unavailable", message: "events are missing in the stream" });
+      throw new RunyardError({ errorCode: CONNECTION_LOST, kind: "unavailable", message: "the stream skipped events" });
     }
     member.inbox.put(event);
     member.cursor = event.sequence;
@@ -244,8 +244,8 @@ export class Group {
     member.inbox.close();
   }
 
-  // The server ends a stream when it has nothing more to say. For a run whose terminal event did not come that means: the
-  // cursor is at the end of the run, or the stream was cut in a way that looks clean.
+  // The server closed the stream. If a run's terminal event did not arrive, either the cursor was already at the end of the
+  // run, or the connection was cut in a way that looks like a normal end.
   async #cleanEnd(present: readonly Follower[]): Promise<void> {
     for (const member of present) {
       if (!this.#members.has(member) || member.parked || member.heard) {
@@ -256,7 +256,7 @@ export class Group {
       if (run.status !== RunStatus.RUNNING && this.#members.has(member)) {
         this.#leaveEnded(member);
       } else {
-        throw new RunyardError({ errorCode: CONNECTION_LOST, kind: "unavailable", message: "the stream ended before the run" });
+        throw new RunyardError({ errorCode: CONNECTION_LOST, kind: "unavailable", message: "the stream ended before the run did" });
       }
     }
   }
@@ -265,13 +265,13 @@ export class Group {
     if (this.#openSince !== undefined && Date.now() - this.#openSince >= STEADY_MS) {
       this.#failures = 0;
     }
-    // A token that has run out in the middle of a stream: the next attempt asks for a fresh one.
+    // The token expired during the stream: the next attempt gets a new one from the token function.
     const isRenewable = isRunyardError(error) && error.kind === "unauthenticated" && this.#door.renewsTokens;
     if (!isPassing(error) && !(isRenewable && this.#failures === 0)) {
       if (this.#members.size <= 1) {
         throw error;
       }
-      // One of the runs cannot be read; on its own each of them shows whether it is the one.
+      // One of the runs cannot be streamed. Give each run its own stream, so that only the failing one gets the error.
       const members = [...this.#members];
       this.#members.clear();
       for (const member of members) {
@@ -290,7 +290,7 @@ export class Group {
     const retryInMs = backoffMs(this.#failures, error.retryAfter);
     this.#tell({ state: "waiting", attempt: this.#failures, retryInMs, error });
     this.#pause = new AbortController();
-    // Cut short when everybody has left.
+    // The sleep ends early when the last reader leaves.
     await sleep(retryInMs, this.#pause.signal).catch(() => {});
   }
 
@@ -318,7 +318,7 @@ export class Group {
   }
 }
 
-// What a listener throws is its own affair, not the stream's.
+// Rethrows a listener's exception asynchronously, so that it does not break the stream.
 function tell(listener: OnConnection | undefined, state: ConnectionState): void {
   try {
     listener?.(state);

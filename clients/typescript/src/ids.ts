@@ -1,6 +1,6 @@
-// New UUIDs, for optimistic mode and as request keys.
+// Generates UUIDs for optimistic mode and idempotency keys.
 
-/** A random UUID; also where a page has no secure context and so no crypto.randomUUID. */
+/** Returns a random UUID. Works without a secure context, where crypto.randomUUID is missing. */
 export function newId(): string {
   if (typeof crypto.randomUUID === "function") {
     return crypto.randomUUID();

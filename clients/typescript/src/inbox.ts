@@ -1,16 +1,16 @@
-// Events between the stream that brings them and the reader who takes them. It is bounded: who brings looks whether it is full.
+// A bounded queue of events between a stream and its reader. The producer checks `isFull`.
 
 import type { RunEvent } from "./events.js";
 
 const INBOX_EVENTS = 1_024;
 
-/** The events that a reader has not taken yet. */
+/** The events that the reader has not consumed yet. */
 export class Inbox {
   readonly #events: RunEvent[] = [];
   #taken = 0;
   #wake: (() => void) | undefined;
   #failure: { error: unknown } | undefined;
-  /** Runs that may still have events. */
+  /** Number of runs that may still have events. */
   open = 0;
   #waiting: (() => void)[] = [];
 
@@ -33,7 +33,7 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** Nobody reads any more: what is left is dropped. */
+  /** Drops all events because the reader has left. */
   end(): void {
     this.#events.length = 0;
     this.#taken = 0;
@@ -42,7 +42,7 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** Calls back when a full inbox has room again. */
+  /** Registers a callback for when a full inbox has room again. */
   whenRoom(callback: () => void): void {
     this.#waiting.push(callback);
   }

@@ -1,4 +1,4 @@
-// @runyard/client: runs AI agents on a Runyard server, from Node and from browsers.
+// @runyard/client: the client for Runyard servers, for Node and browsers.
 
 export { Account, ApiKeys, type AccountState, type ApiKey, type NewApiKey, type UsageEntry } from "./account.js";
 export {

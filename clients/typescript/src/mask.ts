@@ -1,11 +1,11 @@
-// Which fields a change names: the keys that are there, as over HTTP. Null clears.
+// Update masks: a change lists the keys that are present, as over HTTP. Null clears a field.
 
 import type { DescMessage } from "@bufbuild/protobuf";
 
-/** The fields of a change; null clears one. */
+/** The fields of a change. Null clears a field. */
 export type Changes<T> = { [K in keyof T]?: T[K] | null };
 
-/** The field mask of a change. Keys whose value is undefined are not there. */
+/** Returns the field mask of a change. Keys with the value undefined count as absent. */
 export function maskOf(schema: DescMessage, changes: object): { paths: string[] } {
   const paths = Object.entries(changes)
     .filter(([, value]) => value !== undefined)

@@ -1,23 +1,23 @@
-// Lists: awaited, a list is its first page; iterated, it is everything in it, page by page.
+// Lists: awaiting a list gives its first page; iterating gives all items, page by page.
 
 /** One page of a list. */
 export interface Page<T> {
-  /** What is on the page. */
+  /** The items of the page. */
   items: T[];
-  /** Asks for the next page; empty on the last one. */
+  /** Requests the next page; empty on the last one. */
   nextPageToken: string;
 }
 
-/** A list that is asked for when it is awaited or iterated, and not before. */
+/** A lazy list: it sends no request until it is awaited or iterated. */
 export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
   readonly #load: (pageToken: string | undefined) => Promise<Page<T>>;
 
-  /** Made by the methods that list. */
+  /** Called by the list methods. */
   constructor(load: (pageToken: string | undefined) => Promise<Page<T>>) {
     this.#load = load;
   }
 
-  /** The first page, or the one of the `pageToken` that was given. */
+  /** Resolves to the first page, or to the page of the given `pageToken`. */
   then<A = Page<T>, B = never>(
     resolved?: ((page: Page<T>) => A | PromiseLike<A>) | null,
     rejected?: ((error: unknown) => B | PromiseLike<B>) | null,
@@ -25,7 +25,7 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     return this.#load(undefined).then(resolved, rejected);
   }
 
-  /** Everything, page by page. */
+  /** Iterates over all items, page by page. */
   async *[Symbol.asyncIterator](): AsyncGenerator<T, void, undefined> {
     let pageToken: string | undefined;
     do {
@@ -35,7 +35,7 @@ export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
     } while (pageToken);
   }
 
-  /** Everything at once, at most `most` (10,000 when it is not said). */
+  /** Returns up to `most` items as an array (10,000 by default). */
   async all(most = 10_000): Promise<T[]> {
     const items: T[] = [];
     for await (const item of this) {

@@ -1,7 +1,7 @@
-// Between protobuf messages and plain objects: int64 is a number, a time is a Date, an enum is its lower-case word.
+// Converts between protobuf messages and plain objects: int64 is a number, a time a Date, an enum its lower-case word.
 //
-// The same words and names (in camelCase) that the JSON of the service has. Plain objects can be copied, compared,
-// printed and kept in any store of a user interface.
+// Names (in camelCase) and enum words are those of the JSON API. Plain objects can be copied, compared, printed and kept in
+// any UI store.
 
 import { create, ScalarType, type DescEnum, type DescField, type DescMessage, type JsonObject, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
@@ -28,7 +28,7 @@ type Word<T> = T extends RunStatus
 
 type Numeric<T extends number> = `${number}` extends `${T}` ? number : Word<T>;
 
-/** What a protobuf message is as a plain object. */
+/** The plain-object type of a protobuf message. */
 export type Plain<T> = T extends undefined | null | string | boolean | Uint8Array
   ? T
   : T extends bigint
@@ -45,7 +45,7 @@ export type Plain<T> = T extends undefined | null | string | boolean | Uint8Arra
               ? Plain<Item>[]
               : { [K in keyof T]: Plain<T[K]> };
 
-/** A plain object from which a request is made: everything may be left out. */
+/** The plain-object type of a request. All fields are optional. */
 export type Input<T> = T extends undefined | null | string | boolean | Uint8Array
   ? T
   : T extends bigint
@@ -64,7 +64,7 @@ export type Input<T> = T extends undefined | null | string | boolean | Uint8Arra
 
 type Fields = Record<string, unknown>;
 
-/** A message as a plain object. */
+/** Converts a message to a plain object. */
 export function toPlain<D extends DescMessage>(schema: D, message: MessageShape<D>): Plain<MessageShape<D>> {
   return fieldsOf(schema, message as unknown as Fields) as Plain<MessageShape<D>>;
 }
@@ -109,7 +109,7 @@ function messageValueOf(schema: DescMessage, value: unknown): unknown {
   switch (schema.typeName) {
     case "google.protobuf.Timestamp":
       return timestampDate(value as Timestamp);
-    // protobuf-es already has it as a plain object.
+    // protobuf-es represents it as a plain object already.
     case "google.protobuf.Struct":
       return value;
     default:
@@ -117,12 +117,12 @@ function messageValueOf(schema: DescMessage, value: unknown): unknown {
   }
 }
 
-/** The lower-case word of an enum's number; one that this package does not know is "unspecified". */
+/** Returns the lower-case word of an enum value, or "unspecified" if this package does not know the value. */
 export function wordOf(schema: DescEnum, value: number): string {
   return (schema.value[value] ?? schema.values[0])?.localName.toLowerCase() ?? "unspecified";
 }
 
-/** A message from a plain object. Keys without a value are passed over; unknown ones are refused. */
+/** Builds a message from a plain object. Keys without a value are skipped; unknown keys are errors. */
 export function fromPlain<D extends DescMessage>(schema: D, input: object): MessageShape<D> {
   return create(schema, initOf(schema, input) as never) as MessageShape<D>;
 }
@@ -167,7 +167,7 @@ function messageInitOf(schema: DescMessage, value: unknown): unknown {
   switch (schema.typeName) {
     case "google.protobuf.Timestamp":
       if (!(value instanceof Date) || Number.isNaN(value.getTime())) {
-        throw invalid("a time is given as a Date");
+        throw invalid("a time must be a Date");
       }
       return timestampFromDate(value);
     case "google.protobuf.Struct":
@@ -194,7 +194,7 @@ function numberOf(schema: DescEnum, word: unknown): number {
   const found = schema.values.find((value) => value.localName.toLowerCase() === word);
   if (!found) {
     const known = schema.values.slice(1).map((value) => value.localName.toLowerCase());
-    throw invalid(`${String(word)} is no ${schema.name}; there are ${known.join(", ")}`);
+    throw invalid(`${String(word)} is not a valid ${schema.name}; expected one of: ${known.join(", ")}`);
   }
   return found.number;
 }

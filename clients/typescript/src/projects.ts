@@ -1,4 +1,4 @@
-// Projects: a workspace and the threads around it.
+// Projects: a workspace with its threads.
 
 import type { CallOptions, Door } from "./door.js";
 import { ProjectService, type Project as WireProject } from "./generated/runyard/v1/projects_pb.js";
@@ -15,12 +15,12 @@ export class Projects {
     this.#door = door;
   }
 
-  /** One project. */
+  /** Returns a project. */
   get(projectId: string, options?: CallOptions): Promise<Project> {
     return this.#door.callSafely(ProjectService.method.getProject, { projectId }, options);
   }
 
-  /** The caller's projects, latest activity first. */
+  /** Lists the caller's projects, most recently active first. */
   list(query: { pageSize?: number; pageToken?: string } & CallOptions = {}): Listing<Project> {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {

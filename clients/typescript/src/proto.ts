@@ -1,4 +1,4 @@
-// @runyard/client/proto: the contract as protobuf-es generates it, for what the face does not have.
+// @runyard/client/proto: the generated protobuf-es code, for methods that the client does not wrap.
 
 export * from "./generated/google/api/httpbody_pb.js";
 export * from "./generated/google/rpc/error_details_pb.js";

@@ -1,4 +1,4 @@
-// A handle on one run: iterate it for its events, wait for its end, stop it, read what it made.
+// A handle on one run: iterate over its events, wait for its end, stop it, read its files.
 
 import type { CallOptions, Door } from "./door.js";
 import { RunyardError } from "./error.js";
@@ -8,7 +8,7 @@ import { RunService } from "./generated/runyard/v1/runs_pb.js";
 import type { RunRecord } from "./runs.js";
 import type { FileEntry, Sandboxes } from "./sandboxes.js";
 
-/** What a handle knows from the beginning. */
+/** The initial data of a handle. */
 export interface RunFacts {
   agentRunId: string;
   threadId: string;
@@ -17,22 +17,22 @@ export interface RunFacts {
   onConnection?: OnConnection | undefined;
 }
 
-/** A file that a run left in its workspace. */
+/** A file in the run's workspace, with methods to read its content. */
 export interface RunFile extends FileEntry {
-  /** The content. */
+  /** Returns the content. */
   read(options?: CallOptions): Promise<Uint8Array>;
-  /** The content as text. */
+  /** Returns the content as text. */
   text(options?: CallOptions): Promise<string>;
-  /** The content as a Blob with its content type. */
+  /** Returns the content as a Blob with its content type. */
   blob(options?: CallOptions): Promise<Blob>;
 }
 
 export class Run implements AsyncIterable<RunEvent> {
   /** The run's UUID. */
   readonly id: string;
-  /** The thread that it belongs to. */
+  /** The UUID of the run's thread. */
   readonly threadId: string;
-  /** The project that it belongs to. */
+  /** The UUID of the run's project. */
   readonly projectId: string;
   readonly #door: Door;
   readonly #feed: Feed;
@@ -52,27 +52,27 @@ export class Run implements AsyncIterable<RunEvent> {
     this.#onConnection = facts.onConnection;
   }
 
-  /** The run's UUID, under the name that the service gives it. */
+  /** The run's UUID, under the name used by the API. */
   get agentRunId(): string {
     return this.id;
   }
 
-  /** The sandbox's UUID, as soon as this handle knows it. */
+  /** The sandbox's UUID, once it is known. */
   get sandboxId(): string | undefined {
     return this.#sandboxId;
   }
 
-  /** The sequence of the newest event that came through this handle. */
+  /** The sequence number of the newest event received through this handle. */
   get cursor(): number {
     return this.#cursor;
   }
 
-  /** All events of the run, live, to its end. */
+  /** Streams all events of the run until it ends. */
   [Symbol.asyncIterator](): AsyncIterableIterator<RunEvent> {
     return this.events();
   }
 
-  /** The events of the run after a cursor, live, to its end; goes on by itself after a break. */
+  /** Streams the events of the run after a cursor until it ends, across reconnects. */
   events(options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     const onConnection = options.onConnection ?? this.#onConnection;
     const cursors = [{ agentRunId: this.id, afterSequence: options.afterSequence }];
@@ -87,14 +87,14 @@ export class Run implements AsyncIterable<RunEvent> {
     return { ...events, next };
   }
 
-  /** The run as the server knows it now. */
+  /** Fetches the run. */
   async get(options?: CallOptions): Promise<RunRecord> {
     const record: RunRecord = await this.#door.callSafely(RunService.method.getRun, { agentRunId: this.id }, options);
     this.#sandboxId ??= record.sandboxId;
     return record;
   }
 
-  /** Waits for the end, whatever it is: the record says whether the run completed, failed or was stopped. */
+  /** Waits for the run to end. The record tells whether it completed, failed or was stopped. */
   async wait(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<RunRecord> {
     const signal = within(options);
     for (;;) {
@@ -102,13 +102,13 @@ export class Run implements AsyncIterable<RunEvent> {
       if (record.status !== "running") {
         return record;
       }
-      // Nothing but the end matters here, and it is the last event: what is known is not read again, the rest is dropped.
+      // Only the last event matters, so start at the cursor and drop all events.
       for await (const _ of this.events({ signal, afterSequence: this.#cursor })) {
       }
     }
   }
 
-  /** What the model says, message by message; throws when the run fails. */
+  /** Waits for the run to end and returns the model's messages, joined by newlines. Throws if the run fails. */
   async text(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<string> {
     const said: string[] = [];
     let end: StatusEvent | undefined;
@@ -130,12 +130,12 @@ export class Run implements AsyncIterable<RunEvent> {
     return said.join("\n");
   }
 
-  /** Asks the run to stop. */
+  /** Requests a stop. Has no effect on an ended run. */
   stop(options?: CallOptions): Promise<RunRecord> {
     return this.#door.callSafely(RunService.method.stopRun, { agentRunId: this.id }, options);
   }
 
-  /** The files in a folder of the workspace and below it: "output", unless another one is named. */
+  /** Returns the files in a workspace folder, recursively; the folder "output" by default. */
   async files(options: CallOptions & { path?: string } = {}): Promise<RunFile[]> {
     const { path = "output", ...call } = options;
     const sandboxId = this.#sandboxId ?? (await this.get(call)).sandboxId;
@@ -146,7 +146,7 @@ export class Run implements AsyncIterable<RunEvent> {
       const listed = await this.#sandboxes.list(sandboxId, { path, recursive: true, ...call }).all();
       return listed.filter((entry) => !entry.isDir).map((entry) => this.#file(sandboxId, entry));
     } catch (error) {
-      // A run that made no files made no folder for them.
+      // The folder does not exist if the run created no files.
       if (error instanceof RunyardError && error.errorCode === "FILE_NOT_FOUND") {
         return [];
       }

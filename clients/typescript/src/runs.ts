@@ -1,4 +1,4 @@
-// Runs by their ids: read, follow, stop.
+// Fetching, listing, streaming and stopping runs.
 
 import type { CallOptions, Door } from "./door.js";
 import type { RunEvent } from "./events.js";
@@ -9,7 +9,7 @@ import type { Input, Plain } from "./plain.js";
 import { Run } from "./run.js";
 import type { Sandboxes } from "./sandboxes.js";
 
-/** A run as the server knows it. */
+/** The server's record of a run. */
 export interface RunRecord extends Plain<WireRun> {}
 
 export class Runs {
@@ -23,12 +23,12 @@ export class Runs {
     this.#sandboxes = sandboxes;
   }
 
-  /** One run. */
+  /** Returns a run. */
   get(agentRunId: string, options?: CallOptions): Promise<RunRecord> {
     return this.#door.callSafely(RunService.method.getRun, { agentRunId }, options);
   }
 
-  /** The caller's runs, newest first. */
+  /** Lists the caller's runs, newest first. */
   list(query: Input<ListRunsRequest> & CallOptions = {}): Listing<RunRecord> {
     const { signal, timeoutMs, ...asked } = query;
     return new Listing(async (pageToken = asked.pageToken) => {
@@ -38,23 +38,23 @@ export class Runs {
     });
   }
 
-  /** A handle on a run that exists: to follow it, to wait for it, to read its files. */
+  /** Returns a handle on an existing run, to stream it, wait for it or read its files. */
   async open(agentRunId: string, options: CallOptions & { onConnection?: OnConnection | undefined } = {}): Promise<Run> {
     const { onConnection, ...call } = options;
     return new Run(this.#door, this.#feed, this.#sandboxes, { ...(await this.get(agentRunId, call)), onConnection });
   }
 
-  /** The events of a run after a cursor, live, to its end; goes on by itself after a break. */
+  /** Streams the events of a run after a cursor until it ends, across reconnects. */
   stream(agentRunId: string, options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     return this.#feed.follow([{ agentRunId, afterSequence: options.afterSequence }], options);
   }
 
-  /** The events of many runs, each run's in order, until all have ended. */
+  /** Streams the events of many runs, in order per run, until all have ended. */
   streamMany(cursors: readonly RunCursor[], options: Omit<FollowOptions, "afterSequence"> = {}): AsyncIterableIterator<RunEvent> {
     return this.#feed.follow(cursors, options);
   }
 
-  /** Asks a run to stop; stopping an ended run changes nothing. */
+  /** Requests a stop. Has no effect on an ended run. */
   stop(agentRunId: string, options?: CallOptions): Promise<RunRecord> {
     return this.#door.callSafely(RunService.method.stopRun, { agentRunId }, options);
   }

@@ -1,4 +1,4 @@
-// Sandboxes and the files in them.
+// Sandboxes and their files.
 
 import { backoffMs, sleep } from "./backoff.js";
 import type { CallOptions, Door, Incoming } from "./door.js";
@@ -20,21 +20,21 @@ export interface Sandbox extends Plain<WireSandbox> {}
 /** A file or folder of a workspace. */
 export interface FileEntry extends Plain<WireFile> {}
 
-/** How a folder is listed. */
+/** Options for listing a folder. */
 export interface ListFilesOptions extends CallOptions {
-  /** The folder below /workspace; the workspace itself when it is left out. */
+  /** The folder relative to /workspace; /workspace itself by default. */
   path?: string | undefined;
-  /** Whether to list what lies in its folders, too. */
+  /** Whether to list subfolders, too. */
   recursive?: boolean | undefined;
   pageSize?: number | undefined;
   pageToken?: string | undefined;
 }
 
-/** The beginning of a file's content, and the rest as it arrives. */
+/** A file's content as a stream. */
 export interface FileStream {
-  /** The content type that the name suggests; a folder is an application/x-tar. */
+  /** The content type, derived from the name; application/x-tar for a folder. */
   contentType: string;
-  /** The content. When the connection breaks, it goes on behind the last byte. */
+  /** The content. A broken connection resumes after the last received byte. */
   chunks: AsyncIterable<Uint8Array>;
 }
 
@@ -49,12 +49,12 @@ export class Sandboxes {
     this.#uploads = uploads;
   }
 
-  /** One sandbox. */
+  /** Returns a sandbox. */
   get(sandboxId: string, options?: CallOptions): Promise<Sandbox> {
     return this.#door.callSafely(SandboxService.method.getSandbox, { sandboxId }, options);
   }
 
-  /** The files of a folder, ordered by path. */
+  /** Lists the files of a folder, ordered by path. */
   list(sandboxId: string, options: ListFilesOptions = {}): Listing<FileEntry> {
     const { path, recursive, pageSize, pageToken: first, ...call } = options;
     return new Listing(async (pageToken = first) => {
@@ -64,10 +64,10 @@ export class Sandboxes {
     });
   }
 
-  /** The content of a file, as it arrives. A folder arrives as a tar archive. */
+  /** Opens a file as a stream. A folder is streamed as a tar archive. */
   async open(sandboxId: string, path: string, options: CallOptions = {}): Promise<FileStream> {
     const content = this.#content(sandboxId, path, options.signal);
-    // The first message has the type and no bytes.
+    // The first item is the content type.
     const first = await content.next();
     const contentType = first.done ? "" : (first.value as string);
     async function* rest() {
@@ -78,18 +78,18 @@ export class Sandboxes {
     return { contentType, chunks: rest() };
   }
 
-  /** The whole content of a file. */
+  /** Returns the whole content of a file. */
   async read(sandboxId: string, path: string, options?: CallOptions): Promise<Uint8Array> {
     const { chunks } = await this.open(sandboxId, path, options);
     return joined(chunks);
   }
 
-  /** The whole content of a file as text. */
+  /** Returns the whole content of a file as text. */
   async readText(sandboxId: string, path: string, options?: CallOptions): Promise<string> {
     return new TextDecoder().decode(await this.read(sandboxId, path, options));
   }
 
-  /** The whole content of a file as a Blob with its content type. */
+  /** Returns the whole content of a file as a Blob with its content type. */
   async readBlob(sandboxId: string, path: string, options?: CallOptions): Promise<Blob> {
     const { contentType, chunks } = await this.open(sandboxId, path, options);
     const parts: Uint8Array[] = [];
@@ -99,7 +99,7 @@ export class Sandboxes {
     return new Blob(parts as BlobPart[], { type: contentType });
   }
 
-  /** Places a file in the workspace. */
+  /** Uploads a file and writes it to a path. */
   async write(sandboxId: string, path: string, data: FileContent, options: UploadOptions = {}): Promise<FileEntry> {
     const name = path.split("/").pop() || "file";
     const { uploadId } = await this.#uploads.create({ name, data }, options);
@@ -112,7 +112,7 @@ export class Sandboxes {
     await this.#door.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
   }
 
-  // The content type, and then the bytes. After a break it goes on behind the last byte, if the file is still the same.
+  // Yields the content type, then the bytes. Resumes after the last received byte, provided the file has not changed.
   async *#content(sandboxId: string, path: string, signal: AbortSignal | undefined): AsyncGenerator<string | Uint8Array> {
     let received = 0;
     let etag: string | null = null;
@@ -150,7 +150,7 @@ export class Sandboxes {
         return;
       } catch (error) {
         failures += 1;
-        // What has no tag cannot be cut: a folder's archive may be another one each time.
+        // Content without an ETag cannot resume: a folder's archive may differ each time.
         if (!isPassing(error) || failures >= ATTEMPTS || (received > 0 && etag === null)) {
           throw error;
         }
@@ -180,6 +180,6 @@ async function joined(chunks: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
 }
 
 function changed(path: string): RunyardError {
-  const message = `${path} changed while it was read`;
+  const message = `${path} changed during the download`;
   return new RunyardError({ errorCode: "CONFLICT", kind: "conflicting", message });
 }

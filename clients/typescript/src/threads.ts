@@ -26,17 +26,17 @@ export class Threads {
     this.#door = door;
   }
 
-  /** Creates an empty thread, in a new project when none is named. */
+  /** Creates an empty thread, in a new project by default. */
   create(thread: Input<CreateThreadRequest> = {}, options?: CallOptions): Promise<Thread> {
     return this.#door.call(ThreadService.method.createThread, thread, options);
   }
 
-  /** One thread. */
+  /** Returns a thread. */
   get(threadId: string, options?: CallOptions): Promise<Thread> {
     return this.#door.callSafely(ThreadService.method.getThread, { threadId }, options);
   }
 
-  /** The caller's threads, latest activity first. */
+  /** Lists the caller's threads, most recently active first. */
   list(query: Input<ListThreadsRequest> & CallOptions = {}): Listing<Thread> {
     const { signal, timeoutMs, ...asked } = query;
     return new Listing(async (pageToken = asked.pageToken) => {
@@ -46,7 +46,7 @@ export class Threads {
     });
   }
 
-  /** Changes a thread. */
+  /** Renames a thread. */
   update(threadId: string, changes: { name?: string | null }, options?: CallOptions): Promise<Thread> {
     const request = { ...changes, threadId, updateMask: maskOf(UpdateThreadRequestSchema, changes) };
     return this.#door.call(ThreadService.method.updateThread, request, options);
@@ -57,7 +57,7 @@ export class Threads {
     await this.#door.call(ThreadService.method.deleteThread, { threadId }, options);
   }
 
-  /** The messages of a thread, oldest first. */
+  /** Lists the messages of a thread, oldest first. */
   listMessages(
     threadId: string,
     query: { pageSize?: number; pageToken?: string } & CallOptions = {},

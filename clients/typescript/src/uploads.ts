@@ -1,4 +1,4 @@
-// Files on their way up: in chunks, with progress, resumed where the server says they are after a break.
+// File uploads: in chunks, with progress, resumed from the server's offset after a failure.
 
 import { backoffMs, sleep } from "./backoff.js";
 import type { CallOptions, Door } from "./door.js";
@@ -6,34 +6,34 @@ import { invalid, isPassing, isRunyardError } from "./error.js";
 import { FileService, type Upload as WireUpload } from "./generated/runyard/v1/files_pb.js";
 import type { Plain } from "./plain.js";
 
-/** A file on its way in. */
+/** A file upload and its state. */
 export interface Upload extends Plain<WireUpload> {}
 
-/** The content of a file. A Blob is read piece by piece, never as a whole. */
+/** The content of a file. A Blob is read in chunks, never as a whole. */
 export type FileContent = Blob | Uint8Array | ArrayBuffer | string;
 
-/** A file to send: a File, or anything with a name. `openAsBlob` of node:fs makes a Blob of a file on disk. */
+/** A file to upload: a File, or a name with data. In Node, `openAsBlob` from node:fs opens a file on disk as a Blob. */
 export type FileInput = File | { name: string; data: FileContent };
 
-/** How far an upload is. */
+/** The progress of an upload. */
 export interface UploadProgress {
   /** The file's name. */
   name: string;
-  /** Bytes that the server has. */
+  /** Bytes that the server has received. */
   sent: number;
-  /** Bytes of the file. */
+  /** Size of the file in bytes. */
   size: number;
 }
 
-/** What an upload takes. */
+/** Options of an upload. */
 export interface UploadOptions extends CallOptions {
-  /** Is told after every chunk. */
+  /** Called after every chunk. */
   onProgress?: ((progress: UploadProgress) => void) | undefined;
 }
 
-/** Bytes of one chunk; the server takes at most 1 MiB. */
+/** Chunk size in bytes. The server accepts up to 1 MiB. */
 const CHUNK = 512 * 1024;
-/** Attempts at one chunk, one after another. */
+/** Maximum attempts per chunk. */
 const ATTEMPTS = 6;
 
 export class Uploads {
@@ -43,7 +43,7 @@ export class Uploads {
     this.#door = door;
   }
 
-  /** Sends a file; the answer's `uploadId` goes into a run or a workspace. */
+  /** Uploads a file. Use the `uploadId` of the result to attach it to a run or write it to a workspace. */
   async create(file: FileInput, options: UploadOptions = {}): Promise<Upload> {
     const source = sourceOf(file);
     const upload = await this.#door.callSafely(
@@ -54,7 +54,7 @@ export class Uploads {
     return this.#send(upload, source, options);
   }
 
-  /** Goes on with an upload that was left in the middle. */
+  /** Resumes an incomplete upload. */
   async resume(uploadId: string, file: FileInput, options: UploadOptions = {}): Promise<Upload> {
     return this.#send(await this.#state(uploadId, options), sourceOf(file), options);
   }
@@ -83,7 +83,7 @@ export class Uploads {
         continue;
       }
       if (!upload.complete && upload.received <= offset) {
-        throw invalid(`the file ${source.name} does not grow on the server; it may have changed`);
+        throw invalid(`the upload of ${source.name} makes no progress; the file may have changed`);
       }
       failures = 0;
       tell();
@@ -91,7 +91,7 @@ export class Uploads {
     return upload;
   }
 
-  // A chunk of nothing changes nothing and answers with what has arrived.
+  // An empty chunk changes nothing; the response has the number of received bytes.
   #state(uploadId: string, options: CallOptions): Promise<Upload> {
     return this.#door.callSafely(FileService.method.uploadChunk, { uploadId, offset: 0, data: new Uint8Array() }, options);
   }

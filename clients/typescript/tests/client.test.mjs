@@ -1,4 +1,4 @@
-// What the table of exchanges cannot say: broken connections, many runs in one stream, aborts, large files, secrets.
+// Cases beyond the table of exchanges: broken connections, many runs in one stream, aborts, large files, secrets.
 
 import assert from "node:assert/strict";
 import { openAsBlob } from "node:fs";
@@ -23,7 +23,7 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A fetch that counts the streams that it opened and that are still open. */
+/** A fetch that counts the opened and the open streams. */
 function counting() {
   const seen = { opened: 0, open: 0, most: 0 };
   const counted = async (url, init) => {
@@ -68,7 +68,7 @@ function words(count) {
   return Array.from({ length: count }, (_, number) => `word-${number} `).join("");
 }
 
-test("a run goes on from its cursor after the server was killed", LIMIT, async () => {
+test("a stream resumes from its cursor after the server was killed", LIMIT, async () => {
   const states = [];
   const client = await server.client();
   const run = await client.agents.run({
@@ -84,15 +84,15 @@ test("a run goes on from its cursor after the server was killed", LIMIT, async (
     }
   }
   await killed;
-  assert.ok(killed, "the server was killed in the middle");
+  assert.ok(killed, "the server was killed during the run");
   assertWhole(events);
   assert.equal(events.at(-1).status, "completed", inspect(events.at(-1)));
   assert.ok(states.includes("waiting"), states.join());
   assert.equal(states.at(-1), "closed");
-  assert.deepEqual(events, await all(client.runs.stream(run.id)), "what was seen is what is there");
+  assert.deepEqual(events, await all(client.runs.stream(run.id)), "the streamed events equal the stored ones");
 });
 
-test("a run goes on after the server was stopped and started", LIMIT, async () => {
+test("a stream resumes after a restart of the server", LIMIT, async () => {
   const client = await server.client();
   const run = await client.agents.run({ prompt: "slow: 60 40\nsay: After." });
   const events = [];
@@ -109,8 +109,8 @@ test("a run goes on after the server was stopped and started", LIMIT, async () =
   assert.equal((await run.wait()).status, events.at(-1).status);
 });
 
-test("calls that may be repeated wait for a server that comes back", LIMIT, async () => {
-  // However long the server takes to come back.
+test("repeatable calls are retried until the server is back", LIMIT, async () => {
+  // Enough attempts for a slow restart.
   const client = await server.client({}, { attempts: 30 });
   const key = newId();
   await server.ask({ do: "kill" });
@@ -126,10 +126,10 @@ test("calls that may be repeated wait for a server that comes back", LIMIT, asyn
   assert.equal(again.id, run.id);
 });
 
-test("a server that stays away is an error in the end", LIMIT, async () => {
+test("an unavailable server is an error after the last attempt", LIMIT, async () => {
   const states = [];
   const client = new Runyard({
-    // A port of the discard service: nobody is there.
+    // The port of the discard service, on which nothing listens.
     baseUrl: "http://127.0.0.1:9",
     token: "secret-token",
     attempts: 2,
@@ -144,8 +144,8 @@ test("a server that stays away is an error in the end", LIMIT, async () => {
 });
 
 /**
- * A TCP proxy in front of the server. `onBytes(connection, count)` may do something to a connection, or say how many bytes
- * it is to be cut after.
+ * A TCP proxy in front of the server. `onBytes(connection, count)` may change a connection, or return the number of bytes
+ * after which to cut it.
  */
 async function proxied(onBytes) {
   const connections = new Set();
@@ -187,10 +187,10 @@ async function proxied(onBytes) {
   };
 }
 
-test("a connection that is cut anywhere costs nothing", LIMIT, async () => {
+test("a connection that is cut at any byte loses no events", LIMIT, async () => {
   let cuts = 0;
   const proxy = await proxied((_, count) => {
-    // At other bytes each time, in the middle of frames and between them.
+    // Cut at a different byte each time, inside frames and between them.
     const most = 900 + cuts * 37;
     if (count <= most || cuts >= 12) {
       return undefined;
@@ -211,7 +211,7 @@ test("a connection that is cut anywhere costs nothing", LIMIT, async () => {
   }
 });
 
-test("a connection that dies without a word is found out", LIMIT, async () => {
+test("a silent dead connection is detected", LIMIT, async () => {
   let frozen = 0;
   const proxy = await proxied((connection, count) => {
     if (count > 1_500 && frozen === 0) {
@@ -232,7 +232,7 @@ test("a connection that dies without a word is found out", LIMIT, async () => {
   }
 });
 
-test("many runs share one stream, and each is whole", LIMIT, async () => {
+test("many runs share one stream and each is complete", LIMIT, async () => {
   const [counted, streams] = counting();
   const client = await server.client({ tier: "enterprise" }, { fetch: counted });
   const runs = await Promise.all(
@@ -257,7 +257,7 @@ test("many runs share one stream, and each is whole", LIMIT, async () => {
   assert.equal(streams.most, 1);
 });
 
-test("one run that cannot be read does not take the others with it", LIMIT, async () => {
+test("an error of one run does not affect the others", LIMIT, async () => {
   const client = await server.client();
   const run = await client.agents.run({ prompt: "slow: 20 20" });
   const [good, bad] = await Promise.allSettled([all(run), all(client.runs.stream(newId()))]);
@@ -265,7 +265,7 @@ test("one run that cannot be read does not take the others with it", LIMIT, asyn
   assertWhole(good.value);
 });
 
-test("a slow reader holds up no other and loses nothing", LIMIT, async () => {
+test("a slow reader does not block others and loses no events", LIMIT, async () => {
   const client = await server.client({ tier: "pro" });
   const [slow, fast] = await Promise.all([
     client.agents.run({ prompt: "slow: 2500 1" }),
@@ -274,7 +274,7 @@ test("a slow reader holds up no other and loses nothing", LIMIT, async () => {
   const seen = [];
   const reader = slow[Symbol.asyncIterator]();
   seen.push((await reader.next()).value);
-  // Nobody reads the slow one while the fast one comes in whole.
+  // Read the fast run completely without reading the slow one.
   assertWhole(await all(fast));
   while ((await slow.get()).status === "running") {
     await pause(100);
@@ -283,11 +283,11 @@ test("a slow reader holds up no other and loses nothing", LIMIT, async () => {
     seen.push(next.value);
   }
   assertWhole(seen);
-  assert.ok(seen.length > 2_048, "more than waits in the client at once");
+  assert.ok(seen.length > 2_048, "more events than the inbox holds");
   assert.equal(textOf(seen), words(2500));
 });
 
-test("the same run can be read from two places at once", LIMIT, async () => {
+test("a run can have two readers at once", LIMIT, async () => {
   const client = await server.client();
   const run = await client.agents.run({ prompt: "slow: 40 20" });
   const whole = [];
@@ -302,7 +302,7 @@ test("the same run can be read from two places at once", LIMIT, async () => {
   assert.deepEqual(await rest, whole.slice(3));
 });
 
-test("a cursor at the end of a run gives nothing, one beyond it is refused", LIMIT, async () => {
+test("a cursor at the end of a run gives no events, one beyond it is an error", LIMIT, async () => {
   const client = await server.client();
   const run = await client.agents.run({ prompt: "say: Short." });
   const { length } = await all(run);
@@ -311,7 +311,7 @@ test("a cursor at the end of a run gives nothing, one beyond it is refused", LIM
   assert.equal((await all(run.events({ afterSequence: length - 1 }))).length, 1);
 });
 
-test("a run that is left goes on; one that is stopped ends", LIMIT, async () => {
+test("a run continues without a reader and ends when stopped", LIMIT, async () => {
   const [counted, streams] = counting();
   const client = await server.client({}, { fetch: counted });
   const run = await client.agents.run({ prompt: "sleep: 60" });
@@ -331,8 +331,8 @@ test("a run that is left goes on; one that is stopped ends", LIMIT, async () => 
   assert.deepEqual((await client.agents.listActive()).items, []);
 });
 
-test("waiting begins where the reader was", LIMIT, async () => {
-  // The cursor of each stream that is opened: a frame's five bytes, then the message.
+test("wait resumes from the reader's cursor", LIMIT, async () => {
+  // The cursor of each opened stream. The body is a frame header of five bytes and the message.
   const cursors = [];
   const looking = async (url, init) => {
     if (String(url).endsWith("/StreamRuns")) {
@@ -358,11 +358,11 @@ test("waiting begins where the reader was", LIMIT, async () => {
   await run.stop();
   assert.equal((await waited).status, "stopped");
   assert.deepEqual(cursors.slice(0, 2), [0, seen]);
-  // Whether a cursor is the end of the run is asked with the event at it.
+  // To check whether a cursor is the end of the run, the client requests the event at the cursor again.
   assert.ok(cursors.slice(1).every((cursor) => cursor >= seen - 1), String(cursors));
 });
 
-test("an abort rejects with its reason, wherever it comes", LIMIT, async () => {
+test("every method rejects with the reason of an abort", LIMIT, async () => {
   const [counted, streams] = counting();
   const client = await server.client({}, { fetch: counted });
   const run = await client.agents.run({ prompt: "sleep: 60" });
@@ -380,7 +380,7 @@ test("an abort rejects with its reason, wherever it comes", LIMIT, async () => {
   await run.stop();
 });
 
-test("a closed client ends its streams", LIMIT, async () => {
+test("closing the client ends its streams", LIMIT, async () => {
   const client = await server.client();
   const run = await client.agents.run({ prompt: "sleep: 60" });
   const followed = all(run);
@@ -389,7 +389,7 @@ test("a closed client ends its streams", LIMIT, async () => {
   await run.stop();
 });
 
-test("large files go up in pieces, also while the server is killed", LIMIT, async () => {
+test("large files are uploaded in chunks, across a crash of the server", LIMIT, async () => {
   const client = await server.client({ tier: "pro" }, { attempts: 30 });
   const folder = await mkdtemp(join(tmpdir(), "runyard-client-"));
   try {
@@ -411,7 +411,7 @@ test("large files go up in pieces, also while the server is killed", LIMIT, asyn
     await killed;
     assert.equal(progress[0], 0);
     assert.equal(progress.at(-1), 1);
-    assert.deepEqual([...progress].sort((a, b) => a - b), progress, "progress does not go back");
+    assert.deepEqual([...progress].sort((a, b) => a - b), progress, "progress never decreases");
     assert.ok(progress.length > 10);
     assert.equal((await run.wait()).status, "completed");
     const files = await run.files();
@@ -422,7 +422,7 @@ test("large files go up in pieces, also while the server is killed", LIMIT, asyn
         ["output/small.txt", 2],
       ],
     );
-    assert.ok(Buffer.from(await files[0].read()).equals(content), "what comes back is what was sent");
+    assert.ok(Buffer.from(await files[0].read()).equals(content), "the downloaded content equals the uploaded one");
     assert.equal(await files[1].text(), "ä");
     const blob = await files[1].blob();
     assert.equal(blob.type, "text/plain");
@@ -432,11 +432,11 @@ test("large files go up in pieces, also while the server is killed", LIMIT, asyn
   }
 });
 
-test("a workspace is read and written", LIMIT, async () => {
+test("workspace files are written, listed and read", LIMIT, async () => {
   const client = await server.client();
   const run = await client.agents.run({ prompt: "say: Nothing.", files: [new File(["a,b"], "a.csv"), { name: "b.csv", data: "" }] });
   assert.equal(await run.text(), "Nothing.");
-  assert.deepEqual(await run.files(), [], "it made nothing");
+  assert.deepEqual(await run.files(), [], "the run created no files");
   const { sandboxId } = await run.get();
   const written = await client.sandboxes.write(sandboxId, "notes/c.txt", "hello");
   assert.deepEqual([written.path, written.size, written.modifiedAt instanceof Date], ["notes/c.txt", 5, true]);
@@ -449,7 +449,7 @@ test("a workspace is read and written", LIMIT, async () => {
   await assert.rejects(client.sandboxes.read(sandboxId, "none"), { errorCode: "FILE_NOT_FOUND", kind: "missing" });
 });
 
-test("an upload goes on where it was", LIMIT, async () => {
+test("an upload resumes from the server's offset", LIMIT, async () => {
   const client = await server.client();
   const data = new Uint8Array(1_500_000).fill(7);
   const controller = new AbortController();
@@ -467,7 +467,7 @@ test("an upload goes on where it was", LIMIT, async () => {
   assert.equal(sent[0], 700_000);
 });
 
-test("a list is a page when awaited and everything when iterated", LIMIT, async () => {
+test("awaiting a list gives a page, iterating gives all items", LIMIT, async () => {
   const client = await server.client({ tier: "pro" });
   for (const name of ["Aa", "Bb", "Cc"]) {
     await client.agents.create({ name });
@@ -484,21 +484,21 @@ test("a list is a page when awaited and everything when iterated", LIMIT, async 
   assert.equal((await client.agents.list().all(2)).length, 2);
 });
 
-test("what is given is checked before the server is asked", LIMIT, async () => {
+test("invalid arguments are rejected before the call", LIMIT, async () => {
   const client = await server.client();
   await assert.rejects(client.agents.create({ name: "Aa", nmae: 1 }), { kind: "invalid", message: /no field nmae/ });
   await assert.rejects(client.agents.create({ name: "Aa", customMcps: [{ name: "m", type: "ftp" }] }), {
-    message: /ftp is no McpTransport; there are http, sse, stdio/,
+    message: /ftp is not a valid McpTransport; expected one of: http, sse, stdio/,
   });
   await assert.rejects(client.agents.list({ pageSize: 1.5 }).all(), { name: /Error/ });
-  await assert.rejects(client.account.usage({ createdAfter: "yesterday" }).all(), { message: /given as a Date/ });
+  await assert.rejects(client.account.usage({ createdAfter: "yesterday" }).all(), { message: /must be a Date/ });
   await assert.rejects(client.uploads.create({ name: "", data: "" }), { message: /needs a name/ });
   for (const baseUrl of ["nowhere", "ftp://127.0.0.1", "http://user:secret@127.0.0.1", ""]) {
     assert.throws(() => new Runyard({ baseUrl }), (error) => error.kind === "invalid" && !inspect(error).includes("secret"));
   }
 });
 
-test("a model that was asked for in vain is told with its facts", LIMIT, async () => {
+test("a refused model is an error with typed details", LIMIT, async () => {
   const client = await server.client();
   const refused = await client.agents.run({ prompt: "x", modelName: "openai/gpt-5-nano" }).catch((error) => error);
   assert.ok(isRunyardError(refused));
@@ -508,7 +508,7 @@ test("a model that was asked for in vain is told with its facts", LIMIT, async (
   assert.equal(failed.errorCode, "MODEL_CREDENTIALS_REFUSED");
 });
 
-test("an account's usage has its times and numbers", LIMIT, async () => {
+test("usage entries have typed times and numbers", LIMIT, async () => {
   const client = await server.client();
   const since = new Date(Date.now() - 60_000);
   const run = await client.agents.run({ prompt: "usage: 1000 200\nsay: Costs." });
@@ -520,7 +520,7 @@ test("an account's usage has its times and numbers", LIMIT, async () => {
   assert.equal(typeof state.microcredits, "bigint");
 });
 
-test("a token function is asked again when its token is refused", LIMIT, async () => {
+test("a token function is called again when the server rejects its token", LIMIT, async () => {
   const { token } = await server.ask({ do: "token" });
   const handed = ["stale", token];
   let asked = 0;
@@ -533,7 +533,7 @@ test("a token function is asked again when its token is refused", LIMIT, async (
   await assert.rejects(stale.account.state(), { kind: "unauthenticated", message: "Not authenticated" });
 });
 
-test("the token is in no error and nothing that is printed", LIMIT, async () => {
+test("the token appears in no error and no printed object", LIMIT, async () => {
   const token = "eyJhbGciOiJIUzI1NiJ9.c2VjcmV0.c2VjcmV0";
   const said = [];
   const collect = async (client) => {
@@ -545,7 +545,7 @@ test("the token is in no error and nothing that is printed", LIMIT, async () => 
     ];
     for (const call of calls) {
       const error = await call().then(
-        () => assert.fail("it was not refused"),
+        () => assert.fail("an error was expected"),
         (thrown) => thrown,
       );
       assert.ok(error instanceof RunyardError, inspect(error));
@@ -555,14 +555,14 @@ test("the token is in no error and nothing that is printed", LIMIT, async () => 
   const short = { attempts: 1, reconnectForMs: 1 };
   await collect(new Runyard({ baseUrl: server.url, token, ...short }));
   await collect(new Runyard({ baseUrl: "http://127.0.0.1:9", token, ...short }));
-  // Headers would quote it.
+  // A token that Headers would quote in its error.
   await collect(new Runyard({ baseUrl: server.url, token: `${token}\nnext`, ...short }));
   for (const text of said) {
     assert.ok(!text?.includes("c2VjcmV0"), text);
   }
 });
 
-test("what is no Runyard server is said, and not asked for ever", LIMIT, async () => {
+test("a server that is not Runyard is reported without endless retries", LIMIT, async () => {
   const stranger = createServer((request, response) => {
     request.resume();
     response.writeHead(200, { "content-type": "text/html" });
@@ -574,14 +574,14 @@ test("what is no Runyard server is said, and not asked for ever", LIMIT, async (
     const error = await client.account.state().catch((thrown) => thrown);
     assert.ok(isRunyardError(error), inspect(error));
     assert.equal(error.errorCode, "UNIMPLEMENTED");
-    assert.match(error.message, /no Runyard server/);
+    assert.match(error.message, /not a Runyard server/);
   } finally {
     stranger.closeAllConnections();
     stranger.close();
   }
 });
 
-test("5,000 deltas arrive quickly and in order", LIMIT, async () => {
+test("5,000 deltas arrive in order", LIMIT, async () => {
   const client = await server.client();
   const run = await client.agents.run({ prompt: "stream: 5000" });
   await pause(1);

@@ -1,4 +1,4 @@
-// Plays tests/clients/golden.json through this package; GOLDEN.md there says what the table means.
+// Plays the exchanges of tests/clients/golden.json through this package. GOLDEN.md describes the format.
 
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
@@ -9,7 +9,7 @@ import { Server } from "./server.mjs";
 
 const exchanges = JSON.parse(readFileSync(new URL("../../../tests/clients/golden.json", import.meta.url), "utf8"));
 
-/** How the face says what the table asks for. */
+/** Maps the methods of the table to calls of the client. */
 const CALLS = {
   "AgentService.CreateAgent": (client, asked) => client.agents.create(asked),
   "AgentService.GetAgent": (client, { agentId }) => client.agents.get(agentId),
@@ -35,7 +35,7 @@ const CALLS = {
       files: sent,
       idempotencyKey: requestId,
     });
-    // A run that was started is running; the face leaves the word out.
+    // The client omits the status of a started run, which is always running.
     return { agentRunId, threadId, projectId, sandboxId, status: "running" };
   },
   "RunService.GetRun": (client, { agentRunId }) => client.runs.get(agentRunId),
@@ -61,7 +61,7 @@ const CALLS = {
   "AccountService.CreateApiKey": (client, asked) => client.apiKeys.create(asked),
   "AccountService.ListApiKeys": (client, asked) => page("apiKeys", client.apiKeys.list(asked)),
   "AccountService.RevokeApiKey": (client, { keyId }) => client.apiKeys.revoke(keyId),
-  // The face uploads in one go, and so it writes; it has no words for the single steps.
+  // The client uploads and writes in one call, so the single steps go through `call`.
   "SandboxService.WriteFile": (client, asked) => client.call(SandboxService.method.writeFile, asked),
   "FileService.CreateUpload": (client, { name, size }) =>
     client.call(FileService.method.createUpload, { name, size: BigInt(size) }),
@@ -88,7 +88,7 @@ const CODES = {
   too_large: "RESOURCE_EXHAUSTED",
 };
 
-/** Maps whose keys are the caller's own. */
+/** Map fields whose keys come from the caller. */
 const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments"]);
 
 function renamed(value, rename) {
@@ -159,15 +159,15 @@ class Player {
         fields: error.facts.fieldViolations?.map(({ field }) => field),
       };
       for (const [key, wanted] of Object.entries(step.error)) {
-        // What HTTP says does not travel over gRPC-Web.
+        // HTTP-only expectations do not apply to gRPC-Web.
         if (key !== "http") {
           this.match(wanted, seen[key], key);
         }
       }
-      assert.ok(error.requestId, "a refusal names the request");
+      assert.ok(error.requestId, "an error has a request id");
       return;
     }
-    assert.ok(!step.error, "it was not refused");
+    assert.ok(!step.error, "an error was expected");
     check();
   }
 
@@ -270,7 +270,7 @@ class Player {
         assert.ok(found, `${where}: nothing like ${JSON.stringify(item)} in ${JSON.stringify(seen)}`);
       }
     } else if (typeof wanted === "object") {
-      assert.ok(seen !== null && typeof seen === "object", `${where}: ${seen} is no object`);
+      assert.ok(seen !== null && typeof seen === "object", `${where}: ${seen} is not an object`);
       for (const [key, item] of Object.entries(wanted)) {
         this.match(item, seen[key], `${where}.${key}`);
       }

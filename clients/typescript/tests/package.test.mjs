@@ -1,4 +1,4 @@
-// The package as others get it: packed, installed into an empty folder, its types compiled against, and run.
+// The package as users get it: packed, installed into an empty folder, type-checked and run.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -102,7 +102,7 @@ async function environment() {
   return { ...process.env, RUNYARD_SERVER: server.url, RUNYARD_TOKEN: token };
 }
 
-test("a program in TypeScript compiles against the installed package and runs", LIMIT, async () => {
+test("a TypeScript program compiles against the installed package and runs", LIMIT, async () => {
   await writeFile(join(folder, "program.ts"), PROGRAM);
   await compile("program.ts");
   const { stdout } = await run(process.execPath, ["program.js"], { cwd: folder, env: await environment() });
@@ -115,7 +115,7 @@ test("a program in TypeScript compiles against the installed package and runs", 
   });
 });
 
-test("what the quickstart shows compiles and runs", LIMIT, async () => {
+test("the snippets of the quickstart compile and run", LIMIT, async () => {
   const snippets = snippetsOf(await readFile(join(ROOT, "docs/quickstart.md"), "utf8"), "ts run");
   assert.equal(snippets.length, 2);
   await copyFile(join(ROOT, "examples/data.csv"), join(folder, "data.csv"));
@@ -140,7 +140,7 @@ test("what the quickstart shows compiles and runs", LIMIT, async () => {
   }
 });
 
-test("what is wrong does not compile", LIMIT, async () => {
+test("wrong types do not compile", LIMIT, async () => {
   const lines = ['import { Runyard } from "@runyard/client";', 'const client = new Runyard({ baseUrl: "http://x" });', ...WRONG, "export {};"];
   await writeFile(join(folder, "wrong.ts"), lines.join("\n"));
   const { stdout } = await compile("wrong.ts", "--noEmit").then(
@@ -151,7 +151,7 @@ test("what is wrong does not compile", LIMIT, async () => {
   assert.deepEqual([...wrong].sort(), WRONG.map((_, position) => position + 3), stdout);
 });
 
-test("what the README shows runs", LIMIT, async () => {
+test("the snippets of the README run", LIMIT, async () => {
   const readme = await readFile(join(folder, "node_modules/@runyard/client/README.md"), "utf8");
   const snippets = snippetsOf(readme, "js");
   assert.equal(snippets.length, 2);
@@ -161,7 +161,7 @@ test("what the README shows runs", LIMIT, async () => {
   assert.match(stdout, /Here\./);
   assert.match(stdout, /output\/data\.csv 27 27/);
 
-  // The second catches a refusal: one run is running already.
+  // The second snippet catches an error: the only run slot is in use.
   const { token } = await server.ask({ do: "token" });
   const { Runyard } = await import(join(folder, "node_modules/@runyard/client/dist/index.js"));
   const client = new Runyard({ baseUrl: server.url, token });
@@ -173,7 +173,7 @@ test("what the README shows runs", LIMIT, async () => {
   await busy.stop();
 });
 
-test("the package holds what is needed and nothing else", LIMIT, async () => {
+test("the package contains only the expected files", LIMIT, async () => {
   const installed = join(folder, "node_modules/@runyard/client");
   const names = await readdir(installed, { recursive: true });
   for (const name of ["LICENSE", "README.md", "dist/index.js", "dist/index.d.ts", "dist/generated/runyard/v1/runs_pb.js"]) {

@@ -1,4 +1,4 @@
-// A real server with the scripted model, as tests/clients/serve.py gives it.
+// A real server with the scripted model, started through tests/clients/serve.py.
 
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -13,10 +13,10 @@ export class Server {
   #lines;
   #last = Promise.resolve();
 
-  /** Starts one; what serve.py may be told stands there. */
-  static async start(...told) {
+  /** Starts a server with the arguments of serve.py. */
+  static async start(...args) {
     const server = new Server();
-    server.#child = spawn("python3", [SERVE, ...told], {
+    server.#child = spawn("python3", [SERVE, ...args], {
       env: { ...process.env, PYTHONDONTWRITEBYTECODE: "1" },
       stdio: ["pipe", "pipe", "inherit"],
     });
@@ -37,7 +37,7 @@ export class Server {
     return answer;
   }
 
-  // One command after another: the answers have no names.
+  // Commands run one after another, because responses carry no id.
   ask(command) {
     this.#last = this.#last
       .catch(() => {})
@@ -48,7 +48,7 @@ export class Server {
     return this.#last;
   }
 
-  /** A client of a new account. */
+  /** Returns a client for a new account. */
   async client(wanted = {}, options = {}) {
     const { token } = await this.ask({ do: "token", ...wanted });
     return new Runyard({ baseUrl: this.url, token, ...options });

@@ -1,7 +1,7 @@
-// Applies a theme that was chosen by hand before anything is drawn, so that nothing flashes.
+// Applies the stored theme before the first paint, so that the page does not flash.
 try {
   const theme = localStorage.getItem("runyard.theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
 } catch {
-  // A browser that keeps nothing follows the system.
+  // Storage is unavailable: the page follows the system theme.
 }

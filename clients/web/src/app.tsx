@@ -1,4 +1,4 @@
-// The frame around every screen: navigation, threads at hand, the palette, what screen readers are told.
+// The frame around every screen: navigation, recent threads, the command palette, screen reader announcements.
 import { BookOpen, Bot, Command, LogOut, MessagesSquare, Monitor, Moon, Plus, Rows3, Sun, UserRound } from "lucide";
 import type { IconNode } from "lucide";
 import { lazy, Suspense } from "./parts/lazy";
@@ -30,7 +30,7 @@ const AgentScreen = lazy(() => import("./screens/agent").then((module) => module
 const Board = lazy(() => import("./screens/board").then((module) => module.Board));
 const Account = lazy(() => import("./screens/account").then((module) => module.Account));
 
-/** The console. */
+/** The console: the sign-in form, or the frame with the current screen. */
 export function App() {
   const signedIn = token.value !== null;
   useEffect(() => {
@@ -59,7 +59,7 @@ function Frame() {
   const where = place.value;
   const first = useRef(true);
   useEffect(() => {
-    // A screen reader begins at the top of the new screen; on the first one the browser does that by itself.
+    // Moves focus to the new screen, so that a screen reader starts at its top. The browser handles the first screen itself.
     if (first.current) first.current = false;
     else if (where.screen !== "home") main.current?.focus({ preventScroll: true });
     scrollTo(0, 0);
@@ -74,7 +74,7 @@ function Frame() {
           main.current?.focus();
         }}
       >
-        Skip to the content
+        Skip to content
       </a>
       <Side where={where} onPalette={() => (palette.value = true)} />
       <main id="main" ref={main} tabIndex={-1}>
@@ -114,9 +114,9 @@ function Screen({ where }: { where: Place }) {
     case "missing":
       return (
         <div class="page">
-          <h1>There is no such page</h1>
+          <h1>Page not found</h1>
           <p>
-            <a href="#/">Start a run</a>, or look at your <a href="#/threads">threads</a>.
+            <a href="#/">Start a run</a> or open your <a href="#/threads">threads</a>.
           </p>
         </div>
       );
@@ -227,7 +227,7 @@ function leave(): void {
 const THEMES: { value: Theme; label: string; icon: IconNode }[] = [
   { value: "light", label: "Light", icon: Sun },
   { value: "dark", label: "Dark", icon: Moon },
-  { value: "system", label: "As the system", icon: Monitor },
+  { value: "system", label: "System", icon: Monitor },
 ];
 
 function ThemeSwitch() {
@@ -244,7 +244,7 @@ function ThemeSwitch() {
 
 function Tabs({ where }: { where: Place }) {
   return (
-    <nav class="tabs" aria-label="Main, at the bottom">
+    <nav class="tabs" aria-label="Main (bottom bar)">
       <Links where={where} />
     </nav>
   );

@@ -1,4 +1,4 @@
-// The client of the server for who is signed in. Everything that the console asks goes through it.
+// The API client of the signed-in account. The console sends every request through it.
 import { computed } from "@preact/signals";
 import { Runyard } from "@runyard/client";
 import { token } from "./session";
@@ -8,9 +8,9 @@ const made = computed(() => {
   return value === null ? null : new Runyard({ baseUrl: location.origin, token: value });
 });
 
-/** The client; only screens that want somebody signed in may ask for it. */
+/** Returns the client. Throws when signed out, so only screens behind the sign-in may call it. */
 export function runyard(): Runyard {
   const client = made.value;
-  if (!client) throw new Error("nobody is signed in");
+  if (!client) throw new Error("not signed in");
   return client;
 }

@@ -1,4 +1,4 @@
-// Where the console begins.
+// Entry point of the console.
 import { render } from "preact";
 import { App } from "./app";
 import { followAddress, readAddress } from "./router";
@@ -8,7 +8,7 @@ import "./styles/index.css";
 resume();
 readAddress();
 followAddress();
-// A link with a token may be opened in a page that is already there.
+// A sign-in link may be opened in a tab that already shows the console.
 addEventListener("hashchange", () => {
   if (location.hash.includes("token=")) {
     resume();

@@ -1,7 +1,7 @@
-// Where the console is: the fragment of the address, such as `#/threads/UUID`, as a value.
+// Routing: turns the URL fragment, such as `#/threads/UUID`, into a `Place`.
 import { computed, signal } from "@preact/signals";
 
-/** A place in the console. */
+/** A screen of the console with its parameters. */
 export type Place =
   | { screen: "home" }
   | { screen: "threads" }
@@ -14,10 +14,10 @@ export type Place =
 
 const path = signal(readPath());
 
-/** The place that the address names. */
+/** The current place, derived from the URL fragment. */
 export const place = computed(() => parse(path.value));
 
-/** Reads a path such as `/threads/UUID`. */
+/** Parses a path such as `/threads/UUID`. */
 export function parse(text: string): Place {
   const [first, second, third, ...rest] = text.split("?")[0]!.split("/").filter(Boolean).map(decoded);
   if (rest.length > 0) return { screen: "missing" };
@@ -45,24 +45,24 @@ export function parse(text: string): Place {
   return { screen: "missing" };
 }
 
-/** The values after `?` in the path. */
+/** The query parameters of the path. */
 export function parameters(): URLSearchParams {
   return new URLSearchParams(path.value.split("?")[1] ?? "");
 }
 
-/** Goes to a path. */
+/** Navigates to a path. */
 export function go(to: string): void {
   location.hash = `#${to}`;
 }
 
-/** Follows the address bar from now on. */
+/** Starts listening to changes of the URL fragment. */
 export function followAddress(): void {
   addEventListener("hashchange", () => {
     path.value = readPath();
   });
 }
 
-/** Reads the address anew, after it was replaced without an event. */
+/** Reads the URL again. Call it after `history.replaceState`, which fires no event. */
 export function readAddress(): void {
   path.value = readPath();
 }

@@ -1,17 +1,17 @@
-// Who is signed in: the token, where it is kept, and nothing else.
+// The session: the sign-in token and where it is stored.
 //
-// A token arrives by the form or in the fragment (`/#token=…`), which is removed from the address bar at once. It is kept
-// for the tab, or for the browser when the person asks for that. It is given to the client alone and never shown.
+// A token comes from the form or from the URL fragment (`/#token=…`), which is removed from the address bar at once. It is
+// kept in session storage, or in local storage when the user ticks the box. Only the client gets it; it is never shown.
 import { signal } from "@preact/signals";
 
 const KEY = "runyard.token";
 
-/** The token, or null when nobody is signed in. */
+/** The token, or null when signed out. */
 export const token = signal<string | null>(null);
-/** Why nobody is signed in any more, when there is something to say. */
+/** Why the user was signed out, or null when there is no message to show. */
 export const farewell = signal<string | null>(null);
 
-/** Takes up the token of the fragment, or the one that was kept. Called once, before anything is drawn. */
+/** Restores the session from the URL fragment or from storage. Call it before the first render. */
 export function resume(): void {
   const arrived = fromFragment(location.hash);
   if (arrived) {
@@ -22,7 +22,7 @@ export function resume(): void {
   token.value = read(sessionStorageOrNull()) ?? read(localStorageOrNull());
 }
 
-/** Signs in with a token; `remember` keeps it beyond the tab. */
+/** Signs in with a token. `remember` stores it for the browser instead of the tab. */
 export function signIn(value: string, remember: boolean): void {
   forget();
   write(remember ? localStorageOrNull() : sessionStorageOrNull(), value);
@@ -30,20 +30,20 @@ export function signIn(value: string, remember: boolean): void {
   token.value = value;
 }
 
-/** Signs out, saying why when there is a reason. */
+/** Signs out. `why` is shown on the sign-in screen. */
 export function signOut(why: string | null = null): void {
   forget();
   farewell.value = why;
   token.value = null;
 }
 
-/** The token in a fragment such as `#token=…`. */
+/** Extracts the token from a fragment such as `#token=…`. */
 export function fromFragment(hash: string): string | null {
   const found = new URLSearchParams(hash.replace(/^#\/?\??/, "")).get("token")?.trim();
   return found ? found : null;
 }
 
-/** A pasted text as a token: `Bearer ` and quotes around it are taken off, whole sign-in links are understood. */
+/** Extracts the token from pasted text: strips `Bearer `, `RUNYARD_TOKEN=` and quotes, and accepts whole sign-in links. */
 export function fromPaste(text: string): string {
   const trimmed = text.trim().replace(/^["']|["']$/g, "");
   const at = trimmed.indexOf("#token=");
@@ -56,7 +56,7 @@ function forget(): void {
     try {
       store?.removeItem(KEY);
     } catch {
-      // A browser that keeps nothing has nothing to forget.
+      // Storage is unavailable, so nothing was stored.
     }
   }
 }
@@ -73,7 +73,7 @@ function write(store: Storage | null, value: string): void {
   try {
     store?.setItem(KEY, value);
   } catch {
-    // The token lives as long as the page then.
+    // Storage is unavailable: the token lasts until the page closes.
   }
 }
 

@@ -1,16 +1,16 @@
-// What went wrong, in words; a token that is no longer valid signs out.
+// Turns errors into messages for people. An invalid token also signs out.
 import { isRunyardError } from "@runyard/client";
 import { signOut, token } from "./session";
 import { type Explained, explain } from "./view/refusal";
 
 let planName: string | null = null;
 
-/** Says which plan the account has, for refusals that do not. */
+/** Sets the account's plan name, which `trouble` uses when an error does not name the plan. */
 export function knowPlan(name: string): void {
   planName = name;
 }
 
-/** Explains anything that was thrown. An abort is no trouble: it gives null. */
+/** Explains a thrown value. Returns null for an aborted request. */
 export function trouble(error: unknown): Explained | null {
   if (error instanceof DOMException && error.name === "AbortError") return null;
   if (isRunyardError(error)) {
@@ -21,7 +21,7 @@ export function trouble(error: unknown): Explained | null {
     return explain({
       errorCode: error.errorCode,
       message: error.message,
-      // Not every refusal says which plan refused.
+      // Not every error names the plan.
       facts: { ...(planName === null ? {} : { tierName: planName }), ...error.facts },
       ...(error.requestId ? { requestId: error.requestId } : {}),
       ...(error.retryAfter !== undefined ? { retryAfter: error.retryAfter } : {}),

@@ -1,4 +1,4 @@
-// The reference: what a schema is called, what is in it, and the commands that are shown.
+// The API reference: descriptions of schemas, examples and curl commands.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { curlOf, exampleOf } from "../src/docs/example";
@@ -37,7 +37,7 @@ const DOCUMENT: Document = {
   },
 };
 
-test("types in words", () => {
+test("typeOf describes a schema in a few words", () => {
   assert.equal(typeOf({ type: ["string", "null"] }), "string or null");
   assert.equal(typeOf({ type: "integer", format: "int64" }), "integer, int64");
   assert.equal(typeOf({ type: "array", items: { $ref: "#/components/schemas/Thing" } }), "list of Thing");
@@ -46,7 +46,7 @@ test("types in words", () => {
   assert.equal(typeOf({ oneOf: [{ type: "string" }, { type: "object" }] }), "string or object");
 });
 
-test("what is in a type", () => {
+test("inner unwraps lists, maps and nullable types", () => {
   assert.equal(inner(DOCUMENT, { anyOf: [{ $ref: "#/components/schemas/Thing" }, { type: "null" }] })?.name, "Thing");
   assert.equal(inner(DOCUMENT, { type: "array", items: { $ref: "#/components/schemas/Kind" } })?.name, "Kind");
   assert.equal(inner(DOCUMENT, { type: "string", "x-event-data": { $ref: "#/components/schemas/Thing" } })?.name, "Thing");
@@ -54,13 +54,13 @@ test("what is in a type", () => {
   assert.equal(inner(DOCUMENT, { $ref: "#/components/schemas/Missing" }), null);
 });
 
-test("examples end, also of a type that contains itself", () => {
+test("the example of a recursive type is finite", () => {
   const example = exampleOf(DOCUMENT, { $ref: "#/components/schemas/Thing" }) as { made_at: string };
   assert.equal(example.made_at, "2026-01-31T10:30:00.000Z");
   assert.ok(JSON.stringify(example).length < 2_000);
 });
 
-test("commands", () => {
+test("curl commands match the method, query and body of an operation", () => {
   const [service] = services(DOCUMENT);
   const [get, put, del] = service!.operations.map((placed) => curlOf(DOCUMENT, placed));
   assert.equal(get, 'curl -N -H "Authorization: Bearer $RUNYARD_TOKEN" \\\n  "$RUNYARD_SERVER/things/$THING_ID"');

@@ -1,4 +1,4 @@
-// Markdown that grows: any way of cutting a text gives the blocks of the whole, and finished blocks stay what they are.
+// Incremental markdown: any split of a text gives the same blocks, and finished blocks stay the same objects.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Block, Growing, isSafeLink } from "../src/view/markdown";
@@ -39,20 +39,20 @@ function shape(blocks: readonly Block[]) {
   return blocks.map(({ at, token }) => [at, token.type, token.raw]);
 }
 
-test("a text that grows letter by letter ends as the whole text", () => {
+test("a text that arrives in parts gives the same blocks as the whole text", () => {
   const whole = shape(new Growing().blocks(TEXT));
   for (const pace of [1, 3, 7, 40]) {
     const growing = new Growing();
     for (let end = pace; end < TEXT.length; end += pace) growing.blocks(TEXT.slice(0, end));
-    assert.deepEqual(shape(growing.blocks(TEXT)), whole, `${pace} at a time`);
+    assert.deepEqual(shape(growing.blocks(TEXT)), whole, `${pace} characters at a time`);
   }
 });
 
-test("every step shows the text up to there, whole", () => {
+test("after every character the blocks cover the text so far", () => {
   const growing = new Growing();
   for (let end = 1; end <= TEXT.length; end += 1) {
     const blocks = growing.blocks(TEXT.slice(0, end));
-    // The lexer tidies the very end: "- " becomes an empty item with a line end.
+    // The lexer changes the end of the text: "- " becomes an empty item with a newline.
     const finished = blocks.slice(0, -1).map(({ token }) => token.raw).join("");
     assert.equal(finished, TEXT.slice(0, finished.length));
     assert.equal(blocks.at(-1)?.at, finished.length);
@@ -60,7 +60,7 @@ test("every step shows the text up to there, whole", () => {
   }
 });
 
-test("finished blocks are the same objects", () => {
+test("finished blocks stay the same objects", () => {
   const growing = new Growing();
   const before = growing.blocks(TEXT.slice(0, 200));
   const after = growing.blocks(TEXT);
@@ -68,20 +68,20 @@ test("finished blocks are the same objects", () => {
   for (const block of before.slice(0, -2)) assert.ok(after.includes(block));
 });
 
-test("another text begins anew", () => {
+test("a different text starts over", () => {
   const growing = new Growing();
   growing.blocks(TEXT);
   assert.deepEqual(shape(growing.blocks("Another.")), shape(new Growing().blocks("Another.")));
 });
 
-test("line ends of other systems", () => {
+test("CRLF line ends are normalised", () => {
   const text = "one\r\n\r\ntwo\r\n\r\nthree\r\n\r\nfour";
   const growing = new Growing();
   for (let end = 1; end <= text.length; end += 1) growing.blocks(text.slice(0, end));
   assert.deepEqual(growing.blocks(text).map(({ token }) => token.raw).join(""), text.replaceAll("\r\n", "\n"));
 });
 
-test("only links that run nothing are links", () => {
+test("only http, https and mailto addresses are safe links", () => {
   for (const good of ["https://example.org", "http://example.org/a", "mailto:a@example.org"]) assert.ok(isSafeLink(good), good);
   for (const bad of ["javascript:alert(1)", " javascript:alert(1)", "data:text/html,x", "vbscript:x", "file:///etc/passwd", "/relative"]) {
     assert.ok(!isSafeLink(bad), bad);

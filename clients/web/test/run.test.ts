@@ -1,4 +1,4 @@
-// A run's view: made from its events, the same however they arrive.
+// The view of a run: the result is the same however its events are batched.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunEvent } from "@runyard/client";
@@ -6,7 +6,7 @@ import { MAX_LIVE_OUTPUT, type RunView, advance, hasEnded, unseen } from "../src
 
 const RUN = "01a20050-c1be-76d7-b592-ba985a8be29d";
 
-// Everything but what all events have.
+// An event without the fields that all events share.
 type What = RunEvent extends infer E ? (E extends RunEvent ? Omit<E, "agentRunId" | "sequence" | "createdAt"> : never) : never;
 
 function events(...list: What[]): RunEvent[] {
@@ -37,7 +37,7 @@ const WHOLE = events(
 
 const ALL = advance(unseen(RUN), WHOLE);
 
-test("the whole view", () => {
+test("all events of a run give the complete view", () => {
   assert.equal(ALL.state, "completed");
   assert.equal(ALL.last, WHOLE.length);
   assert.deepEqual(ALL.usage, { calls: 2, inputTokens: 250, outputTokens: 25, credits: 0.75, estimated: true, modelName: "runyard/demo" });
@@ -51,17 +51,17 @@ test("the whole view", () => {
   assert.ok(last?.kind === "text" && last.partial && last.finished);
 });
 
-test("every prefix and the rest give the same view", () => {
+test("a split at any event gives the same view", () => {
   for (let cut = 0; cut <= WHOLE.length; cut += 1) {
     const prefix = advance(unseen(RUN), WHOLE.slice(0, cut));
     assert.equal(prefix.last, cut);
     assert.deepEqual(advance(prefix, WHOLE.slice(cut)), ALL, `cut at ${cut}`);
-    // After a break the stream may begin earlier than it has to.
+    // A resumed stream may repeat events.
     assert.deepEqual(advance(prefix, WHOLE.slice(Math.max(0, cut - 4))), ALL, `repeated before ${cut}`);
   }
 });
 
-test("one event at a time gives the same view, and leaves the views before it as they were", () => {
+test("one event at a time gives the same view and does not mutate earlier views", () => {
   const views: [RunView, string][] = [];
   let view = unseen(RUN);
   for (const event of WHOLE) {
@@ -72,13 +72,13 @@ test("one event at a time gives the same view, and leaves the views before it as
   for (const [before, was] of views) assert.equal(JSON.stringify(before), was);
 });
 
-test("events that were seen change nothing: not even the object", () => {
+test("repeated events return the same view object", () => {
   assert.equal(advance(ALL, WHOLE), ALL);
   const half = advance(unseen(RUN), WHOLE.slice(0, 9));
   assert.equal(advance(half, WHOLE.slice(2, 8)), half);
 });
 
-test("what lies behind a gap is refused", () => {
+test("events after a gap are ignored", () => {
   const half = advance(unseen(RUN), WHOLE.slice(0, 5));
   assert.equal(advance(half, WHOLE.slice(6)), half);
   const upToTheGap = advance(half, [WHOLE[5]!, WHOLE[7]!, WHOLE[6]!]);
@@ -86,13 +86,13 @@ test("what lies behind a gap is refused", () => {
   assert.deepEqual(advance(upToTheGap, WHOLE.slice(6)), ALL);
 });
 
-test("another run's events are left out", () => {
+test("events of other runs are ignored", () => {
   const other = WHOLE.map((event) => ({ ...event, agentRunId: "another" }));
   const view = unseen(RUN);
   assert.equal(advance(view, other), view);
 });
 
-test("steps that no event touched stay the same objects", () => {
+test("unchanged steps stay the same objects", () => {
   const before = advance(unseen(RUN), WHOLE.slice(0, 10));
   const after = advance(before, WHOLE.slice(10, 12));
   assert.equal(after.steps[0], before.steps[0]);
@@ -101,14 +101,14 @@ test("steps that no event touched stay the same objects", () => {
   assert.equal(after.steps[4], before.steps[4]);
 });
 
-test("a run waits until it is taken up, and again says that it runs after its worker was lost", () => {
+test("a run is waiting until its first output, and running again after a lost worker", () => {
   const waiting = advance(unseen(RUN), WHOLE.slice(0, 1));
   assert.equal(waiting.state, "waiting");
   assert.equal(advance(waiting, WHOLE.slice(1, 3)).state, "running");
   const list = events(
     { type: "status", status: "running" },
     { type: "message_delta", messageId: "m1", text: "x" },
-    { type: "notice", kind: "resumed", message: "Taken up again." },
+    { type: "notice", kind: "resumed", message: "Resumed." },
     { type: "status", status: "running" },
   );
   const view = advance(unseen(RUN), list);
@@ -116,15 +116,15 @@ test("a run waits until it is taken up, and again says that it runs after its wo
   assert.equal(hasEnded(view), false);
 });
 
-test("a failed run keeps its code and its sentence", () => {
-  const view = advance(unseen(RUN), events({ type: "status", status: "running" }, { type: "status", status: "failed", errorCode: "MODEL_UNAVAILABLE", message: "away" }));
+test("a failed run keeps its error code and message", () => {
+  const view = advance(unseen(RUN), events({ type: "status", status: "running" }, { type: "status", status: "failed", errorCode: "MODEL_UNAVAILABLE", message: "unavailable" }));
   assert.equal(view.state, "failed");
   assert.equal(view.errorCode, "MODEL_UNAVAILABLE");
-  assert.equal(view.message, "away");
+  assert.equal(view.message, "unavailable");
   assert.equal(hasEnded(view), true);
 });
 
-test("the output of a running tool is bounded", () => {
+test("the output kept of a running tool is bounded", () => {
   const piece = "x".repeat(10_000);
   const list = events(
     { type: "status", status: "running" },

@@ -1,4 +1,4 @@
-// Tables, differences, refusals, places, tokens, turns and sums.
+// The pure helpers: tables, diffs, error messages, routes, tokens, turns and usage.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "../src/router";
@@ -10,7 +10,7 @@ import { bytes, credits, duration, short } from "../src/view/format";
 import { explain, explainFailure } from "../src/view/refusal";
 import { groupUsage } from "../src/view/usage";
 
-test("a table with quotes, separators and line ends in its cells", () => {
+test("quoted cells may contain quotes, separators and newlines", () => {
   const table = readTable('\ufeffname;note;units\r\n"A; B";"said ""yes""";1\r\nC;"two\nlines";2.5\r\n', 10);
   assert.deepEqual(table.header, ["name", "note", "units"]);
   assert.deepEqual(table.rows, [["A; B", 'said "yes"', "1"], ["C", "two\nlines", "2.5"]]);
@@ -19,14 +19,14 @@ test("a table with quotes, separators and line ends in its cells", () => {
   assert.equal(isNumeric(table, 0), false);
 });
 
-test("a long table is cut", () => {
+test("a long table is truncated", () => {
   const table = readTable("a,b\n" + "1,2\n".repeat(100), 10);
   assert.equal(table.rows.length, 10);
   assert.equal(table.more, true);
   assert.equal(readTable("a,b\n" + "1,2\n".repeat(10), 10).more, false);
 });
 
-test("the difference of two texts", () => {
+test("difference lists the changed lines with context", () => {
   const before = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"].join("\n");
   const after = before.replace("e", "E").replace("f\n", "");
   const lines = difference(before, after);
@@ -38,7 +38,7 @@ test("the difference of two texts", () => {
   assert.deepEqual(difference("a", "").map(({ kind }) => kind), ["removed"]);
 });
 
-test("a difference takes one text to the other", () => {
+test("both texts can be rebuilt from their difference", () => {
   const words = ["x", "y", "z"];
   let seed = 7;
   const next = () => (seed = (seed * 48271) % 2147483647);
@@ -48,14 +48,14 @@ test("a difference takes one text to the other", () => {
     if (left === right) continue;
     const lines = difference(left, right);
     const rebuild = (side: "removed" | "added") => lines.filter(({ kind }) => kind === "same" || kind === side).map(({ text }) => text).join("\n");
-    // Texts this short lose no line to the shortening, unless it says so.
+    // A diff that skips unchanged lines cannot be rebuilt.
     if (lines.some(({ kind }) => kind === "place")) continue;
     assert.equal(rebuild("removed"), left);
     assert.equal(rebuild("added"), right);
   }
 });
 
-test("a unified diff", () => {
+test("a unified diff is parsed into lines", () => {
   assert.deepEqual(unified("@@ -1,2 +1,2 @@\n same\n-old\n+new").map(({ kind, text }) => [kind, text]), [
     ["place", "@@ -1,2 +1,2 @@"],
     ["same", "same"],
@@ -64,17 +64,17 @@ test("a unified diff", () => {
   ]);
 });
 
-test("refusals say what can be done", () => {
+test("error messages name the next step", () => {
   const full = explain({
     errorCode: "AGENT_RUN_LIMIT_EXCEEDED",
     message: "…",
     facts: { runningThreadIds: ["t1"], runningCount: 1, limit: 1, tierName: "free" },
   });
-  assert.equal(full.text, "The free plan runs 1 at a time, and one is running. Wait for a run to end, or stop one.");
+  assert.equal(full.text, "The free plan allows 1 concurrent run, and one is running. Wait for a run to end or stop one.");
   assert.deepEqual(full.links.map(({ to }) => to), ["/threads/t1", "/runs"]);
   assert.equal(full.again, true);
   const agents = explain({ errorCode: "AGENT_LIMIT_EXCEEDED", message: "", facts: { currentCount: 3, limit: 3, tierName: "free" } });
-  assert.equal(agents.text, "The free plan allows 3 agents. Delete one that you do not need.");
+  assert.equal(agents.text, "The free plan allows 3 agents. Delete an agent you no longer need.");
   for (const refused of [full, agents, explain({ errorCode: "INSUFFICIENT_CREDITS", message: "" })]) {
     assert.match(JSON.stringify(refused.operator), /RUNYARD_LIMITS=off/);
   }
@@ -83,11 +83,11 @@ test("refusals say what can be done", () => {
   assert.equal(explain({ errorCode: "INTERNAL", message: "x", requestId: "r1" }).requestId, "r1");
   const other = explain({ errorCode: "INVALID_REQUEST", message: "agent name is required" });
   assert.deepEqual([other.title, other.text], ["Invalid request", "Agent name is required."]);
-  assert.equal(explainFailure("RUN_TIMEOUT", null), "The run reached its time limit. Continue the thread to go on from here.");
+  assert.equal(explainFailure("RUN_TIMEOUT", null), "The run reached its time limit. Continue the thread to resume from here.");
   assert.equal(explainFailure(null, "it broke"), "It broke.");
 });
 
-test("places", () => {
+test("paths are parsed into places", () => {
   assert.deepEqual(parse("/"), { screen: "home" });
   assert.deepEqual(parse("/threads/abc"), { screen: "thread", threadId: "abc" });
   assert.deepEqual(parse("/agents/new"), { screen: "agent", agentId: null, tab: "settings" });
@@ -97,7 +97,7 @@ test("places", () => {
   }
 });
 
-test("tokens of links and of pastes", () => {
+test("a token is extracted from a link or from pasted text", () => {
   assert.equal(fromFragment("#token=abc.def"), "abc.def");
   assert.equal(fromFragment("#/?token=abc"), "abc");
   assert.equal(fromFragment("#/threads/abc"), null);
@@ -107,7 +107,7 @@ test("tokens of links and of pastes", () => {
   assert.equal(fromPaste("http://127.0.0.1:8080/#token=abc.def"), "abc.def");
 });
 
-test("turns stand in the order in which they were asked", () => {
+test("turns are ordered by time", () => {
   const said = (messageId: string, role: string, second: number, agentRunId?: string) =>
     ({ messageId, role, content: messageId, agentRunId, createdAt: new Date(second * 1000), files: [], toolCalls: [] }) as never;
   const run = (agentRunId: string, second: number) => ({ agentRunId, createdAt: new Date(second * 1000) }) as never;
@@ -121,7 +121,7 @@ test("turns stand in the order in which they were asked", () => {
   );
 });
 
-test("charges add up", () => {
+test("charges are summed per day, thread and run", () => {
   const entry = (agentRunId: string, threadId: string, at: string, cost: number) => ({ agentRunId, threadId, createdAt: new Date(at), inputTokens: 10, outputTokens: 1, credits: cost }) as never;
   const entries = [entry("r2", "t1", "2026-11-21T01:00:00Z", 2), entry("r1", "t1", "2026-11-20T23:00:00Z", 1), entry("r0", "t0", "2026-11-20T01:00:00Z", 4)];
   assert.deepEqual(groupUsage(entries, "day").map(({ key, credits, calls }) => [key, credits, calls]), [["2026-11-21", 2, 1], ["2026-11-20", 5, 2]]);
@@ -129,7 +129,7 @@ test("charges add up", () => {
   assert.equal(groupUsage(entries, "run").length, 3);
 });
 
-test("numbers in words", () => {
+test("numbers, sizes and durations are formatted", () => {
   assert.deepEqual([bytes(999), bytes(12_459), bytes(10_000_000)], ["999 B", "12.5 kB", "10 MB"]);
   assert.deepEqual([duration(0), duration(40), duration(309), duration(12_400), duration(200_000), duration(3_720_000)], ["< 1 ms", "40 ms", "0.3 s", "12 s", "3 min 20 s", "1 h 2 min"]);
   assert.deepEqual([short(999), short(19_722), short(1_500_000)], ["999", "19.7k", "1.5M"]);

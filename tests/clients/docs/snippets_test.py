@@ -1,7 +1,7 @@
-"""What the documents say to type is typed: every fenced snippet marked `run`, as it stands there, against a real server.
+"""Runs every fenced snippet of the documents that is marked `run`, unchanged, against a real server.
 
-The snippets of one language in one section are one script. `sh` runs in bash; `python run` with the Python client installed,
-`python run=grpc` with stubs of its own. Snippets that only install or start something are not marked and stand in OTHERS.
+The snippets of one language in one section form one script. `sh` runs in bash, `python run` with the Python client,
+`python run=grpc` with generated stubs. Snippets that only install or start something are unmarked and listed in OTHERS.
 """
 
 import os
@@ -14,17 +14,17 @@ import unittest
 from program import CSV, DEADLINE, ROOT, Server
 
 DOCUMENTS = {
-    # How many scripts there must be at least, so that a mark that is lost is noticed.
+    # Minimum number of scripts, to notice a lost mark.
     "docs/quickstart.md": 3,
     "clients/python/README.md": 4,
 }
 FENCE = re.compile(r"^```(sh|python) run(?:=(\w+))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# How the snippets begin that are not marked: the tests of the packages and of the program do what they do.
+# Beginnings of the unmarked snippets, which other tests cover.
 OTHERS = (
     "export PATH=", "python -m pip install grpcio-tools", "pip install ./clients/python",
     "(cd clients/typescript && npm ci",
 )
-# What a script must have printed, by document and section.
+# Required output of a script, by document and section.
 SAID = {
     ("docs/quickstart.md", "curl"): ["event: status", "id: 6", "output/report.md", "x-error-code: INVALID_REQUEST"],
     ("docs/quickstart.md", "gRPC"): ["tool_call", "output/report.md"],
@@ -37,10 +37,10 @@ SAID = {
 
 
 def scripts(document):
-    """(section, language, variant, script) of each script in a document."""
+    """Returns (section, language, variant, script) for each script in a document."""
     with open(os.path.join(ROOT, document), encoding="utf-8") as file:
         text = file.read()
-    # A comment of a shell script looks like a heading, so only what is outside of fences counts.
+    # Only text outside of fences has headings: a shell comment looks like one.
     outside = re.sub(r"^```.*?^```$", lambda fence: " " * len(fence[0]), text, flags=re.MULTILINE | re.DOTALL)
     headings = [(match.start(), match[1]) for match in re.finditer(r"^#+ (.+)$", outside, re.MULTILINE)]
     found = {}
@@ -76,7 +76,7 @@ class SnippetsTest(unittest.TestCase):
             )
         return done
 
-    def test_every_snippet(self):
+    def test_every_snippet_runs(self):
         said = set()
         for document, least in DOCUMENTS.items():
             found = scripts(document)
@@ -90,16 +90,16 @@ class SnippetsTest(unittest.TestCase):
                     said.add((document, section))
         self.assertEqual(set(SAID), said)
 
-    def test_no_snippet_is_forgotten(self):
+    def test_every_snippet_is_marked_or_known(self):
         for document in DOCUMENTS:
             with open(os.path.join(ROOT, document), encoding="utf-8") as file:
                 fences = re.findall(r"^```(\S+)( run\S*)?\n(.*?)^```$", file.read(), re.MULTILINE | re.DOTALL)
             for language, mark, text in fences:
-                # Other languages have tests of their own.
+                # Other tests cover the other languages.
                 if language in ("sh", "python") and not mark:
-                    self.assertTrue(text.startswith(OTHERS), f"{document}: marked neither as run nor as known:\n{text}")
+                    self.assertTrue(text.startswith(OTHERS), f"{document}: neither marked as run nor listed in OTHERS:\n{text}")
 
-    def test_a_snippet_can_fail(self):
+    def test_a_failing_snippet_is_detected(self):
         self.assertEqual(self.do("sh", "", 'curl -sSf "$RUNYARD_SERVER/readyz"').returncode, 0)
         self.assertNotEqual(self.do("sh", "", 'curl -sSf "$RUNYARD_SERVER/nothing"').returncode, 0)
         self.assertNotEqual(self.do("python", "", "import runyard.nothing").returncode, 0)

@@ -1,4 +1,4 @@
-// The main job with what buf.gen.yaml generates for Java: an agent, a run, its events, a file, and a refusal with its details.
+// A smoke test of the generated Java code: an agent, a run, its events, a file, and an error with its details.
 
 import com.google.api.HttpBody;
 import com.google.rpc.ErrorInfo;

@@ -1,4 +1,4 @@
-"""What buf.gen.yaml generates for Java is compiled, and does the main job."""
+"""Compiles the Java code that buf.gen.yaml generates and runs an agent with it."""
 
 import hashlib
 import os
@@ -22,7 +22,7 @@ NEEDED = (
 
 class JavaTest(unittest.TestCase):
     def compile(self, made, path):
-        """The folder of the classes. The same sources are compiled once, for it takes longer than all else."""
+        """Returns the folder of the classes. Caches them by a hash of the sources, because compiling is slow."""
         sources = sorted(made.rglob("*.java"))
         wanted = hashlib.sha256(path.encode())
         for source in (*sources, HERE / "Smoke.java"):
@@ -39,7 +39,7 @@ class JavaTest(unittest.TestCase):
             part.rename(classes)
         return classes
 
-    def test_the_main_job(self):
+    def test_an_agent_runs_through_the_generated_client(self):
         made = pathlib.Path(os.environ["RUNYARD_GENERATED"])
         path = ":".join(str(JARS / f"{name}.jar") for name in NEEDED)
         for jar in path.split(":"):
@@ -68,7 +68,7 @@ class JavaTest(unittest.TestCase):
         )
 
     def test_go_is_generated(self):
-        """Generated only: a Go tool chain is large, and Debian's packages of gRPC for Go are older than the plugin's code."""
+        """Go is only generated: its toolchain is large, and Debian's gRPC for Go is older than the plugin's code needs."""
         made = pathlib.Path(os.environ["RUNYARD_GENERATED"]) / "go" / "runyard" / "v1"
         text = (made / "runs_grpc.pb.go").read_text()
         self.assertIn("type RunServiceClient interface", text)

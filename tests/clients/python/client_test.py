@@ -1,4 +1,4 @@
-"""The Python client against a real server: what it does beyond the golden table."""
+"""The Python client against a real server, beyond the golden table."""
 
 import asyncio
 import contextlib
@@ -39,7 +39,7 @@ class ClientTest(unittest.TestCase):
         self.addCleanup(client.close)
         return client
 
-    def test_the_calls_of_the_seeds(self):
+    def test_the_calls_of_the_api_documentation(self):
         client = self.client()
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "data.csv")
@@ -69,7 +69,7 @@ class ClientTest(unittest.TestCase):
             self.assertEqual("".join(event.text for event in events if isinstance(event, MessageDelta)), "I count.Counted.")
             self.assertEqual([event.name for event in events if isinstance(event, ToolCall)], ["bash"])
             self.assertTrue(isinstance(events[-1], StatusChanged) and events[-1].is_terminal)
-            self.assertEqual(list(run), events, "a run can be gone through again")
+            self.assertEqual(list(run), events, "a run can be iterated again")
             self.assertEqual(list(client.runs.stream(run.id, after_sequence=4)), events[4:])
             self.assertEqual(run.text(), "Counted.")
             record = run.wait(timeout=60, check=True)
@@ -85,7 +85,7 @@ class ClientTest(unittest.TestCase):
             self.assertIn("data.csv", [file.path for file in run.files("")])
             self.assertEqual(run.files("nothing"), [])
 
-    def test_files_of_every_kind(self):
+    def test_uploads_accept_every_kind_of_file(self):
         large = bytes(range(256)) * 12_000
         with tempfile.TemporaryDirectory() as folder:
             path = pathlib.Path(folder, "large.bin")
@@ -113,7 +113,7 @@ class ClientTest(unittest.TestCase):
             with self.assertRaises(runyard.TooLargeError):
                 client.files.upload(("huge", bytes(10_000_001)))
 
-    def test_refusals_have_their_facts(self):
+    def test_errors_have_typed_details(self):
         client = self.client()
         with self.assertRaises(runyard.InvalidRequestError) as raised:
             client.agents.create()
@@ -142,7 +142,7 @@ class ClientTest(unittest.TestCase):
             failed.text()
         self.assertEqual(failed.wait().status, "failed")
 
-    def test_waiting_has_an_end(self):
+    def test_waits_time_out(self):
         client = self.client()
         run = client.agents.run(prompt="sleep: 100")
         begun = time.monotonic()
@@ -157,7 +157,7 @@ class ClientTest(unittest.TestCase):
             with Runyard(url, "token").with_timeout(0.3) as mute, self.assertRaises(TimeoutError):
                 mute.agents.list()
 
-    def test_a_token_is_not_shown_and_may_change(self):
+    def test_a_token_is_never_shown_and_may_change(self):
         token = self.server.caller()
         tokens = iter(["a.b.c", token])
         with Runyard(self.server.url, lambda: next(tokens)) as client:
@@ -180,7 +180,7 @@ class ClientTest(unittest.TestCase):
             with self.assertRaises(ValueError):
                 Runyard(wrong, token)
 
-    def test_a_throttled_call_waits_as_it_is_told(self):
+    def test_a_throttled_call_waits_for_the_retry_delay(self):
         server = Server(configuration="[http]\nrate_per_account = { per_second = 1, burst = 1 }\n")
         self.addCleanup(server.close)
         client = Runyard(server.url, server.caller())
@@ -188,7 +188,7 @@ class ClientTest(unittest.TestCase):
         begun = time.monotonic()
         for _ in range(3):
             client.agents.list()
-        self.assertGreater(time.monotonic() - begun, 1, "the server let them pass at once")
+        self.assertGreater(time.monotonic() - begun, 1, "the server did not throttle the calls")
         with self.assertRaises(runyard.ThrottledError) as raised:
             for _ in range(4):
                 client.with_timeout(0.5).agents.list()
@@ -241,7 +241,7 @@ class ClientTest(unittest.TestCase):
         connections = set()
 
         async def between(reader, writer):
-            """Takes TLS off, as a proxy before the server does."""
+            """Terminates TLS, like a reverse proxy."""
             connections.add(asyncio.current_task())
             inside_reader, inside_writer = await asyncio.open_connection("127.0.0.1", self.server.port)
             ways = [asyncio.create_task(pass_on(*way)) for way in ((reader, inside_writer), (inside_reader, writer))]
@@ -265,7 +265,7 @@ class ClientTest(unittest.TestCase):
                         await stranger.agents.list()
                     self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
                 self.assertGreater(len(connections), 0)
-                # One whose other side refused our certificate may not have heard of it.
+                # A connection whose client rejected the certificate may not have been closed yet.
                 for task in connections:
                     task.cancel()
                 await asyncio.gather(*connections)
@@ -300,9 +300,9 @@ class ClientTest(unittest.TestCase):
             self.assertEqual(proxy.opened, 1)
             for run in (short, long):
                 own = [event for event in events if event.agent_run_id == run.id]
-                self.assertEqual(own, list(run), "each run's events, whole and in order")
+                self.assertEqual(own, list(run), "the events of each run are complete and in order")
             cursors = {short.id: len(list(short)), long.id: 10}
-            self.assertEqual(list(client.runs.stream_many(cursors)), list(long)[10:], "one is at its end")
+            self.assertEqual(list(client.runs.stream_many(cursors)), list(long)[10:], "one cursor is at the end of its run")
             self.assertEqual(list(client.runs.stream_many(dict.fromkeys(cursors, 1)))[-1].status, "completed")
             self.assertEqual(list(client.runs.stream_many([])), [])
             with self.assertRaises(TypeError):
@@ -319,7 +319,7 @@ class ClientTest(unittest.TestCase):
         ids, events = asyncio.run(gathered())
         self.assertEqual(sorted(event.agent_run_id for event in events if is_end(event)), sorted(ids))
 
-    def test_a_stream_goes_on_with_another_credential(self):
+    def test_a_stream_resumes_with_a_new_credential(self):
         owner = self.client()
         keys = [owner.api_keys.create(name=f"Key {number}") for number in range(2)]
         used = iter(keys)
@@ -338,7 +338,7 @@ class ClientTest(unittest.TestCase):
         with Runyard(self.server.url, revoked.secret) as client, self.assertRaises(runyard.AuthenticationError):
             list(client.runs.stream(run.id))
 
-    def test_a_silent_stream_may_break_again_and_again(self):
+    def test_a_silent_stream_may_break_repeatedly(self):
         client = self.client()
         run = client.agents.run(prompt="sleep: 100")
         cursor = 0
@@ -346,7 +346,7 @@ class ClientTest(unittest.TestCase):
             cursor = event.sequence
             if isinstance(event, MessageDelta):
                 break
-        # For longer than the client looks for a server that is away, the connection is cut, and is good each time.
+        # Connections are cut for longer than `reconnect_for` in total, but each one works at first.
         with (
             Proxy(self.server, cut_after=1.5) as proxy,
             Runyard(proxy.url, client._transport.options.token, reconnect_for=4) as through,
@@ -359,8 +359,8 @@ class ClientTest(unittest.TestCase):
             self.assertEqual(end.status, "stopped")
             self.assertGreaterEqual(proxy.opened, 5)
 
-    def test_the_contract_is_known_whole(self):
-        """A field or an event that the contract gets must not be forgotten here."""
+    def test_the_client_covers_the_whole_api(self):
+        """Fails if the client lacks a field, an event or a method of the .proto files."""
         from runyard import _methods, models
         from runyard._proto import events_pb2
 
@@ -396,7 +396,7 @@ class ClientTest(unittest.TestCase):
                 self.assertIn(f"{service.name}.{method.name}", names)
         self.assertGreater(len(services), 6)
 
-    def test_it_is_the_wheel_that_is_tested(self):
+    def test_the_tests_use_the_installed_wheel(self):
         self.assertIn("site-packages", runyard.__file__)
         self.assertEqual(runyard.__version__, metadata.version("runyard"))
         self.assertTrue(resources.files("runyard").joinpath("py.typed").is_file())
@@ -413,7 +413,7 @@ def is_end(event):
 
 
 class Proxy:
-    """TCP between a client and a server; it counts connections, and cuts each one when its time is over."""
+    """A TCP proxy that counts connections and cuts each one after `cut_after` seconds."""
 
     def __init__(self, server, cut_after=None):
         self.server = server
@@ -430,7 +430,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
-        # Closing alone does not wake who waits for something.
+        # Closing a socket does not wake a blocked thread; shutting it down does.
         cut(self.listener)
         self.accepting.join()
         cut(*self.sockets)
@@ -440,7 +440,7 @@ class Proxy:
             each.close()
 
     def wait(self, opened):
-        """Until so many connections were made."""
+        """Waits until the given number of connections were opened."""
         with self.changed:
             if not self.changed.wait_for(lambda: self.opened >= opened, 60):
                 raise TimeoutError(f"{self.opened} of {opened} connections")
@@ -471,7 +471,7 @@ class Proxy:
 
 
 def cut(*sockets):
-    """Ends connections, and wakes who reads from them."""
+    """Shuts connections down, which wakes their readers."""
     for each in sockets:
         with contextlib.suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)
@@ -482,12 +482,12 @@ def services_of(method):
 
 
 class AwayTest(unittest.TestCase):
-    """The server dies and comes back while a client is at it."""
+    """Crashes and restarts of the server while a client uses it."""
 
     def setUp(self):
         self.model = Model()
         self.addCleanup(self.model.close)
-        # What a dead worker held is free again after this time.
+        # The lease of a dead worker expires after this time.
         self.server = Server(self.model, configuration="[worker]\nlease_seconds = 3\n")
         self.addCleanup(self.server.close)
 
@@ -497,11 +497,11 @@ class AwayTest(unittest.TestCase):
         self.server.start()
 
     def check(self, events, again):
-        self.assertEqual([event.sequence for event in events], list(range(1, len(events) + 1)), "no gap, no repeat")
-        self.assertEqual(events, again, "what was seen is what is there")
+        self.assertEqual([event.sequence for event in events], list(range(1, len(events) + 1)), "no gaps and no repeats")
+        self.assertEqual(events, again, "the streamed events equal the stored ones")
         self.assertEqual(events[-1].status, "completed", events[-1])
 
-    def test_a_stream_goes_on_by_itself(self):
+    def test_a_stream_reconnects_by_itself(self):
         with Runyard(self.server.url, self.server.caller()) as client:
             run = client.agents.run(prompt=SLOW)
             events = []
@@ -513,7 +513,7 @@ class AwayTest(unittest.TestCase):
             crash.join()
             self.check(events, list(run))
 
-    def test_a_stream_goes_on_by_itself_with_asyncio(self):
+    def test_a_stream_reconnects_by_itself_with_asyncio(self):
         async def watch():
             async with AsyncRunyard(self.server.url, self.server.caller()) as client:
                 run = await client.agents.run(prompt=SLOW)
@@ -527,7 +527,7 @@ class AwayTest(unittest.TestCase):
 
         self.check(*asyncio.run(watch()))
 
-    def test_a_start_is_sent_again_and_happens_once(self):
+    def test_a_retried_start_happens_once(self):
         with Runyard(self.server.url, self.server.caller()) as client:
             client.agents.list()
             self.server.kill()
@@ -538,12 +538,12 @@ class AwayTest(unittest.TestCase):
             self.assertEqual(run.text(), "Here.")
             self.assertEqual([one.id for one in client.runs.list()], [run.id])
 
-    def test_files_go_on_where_they_were(self):
+    def test_uploads_and_downloads_resume(self):
         content = os.urandom(8_000_000)
         test = self
 
         class Breaking(io.BytesIO):
-            """A file during whose reading the server dies, once."""
+            """A file that crashes the server once while it is read."""
 
             crash = None
 
@@ -576,7 +576,7 @@ class AwayTest(unittest.TestCase):
             with self.assertRaises(runyard.ConflictError):
                 list(pieces)
 
-    def test_patience_ends(self):
+    def test_reconnecting_ends_after_reconnect_for(self):
         with Runyard(self.server.url, self.server.caller(), timeout=5, reconnect_for=1) as client:
             run = client.agents.run(prompt="sleep: 100")
             self.assertEqual(next(iter(run)).sequence, 1)

@@ -1,4 +1,4 @@
-"""golden.json through the Python client, with asyncio and without."""
+"""golden.json through the Python client, synchronous and asyncio."""
 
 import asyncio
 import dataclasses
@@ -15,7 +15,7 @@ from golden import Player, Refused, exchanges, name_of
 from model import Model
 from program import Server
 
-# What the face calls the methods of the contract; the first arguments are given by position.
+# The client's method for each API method, with its positional arguments.
 FACE = {
     "AgentService.CreateAgent": ("agents", "create", ()),
     "AgentService.ListAgents": ("agents", "list", ()),
@@ -55,7 +55,7 @@ FACE = {
     "AccountService.ListApiKeys": ("api_keys", "list", ()),
     "AccountService.RevokeApiKey": ("api_keys", "revoke", ("key_id",)),
 }
-# Lists are bare in the face; the contract names them.
+# The client returns plain lists; the API names them.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
     "list_active": "active_runs",
@@ -65,7 +65,7 @@ ENUMS = ("status", "if_busy", "role", "type")
 
 
 class Door:
-    """The client, seen in JSON's types."""
+    """An adapter that returns JSON types; see golden.py."""
 
     def __init__(self, client, do):
         self.client = client
@@ -83,7 +83,7 @@ class Door:
 
     def call(self, method, request):
         if method.startswith("FileService."):
-            # The face sends files whole; the two calls of which an upload consists are made below it.
+            # The client uploads a file in one call, so the single calls go through its transport.
             known = {CREATE_UPLOAD.name: CREATE_UPLOAD, UPLOAD_CHUNK.name: UPLOAD_CHUNK}[method]
             message = json_format.ParseDict(request, known.request())
             answer = self.refuse(lambda: self.client._transport.call(known, message))
@@ -198,10 +198,10 @@ class PythonGoldenTest(unittest.TestCase):
             with self.subTest(exchange["name"]):
                 Player(opened, self.server.caller).play(exchange)
 
-    def test_without_asyncio(self):
+    def test_the_synchronous_client(self):
         self.play(lambda token: SyncDoor(self.server.url, token))
 
-    def test_with_asyncio(self):
+    def test_the_asyncio_client(self):
         loop = asyncio.new_event_loop()
         self.addCleanup(loop.close)
         self.play(lambda token: AsyncDoor(self.server.url, token, loop))

@@ -1,4 +1,4 @@
-"""What people see of a run: in a terminal, in a pipe, in a notebook."""
+"""Progress output of a run: in a terminal, in a pipe, in a notebook."""
 
 import contextlib
 import io
@@ -36,21 +36,21 @@ class ShowTest(unittest.TestCase):
         self.assertIn("✗", shown)
         self.assertIn("It was <b>bold</b>.", shown)
         self.assertIn("completed (2 model calls, ", shown)
-        self.assertNotIn("\x1b", shown, "what a tool says cannot take over the terminal")
+        self.assertNotIn("\x1b", shown, "tool output is stripped of control characters")
 
-    def test_line_by_line_without_a_terminal(self):
+    def test_output_is_line_by_line_without_a_terminal(self):
         file = io.StringIO()
         self.assertEqual(self.run_in(file).status, "completed")
         self.check(file.getvalue())
         self.assertIn("I look.\n▸ bash", file.getvalue())
 
-    def test_live_in_a_terminal(self):
+    def test_output_is_live_in_a_terminal(self):
         master, slave = pty.openpty()
         shown = bytearray()
         early = threading.Event()
 
         def read():
-            # Linux says with an error that the other end is closed.
+            # Linux raises an error when the other end is closed.
             with contextlib.suppress(OSError):
                 while piece := os.read(master, 4096):
                     shown.extend(piece)
@@ -64,7 +64,7 @@ class ShowTest(unittest.TestCase):
             run = client.agents.run(prompt="say: Early.\nsleep: 100")
             showing = threading.Thread(target=run.show, args=(terminal,))
             showing.start()
-            self.assertTrue(early.wait(120), "words are shown as they come")
+            self.assertTrue(early.wait(120), "text is shown as it arrives")
             self.assertEqual(client.runs.get(run.id).status, "running")
             run.stop()
             showing.join(120)
@@ -74,13 +74,13 @@ class ShowTest(unittest.TestCase):
         self.check(text)
         self.assertIn("Early.\nstopped", text)
 
-    def test_a_terminal_without_unicode(self):
+    def test_output_without_unicode_uses_ascii_symbols(self):
         raw = io.BytesIO()
         file = io.TextIOWrapper(raw, encoding="ascii", newline="\n")
         self.run_in(file)
         self.assertIn(b"> bash: printf", raw.getvalue())
 
-    def test_in_place_in_a_notebook(self):
+    def test_a_notebook_is_updated_in_place(self):
         cell = (
             "from runyard import Runyard\n"
             f"client = Runyard({self.server.url!r}, {self.server.caller()!r})\n"
@@ -92,7 +92,7 @@ class ShowTest(unittest.TestCase):
         NotebookClient(notebook, timeout=180, startup_timeout=180, kernel_name="python3").execute()
         outputs = notebook.cells[0].outputs
         pages = [output.data["text/html"] for output in outputs if output.output_type == "display_data"]
-        self.assertEqual(len(pages), 1, "one output, which was replaced as the run went on")
+        self.assertEqual(len(pages), 1, "one output that was updated in place")
         self.assertIn("It was &lt;b&gt;bold&lt;/b&gt;.", pages[0])
         self.assertIn("completed (2 model calls", pages[0])
         self.assertIn("✗ <code>bash: printf", pages[0])

@@ -1,4 +1,4 @@
-"""A use of the client that mypy must find right; it is not run."""
+"""Correct uses of the client, which mypy must accept. This file is not executed."""
 
 from typing_extensions import assert_type
 

@@ -1,12 +1,12 @@
-"""Uses of the client that mypy must find wrong, each in a line that says so; it is not run."""
+"""Wrong uses of the client, which mypy must report on the marked lines. This file is not executed."""
 
 from runyard import AsyncRunyard, Runyard
 
 
 def wrong(client: Runyard) -> None:
-    client.agents.create("Analyst")  # wrong: a name is given by name
-    client.agents.run(prompt="x", if_busy="wait")  # wrong: no such word
-    client.agents.run(prompt="x", files=[1])  # wrong: no file
+    client.agents.create("Analyst")  # wrong: the name is a keyword argument
+    client.agents.run(prompt="x", if_busy="wait")  # wrong: no such value
+    client.agents.run(prompt="x", files=[1])  # wrong: not a file
     client.agents.run(prompt="x").nothing()  # wrong: no such method
     client.runs.list(status="done")  # wrong: no such status
 

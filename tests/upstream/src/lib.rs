@@ -1,7 +1,7 @@
-//! A scripted OpenAI-compatible model server on loopback; with raw turns it can play any other provider, too.
+//! A scripted OpenAI-compatible model server on loopback. With raw turns it can also imitate other providers.
 //!
-//! Tests start one with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on what the model was
-//! sent. The benchmark starts one that always says the same. Dropping the handle ends the server and every open answer.
+//! Tests start one with a [`Script`], point a provider at its [`Upstream::base_url`] and assert on the received
+//! requests. The benchmark starts one with a fixed response. Dropping the handle stops the server and every open response.
 
 mod serve;
 mod turn;
@@ -22,28 +22,28 @@ use tokio::sync::{Notify, watch};
 
 pub use turn::{Answer, Call, Gate, Step, Turn};
 
-/// What the model will say.
+/// The responses of the model.
 pub enum Script {
-    /// One turn for each request; a request after the last one is refused with status 400.
+    /// One turn per request. Requests after the last turn get status 400.
     Turns(VecDeque<Turn>),
-    /// A function of the request.
+    /// A function from the request to the turn.
     Function(Box<dyn Fn(&Received) -> Turn + Send + Sync>),
-    /// The same frames for every request, which is not recorded: for benchmarks.
+    /// The same frames for every request. Requests are not recorded. For benchmarks.
     Fixed(Fixed),
 }
 
 impl Script {
-    /// One turn for each request, in this order.
+    /// One turn per request, in this order.
     pub fn turns(turns: impl IntoIterator<Item = Turn>) -> Self {
         Self::Turns(turns.into_iter().collect())
     }
 
-    /// A turn made from each request.
+    /// A turn computed from each request.
     pub fn function(function: impl Fn(&Received) -> Turn + Send + Sync + 'static) -> Self {
         Self::Function(Box::new(function))
     }
 
-    /// An answer of `tokens` words, one delta each, to every request.
+    /// The same response of `tokens` words, one delta each, to every request.
     pub fn fixed(tokens: usize) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -51,7 +51,7 @@ impl Script {
         })
     }
 
-    /// As [`Script::fixed`], with a pause before each delta.
+    /// Like [`Script::fixed`], with a pause before each delta.
     pub fn paced(tokens: usize, pace: Duration) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -78,25 +78,25 @@ impl From<Vec<Turn>> for Script {
     }
 }
 
-/// Frames that are made once and sent to everybody.
+/// Frames that are built once and sent to every client.
 #[derive(Clone)]
 pub struct Fixed {
     frames: Arc<[Bytes]>,
     pace: Option<Duration>,
 }
 
-/// A request as it arrived.
+/// A received request.
 #[derive(Clone, Debug)]
 pub struct Received {
-    /// The request's number, from 0.
+    /// The request's number, counted from 0.
     pub number: usize,
-    /// The path.
+    /// The request's path.
     pub path: String,
-    /// The key of a provider that does not use Authorization.
+    /// The key in `x-api-key` or `x-goog-api-key`, for providers that do not use `Authorization`.
     pub api_key: Option<String>,
-    /// The value of the Authorization header.
+    /// The value of the `Authorization` header.
     pub authorization: Option<String>,
-    /// The body; a string when it was not JSON.
+    /// The body; a string if it was not JSON.
     pub body: Value,
 }
 
@@ -145,7 +145,7 @@ impl Upstream {
     /// Starts a server on a free port of 127.0.0.1.
     ///
     /// # Panics
-    /// When no port can be had.
+    /// If no port is free.
     pub async fn start(script: impl Into<Script>) -> Self {
         let script = script.into();
         let fixed = if let Script::Fixed(fixed) = &script {
@@ -171,32 +171,32 @@ impl Upstream {
         }
     }
 
-    /// The base URL for a provider, with `/v1/` at its end.
+    /// The base URL for a provider, ending in `/v1/`.
     pub fn base_url(&self) -> String {
         format!("http://{}/v1/", self.address)
     }
 
-    /// The address.
+    /// The address of the listener.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Every recorded request, oldest first; a fixed script records none.
+    /// Every recorded request, oldest first. A fixed script records none.
     pub fn requests(&self) -> Vec<Received> {
         lock(&self.shared.received).clone()
     }
 
-    /// How many completions were asked for.
+    /// Number of requested completions.
     pub fn count(&self) -> usize {
         self.shared.count.load(Ordering::Acquire)
     }
 
-    /// How many answers were given up by the client before their end.
+    /// Number of responses that the client abandoned before their end.
     pub fn dropped(&self) -> usize {
         self.shared.dropped.load(Ordering::Acquire)
     }
 
-    /// Waits until so many completions were asked for.
+    /// Waits until `count` completions were requested.
     pub async fn wait_for(&self, count: usize) {
         loop {
             let arrived = self.shared.arrived.notified();
@@ -210,12 +210,12 @@ impl Upstream {
     /// Adds turns to the end of a script of turns.
     ///
     /// # Panics
-    /// When the script is not one of turns.
-    #[expect(clippy::panic, reason = "a test that scripts two ways at once is wrong")]
+    /// If the script is not [`Script::Turns`].
+    #[expect(clippy::panic, reason = "a test that mixes two kinds of scripts is wrong")]
     pub fn push(&self, more: impl IntoIterator<Item = Turn>) {
         match &mut *lock(&self.shared.script) {
             Script::Turns(turns) => turns.extend(more),
-            Script::Function(_) | Script::Fixed(_) => panic!("only a script of turns takes more turns"),
+            Script::Function(_) | Script::Fixed(_) => panic!("push requires a script of turns"),
         }
     }
 }

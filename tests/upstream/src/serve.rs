@@ -1,4 +1,4 @@
-//! The HTTP side: one path that answers as the script says, one that lists the model.
+//! The HTTP routes: one plays the script, one lists the model.
 
 use std::{
     io,
@@ -23,8 +23,8 @@ use crate::{
     turn::{Body, Step, Turn, frame},
 };
 
-/// Binds a free port and serves until the handle is dropped.
-#[expect(clippy::expect_used, reason = "without a port there is nothing to test against")]
+/// Binds a free port and serves until the `Upstream` is dropped.
+#[expect(clippy::expect_used, reason = "tests cannot run without a port")]
 pub(crate) async fn start(shared: Arc<Shared>) -> SocketAddr {
     let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
     let address = listener.local_addr().expect("a bound address");
@@ -36,7 +36,7 @@ pub(crate) async fn start(shared: Arc<Shared>) -> SocketAddr {
         .with_state(shared);
     let server = axum::serve(
         axum::serve::ListenerExt::tap_io(listener, |socket| {
-            // A delta is a small write; without this it waits for the acknowledgement of the one before.
+            // Disables Nagle's algorithm: a delta is a small write and must not wait for the previous acknowledgement.
             let _ = socket.set_nodelay(true);
         }),
         routes,
@@ -143,7 +143,7 @@ fn steps(steps: Vec<Step>, shared: Arc<Shared>, guard: Unfinished) -> impl Strea
     .filter(|played| std::future::ready(!matches!(played, Ok(bytes) if bytes.is_empty())))
 }
 
-/// Does one step; the bytes are empty for a step that only takes time.
+/// Plays one step. Returns empty bytes for a step that only waits.
 async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
     let mut closing = shared.closing.clone();
     let wait = async {
@@ -160,7 +160,7 @@ async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
             }
             Step::Hang => std::future::pending().await,
             Step::Cut => {
-                // What was said before must be on the wire before the connection breaks.
+                // Lets earlier bytes reach the wire before the connection breaks.
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 Err(io::Error::from(io::ErrorKind::ConnectionAborted))
             }
@@ -172,7 +172,7 @@ async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
     }
 }
 
-#[expect(clippy::expect_used, reason = "a script with an impossible header is wrong")]
+#[expect(clippy::expect_used, reason = "a script with an invalid header is wrong")]
 fn respond(status: u16, headers: &[(String, String)], kind: &str, body: HttpBody) -> Response<HttpBody> {
     let mut response = Response::builder().status(StatusCode::from_u16(status).expect("a status"));
     if !headers
@@ -187,7 +187,7 @@ fn respond(status: u16, headers: &[(String, String)], kind: &str, body: HttpBody
     response.body(body).expect("a response")
 }
 
-/// Counts an answer whose reader went away before its end.
+/// Counts a response whose client disconnected before its end.
 struct Unfinished(Option<Arc<Shared>>);
 
 impl Unfinished {

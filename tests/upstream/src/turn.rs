@@ -1,4 +1,4 @@
-//! One answer of the scripted model: what it says, how it is cut up, and where it fails.
+//! One response of the scripted model: its content, its chunking and its failures.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-/// A door in an answer that the test opens.
+/// Holds a response back until the test opens it.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -22,35 +22,35 @@ impl Gate {
         Self(Arc::new(Semaphore::new(0)))
     }
 
-    /// Opens the gate, for everybody and for good.
+    /// Opens the gate permanently for all waiters.
     pub fn open(&self) {
         self.0.close();
     }
 
     pub(crate) async fn pass(&self) {
-        // A closed semaphore answers with an error at once: that is the open gate.
+        // Closing the semaphore fails all waiters at once, which opens the gate.
         let _closed = self.0.acquire().await;
     }
 }
 
-/// One step of a raw answer.
+/// One step of a raw response.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// A JSON value as one SSE event.
     Event(Value),
-    /// Bytes as they are.
+    /// Raw bytes.
     Bytes(Bytes),
-    /// Nothing for a while.
+    /// A pause.
     Pause(Duration),
-    /// Nothing until the test opens the gate.
+    /// Waits until the test opens the gate.
     Wait(Gate),
-    /// Nothing any more, with the connection open.
+    /// Sends nothing more and keeps the connection open.
     Hang,
-    /// The connection breaks, without an end of the body.
+    /// Breaks the connection without ending the body.
     Cut,
 }
 
-/// One answer of the server.
+/// One response of the server.
 #[derive(Clone, Debug)]
 pub struct Turn {
     pub(crate) before: Vec<Step>,
@@ -75,12 +75,12 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call with JSON arguments; its id is made of the name.
+    /// A call with JSON arguments. Its id is `call_` and the name.
     pub fn new(name: &str, arguments: &Value) -> Self {
         Self::raw(name, &arguments.to_string())
     }
 
-    /// A call with any text as arguments.
+    /// A call with arbitrary text as arguments.
     pub fn raw(name: &str, arguments: &str) -> Self {
         Self {
             id: format!("call_{name}"),
@@ -89,7 +89,7 @@ impl Call {
         }
     }
 
-    /// The same call with another id.
+    /// Sets the id.
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
         id.clone_into(&mut self.id);
@@ -97,7 +97,7 @@ impl Call {
     }
 }
 
-/// What a model says in one answer.
+/// The content of one response.
 #[derive(Clone, Debug)]
 pub struct Answer {
     reasoning: Vec<String>,
@@ -114,12 +114,12 @@ pub struct Answer {
 }
 
 impl Turn {
-    /// An answer of one delta.
+    /// A response with one delta.
     pub fn text(text: &str) -> Self {
         Self::deltas([text])
     }
 
-    /// An answer of these deltas.
+    /// A response with these deltas.
     pub fn deltas<'a>(deltas: impl IntoIterator<Item = &'a str>) -> Self {
         Self::answer(Answer {
             text: deltas.into_iter().map(str::to_owned).collect(),
@@ -127,7 +127,7 @@ impl Turn {
         })
     }
 
-    /// An answer of so many words, one delta each.
+    /// A response with `count` words, one delta each.
     pub fn words(count: usize) -> Self {
         Self::answer(Answer {
             text: (0..count).map(|n| format!("w{n} ")).collect(),
@@ -135,7 +135,7 @@ impl Turn {
         })
     }
 
-    /// An answer that calls these tools and says nothing.
+    /// A response with these tool calls and no text.
     pub fn calls(calls: impl IntoIterator<Item = Call>) -> Self {
         Self::answer(Answer {
             calls: calls.into_iter().collect(),
@@ -143,7 +143,7 @@ impl Turn {
         })
     }
 
-    /// An answer with this status, an empty body and no model.
+    /// A response with this status and an empty body.
     pub fn status(status: u16) -> Self {
         Self {
             before: Vec::new(),
@@ -153,7 +153,7 @@ impl Turn {
         }
     }
 
-    /// A body made of these steps, as an event stream.
+    /// An event stream made of these steps.
     pub fn raw(steps: impl IntoIterator<Item = Step>) -> Self {
         Self {
             before: Vec::new(),
@@ -163,7 +163,7 @@ impl Turn {
         }
     }
 
-    /// A body of these bytes, in one piece, as an event stream.
+    /// An event stream with these bytes in one chunk.
     pub fn stream(bytes: impl Into<Bytes>) -> Self {
         Self::raw([Step::Bytes(bytes.into())])
     }
@@ -184,47 +184,47 @@ impl Turn {
         self
     }
 
-    /// Sets the body, instead of what the model says.
+    /// Replaces the content with this body.
     #[must_use]
     pub fn body(mut self, body: &str) -> Self {
         self.body = Body::Plain(body.to_owned());
         self
     }
 
-    /// Sends not even the headers before the gate is open.
+    /// Holds the headers back until the gate is open.
     #[must_use]
     pub fn held_by(mut self, gate: &Gate) -> Self {
         self.before.push(Step::Wait(gate.clone()));
         self
     }
 
-    /// Sends not even the headers, ever.
+    /// Never sends anything, including the headers.
     #[must_use]
     pub fn silent(mut self) -> Self {
         self.before.push(Step::Hang);
         self
     }
 
-    /// Sends the headers after a while.
+    /// Delays the headers.
     #[must_use]
     pub fn late(mut self, delay: Duration) -> Self {
         self.before.push(Step::Pause(delay));
         self
     }
 
-    /// Thinks this before it answers.
+    /// Adds reasoning before the text.
     #[must_use]
     pub fn reasoning(self, text: &str) -> Self {
         self.with(|answer| answer.reasoning.push(text.to_owned()))
     }
 
-    /// Calls these tools after the text.
+    /// Adds tool calls after the text.
     #[must_use]
     pub fn and_calls(self, calls: impl IntoIterator<Item = Call>) -> Self {
         self.with(|answer| answer.calls.extend(calls))
     }
 
-    /// Cuts the arguments of each call into so many deltas; several calls then come interleaved.
+    /// Splits the arguments of each call into up to `pieces` deltas. The deltas of several calls are interleaved.
     #[must_use]
     pub fn argument_pieces(self, pieces: usize) -> Self {
         self.with(|answer| answer.argument_pieces = pieces.max(1))
@@ -236,37 +236,37 @@ impl Turn {
         self.with(|answer| answer.delay = Some(delay))
     }
 
-    /// Waits at the gate after so many text deltas.
+    /// Waits at the gate after this number of text deltas.
     #[must_use]
     pub fn gate_after(self, deltas: usize, gate: &Gate) -> Self {
         self.with(|answer| answer.gates.push((deltas, gate.clone())))
     }
 
-    /// Breaks the connection after so many text deltas.
+    /// Breaks the connection after this number of text deltas.
     #[must_use]
     pub fn cut_after(self, deltas: usize) -> Self {
         self.with(|answer| answer.cut_after = Some(deltas))
     }
 
-    /// Goes silent after so many text deltas.
+    /// Sends nothing more after this number of text deltas and keeps the connection open.
     #[must_use]
     pub fn hang_after(self, deltas: usize) -> Self {
         self.with(|answer| answer.hang_after = Some(deltas))
     }
 
-    /// Says why it ends; `stop` or `tool_calls` when not set.
+    /// Sets the finish reason; `stop` or `tool_calls` by default.
     #[must_use]
     pub fn finish(self, reason: &str) -> Self {
         self.with(|answer| answer.finish = Some(reason.to_owned()))
     }
 
-    /// Leaves out `[DONE]`.
+    /// Omits `[DONE]`.
     #[must_use]
     pub fn without_done(self) -> Self {
         self.with(|answer| answer.done = false)
     }
 
-    /// Gives these token counts.
+    /// Reports these token counts.
     #[must_use]
     pub fn usage(self, input: u64, output: u64) -> Self {
         let usage =
@@ -274,13 +274,13 @@ impl Turn {
         self.raw_usage(usage)
     }
 
-    /// Gives this as usage, whatever it is.
+    /// Reports arbitrary JSON as usage.
     #[must_use]
     pub fn raw_usage(self, usage: Value) -> Self {
         self.with(|answer| answer.usage = Some(usage))
     }
 
-    /// Gives no usage.
+    /// Reports no usage.
     #[must_use]
     pub fn without_usage(self) -> Self {
         self.with(|answer| answer.usage = None)
@@ -316,7 +316,7 @@ impl Answer {
         self.finish.as_deref().unwrap_or(default)
     }
 
-    /// The answer as the steps of an event stream.
+    /// The response as the steps of an event stream.
     pub(crate) fn steps(&self) -> Vec<Step> {
         let mut steps = vec![Step::Event(chunk(
             &json!({"role": "assistant", "content": ""}),
@@ -379,7 +379,7 @@ impl Answer {
         }
     }
 
-    /// The answer as one JSON object, for a request that does not stream.
+    /// The response as one JSON object, for a request without streaming.
     pub(crate) fn whole(&self) -> Value {
         let calls: Vec<Value> = self
             .calls
@@ -405,7 +405,7 @@ pub(crate) fn frame(event: &Value) -> Bytes {
     Bytes::from(format!("data: {event}\n\n"))
 }
 
-/// The frames of an answer of so many words.
+/// The frames of a response with `tokens` words.
 pub(crate) fn fixed_frames(tokens: usize) -> Arc<[Bytes]> {
     let Body::Answer(answer) = Turn::words(tokens).usage(100, tokens as u64).body else {
         return Arc::new([]);
@@ -428,7 +428,7 @@ fn chunk(delta: &Value, finish: &Value) -> Value {
     })
 }
 
-/// Cuts a text into at most so many pieces of about the same length, at character borders.
+/// Splits a text at character boundaries into up to `pieces` chunks of about the same length.
 fn cut(text: &str, pieces: usize) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     let size = characters.len().div_ceil(pieces).max(1);

@@ -1,11 +1,11 @@
-"""The client of Runyard, which runs AI agents for programs.
+"""The Python client of Runyard, a service that runs AI agents.
 
     with Runyard("http://127.0.0.1:8080", token) as client:
         run = client.agents.run(prompt="Analyze data.csv", files=["data.csv"])
         for event in run:
             print(event.kind)
 
-`AsyncRunyard` is the same for asyncio.
+`AsyncRunyard` is the asyncio client.
 """
 
 from runyard import events, models

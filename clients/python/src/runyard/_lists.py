@@ -1,4 +1,4 @@
-"""Answers of lists as pages."""
+"""Conversion of list responses to pages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the server is, who asks, and how patient the client is."""
+"""Client options: server address, token and timeouts."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 VERSION = metadata.version("runyard")
 
 CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
-    # So that the server's operator sees who calls.
+    # Identifies the client in the server's logs.
     ("grpc.primary_user_agent", f"runyard-python/{VERSION}"),
-    # Messages of a thread can be long; one call's arguments alone may have some megabytes.
+    # A page of thread messages can be large: the arguments of one tool call may take several megabytes.
     ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    # When to try again is decided in `_retry`; the channel itself must not add a minute to it.
+    # `_retry` decides when to retry; the channel's own backoff must not add a minute to that.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    # How long one attempt to connect may take.
+    # Also the timeout of one connection attempt.
     ("grpc.min_reconnect_backoff_ms", 10_000),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # A connection that is dead without a word is noticed within a minute, also while a stream is silent.
+    # Detects a dead connection within a minute, even if a stream is silent.
     ("grpc.keepalive_time_ms", 30_000),
     ("grpc.keepalive_timeout_ms", 20_000),
     ("grpc.http2.max_pings_without_data", 0),
@@ -33,7 +33,7 @@ CHANNEL_OPTIONS: list[tuple[str, int | str]] = [
 
 @dataclass(frozen=True)
 class Options:
-    """What a client was made with."""
+    """The options of a client."""
 
     address: str
     is_secure: bool
@@ -64,10 +64,10 @@ def read_options(
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"base_url must look like {DEFAULT_URL}")
     if parts.path not in ("", "/") or parts.query or parts.fragment or parts.username:
-        raise ValueError("base_url has a scheme, a host and a port, and nothing else")
+        raise ValueError("base_url must contain only a scheme, a host and a port")
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     if timeout <= 0:
-        raise ValueError("timeout must be more than 0 seconds")
+        raise ValueError("timeout must be greater than 0 seconds")
     is_secure = parts.scheme == "https"
     address = f"{host}:{parts.port or (443 if is_secure else 80)}"
     return Options(address, is_secure, token, timeout, reconnect_for, root_certificates)

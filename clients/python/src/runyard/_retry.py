@@ -1,4 +1,4 @@
-"""When a call is made again, and after which pause. No I/O, so that it can be tested without any."""
+"""Retry policy: which errors allow a retry, and after which pause. Performs no I/O."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from runyard.errors import RunyardError
 
 FIRST_PAUSE = 0.1
 LONGEST_PAUSE = 5.0
-# A stream that was open for so long was a success, even if nothing came through it.
+# A stream that stayed open for this many seconds counts as a success, even without messages.
 STEADY = 5.0
 
-# gRPC codes of a connection that broke, when it is not the server that says them.
+# gRPC codes of a broken connection, when the client and not the server produced them.
 _BROKEN = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED")
-# What gRPC says when the request has not left.
+# gRPC's message when the request was never sent.
 _NEVER_SENT = "failed to connect to all addresses"
 
 
 def may_repeat(error: RunyardError, repeatable: bool) -> bool:
-    """Whether a call may be made again after this."""
+    """Whether a call may be retried after this error."""
     if error.error_code == "THROTTLED":
         return True
     if error.is_from_server:
@@ -29,14 +29,14 @@ def may_repeat(error: RunyardError, repeatable: bool) -> bool:
 
 
 def may_reconnect(error: RunyardError) -> bool:
-    """Whether a stream may be opened again at its cursor after this."""
+    """Whether a stream may be reopened at its cursor after this error."""
     if error.is_from_server:
         return error.error_code in ("UNAVAILABLE", "THROTTLED")
     return error.grpc_code in _BROKEN
 
 
 class Backoff:
-    """Pauses that double, with jitter, until the patience is used up. Success starts it anew."""
+    """Exponential backoff with jitter, for up to `patience` seconds since the first failure. A success resets it."""
 
     def __init__(self, patience: float) -> None:
         self.patience = patience
@@ -48,17 +48,17 @@ class Backoff:
         self.since = None
 
     def was_open(self, seconds: float) -> None:
-        """A stream has ended that was open for so long."""
+        """Records how long a stream was open before it ended."""
         if seconds >= STEADY:
             self.succeeded()
 
     def next_pause(self, error: RunyardError, now: float) -> float | None:
-        """The pause before the next attempt; None when it would end too late."""
+        """Returns the pause before the next attempt, or None if it would end too late."""
         if self.since is None:
             self.since = now
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, 16)) * (0.5 + random.random() / 2)
         self.failures += 1
-        # The server's own time is kept; a little is added so that all who wait do not come back at once.
+        # Add the jittered pause to the server's retry delay, so that waiting clients do not all return at once.
         if error.retry_after is not None:
             pause += error.retry_after
         return None if now + pause > self.since + self.patience else pause

@@ -1,4 +1,4 @@
-"""What can be given as a file: a path, an open binary file, or a name with bytes."""
+"""Inputs for uploads: a path, an open binary file, or a name with bytes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _SPOOL_BYTES = 8 * 1024 * 1024
 
 
 class Source:
-    """The rest of a file from where it stands, with its name and size. It is closed when it was opened here."""
+    """An upload's name, size and content, from the file's current position. Closes only files that it opened itself."""
 
     def __init__(self, given: str | os.PathLike[str] | BinaryIO | tuple[str, bytes]) -> None:
         self.cleanup = ExitStack()
@@ -33,10 +33,10 @@ class Source:
             name = getattr(file, "name", None)
             self.name = os.path.basename(name) if isinstance(name, str) and name else "file"
         else:
-            raise TypeError(f"a file is a path, an open binary file or (name, bytes), not {type(given).__name__}")
+            raise TypeError(f"a file must be a path, an open binary file or (name, bytes), not {type(given).__name__}")
         try:
             if isinstance(file.read(0), str):
-                raise TypeError(f"{self.name} is open as text; open it with 'rb'")
+                raise TypeError(f"{self.name} is open in text mode; open it with 'rb'")
             if not (hasattr(file, "seekable") and file.seekable()):
                 file = self._spooled(file)
             self.start = file.tell()
@@ -47,7 +47,7 @@ class Source:
         self.file = file
 
     def _spooled(self, file: Any) -> BinaryIO:
-        # The size must be known beforehand, so what cannot be measured is kept, on disk when it is large.
+        # The server needs the size first, so an unseekable file is buffered, on disk if it is large.
         kept = cast(BinaryIO, self.cleanup.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)))  # noqa: SIM115
         while data := file.read(CHUNK_BYTES):
             kept.write(data)
@@ -55,7 +55,7 @@ class Source:
         return kept
 
     def read_at(self, offset: int) -> bytes:
-        """The next chunk from an offset; always the same for the same offset."""
+        """Returns the chunk at an offset. The same offset always gives the same chunk."""
         self.file.seek(self.start + offset)
         return cast(bytes, self.file.read(min(CHUNK_BYTES, self.size - offset)))
 

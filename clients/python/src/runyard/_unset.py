@@ -1,4 +1,4 @@
-"""The difference between what is not said and what is said to be nothing."""
+"""A marker that distinguishes an omitted argument from None."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNSET: Final = Unset.UNSET
 
 
 def changes(request: M, **given: Any) -> M:
-    """Sets what is given and names it in the update mask; None is in the mask only, which clears."""
+    """Sets the given fields and lists them in the update mask. None is only listed there, which clears the field."""
     said = {name: value for name, value in given.items() if value is not UNSET}
     fill(request, said)
     mask: Any = request

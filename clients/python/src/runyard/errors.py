@@ -1,4 +1,4 @@
-"""What can go wrong, as exceptions: one class for each kind, each with the stable code and the typed facts."""
+"""The exceptions of the client: one class per kind of error, with the stable error code and typed details."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Facts:
-    """Why a plan refused; what does not apply is None."""
+    """Details of a plan limit. Fields that do not apply are None."""
 
     running_thread_ids: tuple[str, ...] = ()
     running_count: int | None = None
@@ -27,14 +27,14 @@ class Facts:
 
 @dataclass(frozen=True)
 class FieldViolation:
-    """A field of the request that is wrong."""
+    """An invalid field of the request."""
 
     field: str
     description: str
 
 
 class RunyardError(Exception):
-    """Anything that a call can end with. As text it is the code and the sentence."""
+    """Base class of all errors. `str(error)` is the code and the message."""
 
     def __init__(
         self,
@@ -50,48 +50,48 @@ class RunyardError(Exception):
     ) -> None:
         super().__init__(message)
         self.message = message
-        """A sentence for people."""
+        """A message for people."""
         self.error_code = error_code
         """The stable code, such as AGENT_NOT_FOUND."""
         self.grpc_code = grpc_code
         """The name of the gRPC code, such as NOT_FOUND."""
         self.request_id = request_id
-        """The server's name for this call, which stands in its log."""
+        """The id of this request in the server's log."""
         self.retry_after = retry_after
-        """Seconds after which trying again makes sense, when the server said so."""
+        """The server's retry delay in seconds, if it sent one."""
         self.facts = facts or Facts()
-        """Why a plan refused."""
+        """Details of a plan limit."""
         self.field_violations = field_violations
-        """The fields that are wrong."""
+        """The invalid fields of the request."""
         self.is_from_server = is_from_server
-        """Whether Runyard said it; else the connection or the client did."""
+        """Whether the server reported the error, as opposed to the connection or the client."""
 
     def __str__(self) -> str:
         return f"{self.error_code}: {self.message}"
 
 
 class InvalidRequestError(RunyardError):
-    """The request is wrong and will be wrong again."""
+    """The request is invalid. A retry fails the same way."""
 
 
 class AuthenticationError(RunyardError):
-    """There is no valid token."""
+    """The token is missing or invalid."""
 
 
 class PermissionDeniedError(RunyardError):
-    """A role or scope is missing."""
+    """The caller lacks a role or scope."""
 
 
 class NotFoundError(RunyardError):
-    """There is no such thing, or it is another account's."""
+    """The resource does not exist or belongs to another account."""
 
 
 class ConflictError(RunyardError):
-    """The state of the thing does not allow it, or somebody else changed it first."""
+    """The resource's state does not allow the operation, or a concurrent change came first."""
 
 
 class LimitError(RunyardError):
-    """The plan does not allow it; `facts` say why, and so do the properties."""
+    """A plan limit was exceeded. `facts` and the properties have the details."""
 
     @property
     def limit(self) -> int | None:
@@ -100,17 +100,17 @@ class LimitError(RunyardError):
 
     @property
     def current_count(self) -> int | None:
-        """How many of the limited things there are."""
+        """The current number of limited resources."""
         return self.facts.current_count
 
     @property
     def running_count(self) -> int | None:
-        """How many runs are running."""
+        """The number of active runs."""
         return self.facts.running_count
 
     @property
     def running_thread_ids(self) -> tuple[str, ...]:
-        """The threads in which they run."""
+        """The threads with active runs."""
         return self.facts.running_thread_ids
 
     @property
@@ -120,7 +120,7 @@ class LimitError(RunyardError):
 
 
 class InsufficientCreditsError(LimitError):
-    """The balance is used up."""
+    """The account has no credits left."""
 
 
 class ModelAccessError(LimitError):
@@ -128,7 +128,7 @@ class ModelAccessError(LimitError):
 
 
 class ThrottledError(RunyardError):
-    """Too many requests; `retry_after` says when to come back."""
+    """Too many requests. Retry after `retry_after` seconds."""
 
 
 class TooLargeError(RunyardError):
@@ -136,34 +136,34 @@ class TooLargeError(RunyardError):
 
 
 class UnavailableError(RunyardError):
-    """The server, or something that it needs, is away for now."""
+    """The server or one of its dependencies is temporarily unavailable."""
 
 
 class DeadlineError(RunyardError, TimeoutError):
-    """The time for the call or for the waiting is over."""
+    """The call or the wait timed out."""
 
 
 class CancelledError(RunyardError):
-    """The call was given up."""
+    """The call was cancelled."""
 
 
 class UnimplementedError(RunyardError):
-    """The server does not serve this method."""
+    """The server does not implement this method."""
 
 
 class InternalError(RunyardError):
-    """The server's fault; its log has the cause under `request_id`."""
+    """An internal server error. The server's log has the cause under `request_id`."""
 
 
 class RunFailedError(RunyardError):
-    """A run ended as failed or stopped, and the caller wanted it completed."""
+    """A run ended as failed or stopped although the caller required completion."""
 
     def __init__(self, record: RunRecord) -> None:
         code = record.error.error_code if record.error else f"RUN_{record.status.upper()}"
         message = record.error.message if record.error else f"the run ended as {record.status}"
         super().__init__(message, error_code=code, is_from_server=True)
         self.record = record
-        """The run as it ended."""
+        """The ended run."""
 
 
 _BY_REASON: dict[str, type[RunyardError]] = {
@@ -191,7 +191,7 @@ _BY_CODE: dict[str, type[RunyardError]] = {
 
 
 def error_of(raised: grpc.RpcError) -> RunyardError:
-    """The exception for what gRPC raised."""
+    """Converts a gRPC error to an exception of this module."""
     call: Any = raised
     code = call.code().name if call.code() else "UNKNOWN"
     metadata = dict(_pairs(call.initial_metadata())) | dict(_pairs(call.trailing_metadata()))

@@ -1,6 +1,6 @@
-"""The events of a run, one class for each kind.
+"""The events of a run, one class per kind.
 
-`match event:` with `case MessageDelta(text=text):` reads well; `event.kind` is the name of the kind in the contract.
+Use `match event:` with `case MessageDelta(text=text):`. `event.kind` is the API's name of the kind.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from runyard.models import NoticeKind, RunStatus, value_of
 
 @dataclass(frozen=True, kw_only=True)
 class RunEvent:
-    """One event of a run; of this class itself when this client does not know the kind."""
+    """One event of a run. Events of a kind that this client does not know have this class."""
 
     kind: ClassVar[str] = "unknown"
     agent_run_id: str
     sequence: int
-    """The position in the run, from 1: the cursor from which a stream goes on."""
+    """The position in the run, counted from 1. Also the cursor from which a stream resumes."""
     created_at: datetime.datetime
 
 
 @dataclass(frozen=True, kw_only=True)
 class StatusChanged(RunEvent):
-    """The run changed its state; the last event of every run is one of these."""
+    """The run's status changed. The last event of every run is of this kind."""
 
     kind = "status"
     status: RunStatus
@@ -41,7 +41,7 @@ class StatusChanged(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class MessageDelta(RunEvent):
-    """A piece of the model's text."""
+    """A chunk of the model's text."""
 
     kind = "message_delta"
     message_id: str
@@ -50,7 +50,7 @@ class MessageDelta(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ReasoningDelta(RunEvent):
-    """A piece of the model's reasoning."""
+    """A chunk of the model's reasoning."""
 
     kind = "reasoning_delta"
     message_id: str
@@ -59,7 +59,7 @@ class ReasoningDelta(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class MessageFinished(RunEvent):
-    """A finished message of the model."""
+    """A complete message of the model."""
 
     kind = "message"
     message_id: str
@@ -80,7 +80,7 @@ class ToolCall(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ToolOutput(RunEvent):
-    """A piece of a running tool's output."""
+    """A chunk of a running tool's output."""
 
     kind = "tool_output"
     tool_call_id: str
@@ -89,7 +89,7 @@ class ToolOutput(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ToolResult(RunEvent):
-    """A tool has ended."""
+    """A tool call ended."""
 
     kind = "tool_result"
     tool_call_id: str
@@ -102,7 +102,7 @@ class ToolResult(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class ModelUsage(RunEvent):
-    """What one call of the model used."""
+    """The usage of one model call."""
 
     kind = "usage"
     model_name: str
@@ -115,9 +115,9 @@ class ModelUsage(RunEvent):
 
 @dataclass(frozen=True, kw_only=True)
 class Notice(RunEvent):
-    """Something that the reader should know."""
+    """Information for the user."""
 
-    # The contract has a field of the name `kind` here; `about` is that field.
+    # The API's field is called `kind`, which is taken here, so the attribute is `about`.
     kind = "notice"
     about: NoticeKind
     message: str
@@ -140,7 +140,7 @@ EVENTS: dict[str, type[RunEvent]] = {
 
 
 def to_event(message: events_pb2.RunEvent) -> RunEvent:
-    """An event of the contract as its class."""
+    """Converts a protobuf event to its class."""
     values: dict[str, Any] = {
         "agent_run_id": message.agent_run_id,
         "sequence": message.sequence,

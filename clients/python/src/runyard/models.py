@@ -1,7 +1,7 @@
-"""What the server answers with, as plain frozen classes, made from the messages of the contract by one function.
+"""The server's responses as frozen dataclasses, converted from protobuf messages by one function.
 
-Fields have the names of the contract. Times are aware datetimes, enums short lower-case words such as "running",
-and what is unset is None.
+Fields have the names of the API. Times are timezone-aware datetimes, enums are lower-case words such as "running",
+and unset fields are None.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 T = TypeVar("T")
 
-# The types of descriptors differ from one implementation of protobuf to the next.
+# Aliases: the descriptor types differ between protobuf implementations.
 Field = Any
 Enum = Any
 
@@ -39,7 +39,7 @@ IfBusy = Literal["enqueue", "reject", "interrupt"]
 
 
 class Page(list[T], Generic[T]):
-    """One page of a list. `next_page_token` asks for the next one and is empty on the last."""
+    """One page of a list. `next_page_token` requests the next page and is empty on the last one."""
 
     def __init__(self, items: list[T], next_page_token: str = "") -> None:
         super().__init__(items)
@@ -48,7 +48,7 @@ class Page(list[T], Generic[T]):
 
 @dataclass(frozen=True, kw_only=True)
 class ToolSetting:
-    """Whether an agent may use a tool."""
+    """Enables or disables a tool for an agent."""
 
     enabled: bool
 
@@ -68,7 +68,7 @@ class McpServer:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentVersion:
-    """One version of an agent: everything that decides how it runs."""
+    """One version of an agent: all settings that affect its runs."""
 
     version_id: str
     agent_id: str
@@ -118,7 +118,7 @@ class AgentIcon:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentVersionDifference:
-    """One field that differs; the values are JSON text."""
+    """One changed field. The values are JSON text."""
 
     field: str
     before: str
@@ -127,7 +127,7 @@ class AgentVersionDifference:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentVersionComparison:
-    """What differs between two versions."""
+    """The differences between two versions."""
 
     version: AgentVersion
     other_version: AgentVersion
@@ -136,7 +136,7 @@ class AgentVersionComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class AgentTool:
-    """One tool that an agent may use."""
+    """A tool that an agent may use."""
 
     name: str
     description: str
@@ -155,7 +155,7 @@ class RunError:
 
 @dataclass(frozen=True, kw_only=True)
 class RunUsage:
-    """What a run used so far."""
+    """A run's usage so far."""
 
     steps: int
     input_tokens: int
@@ -165,7 +165,7 @@ class RunUsage:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """A run as the server has it."""
+    """The server's record of a run."""
 
     agent_run_id: str
     thread_id: str
@@ -205,7 +205,7 @@ class MessageToolCall:
     name: str
     arguments: dict[str, Any] | None
     invalid_arguments: str | None
-    """What the model gave instead, when it is no JSON object."""
+    """The model's raw arguments, if they are not a JSON object."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -226,7 +226,7 @@ class Message:
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A workspace and the threads around it."""
+    """A workspace with its threads."""
 
     project_id: str
     name: str
@@ -260,7 +260,7 @@ class File:
 
 @dataclass(frozen=True, kw_only=True)
 class Upload:
-    """A file on its way into a sandbox."""
+    """A file upload and its progress."""
 
     upload_id: str
     name: str
@@ -272,7 +272,7 @@ class Upload:
 
 @dataclass(frozen=True, kw_only=True)
 class LimitState:
-    """A limit of the plan and how much of it is used."""
+    """A plan limit and its current usage."""
 
     used: int
     limit: int | None
@@ -335,7 +335,7 @@ class ApiKey:
 
 @dataclass(frozen=True, kw_only=True)
 class NewApiKey:
-    """A new API key with its secret, which is shown this once."""
+    """A new API key with its secret, which the server returns only once."""
 
     api_key: ApiKey
     secret: str = field(repr=False)
@@ -343,7 +343,7 @@ class NewApiKey:
 
 @dataclass(frozen=True, kw_only=True)
 class Account:
-    """An account, as an administrator sees it."""
+    """An account in the administration API."""
 
     account_id: str
     issuer: str
@@ -354,7 +354,7 @@ class Account:
     created_at: datetime.datetime
 
 
-# The messages whose class has another name.
+# Messages whose class has a different name.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
     "GenerateAgentIconResponse": AgentIcon,
@@ -364,20 +364,20 @@ _NAMED: dict[str, type] = {
 
 
 def model_class(message_name: str) -> type | None:
-    """The class for a message of the contract."""
+    """Returns the class for a protobuf message name, or None."""
     found = _NAMED.get(message_name, globals().get(message_name))
     return found if isinstance(found, type) and is_dataclass(found) else None
 
 
 def to_model(message: ProtoMessage, wanted: type[T]) -> T:
-    """A message of the contract as its class; fields that the class does not know are left out."""
+    """Converts a protobuf message to its class. Fields that the class lacks are dropped."""
     known = wanted.__dataclass_fields__  # type: ignore[attr-defined]
     values = {each.name: value_of(message, each) for each in message.DESCRIPTOR.fields if each.name in known}
     return wanted(**values)
 
 
 def value_of(message: ProtoMessage, descriptor: Field) -> Any:
-    """A field as a plain value."""
+    """Returns a field's value as a plain Python value."""
     value = getattr(message, descriptor.name)
     if descriptor.is_repeated:
         entry = descriptor.message_type
@@ -405,38 +405,38 @@ def _plain(value: Any, descriptor: Field) -> Any:
 
 
 def _enum_prefix(kind: Enum) -> str:
-    # By buf's rule the value 0 is the type's prefix and UNSPECIFIED.
+    # By buf's lint rule the value 0 is named with the enum's prefix and UNSPECIFIED.
     return str(kind.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 
 def enum_word(kind: Enum, number: int) -> str:
-    """The short name of a value; one that this client does not know is its number, as text."""
+    """Returns the short name of an enum value, or its number as text if this client does not know it."""
     value = kind.values_by_number.get(number)
     return str(value.name).removeprefix(_enum_prefix(kind)).lower() if value else str(number)
 
 
 def enum_number(kind: Enum, word: str) -> int:
-    """The number of a value, from its short or its full name."""
+    """Returns the number of an enum value given by its short or full name."""
     name = word.upper()
     for candidate in (name, _enum_prefix(kind) + name):
         if candidate in kind.values_by_name:
             return int(kind.values_by_name[candidate].number)
     allowed = ", ".join(enum_word(kind, value.number) for value in kind.values if value.number)
-    raise ValueError(f"{word!r} is none of: {allowed}")
+    raise ValueError(f"{word!r} must be one of: {allowed}")
 
 
 M = TypeVar("M", bound=ProtoMessage)
 
 
 def to_message(wanted: type[M], **values: Any) -> M:
-    """A message of the contract from plain values; None is unset."""
+    """Builds a protobuf message from plain values. None leaves a field unset."""
     message = wanted()
     fill(message, values)
     return message
 
 
 def fill(message: ProtoMessage, values: Mapping[str, Any]) -> None:
-    """Sets fields from plain values: classes of this module, mappings, lists, words, datetimes."""
+    """Sets fields from plain values: classes of this module, mappings, lists, enum words, datetimes."""
     fields = message.DESCRIPTOR.fields_by_name
     for name, value in values.items():
         if value is None:
@@ -462,11 +462,11 @@ def _fill_repeated(target: Any, descriptor: Field, value: Any) -> None:
             if entry.fields_by_name["value"].message_type is None:
                 target[key] = each
             else:
-                # A setting may be just true or false.
+                # A tool setting may be a plain bool.
                 _fill_message(target[key], {"enabled": each} if isinstance(each, bool) else each)
         return
     if isinstance(value, str | bytes):
-        raise TypeError(f"{descriptor.name} is a list")
+        raise TypeError(f"{descriptor.name} must be a list")
     for each in value:
         if entry is not None:
             _fill_message(target.add(), each)
@@ -479,7 +479,7 @@ def _fill_message(target: Any, value: Any) -> None:
     target.SetInParent()
     if isinstance(target, Timestamp):
         if not isinstance(value, datetime.datetime) or value.tzinfo is None:
-            raise TypeError("a time must be a datetime with a time zone")
+            raise TypeError("a time must be a timezone-aware datetime")
         target.FromDatetime(value)
     elif isinstance(value, Mapping):
         fill(target, value)

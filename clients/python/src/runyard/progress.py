@@ -1,7 +1,7 @@
-"""What a run does, for people: live in a terminal, in place in a notebook, line by line elsewhere.
+"""Progress output of a run: live in a terminal, in place in a notebook, line by line elsewhere.
 
-`Progress` gathers events; a view draws them. Whatever comes from a model or a tool is stripped of control characters
-before a terminal sees it, and escaped before a notebook does.
+`Progress` collects events and a view displays them. Text from models and tools is stripped of control characters for a
+terminal and escaped for a notebook.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from runyard.events import (
 
 SHOWN_ARGUMENT = 100
 SHOWN_STEPS = 200
-# A notebook is redrawn at most so often, in seconds.
+# Minimum time between updates of a notebook, in seconds.
 DRAW_EVERY = 0.1
 
 
 @dataclass
 class Step:
-    """A call of a tool, as it is shown."""
+    """A tool call for display."""
 
     what: str
     outcome: str = "…"
@@ -40,13 +40,13 @@ class Step:
 
 @dataclass
 class Progress:
-    """What is known about a run so far."""
+    """The state of a run so far."""
 
     run_id: str
     status: str = "running"
     reason: str = ""
     text: str = ""
-    """The message that is being said, or was said last."""
+    """The current or the last message."""
     is_text_whole: bool = True
     steps: dict[str, Step] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Progress:
                 self.text = text if self.is_text_whole else self.text + text
                 self.is_text_whole = False
             case MessageFinished(text=text):
-                # A turn that only calls tools says nothing; what was said before stays.
+                # A turn with only tool calls has no text; the previous text stays.
                 self.text = text or self.text
                 self.is_text_whole = True
             case ToolCall():
@@ -84,17 +84,17 @@ class Progress:
 
 
 class View(Protocol):
-    """Something that draws progress."""
+    """A display for progress."""
 
     def draw(self, progress: Progress, event: RunEvent) -> None:
-        """Draws what an event changed."""
+        """Displays the change caused by an event."""
 
     def close(self, progress: Progress) -> None:
-        """Leaves the drawing in a good state, whatever happened."""
+        """Completes the display, also after an exception."""
 
 
 class TextView:
-    """A stream of text. In a terminal the model's words appear as they come, elsewhere when a message is finished."""
+    """Text output. A terminal shows the model's text as it arrives, other outputs show complete messages."""
 
     def __init__(self, file: TextIO, is_live: bool) -> None:
         self.file = file
@@ -129,7 +129,7 @@ class TextView:
             case StatusChanged() if event.is_terminal:
                 self._line(progress.ending())
 
-    def close(self, progress: Progress) -> None:  # noqa: ARG002 - the same for all views
+    def close(self, progress: Progress) -> None:  # noqa: ARG002 - signature of the protocol
         self._end_line()
 
     def _end_line(self) -> None:
@@ -147,14 +147,14 @@ class TextView:
 
 
 class NotebookView:
-    """One output of a notebook's cell, which is replaced as the run goes on."""
+    """A notebook output that is updated in place."""
 
     def __init__(self, display: Any, html_class: Any) -> None:
         self.html_class = html_class
         self.drawn_at = time.monotonic()
         self.handle = display(html_class("<i>running</i>"), display_id=True)
 
-    def draw(self, progress: Progress, event: RunEvent) -> None:  # noqa: ARG002 - the same for all views
+    def draw(self, progress: Progress, event: RunEvent) -> None:  # noqa: ARG002 - signature of the protocol
         if time.monotonic() - self.drawn_at >= DRAW_EVERY:
             self._redraw(progress)
 
@@ -167,7 +167,7 @@ class NotebookView:
 
 
 def page_of(progress: Progress) -> str:
-    """Progress as HTML; nothing of the run's own text is taken as markup."""
+    """Renders progress as HTML. All text from the run is escaped."""
     steps = list(progress.steps.values())
     rows = [f"<li><i>{len(steps) - SHOWN_STEPS} earlier calls</i></li>"] if len(steps) > SHOWN_STEPS else []
     for step in steps[-SHOWN_STEPS:]:
@@ -182,7 +182,7 @@ def page_of(progress: Progress) -> str:
 
 
 def pick_view(file: TextIO | None) -> View:
-    """A notebook's cell when this is one and no file is given, else the file or the standard output."""
+    """Picks the view: a notebook output when running in one without a `file`, else text to `file` or stdout."""
     if file is None and (notebook := _notebook()) is not None:
         return notebook
     file = file or sys.stdout
@@ -190,7 +190,7 @@ def pick_view(file: TextIO | None) -> View:
 
 
 def _notebook() -> NotebookView | None:
-    # Who is in a notebook has imported IPython; nobody else pays for it.
+    # A notebook has imported IPython already; do not import it elsewhere.
     if "IPython" not in sys.modules:
         return None
     from IPython import display, get_ipython
@@ -211,5 +211,5 @@ def _call_in_words(call: ToolCall) -> str:
 
 
 def plain(text: str) -> str:
-    """Text without the characters by which it could take over a terminal."""
+    """Removes control characters, which could manipulate a terminal."""
     return "".join(character for character in text if character in "\n\t" or character.isprintable())

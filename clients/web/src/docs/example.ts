@@ -1,10 +1,10 @@
-// Example values and commands, made from schemas.
+// Generates example values and curl commands from schemas.
 import { type Document, type Placed, type Schema, nameOf, withoutNull } from "./openapi";
 
-/** How deep an example goes. */
+/** Maximum nesting of an example. */
 const DEEPEST = 4;
 
-/** An example of a schema. */
+/** Returns an example value of a schema. `name` is the field's name, which selects a plausible value. */
 export function exampleOf(document: Document, given: Schema, name = "", depth = 0): unknown {
   const { schema } = withoutNull(given);
   if (schema.$ref) {
@@ -38,7 +38,7 @@ export function exampleOf(document: Document, given: Schema, name = "", depth = 
   }
 }
 
-/** A command of curl for an operation. */
+/** Returns a curl command for an operation. */
 export function curlOf(document: Document, { method, path, operation }: Placed): string {
   const lines = [`curl ${method === "get" ? "" : `-X ${method.toUpperCase()} `}-H "Authorization: Bearer $RUNYARD_TOKEN"`];
   const address = path.replace(/\{([^}]+)\}/g, (_all, name: string) => `$${name.toUpperCase()}`);

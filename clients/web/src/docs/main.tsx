@@ -1,4 +1,4 @@
-// The API reference at /docs, drawn from the server's own /openapi.json. Nothing is fetched from elsewhere.
+// Entry point of the API reference at /docs. It renders the server's /openapi.json and fetches nothing from other servers.
 import { render } from "preact";
 import { Reference } from "./reference";
 import "../styles/tokens.css";

@@ -1,6 +1,5 @@
-// The part of OpenAPI 3.1 that the server's document uses, and how its references are followed.
+// Types for the part of OpenAPI 3.1 that the server's document uses, and helpers that resolve its references.
 
-/** A schema. */
 export interface Schema {
   $ref?: string;
   type?: string | string[];
@@ -26,17 +25,17 @@ export interface Parameter {
   schema?: Schema;
 }
 
-/** Bodies by their content types. */
+/** Bodies by content type. */
 export type Content = Record<string, { schema?: Schema }>;
 
-/** An answer. */
+/** A response. */
 export interface Answer {
   $ref?: string;
   description?: string;
   content?: Content;
 }
 
-/** What can be asked at a path with a method. */
+/** One method of one path. */
 export interface Operation {
   operationId: string;
   tags: string[];
@@ -47,7 +46,7 @@ export interface Operation {
   responses: Record<string, Answer>;
 }
 
-/** The document. */
+/** The OpenAPI document. */
 export interface Document {
   info: { title: string; version: string; description?: string };
   servers?: { url: string; description?: string }[];
@@ -56,14 +55,14 @@ export interface Document {
   components: { schemas: Record<string, Schema>; responses: Record<string, Answer> };
 }
 
-/** An operation with where it is. */
+/** An operation with its method and path. */
 export interface Placed {
   method: string;
   path: string;
   operation: Operation;
 }
 
-/** The operations by their service, in the document's order. */
+/** Groups the operations by service, in the document's order. */
 export function services(document: Document): { name: string; description: string; operations: Placed[] }[] {
   const all = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): Placed => ({ method, path, operation })),
@@ -75,12 +74,12 @@ export function services(document: Document): { name: string; description: strin
   }));
 }
 
-/** What a reference names: `#/components/schemas/Agent` is Agent. */
+/** The last part of a reference: `Agent` for `#/components/schemas/Agent`. */
 export function nameOf(reference: string): string {
   return reference.slice(reference.lastIndexOf("/") + 1);
 }
 
-/** The same schema without its being nullable, and whether it was. */
+/** Strips `null` from a schema and tells whether it was nullable. */
 export function withoutNull(schema: Schema): { schema: Schema; nullable: boolean } {
   const choices = schema.anyOf ?? schema.oneOf;
   const others = choices?.filter((choice) => choice.type !== "null");
@@ -94,7 +93,7 @@ export function withoutNull(schema: Schema): { schema: Schema; nullable: boolean
   return { schema, nullable: false };
 }
 
-/** A schema's type in a few words, such as "list of Agent". */
+/** A short description of a schema's type, such as "list of Agent". */
 export function typeOf(given: Schema): string {
   const { schema, nullable } = withoutNull(given);
   return `${bareType(schema)}${nullable ? " or null" : ""}`;
@@ -111,7 +110,7 @@ function bareType(schema: Schema): string {
   return schema.format ? `${type}, ${schema.format}` : type;
 }
 
-/** The schema below a list, a map or a null that has properties of its own to show, with its name. */
+/** Unwraps lists, maps and nullable types down to a schema with properties or enum values. Null when there is none. */
 export function inner(document: Document, given: Schema): { name: string | null; schema: Schema } | null {
   const { schema } = withoutNull(given);
   if (schema.$ref) {

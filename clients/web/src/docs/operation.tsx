@@ -1,4 +1,4 @@
-// One operation: what it takes, what it answers, and a command that asks it.
+// One operation: its parameters, body and responses, with an example command.
 import { ChevronRight } from "lucide";
 import { useState } from "preact/hooks";
 import { CopyButton } from "../parts/copy";
@@ -8,7 +8,7 @@ import { curlOf, exampleOf } from "./example";
 import { type Content, type Document, type Placed, inner, nameOf } from "./openapi";
 import { Field, SchemaView } from "./schema";
 
-/** One operation; it shows what is in it when it is opened. */
+/** A collapsible operation. */
 export function OperationView({ document, placed, open, onToggle }: { document: Document; placed: Placed; open: boolean; onToggle: () => void }) {
   const { method, path, operation } = placed;
   return (
@@ -59,7 +59,7 @@ function Body({ document, placed }: { document: Document; placed: Placed }) {
         </section>
       )}
       <section>
-        <h4>Answers</h4>
+        <h4>Responses</h4>
         <Answers document={document} placed={placed} />
       </section>
     </div>

@@ -1,4 +1,4 @@
-// The reference: services at the side, their operations in the middle, a filter above.
+// The API reference: services at the side, operations in the middle, a filter above them.
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { Note, Spinner } from "../parts/basic";
@@ -8,7 +8,7 @@ import { announcement } from "../stores/announce";
 import { type Document, type Placed, services } from "./openapi";
 import { OperationView } from "./operation";
 
-/** The reference. */
+/** The API reference. */
 export function Reference() {
   const document = useSignal<Document | null>(null);
   const failed = useSignal(false);
@@ -27,7 +27,7 @@ export function Reference() {
       ) : (
         <main class="reference-main">
           <h1>Runyard API</h1>
-          {failed.value ? <Note kind="error">The server does not answer. Load this page again in a moment.</Note> : <Spinner label="Loading the reference" />}
+          {failed.value ? <Note kind="error">The server does not respond. Reload this page in a moment.</Note> : <Spinner label="Loading the reference" />}
         </main>
       )}
       <div class="unseen" role="status" aria-live="polite">
@@ -89,14 +89,14 @@ function Pages({ document }: { document: Document }) {
           </h1>
           {document.info.description && <Markdown text={document.info.description} />}
           <p class="small">
-            <a href="/openapi.json">openapi.json</a> · base <code>{location.origin}</code>
+            <a href="/openapi.json">openapi.json</a> · base URL <code>{location.origin}</code>
             {document.servers?.some(({ url }) => url === "/v1") && (
               <>
                 {" "}
                 or <code>{location.origin}/v1</code>
               </>
             )}{" "}
-            · a token or an API key as <code>Authorization: Bearer …</code>, or <code>X-API-Key</code>
+            · authenticate with a token or an API key in <code>Authorization: Bearer …</code>, or an API key in <code>X-API-Key</code>
           </p>
         </div>
         <input
@@ -107,7 +107,7 @@ function Pages({ document }: { document: Document }) {
           value={wanted.value}
           onInput={(event) => (wanted.value = event.currentTarget.value)}
         />
-        {shown.length === 0 && <p class="dim">Nothing fits.</p>}
+        {shown.length === 0 && <p class="dim">No matching operations.</p>}
         {shown.map(({ name, description, operations }) => (
           <section key={name} id={name} class="service" aria-labelledby={`${name}-title`}>
             <h2 id={`${name}-title`}>{title(name)}</h2>
@@ -128,7 +128,7 @@ function Pages({ document }: { document: Document }) {
   );
 }
 
-// AccountService is the service of accounts.
+// Turns a service name into a heading: `AccountService` becomes "Accounts".
 function title(name: string): string {
   const noun = name.replace(/Service$/, "").replace(/([a-z])([A-Z])/g, "$1 $2");
   return noun === "Admin" ? "Administration" : `${noun}${/[sx]$/.test(noun) ? "es" : "s"}`;

@@ -1,10 +1,10 @@
-// A schema as a list of its fields, each of which opens what it is made of.
+// A schema as a list of fields. A field with an object type can be expanded.
 import type { ComponentChild } from "preact";
 import { useState } from "preact/hooks";
 import { Markdown } from "../parts/markdown";
 import { type Document, type Schema, inner, typeOf } from "./openapi";
 
-/** The fields of a schema, or its values. */
+/** The fields of an object schema, or the values of an enum. */
 export function SchemaView({
   document,
   schema,
@@ -13,7 +13,7 @@ export function SchemaView({
 }: {
   document: Document;
   schema: Schema;
-  /** Whether it is sent, so that it matters which fields are required. */
+  /** Whether the schema belongs to a request. Only requests mark their required fields. */
   asked: boolean;
   above?: readonly string[];
 }) {
@@ -47,7 +47,7 @@ function Values({ schema }: { schema: Schema }) {
   return <div class="values">{schema.description ? <Markdown text={schema.description} /> : schema.enum?.map((value) => <code key={value}>{value}</code>)}</div>;
 }
 
-/** A field with its type and what it means. */
+/** A field with its type and description. */
 export function Field({
   document,
   name,
@@ -67,7 +67,7 @@ export function Field({
 }) {
   const [open, setOpen] = useState(false);
   const found = inner(document, schema);
-  // What contains itself is not opened again inside itself.
+  // A recursive type cannot be expanded inside itself.
   const opens = found !== null && !(found.name && above.includes(found.name));
   return (
     <>

@@ -1,4 +1,4 @@
-// The settings of an agent: what it is called, how it looks, what it is told, what it may use.
+// The form for an agent's settings: name, icon, prompt, model, tools and MCP servers.
 import { useSignal } from "@preact/signals";
 import type { Agent, AgentTool } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -10,7 +10,7 @@ import { Field, Note, RefusalNote } from "./basic";
 import { IconPicker } from "./icon_picker";
 import { McpEditor, type McpServer, blankServer } from "./mcp_editor";
 
-/** What a form holds. */
+/** The state of the form. */
 interface Draft {
   name: string;
   description: string;
@@ -27,7 +27,7 @@ interface Draft {
   tools: Record<string, { enabled: boolean }>;
 }
 
-/** The settings of an agent, or of one that is to be made. */
+/** The settings form. A null `agent` creates a new one. */
 export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (agent: Agent) => void }) {
   const draft = useSignal(draftOf(agent));
   const before = useSignal(draft.value);
@@ -80,7 +80,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       }}
     >
       <fieldset>
-        <legend>Who it is</legend>
+        <legend>Identity</legend>
         <div class="form-row">
           <IconPicker
             agentName={now.name}
@@ -91,7 +91,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
             <input required minLength={2} maxLength={100} value={now.name} onInput={(event) => set({ name: event.currentTarget.value })} />
           </Field>
         </div>
-        <Field label="Description" hint="What it is for, for you and for others.">
+        <Field label="Description" hint="What the agent is for.">
           <input maxLength={2000} value={now.description} onInput={(event) => set({ description: event.currentTarget.value })} />
         </Field>
         <Field label="Tags" hint="Separated by commas.">
@@ -101,25 +101,25 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
           <label class="check">
             <input type="checkbox" checked={now.isDefault} disabled={agent?.isDefault} onChange={(event) => set({ isDefault: event.currentTarget.checked })} />
             <span>
-              Default agent <span class="small dim">does every run that names no other</span>
+              Default agent <span class="small dim">used by runs that name no agent</span>
             </span>
           </label>
           <label class="check">
             <input type="checkbox" checked={now.isPublic} onChange={(event) => set({ isPublic: event.currentTarget.checked })} />
             <span>
-              Called public <span class="small dim">a label; it gives nobody access</span>
+              Public label <span class="small dim">grants no access</span>
             </span>
           </label>
         </div>
       </fieldset>
       <fieldset>
-        <legend>What it is told</legend>
-        <Field label="System prompt" hint={agent ? undefined : "Left empty, the built-in prompt is used."}>
+        <legend>Prompt and model</legend>
+        <Field label="System prompt" hint={agent ? undefined : "Leave empty to use the built-in prompt."}>
           <textarea class="code" rows={10} maxLength={100_000} value={now.systemPrompt} onInput={(event) => set({ systemPrompt: event.currentTarget.value })} />
         </Field>
         <Field label="Model">
           <select value={now.model} onChange={(event) => set({ model: event.currentTarget.value })}>
-            {!agent && <option value="">The plan's default</option>}
+            {!agent && <option value="">Plan default</option>}
             {now.model && !account.value?.models.some((model) => model.modelName === now.model) && <option value={now.model}>{now.model}</option>}
             {account.value?.models.map((model) => (
               <option key={model.modelName} value={model.modelName}>
@@ -132,7 +132,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       </fieldset>
       <fieldset>
         <legend>Tools</legend>
-        <p class="small dim">The six core tools work in the sandbox and are always on.</p>
+        <p class="small dim">The six core tools run in the sandbox and are always enabled.</p>
         <ul class="tool-list">
           {tools.value.map((tool) => (
             <li key={tool.name}>
@@ -155,8 +155,8 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       <fieldset>
         <legend>MCP servers</legend>
         <p class="small dim">
-          Tools from elsewhere, by the Model Context Protocol. They are kept with each version of the agent; runs of this release do not
-          call them yet.
+          External tools that use the Model Context Protocol (MCP). Each agent version stores its servers; runs do not call them in this
+          release.
         </p>
         <McpEditor label="Integrations" servers={now.configuredMcps} onChange={(configuredMcps) => set({ configuredMcps })} onAdd={blankServer} />
         <McpEditor label="Custom servers" servers={now.customMcps} onChange={(customMcps) => set({ customMcps })} onAdd={blankServer} />
@@ -164,7 +164,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       <div class="form-foot">
         {saved.value && <Note kind="good">{saved.value}</Note>}
-        {agent && makesVersion && <span class="small dim">Saving makes a new version.</span>}
+        {agent && makesVersion && <span class="small dim">Saving creates a new version.</span>}
         <button type="submit" class="button button-primary push" disabled={saving.value || (agent !== null && Object.keys(changes).length === 0)}>
           {saving.value ? "Saving" : agent ? "Save changes" : "Create agent"}
         </button>
@@ -213,7 +213,7 @@ function newAgent(draft: Draft) {
   };
 }
 
-// Only what differs is sent: what another person changed meanwhile stays.
+// Only changed fields are sent, so that concurrent changes to other fields are kept.
 function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   const changes: Record<string, unknown> = {};
   const differs = (left: unknown, right: unknown) => JSON.stringify(left) !== JSON.stringify(right);
@@ -225,12 +225,12 @@ function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   return changes;
 }
 
-// What a new agent has before the server is asked.
+// The tools shown for a new agent, until the server returns the list.
 const CORE: readonly AgentTool[] = [
   ["bash", "Runs a command in the sandbox."],
-  ["read", "Reads a file of the workspace."],
-  ["write", "Writes a file of the workspace."],
-  ["edit", "Replaces a piece of a text file."],
-  ["glob", "Finds files by a pattern of their names."],
-  ["grep", "Finds lines by a pattern."],
+  ["read", "Reads a file in the workspace."],
+  ["write", "Writes a file in the workspace."],
+  ["edit", "Replaces part of a text file."],
+  ["glob", "Finds files by name pattern."],
+  ["grep", "Finds lines that match a pattern."],
 ].map(([name, description]) => ({ name: name!, description: description!, isCore: true, enabled: true, parametersSchema: "{}" }));

@@ -1,14 +1,14 @@
-// An agent's icon on its background. The library is loaded once, when the first icon is drawn.
+// An agent's icon on its background. The icon library is loaded once, when the first icon is rendered.
 import { signal } from "@preact/signals";
 import type { IconNode } from "lucide";
 import { Icon } from "./icon";
 
-/** The icon library, once it is there. */
+/** The icon library, or null until it is loaded. */
 export const library = signal<Readonly<Record<string, IconNode>> | null>(null);
 
 let loading = false;
 
-/** Loads the icon library, once. */
+/** Loads the icon library unless it is loaded or loading. A failed load is retried on the next call. */
 export function loadLibrary(): void {
   if (loading) return;
   loading = true;

@@ -1,4 +1,4 @@
-// The icons that an agent may have: the server's library, by name. Loaded when the first agent is shown.
+// The icons that an agent can have, by the names of the server's icon library. Loaded when the first agent is shown.
 import {
   Activity,
   AlarmClock,

@@ -1,4 +1,4 @@
-// The API keys of the account: make one, see it once, end it.
+// The account's API keys: create, list and revoke. A new key's secret is shown once.
 import { KeyRound, Plus } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { ApiKey, NewApiKey } from "@runyard/client";
@@ -15,7 +15,7 @@ import { Icon } from "./icon";
 
 const keys = new Loadable<readonly ApiKey[]>();
 
-const SCOPES = { read: "Read", run: "Read, run and change", admin: "Everything in this account" } as const;
+const SCOPES = { read: "Read only", run: "Read, run and change", admin: "Full access to this account" } as const;
 
 function load(): Promise<void> {
   return keys.load(() => runyard().apiKeys.list({ pageSize: 200 }).all(500));
@@ -42,7 +42,7 @@ export function ApiKeys() {
       {!value && !notLoaded && <Spinner label="Loading keys" />}
       {value?.length === 0 && (
         <p class="dim">
-          None yet. A program signs in with a key: <code>Authorization: Bearer …</code>. Give it the least that it needs.
+          No API keys yet. Programs authenticate with a key: <code>Authorization: Bearer …</code>. Grant only the access they need.
         </p>
       )}
       <ul class="keys">
@@ -53,9 +53,9 @@ export function ApiKeys() {
               <strong>{key.name}</strong> <code class="dim">{key.prefix}…</code>
               <p class="small dim">
                 {key.scopes.map((scope) => SCOPES[scope as keyof typeof SCOPES] ?? scope).join(", ")}
-                {key.createdAt && ` · made ${day(key.createdAt)}`}
+                {key.createdAt && ` · created ${day(key.createdAt)}`}
                 {key.lastUsedAt ? ` · last used ${day(key.lastUsedAt)}` : " · never used"}
-                {key.revokedAt ? ` · revoked ${day(key.revokedAt)}` : key.expiresAt && ` · ends ${day(key.expiresAt)}`}
+                {key.revokedAt ? ` · revoked ${day(key.revokedAt)}` : key.expiresAt && ` · expires ${day(key.expiresAt)}`}
               </p>
             </div>
             {!key.revokedAt && (
@@ -79,7 +79,7 @@ export function ApiKeys() {
       {made.value && (
         <Dialog title="Your new key" onClose={() => (made.value = null)}>
           <div class="dialog-text">
-            <Note kind="warning">It is shown this once. Copy it now; afterwards it can only be replaced.</Note>
+            <Note kind="warning">Copy the key now. It is shown only once.</Note>
             <div class="secret">
               <input class="code" readOnly aria-label="The key" value={made.value.secret} onFocus={(event) => event.currentTarget.select()} />
               <CopyButton text={made.value.secret} what="the key" label />
@@ -96,14 +96,14 @@ export function ApiKeys() {
             const key = revoking.peek()!;
             try {
               await runyard().apiKeys.revoke(key.keyId);
-              announce(`${key.name} is revoked`);
+              announce(`Revoked ${key.name}`);
               await load();
             } catch (error) {
               refused.value = trouble(error);
             }
           }}
         >
-          <p>What signs in with it stops working at once.</p>
+          <p>Programs that use this key stop working immediately.</p>
         </Confirm>
       )}
     </section>
@@ -135,10 +135,10 @@ function NewKey({ onClose, onMade }: { onClose: () => void; onMade: (key: NewApi
         }}
       >
         {refused.value && <RefusalNote explained={refused.value} />}
-        <Field label="Name" hint="Which program it is for.">
+        <Field label="Name" hint="For example, the program that uses the key.">
           <input required maxLength={100} value={name.value} onInput={(event) => (name.value = event.currentTarget.value)} />
         </Field>
-        <Field label="What it may do">
+        <Field label="Access">
           <select value={scope.value} onChange={(event) => (scope.value = event.currentTarget.value as keyof typeof SCOPES)}>
             {Object.entries(SCOPES).map(([value, label]) => (
               <option key={value} value={value}>
@@ -147,12 +147,12 @@ function NewKey({ onClose, onMade }: { onClose: () => void; onMade: (key: NewApi
             ))}
           </select>
         </Field>
-        <Field label="How long">
+        <Field label="Expires">
           <select value={days.value} onChange={(event) => (days.value = Number(event.currentTarget.value))}>
-            <option value={30}>30 days</option>
-            <option value={90}>90 days</option>
-            <option value={365}>A year</option>
-            <option value={0}>Until it is revoked</option>
+            <option value={30}>In 30 days</option>
+            <option value={90}>In 90 days</option>
+            <option value={365}>In one year</option>
+            <option value={0}>Never</option>
           </select>
         </Field>
         <div class="dialog-actions">

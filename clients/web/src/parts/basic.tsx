@@ -1,4 +1,4 @@
-// Small parts that every screen uses: a spinner, a state, a notice, an empty state, a dialog, a field, a meter.
+// Small components that all screens share: spinner, run state, notes, empty state, dialogs, form field, meter.
 import { CircleAlert, CircleCheck, CircleStop, Clock, Info, TriangleAlert, X } from "lucide";
 import { type ComponentChildren, type VNode, cloneElement } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
@@ -7,7 +7,7 @@ import type { RunState } from "../view/run";
 import type { Code, Explained } from "../view/refusal";
 import { Icon } from "./icon";
 
-/** Something is under way. */
+/** A progress indicator with a label. */
 export function Spinner({ label }: { label: string }) {
   return (
     <span class="spinner" role="status">
@@ -25,7 +25,7 @@ const STATE_WORDS: Record<RunState, string> = {
   stopped: "Stopped",
 };
 
-/** The state of a run in a word, with a sign beside it. */
+/** A run's state as a word with an icon. */
 export function State({ of, quiet = false }: { of: RunState; quiet?: boolean }) {
   return (
     <span class={`state state-${of}${quiet ? " state-quiet" : ""}`}>
@@ -50,7 +50,7 @@ function StateSign({ of }: { of: RunState }) {
   }
 }
 
-/** A sentence that stands out. */
+/** A highlighted message. Screen readers announce warnings and errors. */
 export function Note({
   kind = "info",
   children,
@@ -74,7 +74,7 @@ export function Note({
   );
 }
 
-/** A refusal in words, with what can be done. */
+/** An error message with the actions that may resolve it. */
 export function RefusalNote({
   explained,
   onAgain,
@@ -116,12 +116,12 @@ export function RefusalNote({
   );
 }
 
-/** Words, and in between what is typed or set. */
+/** Text with inline code. */
 export function Words({ of }: { of: Code[] }) {
   return <>{of.map((part) => (typeof part === "string" ? part : <code key={part.code}>{part.code}</code>))}</>;
 }
 
-/** What a screen shows when there is nothing yet. */
+/** The empty state of a screen. */
 export function Empty({ title, children }: { title: string; children: ComponentChildren }) {
   return (
     <div class="empty">
@@ -131,7 +131,7 @@ export function Empty({ title, children }: { title: string; children: ComponentC
   );
 }
 
-/** A dialog over the page; Esc and a click beside it close it. */
+/** A modal dialog. Esc or a click outside closes it. */
 export function Dialog({
   title,
   children,
@@ -175,7 +175,7 @@ export function Dialog({
   );
 }
 
-/** Asks before something is done that cannot be taken back. */
+/** Asks for confirmation of an action that cannot be undone. */
 export function Confirm({
   title,
   children,
@@ -211,7 +211,7 @@ export function Confirm({
   );
 }
 
-/** A field with its label and, when there is something to say, a hint that describes it. */
+/** A form field with its label and an optional hint. */
 export function Field({ label, hint, children, wide = false }: { label: string; hint?: ComponentChildren; children: VNode; wide?: boolean }) {
   const id = useId();
   return (
@@ -229,7 +229,7 @@ export function Field({ label, hint, children, wide = false }: { label: string; 
   );
 }
 
-/** How much of a limit is used; warns before it bites. */
+/** Shows usage against a limit; it turns to a warning at 80 % of the limit. */
 export function Meter({ label, used, limit }: { label: string; used: number; limit: number | null }) {
   const share = limit === null ? 0 : limit === 0 ? 1 : Math.min(1, used / limit);
   const level = limit === null ? "free" : share >= 1 ? "full" : share >= 0.8 ? "near" : "fine";

@@ -1,6 +1,6 @@
-// The name and the mark: a switch in a yard, where one track becomes two.
+// The product name and logo: a railway switch, where one track becomes two.
 
-/** The name and the mark. */
+/** The product name with the logo. */
 export function Brand({ large = false }: { large?: boolean }) {
   const size = large ? 36 : 26;
   return (

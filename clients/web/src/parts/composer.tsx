@@ -1,4 +1,4 @@
-// Where a task is written: the words, the files, who does it and how. Used for a new thread and for going on in one.
+// The composer: the form for a task, with its files, agent, model and mode. It starts a new thread or continues one.
 import { ArrowUp, FileText, Paperclip, SlidersHorizontal, X } from "lucide";
 import { useComputed, useSignal } from "@preact/signals";
 import { newId } from "@runyard/client";
@@ -15,31 +15,31 @@ import { Note, RefusalNote } from "./basic";
 import { Icon } from "./icon";
 import { isApple } from "./keys";
 
-/** Whether this is a device on which nothing is dropped and no keys are pressed together. */
+/** Whether this is a touch device, which has no drag and drop and no keyboard shortcuts. */
 const isTouch = typeof matchMedia === "function" && matchMedia("(pointer: coarse)").matches;
 
-/** A run that was started. */
+/** The run that the composer started. */
 export interface Started {
   threadId: string;
   agentRunId: string;
 }
 
-/** What a composer can be given. */
+/** Properties of the composer. */
 export interface ComposerProperties {
-  /** The thread to go on in; a new one when absent. */
+  /** The thread to continue. Absent: starts a new thread. */
   threadId?: string;
-  /** Whether the thread has a running run. */
+  /** Whether a run is active in the thread. */
   busy?: boolean;
   onStarted: (started: Started) => void;
-  /** A task to begin with. */
+  /** A task to fill in. A new `turn` fills it in again. */
   suggestion?: { prompt: string; files: File[]; turn: number } | null;
   large?: boolean;
 }
 
-/** Where a task is written. */
+/** The form for a task. */
 export function Composer({ threadId, busy = false, onStarted, suggestion, large = false }: ComposerProperties) {
   const prompt = useSignal("");
-  // A link may name the agent: `#/?agent=UUID`.
+  // A link can select the agent: `#/?agent=UUID`.
   const agentId = useSignal(threadId ? "" : (parameters().get("agent") ?? ""));
   const model = useSignal("");
   const mode = useSignal("code");
@@ -53,7 +53,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
   const picker = useRef<HTMLInputElement>(null);
   const help = useId();
   const choices = useId();
-  // A retry after a lost answer brings the same key, so that it cannot start a second run.
+  // The idempotency key of the current request: a retry after a lost response reuses it and cannot start a second run.
   const key = useRef<{ of: string; key: string } | null>(null);
   const chosen = [agentId.value, model.value, mode.value === "code" ? "" : mode.value].filter(Boolean).length;
   const full = useComputed(() => {
@@ -91,7 +91,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
     try {
       const files = await attachments.ready();
       if (!files) {
-        attachments.problem.value = "A file could not be sent. Remove it, or add it again.";
+        attachments.problem.value = "A file could not be uploaded. Remove it or add it again.";
         return;
       }
       const request = {
@@ -127,7 +127,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
   return (
     <form
       class={`composer${large ? " composer-large" : ""}${over.value ? " composer-over" : ""}`}
-      aria-label={threadId ? "Go on in this thread" : "New run"}
+      aria-label={threadId ? "Continue this thread" : "New run"}
       onSubmit={(event) => {
         event.preventDefault();
         void start();
@@ -151,7 +151,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
       )}
       {!refused.value && account.value && account.value.credits <= 0 && !isUnlimited(account.value) && (
         <Note kind="warning">
-          You have no credits left, so no run can start. <a href="#/account">See the account</a>
+          You have no credits left, so you cannot start a run. <a href="#/account">View account</a>
         </Note>
       )}
       {!refused.value && full.value && !busy && <SlotsNote />}
@@ -163,7 +163,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
           aria-describedby={help}
           data-composer="true"
           rows={large ? 3 : 1}
-          placeholder={threadId ? "Continue: ask for a change, or something new" : `Describe the task.${isTouch ? "" : " You can drop files here."}`}
+          placeholder={threadId ? "Describe the next task or a change." : `Describe the task.${isTouch ? "" : " Drop files here."}`}
           value={prompt.value}
           onInput={(event) => (prompt.value = event.currentTarget.value)}
           onPaste={onPaste}
@@ -206,7 +206,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
           <div id={choices} class={isOpen.value ? "composer-choices composer-choices-open" : "composer-choices"}>
             <AgentChoice value={agentId.value} onChange={(value) => (agentId.value = value)} />
             <ModelChoice value={model.value} onChange={(value) => (model.value = value)} />
-            <label class="choice" title="With tools: the agent has a sandbox with the files. Chat only: it just answers.">
+            <label class="choice" title="With tools: the agent works on files in a sandbox. Chat only: the agent answers without tools.">
               <span class="unseen">Mode</span>
               <select value={mode.value} onChange={(event) => (mode.value = event.currentTarget.value)}>
                 <option value="code">With tools</option>
@@ -226,19 +226,19 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
           {!threadId && (
             <>
               {" "}
-              · <kbd>/</kbd> comes back here
+              · <kbd>/</kbd> focuses this field
             </>
           )}{" "}
           · files up to {bytes(account.value?.maxUploadBytes ?? 10_000_000)} each
         </p>
         {threadId && busy && (
           <label class="choice composer-busy">
-            <span>While a run is at work, a new one</span>
+            <span>If a run is active, the new run</span>
             <select
               value={ifBusy.value}
               onChange={(event) => (ifBusy.value = event.currentTarget.value as "enqueue" | "interrupt")}
             >
-              <option value="enqueue">waits its turn</option>
+              <option value="enqueue">waits in the queue</option>
               <option value="interrupt">interrupts it</option>
             </select>
           </label>
@@ -252,8 +252,8 @@ function SlotsNote() {
   const runs = account.value?.concurrentRuns;
   return (
     <Note kind="warning">
-      {runs?.limit === 1 ? "Your run slot is taken" : `All ${runs?.limit} run slots are taken`} on the{" "}
-      {account.value?.tierName} plan: a new run can start when one ends. <a href="#/runs">See the runs</a>
+      {runs?.limit === 1 ? "Your run slot is in use" : `All ${runs?.limit} of your run slots are in use`} ({account.value?.tierName}{" "}
+      plan). Wait for a run to end or stop one. <a href="#/runs">View runs</a>
     </Note>
   );
 }
@@ -281,7 +281,7 @@ function AttachmentChip({ attachment, onRemove }: { attachment: Attachment; onRe
       <Icon of={FileText} size={16} />
       <span class="attachment-name">{file.name}</span>
       <span class="small dim">{problem ?? bytes(file.size)}</span>
-      {!uploadId && !problem && <progress max={100} value={percent} aria-label={`${file.name}: ${percent} % sent`} />}
+      {!uploadId && !problem && <progress max={100} value={percent} aria-label={`${file.name}: ${percent} % uploaded`} />}
       <button type="button" class="button-icon" aria-label={`Remove ${file.name}`} onClick={onRemove}>
         <Icon of={X} size={14} />
       </button>

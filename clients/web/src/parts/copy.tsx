@@ -1,10 +1,10 @@
-// A button that copies a text.
+// A button that copies text to the clipboard.
 import { Check, Copy } from "lucide";
 import { useState } from "preact/hooks";
 import { announce } from "../stores/announce";
 import { Icon } from "./icon";
 
-/** A button that copies `text`; `what` names it. */
+/** Copies `text`; `what` completes the accessible name "Copy …". */
 export function CopyButton({ text, what, label = false }: { text: string; what: string; label?: boolean }) {
   const [done, setDone] = useState(false);
   const copy = async () => {
@@ -14,7 +14,7 @@ export function CopyButton({ text, what, label = false }: { text: string; what: 
       announce("Copied");
       setTimeout(() => setDone(false), 1500);
     } catch {
-      announce("The browser does not let the page copy");
+      announce("Copying failed: the browser denied access to the clipboard");
     }
   };
   return (

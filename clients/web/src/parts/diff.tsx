@@ -1,10 +1,10 @@
-// A difference of two texts, line by line.
+// A line-by-line diff of two texts.
 import type { DiffLine } from "../view/diff";
 
 const SIGN: Record<DiffLine["kind"], string> = { same: " ", added: "+", removed: "−", place: "" };
 const WORD: Record<DiffLine["kind"], string> = { same: "", added: "added: ", removed: "removed: ", place: "" };
 
-/** A difference of two texts. */
+/** A line diff; screen readers hear "added" or "removed" before each changed line. */
 export function DiffView({ label, lines }: { label: string; lines: readonly DiffLine[] }) {
   return (
     <div class="diff" tabIndex={0} role="group" aria-label={label}>

@@ -1,4 +1,4 @@
-// The files of a thread's workspace: a list to choose from, a preview of the one that is chosen, and downloads.
+// The workspace files of a thread: a list with downloads, and a preview of the selected file.
 import { Download, FileCode, FileImage, FileSpreadsheet, FileText, Folder, RefreshCw, Trash2 } from "lucide";
 import type { IconNode } from "lucide";
 import { useSignal } from "@preact/signals";
@@ -19,7 +19,7 @@ const SIGNS: Record<FileKind, IconNode> = {
   other: FileText,
 };
 
-/** The files of a sandbox. */
+/** The file list of a sandbox. */
 export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string; chosen: string | null; onChoose: (path: string | null) => void }) {
   const refused = useSignal<Explained | null>(null);
   const deleting = useSignal<string | null>(null);
@@ -32,14 +32,14 @@ export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string;
       <header class="panel-head">
         <h2>Files</h2>
         <code class="dim small">/workspace</code>
-        <button type="button" class="button-icon push" aria-label="Load the files again" onClick={() => filesChanged(sandboxId)}>
+        <button type="button" class="button-icon push" aria-label="Reload files" onClick={() => filesChanged(sandboxId)}>
           <Icon of={RefreshCw} size={16} />
         </button>
       </header>
       {notLoaded && <RefusalNote explained={notLoaded} onAgain={() => void loadFiles(sandboxId)} />}
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       {!list && loading && <Spinner label="Loading files" />}
-      {list?.length === 0 && <p class="dim small files-none">Nothing here yet. What a run writes shows up as it is written.</p>}
+      {list?.length === 0 && <p class="dim small files-none">No files yet. Files appear here as a run writes them.</p>}
       <ul class="file-list">
         {list?.map((each) => {
           const depth = each.path.split("/").length - 1;
@@ -102,7 +102,7 @@ export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string;
           }}
         >
           <p>
-            <code>{deleting.value}</code> goes for good.
+            This permanently deletes <code>{deleting.value}</code>.
           </p>
         </Confirm>
       )}

@@ -1,14 +1,14 @@
-// Keeps a mistake in one screen from taking the whole console with it.
+// An error boundary: an exception in one screen does not break the rest of the console.
 import { Component, type ComponentChildren } from "preact";
 import { Note } from "./basic";
 
 interface Properties {
-  /** Where the person is: somewhere else it is tried again. */
+  /** Identifies the current screen. A change resets the error. */
   at: string;
   children: ComponentChildren;
 }
 
-/** Shows what is in it, or that it could not be shown. */
+/** Renders its children, or an error message after they threw. */
 export class Guard extends Component<Properties, { broken: boolean }> {
   override state = { broken: false };
 
@@ -25,11 +25,11 @@ export class Guard extends Component<Properties, { broken: boolean }> {
     if (!this.state.broken) return children;
     return (
       <div class="page">
-        <h1>This page could not be shown</h1>
+        <h1>This page failed to load</h1>
         <Note kind="error">
-          Nothing is lost: runs go on, and what they made is kept.{" "}
+          Your runs continue and your files are safe.{" "}
           <button type="button" class="button button-small" onClick={() => this.setState({ broken: false })}>
-            Show it again
+            Try again
           </button>
         </Note>
       </div>

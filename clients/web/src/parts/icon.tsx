@@ -1,8 +1,8 @@
-// One icon of the Lucide set, drawn as SVG. Icons are decoration: what they mean is said in words beside them.
+// A Lucide icon as inline SVG. Icons are hidden from screen readers; the text beside them carries the meaning.
 import { type IconNode } from "lucide";
 import { h } from "preact";
 
-/** An icon, in the colour of the text around it. */
+/** An icon in the current text colour. */
 export function Icon({ of, size = 18 }: { of: IconNode; size?: number }) {
   return (
     <svg

@@ -1,4 +1,4 @@
-// Chooses an agent's icon and colours, or lets the server suggest them.
+// A dialog to choose an agent's icon and colours, or to have the server suggest them.
 import { Wand } from "lucide";
 import { useSignal } from "@preact/signals";
 import { runyard } from "../client";
@@ -15,7 +15,7 @@ export interface ChosenIcon {
   background: string;
 }
 
-// Colours that are readable on their backgrounds.
+// Icon and background colours with sufficient contrast.
 const PAIRS: [string, string, string][] = [
   ["Black", "#000000", "#F3F4F6"],
   ["Slate", "#334155", "#F1F5F9"],
@@ -30,7 +30,7 @@ const PAIRS: [string, string, string][] = [
   ["Amber", "#B45309", "#FFFBEB"],
 ];
 
-/** Chooses an icon. */
+/** A button that shows the icon and opens the dialog. */
 export function IconPicker({ agentName, icon, onChange }: { agentName: string; icon: ChosenIcon; onChange: (icon: ChosenIcon) => void }) {
   const open = useSignal(false);
   const wanted = useSignal("");
@@ -52,7 +52,7 @@ export function IconPicker({ agentName, icon, onChange }: { agentName: string; i
   };
   return (
     <div class="icon-picker">
-      <button type="button" class="icon-picker-open" aria-label={`Choose an icon; now it is ${icon.name}`} onClick={() => (open.value = true)}>
+      <button type="button" class="icon-picker-open" aria-label={`Choose an icon (current: ${icon.name})`} onClick={() => (open.value = true)}>
         <AgentIcon {...icon} size={56} />
       </button>
       {open.value && (
@@ -77,10 +77,10 @@ export function IconPicker({ agentName, icon, onChange }: { agentName: string; i
             </div>
             <button type="button" class="button" disabled={asking.value || agentName.trim().length < 2} onClick={() => void suggest()}>
               <Icon of={Wand} size={16} />
-              {asking.value ? "Thinking" : "Suggest"}
+              {asking.value ? "Suggesting" : "Suggest"}
             </button>
           </div>
-          {agentName.trim().length < 2 && <p class="small dim">Give the agent a name, and an icon can be suggested for it.</p>}
+          {agentName.trim().length < 2 && <p class="small dim">Enter a name for the agent to get a suggestion.</p>}
           {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
           <input
             type="search"

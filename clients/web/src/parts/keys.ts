@@ -1,17 +1,17 @@
-// Keys that work everywhere in the console.
+// Global keyboard shortcuts.
 import { go } from "../router";
 
-/** Whether this is an Apple machine, whose shortcuts are written with another key. */
+/** Whether this is an Apple device, whose shortcuts use ⌘ instead of Ctrl. */
 export const isApple = typeof navigator !== "undefined" && /Mac|iPhone|iPad/.test(navigator.userAgent);
 
-// After `g`: where to go.
+// The target of each key that follows `g`.
 const PLACES: Record<string, string> = { h: "/", t: "/threads", r: "/runs", a: "/agents", c: "/account" };
-/** How long `g` waits for the second key, in milliseconds. */
-const PATIENCE = 1_000;
+/** Maximum time between `g` and the second key, in milliseconds. */
+const SEQUENCE_TIMEOUT_MS = 1_000;
 
 let goUntil = 0;
 
-/** Listens to keys until the returned function is called. */
+/** Installs the shortcuts. Call the returned function to remove them. */
 export function listenToKeys(openPalette: () => void): () => void {
   const listen = (event: KeyboardEvent) => {
     if (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey) && !event.altKey) {
@@ -24,7 +24,7 @@ export function listenToKeys(openPalette: () => void): () => void {
       event.preventDefault();
       focusComposer();
     } else if (event.key === "g") {
-      goUntil = event.timeStamp + PATIENCE;
+      goUntil = event.timeStamp + SEQUENCE_TIMEOUT_MS;
     } else {
       const to = event.timeStamp < goUntil ? PLACES[event.key] : undefined;
       goUntil = 0;

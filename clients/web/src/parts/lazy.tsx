@@ -1,15 +1,15 @@
-// Screens that are loaded when they are first gone to.
+// Lazy loading: a screen's code is loaded when the screen is first opened.
 import { type ComponentChild, type FunctionComponent, h } from "preact";
 import { signal, type Signal } from "@preact/signals";
 import { Note } from "./basic";
 
-/** A component that may have to be loaded. */
+/** A component whose code is loaded on demand. */
 export interface Lazy<P> {
   state: Signal<FunctionComponent<P> | Error | null>;
   load: () => void;
 }
 
-/** Makes a component that is loaded when it is first drawn. */
+/** Creates a component that is loaded when it is first rendered. */
 export function lazy<P>(load: () => Promise<FunctionComponent<P>>): Lazy<P> {
   const state = signal<FunctionComponent<P> | Error | null>(null);
   let loading = false;
@@ -29,7 +29,7 @@ export function lazy<P>(load: () => Promise<FunctionComponent<P>>): Lazy<P> {
   };
 }
 
-/** Draws such a component, or something else until it is there. */
+/** Renders a lazy component, or `fallback` until it is loaded. */
 export function Suspense<P extends object>({
   of,
   fallback,
@@ -47,7 +47,7 @@ export function Suspense<P extends object>({
         <Note kind="error">
           This page could not be loaded.{" "}
           <button type="button" class="button button-small" onClick={() => location.reload()}>
-            Load the console again
+            Reload the console
           </button>
         </Note>
       </div>

@@ -1,5 +1,5 @@
-// Markdown as elements. The text comes from a model or a file and is not trusted: HTML in it is shown as the text it is,
-// links go to web and mail addresses only, and pictures are never fetched from elsewhere.
+// Renders markdown as elements. The text comes from a model or a file and is not trusted: HTML is shown as text, links may
+// only have http, https and mailto addresses, and images are never fetched from other servers.
 import type { MarkedToken, Token, Tokens } from "marked";
 import type { ComponentChild } from "preact";
 import { useRef } from "preact/hooks";
@@ -7,7 +7,7 @@ import { type Block, Growing, isSafeLink } from "../view/markdown";
 import { CopyButton } from "./copy";
 import { pure } from "./pure";
 
-/** A text of markdown that may grow. */
+/** Renders markdown. The text may grow while it streams. */
 export function Markdown({ text, picture }: { text: string; picture?: (path: string) => ComponentChild }) {
   const growing = useRef<Growing | null>(null);
   growing.current ??= new Growing();
@@ -36,7 +36,7 @@ function drawBlock(some: Token, picture: Picture): ComponentChild {
     case "def":
       return null;
     case "heading": {
-      // The page's own headings are above: a text's first level is the page's third.
+      // The page uses h1 and h2 itself, so the text's headings start at h3.
       const Level = `h${Math.min(6, token.depth + 2)}` as "h3";
       return <Level class={`depth-${token.depth}`}>{drawInline(token.tokens, picture)}</Level>;
     }
@@ -155,9 +155,9 @@ function CodeBlock({ text, language }: { text: string; language: string | undefi
   );
 }
 
-// The lexer leaves the entities of HTML as they were written.
+// The lexer does not decode HTML entities.
 const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", "#39": "'" };
-/** Letters in one node. A browser shapes a node anew when it changes; of a long text that grows, only the last one does. */
+/** Maximum characters per text node. Browsers re-shape a whole node when it changes; with short nodes, only the last one. */
 const NODE = 2_000;
 
 function plain(text: string): ComponentChild {
@@ -166,7 +166,7 @@ function plain(text: string): ComponentChild {
   const parts: string[] = [];
   for (let at = 0; at < whole.length; ) {
     let end = at + NODE;
-    // The two halves of a letter beyond the basic plane stay together.
+    // Do not split a surrogate pair.
     if (/[\ud800-\udbff]/.test(whole[end - 1] ?? "")) end += 1;
     parts.push(whole.slice(at, end));
     at = end;

@@ -1,4 +1,4 @@
-// The MCP servers of an agent: how each is reached and which of its tools may be used.
+// An editor for an agent's MCP servers: the transport of each and the tools the agent may use.
 import { Plus, Trash2 } from "lucide";
 import type { AgentVersion } from "@runyard/client";
 import { Field } from "./basic";
@@ -7,12 +7,12 @@ import { Icon } from "./icon";
 /** One MCP server. */
 export type McpServer = AgentVersion["customMcps"][number];
 
-/** A server that is about to be described. */
+/** An empty entry for a new server. */
 export function blankServer(): McpServer {
   return { name: "", type: "http", url: "", command: "", args: [], headers: {}, enabledTools: [] };
 }
 
-/** The MCP servers of one list. */
+/** The editor of one list of MCP servers. */
 export function McpEditor({
   label,
   servers,
@@ -31,7 +31,7 @@ export function McpEditor({
         <h2>{label}</h2>
         <button type="button" class="button button-small" onClick={() => onChange([...servers, onAdd()])}>
           <Icon of={Plus} size={15} />
-          Add a server
+          Add server
         </button>
       </div>
       {servers.length === 0 && <p class="small dim">None.</p>}
@@ -41,11 +41,11 @@ export function McpEditor({
             <Field label="Name">
               <input required maxLength={64} value={server.name} onInput={(event) => set(at, { name: event.currentTarget.value })} />
             </Field>
-            <Field label="Reached by">
+            <Field label="Transport">
               <select value={server.type} onChange={(event) => set(at, reachedBy(event.currentTarget.value as McpServer["type"]))}>
                 <option value="http">Streamable HTTP</option>
-                <option value="sse">HTTP with server-sent events</option>
-                <option value="stdio">A command in the sandbox</option>
+                <option value="sse">Server-sent events (SSE)</option>
+                <option value="stdio">Command in the sandbox (stdio)</option>
               </select>
             </Field>
             <button type="button" class="button-icon" aria-label={`Remove ${server.name || `server ${at + 1}`}`} onClick={() => onChange(servers.filter((_server, place) => place !== at))}>
@@ -57,16 +57,16 @@ export function McpEditor({
               <Field label="Command">
                 <input required value={server.command} onInput={(event) => set(at, { command: event.currentTarget.value })} />
               </Field>
-              <Field label="Arguments" hint="One a line.">
+              <Field label="Arguments" hint="One per line.">
                 <textarea class="code" rows={2} value={server.args.join("\n")} onInput={(event) => set(at, { args: linesOf(event.currentTarget.value) })} />
               </Field>
             </>
           ) : (
             <>
-              <Field label="Address">
+              <Field label="URL">
                 <input required type="url" placeholder="https://…" value={server.url} onInput={(event) => set(at, { url: event.currentTarget.value })} />
               </Field>
-              <Field label="Headers" hint="One a line, as Name: value.">
+              <Field label="Headers" hint="One per line, as Name: value.">
                 <textarea
                   class="code"
                   rows={2}
@@ -78,7 +78,7 @@ export function McpEditor({
               </Field>
             </>
           )}
-          <Field label="Tools that may be used" hint="One a line; all of them when empty.">
+          <Field label="Allowed tools" hint="One per line. Leave empty to allow all tools.">
             <textarea
               class="code"
               rows={2}
@@ -93,7 +93,7 @@ export function McpEditor({
   );
 }
 
-// What belongs to the other way of reaching a server goes: nobody sees it any more, and it would be refused.
+// Clears the fields of the other transport: they are hidden now, and the server would refuse them.
 function reachedBy(type: McpServer["type"]): Partial<McpServer> {
   return type === "stdio" ? { type, url: "", headers: {} } : { type, command: "", args: [] };
 }
@@ -102,7 +102,7 @@ function linesOf(text: string): string[] {
   return text === "" ? [] : text.split("\n");
 }
 
-// Once somebody has typed: the server takes no empty name, and none twice.
+// Applied when the field loses focus: the server refuses empty and duplicate names.
 function toolsOf(text: string): string[] {
   return [...new Set(linesOf(text).map((line) => line.trim()).filter(Boolean))];
 }

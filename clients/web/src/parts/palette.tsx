@@ -1,4 +1,4 @@
-// Goes anywhere by a few letters: pages, threads, agents.
+// The command palette: finds pages, threads and agents by name.
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { go } from "../router";
@@ -21,13 +21,13 @@ const PAGES: Target[] = [
   { label: "Account", kind: "Page", to: "/account" },
 ];
 
-// The types of Preact want a list element with this role; here the list is named by aria-controls.
+// Preact's types do not allow this role on an input; `aria-controls` names the list.
 const COMBOBOX = { role: "combobox" } as object;
 
-/** What is shown at most. */
+/** Maximum number of results. */
 const MOST = 12;
 
-/** Goes anywhere by a few letters. */
+/** The command palette. */
 export function Palette({ onClose }: { onClose: () => void }) {
   const text = useSignal("");
   const at = useSignal(0);
@@ -72,7 +72,7 @@ export function Palette({ onClose }: { onClose: () => void }) {
           event.preventDefault();
         }}
       />
-      <ul id="palette-list" ref={list} class="palette-list" role="listbox" aria-label="Found">
+      <ul id="palette-list" ref={list} class="palette-list" role="listbox" aria-label="Results">
         {found.map((target, place) => (
           <li
             key={target.to}
@@ -86,11 +86,11 @@ export function Palette({ onClose }: { onClose: () => void }) {
             <span class="small dim">{target.kind}</span>
           </li>
         ))}
-        {found.length === 0 && <li class="dim palette-none">Nothing is called that.</li>}
+        {found.length === 0 && <li class="dim palette-none">No results.</li>}
       </ul>
       <p class="small dim palette-keys">
-        <kbd>g</kbd> and then <kbd>h</kbd> home, <kbd>t</kbd> threads, <kbd>r</kbd> runs, <kbd>a</kbd> agents, <kbd>c</kbd> account ·{" "}
-        <kbd>/</kbd> task
+        <kbd>g</kbd> then <kbd>h</kbd> home, <kbd>t</kbd> threads, <kbd>r</kbd> runs, <kbd>a</kbd> agents, <kbd>c</kbd> account ·{" "}
+        <kbd>/</kbd> focus the task
       </p>
     </Dialog>
   );

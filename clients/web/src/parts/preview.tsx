@@ -1,4 +1,4 @@
-// A file as it looks: a picture, a table, markdown, text with line numbers; what cannot be shown can be downloaded.
+// File previews: images, tables, markdown, and text with line numbers. All other files can be downloaded.
 import { Download, X } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { FileEntry } from "@runyard/client";
@@ -13,11 +13,11 @@ import { CopyButton } from "./copy";
 import { Icon } from "./icon";
 import { Markdown } from "./markdown";
 
-/** Lines of a text, and rows of a table, that are shown. */
+/** Maximum lines of text and rows of a table in a preview. */
 const MAX_LINES = 3_000;
 const MAX_ROWS = 500;
 
-/** A file with its name and a way to save it. */
+/** A file's name and size, a download button and the preview. */
 export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file: FileEntry; onClose: () => void }) {
   const refused = useSignal<Explained | null>(null);
   const kind = kindOf(file);
@@ -47,12 +47,12 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       {kind === "image" ? (
         file.size > MAX_PREVIEW ? (
-          <p class="dim preview-none">This picture is too large to be shown here.</p>
+          <p class="dim preview-none">This image is too large to preview.</p>
         ) : (
           <Picture sandboxId={sandboxId} path={file.path} version={Number(file.modifiedAt ?? 0)} />
         )
       ) : kind === "other" ? (
-        <p class="dim preview-none">There is no preview for this kind of file.</p>
+        <p class="dim preview-none">No preview for this file type.</p>
       ) : (
         <Words sandboxId={sandboxId} file={file} kind={kind} />
       )}
@@ -60,7 +60,7 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
   );
 }
 
-/** A picture of a sandbox. It is only ever an image: scripts in an SVG do not run. */
+/** An image from a sandbox. It is only used as an image source, so scripts in an SVG do not run. */
 export function Picture({ sandboxId, path, version, label }: { sandboxId: string; path: string; version: number; label?: string }) {
   const address = useSignal<string | null>(null);
   const refused = useSignal<Explained | null>(null);
@@ -84,7 +84,7 @@ export function Picture({ sandboxId, path, version, label }: { sandboxId: string
     };
   }, [sandboxId, path, version]);
   if (refused.value) return <Note kind="error">{refused.value.text}</Note>;
-  return address.value ? <img class="picture" src={address.value} alt={label ?? path} /> : <Spinner label="Loading the picture" />;
+  return address.value ? <img class="picture" src={address.value} alt={label ?? path} /> : <Spinner label="Loading the image" />;
 }
 
 function Words({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; kind: FileKind }) {
@@ -106,10 +106,10 @@ function Words({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; 
   if (refused.value) return <RefusalNote explained={refused.value} />;
   if (!content.value) return <Spinner label="Loading the file" />;
   const { text, whole } = content.value;
-  if (text.includes("\0")) return <p class="dim preview-none">This does not look like text. Download it to see what it is.</p>;
+  if (text.includes("\0")) return <p class="dim preview-none">This file appears to be binary. Download it to view it.</p>;
   return (
     <>
-      {!whole && <Note>This is the beginning of a large file; download it to have all of it.</Note>}
+      {!whole && <Note>This preview shows the start of a large file. Download it to see the rest.</Note>}
       {kind === "table" ? (
         <TableView text={text} />
       ) : kind === "markdown" ? (
@@ -123,7 +123,7 @@ function Words({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; 
   );
 }
 
-// Pictures that a document names are those of the workspace, below the document's folder; nothing is fetched from elsewhere.
+// Resolves image paths in a document against its folder in the workspace. Nothing is fetched from other servers.
 function pictureBeside(sandboxId: string, path: string) {
   const folder = path.split("/").slice(0, -1);
   return (address: string) => {
@@ -143,7 +143,7 @@ function TableView({ text }: { text: string }) {
   return (
     <>
       <p class="small dim preview-facts">
-        {table.more ? `The first ${count(table.rows.length)} rows` : counted(table.rows.length, "row")}, {counted(table.header.length, "column")}
+        {table.more ? `First ${count(table.rows.length)} rows` : counted(table.rows.length, "row")}, {counted(table.header.length, "column")}
       </p>
       <div class="table-scroll data" tabIndex={0} role="group" aria-label="Table">
         <table>
@@ -180,7 +180,7 @@ function TextView({ text, name }: { text: string; name: string }) {
     <>
       <p class="small dim preview-facts">
         {counted(lines.length, "line")}
-        {lines.length > MAX_LINES && `, the first ${count(MAX_LINES)} are shown`}
+        {lines.length > MAX_LINES && ` (showing the first ${count(MAX_LINES)})`}
         <span class="push">
           <CopyButton text={text} what={name} />
         </span>

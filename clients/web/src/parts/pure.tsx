@@ -1,7 +1,7 @@
-// A component that is drawn again only when one of its properties is another object.
+// A memoised component: it renders again only when a property changes identity.
 import { Component, type ComponentChild, type FunctionComponent } from "preact";
 
-/** Makes a function into such a component. It may not read signals: their changes would not draw it again. */
+/** Wraps a render function. The function must not read signals: their changes would not cause a new render. */
 export function pure<P extends object>(draw: (properties: P) => ComponentChild): FunctionComponent<P> {
   class Pure extends Component<P> {
     override shouldComponentUpdate(next: Readonly<P>): boolean {

@@ -1,4 +1,4 @@
-// A run as a track with its steps on it: text, reasoning, calls of tools, notices; at its end what it used.
+// A run: its steps (text, reasoning, tool calls, notices), its state and its usage.
 import { Brain, ChevronRight, Info, RotateCcw, Square } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
 import { runyard } from "../client";
@@ -15,7 +15,7 @@ import { Markdown } from "./markdown";
 import { pure } from "./pure";
 import { ToolCard } from "./tool";
 
-/** The steps of a run, one below the other. */
+/** The list of a run's steps. */
 export function RunTrack({ view }: { view: RunView }) {
   const ended = hasEnded(view);
   return (
@@ -25,7 +25,7 @@ export function RunTrack({ view }: { view: RunView }) {
       ))}
       {!ended && view.steps.length === 0 && (
         <li class="stop stop-live">
-          <span class="dim">{view.last === 0 ? "Connecting" : "Waiting for its turn"}</span>
+          <span class="dim">{view.last === 0 ? "Connecting" : "Waiting in the queue"}</span>
         </li>
       )}
     </ol>
@@ -51,12 +51,12 @@ function Said({ step, live, ended, stopped }: { step: TextStep; live: boolean; e
   return (
     <div class={live ? "said said-live" : "said"}>
       <Markdown text={text} />
-      {step.partial && <p class={stopped ? "small dim" : "small bad"}>{stopped ? "It was stopped here." : "The answer broke off here."}</p>}
+      {step.partial && <p class={stopped ? "small dim" : "small bad"}>{stopped ? "The run was stopped here." : "The answer was cut off here."}</p>}
     </div>
   );
 }
 
-// Drawing a long text takes longer than a frame: then it is drawn less often, so that a fifth of the time goes into it at most.
+// Rendering a long text can take longer than a frame. It is then rendered less often, so that it uses at most a fifth of the time.
 function usePaced(text: string, final: boolean): string {
   const [shown, setShown] = useState(text);
   const pace = useRef({ latest: text, timer: 0 as ReturnType<typeof setTimeout> | 0, began: 0, took: 0 });
@@ -112,7 +112,7 @@ function Noticed({ step }: { step: NoticeStep }) {
   );
 }
 
-/** The state of a run, how long it takes and what it used; with a button to stop it, or to ask again. */
+/** A run's state, duration and usage, with a button to stop it or, after a failure or stop, to repeat the task. */
 export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: boolean; onAgain?: (() => void) | undefined }) {
   const [asked, setAsked] = useState(stopping ?? false);
   const [refused, setRefused] = useState<Explained | null>(null);
@@ -142,7 +142,7 @@ export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: 
         {ended && view.state !== "completed" && onAgain && (
           <button type="button" class="button button-small run-again" onClick={onAgain}>
             <Icon of={RotateCcw} size={13} />
-            Ask again
+            Edit and retry
           </button>
         )}
       </div>
@@ -151,7 +151,7 @@ export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: 
   );
 }
 
-/** What a run used so far. */
+/** A run's duration, tokens, credits and model so far. */
 export function Used({ view }: { view: RunView }) {
   const { usage } = view;
   return (
@@ -164,7 +164,7 @@ export function Used({ view }: { view: RunView }) {
       )}
       {usage.calls > 0 && (
         <>
-          <div title={`${count(usage.inputTokens)} tokens in, ${count(usage.outputTokens)} out, ${usage.calls} calls of the model`}>
+          <div title={`${count(usage.inputTokens)} tokens in, ${count(usage.outputTokens)} out, ${usage.calls} model ${usage.calls === 1 ? "call" : "calls"}`}>
             <dt class="unseen">Tokens in and out</dt>
             <dd>
               {usage.estimated && "≈ "}
@@ -192,7 +192,7 @@ function Ticking({ since }: { since: number }) {
   return <>{duration(Math.max(100, now - since))}</>;
 }
 
-/** Why a run failed, in words. */
+/** The reason for a failed run, or the final message of an ended one. */
 export function Failure({ view }: { view: RunView }) {
   if (view.state === "failed") {
     return (

@@ -1,4 +1,4 @@
-// The name of a thread, and what can be done with the thread.
+// The header of a thread: its name and a menu to rename or delete it.
 import { Ellipsis, Pencil, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
@@ -13,7 +13,7 @@ import type { Explained } from "../view/refusal";
 import { Confirm, Dialog, Field } from "./basic";
 import { Icon } from "./icon";
 
-/** The name of a thread, and what can be done with the thread. */
+/** The header of a thread. */
 export function ThreadHead({ name, threadId, onRefused }: { name: string; threadId: string; onRefused: (explained: Explained | null) => void }) {
   const menu = useRef<HTMLDetailsElement>(null);
   const open = useSignal<"rename" | "delete" | null>(null);
@@ -65,7 +65,7 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
         </div>
       </details>
       {open.value === "rename" && (
-        <Dialog title="Rename this thread" onClose={() => (open.value = null)}>
+        <Dialog title="Rename thread" onClose={() => (open.value = null)}>
           <form
             class="dialog-text"
             onSubmit={async (event) => {
@@ -100,7 +100,7 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
           onConfirm={async () => {
             try {
               await runyard().threads.delete(threadId);
-              announce("The thread is deleted");
+              announce("Deleted the thread");
               void loadThreads();
               void loadAccount();
               go("/threads");
@@ -109,7 +109,7 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
             }
           }}
         >
-          <p>Its messages and runs go for good.</p>
+          <p>This permanently deletes its messages and runs.</p>
         </Confirm>
       )}
     </header>

@@ -1,4 +1,4 @@
-// Threads, one below the other, with what is at work in them.
+// A list of threads that marks those with an active run.
 import { MessagesSquare } from "lucide";
 import type { Thread } from "@runyard/client";
 import { useNow } from "../stores/clock";
@@ -7,7 +7,7 @@ import { ago } from "../view/format";
 import { State } from "./basic";
 import { Icon } from "./icon";
 
-/** Threads, one below the other. */
+/** A list of threads. */
 export function ThreadList({ threads }: { threads: readonly Thread[] }) {
   const now = useNow();
   return (

@@ -1,4 +1,4 @@
-// One call of a tool: what was asked, what it puts out while it works, and how it ended. Collapsed when it is over.
+// A tool call: its arguments, its live output and its result. Collapses when the call ends.
 import { ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -19,11 +19,11 @@ const SIGNS: Record<string, IconNode> = {
   grep: TextSearch,
 };
 
-/** One call of a tool. */
+/** A collapsible card for one tool call. */
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
-  // Open by itself while it works or when it failed; a choice made by hand stays.
+  // Open while the tool works, when it failed and for edits. The user's choice overrides this.
   const [chosen, setChosen] = useState<boolean | null>(null);
   const working = step.result === null && !ended;
   const open = chosen ?? (working || step.result?.isError === true || step.name === "edit");
@@ -43,7 +43,7 @@ function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
               <span>{duration(step.result.durationMs)}</span>
             </>
           )}
-          {!step.result && ended && <span class="bad">ended</span>}
+          {!step.result && ended && <span class="bad">interrupted</span>}
         </span>
       </button>
       {open && <Body step={step} working={working} />}
@@ -59,7 +59,7 @@ function Elapsed({ since }: { since: number }) {
 function Body({ step, working }: { step: ToolStep; working: boolean }) {
   return (
     <div class="tool-body">
-      {step.invalidArgs !== null && <Output label="What the model gave as arguments" text={step.invalidArgs} />}
+      {step.invalidArgs !== null && <Output label="Arguments from the model" text={step.invalidArgs} />}
       <Asked step={step} />
       {step.result ? (
         <Result step={step} text={step.result.text} truncated={step.result.truncated} />
@@ -67,7 +67,7 @@ function Body({ step, working }: { step: ToolStep; working: boolean }) {
         (step.output !== "" || working) && (
           <Output
             label={working ? "Output, live" : "Output"}
-            text={(step.outputCut ? "[… earlier output left out]\n" : "") + step.output}
+            text={(step.outputCut ? "[… earlier output omitted]\n" : "") + step.output}
             follow={working}
             placeholder={working ? "No output yet" : ""}
           />
@@ -83,11 +83,11 @@ function Asked({ step }: { step: ToolStep }) {
     case "bash":
       return text(words["command"]) === "" ? null : <Output label="Command" text={text(words["command"])} command />;
     case "write":
-      return <DiffView label={`What was written to ${text(words["path"])}`} lines={difference("", withoutEnd(text(words["content"]))).slice(0, 400)} />;
+      return <DiffView label={`Content of ${text(words["path"])}`} lines={difference("", withoutEnd(text(words["content"]))).slice(0, 400)} />;
     case "edit":
       return step.result && !step.result.isError && step.result.text.includes("@@") ? null : (
         <DiffView
-          label={`The change of ${text(words["path"])}`}
+          label={`Changes to ${text(words["path"])}`}
           lines={difference(text(words["old_string"] ?? words["old"]), text(words["new_string"] ?? words["new"]))}
         />
       );
@@ -106,14 +106,14 @@ function Result({ step, text, truncated }: { step: ToolStep; text: string; trunc
     return (
       <>
         {text.slice(0, at).trim() !== "" && <p class="small dim">{text.slice(0, at).trim()}</p>}
-        <DiffView label={`The change of ${String(step.args["path"] ?? "the file")}`} lines={unified(text.slice(at).trimEnd())} />
+        <DiffView label={`Changes to ${String(step.args["path"] ?? "the file")}`} lines={unified(text.slice(at).trimEnd())} />
       </>
     );
   }
   return (
     <>
       <Output label={step.result?.isError ? "Error" : "Result"} text={text} placeholder="No output" />
-      {truncated && <p class="small dim">Some of the output was left out.</p>}
+      {truncated && <p class="small dim">Part of the output was omitted.</p>}
     </>
   );
 }
@@ -160,7 +160,7 @@ function summary(step: ToolStep): string {
   }
 }
 
-// A comment on the first line says what a command is for; the command itself is in the body.
+// The first line that is not a comment. The body shows the whole command.
 function firstCommand(command: string): string {
   const lines = command.split("\n").filter((line) => line.trim() !== "");
   return (lines.find((line) => !line.trimStart().startsWith("#")) ?? lines[0] ?? "").trim();
@@ -171,7 +171,7 @@ function exitStatus(result: string): number | null {
   return found ? Number(found[1]) : null;
 }
 
-// The end of the last line is not a line of its own.
+// Removes the final newline, so that it does not count as a line.
 function withoutEnd(content: string): string {
   return content.replace(/\n$/, "");
 }

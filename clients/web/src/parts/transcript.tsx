@@ -1,4 +1,4 @@
-// What was asked in a thread and what came of it, with the composer below to go on.
+// The transcript of a thread: its turns, with the composer below.
 import { useSignal } from "@preact/signals";
 import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { loadAccount } from "../stores/account";
@@ -9,10 +9,10 @@ import { Note } from "./basic";
 import { Composer } from "./composer";
 import { TurnView } from "./turn";
 
-/** Runs whose steps are shown at once; the steps of older ones are shown when asked for. */
+/** Number of newest turns whose steps are loaded at once. Older steps load on request. */
 const NEWEST = 10;
 
-/** What was asked in a thread and what came of it. */
+/** The transcript of a thread. */
 export function Transcript({
   threadId,
   all,
@@ -71,7 +71,7 @@ export function Transcript({
   );
 }
 
-// Keeps the end in sight as long as the reader is there; scrolling up lets go of it.
+// Scrolls along with new content while the view is at the end. Scrolling up stops that.
 function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: string): () => void {
   const atEnd = useRef(true);
   useLayoutEffect(() => {
@@ -82,7 +82,7 @@ function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: stri
       if (atEnd.current) element.scrollTop = element.scrollHeight;
     };
     let before = element.scrollTop;
-    // What grows below moves the end away; only a movement upwards is the reader's.
+    // Growing content also moves the end out of view; only an upward scroll comes from the user.
     const onScroll = () => {
       if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
       else if (element.scrollTop < before - 1) atEnd.current = false;

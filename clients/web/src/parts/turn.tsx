@@ -1,4 +1,4 @@
-// One turn of a thread: what was asked, the run that answers it, and what the run has made.
+// One turn of a thread: the task, the run that answers it, and the files of the run.
 import { Download, FileText } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { FileEntry, RunRecord } from "@runyard/client";
@@ -17,7 +17,7 @@ import { Markdown } from "./markdown";
 import { Picture } from "./preview";
 import { Failure, RunBar, RunTrack } from "./run";
 
-/** One turn of a thread. */
+/** One turn of a thread. `fresh` shows the run's steps at once instead of on request. */
 export function TurnView({
   turn,
   fresh,
@@ -47,7 +47,7 @@ export function TurnView({
           </div>
           <p class="asked-text">{turn.prompt.content}</p>
           {turn.prompt.files.length > 0 && (
-            <ul class="asked-files" aria-label="Files that came with it">
+            <ul class="asked-files" aria-label="Attached files">
               {turn.prompt.files.map((path) => (
                 <li key={path}>
                   <button type="button" class="chip" onClick={() => onFile(path)}>
@@ -76,7 +76,7 @@ export function TurnView({
             <p class="small">
               <State of={turn.run.status === "unspecified" ? "running" : turn.run.status} quiet />{" "}
               <button type="button" class="button button-small" onClick={() => (asked.value = true)}>
-                Show the steps
+                Show steps
               </button>
             </p>
           )}
@@ -118,7 +118,7 @@ function LiveRun({
   );
 }
 
-// What the last run has made, pictures first: they are what people look for.
+// The files changed since the run started, images first.
 function Made({ run, sandboxId, since, onFile }: { run: RunRecord; sandboxId: string; since: number; onFile: (path: string) => void }) {
   const refused = useSignal<Explained | null>(null);
   useEffect(() => {
@@ -132,13 +132,13 @@ function Made({ run, sandboxId, since, onFile }: { run: RunRecord; sandboxId: st
   const download = async (file: FileEntry) => {
     try {
       await save(sandboxId, file);
-      announce(`${file.name} is saved`);
+      announce(`Downloaded ${file.name}`);
     } catch (error) {
       refused.value = trouble(error);
     }
   };
   return (
-    <section class="made" aria-label="Made in this run" key={run.agentRunId}>
+    <section class="made" aria-label="Output of this run" key={run.agentRunId}>
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       {pictures.map((file) => (
         <figure key={file.path} class="made-picture">
@@ -155,7 +155,7 @@ function Made({ run, sandboxId, since, onFile }: { run: RunRecord; sandboxId: st
         </figure>
       ))}
       {others.length > 0 && (
-        <ul class="made-files" aria-label="Files made in this run">
+        <ul class="made-files" aria-label="Other output files">
           {others.map((file) => (
             <li key={file.path}>
               <button type="button" class="chip" onClick={() => onFile(file.path)}>

@@ -1,4 +1,4 @@
-// What was charged: by day, by thread, by run.
+// The usage report: charges by day, thread or run.
 import { useSignal } from "@preact/signals";
 import type { UsageEntry } from "@runyard/client";
 import { useEffect, useMemo } from "preact/hooks";
@@ -9,12 +9,12 @@ import { count, credits, day } from "../view/format";
 import { type By, groupUsage } from "../view/usage";
 import { RefusalNote, Spinner } from "./basic";
 
-/** Charges that are loaded at most. */
+/** Maximum number of charges that are loaded. */
 const MOST = 5_000;
 
 const usage = new Loadable<{ entries: readonly UsageEntry[]; days: number }>();
 
-/** What was charged. */
+/** The usage report. */
 export function UsageReport() {
   const by = useSignal<By>("day");
   const days = useSignal(30);
@@ -36,7 +36,7 @@ export function UsageReport() {
     <section aria-labelledby="usage">
       <div class="section-head">
         <h2 id="usage">Usage</h2>
-        <div class="switch" role="group" aria-label="Grouped by">
+        <div class="switch" role="group" aria-label="Group by">
           {(["day", "thread", "run"] as const).map((each) => (
             <button key={each} type="button" aria-pressed={by.value === each} onClick={() => (by.value = each)}>
               By {each}
@@ -95,7 +95,7 @@ export function UsageReport() {
           </table>
         </div>
       )}
-      {value && value.entries.length >= MOST && <p class="small dim">Only the newest {count(MOST)} charges are counted.</p>}
+      {value && value.entries.length >= MOST && <p class="small dim">This report covers only the newest {count(MOST)} charges.</p>}
     </section>
   );
 }

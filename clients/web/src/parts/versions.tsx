@@ -1,4 +1,4 @@
-// The versions of an agent: look at them, compare two, make one current, go back to one.
+// An agent's versions: list, compare, activate, and copy an old one into a new version.
 import { useSignal } from "@preact/signals";
 import type { Agent, AgentComparison, AgentVersion } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -19,7 +19,7 @@ const FIELDS: Record<string, string> = {
   agentpress_tools: "Tools",
 };
 
-/** The versions of an agent. */
+/** The version history of an agent. */
 export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: (agent: Agent) => void }) {
   const versions = useSignal<readonly AgentVersion[] | null>(null);
   const left = useSignal("");
@@ -89,8 +89,8 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       class="button button-small"
                       disabled={busy.value}
                       aria-label={`Make current: ${version.versionName}`}
-                      title="This version does the next runs; no new one is made"
-                      onClick={() => void act(() => runyard().agents.activateVersion(agent.agentId, version.versionId), `${version.versionName} is current`)}
+                      title="Use this version for new runs, without creating a version"
+                      onClick={() => void act(() => runyard().agents.activateVersion(agent.agentId, version.versionId), `${version.versionName} is now the current version`)}
                     >
                       Make current
                     </button>
@@ -99,8 +99,8 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       class="button button-small"
                       disabled={busy.value}
                       aria-label={`Copy as new: ${version.versionName}`}
-                      title="Copies this version into a new one, which becomes current"
-                      onClick={() => void act(() => runyard().agents.rollbackVersion(agent.agentId, version.versionId), `${version.versionName} is copied into a new version`)}
+                      title="Create a new current version from this one"
+                      onClick={() => void act(() => runyard().agents.rollbackVersion(agent.agentId, version.versionId), `Copied ${version.versionName} into a new version`)}
                     >
                       Copy as new
                     </button>
@@ -120,16 +120,16 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
             <VersionChoice label="After" versions={list} value={right.value} onChange={(value) => (right.value = value)} />
           </div>
           {left.value === right.value ? (
-            <p class="dim">Choose two versions.</p>
+            <p class="dim">Choose two different versions.</p>
           ) : !compared.value ? (
             <Spinner label="Comparing" />
           ) : compared.value.differences.length === 0 ? (
-            <p class="dim">These versions are the same.</p>
+            <p class="dim">These versions are identical.</p>
           ) : (
             compared.value.differences.map((one) => (
               <div key={one.field} class="difference">
                 <h3>{FIELDS[one.field] ?? one.field}</h3>
-                <DiffView label={`Difference of ${FIELDS[one.field] ?? one.field}`} lines={difference(readable(one.before), readable(one.after))} />
+                <DiffView label={`Changes to ${FIELDS[one.field] ?? one.field}`} lines={difference(readable(one.before), readable(one.after))} />
               </div>
             ))
           )}
@@ -154,7 +154,7 @@ function VersionChoice({ label, versions, value, onChange }: { label: string; ve
   );
 }
 
-// Values come as JSON text: a text is shown as it is, anything else line by line.
+// Values arrive as JSON: a string is shown as text, anything else as indented JSON.
 function readable(json: string): string {
   try {
     const value: unknown = JSON.parse(json);

@@ -1,8 +1,8 @@
-// A yard from above: tracks, switches between them, and one route that is set. Decoration for the sign-in page.
+// Decoration of the sign-in page: a rail yard from above, with tracks, switches and two highlighted routes.
 
-/** Where tracks lie, from left to right. */
+/** The x coordinates of the tracks, from left to right. */
 const TRACKS = [90, 210, 330, 450, 570, 690, 810, 930, 1050, 1170, 1290, 1410];
-/** Switches: from which track, to the next one, at which height. */
+/** Switches: the index of a track and the y coordinate at which a switch joins it to the next track. */
 const SWITCHES: [number, number][] = [
   [0, 640],
   [1, 300],
@@ -15,10 +15,10 @@ const SWITCHES: [number, number][] = [
   [9, 380],
   [10, 160],
 ];
-/** The height that a switch takes. */
+/** The height of a switch. */
 const RISE = 150;
 
-/** A yard from above. */
+/** A rail yard from above. */
 export function Yard() {
   return (
     <svg class="yard" viewBox="0 0 1500 900" preserveAspectRatio="xMidYMid slice" aria-hidden="true" focusable="false">
@@ -47,12 +47,12 @@ export function Yard() {
   );
 }
 
-// From the bottom up a track, to where a switch begins.
+// The path from the bottom of a track to the start of a switch.
 function start(track: number, y: number): string {
   return `M${TRACKS[track]} 900V${y + RISE}`;
 }
 
-// The curve of a switch, from where the track is to the height where the other one is reached.
+// The curve of a switch from one track to another; it ends at height `y`.
 function curve(from: number, to: number, y: number): string {
   const middle = y + RISE / 2;
   return `C${TRACKS[from]} ${middle} ${TRACKS[to]} ${middle} ${TRACKS[to]} ${y}`;

@@ -1,4 +1,4 @@
-// The account: its plan, what is used of it, what was charged, and its API keys.
+// The account screen: plan, limits, usage and API keys.
 import { useEffect } from "preact/hooks";
 import { ApiKeys } from "../parts/api_keys";
 import { Meter, RefusalNote, Spinner, Words } from "../parts/basic";
@@ -7,7 +7,7 @@ import { account, isUnlimited, loadAccount } from "../stores/account";
 import { bytes, credits, short } from "../view/format";
 import { CHANGE_PLAN } from "../view/refusal";
 
-/** The account. */
+/** The account screen. */
 export function Account() {
   useEffect(() => {
     document.title = "Account · Runyard";
@@ -28,7 +28,7 @@ export function Account() {
                   Plan
                 </h2>
                 <p class="big">{isUnlimited(value) ? "No limits" : value.tierName}</p>
-                {isUnlimited(value) && <p class="small dim">This server has no plans and charges nothing.</p>}
+                {isUnlimited(value) && <p class="small dim">This server enforces no plans and charges no credits.</p>}
               </div>
               {!isUnlimited(value) && (
                 <div>
@@ -36,18 +36,18 @@ export function Account() {
                   <p class="big numbers">{credits(value.credits)}</p>
                   <p class="small dim">
                     ${(value.credits / 100).toFixed(2)}
-                    {value.credits <= 0 ? ": no run can start" : value.credits < 20 ? ": nearly used up" : ""}
+                    {value.credits <= 0 ? ": too low to start a run" : value.credits < 20 ? ": running low" : ""}
                   </p>
                 </div>
               )}
               <div>
                 <h2 class="small dim">Files</h2>
                 <p class="big numbers">{bytes(value.maxUploadBytes)}</p>
-                <p class="small dim">maximum size of each</p>
+                <p class="small dim">maximum size per file</p>
               </div>
             </div>
             <div class="meters">
-              {value.concurrentRuns && <Meter label="Runs at once" used={value.concurrentRuns.used} limit={value.concurrentRuns.limit ?? null} />}
+              {value.concurrentRuns && <Meter label="Concurrent runs" used={value.concurrentRuns.used} limit={value.concurrentRuns.limit ?? null} />}
               {value.agents && <Meter label="Agents" used={value.agents.used} limit={value.agents.limit ?? null} />}
               {value.threads && <Meter label="Threads" used={value.threads.used} limit={value.threads.limit ?? null} />}
               {value.projects && <Meter label="Projects" used={value.projects.used} limit={value.projects.limit ?? null} />}

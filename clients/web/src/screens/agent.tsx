@@ -1,4 +1,4 @@
-// One agent, or a new one: its settings and its versions.
+// The agent screen: settings and versions of one agent, or the form for a new one.
 import { Play, Trash2 } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { Agent } from "@runyard/client";
@@ -20,7 +20,7 @@ import type { Explained } from "../view/refusal";
 
 const shown = new Loadable<Agent>();
 
-/** One agent, or a new one. */
+/** The agent screen. A null `agentId` shows the form for a new agent. */
 export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "settings" | "versions" }) {
   const refused = useSignal<Explained | null>(null);
   const deleting = useSignal(false);
@@ -46,7 +46,7 @@ export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "se
           agent={null}
           onSaved={(made) => {
             changed(made);
-            announce(`${made.name} is created`);
+            announce(`Created ${made.name}`);
             go(`/agents/${made.agentId}`);
           }}
         />
@@ -86,7 +86,7 @@ export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "se
         </button>
       </div>
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
-      <nav class="subnav" aria-label="Parts of the agent">
+      <nav class="subnav" aria-label="Agent sections">
         <a href={`#/agents/${agentId}`} aria-current={tab === "settings" ? "page" : undefined}>
           Settings
         </a>
@@ -115,7 +115,7 @@ export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "se
           onConfirm={async () => {
             try {
               await runyard().agents.delete(agentId);
-              announce(`${agent.name} is deleted`);
+              announce(`Deleted ${agent.name}`);
               void loadAgents();
               void loadAccount();
               go("/agents");
@@ -124,7 +124,7 @@ export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "se
             }
           }}
         >
-          <p>Its runs and threads stay readable. The agent and its versions go for good.</p>
+          <p>This permanently deletes the agent and its versions. Its runs and threads stay readable.</p>
         </Confirm>
       )}
     </div>

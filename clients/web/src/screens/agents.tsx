@@ -1,4 +1,4 @@
-// The agents of the account.
+// The list of the account's agents.
 import { Plus, Star } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -9,7 +9,7 @@ import { account, loadAccount } from "../stores/account";
 import { agents, loadAgents } from "../stores/agents";
 import { counted } from "../view/format";
 
-/** The agents of the account. */
+/** The agents screen. */
 export function Agents() {
   const wanted = useSignal("");
   useEffect(() => {
@@ -50,15 +50,15 @@ export function Agents() {
       {value?.length === 0 && (
         <Empty title="No agents yet">
           <p>
-            Runs use the built-in agent until you create one. Your own agent has its own prompt, model and tools. Each change is a new
-            version, which you can compare with the others and restore.
+            Runs use the built-in agent until you create one. Each agent has its own prompt, model and tools. Changing them creates a
+            new version that you can compare and restore.
           </p>
           <a class="button button-primary" href="#/agents/new">
             Create an agent
           </a>
         </Empty>
       )}
-      {value && value.length > 0 && shown.length === 0 && <p class="dim">No agent matches.</p>}
+      {value && value.length > 0 && shown.length === 0 && <p class="dim">No matching agents.</p>}
       <ul class="agent-grid">
         {shown.map((agent) => (
           <li key={agent.agentId}>

@@ -1,4 +1,4 @@
-// Many runs side by side: those at work live over one stream, and those that ended last.
+// The runs screen: active runs, live over one stream, and the most recent finished runs side by side.
 import { ArrowUpRight } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { RunRecord } from "@runyard/client";
@@ -15,21 +15,21 @@ import { loadThreads, threads } from "../stores/threads";
 import { dayAndTime } from "../view/format";
 import { hasEnded } from "../view/run";
 
-/** Runs that are shown side by side at most. */
+/** Maximum number of runs on the screen. */
 const MOST = 24;
-/** Steps that a card shows: the last ones. */
+/** How many of a run's last steps a card shows. */
 const LAST_STEPS = 6;
 
 const newest = new Loadable<readonly RunRecord[]>();
 
 async function load(): Promise<void> {
   await newest.load(() => runyard().runs.list({ pageSize: MOST }).all(MOST));
-  // Runs that another program has started are in threads that were not listed yet.
+  // A run that another client started may be in a thread that is not loaded yet.
   const known = new Set((threads.state.peek().value ?? []).map((thread) => thread.threadId));
   if (newest.state.peek().value?.some((run) => !known.has(run.threadId))) await loadThreads();
 }
 
-/** Many runs side by side. */
+/** The runs screen. */
 export function Board() {
   const only = useSignal<"all" | "active">("all");
   const at = active.value?.map((run) => run.agentRunId).join() ?? "";
@@ -37,7 +37,7 @@ export function Board() {
     document.title = "Runs · Runyard";
     void loadActive();
   }, []);
-  // Whenever another run begins or one ends.
+  // Reloads whenever the set of active runs changes.
   useEffect(() => {
     void load();
     void loadAccount();
@@ -52,26 +52,26 @@ export function Board() {
     <div class="page page-wide">
       <div class="page-head">
         <h1>Runs</h1>
-        <div class="switch" role="group" aria-label="Which runs">
+        <div class="switch" role="group" aria-label="Filter runs">
           <button type="button" aria-pressed={only.value === "all"} onClick={() => (only.value = "all")}>
             All
           </button>
           <button type="button" aria-pressed={only.value === "active"} onClick={() => (only.value = "active")}>
-            At work <span class="badge">{atWork.size}</span>
+            Running <span class="badge">{atWork.size}</span>
           </button>
         </div>
         {slots && (
           <div class="board-slots">
-            <Meter label="Runs at once" used={atWork.size} limit={slots.limit ?? null} />
+            <Meter label="Concurrent runs" used={atWork.size} limit={slots.limit ?? null} />
           </div>
         )}
       </div>
-      {isAway.value && <Note kind="warning">The connection is interrupted. It is being opened again; nothing is lost.</Note>}
+      {isAway.value && <Note kind="warning">The connection is interrupted. Reconnecting; nothing is lost.</Note>}
       {refused && <RefusalNote explained={refused} onAgain={() => void load()} />}
       {!value && loading && <Spinner label="Loading runs" />}
       {value && shown.length === 0 && (
-        <Empty title={only.value === "active" ? "Nothing is at work" : "No runs yet"}>
-          <p>Runs that work at the same time stand side by side here, each with its steps as they happen.</p>
+        <Empty title={only.value === "active" ? "No active runs" : "No runs yet"}>
+          <p>This page shows your runs side by side, with live steps.</p>
           <a class="button button-primary" href="#/">
             Start a run
           </a>

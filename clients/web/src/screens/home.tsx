@@ -1,4 +1,4 @@
-// The first page: where a task is written, what may be tried, and the threads that were at work last.
+// The home screen: the composer, example tasks and recent threads.
 import { ChartLine, FileText, SquareTerminal } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -12,7 +12,7 @@ import { loadThreads, threads } from "../stores/threads";
 import { credits } from "../view/format";
 import { sampleLog, sampleNotes, sampleTable } from "./samples";
 
-/** The first page. */
+/** The home screen. */
 export function Home() {
   const suggestion = useSignal<{ prompt: string; files: File[]; turn: number } | null>(null);
   useEffect(() => {
@@ -25,7 +25,7 @@ export function Home() {
   const list = threads.value;
   return (
     <div class="page home">
-      <h1>What should run?</h1>
+      <h1>What should the agent do?</h1>
       <Composer
         large
         suggestion={suggestion.value}
@@ -39,21 +39,21 @@ export function Home() {
           <Icon of={ChartLine} />
           <span>
             <strong>Analyze a table</strong>
-            <span class="small">A year of sales as CSV: a report and a chart</span>
+            <span class="small">Turn a year of sales (CSV) into a report and a chart</span>
           </span>
         </button>
         <button type="button" class="try" onClick={() => suggest("Summarize notes.txt in three sentences", [sampleNotes()])}>
           <Icon of={FileText} />
           <span>
-            <strong>Read a text</strong>
-            <span class="small">Notes of a meeting, in short</span>
+            <strong>Summarize a document</strong>
+            <span class="small">Condense meeting notes into three sentences</span>
           </span>
         </button>
         <button type="button" class="try" onClick={() => suggest("Write a script that finds the slowest requests and the errors in server.log, and run it", [sampleLog()])}>
           <Icon of={SquareTerminal} />
           <span>
             <strong>Search a log</strong>
-            <span class="small">By a script in the sandbox, its output live</span>
+            <span class="small">Run a script in the sandbox with live output</span>
           </span>
         </button>
       </div>
@@ -68,7 +68,7 @@ export function Home() {
         )}
         {list?.length === 0 && (
           <p class="dim">
-            None yet. A thread is a conversation with its own workspace: its files stay, and each new run continues from there.
+            No threads yet. A thread is a conversation with its own workspace. Its files stay, and the next run continues from there.
           </p>
         )}
         {list && list.length > 0 && <ThreadList threads={list.slice(0, 8)} />}
@@ -77,12 +77,12 @@ export function Home() {
   );
 }
 
-// What the plan still allows, before it says no.
+// Shows what is left of the plan's limits.
 function PlanLine() {
   const state = account.value;
   if (!state) {
     const refused = account.state.value.refused;
-    // Its place is kept, so that nothing below jumps when it comes.
+    // A placeholder of the same height keeps the content below from jumping.
     return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : <div class="plan-line plan-line-waiting" aria-hidden="true" />;
   }
   if (isUnlimited(state)) return null;
@@ -96,7 +96,7 @@ function PlanLine() {
         <span class="small dim">Credits</span>
         <strong class="numbers">{credits(state.credits)}</strong>
       </div>
-      {state.concurrentRuns && <Meter label="Runs at once" used={state.concurrentRuns.used} limit={state.concurrentRuns.limit ?? null} />}
+      {state.concurrentRuns && <Meter label="Concurrent runs" used={state.concurrentRuns.used} limit={state.concurrentRuns.limit ?? null} />}
       {state.threads && <Meter label="Threads" used={state.threads.used} limit={state.threads.limit ?? null} />}
     </section>
   );

@@ -1,6 +1,6 @@
-// Files for the examples of the first page, made on the spot.
+// Generates the files of the example tasks on the home screen.
 
-/** A year of sales as a table. */
+/** A CSV file with a year of sales. */
 export function sampleTable(): File {
   const regions = ["North", "South", "East", "West"];
   const products: [string, number][] = [
@@ -12,7 +12,7 @@ export function sampleTable(): File {
   for (let month = 0; month < 12; month += 1) {
     for (const [at, region] of regions.entries()) {
       const [product, price] = products[(month + at) % products.length]!;
-      // Busy in summer, quiet in winter, and a little different everywhere.
+      // High in summer, low in winter, with some variation by region.
       const units = Math.round(150 + 90 * Math.sin(((month - 2) / 12) * 2 * Math.PI) + at * 17 + ((month * 7 + at * 13) % 23));
       rows.push(`2025-${String(month + 1).padStart(2, "0")},${region},${product},${units},${(units * price).toFixed(2)}`);
     }
@@ -20,20 +20,20 @@ export function sampleTable(): File {
   return new File([`${rows.join("\n")}\n`], "data.csv", { type: "text/csv" });
 }
 
-/** Notes of a meeting. */
+/** A text file with meeting notes. */
 export function sampleNotes(): File {
   const notes = `Meeting of the yard crew, Tuesday
 
 Track 4 stays closed until the switch is replaced. The part comes on Thursday; Mara checks it when it arrives.
 The night shift asks for better light between the shed and track 2. Two lamps are in the store, Jon mounts them.
 The new timetable starts on the first of the month. Freight from the harbour then comes an hour earlier, so the
-crane has to be ready by five. Nobody objects.
+crane has to be ready by five. There were no objections.
 Open: who trains the two newcomers? Asked again next week.
 `;
   return new File([notes], "notes.txt", { type: "text/plain" });
 }
 
-/** An hour of a server's requests. */
+/** A server log with one hour of requests. */
 export function sampleLog(): File {
   const paths = ["/", "/search", "/cart", "/checkout", "/api/stock"];
   const lines: string[] = [];
@@ -41,7 +41,7 @@ export function sampleLog(): File {
     for (let each = 0; each < 3; each += 1) {
       const at = minute * 3 + each;
       const path = paths[(at * 7 + minute) % paths.length]!;
-      // Something is the matter for ten minutes.
+      // The checkout is slow and fails for ten minutes.
       const isBad = minute >= 31 && minute < 41 && path === "/checkout";
       const took = isBad ? 1_800 + ((at * 37) % 900) : 12 + ((at * 29) % 90);
       const clock = `10:${String(minute).padStart(2, "0")}:${String((at * 17) % 60).padStart(2, "0")}`;

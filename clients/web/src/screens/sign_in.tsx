@@ -1,4 +1,4 @@
-// Signing in with a token.
+// The sign-in screen.
 import { useSignal } from "@preact/signals";
 import { Runyard, isRunyardError } from "@runyard/client";
 import { useEffect, useRef } from "preact/hooks";
@@ -8,7 +8,7 @@ import { Yard } from "../parts/yard";
 import { farewell, fromPaste, signIn } from "../session";
 import { trouble } from "../trouble";
 
-/** Signing in with a token. */
+/** The sign-in screen. */
 export function SignIn() {
   const text = useSignal("");
   const remember = useSignal(false);
@@ -66,11 +66,12 @@ export function SignIn() {
         </form>
         <details class="sign-in-help">
           <summary>Where do I get a token?</summary>
-          <p>Is this your server? Print a token in the folder where you run it:</p>
+          <p>If you run this server, print a token in the folder where you started it:</p>
           <pre tabIndex={0}>runyard token</pre>
           <p>
-            This is your local account, the same one that <code>runyard run</code> uses. <code>runyard token --sub alice</code> is for
-            another account. If somebody else operates the server, ask them for a token. <a href="/docs">The API reference</a> needs no token.
+            The token is for your local account, which <code>runyard run</code> also uses. For another account, use{" "}
+            <code>runyard token --sub alice</code>. If someone else runs the server, ask them for a token. <a href="/docs">The API reference</a>{" "}
+            needs no token.
           </p>
         </details>
       </div>
@@ -78,14 +79,14 @@ export function SignIn() {
   );
 }
 
-// The server checks the token before the sign-in, so that a wrong one is reported once and not by each part of the console.
+// Checks the token with the server before signing in, so that a wrong token is reported once and not by every screen.
 async function reasonAgainst(token: string): Promise<string | null> {
-  if (token === "" || /\s/.test(token)) return "This is not a token: it is empty or has spaces in it.";
+  if (token === "" || /\s/.test(token)) return "This is not a token: it is empty or contains spaces.";
   try {
     await new Runyard({ baseUrl: location.origin, token }).account.state();
     return null;
   } catch (error) {
-    if (isRunyardError(error) && error.kind === "unauthenticated") return "The server does not accept this token. It may have expired, or belong to another server.";
-    return trouble(error)?.text ?? "That did not work. Try again.";
+    if (isRunyardError(error) && error.kind === "unauthenticated") return "The server does not accept this token. It may have expired or belong to another server.";
+    return trouble(error)?.text ?? "Signing in failed. Try again.";
   }
 }

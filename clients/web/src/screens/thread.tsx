@@ -1,4 +1,4 @@
-// One thread: its transcript beside the files of its workspace.
+// The thread screen: the transcript beside the workspace files.
 import { FolderOpen, MessagesSquare } from "lucide";
 import { useSignal, useSignalEffect } from "@preact/signals";
 import { useEffect } from "preact/hooks";
@@ -12,7 +12,7 @@ import { changes, isAway } from "../stores/live";
 import { loadThread, turns, whole } from "../stores/thread";
 import type { Explained } from "../view/refusal";
 
-/** One thread. */
+/** The thread screen. */
 export function ThreadScreen({ threadId }: { threadId: string }) {
   const chosen = useSignal<string | null>(null);
   const side = useSignal<"transcript" | "files">("transcript");
@@ -21,7 +21,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
     if (whole.state.peek().value?.thread.threadId !== threadId) whole.clear();
     chosen.value = null;
     void loadThread(threadId);
-    // What ended while nothing could be asked is asked for now.
+    // Reloads after an interruption, because runs may have ended meanwhile.
     const look = () => void loadThread(threadId);
     addEventListener("online", look);
     let wasAway = false;
@@ -53,7 +53,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
     <div class="thread" data-side={side.value}>
       <ThreadHead name={name} threadId={threadId} onRefused={(explained) => (refused.value = explained)} />
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
-      <div class="sides" role="group" aria-label="What is shown">
+      <div class="sides" role="group" aria-label="View">
         <button type="button" aria-pressed={side.value === "transcript"} onClick={() => (side.value = "transcript")}>
           <Icon of={MessagesSquare} size={16} />
           Transcript
@@ -91,7 +91,7 @@ export function ThreadScreen({ threadId }: { threadId: string }) {
   );
 }
 
-// Loads the files again whenever a tool or a run has ended.
+// Reloads the files whenever a tool call or a run ends.
 function FilesFollow({ sandboxId }: { sandboxId: string }) {
   useSignalEffect(() => {
     if (changes.value > 0) filesChanged(sandboxId);
@@ -99,10 +99,10 @@ function FilesFollow({ sandboxId }: { sandboxId: string }) {
   return null;
 }
 
-/** How often it is looked whether a workspace is there, in milliseconds. */
+/** Interval between checks for a new workspace, in milliseconds. */
 const LOOK_AGAIN = 1_500;
 
-// The workspace of a new thread is made in the background.
+// Shown until the thread has a workspace. The server creates it in the background.
 function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean }) {
   useEffect(() => {
     if (!waiting) return;
@@ -111,7 +111,7 @@ function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean
     }, LOOK_AGAIN);
     return () => clearInterval(timer);
   }, [threadId, waiting]);
-  // A tool that has ended has made it.
+  // Once a tool call has ended, the workspace exists.
   useSignalEffect(() => {
     if (changes.value > 0 && waiting) void loadThread(threadId);
   });

@@ -1,10 +1,10 @@
-// All threads.
+// The list of the account's threads.
 import { useEffect } from "preact/hooks";
 import { Empty, RefusalNote, Spinner } from "../parts/basic";
 import { ThreadList } from "../parts/thread_list";
 import { loadMoreThreads, loadThreads, moreThreads, threads } from "../stores/threads";
 
-/** All threads. */
+/** The threads screen. */
 export function Threads() {
   useEffect(() => {
     document.title = "Threads · Runyard";
@@ -23,7 +23,7 @@ export function Threads() {
       {!value && loading && <Spinner label="Loading threads" />}
       {value?.length === 0 && (
         <Empty title="No threads yet">
-          <p>Start a run, and its thread appears here: what you asked, what the agent did, and the files it made.</p>
+          <p>Start a run to create a thread. It keeps your tasks, the agent's steps and the files.</p>
           <a class="button button-primary" href="#/">
             Start a run
           </a>

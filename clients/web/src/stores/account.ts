@@ -1,13 +1,13 @@
-// The account: its plan, credits, limits and models.
+// The signed-in account: plan, credits, limits and models.
 import type { AccountState } from "@runyard/client";
 import { runyard } from "../client";
 import { knowPlan } from "../trouble";
 import { Loadable } from "./loaded";
 
-/** The account of who is signed in. */
+/** The signed-in account. */
 export const account = new Loadable<AccountState>();
 
-/** Loads the account again. */
+/** Reloads the account. */
 export function loadAccount(): Promise<void> {
   return account.load(async () => {
     const state = await runyard().account.state();
@@ -16,7 +16,7 @@ export function loadAccount(): Promise<void> {
   });
 }
 
-/** Whether the installation enforces no plans and charges nothing: only then is there no limit of runs at once. */
+/** Whether the server enforces no plans and charges nothing. Only then are concurrent runs unlimited. */
 export function isUnlimited(state: AccountState): boolean {
   return state.concurrentRuns !== undefined && state.concurrentRuns.limit === undefined;
 }

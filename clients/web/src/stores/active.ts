@@ -1,4 +1,4 @@
-// The runs that are at work in the account, looked at every few seconds while somebody sees them.
+// The active runs of the account, polled every few seconds while the page is visible.
 import { computed } from "@preact/signals";
 import type { RunRecord } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -6,20 +6,20 @@ import { runyard } from "../client";
 import { changes } from "./live";
 import { Loadable } from "./loaded";
 
-/** How often it is looked, in milliseconds. */
+/** Polling interval in milliseconds. */
 const EVERY = 5_000;
 
-/** The runs that are at work, newest first. */
+/** The active runs, newest first. */
 export const active = new Loadable<readonly RunRecord[]>();
-/** The threads in which a run is at work. */
+/** The ids of threads with an active run. */
 export const runningThreads = computed(() => new Set((active.value ?? []).map((run) => run.threadId)));
 
-/** Looks again. */
+/** Reloads the active runs. */
 export function loadActive(): Promise<void> {
   return active.load(() => runyard().agents.listActive({ pageSize: 200 }).all(200));
 }
 
-/** Keeps looking as long as the part is shown and the page is visible. */
+/** Polls the active runs while the component is mounted and the page is visible. */
 export function useActive(): void {
   useEffect(() => {
     void loadActive();

@@ -3,13 +3,13 @@ import type { Agent } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
-/** Agents that are listed at most. */
+/** Maximum number of agents that are loaded. */
 const MOST = 1_000;
 
-/** All agents, newest first. */
+/** The agents, newest first. */
 export const agents = new Loadable<readonly Agent[]>();
 
-/** Loads the agents again. */
+/** Reloads the agents. */
 export function loadAgents(): Promise<void> {
   return agents.load(() => runyard().agents.list({ pageSize: 200, orderBy: "created_at desc" }).all(MOST));
 }

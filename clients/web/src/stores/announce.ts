@@ -1,4 +1,4 @@
-// What a screen reader is told, politely: what a run has come to, what was saved, what was copied. Never each piece of text.
+// Polite announcements for screen readers: the end of a run, a saved form, a copied text. Streamed text is not announced.
 import { signal } from "@preact/signals";
 
 /** The last announcement. */
@@ -6,7 +6,7 @@ export const announcement = signal("");
 
 let even = false;
 
-/** Says something. The same words twice in a row are said twice. */
+/** Announces a text. A zero-width space makes a repeated text differ, so that it is announced again. */
 export function announce(text: string): void {
   even = !even;
   announcement.value = even ? text : `${text}\u200b`;

@@ -1,16 +1,16 @@
-// Files that were added to a task: each goes up in chunks as soon as it is added, so that the start does not wait for it.
+// Files attached to a task. Each is uploaded in chunks as soon as it is added, so that starting the run need not wait.
 import { type Signal, signal } from "@preact/signals";
 import { runyard } from "../client";
 import { trouble } from "../trouble";
 import { bytes } from "../view/format";
 import { account } from "./account";
 
-/** Files that one task may have here. */
+/** Maximum number of files per task. */
 const MOST_FILES = 50;
-/** Files that go up at the same time. */
+/** Number of parallel uploads. */
 const AT_ONCE = 2;
 
-/** A file on its way. */
+/** A file and the state of its upload. */
 export interface Attachment {
   key: number;
   file: File;
@@ -19,7 +19,7 @@ export interface Attachment {
   problem: string | null;
 }
 
-/** The files of one composer. */
+/** The attachments of one composer. */
 export class Attachments {
   readonly list: Signal<readonly Attachment[]> = signal([]);
   readonly problem: Signal<string | null> = signal(null);
@@ -27,14 +27,14 @@ export class Attachments {
   #going = 0;
   #aborts = new Map<number, AbortController>();
 
-  /** Adds files, and begins to send them. */
+  /** Adds files and starts their uploads. */
   add(files: Iterable<File>): void {
     this.problem.value = null;
     const limit = account.state.peek().value?.maxUploadBytes ?? null;
     const added: Attachment[] = [];
     for (const file of files) {
       if (this.list.peek().length + added.length >= MOST_FILES) {
-        this.problem.value = `A task takes at most ${MOST_FILES} files here.`;
+        this.problem.value = `You can attach up to ${MOST_FILES} files.`;
         break;
       }
       const tooLarge = limit !== null && file.size > limit;
@@ -43,26 +43,26 @@ export class Attachments {
         file,
         sent: 0,
         uploadId: null,
-        problem: tooLarge ? `Too large: your plan takes files up to ${bytes(limit)}` : null,
+        problem: tooLarge ? `Too large: your plan allows files up to ${bytes(limit)}` : null,
       });
     }
     this.list.value = [...this.list.peek(), ...added];
     this.#go();
   }
 
-  /** Takes a file out again. */
+  /** Removes a file and aborts its upload. */
   remove(key: number): void {
     this.#aborts.get(key)?.abort();
     this.list.value = this.list.peek().filter((attachment) => attachment.key !== key);
   }
 
-  /** Takes all files out. */
+  /** Removes all files. */
   clear(): void {
     for (const { key } of this.list.peek()) this.remove(key);
     this.problem.value = null;
   }
 
-  /** Waits until all files are there and gives the ids of their uploads; null when one of them cannot be sent. */
+  /** Waits for all uploads and returns their ids, or null when one of them failed. */
   async ready(): Promise<string[] | null> {
     await new Promise<void>((resolve) => {
       const stop = this.list.subscribe((list) => {
@@ -95,7 +95,7 @@ export class Attachments {
       });
       this.#change(key, { uploadId: upload.uploadId, sent: file.size });
     } catch (error) {
-      this.#change(key, { problem: trouble(error)?.text ?? "Not sent" });
+      this.#change(key, { problem: trouble(error)?.text ?? "Upload failed" });
     } finally {
       this.#aborts.delete(key);
       this.#going -= 1;

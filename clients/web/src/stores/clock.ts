@@ -1,14 +1,14 @@
-// The time, once a second while somebody looks at it.
+// A clock signal that ticks once a second while a component uses it.
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-/** Milliseconds since 1970, a second old at most while a part uses it. */
+/** Milliseconds since the Unix epoch; up to one second old while a component uses it. */
 export const now = signal(Date.now());
 
 let users = 0;
 let timer: ReturnType<typeof setInterval> | undefined;
 
-/** Keeps the clock going as long as the part is shown, and gives the time. */
+/** Keeps the clock running while the component is mounted and returns the time. */
 export function useNow(): number {
   useEffect(() => {
     users += 1;

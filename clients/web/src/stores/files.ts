@@ -1,17 +1,17 @@
-// The files of the sandbox that is looked at, and their contents for previews and downloads.
+// The files of the current sandbox, and their contents for previews and downloads.
 import type { FileEntry } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
-/** Files that are listed at most. */
+/** Maximum number of files that are listed. */
 const MOST = 2_000;
-/** Bytes of a text or an image that a preview loads at most. */
+/** Maximum bytes of a text or image that a preview loads. */
 export const MAX_PREVIEW = 4_000_000;
 
-/** How a file is shown. */
+/** The kinds of previews. */
 export type FileKind = "image" | "table" | "markdown" | "text" | "other";
 
-/** The files of the sandbox that is looked at, by path. */
+/** The files of the current sandbox, ordered by path. */
 export const files = new Loadable<{ sandboxId: string; files: readonly FileEntry[] }>();
 
 /** Loads the files of a sandbox. */
@@ -25,7 +25,7 @@ export function loadFiles(sandboxId: string): Promise<void> {
 
 let waiting: ReturnType<typeof setTimeout> | undefined;
 
-/** Loads the files again soon: many changes in a row are one load. */
+/** Schedules a reload of the files; changes within 150 ms cause one reload. */
 export function filesChanged(sandboxId: string): void {
   if (waiting !== undefined) return;
   waiting = setTimeout(() => {
@@ -34,7 +34,7 @@ export function filesChanged(sandboxId: string): void {
   }, 150);
 }
 
-/** How a file is shown. */
+/** The kind of preview for a file. */
 export function kindOf(file: Pick<FileEntry, "name" | "contentType">): FileKind {
   const name = file.name.toLowerCase();
   if (/\.(svg|png|jpe?g|gif|webp|avif|bmp|ico)$/.test(name)) return "image";
@@ -46,7 +46,7 @@ export function kindOf(file: Pick<FileEntry, "name" | "contentType">): FileKind 
     : "other";
 }
 
-// A blob keeps the type that is given here, never one that the file claims: as an image, an SVG cannot run scripts.
+// Blobs get their content type from this table, never from the server. Used as an image source, an SVG cannot run scripts.
 const IMAGE_TYPES: Record<string, string> = {
   svg: "image/svg+xml",
   png: "image/png",
@@ -59,19 +59,19 @@ const IMAGE_TYPES: Record<string, string> = {
   ico: "image/x-icon",
 };
 
-/** An image of a sandbox as a blob. */
+/** Reads an image from a sandbox as a blob. */
 export async function readImage(sandboxId: string, path: string, signal: AbortSignal): Promise<Blob> {
   const type = IMAGE_TYPES[path.slice(path.lastIndexOf(".") + 1).toLowerCase()] ?? "application/octet-stream";
   return new Blob([await readBytes(sandboxId, path, signal)], { type });
 }
 
-/** The beginning of a text of a sandbox, and whether that is all of it. */
+/** Reads the first `MAX_PREVIEW` bytes of a text. `whole` tells whether that is the entire file. */
 export async function readText(sandboxId: string, path: string, size: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
   const data = await readBytes(sandboxId, path, signal, MAX_PREVIEW);
   return { text: new TextDecoder().decode(data), whole: size <= MAX_PREVIEW };
 }
 
-/** Saves a file of a sandbox on the person's machine. */
+/** Downloads a file from a sandbox to the user's machine. */
 export async function save(sandboxId: string, file: FileEntry): Promise<void> {
   const data = await readBytes(sandboxId, file.path);
   const address = URL.createObjectURL(new Blob([data], { type: "application/octet-stream" }));
@@ -84,13 +84,13 @@ export async function save(sandboxId: string, file: FileEntry): Promise<void> {
   setTimeout(() => URL.revokeObjectURL(address), 60_000);
 }
 
-/** Deletes a file of a sandbox. */
+/** Deletes a file from a sandbox. */
 export async function deleteFile(sandboxId: string, path: string): Promise<void> {
   await runyard().sandboxes.delete(sandboxId, path);
   await loadFiles(sandboxId);
 }
 
-// Stops reading when `most` bytes are there.
+// Reads up to `most` bytes.
 async function readBytes(sandboxId: string, path: string, signal?: AbortSignal, most = Infinity): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;

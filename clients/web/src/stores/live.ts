@@ -1,7 +1,7 @@
-// The runs that somebody watches: a view for each, drawn once a frame. The client carries all of them over one stream.
+// Live views of the runs on screen, updated once per frame. The client carries all of them over one stream.
 //
-// The client keeps the stream up while the server or the network is away, and goes on from each run's cursor. What a reader
-// sees then goes on without a gap or a repeat, because a view takes each event once.
+// After an outage the client reconnects and resumes each run from its cursor. A view applies each event once, so the user
+// sees neither gaps nor repeats.
 import { type Signal, computed, signal } from "@preact/signals";
 import type { ConnectionState, RunEvent } from "@runyard/client";
 import { useEffect, useMemo } from "preact/hooks";
@@ -11,20 +11,20 @@ import type { Explained } from "../view/refusal";
 import { type RunView, advance, hasEnded, unseen } from "../view/run";
 import { announce } from "./announce";
 
-/** Counts the ends of runs and of tools: what a run has made may have changed. */
+/** Increases when a run or a tool call ends, because files may have changed. */
 export const changes = signal(0);
-/** The runs whose stream is interrupted. */
+/** The ids of runs whose stream is interrupted. */
 const away: Signal<ReadonlySet<string>> = signal(new Set());
-/** Why runs could not be followed any further, by run. */
+/** Errors that ended the following of a run, by run id. */
 const given: Signal<ReadonlyMap<string, Explained>> = signal(new Map());
-/** Whether the stream is interrupted and is being opened again. */
+/** Whether the stream is interrupted and the client is reconnecting. */
 export const isAway = computed(() => away.value.size > 0);
 
-/** Views that are kept after nobody watches their runs. */
+/** Maximum number of views that are kept for runs without watchers. */
 const MOST_KEPT = 60;
-/** Events of one run that wait to be drawn before its stream is held back. */
+/** Maximum number of unrendered events per run. A full queue pauses reading from the stream. */
 const MOST_QUEUED = 1_000;
-/** Events that are taken off the stream in one go; then the page may do something else. */
+/** Number of events that are read before yielding to other tasks of the page. */
 const AT_ONCE = 100;
 
 interface Watched {
@@ -33,14 +33,14 @@ interface Watched {
   following: AbortController | null;
   queue: RunEvent[];
   roomAgain: (() => void) | null;
-  /** Whether it was seen at work, so that its end is news. */
+  /** Whether the run was seen active. Only then is its end announced. */
   wasAtWork: boolean;
 }
 
 const runs = new Map<string, Watched>();
 let drawing = false;
 
-/** The view of a run, kept up to date as long as the part is shown. */
+/** The view of a run, kept up to date while the component is mounted. */
 export function useRun(runId: string): Signal<RunView> {
   const view = useMemo(() => entry(runId).view, [runId]);
   useEffect(() => watch(runId), [runId]);
@@ -54,7 +54,7 @@ export function watch(runId: string): () => void {
   if (run.watchers === 1) void follow(runId, run);
   return () => {
     run.watchers -= 1;
-    // A part that is only moved watches again at once.
+    // A component that moves in the tree watches again at once.
     queueMicrotask(() => {
       if (run.watchers === 0) leave(runId, run);
       tidy();
@@ -62,18 +62,18 @@ export function watch(runId: string): () => void {
   };
 }
 
-/** Why a run cannot be followed, when it cannot. */
+/** The error that ended the following of a run, or null. */
 export function givenUp(runId: string): Explained | null {
   return given.value.get(runId) ?? null;
 }
 
-/** Follows a run again that was given up. */
+/** Follows a run again after an error. */
 export function followAgain(runId: string): void {
   const run = runs.get(runId);
   if (run && run.watchers > 0) void follow(runId, run);
 }
 
-/** Forgets everything, when somebody signs out. */
+/** Drops all views. Called on sign-out. */
 export function forgetRuns(): void {
   for (const [runId, run] of runs) leave(runId, run);
   runs.clear();
@@ -122,7 +122,7 @@ async function follow(runId: string, run: Watched): Promise<void> {
   }
 }
 
-// What is awaited otherwise goes on in the same task, however long that gets.
+// Waits for a new macrotask. Other awaits continue in the same task and would block the page.
 function nextTask(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
@@ -130,7 +130,7 @@ function nextTask(): Promise<void> {
 function leave(runId: string, run: Watched): void {
   run.following?.abort();
   run.following = null;
-  // What was queued lies behind the cursor; it comes again when somebody watches.
+  // The view has not applied the queued events, so the next watcher receives them again.
   run.queue = [];
   run.roomAgain?.();
   run.roomAgain = null;
@@ -147,7 +147,7 @@ function heard(runId: string, connection: ConnectionState): void {
   } else {
     const left = new Set(away.peek());
     left.delete(runId);
-    if (left.size === 0 && connection.state === "open") announce("The connection is back");
+    if (left.size === 0 && connection.state === "open") announce("Connection restored");
     away.value = left;
   }
 }
@@ -159,7 +159,7 @@ function without(map: Signal<ReadonlyMap<string, Explained>>, key: string): void
   map.value = left;
 }
 
-// A hidden page draws no frames, but its runs go on.
+// A hidden page renders no frames, so it uses a timer.
 function draw(): void {
   if (drawing) return;
   drawing = true;
@@ -178,7 +178,7 @@ function takeIn(): void {
     run.view.value = after;
     changed ||= batch.some((event) => event.type === "tool_result" || (event.type === "status" && event.status !== "running"));
     if (hasEnded(after)) {
-      if (run.wasAtWork) announce(`The run has ${after.state}`);
+      if (run.wasAtWork) announce(`Run ${after.state}`);
       run.wasAtWork = false;
     } else run.wasAtWork = true;
     run.roomAgain?.();

@@ -1,34 +1,34 @@
-// Something that is loaded from the server: the last value stays while it is loaded again.
+// Values loaded from the server. The previous value stays visible during a reload.
 import { type Signal, signal } from "@preact/signals";
 import { trouble } from "../trouble";
 import type { Explained } from "../view/refusal";
 
-/** A value, or why there is none. */
+/** A value with its loading state and the last error. */
 export interface Loaded<T> {
   value: T | null;
   refused: Explained | null;
   loading: boolean;
 }
 
-// Everything that was loaded belongs to who is signed in. Stores are made once, so that this does not grow.
+// All instances, cleared on sign-out. Instances are created once per module, so the list does not grow.
 const all: Loadable<unknown>[] = [];
 
-/** Forgets everything that was loaded, when somebody signs out. */
+/** Clears all loaded values. Called on sign-out. */
 export function forgetLoaded(): void {
   for (const loadable of all) loadable.clear();
 }
 
-/** A value that can be loaded. Only the last of several loads counts. */
+/** A value that can be loaded. If loads overlap, the last one wins. */
 export class Loadable<T> {
   readonly state: Signal<Loaded<T>> = signal({ value: null, refused: null, loading: false });
   #turn = 0;
 
-  /** Made once for each thing that is loaded, at the top of a module. */
+  /** Call it at the top level of a module: instances are never released. */
   constructor() {
     all.push(this as Loadable<unknown>);
   }
 
-  /** Loads the value. */
+  /** Loads the value. A failure keeps the previous value and sets `refused`. */
   async load(ask: () => Promise<T>): Promise<void> {
     this.#turn += 1;
     const turn = this.#turn;
@@ -43,13 +43,13 @@ export class Loadable<T> {
     }
   }
 
-  /** Sets the value without asking. */
+  /** Sets the value without a request. */
   set(value: T): void {
     this.#turn += 1;
     this.state.value = { value, refused: null, loading: false };
   }
 
-  /** Forgets the value. */
+  /** Removes the value and discards loads in progress. */
   clear(): void {
     this.#turn += 1;
     this.state.value = { value: null, refused: null, loading: false };

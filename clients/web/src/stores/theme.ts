@@ -1,4 +1,4 @@
-// Light, dark, or as the system has it.
+// The colour theme: light, dark, or the system's setting.
 import { signal } from "@preact/signals";
 
 /** A choice of theme. */
@@ -6,10 +6,10 @@ export type Theme = "system" | "light" | "dark";
 
 const KEY = "runyard.theme";
 
-/** The theme that was chosen. */
+/** The chosen theme. */
 export const theme = signal<Theme>(kept());
 
-/** Chooses a theme and keeps the choice. */
+/** Applies a theme and stores the choice. */
 export function choose(next: Theme): void {
   theme.value = next;
   if (next === "system") delete document.documentElement.dataset["theme"];
@@ -18,7 +18,7 @@ export function choose(next: Theme): void {
     if (next === "system") localStorage.removeItem(KEY);
     else localStorage.setItem(KEY, next);
   } catch {
-    // The choice lives as long as the page then.
+    // Storage is unavailable: the choice lasts until the page closes.
   }
 }
 

@@ -1,12 +1,12 @@
-// One thread: what was asked in it, the runs that worked on it, and what they said.
+// One thread with its messages and runs, grouped into turns.
 import type { RunRecord, Thread, ThreadMessage } from "@runyard/client";
 import { runyard } from "../client";
 import { Loadable } from "./loaded";
 
-/** Messages and runs that are loaded of one thread at most. */
+/** Maximum number of messages and of runs that are loaded per thread. */
 const MOST = 2_000;
 
-/** A thread with everything that is shown of it. */
+/** A thread with its messages and runs. */
 export interface WholeThread {
   thread: Thread;
   /** Oldest first. */
@@ -15,16 +15,16 @@ export interface WholeThread {
   runs: readonly RunRecord[];
 }
 
-/** A turn of a thread: what was said, and the run that answers it. */
+/** A turn: a user message and the run that answers it. */
 export interface Turn {
   key: string;
   prompt: ThreadMessage | null;
   run: RunRecord | null;
-  /** What was said in the run, for runs whose events are not shown. */
+  /** The assistant's messages, shown when the run's events are not loaded. */
   answers: readonly ThreadMessage[];
 }
 
-/** The thread that is shown. */
+/** The current thread. */
 export const whole = new Loadable<WholeThread>();
 
 /** Loads a thread with its messages and runs. */
@@ -40,7 +40,7 @@ export function loadThread(threadId: string): Promise<void> {
   });
 }
 
-/** The turns of a thread, oldest first. */
+/** Groups messages and runs into turns, oldest first. */
 export function turns({ messages, runs }: Pick<WholeThread, "messages" | "runs">): Turn[] {
   const made: { at: number; turn: Turn }[] = [];
   const byRun = new Map<string, ThreadMessage[]>();

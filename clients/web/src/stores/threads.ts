@@ -1,4 +1,4 @@
-// The threads of the account, latest activity first, page by page.
+// The threads of the account, most recently active first, loaded page by page.
 import { signal } from "@preact/signals";
 import type { Thread } from "@runyard/client";
 import { runyard } from "../client";
@@ -6,12 +6,12 @@ import { Loadable } from "./loaded";
 
 const PAGE = 50;
 
-/** The threads that are loaded. */
+/** The loaded threads. */
 export const threads = new Loadable<readonly Thread[]>();
-/** Asks for more threads; empty when all are loaded. */
+/** The token of the next page; empty when all threads are loaded. */
 export const moreThreads = signal("");
 
-/** Loads the threads in which something was last done again. */
+/** Reloads the first page of threads. */
 export function loadThreads(): Promise<void> {
   return threads.load(async () => {
     const page = await runyard().threads.list({ pageSize: PAGE });

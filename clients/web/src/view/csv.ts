@@ -1,14 +1,14 @@
-// Reads the beginning of a table of separated values, for a preview.
+// Parses the first rows of a CSV or TSV file for a preview.
 
-/** The beginning of a table. */
+/** The header and first rows of a table. */
 export interface Table {
   header: string[];
   rows: string[][];
-  /** Whether there is more than `rows`. */
+  /** Whether the file has more rows. */
   more: boolean;
 }
 
-/** Reads at most `most` rows; the separator is the one that the first line has most of. */
+/** Parses up to `most` rows. The separator is the candidate that occurs most often in the first line. */
 export function readTable(text: string, most: number): Table {
   const rows: string[][] = [];
   const separator = guessSeparator(text);
@@ -42,7 +42,7 @@ export function readTable(text: string, most: number): Table {
   return { header, rows: rows.slice(0, most), more: at < text.length || rows.length > most };
 }
 
-/** Whether a column holds numbers only, so that it can be set right. */
+/** Whether a column holds only numbers, so that it can be aligned right. */
 export function isNumeric(table: Table, column: number): boolean {
   const cells = table.rows.map((row) => row[column] ?? "").filter((cell) => cell !== "");
   return cells.length > 0 && cells.every((cell) => /^[-+]?[\d.,\s]+%?$/.test(cell));

@@ -1,19 +1,19 @@
-// What differs between two texts, line by line, and the lines of a unified diff that a tool made.
+// Line diffs: compares two texts, and parses a unified diff from a tool.
 
-/** A line of a difference. */
+/** A line of a diff. A line of kind "place" marks skipped lines or a hunk header. */
 export interface DiffLine {
   kind: "same" | "added" | "removed" | "place";
   text: string;
 }
 
-/** Lines that are compared at most; longer texts are shown as taken out and put in. */
+/** Maximum lines per text for the comparison, which is quadratic. Longer texts are shown as all removed and all added. */
 const MAX_LINES = 2_000;
-/** Same lines that are kept around a change. */
+/** Number of unchanged lines shown around a change. */
 const CONTEXT = 3;
 
-/** The difference of two texts, with a few lines around each change. */
+/** Compares two texts and returns the changes with a few lines of context. */
 export function difference(before: string, after: string): DiffLine[] {
-  // No text has no lines, rather than one that is empty.
+  // An empty text has no lines; `split` would return one empty line.
   const left = before === "" ? [] : before.split("\n");
   const right = after === "" ? [] : after.split("\n");
   let start = 0;
@@ -31,7 +31,7 @@ export function difference(before: string, after: string): DiffLine[] {
   return shorten([...left.slice(0, start).map(same), ...middle, ...left.slice(left.length - end).map(same)]);
 }
 
-/** The lines of a unified diff. */
+/** Parses a unified diff. */
 export function unified(text: string): DiffLine[] {
   return text.split("\n").map((line) => {
     if (line.startsWith("@@")) return { kind: "place", text: line };
@@ -41,7 +41,7 @@ export function unified(text: string): DiffLine[] {
   });
 }
 
-// The longest common subsequence, by the table of its lengths.
+// Computes the longest common subsequence with a table of lengths.
 function compare(left: string[], right: string[]): DiffLine[] {
   const removed = (text: string): DiffLine => ({ kind: "removed", text });
   const added = (text: string): DiffLine => ({ kind: "added", text });

@@ -1,4 +1,4 @@
-// Numbers, sizes and times in words.
+// Formats numbers, sizes and times for display.
 
 const whole = new Intl.NumberFormat("en-US");
 const money = new Intl.NumberFormat("en-US", { minimumFractionDigits: 0, maximumFractionDigits: 2 });
@@ -21,7 +21,7 @@ export function short(value: number): string {
   return `${trim(value / 1_000_000)}M`;
 }
 
-/** Credits, such as 12.5; a tiny amount keeps its leading digits. */
+/** Credits with up to two decimals, such as 12.5. Amounts below 0.01 keep two significant digits. */
 export function credits(value: number): string {
   return value > 0 && value < 0.01 ? fine.format(value) : money.format(value);
 }
@@ -45,7 +45,7 @@ export function duration(ms: number): string {
   return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
 }
 
-/** How long ago something was, such as "3 min ago", or its day. */
+/** Time elapsed, such as "3 min ago"; the date after 24 hours. */
 export function ago(then: number | Date, now: number): string {
   const seconds = Math.round((now - Number(then)) / 1000);
   if (seconds < 10) return "just now";
@@ -71,7 +71,7 @@ export function dayAndTime(at: number | Date): string {
   });
 }
 
-/** The beginning of a text in one line. */
+/** The start of a text in one line of up to `most` characters. */
 export function excerpt(text: string, most: number): string {
   const line = text.replace(/\s+/g, " ").trim();
   return line.length <= most ? line : `${line.slice(0, most - 1).trimEnd()}…`;

@@ -1,23 +1,23 @@
-// Markdown that grows: cuts a text into blocks so that finished blocks are parsed and drawn once.
+// Incremental markdown: splits a growing text into blocks, so that finished blocks are parsed and rendered once.
 //
-// Only the end of the text is parsed again when more arrives. A block counts as finished when another one has begun after
-// it; before that its meaning can still change (a line of dashes makes a heading of what stands above it).
+// When text arrives, only the end is parsed again. A block is finished once another block follows it. Until then its meaning
+// can change: a line of dashes turns the line above it into a heading.
 import { type Token, Lexer } from "marked";
 
-/** A block of markdown: its source, where it starts, and what it means. */
+/** A block of markdown: the offset of its source and its parsed token. */
 export interface Block {
   at: number;
   token: Token;
 }
 
-/** A parser that keeps what it has finished. */
+/** A parser that keeps finished blocks between calls. */
 export class Growing {
   #text = "";
   #finished: Block[] = [];
   #from = 0;
   #links: Lexer["tokens"]["links"] = {};
 
-  /** The blocks of a text. Cheap when the text begins with the one before; finished blocks are the same objects then. */
+  /** Parses a text. If it extends the previous text, finished blocks are reused as the same objects. */
   blocks(source: string): readonly Block[] {
     const text = source.includes("\r") ? source.replace(/\r\n?/g, "\n") : source;
     if (!text.startsWith(this.#text)) {
@@ -36,7 +36,7 @@ export class Growing {
       open.push({ at, token });
       at += token.raw.length;
     }
-    // The lexer tidies the end of some blocks; a block whose source is not what stands in the text would shift what follows.
+    // The lexer changes the source of some blocks at the end of a text. Keeping such a block would shift the offsets after it.
     while (open.length > 2 && text.startsWith(open[0]!.token.raw, open[0]!.at)) {
       const block = open.shift()!;
       this.#finished.push(block);
@@ -46,7 +46,7 @@ export class Growing {
   }
 }
 
-/** Whether an address may be a link: nothing that runs code. */
+/** Whether an address is a safe link target: http, https, mailto or a fragment, never a scheme that runs code. */
 export function isSafeLink(address: string): boolean {
   return /^(https?:|mailto:|#)/i.test(address.trim());
 }

@@ -1,7 +1,7 @@
-// Refusals and failures in words: what happened, and what can be done about it.
+// Texts for error codes: what happened and how to resolve it.
 import { counted } from "./format";
 
-/** What is known of a refusal. */
+/** The details of an error response. */
 export interface Refused {
   errorCode: string;
   message: string;
@@ -17,37 +17,37 @@ export interface Refused {
   retryAfter?: number;
 }
 
-/** A refusal in words. */
+/** A message for people, with the actions that may help. */
 export interface Explained {
   title: string;
   text: string;
   links: { label: string; to: string }[];
-  /** Whether the same thing may go through when it is tried again. */
+  /** Whether a retry may succeed. */
   again: boolean;
   requestId: string | null;
-  /** What the operator of the server can do, when a plan refused. */
+  /** How the operator of the server can lift a plan limit; null for other errors. */
   operator: Code[] | null;
 }
 
-/** Words, and in between what is typed or set. */
+/** Plain text, or inline code. */
 export type Code = string | { code: string };
 
-/** How the operator of a server changes the plan of an account. */
+/** How an operator changes the plan of an account or turns plans off. */
 export const CHANGE_PLAN: Code[] = [
-  "Is this your server? ",
+  "If you run this server: ",
   { code: "runyard tier pro" },
   " changes your plan, and ",
   { code: "RUNYARD_LIMITS=off" },
   " turns plans off.",
 ];
-const NO_PLANS: Code[] = ["Is this your server? ", { code: "RUNYARD_LIMITS=off" }, " turns plans off."];
+const NO_PLANS: Code[] = ["If you run this server: ", { code: "RUNYARD_LIMITS=off" }, " turns plans off."];
 
-/** Puts a refusal into words. */
+/** Returns the message for an error. */
 export function explain(refused: Refused): Explained {
   return { ...inWords(refused), operator: forOperator(refused.errorCode) };
 }
 
-/** What the operator of a server can do about a refusal. */
+/** Returns instructions for the operator of the server. */
 function forOperator(errorCode: string): Code[] | null {
   switch (errorCode) {
     case "AGENT_RUN_LIMIT_EXCEEDED":
@@ -81,15 +81,15 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
       const limit = facts.limit ?? 1;
       const running = facts.runningCount ?? threads.length;
       return made(
-        "All of your run slots are taken",
-        `${plan} runs ${limit} at a time, and ${running === 1 ? "one is" : `${running} are`} running. ` +
-          "Wait for a run to end, or stop one.",
+        "All of your run slots are in use",
+        `${plan} allows ${counted(limit, "concurrent run")}, and ${running === 1 ? "one is" : `${running} are`} running. ` +
+          "Wait for a run to end or stop one.",
         [
           ...threads.slice(0, 3).map((id, at) => ({
             label: threads.length === 1 ? "Open the running thread" : `Open running thread ${at + 1}`,
             to: `/threads/${id}`,
           })),
-          { label: "See all runs", to: "/runs" },
+          { label: "View all runs", to: "/runs" },
         ],
         true,
       );
@@ -97,29 +97,29 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
     case "INSUFFICIENT_CREDITS":
       return made(
         "No credits left",
-        "A run needs credits to start. You get new ones next month, or from the operator of this server.",
-        [{ label: "See the account", to: "/account" }],
+        "A run needs credits to start. You get new credits next month, or from your administrator.",
+        [{ label: "View account", to: "/account" }],
       );
     case "THREAD_LIMIT_EXCEEDED":
-      return made("No more threads", `${allows("thread")} Delete one that you do not need.`, [
-        { label: "See threads", to: "/threads" },
+      return made("Thread limit reached", `${allows("thread")} Delete a thread you no longer need.`, [
+        { label: "View threads", to: "/threads" },
       ]);
     case "PROJECT_LIMIT_EXCEEDED":
       return made(
-        "No more projects",
-        `${allows("project")} Delete one with its threads, or continue in an existing thread.`,
-        [{ label: "See threads", to: "/threads" }],
+        "Project limit reached",
+        `${allows("project")} Delete a project with its threads, or continue in an existing thread.`,
+        [{ label: "View threads", to: "/threads" }],
       );
     case "AGENT_LIMIT_EXCEEDED":
-      return made("No more agents", `${allows("agent")} Delete one that you do not need.`, [
-        { label: "See agents", to: "/agents" },
+      return made("Agent limit reached", `${allows("agent")} Delete an agent you no longer need.`, [
+        { label: "View agents", to: "/agents" },
       ]);
     case "MODEL_ACCESS_DENIED":
-      return made("This model is not in your plan", `${plan} does not include it. Choose another model.`, [
-        { label: "See the plan's models", to: "/account" },
+      return made("This model is not in your plan", `${plan} does not include this model. Choose another one.`, [
+        { label: "View available models", to: "/account" },
       ]);
     case "THREAD_BUSY":
-      return made("The thread has a running run", "Wait until it ends, queue the new run behind it, or interrupt it.", [], true);
+      return made("The thread has an active run", "Wait for it to end, queue the new run behind it, or interrupt it.", [], true);
     case "TOO_LARGE":
       return made("Too large", sentence(refused.message));
     case "THROTTLED":
@@ -132,17 +132,17 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
     case "NOT_AUTHENTICATED":
       return made("The token is not valid", "It may have expired. Sign in with a new one.");
     case "PERMISSION_DENIED":
-      return made("Not allowed", "This token lacks the role or scope for that.");
+      return made("Not allowed", "Your token lacks the required role or scope.");
     case "CONNECTION_LOST":
     case "UNAVAILABLE":
-      return made("The server cannot be reached", "It may be starting. Nothing is lost; try again in a moment.", [], true);
+      return made("The server cannot be reached", "It may be starting. Nothing is lost. Try again in a moment.", [], true);
     case "DEADLINE_EXCEEDED":
       return made("The server took too long", "Try again in a moment.", [], true);
     case "CONTENDED":
-      return made("It changed in the meantime", "Load it again and repeat your change.", [], true);
+      return made("Changed by another request", "Reload and repeat your change.", [], true);
     case "INTERNAL":
       return {
-        ...made("Something went wrong on the server", "The server's log names the cause next to this request id.", [], true),
+        ...made("Something went wrong on the server", "The server log has the cause. Search it for this request id.", [], true),
         requestId: refused.requestId ?? null,
       };
     default:
@@ -150,25 +150,25 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
   }
 }
 
-/** Why a run failed, in words. */
+/** Explains why a run failed. */
 export function explainFailure(code: string | null, message: string | null): string {
   switch (code) {
     case "MODEL_CREDENTIALS_REFUSED":
-      return "The model's provider refused the server's key. The operator of this server has to check it.";
+      return "The model provider rejected the server's API key. Ask your administrator to check it.";
     case "MODEL_UNAVAILABLE":
-      return "The model could not be reached. Start the run again in a moment.";
+      return "The model could not be reached. Try again in a moment.";
     case "MODEL_STREAM_BROKEN":
-      return "The model's answer broke off. What arrived is kept. Continue the thread to go on.";
+      return "The model's answer was cut off. The text so far is kept. Continue the thread to resume.";
     case "MODEL_CONTEXT_EXCEEDED":
-      return "The conversation is too long for this model. Start a new thread, or choose a model with a larger window.";
+      return "The conversation is too long for this model. Start a new thread or choose a model with a larger context window.";
     case "MODEL_EMPTY_ANSWER":
-      return "The model gave an empty answer twice. Rephrase the task, or choose another model.";
+      return "The model returned an empty answer twice. Rephrase the task or choose another model.";
     case "RUN_TIMEOUT":
-      return "The run reached its time limit. Continue the thread to go on from here.";
+      return "The run reached its time limit. Continue the thread to resume from here.";
     case "TOKEN_BUDGET_EXHAUSTED":
-      return "The run reached its token limit. Continue the thread to go on from here.";
+      return "The run reached its token limit. Continue the thread to resume from here.";
     case "INSUFFICIENT_CREDITS":
-      return "The credits ran out while the run was working.";
+      return "Your credits ran out during the run.";
     default:
       return message ? sentence(message) : "The run failed.";
   }
@@ -176,7 +176,7 @@ export function explainFailure(code: string | null, message: string | null): str
 
 function title(code: string): string {
   const words = code.toLowerCase().replaceAll("_", " ");
-  return words ? words[0]!.toUpperCase() + words.slice(1) : "That did not work";
+  return words ? words[0]!.toUpperCase() + words.slice(1) : "The request failed";
 }
 
 function sentence(text: string): string {

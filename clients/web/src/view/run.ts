@@ -1,14 +1,14 @@
-// What a reader sees of a run, made from its events by a pure function.
+// The view of a run, computed from its events by a pure function.
 //
-// An event that was seen already changes nothing, and any prefix of a run's events followed by the rest gives the same view
-// as all of them at once: that is what lets a stream break and go on from its cursor. A gap is never papered over: what
-// lies behind it is refused, so that the stream is opened again from the last event that was seen.
+// A repeated event changes nothing, and events may arrive in any number of batches with the same result. A stream can
+// therefore break and resume from its cursor. Events after a gap are ignored, so that the stream resumes from the last event
+// before the gap.
 import type { NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
 
-/** A run's state in the words that the console uses. */
+/** A run's state as the console shows it. */
 export type RunState = "waiting" | "running" | "completed" | "failed" | "stopped";
 
-/** Text of the model. */
+/** Text from the model. */
 export interface TextStep {
   kind: "text";
   id: string;
@@ -17,28 +17,28 @@ export interface TextStep {
   partial: boolean;
 }
 
-/** Reasoning of the model. */
+/** Reasoning from the model. */
 export interface ReasoningStep {
   kind: "reasoning";
   id: string;
   text: string;
 }
 
-/** A call of a tool. */
+/** A tool call. */
 export interface ToolStep {
   kind: "tool";
   id: string;
   name: string;
   args: Record<string, unknown>;
   invalidArgs: string | null;
-  /** What it has put out so far; the beginning is left out when it is long. */
+  /** The output so far. The start of a long output is dropped. */
   output: string;
   outputCut: boolean;
   startedAt: number;
   result: ToolEnd | null;
 }
 
-/** How a call of a tool ended. */
+/** The result of a tool call. */
 export interface ToolEnd {
   isError: boolean;
   text: string;
@@ -46,7 +46,7 @@ export interface ToolEnd {
   durationMs: number;
 }
 
-/** Something that the reader should know. */
+/** A notice for the user. */
 export interface NoticeStep {
   kind: "notice";
   id: string;
@@ -57,7 +57,7 @@ export interface NoticeStep {
 /** A step of a run. */
 export type Step = TextStep | ReasoningStep | ToolStep | NoticeStep;
 
-/** What a run used so far. */
+/** A run's usage so far. */
 export interface Usage {
   calls: number;
   inputTokens: number;
@@ -67,10 +67,10 @@ export interface Usage {
   modelName: string | null;
 }
 
-/** What a reader sees of a run. */
+/** The view of a run. */
 export interface RunView {
   runId: string;
-  /** The sequence of the last event: the cursor. */
+  /** The sequence number of the last event, which is the cursor. */
   last: number;
   state: RunState;
   errorCode: string | null;
@@ -81,10 +81,10 @@ export interface RunView {
   endedAt: number | null;
 }
 
-/** Characters of a running tool's output that are kept; its result tells the rest. */
+/** Maximum characters kept of a running tool's output. The result carries the final text. */
 export const MAX_LIVE_OUTPUT = 64 * 1024;
 
-/** A run of which no event is known yet. */
+/** The view of a run before its first event. */
 export function unseen(runId: string): RunView {
   return {
     runId,
@@ -105,8 +105,8 @@ export function hasEnded(view: RunView): boolean {
 }
 
 /**
- * The view after more events. Steps that no event touched stay the same objects, and so does the view when nothing changed.
- * Everything from a gap on is left out.
+ * Applies more events to a view. Unchanged steps stay the same objects, and so does the view if nothing changed.
+ * Events after a gap are ignored.
  */
 export function advance(view: RunView, events: readonly RunEvent[]): RunView {
   let next: Draft | null = null;
@@ -125,7 +125,7 @@ export function advance(view: RunView, events: readonly RunEvent[]): RunView {
   return made;
 }
 
-// A view in the making: `fresh` are the steps that were copied or made since it was begun and may be written to.
+// A mutable copy of a view. `fresh` holds the steps that were created or copied for it and may be changed.
 interface Draft extends Omit<RunView, "steps"> {
   steps: Step[];
   fresh: Set<Step>;
@@ -145,7 +145,7 @@ function apply(draft: Draft, event: RunEvent): void {
       break;
     case "message": {
       working(draft, at);
-      // A message without a word only carries calls of tools.
+      // A message without text only carries tool calls.
       if (event.text === "" && !draft.steps.some((step) => step.kind === "text" && step.id === event.messageId)) break;
       const step = text(draft, event.messageId);
       step.text = event.text;
@@ -200,14 +200,14 @@ function apply(draft: Draft, event: RunEvent): void {
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
     case "unknown":
-      // An event of a later version: it counts for the cursor and shows nothing.
+      // An event type of a newer server: it moves the cursor and shows nothing.
       break;
   }
 }
 
 function status(draft: Draft, state: StatusEvent["status"], at: number): void {
   if (state === "unspecified") return;
-  // "running" is said when the run is made; it is at work once the model or a tool has said something.
+  // A run has status "running" as soon as it is created. It counts as started with the first output of the model or a tool.
   draft.state = state === "running" && draft.startedAt === null ? "waiting" : state;
   if (state !== "running") {
     draft.endedAt = at;
@@ -226,7 +226,7 @@ function add<S extends Step>(draft: Draft, step: S): S {
   return step;
 }
 
-// The step at a position, as an object of this draft's own that may be written to.
+// Returns the step at a position, copied first unless this draft already owns it.
 function own<S extends Step>(draft: Draft, position: number): S {
   const step = draft.steps[position] as S;
   if (draft.fresh.has(step)) return step;

@@ -1,10 +1,10 @@
-// Charges added up by day, by thread or by run.
+// Sums charges by day, thread or run.
 import type { UsageEntry } from "@runyard/client";
 
-/** What charges are added up by. */
+/** The grouping of charges. */
 export type By = "day" | "thread" | "run";
 
-/** Charges added up. */
+/** The sum of a group of charges. */
 export interface UsageGroup {
   key: string;
   threadId: string;
@@ -14,7 +14,7 @@ export interface UsageGroup {
   credits: number;
 }
 
-/** Adds charges up; the newest group comes first. Days are those of UTC. */
+/** Groups charges and sums them, newest group first. Days are UTC days. */
 export function groupUsage(entries: readonly UsageEntry[], by: By): UsageGroup[] {
   const groups = new Map<string, UsageGroup>();
   for (const entry of entries) {

@@ -1,1 +1,1 @@
-"""The client for asyncio. runyard/_sync is made from this folder by make_sync.py."""
+"""The asyncio client. make_sync.py generates runyard/_sync from this folder."""

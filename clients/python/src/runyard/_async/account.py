@@ -1,4 +1,4 @@
-"""The caller's own account, its API keys, and the accounts that an administrator sees."""
+"""The caller's account and API keys, and account administration."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
 
 class AsyncOwnAccount:
-    """The caller's account."""
+    """Reads the caller's account and its usage."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport
 
     async def state(self) -> AccountState:
-        """Credits, tier, limits and models."""
+        """Returns the account's credits, tier, limits and models."""
         request = to_message(methods.GET_ACCOUNT_STATE.request)
         return await self._transport.load(methods.GET_ACCOUNT_STATE, request, AccountState)
 
@@ -45,7 +45,7 @@ class AsyncOwnAccount:
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[UsageEntry]:
-        """One page of what was charged, newest first."""
+        """Returns one page of charges, newest first."""
         request = to_message(
             methods.LIST_USAGE.request,
             thread_id=thread_id,
@@ -60,7 +60,7 @@ class AsyncOwnAccount:
 
 
 class AsyncApiKeys:
-    """The caller's API keys."""
+    """Manages the caller's API keys."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport
@@ -68,47 +68,47 @@ class AsyncApiKeys:
     async def create(
         self, *, name: str, scopes: Sequence[ApiKeyScope] = (), expires_at: datetime.datetime | None = None
     ) -> NewApiKey:
-        """Creates a key; its secret is shown this once."""
+        """Creates a key. Only this response contains the secret."""
         request = to_message(methods.CREATE_API_KEY.request, name=name, scopes=scopes, expires_at=expires_at)
         return await self._transport.load(methods.CREATE_API_KEY, request, NewApiKey)
 
     async def list(self, *, page_size: int = 0, page_token: str = "") -> Page[ApiKey]:
-        """One page of the keys."""
+        """Returns one page of the keys."""
         request = to_message(methods.LIST_API_KEYS.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_API_KEYS, request)
         return pages(answer.api_keys, ApiKey, answer.next_page_token)
 
     async def revoke(self, key_id: str) -> ApiKey:
-        """Ends a key at once."""
+        """Revokes a key immediately."""
         request = to_message(methods.REVOKE_API_KEY.request, key_id=key_id)
         return await self._transport.load(methods.REVOKE_API_KEY, request, ApiKey)
 
 
 class AsyncAdmin:
-    """Accounts, for callers with the role super_admin."""
+    """Account administration, for callers with the role super_admin."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport
 
     async def create_account(self, subject: str, *, issuer: str = "") -> Account:
-        """The account of a subject, made when it has none."""
+        """Returns the account of a subject and creates it if it does not exist."""
         request = to_message(methods.CREATE_ACCOUNT.request, subject=subject, issuer=issuer)
         return await self._transport.load(methods.CREATE_ACCOUNT, request, Account)
 
     async def get_account(self, account_id: str) -> Account:
-        """One account."""
+        """Returns an account."""
         request = to_message(methods.GET_ACCOUNT.request, account_id=account_id)
         return await self._transport.load(methods.GET_ACCOUNT, request, Account)
 
     async def set_tier(self, account_id: str, tier_name: str) -> Account:
-        """Gives an account another tier."""
+        """Changes the tier of an account."""
         request = to_message(methods.SET_ACCOUNT_TIER.request, account_id=account_id, tier_name=tier_name)
         return await self._transport.load(methods.SET_ACCOUNT_TIER, request, Account)
 
     async def grant_credits(
         self, account_id: str, amount: int, *, reason: str = "", request_id: str | None = None
     ) -> Account:
-        """Gives an account credits, once for each `request_id`."""
+        """Grants credits to an account. A repeated `request_id` grants them only once."""
         request = to_message(
             methods.GRANT_CREDITS.request,
             account_id=account_id,

@@ -1,4 +1,4 @@
-"""The client."""
+"""The client class."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from runyard._options import Token, read_options
 
 
 class AsyncRunyard:
-    """A server and a caller. Without arguments, RUNYARD_SERVER and RUNYARD_TOKEN of the environment say which.
+    """A client for one server and one caller.
 
-    `token` is a token or an API key, or a function that gives the current one. `timeout` bounds every call that is not
-    a stream, its repeats included; `reconnect_for` is how long a stream looks for a server that is away.
+    `base_url` and `token` default to the environment variables RUNYARD_SERVER and RUNYARD_TOKEN. `token` is a token or
+    an API key, or a function that returns the current one. `timeout` limits every call except streams, retries
+    included. `reconnect_for` limits how long a broken stream tries to reconnect. Both are in seconds.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class AsyncRunyard:
         self.admin = AsyncAdmin(self)
 
     def with_timeout(self, seconds: float) -> AsyncRunyard:
-        """The same client, over the same connection, with another timeout."""
+        """Returns a client with another timeout that shares this client's connection."""
         other = AsyncRunyard.__new__(AsyncRunyard)
         other._set_up(self._transport.with_timeout(seconds))
         return other
@@ -53,7 +54,7 @@ class AsyncRunyard:
         return f"Runyard({self._transport.options.url!r})"
 
     async def close(self) -> None:
-        """Closes the connection; using the client again opens a new one."""
+        """Closes the connection. The next call opens a new one."""
         await self._transport.line.close()
 
     async def __aenter__(self) -> AsyncRunyard:

@@ -1,4 +1,4 @@
-"""Files: up in chunks, down in pieces."""
+"""File uploads and downloads, both in chunks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class AsyncFiles:
-    """Uploads."""
+    """Uploads files."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._client = client
 
     async def upload(self, file: FileLike) -> Upload:
-        """Sends a file; the upload can then be given to a run, or written into a workspace."""
+        """Uploads a file. The upload can then be attached to a run or written to a workspace."""
         if isinstance(file, Upload):
             return file
         call = self._client._transport.call
@@ -38,30 +38,30 @@ class AsyncFiles:
                 before = upload.received
                 data = await asyncio.to_thread(source.read_at, before)
                 if not data:
-                    raise ConflictError(f"{source.name} became shorter while it was sent", error_code="CONFLICT")
+                    raise ConflictError(f"{source.name} shrank during the upload", error_code="CONFLICT")
                 chunk = to_message(methods.UPLOAD_CHUNK.request, upload_id=upload.upload_id, offset=before, data=data)
                 upload = await call(methods.UPLOAD_CHUNK, chunk)
                 if upload.received <= before:
-                    raise ConflictError("the server takes no more of the upload", error_code="CONFLICT")
+                    raise ConflictError("the server accepts no more data for this upload", error_code="CONFLICT")
             return to_model(upload, Upload)
         finally:
             source.close()
 
     async def upload_all(self, files: Iterable[FileLike]) -> list[Upload]:
-        """Sends files, one after the other."""
+        """Uploads files one after the other."""
         if isinstance(files, str | bytes):
-            raise TypeError("files is a list")
+            raise TypeError("files must be a list")
         return [await self.upload(file) for file in files]
 
 
 class AsyncRemoteFile:
-    """A file or folder in a workspace, with its content at hand."""
+    """A file or folder in a workspace, with methods to read its content."""
 
     def __init__(self, transport: AsyncTransport, sandbox_id: str, file: File) -> None:
         self._transport = transport
         self.sandbox_id = sandbox_id
         self.path = file.path
-        """Below /workspace, such as "output/chart.svg"."""
+        """The path relative to /workspace, such as "output/chart.svg"."""
         self.name = file.name
         self.is_dir = file.is_dir
         self.size = file.size
@@ -72,21 +72,21 @@ class AsyncRemoteFile:
         return f"<RemoteFile {self.path} {self.size} bytes>"
 
     def pieces(self) -> AsyncIterator[bytes]:
-        """The content as it comes."""
+        """Streams the content in chunks."""
         return read_pieces(self._transport, self.sandbox_id, self.path)
 
     async def read(self) -> bytes:
-        """The content, whole."""
+        """Returns the whole content."""
         return b"".join([piece async for piece in self.pieces()])
 
     async def save(self, target: str | os.PathLike[str]) -> str:
-        """Writes the content to a path, or under its own name into a folder, whole or not at all; returns the path."""
+        """Downloads the file atomically to a path, or into a folder under its own name, and returns the path."""
         path = os.fspath(target)
         if await asyncio.to_thread(os.path.isdir, path):
             path = os.path.join(path, self.name)
         part = path + ".part"
         try:
-            with open(part, "wb") as file:  # noqa: ASYNC230 - it is written to in threads
+            with open(part, "wb") as file:  # noqa: ASYNC230 - writes run in threads
                 async for piece in self.pieces():
                     await asyncio.to_thread(file.write, piece)
             os.replace(part, path)
@@ -98,7 +98,7 @@ class AsyncRemoteFile:
 
 
 async def read_pieces(transport: AsyncTransport, sandbox_id: str, path: str) -> AsyncIterator[bytes]:
-    """The content of a file. After a break it goes on where it was, if the file is still the same."""
+    """Streams the content of a file. After a connection failure it resumes, provided the file has not changed."""
     backoff = Backoff(transport.options.timeout)
     received = 0
     etag = ""
@@ -110,7 +110,7 @@ async def read_pieces(transport: AsyncTransport, sandbox_id: str, path: str) -> 
             async with transport.stream(methods.READ_FILE, request, None) as stream:
                 metadata = await stream.metadata()
                 if received and (not etag or metadata.get("etag") != etag):
-                    raise ConflictError(f"{path} changed while it was read", error_code="CONFLICT")
+                    raise ConflictError(f"{path} changed during the download", error_code="CONFLICT")
                 etag = metadata.get("etag", "")
                 async for message in stream.messages():
                     if message.data:

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
 
 
 class AsyncProjects:
-    """Projects."""
+    """Manages projects."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport
 
     async def get(self, project_id: str) -> Project:
-        """One project."""
+        """Returns a project."""
         request = to_message(methods.GET_PROJECT.request, project_id=project_id)
         return await self._transport.load(methods.GET_PROJECT, request, Project)
 
     async def list(self, *, page_size: int = 0, page_token: str = "") -> Page[Project]:
-        """One page of the caller's projects, latest activity first."""
+        """Returns one page of the caller's projects, most recently active first."""
         request = to_message(methods.LIST_PROJECTS.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_PROJECTS, request)
         return pages(answer.projects, Project, answer.next_page_token)
@@ -39,21 +39,21 @@ class AsyncProjects:
 
 
 class AsyncSandboxes:
-    """Sandboxes: the files under /workspace."""
+    """Sandboxes: access to the files under /workspace."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._client = client
         self._transport = client._transport
 
     async def get(self, sandbox_id: str) -> Sandbox:
-        """One sandbox."""
+        """Returns a sandbox."""
         request = to_message(methods.GET_SANDBOX.request, sandbox_id=sandbox_id)
         return await self._transport.load(methods.GET_SANDBOX, request, Sandbox)
 
     async def files(
         self, sandbox_id: str, path: str = "", *, recursive: bool = False, page_size: int = 0, page_token: str = ""
     ) -> Page[AsyncRemoteFile]:
-        """One page of the files and folders in a folder, ordered by path."""
+        """Returns one page of the files and folders in a folder, ordered by path."""
         request = to_message(
             methods.LIST_FILES.request,
             sandbox_id=sandbox_id,
@@ -69,7 +69,7 @@ class AsyncSandboxes:
     async def files_all(
         self, sandbox_id: str, path: str = "", *, recursive: bool = False
     ) -> AsyncIterator[AsyncRemoteFile]:
-        """All files and folders in a folder, ordered by path."""
+        """Iterates over all files and folders in a folder, ordered by path."""
         token = ""
         while True:
             page = await self.files(sandbox_id, path, recursive=recursive, page_size=1000, page_token=token)
@@ -80,11 +80,11 @@ class AsyncSandboxes:
                 return
 
     async def read(self, sandbox_id: str, path: str) -> bytes:
-        """The content of a file, or of a folder as a tar archive."""
+        """Returns the content of a file. A folder is returned as a tar archive."""
         return b"".join([piece async for piece in read_pieces(self._transport, sandbox_id, path)])
 
     async def write(self, sandbox_id: str, path: str, file: FileLike) -> AsyncRemoteFile:
-        """Sends a file and places it at a path."""
+        """Uploads a file and writes it to a path."""
         upload = await self._client.files.upload(file)
         request = to_message(methods.WRITE_FILE.request, sandbox_id=sandbox_id, path=path, upload_id=upload.upload_id)
         written = await self._transport.load(methods.WRITE_FILE, request, File)

@@ -1,4 +1,4 @@
-"""A run that was started or found: its events, its end, its files."""
+"""A handle on a run: its events, its result and its files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class AsyncRun:
-    """A handle on a run. Iterating over it gives all its events, from the first to the terminal one, as they happen."""
+    """A handle on a run. Iterating over it yields all its events live, from the first to the terminal one."""
 
     def __init__(
         self,
@@ -46,11 +46,11 @@ class AsyncRun:
         self.project_id = project_id
         self.sandbox_id = sandbox_id
         self.status = status
-        """The state as it was last heard of."""
+        """The last known status."""
         self.record = record
-        """The whole run as it was last fetched; `refresh()` fetches it."""
+        """The run as last fetched. `refresh()` updates it."""
         self.cursor = 0
-        """The sequence of the newest event that came through this handle."""
+        """The sequence number of the newest event received through this handle."""
 
     @classmethod
     def of_record(cls, client: AsyncRunyard, record: RunRecord) -> AsyncRun:
@@ -66,7 +66,7 @@ class AsyncRun:
 
     @property
     def id(self) -> str:
-        """The run's UUID, the same as `agent_run_id`."""
+        """The run's UUID. Same as `agent_run_id`."""
         return self.agent_run_id
 
     def __repr__(self) -> str:
@@ -76,8 +76,8 @@ class AsyncRun:
         return self.events()
 
     async def events(self, *, after_sequence: int = 0, timeout: float | None = None) -> AsyncIterator[RunEvent]:
-        """The events after a cursor, until the run has ended. While the server is away it is looked for again, and the
-        stream goes on where it was. `timeout` bounds the whole; without one a run may take its time."""
+        """Streams the events after a cursor until the run ends. If the connection breaks, the client reconnects and the
+        stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit."""
         async for event in follow(self._client, {self.agent_run_id: after_sequence}, timeout):
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
@@ -85,7 +85,7 @@ class AsyncRun:
             yield event
 
     async def refresh(self) -> RunRecord:
-        """Fetches the run."""
+        """Fetches the run and updates the handle."""
         request = to_message(methods.GET_RUN.request, agent_run_id=self.agent_run_id)
         self.record = await self._client._transport.load(methods.GET_RUN, request, RunRecord)
         self.status = self.record.status
@@ -93,7 +93,7 @@ class AsyncRun:
         return self.record
 
     async def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
-        """Waits for the end and returns the run. With `check` another end than completed raises RunFailedError."""
+        """Waits for the run to end and returns it. `check` raises RunFailedError unless the run completed."""
         if self.status == "running":
             async for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
@@ -103,7 +103,7 @@ class AsyncRun:
         return record
 
     async def text(self, *, timeout: float | None = None) -> str:
-        """Waits for the end and returns what the model said last. A run that failed raises RunFailedError."""
+        """Waits for the run to end and returns the model's last message. Raises RunFailedError if the run failed."""
         text = ""
         async for event in self.events(timeout=timeout):
             if isinstance(event, MessageFinished) and event.text:
@@ -113,13 +113,13 @@ class AsyncRun:
         return text
 
     async def stop(self) -> None:
-        """Asks the run to stop; a run that has ended stays as it is. `wait()` tells when it has stopped."""
+        """Requests a stop. `wait()` returns once the run has stopped. Has no effect on an ended run."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=self.agent_run_id)
         self.record = await self._client._transport.load(methods.STOP_RUN, request, RunRecord)
         self.status = self.record.status
 
     async def files(self, path: str = "output") -> list[AsyncRemoteFile]:
-        """The files in a folder of the workspace and below it; "" is the whole workspace."""
+        """Returns the files in a workspace folder, recursively. "" means the whole workspace."""
         if self.sandbox_id is None:
             await self.refresh()
         if self.sandbox_id is None:
@@ -128,17 +128,17 @@ class AsyncRun:
             found = self._client.sandboxes.files_all(self.sandbox_id, path, recursive=True)
             return [file async for file in found if not file.is_dir]
         except NotFoundError as error:
-            # Nothing was put there yet.
+            # The folder does not exist yet.
             if error.error_code == "FILE_NOT_FOUND":
                 return []
             raise
 
     async def messages(self) -> list[Message]:
-        """All messages of the run's thread, oldest first."""
+        """Returns all messages of the run's thread, oldest first."""
         return [message async for message in self._client.threads.messages_all(self.thread_id)]
 
     async def show(self, file: TextIO | None = None) -> RunRecord:
-        """Shows what the run does until it has ended: live in a terminal, in place in a notebook, else line by line."""
+        """Shows the run's progress until it ends: live in a terminal, in place in a notebook, else line by line."""
         progress = Progress(self.agent_run_id)
         view = pick_view(file)
         try:
@@ -151,16 +151,16 @@ class AsyncRun:
 
 
 async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: float | None) -> AsyncIterator[RunEvent]:
-    """The events of runs after their cursors, each run's once and in order, over as many connections as it takes."""
+    """Streams the events of runs after their cursors, each event once and in order, across reconnects."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)
-    # The runs that have not ended, and the newest event of each that was handed out.
+    # The runs that have not ended, with the sequence number of the newest event yielded for each.
     unfinished = dict(cursors)
     while unfinished:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
-            raise DeadlineError("the time to wait is over", error_code="DEADLINE_EXCEEDED")
+            raise DeadlineError("timed out while waiting for the run", error_code="DEADLINE_EXCEEDED")
         asked = dict(unfinished)
         opened_at: float | None = None
         error: RunyardError
@@ -182,8 +182,8 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
                     yield event
                     if not unfinished:
                         return
-            error = UnavailableError("the stream ended before the run", error_code="UNAVAILABLE")
-            # A run of which nothing came had its cursor at the end.
+            error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
+            # A run without new events may have ended at its cursor already.
             for run_id, cursor in asked.items():
                 if unfinished.get(run_id) == cursor and await _is_over(client, run_id):
                     del unfinished[run_id]
@@ -193,7 +193,7 @@ async def follow(client: AsyncRunyard, cursors: Mapping[str, int], timeout: floa
             error = raised
         if opened_at is not None:
             backoff.was_open(time.monotonic() - opened_at)
-        # A stream ends with its credential. A function may have another one, which is tried once.
+        # The server ends a stream when its credential expires. Try once with a new one from the token function.
         renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
         if not may_reconnect(error) and not renews:
             raise error

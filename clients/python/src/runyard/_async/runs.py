@@ -1,4 +1,4 @@
-"""Runs: one, many, the unfinished ones."""
+"""Fetching, listing, streaming and stopping runs."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
 
 
 class AsyncRuns:
-    """Runs."""
+    """Fetches, lists, streams and stops runs."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._client = client
         self._transport = client._transport
 
     async def get(self, agent_run_id: str) -> AsyncRun:
-        """One run."""
+        """Returns a run."""
         request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
         record = await self._transport.load(methods.GET_RUN, request, RunRecord)
         return AsyncRun.of_record(self._client, record)
@@ -38,7 +38,7 @@ class AsyncRuns:
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[AsyncRun]:
-        """One page of the caller's runs, newest first."""
+        """Returns one page of the caller's runs, newest first."""
         request = to_message(
             methods.LIST_RUNS.request,
             thread_id=thread_id,
@@ -53,7 +53,7 @@ class AsyncRuns:
         return Page(runs, answer.next_page_token)
 
     async def list_active(self, *, page_size: int = 200, page_token: str = "") -> Page[AsyncRun]:
-        """The caller's unfinished runs, newest first."""
+        """Returns one page of the caller's active runs, newest first."""
         request = to_message(methods.LIST_ACTIVE_RUNS.request, page_size=page_size, page_token=page_token)
         answer = await self._transport.call(methods.LIST_ACTIVE_RUNS, request)
         runs = [AsyncRun.of_record(self._client, to_model(run, RunRecord)) for run in answer.active_runs]
@@ -62,21 +62,21 @@ class AsyncRuns:
     def stream(
         self, agent_run_id: str, *, after_sequence: int = 0, timeout: float | None = None
     ) -> AsyncIterator[RunEvent]:
-        """The events of a run after a cursor, until it has ended, over as many connections as it takes."""
+        """Streams the events of a run after a cursor until it ends, across reconnects."""
         return follow(self._client, {agent_run_id: after_sequence}, timeout)
 
     def stream_many(
         self, runs: Iterable[AsyncRun | str] | Mapping[str, int], *, timeout: float | None = None
     ) -> AsyncIterator[RunEvent]:
-        """The events of at most 100 runs over one stream, each run's in order, until all have ended. `runs` are runs or
-        their ids, or a mapping from an id to the cursor after which its events begin."""
+        """Streams the events of up to 100 runs over one stream until all have ended, each run's events in order.
+        `runs` lists runs or run ids, or maps each id to the cursor after which its events start."""
         if isinstance(runs, str):
-            raise TypeError("runs is a list, or a mapping")
+            raise TypeError("runs must be a list or a mapping")
         cursors = runs if isinstance(runs, Mapping) else {run if isinstance(run, str) else run.id: 0 for run in runs}
         return follow(self._client, cursors, timeout)
 
     async def stop(self, agent_run_id: str) -> AsyncRun:
-        """Asks a run to stop."""
+        """Requests a stop. Has no effect on an ended run."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=agent_run_id)
         record = await self._transport.load(methods.STOP_RUN, request, RunRecord)
         return AsyncRun.of_record(self._client, record)

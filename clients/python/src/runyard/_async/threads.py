@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 
 
 class AsyncThreads:
-    """Threads."""
+    """Manages threads and their messages."""
 
     def __init__(self, client: AsyncRunyard) -> None:
         self._transport = client._transport
 
     async def create(self, *, project_id: str = "", name: str | None = None) -> Thread:
-        """Creates an empty thread, in a new project when none is given."""
+        """Creates an empty thread. Without `project_id` it gets a new project."""
         request = to_message(methods.CREATE_THREAD.request, project_id=project_id, name=name)
         return await self._transport.load(methods.CREATE_THREAD, request, Thread)
 
     async def get(self, thread_id: str) -> Thread:
-        """One thread."""
+        """Returns a thread."""
         request = to_message(methods.GET_THREAD.request, thread_id=thread_id)
         return await self._transport.load(methods.GET_THREAD, request, Thread)
 
     async def list(self, *, project_id: str = "", page_size: int = 0, page_token: str = "") -> Page[Thread]:
-        """One page of the caller's threads, latest activity first."""
+        """Returns one page of the caller's threads, most recently active first."""
         request = to_message(
             methods.LIST_THREADS.request, project_id=project_id, page_size=page_size, page_token=page_token
         )
@@ -49,7 +49,7 @@ class AsyncThreads:
         await self._transport.call(methods.DELETE_THREAD, request)
 
     async def messages(self, thread_id: str, *, page_size: int = 0, page_token: str = "") -> Page[Message]:
-        """One page of a thread's messages, oldest first."""
+        """Returns one page of a thread's messages, oldest first."""
         request = to_message(
             methods.LIST_MESSAGES.request, thread_id=thread_id, page_size=page_size, page_token=page_token
         )
@@ -57,7 +57,7 @@ class AsyncThreads:
         return pages(answer.messages, Message, answer.next_page_token)
 
     async def messages_all(self, thread_id: str) -> AsyncIterator[Message]:
-        """All messages of a thread, oldest first."""
+        """Iterates over all messages of a thread, oldest first."""
         token = ""
         while True:
             page = await self.messages(thread_id, page_size=200, page_token=token)

@@ -1,4 +1,4 @@
-"""Calls and streams over one gRPC channel, with repeats, deadlines and errors as exceptions."""
+"""Calls and streams over one gRPC channel, with retries, deadlines and typed exceptions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class AsyncLine:
-    """The channel itself, opened when it is first used: one of asyncio belongs to the loop that runs then."""
+    """A lazily opened gRPC channel: an asyncio channel belongs to the running event loop."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -30,7 +30,7 @@ class AsyncLine:
         self.opening = threading.Lock()
 
     def open(self) -> grpc.aio.Channel:
-        # Threads may share a client; they share its channel, too.
+        # Threads that share a client also share its channel.
         with self.opening:
             if self.channel is None:
                 options = self.options
@@ -48,7 +48,7 @@ class AsyncLine:
 
 
 class AsyncStream:
-    """One opened stream; errors come as ours. Leaving the `with` hangs up."""
+    """An open stream that raises RunyardError. Leaving the `with` block cancels it."""
 
     def __init__(self, call: Any) -> None:
         self.call = call
@@ -60,7 +60,7 @@ class AsyncStream:
         self.call.cancel()
 
     async def metadata(self) -> dict[str, str]:
-        """What the server says before the first message."""
+        """Returns the initial metadata."""
         try:
             return {str(key): str(value) for key, value in await self.call.initial_metadata() or ()}
         except grpc.RpcError as raised:
@@ -75,7 +75,7 @@ class AsyncStream:
 
 
 class AsyncTransport:
-    """What the services call through; copies with other options share the channel."""
+    """Performs the calls of all services. Copies with other options share the channel."""
 
     def __init__(self, options: Options, line: AsyncLine | None = None) -> None:
         self.options = options
@@ -85,7 +85,7 @@ class AsyncTransport:
         return AsyncTransport(replace(self.options, timeout=seconds), self.line)
 
     async def call(self, method: Method[Req, Res], request: Req) -> Res:
-        """A unary call, repeated while that is safe and the time allows it."""
+        """Makes a unary call and retries it while that is safe and the timeout allows it."""
         deadline = time.monotonic() + self.options.timeout
         backoff = Backoff(self.options.timeout)
         while True:
@@ -100,7 +100,7 @@ class AsyncTransport:
             await asyncio.sleep(pause)
 
     async def load(self, method: Method[Req, Res], request: Req, wanted: type[T]) -> T:
-        """A unary call, its answer as the class for it."""
+        """Makes a unary call and converts the response to the model class `wanted`."""
         answer = await self.call(method, request)
         return to_model(answer, wanted)
 
@@ -114,7 +114,7 @@ class AsyncTransport:
         return answer
 
     def stream(self, method: Method[Req, Res], request: Req, timeout: float | None) -> AsyncStream:
-        """One attempt of a streamed answer; whoever reads it knows where to go on."""
+        """Opens a stream without retries. The caller resumes it from its own cursor."""
         streamed = self.line.open().unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
@@ -123,12 +123,12 @@ class AsyncTransport:
         return AsyncStream(streamed(request, timeout=timeout, metadata=self.options.metadata()))
 
     async def pause(self, backoff: Backoff, error: RunyardError, deadline: float | None) -> None:
-        """Waits before a stream is opened again, or raises what it failed with."""
+        """Waits before the next attempt to open a stream. Raises `error` when no attempt is left."""
         now = time.monotonic()
         pause = backoff.next_pause(error, now)
         if pause is None:
             raise error
         if deadline is not None and now + pause > deadline:
             await asyncio.sleep(max(deadline - now, 0))
-            raise DeadlineError("the time to wait is over", error_code="DEADLINE_EXCEEDED")
+            raise DeadlineError("timed out while waiting for the run", error_code="DEADLINE_EXCEEDED")
         await asyncio.sleep(pause)

@@ -1,2 +1,2 @@
-# Made from runyard/_async by make_sync.py: change it there.
-"""The client without asyncio."""
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""The synchronous client."""

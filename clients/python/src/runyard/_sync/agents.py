@@ -1,5 +1,5 @@
-# Made from runyard/_async by make_sync.py: change it there.
-"""Agents, their versions, and starting runs with them."""
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""Agents, their versions, and starting runs."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Tools = Mapping[str, bool | ToolSetting | Mapping[str, Any]]
 
 
 class Agents:
-    """Agents."""
+    """Manages agents and starts runs."""
 
     def __init__(self, client: Runyard) -> None:
         self._client = client
@@ -76,7 +76,7 @@ class Agents:
         return self._transport.load(methods.CREATE_AGENT, request, Agent)
 
     def get(self, agent_id: str) -> Agent:
-        """One agent with its current version."""
+        """Returns an agent with its current version."""
         request = to_message(methods.GET_AGENT.request, agent_id=agent_id)
         return self._transport.load(methods.GET_AGENT, request, Agent)
 
@@ -90,7 +90,7 @@ class Agents:
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[Agent]:
-        """One page of the caller's agents."""
+        """Returns one page of the caller's agents."""
         request = to_message(
             methods.LIST_AGENTS.request,
             search=search,
@@ -106,7 +106,7 @@ class Agents:
     def list_all(
         self, *, search: str = "", order_by: str = "", is_default: bool | None = None, tag: str = ""
     ) -> Iterator[Agent]:
-        """All of the caller's agents."""
+        """Iterates over all of the caller's agents."""
         token = ""
         while True:
             page = self.list(
@@ -137,7 +137,7 @@ class Agents:
         is_public: bool | Unset = UNSET,
         expected_version_id: str | None = None,
     ) -> Agent:
-        """Changes what is given; None and [] clear."""
+        """Changes the given fields. None and [] clear a field."""
         request = changes(
             to_message(methods.UPDATE_AGENT.request, agent_id=agent_id, expected_version_id=expected_version_id),
             name=name,
@@ -157,7 +157,7 @@ class Agents:
         return self._transport.load(methods.UPDATE_AGENT, request, Agent)
 
     def delete(self, agent_id: str) -> None:
-        """Deletes an agent; its runs and threads stay readable."""
+        """Deletes an agent. Its runs and threads stay readable."""
         request = to_message(methods.DELETE_AGENT.request, agent_id=agent_id)
         self._transport.call(methods.DELETE_AGENT, request)
 
@@ -167,7 +167,7 @@ class Agents:
         return self._transport.load(methods.GENERATE_ICON, request, AgentIcon)
 
     def versions(self, agent_id: str, *, page_size: int = 0, page_token: str = "") -> Page[AgentVersion]:
-        """One page of an agent's versions, newest first."""
+        """Returns one page of an agent's versions, newest first."""
         request = to_message(
             methods.LIST_VERSIONS.request, agent_id=agent_id, page_size=page_size, page_token=page_token
         )
@@ -184,7 +184,7 @@ class Agents:
         custom_mcps: Mcps | None = None,
         agentpress_tools: Tools | None = None,
     ) -> AgentVersion:
-        """Adds a version and makes it the current one; what is not given is the current version's."""
+        """Creates a version and makes it the current one. Omitted fields are copied from the current version."""
         request = to_message(
             methods.CREATE_VERSION.request,
             agent_id=agent_id,
@@ -197,22 +197,22 @@ class Agents:
         return self._transport.load(methods.CREATE_VERSION, request, AgentVersion)
 
     def get_version(self, agent_id: str, version_id: str) -> AgentVersion:
-        """One version."""
+        """Returns a version."""
         request = to_message(methods.GET_VERSION.request, agent_id=agent_id, version_id=version_id)
         return self._transport.load(methods.GET_VERSION, request, AgentVersion)
 
     def activate_version(self, agent_id: str, version_id: str) -> Agent:
-        """Makes a version the current one."""
+        """Makes an existing version the current one."""
         request = to_message(methods.ACTIVATE_VERSION.request, agent_id=agent_id, version_id=version_id)
         return self._transport.load(methods.ACTIVATE_VERSION, request, Agent)
 
     def rollback_version(self, agent_id: str, version_id: str) -> Agent:
-        """Copies an earlier version into a new one and makes that the current one."""
+        """Copies an earlier version into a new version and makes it the current one."""
         request = to_message(methods.ROLLBACK_VERSION.request, agent_id=agent_id, version_id=version_id)
         return self._transport.load(methods.ROLLBACK_VERSION, request, Agent)
 
     def compare_versions(self, agent_id: str, version_id: str, other_version_id: str) -> AgentVersionComparison:
-        """What differs between two versions."""
+        """Compares two versions."""
         request = to_message(
             methods.COMPARE_VERSIONS.request,
             agent_id=agent_id,
@@ -222,7 +222,7 @@ class Agents:
         return self._transport.load(methods.COMPARE_VERSIONS, request, AgentVersionComparison)
 
     def tools(self, agent_id: str) -> Page[AgentTool]:
-        """The tools that the current version may use."""
+        """Returns the tools that the agent's current version may use."""
         request = to_message(methods.LIST_TOOLS.request, agent_id=agent_id)
         answer = self._transport.call(methods.LIST_TOOLS, request)
         return pages(answer.tools, AgentTool, "")
@@ -243,11 +243,11 @@ class Agents:
         request_id: str | None = None,
         progress: bool = False,
     ) -> Run:
-        """Starts a run and returns at once; the agent works in the background.
+        """Starts a run and returns at once. The agent works in the background.
 
-        Files are paths, open binary files or (name, bytes). The start carries a key, a new one when `request_id` is not
-        given, so that it happens once even when the connection breaks and it is sent again; in optimistic mode the
-        thread's id is the key. With `progress` the run is shown until it has ended.
+        Files are paths, open binary files or (name, bytes) tuples. `request_id` is the idempotency key: a retry after a
+        broken connection does not start a second run. Without one the client generates a key; in optimistic mode the
+        thread id is the key. `progress` shows the run until it ends.
         """
         if request_id is None:
             request_id = "" if optimistic else str(uuid.uuid4())
@@ -280,5 +280,5 @@ class Agents:
         return run
 
     def list_active(self) -> Page[Run]:
-        """The caller's unfinished runs."""
+        """Returns the caller's active runs."""
         return self._client.runs.list_active()

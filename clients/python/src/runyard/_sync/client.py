@@ -1,5 +1,5 @@
-# Made from runyard/_async by make_sync.py: change it there.
-"""The client."""
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""The client class."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ from runyard._options import Token, read_options
 
 
 class Runyard:
-    """A server and a caller. Without arguments, RUNYARD_SERVER and RUNYARD_TOKEN of the environment say which.
+    """A client for one server and one caller.
 
-    `token` is a token or an API key, or a function that gives the current one. `timeout` bounds every call that is not
-    a stream, its repeats included; `reconnect_for` is how long a stream looks for a server that is away.
+    `base_url` and `token` default to the environment variables RUNYARD_SERVER and RUNYARD_TOKEN. `token` is a token or
+    an API key, or a function that returns the current one. `timeout` limits every call except streams, retries
+    included. `reconnect_for` limits how long a broken stream tries to reconnect. Both are in seconds.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class Runyard:
         self.admin = Admin(self)
 
     def with_timeout(self, seconds: float) -> Runyard:
-        """The same client, over the same connection, with another timeout."""
+        """Returns a client with another timeout that shares this client's connection."""
         other = Runyard.__new__(Runyard)
         other._set_up(self._transport.with_timeout(seconds))
         return other
@@ -54,7 +55,7 @@ class Runyard:
         return f"Runyard({self._transport.options.url!r})"
 
     def close(self) -> None:
-        """Closes the connection; using the client again opens a new one."""
+        """Closes the connection. The next call opens a new one."""
         self._transport.line.close()
 
     def __enter__(self) -> Runyard:

@@ -1,5 +1,5 @@
-# Made from runyard/_async by make_sync.py: change it there.
-"""Files: up in chunks, down in pieces."""
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""File uploads and downloads, both in chunks."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 class Files:
-    """Uploads."""
+    """Uploads files."""
 
     def __init__(self, client: Runyard) -> None:
         self._client = client
 
     def upload(self, file: FileLike) -> Upload:
-        """Sends a file; the upload can then be given to a run, or written into a workspace."""
+        """Uploads a file. The upload can then be attached to a run or written to a workspace."""
         if isinstance(file, Upload):
             return file
         call = self._client._transport.call
@@ -38,30 +38,30 @@ class Files:
                 before = upload.received
                 data = source.read_at(before)
                 if not data:
-                    raise ConflictError(f"{source.name} became shorter while it was sent", error_code="CONFLICT")
+                    raise ConflictError(f"{source.name} shrank during the upload", error_code="CONFLICT")
                 chunk = to_message(methods.UPLOAD_CHUNK.request, upload_id=upload.upload_id, offset=before, data=data)
                 upload = call(methods.UPLOAD_CHUNK, chunk)
                 if upload.received <= before:
-                    raise ConflictError("the server takes no more of the upload", error_code="CONFLICT")
+                    raise ConflictError("the server accepts no more data for this upload", error_code="CONFLICT")
             return to_model(upload, Upload)
         finally:
             source.close()
 
     def upload_all(self, files: Iterable[FileLike]) -> list[Upload]:
-        """Sends files, one after the other."""
+        """Uploads files one after the other."""
         if isinstance(files, str | bytes):
-            raise TypeError("files is a list")
+            raise TypeError("files must be a list")
         return [self.upload(file) for file in files]
 
 
 class RemoteFile:
-    """A file or folder in a workspace, with its content at hand."""
+    """A file or folder in a workspace, with methods to read its content."""
 
     def __init__(self, transport: Transport, sandbox_id: str, file: File) -> None:
         self._transport = transport
         self.sandbox_id = sandbox_id
         self.path = file.path
-        """Below /workspace, such as "output/chart.svg"."""
+        """The path relative to /workspace, such as "output/chart.svg"."""
         self.name = file.name
         self.is_dir = file.is_dir
         self.size = file.size
@@ -72,15 +72,15 @@ class RemoteFile:
         return f"<RemoteFile {self.path} {self.size} bytes>"
 
     def pieces(self) -> Iterator[bytes]:
-        """The content as it comes."""
+        """Streams the content in chunks."""
         return read_pieces(self._transport, self.sandbox_id, self.path)
 
     def read(self) -> bytes:
-        """The content, whole."""
+        """Returns the whole content."""
         return b"".join([piece for piece in self.pieces()])
 
     def save(self, target: str | os.PathLike[str]) -> str:
-        """Writes the content to a path, or under its own name into a folder, whole or not at all; returns the path."""
+        """Downloads the file atomically to a path, or into a folder under its own name, and returns the path."""
         path = os.fspath(target)
         if os.path.isdir(path):
             path = os.path.join(path, self.name)
@@ -98,7 +98,7 @@ class RemoteFile:
 
 
 def read_pieces(transport: Transport, sandbox_id: str, path: str) -> Iterator[bytes]:
-    """The content of a file. After a break it goes on where it was, if the file is still the same."""
+    """Streams the content of a file. After a connection failure it resumes, provided the file has not changed."""
     backoff = Backoff(transport.options.timeout)
     received = 0
     etag = ""
@@ -110,7 +110,7 @@ def read_pieces(transport: Transport, sandbox_id: str, path: str) -> Iterator[by
             with transport.stream(methods.READ_FILE, request, None) as stream:
                 metadata = stream.metadata()
                 if received and (not etag or metadata.get("etag") != etag):
-                    raise ConflictError(f"{path} changed while it was read", error_code="CONFLICT")
+                    raise ConflictError(f"{path} changed during the download", error_code="CONFLICT")
                 etag = metadata.get("etag", "")
                 for message in stream.messages():
                     if message.data:

@@ -1,4 +1,4 @@
-# Made from runyard/_async by make_sync.py: change it there.
+# Generated from runyard/_async by make_sync.py: edit the source there.
 """Projects and the files in their sandboxes."""
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ if TYPE_CHECKING:
 
 
 class Projects:
-    """Projects."""
+    """Manages projects."""
 
     def __init__(self, client: Runyard) -> None:
         self._transport = client._transport
 
     def get(self, project_id: str) -> Project:
-        """One project."""
+        """Returns a project."""
         request = to_message(methods.GET_PROJECT.request, project_id=project_id)
         return self._transport.load(methods.GET_PROJECT, request, Project)
 
     def list(self, *, page_size: int = 0, page_token: str = "") -> Page[Project]:
-        """One page of the caller's projects, latest activity first."""
+        """Returns one page of the caller's projects, most recently active first."""
         request = to_message(methods.LIST_PROJECTS.request, page_size=page_size, page_token=page_token)
         answer = self._transport.call(methods.LIST_PROJECTS, request)
         return pages(answer.projects, Project, answer.next_page_token)
@@ -40,21 +40,21 @@ class Projects:
 
 
 class Sandboxes:
-    """Sandboxes: the files under /workspace."""
+    """Sandboxes: access to the files under /workspace."""
 
     def __init__(self, client: Runyard) -> None:
         self._client = client
         self._transport = client._transport
 
     def get(self, sandbox_id: str) -> Sandbox:
-        """One sandbox."""
+        """Returns a sandbox."""
         request = to_message(methods.GET_SANDBOX.request, sandbox_id=sandbox_id)
         return self._transport.load(methods.GET_SANDBOX, request, Sandbox)
 
     def files(
         self, sandbox_id: str, path: str = "", *, recursive: bool = False, page_size: int = 0, page_token: str = ""
     ) -> Page[RemoteFile]:
-        """One page of the files and folders in a folder, ordered by path."""
+        """Returns one page of the files and folders in a folder, ordered by path."""
         request = to_message(
             methods.LIST_FILES.request,
             sandbox_id=sandbox_id,
@@ -70,7 +70,7 @@ class Sandboxes:
     def files_all(
         self, sandbox_id: str, path: str = "", *, recursive: bool = False
     ) -> Iterator[RemoteFile]:
-        """All files and folders in a folder, ordered by path."""
+        """Iterates over all files and folders in a folder, ordered by path."""
         token = ""
         while True:
             page = self.files(sandbox_id, path, recursive=recursive, page_size=1000, page_token=token)
@@ -81,11 +81,11 @@ class Sandboxes:
                 return
 
     def read(self, sandbox_id: str, path: str) -> bytes:
-        """The content of a file, or of a folder as a tar archive."""
+        """Returns the content of a file. A folder is returned as a tar archive."""
         return b"".join([piece for piece in read_pieces(self._transport, sandbox_id, path)])
 
     def write(self, sandbox_id: str, path: str, file: FileLike) -> RemoteFile:
-        """Sends a file and places it at a path."""
+        """Uploads a file and writes it to a path."""
         upload = self._client.files.upload(file)
         request = to_message(methods.WRITE_FILE.request, sandbox_id=sandbox_id, path=path, upload_id=upload.upload_id)
         written = self._transport.load(methods.WRITE_FILE, request, File)

@@ -1,5 +1,5 @@
-# Made from runyard/_async by make_sync.py: change it there.
-"""A run that was started or found: its events, its end, its files."""
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""A handle on a run: its events, its result and its files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A handle on a run. Iterating over it gives all its events, from the first to the terminal one, as they happen."""
+    """A handle on a run. Iterating over it yields all its events live, from the first to the terminal one."""
 
     def __init__(
         self,
@@ -47,11 +47,11 @@ class Run:
         self.project_id = project_id
         self.sandbox_id = sandbox_id
         self.status = status
-        """The state as it was last heard of."""
+        """The last known status."""
         self.record = record
-        """The whole run as it was last fetched; `refresh()` fetches it."""
+        """The run as last fetched. `refresh()` updates it."""
         self.cursor = 0
-        """The sequence of the newest event that came through this handle."""
+        """The sequence number of the newest event received through this handle."""
 
     @classmethod
     def of_record(cls, client: Runyard, record: RunRecord) -> Run:
@@ -67,7 +67,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The run's UUID, the same as `agent_run_id`."""
+        """The run's UUID. Same as `agent_run_id`."""
         return self.agent_run_id
 
     def __repr__(self) -> str:
@@ -77,8 +77,8 @@ class Run:
         return self.events()
 
     def events(self, *, after_sequence: int = 0, timeout: float | None = None) -> Iterator[RunEvent]:
-        """The events after a cursor, until the run has ended. While the server is away it is looked for again, and the
-        stream goes on where it was. `timeout` bounds the whole; without one a run may take its time."""
+        """Streams the events after a cursor until the run ends. If the connection breaks, the client reconnects and the
+        stream resumes from its cursor. `timeout` limits the whole stream in seconds; None means no limit."""
         for event in follow(self._client, {self.agent_run_id: after_sequence}, timeout):
             self.cursor = max(self.cursor, event.sequence)
             if isinstance(event, StatusChanged):
@@ -86,7 +86,7 @@ class Run:
             yield event
 
     def refresh(self) -> RunRecord:
-        """Fetches the run."""
+        """Fetches the run and updates the handle."""
         request = to_message(methods.GET_RUN.request, agent_run_id=self.agent_run_id)
         self.record = self._client._transport.load(methods.GET_RUN, request, RunRecord)
         self.status = self.record.status
@@ -94,7 +94,7 @@ class Run:
         return self.record
 
     def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
-        """Waits for the end and returns the run. With `check` another end than completed raises RunFailedError."""
+        """Waits for the run to end and returns it. `check` raises RunFailedError unless the run completed."""
         if self.status == "running":
             for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
@@ -104,7 +104,7 @@ class Run:
         return record
 
     def text(self, *, timeout: float | None = None) -> str:
-        """Waits for the end and returns what the model said last. A run that failed raises RunFailedError."""
+        """Waits for the run to end and returns the model's last message. Raises RunFailedError if the run failed."""
         text = ""
         for event in self.events(timeout=timeout):
             if isinstance(event, MessageFinished) and event.text:
@@ -114,13 +114,13 @@ class Run:
         return text
 
     def stop(self) -> None:
-        """Asks the run to stop; a run that has ended stays as it is. `wait()` tells when it has stopped."""
+        """Requests a stop. `wait()` returns once the run has stopped. Has no effect on an ended run."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=self.agent_run_id)
         self.record = self._client._transport.load(methods.STOP_RUN, request, RunRecord)
         self.status = self.record.status
 
     def files(self, path: str = "output") -> list[RemoteFile]:
-        """The files in a folder of the workspace and below it; "" is the whole workspace."""
+        """Returns the files in a workspace folder, recursively. "" means the whole workspace."""
         if self.sandbox_id is None:
             self.refresh()
         if self.sandbox_id is None:
@@ -129,17 +129,17 @@ class Run:
             found = self._client.sandboxes.files_all(self.sandbox_id, path, recursive=True)
             return [file for file in found if not file.is_dir]
         except NotFoundError as error:
-            # Nothing was put there yet.
+            # The folder does not exist yet.
             if error.error_code == "FILE_NOT_FOUND":
                 return []
             raise
 
     def messages(self) -> list[Message]:
-        """All messages of the run's thread, oldest first."""
+        """Returns all messages of the run's thread, oldest first."""
         return [message for message in self._client.threads.messages_all(self.thread_id)]
 
     def show(self, file: TextIO | None = None) -> RunRecord:
-        """Shows what the run does until it has ended: live in a terminal, in place in a notebook, else line by line."""
+        """Shows the run's progress until it ends: live in a terminal, in place in a notebook, else line by line."""
         progress = Progress(self.agent_run_id)
         view = pick_view(file)
         try:
@@ -152,16 +152,16 @@ class Run:
 
 
 def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -> Iterator[RunEvent]:
-    """The events of runs after their cursors, each run's once and in order, over as many connections as it takes."""
+    """Streams the events of runs after their cursors, each event once and in order, across reconnects."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)
-    # The runs that have not ended, and the newest event of each that was handed out.
+    # The runs that have not ended, with the sequence number of the newest event yielded for each.
     unfinished = dict(cursors)
     while unfinished:
         left = None if deadline is None else deadline - time.monotonic()
         if left is not None and left <= 0:
-            raise DeadlineError("the time to wait is over", error_code="DEADLINE_EXCEEDED")
+            raise DeadlineError("timed out while waiting for the run", error_code="DEADLINE_EXCEEDED")
         asked = dict(unfinished)
         opened_at: float | None = None
         error: RunyardError
@@ -183,8 +183,8 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
                     yield event
                     if not unfinished:
                         return
-            error = UnavailableError("the stream ended before the run", error_code="UNAVAILABLE")
-            # A run of which nothing came had its cursor at the end.
+            error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
+            # A run without new events may have ended at its cursor already.
             for run_id, cursor in asked.items():
                 if unfinished.get(run_id) == cursor and _is_over(client, run_id):
                     del unfinished[run_id]
@@ -194,7 +194,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
             error = raised
         if opened_at is not None:
             backoff.was_open(time.monotonic() - opened_at)
-        # A stream ends with its credential. A function may have another one, which is tried once.
+        # The server ends a stream when its credential expires. Try once with a new one from the token function.
         renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
         if not may_reconnect(error) and not renews:
             raise error

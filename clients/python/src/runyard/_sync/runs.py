@@ -1,5 +1,5 @@
-# Made from runyard/_async by make_sync.py: change it there.
-"""Runs: one, many, the unfinished ones."""
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""Fetching, listing, streaming and stopping runs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Runs:
-    """Runs."""
+    """Fetches, lists, streams and stops runs."""
 
     def __init__(self, client: Runyard) -> None:
         self._client = client
         self._transport = client._transport
 
     def get(self, agent_run_id: str) -> Run:
-        """One run."""
+        """Returns a run."""
         request = to_message(methods.GET_RUN.request, agent_run_id=agent_run_id)
         record = self._transport.load(methods.GET_RUN, request, RunRecord)
         return Run.of_record(self._client, record)
@@ -39,7 +39,7 @@ class Runs:
         page_size: int = 0,
         page_token: str = "",
     ) -> Page[Run]:
-        """One page of the caller's runs, newest first."""
+        """Returns one page of the caller's runs, newest first."""
         request = to_message(
             methods.LIST_RUNS.request,
             thread_id=thread_id,
@@ -54,7 +54,7 @@ class Runs:
         return Page(runs, answer.next_page_token)
 
     def list_active(self, *, page_size: int = 200, page_token: str = "") -> Page[Run]:
-        """The caller's unfinished runs, newest first."""
+        """Returns one page of the caller's active runs, newest first."""
         request = to_message(methods.LIST_ACTIVE_RUNS.request, page_size=page_size, page_token=page_token)
         answer = self._transport.call(methods.LIST_ACTIVE_RUNS, request)
         runs = [Run.of_record(self._client, to_model(run, RunRecord)) for run in answer.active_runs]
@@ -63,21 +63,21 @@ class Runs:
     def stream(
         self, agent_run_id: str, *, after_sequence: int = 0, timeout: float | None = None
     ) -> Iterator[RunEvent]:
-        """The events of a run after a cursor, until it has ended, over as many connections as it takes."""
+        """Streams the events of a run after a cursor until it ends, across reconnects."""
         return follow(self._client, {agent_run_id: after_sequence}, timeout)
 
     def stream_many(
         self, runs: Iterable[Run | str] | Mapping[str, int], *, timeout: float | None = None
     ) -> Iterator[RunEvent]:
-        """The events of at most 100 runs over one stream, each run's in order, until all have ended. `runs` are runs or
-        their ids, or a mapping from an id to the cursor after which its events begin."""
+        """Streams the events of up to 100 runs over one stream until all have ended, each run's events in order.
+        `runs` lists runs or run ids, or maps each id to the cursor after which its events start."""
         if isinstance(runs, str):
-            raise TypeError("runs is a list, or a mapping")
+            raise TypeError("runs must be a list or a mapping")
         cursors = runs if isinstance(runs, Mapping) else {run if isinstance(run, str) else run.id: 0 for run in runs}
         return follow(self._client, cursors, timeout)
 
     def stop(self, agent_run_id: str) -> Run:
-        """Asks a run to stop."""
+        """Requests a stop. Has no effect on an ended run."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=agent_run_id)
         record = self._transport.load(methods.STOP_RUN, request, RunRecord)
         return Run.of_record(self._client, record)

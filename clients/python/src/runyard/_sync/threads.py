@@ -1,4 +1,4 @@
-# Made from runyard/_async by make_sync.py: change it there.
+# Generated from runyard/_async by make_sync.py: edit the source there.
 """Threads and their messages."""
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ if TYPE_CHECKING:
 
 
 class Threads:
-    """Threads."""
+    """Manages threads and their messages."""
 
     def __init__(self, client: Runyard) -> None:
         self._transport = client._transport
 
     def create(self, *, project_id: str = "", name: str | None = None) -> Thread:
-        """Creates an empty thread, in a new project when none is given."""
+        """Creates an empty thread. Without `project_id` it gets a new project."""
         request = to_message(methods.CREATE_THREAD.request, project_id=project_id, name=name)
         return self._transport.load(methods.CREATE_THREAD, request, Thread)
 
     def get(self, thread_id: str) -> Thread:
-        """One thread."""
+        """Returns a thread."""
         request = to_message(methods.GET_THREAD.request, thread_id=thread_id)
         return self._transport.load(methods.GET_THREAD, request, Thread)
 
     def list(self, *, project_id: str = "", page_size: int = 0, page_token: str = "") -> Page[Thread]:
-        """One page of the caller's threads, latest activity first."""
+        """Returns one page of the caller's threads, most recently active first."""
         request = to_message(
             methods.LIST_THREADS.request, project_id=project_id, page_size=page_size, page_token=page_token
         )
@@ -50,7 +50,7 @@ class Threads:
         self._transport.call(methods.DELETE_THREAD, request)
 
     def messages(self, thread_id: str, *, page_size: int = 0, page_token: str = "") -> Page[Message]:
-        """One page of a thread's messages, oldest first."""
+        """Returns one page of a thread's messages, oldest first."""
         request = to_message(
             methods.LIST_MESSAGES.request, thread_id=thread_id, page_size=page_size, page_token=page_token
         )
@@ -58,7 +58,7 @@ class Threads:
         return pages(answer.messages, Message, answer.next_page_token)
 
     def messages_all(self, thread_id: str) -> Iterator[Message]:
-        """All messages of a thread, oldest first."""
+        """Iterates over all messages of a thread, oldest first."""
         token = ""
         while True:
             page = self.messages(thread_id, page_size=200, page_token=token)

@@ -1,5 +1,5 @@
-# Made from runyard/_async by make_sync.py: change it there.
-"""Calls and streams over one gRPC channel, with repeats, deadlines and errors as exceptions."""
+# Generated from runyard/_async by make_sync.py: edit the source there.
+"""Calls and streams over one gRPC channel, with retries, deadlines and typed exceptions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Line:
-    """The channel itself, opened when it is first used: nothing is sent before."""
+    """A lazily opened gRPC channel: creating a client sends nothing."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -29,7 +29,7 @@ class Line:
         self.opening = threading.Lock()
 
     def open(self) -> grpc.Channel:
-        # Threads may share a client; they share its channel, too.
+        # Threads that share a client also share its channel.
         with self.opening:
             if self.channel is None:
                 options = self.options
@@ -47,7 +47,7 @@ class Line:
 
 
 class Stream:
-    """One opened stream; errors come as ours. Leaving the `with` hangs up."""
+    """An open stream that raises RunyardError. Leaving the `with` block cancels it."""
 
     def __init__(self, call: Any) -> None:
         self.call = call
@@ -59,7 +59,7 @@ class Stream:
         self.call.cancel()
 
     def metadata(self) -> dict[str, str]:
-        """What the server says before the first message."""
+        """Returns the initial metadata."""
         try:
             return {str(key): str(value) for key, value in self.call.initial_metadata() or ()}
         except grpc.RpcError as raised:
@@ -74,7 +74,7 @@ class Stream:
 
 
 class Transport:
-    """What the services call through; copies with other options share the channel."""
+    """Performs the calls of all services. Copies with other options share the channel."""
 
     def __init__(self, options: Options, line: Line | None = None) -> None:
         self.options = options
@@ -84,7 +84,7 @@ class Transport:
         return Transport(replace(self.options, timeout=seconds), self.line)
 
     def call(self, method: Method[Req, Res], request: Req) -> Res:
-        """A unary call, repeated while that is safe and the time allows it."""
+        """Makes a unary call and retries it while that is safe and the timeout allows it."""
         deadline = time.monotonic() + self.options.timeout
         backoff = Backoff(self.options.timeout)
         while True:
@@ -99,7 +99,7 @@ class Transport:
             time.sleep(pause)
 
     def load(self, method: Method[Req, Res], request: Req, wanted: type[T]) -> T:
-        """A unary call, its answer as the class for it."""
+        """Makes a unary call and converts the response to the model class `wanted`."""
         answer = self.call(method, request)
         return to_model(answer, wanted)
 
@@ -113,7 +113,7 @@ class Transport:
         return answer
 
     def stream(self, method: Method[Req, Res], request: Req, timeout: float | None) -> Stream:
-        """One attempt of a streamed answer; whoever reads it knows where to go on."""
+        """Opens a stream without retries. The caller resumes it from its own cursor."""
         streamed = self.line.open().unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
@@ -122,12 +122,12 @@ class Transport:
         return Stream(streamed(request, timeout=timeout, metadata=self.options.metadata()))
 
     def pause(self, backoff: Backoff, error: RunyardError, deadline: float | None) -> None:
-        """Waits before a stream is opened again, or raises what it failed with."""
+        """Waits before the next attempt to open a stream. Raises `error` when no attempt is left."""
         now = time.monotonic()
         pause = backoff.next_pause(error, now)
         if pause is None:
             raise error
         if deadline is not None and now + pause > deadline:
             time.sleep(max(deadline - now, 0))
-            raise DeadlineError("the time to wait is over", error_code="DEADLINE_EXCEEDED")
+            raise DeadlineError("timed out while waiting for the run", error_code="DEADLINE_EXCEEDED")
         time.sleep(pause)
