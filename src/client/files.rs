@@ -45,10 +45,7 @@ impl Client {
                 .await
                 .map_err(unreadable)?;
             if data.is_empty() {
-                return Err(Error::invalid(format!(
-                    "{} became shorter while it was sent",
-                    path.display()
-                )));
+                return Err(Error::invalid(format!("{} shrank during the upload", path.display())));
             }
             let chunk = UploadChunkRequest {
                 upload_id: upload.upload_id.clone(),
