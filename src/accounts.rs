@@ -1,16 +1,16 @@
 //! Accounts, callers, and the scope that limits a query to one account's rows.
 
 pub mod ensure;
+pub mod queue;
 pub mod scope;
 pub mod table;
-pub mod turns;
 
 use sea_orm::{DeriveActiveEnum, EnumIter};
 use uuid::Uuid;
 
 pub use ensure::Accounts;
+pub use queue::AccountQueues;
 pub use scope::{Owned, Scope, of};
-pub use turns::Turns;
 
 /// The authenticated party behind a request: its account, its role and what its credential allows.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    accounts::{Accounts, Turns},
+    accounts::{AccountQueues, Accounts},
     agents::icons,
     clock::Clock,
     config::{Config, ModelTable, TierTable},
@@ -17,7 +17,7 @@ use crate::{
     installation::Installation,
     llm::Models,
     projects::walks::Walks,
-    runs::{Journal, Seats, Wake},
+    runs::{Journal, Wake, WorkerSlots},
     sandbox::Sandboxes,
     uploads::Arriving,
 };
@@ -48,13 +48,13 @@ pub struct Handles {
     /// Cache of known subjects and their accounts.
     pub accounts: Accounts,
     /// Per-account queue for changes to an account.
-    pub turns: Turns,
+    pub account_queues: AccountQueues,
     /// Per-account queue for choosing agent icons.
-    pub icon_turns: Turns,
+    pub icon_queues: AccountQueues,
     /// Limits concurrent walks over workspaces.
     pub walks: Walks,
     /// Per-project queue for writing files.
-    pub placing: Turns,
+    pub placement_queues: AccountQueues,
     /// Request bytes that are being received.
     pub arriving: Arriving,
     /// The disk of the data folder.
@@ -66,7 +66,7 @@ pub struct Handles {
     /// Wakes the worker for new runs and stop requests.
     pub wake: Wake,
     /// Free worker slots.
-    pub seats: Seats,
+    pub worker_slots: WorkerSlots,
     /// Sandboxes for commands and tools.
     pub sandboxes: Sandboxes,
     /// Tells open streams that an API key was revoked in this process.
@@ -100,16 +100,16 @@ impl App {
             tiers: config.tier_table(),
             models: config.model_table(),
             accounts: Accounts::default(),
-            turns: Turns::default(),
-            icon_turns: icons::turns(),
+            account_queues: AccountQueues::default(),
+            icon_queues: icons::queues(),
             walks: Walks::default(),
-            placing: Turns::new(1, MAX_PLACING),
+            placement_queues: AccountQueues::new(1, MAX_PLACING),
             arriving: Arriving::default(),
             disk: Disk::new(&config.data_dir, config.sandbox.min_free_bytes),
             sandboxes: Sandboxes::detect(&config.sandbox, &config.data_dir)?,
             llm: Models::new(&config, None)?,
             wake: Wake::default(),
-            seats: Seats::default(),
+            worker_slots: WorkerSlots::default(),
             key_revoked: watch::Sender::new(()),
             installation,
             journal,

@@ -5,7 +5,7 @@
 //! connections and server restarts. For methods that this client does not wrap, use [`Client::channel`] and convert
 //! errors with [`from_status`].
 //!
-//! Calls fail with [`Error`]: `code()` is stable, `message()` is for people, `facts()` has the details of a refusal
+//! Calls fail with [`Error`]: `code()` is stable, `message()` is for people, `details()` has the details of a refusal
 //! because of plan limits, and `retry_after_hint()` says how long to wait before a retry.
 //!
 //! ```rust

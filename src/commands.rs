@@ -1,6 +1,6 @@
 //! The command line.
 //!
-//! Called only by `main`. A command returns an [`Ending`] or an error, which becomes the exit code: 0 success, 1
+//! Called only by `main`. A command returns an [`Outcome`] or an error, which becomes the exit code: 0 success, 1
 //! failure, 2 wrong usage (set by clap), 130 interrupted.
 
 mod agents;
@@ -57,7 +57,7 @@ enum Command {
 
 /// How a command ended, unless it returned an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
+enum Outcome {
     Well,
     RunFailed,
     Stopped,
@@ -67,9 +67,9 @@ enum Ending {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     match execute(cli) {
-        Ok(Ending::Well) => ExitCode::SUCCESS,
-        Ok(Ending::RunFailed) => ExitCode::FAILURE,
-        Ok(Ending::Stopped) => ExitCode::from(130),
+        Ok(Outcome::Success) => ExitCode::SUCCESS,
+        Ok(Outcome::Failure) => ExitCode::FAILURE,
+        Ok(Outcome::Interrupted) => ExitCode::from(130),
         Err(error) => {
             tracing::debug!(%error, "the command failed");
             output::complain(&explain(&error));
@@ -78,7 +78,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn execute(cli: Cli) -> Result<Ending> {
+fn execute(cli: Cli) -> Result<Outcome> {
     let settings = cli.settings;
     match cli.command {
         Command::Serve(serve) => serve.execute(&settings),

@@ -144,7 +144,7 @@ codes! {
 
 /// Typed details of a refusal because of plan limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Facts {
+pub struct ErrorDetails {
     /// The threads with the caller's active runs.
     pub running_thread_ids: Vec<String>,
     /// Number of the caller's active runs.
@@ -168,7 +168,7 @@ struct Inner {
     code: Code,
     message: Cow<'static, str>,
     field: Option<Cow<'static, str>>,
-    facts: Option<Facts>,
+    details: Option<ErrorDetails>,
     retry_after: Option<Duration>,
     cause: Option<Box<dyn StdError + Send + Sync>>,
 }
@@ -181,7 +181,7 @@ impl Error {
                 code,
                 message: message.into(),
                 field: None,
-                facts: None,
+                details: None,
                 retry_after: None,
                 cause: None,
             }),
@@ -207,8 +207,8 @@ impl Error {
 
     /// Adds typed details.
     #[must_use]
-    pub fn with_facts(mut self, facts: Facts) -> Self {
-        self.inner.facts = Some(facts);
+    pub fn with_details(mut self, details: ErrorDetails) -> Self {
+        self.inner.details = Some(details);
         self
     }
 
@@ -257,8 +257,8 @@ impl Error {
     }
 
     /// The typed details.
-    pub fn facts(&self) -> Option<&Facts> {
-        self.inner.facts.as_ref()
+    pub fn details(&self) -> Option<&ErrorDetails> {
+        self.inner.details.as_ref()
     }
 
     /// The time that the caller should wait before a retry.

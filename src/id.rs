@@ -38,7 +38,7 @@ pub fn first_at(time: DateTime<Utc>) -> Uuid {
 /// Lists are ordered by id, so the database finds the rows of a time range by their ids. The range of ids may be
 /// slightly wider than the time range, so statements compare the times as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Span {
+pub struct IdRange {
     /// The lowest id, inclusive.
     pub from: Option<Uuid>,
     /// The highest id, exclusive. There is one bound per side, because SQLite seeks to one bound and only compares
@@ -46,7 +46,7 @@ pub struct Span {
     pub below: Option<Uuid>,
 }
 
-impl Span {
+impl IdRange {
     /// The ids of rows created at or after `after`, before `before`, and below `page`, the last id of the previous
     /// page.
     pub fn of(after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>, page: Option<Uuid>) -> Self {
@@ -109,22 +109,22 @@ mod tests {
         assert!(first_at(early) < highest && highest < first_at(late));
         assert_eq!(time_of(highest), early);
 
-        let span = Span::of(Some(early), Some(late), None);
+        let span = IdRange::of(Some(early), Some(late), None);
         assert_eq!(span.from, Some(first_at(early)));
         assert!(
             span.below > Some(first_at(late)),
             "an id may be a little later than its row"
         );
         let page = Some(first_at(late));
-        assert_eq!(Span::of(None, Some(at("2026-02-01T00:00:00Z")), page).below, page);
-        assert_eq!(Span::of(None, None, page).below, page);
+        assert_eq!(IdRange::of(None, Some(at("2026-02-01T00:00:00Z")), page).below, page);
+        assert_eq!(IdRange::of(None, None, page).below, page);
     }
 
     #[test]
     fn times_outside_the_id_range_map_to_its_ends() {
         assert_eq!(time_of(first_at(DateTime::<Utc>::MIN_UTC)).timestamp(), 0);
         assert!(first_at(DateTime::<Utc>::MAX_UTC) > new());
-        let span = Span::of(None, Some(DateTime::<Utc>::MAX_UTC), None);
+        let span = IdRange::of(None, Some(DateTime::<Utc>::MAX_UTC), None);
         assert!(span.below > Some(new()));
     }
 }

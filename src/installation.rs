@@ -34,7 +34,7 @@ const EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Installation {
     folder: Option<Arc<Folder>>,
-    standing: Arc<watch::Sender<Standing>>,
+    membership: Arc<watch::Sender<Membership>>,
 }
 
 /// The data folder of this process.
@@ -45,11 +45,11 @@ struct Folder {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum Membership {
     /// The database belongs to this process's folder.
     Member,
     /// The database belongs to another folder.
-    StandsBy,
+    Standby,
 }
 
 impl Installation {
@@ -59,27 +59,27 @@ impl Installation {
     /// CONFLICT if the database belongs to another data folder that has workspaces; database and file system errors.
     pub async fn open(config: &Config, db: &Db) -> Result<Self> {
         if db.is_private() {
-            return Ok(Self::of(None, Standing::Member));
+            return Ok(Self::of(None, Membership::Member));
         }
         let folder = Folder::open(config)?;
-        let standing = match table::claim(db, &folder).await? {
-            Claim::Ours { .. } => Standing::Member,
+        let membership = match table::claim(db, &folder).await? {
+            Claim::Ours { .. } => Membership::Member,
             Claim::Unused(other) => {
                 warn!("{}", folder.differs_from(&other));
                 warn!(
                     "no workspace exists yet, so this server is on standby until the other data folder is no longer in use"
                 );
-                Standing::StandsBy
+                Membership::Standby
             }
             Claim::Used(other) => return Err(Error::new(Code::Conflict, folder.differs_from(&other))),
         };
-        Ok(Self::of(Some(folder), standing))
+        Ok(Self::of(Some(folder), membership))
     }
 
-    fn of(folder: Option<Folder>, standing: Standing) -> Self {
+    fn of(folder: Option<Folder>, membership: Membership) -> Self {
         Self {
             folder: folder.map(Arc::new),
-            standing: Arc::new(watch::Sender::new(standing)),
+            membership: Arc::new(watch::Sender::new(membership)),
         }
     }
 
@@ -88,9 +88,9 @@ impl Installation {
     /// # Errors
     /// UNAVAILABLE on standby.
     pub fn check(&self) -> Result<()> {
-        match *self.standing.borrow() {
-            Standing::Member => Ok(()),
-            Standing::StandsBy => {
+        match *self.membership.borrow() {
+            Membership::Member => Ok(()),
+            Membership::Standby => {
                 let message = "this server is on standby: its database belongs to the data folder of another server";
                 Err(Error::new(Code::Unavailable, message))
             }
@@ -99,9 +99,13 @@ impl Installation {
 
     /// Waits until this process may work on the database.
     pub async fn member(&self) {
-        let mut standing = self.standing.subscribe();
+        let mut membership = self.membership.subscribe();
         // The sender belongs to `self`, so it lives as long as this wait.
-        drop(standing.wait_for(|standing| *standing == Standing::Member).await);
+        drop(
+            membership
+                .wait_for(|membership| *membership == Membership::Member)
+                .await,
+        );
     }
 }
 
@@ -118,25 +122,25 @@ pub async fn keep(app: App, stopping: CancellationToken) {
             () = sleep(EVERY) => {}
         }
         let was_member = app.installation.check().is_ok();
-        let standing = match table::claim(&app.db, &folder).await {
+        let membership = match table::claim(&app.db, &folder).await {
             // From now on the workspaces show which folder the database belongs to.
             Ok(Claim::Ours { is_used: true }) if was_member => return,
-            Ok(Claim::Ours { .. }) => Standing::Member,
-            Ok(Claim::Unused(_)) => Standing::StandsBy,
+            Ok(Claim::Ours { .. }) => Membership::Member,
+            Ok(Claim::Unused(_)) => Membership::Standby,
             Ok(Claim::Used(other)) => {
                 if !has_said {
                     error!("{}", folder.differs_from(&other));
                     has_said = true;
                 }
-                Standing::StandsBy
+                Membership::Standby
             }
             Err(fault) => {
                 warn!(error = %fault, "could not check which data folder the database belongs to");
                 continue;
             }
         };
-        let before = app.installation.standing.send_replace(standing);
-        if before == Standing::StandsBy && standing == Standing::Member {
+        let before = app.installation.membership.send_replace(membership);
+        if before == Membership::Standby && membership == Membership::Member {
             info!("the database now belongs to this data folder; leaving standby");
         }
     }

@@ -5,8 +5,8 @@
 //! balance. A running run reserves the maximum cost of its next call (`runs/reserve.rs`). The charge is written once
 //! per step of a run, in the same transaction as the usage event (`runs/journal/write.rs`).
 
-pub mod aside;
 pub mod charge;
+pub mod direct;
 pub mod list;
 pub mod price;
 pub mod table;

@@ -22,6 +22,7 @@ pub mod sandbox;
 pub mod tools;
 
 // Nouns, ordered so that each uses only those before it.
+pub mod account_state;
 pub mod accounts;
 pub mod admin;
 pub mod agents;
@@ -32,7 +33,6 @@ pub mod ledger;
 pub mod limits;
 pub mod projects;
 pub mod runs;
-pub mod standing;
 pub mod threads;
 pub mod uploads;
 

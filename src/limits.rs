@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     config::{Http, Limits, ModelTable, Tier, Worker},
-    error::{Code, Error, Facts, Result},
+    error::{Code, Error, ErrorDetails, Result},
 };
 
 /// Error text for an account without credits; the wording is fixed by the API documentation.
@@ -26,7 +26,7 @@ pub struct Plan<'a> {
 
 /// Details of a start that limits depend on.
 #[derive(Clone, Copy, Debug)]
-pub struct Ask<'a> {
+pub struct StartRequest<'a> {
     /// The requested model, or else the agent's model.
     pub model: Option<&'a str>,
     /// True if the start creates a thread.
@@ -110,14 +110,14 @@ impl Plan<'_> {
         if let Some(instead) = self.tier.downgrades.get(&model.name) {
             return Ok(admitted(instead, Some(name)));
         }
-        let facts = Facts {
+        let details = ErrorDetails {
             tier_name: Some(self.tier.name.clone()),
-            ..Facts::default()
+            ..ErrorDetails::default()
         };
         let message = format!(
             "Your current subscription plan does not include access to {name}. Please upgrade your subscription."
         );
-        Err(Error::new(Code::ModelAccessDenied, message).with_facts(facts))
+        Err(Error::new(Code::ModelAccessDenied, message).with_details(details))
     }
 }
 
@@ -126,7 +126,7 @@ impl Plan<'_> {
 ///
 /// # Errors
 /// The refusals of the API documentation, with their details.
-pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &Ask<'_>, load: &Load) -> Result<Admission> {
+pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &StartRequest<'_>, load: &Load) -> Result<Admission> {
     let admission = plan.model(ask.model, models)?;
     if load.microcredits.is_some_and(|microcredits| microcredits <= 0) {
         return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
@@ -179,25 +179,25 @@ pub fn admit_agent(plan: &Plan<'_>, agents: i64) -> Result<()> {
         return Ok(());
     };
     let message = format!("Maximum of {limit} agents allowed for your current plan. You have {agents} agents.");
-    let facts = Facts {
+    let details = ErrorDetails {
         current_count: Some(shown(agents)),
         limit: Some(limit),
         tier_name: Some(plan.tier.name.clone()),
-        ..Facts::default()
+        ..ErrorDetails::default()
     };
-    Err(Error::new(Code::AgentLimitExceeded, message).with_facts(facts))
+    Err(Error::new(Code::AgentLimitExceeded, message).with_details(details))
 }
 
 fn count(code: Code, what: &str, current: i64, limit: Option<i32>) -> Result<()> {
     let Some(limit) = limit.filter(|limit| current >= i64::from(*limit)) else {
         return Ok(());
     };
-    let facts = Facts {
+    let details = ErrorDetails {
         current_count: Some(shown(current)),
         limit: Some(limit),
-        ..Facts::default()
+        ..ErrorDetails::default()
     };
-    Err(Error::new(code, format!("Maximum of {limit} {what} allowed.")).with_facts(facts))
+    Err(Error::new(code, format!("Maximum of {limit} {what} allowed.")).with_details(details))
 }
 
 fn slots(running: &[Uuid], limit: Option<i32>) -> Result<()> {
@@ -208,14 +208,14 @@ fn slots(running: &[Uuid], limit: Option<i32>) -> Result<()> {
     // List each thread once, ordered by its first run.
     let mut seen = BTreeSet::new();
     let threads = running.iter().filter(|thread_id| seen.insert(**thread_id));
-    let facts = Facts {
+    let details = ErrorDetails {
         running_thread_ids: threads.map(Uuid::to_string).collect(),
         running_count: Some(count),
         limit: Some(limit),
-        ..Facts::default()
+        ..ErrorDetails::default()
     };
     let message = format!("Maximum of {limit} concurrent runs. You have {count} running.");
-    Err(Error::new(Code::AgentRunLimitExceeded, message).with_facts(facts))
+    Err(Error::new(Code::AgentRunLimitExceeded, message).with_details(details))
 }
 
 fn shown(count: i64) -> i32 {
@@ -239,7 +239,7 @@ mod tests {
         admit(
             &plan,
             &config.model_table(),
-            &Ask {
+            &StartRequest {
                 model,
                 makes_thread: true,
                 makes_project: true,
@@ -296,9 +296,9 @@ mod tests {
             ..Load::default()
         };
         let refused = decide("pro", Limits::On, None, &load).unwrap_err();
-        let facts = refused.facts().unwrap();
-        assert_eq!(facts.running_thread_ids, [one.to_string(), two.to_string()]);
-        assert_eq!(facts.running_count, Some(3));
+        let details = refused.details().unwrap();
+        assert_eq!(details.running_thread_ids, [one.to_string(), two.to_string()]);
+        assert_eq!(details.running_count, Some(3));
     }
 
     #[test]

@@ -10,14 +10,14 @@ pub mod list;
 pub mod remove;
 pub mod report;
 pub mod reserve;
-pub mod seats;
 pub mod start;
 pub mod stop;
 pub mod table;
 pub mod wake;
+pub mod worker_slots;
 
 pub use journal::{Journal, RunLog};
-pub use seats::Seats;
 pub use start::{IfBusy, NewRun, Started, start};
 pub use table::{Model as Run, Status};
 pub use wake::Wake;
+pub use worker_slots::WorkerSlots;

@@ -11,18 +11,18 @@ mod bwrap;
 mod cgroup;
 mod child;
 mod confine;
+mod description;
 mod environment;
 mod execute;
 mod gate;
-mod held;
 mod hierarchy;
 mod host;
+mod memory;
 mod meter;
-mod offer;
 mod output;
 mod processes;
 mod reading;
-mod remains;
+mod records;
 mod screen;
 mod seccomp;
 mod settings;
@@ -102,12 +102,12 @@ pub struct Execution {
     /// True if the middle of the output was left out.
     pub truncated: bool,
     /// How the command ended.
-    pub ending: Ending,
+    pub ending: CommandEnd,
 }
 
 /// How a command ended. In every case all of its processes are gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum CommandEnd {
     /// Exited with this status.
     Exited(i32),
     /// Killed by this signal.
@@ -160,7 +160,7 @@ impl Sandboxes {
 
     /// Describes the sandbox and its weaknesses, one sentence each, for the start log and `doctor`. The first call
     /// probes bubblewrap and blocks for some milliseconds.
-    pub fn facts(&self) -> Vec<String> {
+    pub fn describe(&self) -> Vec<String> {
         self.host.facts()
     }
 
@@ -269,7 +269,7 @@ impl fmt::Debug for Sandbox {
     }
 }
 
-impl Ending {
+impl CommandEnd {
     /// Returns whether the command exited with status 0.
     pub fn is_success(self) -> bool {
         self == Self::Exited(0)

@@ -1,10 +1,10 @@
 //! The server: binds the port, serves every protocol on it, and shuts down in order.
 
+mod connection_slots;
 mod connections;
 mod health;
 mod linger;
-pub mod opening;
-mod places;
+pub mod protocol_detection;
 
 use std::{io::ErrorKind, net::SocketAddr, sync::Arc, time::Duration};
 

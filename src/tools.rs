@@ -62,7 +62,7 @@ pub struct ToolAnswer {
 #[derive(Debug)]
 pub enum ToolFailure {
     /// The model gets this text and may try something else.
-    Told(String),
+    Reported(String),
     /// The run cannot continue.
     Fatal(Error),
 }

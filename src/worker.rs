@@ -28,7 +28,7 @@ use crate::{
     id,
     runs::{
         claim::{self, Claimed},
-        seats::Seated,
+        worker_slots::ClaimedInSlot,
     },
 };
 
@@ -78,14 +78,16 @@ pub async fn work(app: App) -> Result<()> {
     let renewing = tokio::spawn(renew(app.clone(), worker_id, held.clone(), ended.clone()));
     let lease = Duration::from_secs(app.config.worker.lease_seconds);
     let slots = Arc::new(Semaphore::new(app.config.worker.max_runs));
-    let arrivals = app.seats.open(worker_id, lease, &slots, app.config.worker.max_runs);
-    let bench = Bench {
+    let arrivals = app
+        .worker_slots
+        .open(worker_id, lease, &slots, app.config.worker.max_runs);
+    let executor = Executor {
         app: app.clone(),
         worker_id,
         held: held.clone(),
         tasks: tasks.clone(),
     };
-    let seating = tokio::spawn(seat(bench.clone(), arrivals));
+    let seating = tokio::spawn(seat(executor.clone(), arrivals));
     while !shutdown.is_cancelled() {
         // Taken before the claim, because a start may take a slot meanwhile.
         let free: Vec<OwnedSemaphorePermit> = iter::from_fn(|| Arc::clone(&slots).try_acquire_owned().ok())
@@ -103,7 +105,7 @@ pub async fn work(app: App) -> Result<()> {
         };
         let more = !free.is_empty() && claimed.len() == free.len();
         for (claimed, slot) in claimed.into_iter().zip(free) {
-            bench.begin(claimed, slot);
+            executor.begin(claimed, slot);
         }
         let waits = more || claim::has_waiting(&app).await.unwrap_or(true);
         app.wake.note_waiting(waits);
@@ -115,7 +117,7 @@ pub async fn work(app: App) -> Result<()> {
         }
     }
     // A start that holds a slot hands its run over before the channel closes; the tracker waits for that run, too.
-    app.seats.close();
+    app.worker_slots.close();
     if let Err(fault) = seating.await {
         error!(error = %fault, "the task that receives started runs failed");
     }
@@ -129,14 +131,14 @@ pub async fn work(app: App) -> Result<()> {
 
 /// The state shared by all runs of the worker.
 #[derive(Clone)]
-struct Bench {
+struct Executor {
     app: App,
     worker_id: Uuid,
     held: Held,
     tasks: TaskTracker,
 }
 
-impl Bench {
+impl Executor {
     fn begin(&self, claimed: Claimed, slot: OwnedSemaphorePermit) {
         let tokens = Tokens::default();
         let run_id = claimed.run.id;
@@ -151,9 +153,9 @@ impl Bench {
     }
 }
 
-async fn seat(bench: Bench, mut arrivals: mpsc::Receiver<Seated>) {
+async fn seat(executor: Executor, mut arrivals: mpsc::Receiver<ClaimedInSlot>) {
     while let Some((claimed, slot)) = arrivals.recv().await {
-        bench.begin(claimed, slot);
+        executor.begin(claimed, slot);
     }
 }
 

@@ -25,14 +25,14 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The protocol that a caller uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Door {
+pub(crate) enum Protocol {
     /// gRPC over HTTP/2.
     Grpc,
     /// JSON over HTTP/1.1 with one connection per caller.
     Json,
 }
 
-impl Door {
+impl Protocol {
     /// The protocol's name.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -123,15 +123,15 @@ enum Line {
 
 impl Caller {
     /// Creates one caller per account.
-    pub(crate) async fn all(door: Door, address: SocketAddr, accounts: &[Account]) -> Result<Vec<Self>> {
+    pub(crate) async fn all(protocol: Protocol, address: SocketAddr, accounts: &[Account]) -> Result<Vec<Self>> {
         let mut callers = Vec::with_capacity(accounts.len());
         let http = reqwest::Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
         let url = format!("http://{address}/v1/agent/start");
         let mut shared = None;
         for (position, account) in accounts.iter().enumerate() {
-            let line = match door {
-                Door::Json => Line::Json(http.clone(), url.clone()),
-                Door::Grpc => {
+            let line = match protocol {
+                Protocol::Json => Line::Json(http.clone(), url.clone()),
+                Protocol::Grpc => {
                     if position % CALLERS_PER_CONNECTION == 0 {
                         shared = Some(connect(address).await?);
                     }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::{
     Result,
-    callers::{Account, Caller, Door, connect},
+    callers::{Account, Caller, Protocol, connect},
     check,
     children::{Place, Server},
     fill,
@@ -116,7 +116,7 @@ async fn grow(
         .map(|number| Account::new(&format!("grown-{number}")))
         .collect::<Result<Vec<_>>>()?;
     // One real run per account, from which the history is copied.
-    let mut lines = Caller::all(Door::Grpc, server.address, &accounts).await?;
+    let mut lines = Caller::all(Protocol::Grpc, server.address, &accounts).await?;
     for line in &mut lines {
         line.start("bench/one").await?;
     }
@@ -169,7 +169,7 @@ impl Grown {
             helpers: &[],
             accounts: &callers,
         };
-        let found = starts::measure(target, Door::Grpc, CALLERS, STARTS / options.divisor).await?;
+        let found = starts::measure(target, Protocol::Grpc, CALLERS, STARTS / options.divisor).await?;
         self.rates.push(found.executed);
         let http = reqwest::Client::builder().tcp_nodelay(true).build()?;
         for (path, medians) in self.paths.iter().zip(&mut self.lists) {

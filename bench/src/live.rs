@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use crate::{
     Result,
-    callers::{Account, Caller, Door, connect},
+    callers::{Account, Caller, Protocol, connect},
     check::Reader,
     starts::Target,
 };
@@ -24,7 +24,7 @@ pub(crate) struct Live {
 impl Live {
     /// Starts runs and follows each; returns when every stream has received its first event.
     pub(crate) async fn open(target: Target<'_>, account: &Account, count: usize) -> Result<Self> {
-        let mut starting = Caller::all(Door::Grpc, target.address, std::slice::from_ref(account)).await?;
+        let mut starting = Caller::all(Protocol::Grpc, target.address, std::slice::from_ref(account)).await?;
         let (mut runs, mut readers, mut client) = (Vec::with_capacity(count), JoinSet::new(), None);
         for position in 0..count {
             let run = starting[0].start("bench/slow").await?;

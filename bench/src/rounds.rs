@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     Result,
-    callers::{Account, Door},
+    callers::{Account, Protocol},
     children::{Folder, Helper, Place, Server},
     fill, growth,
     live::Live,
@@ -209,11 +209,11 @@ async fn one_round(options: &Options, stage: &Stage, folder: &Path, measured: &m
     }
     if options.wants("starts") {
         for (callers, starts) in CALLERS {
-            for door in [Door::Grpc, Door::Json] {
+            for protocol in [Protocol::Grpc, Protocol::Json] {
                 let starts = starts / options.divisor;
-                let found = starts::measure(target, door, callers, starts).await?;
+                let found = starts::measure(target, protocol, callers, starts).await?;
                 measured.runs += starts + callers;
-                started(figures, &format!("StartRun {callers} {}", door.name()), &found);
+                started(figures, &format!("StartRun {callers} {}", protocol.name()), &found);
             }
         }
     }
@@ -248,9 +248,9 @@ async fn with_streams(options: &Options, target: Target<'_>, watcher: &Account, 
     let figures = &mut measured.figures;
     figures.add("memory, 100 live streams", "MiB", machine::memory_of(target.server)?);
     let starts = 2_000 / options.divisor;
-    for door in [Door::Grpc, Door::Json] {
-        let found = starts::measure(target, door, 16, starts).await?;
-        started(figures, &format!("… beside 100 streams, {}", door.name()), &found);
+    for protocol in [Protocol::Grpc, Protocol::Json] {
+        let found = starts::measure(target, protocol, 16, starts).await?;
+        started(figures, &format!("… beside 100 streams, {}", protocol.name()), &found);
     }
     let events = live.close(target).await?;
     measured.runs += 2 * (starts + 16) + LIVE;
@@ -281,7 +281,7 @@ async fn fill_up(options: &Options, stage: &Stage, measured: &mut Measured) -> R
     while measured.runs < options.many_runs {
         let more = (options.many_runs - measured.runs).clamp(64, 5_000);
         note(&format!("{} of {} runs", measured.runs, options.many_runs));
-        starts::measure(target, Door::Grpc, 64, more).await?;
+        starts::measure(target, Protocol::Grpc, 64, more).await?;
         measured.runs += more + 64;
     }
     tokio::time::sleep(REST).await;
@@ -312,7 +312,7 @@ async fn beside_noise(options: &Options, stage: &Stage, config: &str, measured: 
 
 fn ratios(figures: &mut Figures) {
     for (callers, _) in CALLERS {
-        let rate = |door: &str| figures.median(&format!("StartRun {callers} {door}: executed"));
+        let rate = |protocol: &str| figures.median(&format!("StartRun {callers} {protocol}: executed"));
         if let (Some(grpc), Some(json)) = (rate("gRPC"), rate("JSON")) {
             figures.add(format!("StartRun {callers} JSON/gRPC: executed"), "", json / grpc);
         }

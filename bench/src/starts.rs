@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 
 use crate::{
     Result,
-    callers::{Account, Caller, Door, connect, start_on},
+    callers::{Account, Caller, Protocol, connect, start_on},
     check,
     machine::{Usage, Used, millis},
 };
@@ -52,9 +52,9 @@ pub(crate) struct Found {
 
 /// Lets the callers start `runs` runs in total, each caller one after another. Waits until all runs have ended, then
 /// reads back the events of each.
-pub(crate) async fn measure(target: Target<'_>, door: Door, callers: usize, runs: usize) -> Result<Found> {
+pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usize, runs: usize) -> Result<Found> {
     let accounts = &target.accounts[..callers];
-    let mut lines = Caller::all(door, target.address, accounts).await?;
+    let mut lines = Caller::all(protocol, target.address, accounts).await?;
     let mut asking = connect(target.address).await?;
     for line in &mut lines {
         // Opens the connections and creates the accounts before the measurement.

@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use super::rules;
 use crate::{
-    accounts::{Caller, Turns, ensure},
+    accounts::{AccountQueues, Caller, ensure},
     app::App,
     engine::compact::{estimate_all, estimate_bytes},
     error::{Code, Error, Result},
@@ -192,8 +192,8 @@ pub struct Icon {
 }
 
 /// Creates the queues that allow one suggestion at a time per account, in each process.
-pub fn turns() -> Turns {
-    Turns::new(1, MAX_WAITING)
+pub fn queues() -> AccountQueues {
+    AccountQueues::new(1, MAX_WAITING)
 }
 
 /// Suggests an icon for an agent with this name. The account pays for the model call from the balance that remains
@@ -222,13 +222,13 @@ pub async fn generate(
     // One at a time per account: the earlier call must be charged before this one is compared with the balance.
     let mut turn = None;
     if let Some(price) = charged {
-        turn = Some(app.icon_turns.take_within(caller.account_id, PATIENCE).await?);
+        turn = Some(app.icon_queues.take_within(caller.account_id, PATIENCE).await?);
         let left = wallet::load(app, caller.account_id).await?.saturating_sub(held.await?);
         if left < price.cost(prompt, MAX_TOKENS.into()) {
             return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
         }
     }
-    let mut answer = Answer::default();
+    let mut answer = PartialAnswer::default();
     let ended = timeout(PATIENCE, ask(&app.llm, request, &mut answer)).await;
     if let Some(price) = known.and_then(|model| Price::recorded(app, model))
         && answer.began
@@ -240,7 +240,7 @@ pub async fn generate(
         });
         let used = (usage, answer.usage.is_none());
         let book = if charged.is_some() { Book::Wallet } else { Book::Free };
-        aside::charge(app, caller.account_id, book, (model, price), used).await?;
+        direct::charge(app, caller.account_id, book, (model, price), used).await?;
     }
     drop(turn);
     let suggested = ended.unwrap_or(false).then(|| understood(&answer.text)).flatten();
@@ -249,7 +249,7 @@ pub async fn generate(
 
 /// The part of the model's answer that has arrived.
 #[derive(Default)]
-struct Answer {
+struct PartialAnswer {
     began: bool,
     text: String,
     usage: Option<TokenUsage>,
@@ -262,7 +262,7 @@ pub(super) fn is_colour(text: &str) -> bool {
 
 fn request(model: &str, name: &str) -> ModelRequest {
     let system = format!(
-        "You choose an icon for a software agent by its name. Answer with one JSON object and nothing else: \
+        "You choose an icon for a software agent by its name. PartialAnswer with one JSON object and nothing else: \
          {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. The \
          background is light, the colour readable on it. The names: {}.",
         LIBRARY.join(", ")
@@ -283,7 +283,7 @@ fn prompt_tokens(request: &ModelRequest) -> u64 {
 }
 
 /// Collects the answer; returns whether it is complete.
-async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut Answer) -> bool {
+async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut PartialAnswer) -> bool {
     let mut stream = llm.stream(request).await;
     while let Some(event) = stream.next().await {
         match event {

@@ -3,7 +3,7 @@
 use tonic::{Code as Grpc, Status};
 
 use crate::{
-    error::{Code, Error, Facts},
+    error::{Code, Error, ErrorDetails},
     wire::status::Fault,
 };
 
@@ -29,7 +29,7 @@ pub fn from_status(status: Status) -> Error {
         _ => Error::new(code, fault.message),
     };
     if let Some(refusal) = fault.refusal {
-        error = error.with_facts(Facts {
+        error = error.with_details(ErrorDetails {
             running_thread_ids: refusal.running_thread_ids,
             running_count: refusal.running_count,
             current_count: refusal.current_count,

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 
 use super::{
-    Ending,
+    Outcome,
     connection::Connection,
     output::{Output, cut, one_line},
     settings::Settings,
@@ -55,10 +55,10 @@ struct Create {
 }
 
 impl Agents {
-    pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
         let connected = self.connection.open(settings).await?;
         connected.explain(act(&connected.client, self.action).await)?;
-        Ok(Ending::Well)
+        Ok(Outcome::Success)
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::{Args, CommandFactory};
 use clap_complete::Shell;
 
-use super::{Cli, Ending, output::Output};
+use super::{Cli, Outcome, output::Output};
 use crate::error::Result;
 
 /// Print a shell completion script.
@@ -14,10 +14,10 @@ pub(super) struct Completions {
 }
 
 impl Completions {
-    pub(super) fn execute(&self) -> Result<Ending> {
+    pub(super) fn execute(&self) -> Result<Outcome> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), "runyard", &mut script);
         Output::new().bytes(&script)?;
-        Ok(Ending::Well)
+        Ok(Outcome::Success)
     }
 }

@@ -16,7 +16,7 @@ use rustix::process::Resource;
 use serde::Serialize;
 
 use super::{
-    Ending,
+    Outcome,
     output::{Output, one_line},
     settings::{Settings, absolute},
 };
@@ -88,7 +88,7 @@ impl Check {
 }
 
 impl Doctor {
-    pub(super) async fn execute(&self, settings: &Settings) -> Result<Ending> {
+    pub(super) async fn execute(&self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("off"))?;
         let checks = match settings.config() {
             Ok(config) => examine(&config).await,
@@ -109,7 +109,7 @@ impl Doctor {
             out.line(&line)?;
         }
         let is_bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
-        Ok(if is_bad { Ending::RunFailed } else { Ending::Well })
+        Ok(if is_bad { Outcome::Failure } else { Outcome::Success })
     }
 }
 
@@ -364,13 +364,13 @@ fn sandbox(config: &Config) -> Vec<Check> {
         Ok(sandboxes) => sandboxes,
         Err(error) => return vec![Check::bad("sandbox", error.message())],
     };
-    let facts = sandboxes
-        .facts()
+    let lines = sandboxes
+        .describe()
         .into_iter()
         .map(|fact| match fact.strip_prefix("weak: ") {
             Some(weak) => Check::warn("sandbox", weak),
             None if fact.starts_with("commands cannot be run") => Check::bad("sandbox", fact),
             None => Check::ok("sandbox", fact),
         });
-    facts.collect()
+    lines.collect()
 }

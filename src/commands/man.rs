@@ -5,7 +5,7 @@ use std::{fs, io, path::PathBuf};
 use clap::{Args, Command, CommandFactory};
 use clap_mangen::Man;
 
-use super::{Cli, Ending, output::Output, settings};
+use super::{Cli, Outcome, output::Output, settings};
 use crate::error::{Error, Result};
 
 /// The last section of the manual page.
@@ -20,17 +20,17 @@ pub(super) struct Manual {
 }
 
 impl Manual {
-    pub(super) fn execute(self) -> Result<Ending> {
+    pub(super) fn execute(self) -> Result<Outcome> {
         let page = page().map_err(|error| Error::internal("generating the manual page failed", error))?;
         let Some(folder) = self.dir else {
             Output::new().bytes(&page)?;
-            return Ok(Ending::Well);
+            return Ok(Outcome::Success);
         };
         let written = fs::create_dir_all(&folder)
             .and_then(|()| clap_mangen::generate_to(command(), &folder))
             .and_then(|()| fs::write(folder.join("runyard.1"), page));
         written.map_err(|error| Error::invalid(format!("{} cannot be written: {error}", folder.display())))?;
-        Ok(Ending::Well)
+        Ok(Outcome::Success)
     }
 }
 

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    Ending,
+    Outcome,
     output::Output,
     server_runtime,
     settings::{Settings, absolute},
@@ -30,7 +30,7 @@ impl Migrate {
     ///
     /// On SQLite the database must exist; otherwise a run in the wrong folder would create an empty database and report
     /// it as up to date.
-    pub(super) fn execute(self, settings: &Settings) -> Result<Ending> {
+    pub(super) fn execute(self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("info"))?;
         let config = settings.config()?;
         let folder = absolute(&config.data_dir);
@@ -51,7 +51,7 @@ impl Migrate {
         if self.adopt_data_dir && config.database_url.is_some() {
             output.line(&format!("It now uses the files in {}.", folder.display()))?;
         }
-        Ok(Ending::Well)
+        Ok(Outcome::Success)
     }
 
     async fn migrate(&self, config: &Config) -> Result<()> {

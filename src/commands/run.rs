@@ -1,6 +1,6 @@
 //! `runyard run`: starts a run, shows its events live and downloads its files.
 
-mod made;
+mod files;
 mod view;
 
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use clap::{Args, ValueEnum};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::{
-    Ending,
+    Outcome,
     connection::Connection,
     output::{complain, size},
     settings::Settings,
@@ -68,7 +68,7 @@ impl Mode {
 }
 
 impl Run {
-    pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
         for file in &self.files {
             if !file.is_file() {
                 return Err(Error::invalid(format!("there is no file {}", file.display())));
@@ -78,7 +78,7 @@ impl Run {
         connected.explain(self.start(&connected.client).await)
     }
 
-    async fn start(&self, client: &Client) -> Result<Ending> {
+    async fn start(&self, client: &Client) -> Result<Outcome> {
         let mut view = if self.json { View::json()? } else { View::people() };
         let files = self.upload(client, &mut view).await?;
         // Installed before the run exists, so that Ctrl-C always stops the run.
@@ -88,12 +88,12 @@ impl Run {
         view.started(client.server(), &run)?;
         let status = watch(client, &run, &mut view, &mut interrupts).await?;
         if self.mode == Mode::Code {
-            made::take_away(client, &run, self.download.as_deref(), &mut view).await?;
+            files::take_away(client, &run, self.download.as_deref(), &mut view).await?;
         }
         Ok(match status {
-            RunStatus::Completed => Ending::Well,
-            RunStatus::Stopped => Ending::Stopped,
-            RunStatus::Failed | RunStatus::Running | RunStatus::Unspecified => Ending::RunFailed,
+            RunStatus::Completed => Outcome::Success,
+            RunStatus::Stopped => Outcome::Interrupted,
+            RunStatus::Failed | RunStatus::Running | RunStatus::Unspecified => Outcome::Failure,
         })
     }
 

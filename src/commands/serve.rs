@@ -4,7 +4,7 @@ use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
 
-use super::{Ending, server_runtime, settings::Settings};
+use super::{Outcome, server_runtime, settings::Settings};
 use crate::{
     error::Result,
     server::{self, End},
@@ -25,7 +25,7 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn execute(self, settings: &Settings) -> Result<Ending> {
+    pub(super) fn execute(self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("info"))?;
         let config = settings.config_listening(self.listen)?;
         telemetry::start_metrics();
@@ -33,8 +33,8 @@ impl Serve {
         let outcome = runtime.block_on(server::serve(config));
         runtime.shutdown_timeout(EXIT_GRACE);
         match outcome? {
-            End::InOrder => Ok(Ending::Well),
-            End::AtOnce => Ok(Ending::Stopped),
+            End::InOrder => Ok(Outcome::Success),
+            End::AtOnce => Ok(Outcome::Interrupted),
         }
     }
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::{
-    Ending,
+    Outcome,
     connection::Connection,
     output::{Output, one_line},
     settings::Settings,
@@ -31,7 +31,7 @@ pub(super) struct Tier {
 }
 
 impl Tier {
-    pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
         let mut out = Output::new();
         let account_id = if let Some(account_id) = self.account {
             account_id
@@ -40,7 +40,7 @@ impl Tier {
             let state = connected.explain(connected.client.load_account_state().await)?;
             if self.name.is_none() {
                 show(&mut out, &state)?;
-                return Ok(Ending::Well);
+                return Ok(Outcome::Success);
             }
             state.account_id
         };
@@ -49,7 +49,7 @@ impl Tier {
         for line in connected.explain(outcome).map_err(needs_administrator)? {
             out.line(&line)?;
         }
-        Ok(Ending::Well)
+        Ok(Outcome::Success)
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::{
-    Ending,
+    Outcome,
     output::{Output, one_line, remark},
     settings::Settings,
     signer::{LOCAL_SUBJECT, Signer},
@@ -33,7 +33,7 @@ pub(super) struct Token {
 }
 
 impl Token {
-    pub(super) async fn execute(self, settings: &Settings) -> Result<Ending> {
+    pub(super) async fn execute(self, settings: &Settings) -> Result<Outcome> {
         let config = settings.config()?;
         let signer = Signer::find(&config).await?;
         let account = self.sub.as_deref().map_or_else(
@@ -47,7 +47,7 @@ impl Token {
         })?;
         Output::new().line(&token)?;
         remark(&format!("a token for {account}, signed with {}", signer.source()));
-        Ok(Ending::Well)
+        Ok(Outcome::Success)
     }
 }
 

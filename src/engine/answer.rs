@@ -27,7 +27,7 @@ pub const MAX_ALL_ARGUMENT_BYTES: usize = 4 << 20;
 /// Maximum number of calls of one answer that are run; further calls get an error as their result.
 pub const MAX_CALLS: usize = 32;
 /// Maximum number of calls of one answer that get a result; further calls are dropped with a notice.
-pub const MAX_HEARD_CALLS: usize = 64;
+pub const MAX_RECEIVED_CALLS: usize = 64;
 /// Maximum size of a tool's name and of a call's id in bytes; the rest is cut.
 const MAX_NAME_BYTES: usize = 128;
 /// Bytes kept of arguments that are too long.
@@ -50,7 +50,7 @@ pub(super) enum Ended {
 
 /// A call that the model sent.
 #[derive(Debug)]
-pub(super) struct HeardCall {
+pub(super) struct ReceivedCall {
     /// The call; its arguments are cut if they are too long.
     pub(super) request: ToolRequest,
     /// Why the call is not run, as text for the model.
@@ -65,7 +65,7 @@ pub(super) struct Answer {
     /// Text of the answer.
     pub(super) text: String,
     /// Tool calls of the answer.
-    pub(super) calls: Vec<HeardCall>,
+    pub(super) calls: Vec<ReceivedCall>,
     /// Number of calls that were dropped.
     pub(super) left_out: usize,
     /// Size of the reasoning in bytes.
@@ -102,7 +102,7 @@ impl Answer {
     }
 
     fn hear_call(&mut self, call: ToolRequest) {
-        if self.calls.len() >= MAX_HEARD_CALLS {
+        if self.calls.len() >= MAX_RECEIVED_CALLS {
             self.left_out += 1;
             return;
         }
@@ -127,7 +127,7 @@ impl Answer {
             name: without_nul(prefix(&call.name, MAX_NAME_BYTES)),
             arguments: without_nul(&arguments),
         };
-        self.calls.push(HeardCall { request, refusal });
+        self.calls.push(ReceivedCall { request, refusal });
     }
 }
 

@@ -1,6 +1,6 @@
 //! Runs the tools that one answer calls.
 //!
-//! `turn` plans the calls, records them and passes them to [`Bench::run`]. Read-only calls run in parallel; calls that
+//! `turn` plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in parallel; calls that
 //! change something run one after another, in order. Invariant: every call gets exactly one recorded result, whatever
 //! happens to it, and no tool starts after the run was stopped or tool use has ended.
 
@@ -34,7 +34,7 @@ use crate::{
 
 pub(super) use failures::Failures;
 pub use failures::MAX_MISTAKES;
-pub(super) use plan::{Plan, Planned};
+pub(super) use plan::{Decision, Planned};
 
 /// Maximum size of a result in bytes. The tools themselves have lower limits.
 pub const MAX_RESULT_BYTES: usize = 256 << 10;
@@ -74,7 +74,7 @@ pub(super) struct Worked {
 }
 
 /// Runs the calls of a run.
-pub(super) struct Bench<'a> {
+pub(super) struct CallRunner<'a> {
     pub(super) tools: Arc<Toolbox>,
     pub(super) workplace: Arc<dyn Workplace>,
     pub(super) sink: Arc<dyn Sink>,
@@ -83,7 +83,7 @@ pub(super) struct Bench<'a> {
     pub(super) max_parallel_calls: usize,
 }
 
-impl Bench<'_> {
+impl CallRunner<'_> {
     /// Runs the calls and returns their results in order.
     ///
     /// # Errors
@@ -158,7 +158,7 @@ impl Bench<'_> {
             let call = Planned {
                 request,
                 arguments: Value::Null,
-                plan: Plan::Refused(String::new()),
+                plan: Decision::Refused(String::new()),
             };
             Done::told(
                 call,
@@ -192,8 +192,8 @@ impl Bench<'_> {
     /// Runs one call. A panic in the tool becomes an error result.
     async fn perform(&self, mut call: Planned, cancel: CancellationToken) -> Done {
         match &mut call.plan {
-            Plan::Run => {}
-            Plan::Mistaken(told) | Plan::Refused(told) => {
+            Decision::Run => {}
+            Decision::Invalid(told) | Decision::Refused(told) => {
                 let told = told.clone();
                 return Done::told(call, told);
             }
@@ -223,7 +223,7 @@ impl Bench<'_> {
         };
         let (answer, fatal) = match result {
             Ok(Ok(answer)) => (answer, None),
-            Ok(Err(ToolFailure::Told(text))) => (told(text), None),
+            Ok(Err(ToolFailure::Reported(text))) => (told(text), None),
             Ok(Err(ToolFailure::Fatal(error))) => (told(error.message().to_owned()), Some(error)),
             Err(_panic) => {
                 tracing::error!(tool = %call.request.name, "a tool panicked");

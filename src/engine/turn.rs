@@ -13,9 +13,9 @@ use tracing::Instrument;
 
 use super::{
     Job, ModelLimits, Outcome, RUN_TIMEOUT, Recorded, Sink, TOKEN_BUDGET_EXHAUSTED,
-    answer::{Answer, Ended, HeardCall, Listener},
+    answer::{Answer, Ended, Listener, ReceivedCall},
     budget::Meter,
-    calls::{Bench, Failures, Plan, Planned, WorkEnd},
+    calls::{CallRunner, Decision, Failures, Planned, WorkEnd},
     compact::estimate_all,
     history::{INTERRUPTED, mend, note},
     record,
@@ -30,7 +30,7 @@ use crate::{
 /// Runs an agent to its end. All events go to the sink; the caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {
     let span = tracing::info_span!("run", run_id = %job.run_id);
-    let mut turn = Turn::new(llm, job, sink, cancel);
+    let mut turn = RunLoop::new(llm, job, sink, cancel);
     match turn.go().instrument(span).await {
         Ok(outcome) | Err(outcome) => outcome,
     }
@@ -42,11 +42,11 @@ enum Next {
     Finish,
 }
 
-struct Turn<'a> {
+struct RunLoop<'a> {
     llm: &'a dyn Llm,
     sink: Arc<dyn Sink>,
     cancel: &'a CancellationToken,
-    bench: Bench<'a>,
+    bench: CallRunner<'a>,
     model: ModelLimits,
     system_prompt: String,
     specs: Vec<ToolSpec>,
@@ -65,10 +65,10 @@ struct Turn<'a> {
     squeeze: u64,
 }
 
-impl<'a> Turn<'a> {
+impl<'a> RunLoop<'a> {
     fn new(llm: &'a dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &'a CancellationToken) -> Self {
         let meter = Meter::new(&job.budget, job.steps_done, job.tokens_used);
-        let bench = Bench {
+        let bench = CallRunner {
             tools: Arc::clone(&job.tools),
             workplace: job.workplace,
             sink: Arc::clone(&sink),
@@ -138,9 +138,9 @@ impl<'a> Turn<'a> {
             .cloned()
             .collect();
         let planned = open.into_iter().map(|request| {
-            let mut call = self.bench.plan(HeardCall { request, refusal: None });
+            let mut call = self.bench.plan(ReceivedCall { request, refusal: None });
             if self.bench.may_change(&call) {
-                call.plan = Plan::Refused(INTERRUPTED.to_owned());
+                call.plan = Decision::Refused(INTERRUPTED.to_owned());
             }
             call
         });

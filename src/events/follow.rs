@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{
     Stored,
-    hub::{Rest, Ring},
+    hub::{Ring, RingRead},
     page::Page,
     table,
 };
@@ -82,12 +82,12 @@ impl Follower {
         self.newest.borrow_and_update();
         self.hints.borrow_and_update();
         match self.ring.after(self.cursor, self.page.budget()) {
-            Rest::Here(events) => {
+            RingRead::Events(events) => {
                 self.page.extend(events);
                 return Ok(());
             }
-            Rest::Nothing if !self.look_in_table => {}
-            Rest::Nothing | Rest::Elsewhere => {
+            RingRead::UpToDate if !self.look_in_table => {}
+            RingRead::UpToDate | RingRead::InTable => {
                 let (events, newest) = self.read_table().await?;
                 self.look_in_table = !events.is_empty();
                 if self.look_in_table {

@@ -52,13 +52,13 @@ struct Kept {
 }
 
 /// The answer of a ring to a read after a cursor.
-pub enum Rest {
+pub enum RingRead {
     /// Events after the cursor.
-    Here(Vec<Stored>),
+    Events(Vec<Stored>),
     /// The ring has nothing newer than the cursor.
-    Nothing,
+    UpToDate,
     /// The ring does not reach back to the cursor; read the table.
-    Elsewhere,
+    InTable,
 }
 
 impl Hub {
@@ -184,19 +184,19 @@ impl Ring {
     }
 
     /// Returns the events after a cursor: as many as fit into `max_bytes`, but at least one if there is one.
-    pub fn after(&self, cursor: i64, max_bytes: usize) -> Rest {
+    pub fn after(&self, cursor: i64, max_bytes: usize) -> RingRead {
         let kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(oldest), Some(newest)) = (kept.events.front(), kept.events.back()) else {
-            return Rest::Elsewhere;
+            return RingRead::InTable;
         };
         if cursor >= newest.sequence {
-            return Rest::Nothing;
+            return RingRead::UpToDate;
         }
         let Ok(skip) = usize::try_from(cursor + 1 - oldest.sequence) else {
-            return Rest::Elsewhere;
+            return RingRead::InTable;
         };
         let count = fitting(kept.events.iter().skip(skip).map(|event| event.bytes.len()), max_bytes);
-        Rest::Here(kept.events.iter().skip(skip).take(count).cloned().collect())
+        RingRead::Events(kept.events.iter().skip(skip).take(count).cloned().collect())
     }
 }
 
@@ -226,11 +226,11 @@ mod tests {
         )
     }
 
-    fn sequences(rest: Rest) -> Option<Vec<i64>> {
+    fn sequences(rest: RingRead) -> Option<Vec<i64>> {
         match rest {
-            Rest::Here(events) => Some(events.iter().map(|event| event.sequence).collect()),
-            Rest::Nothing => Some(Vec::new()),
-            Rest::Elsewhere => None,
+            RingRead::Events(events) => Some(events.iter().map(|event| event.sequence).collect()),
+            RingRead::UpToDate => Some(Vec::new()),
+            RingRead::InTable => None,
         }
     }
 

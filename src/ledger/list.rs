@@ -11,7 +11,7 @@ use super::table::entry::{Column, Entity, Model};
 use crate::{
     accounts::{Scope, of},
     error::Result,
-    id::Span,
+    id::IdRange,
 };
 
 /// Filters and page of a list.
@@ -50,7 +50,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
     // Ids contain the time of their row, so the index on ids also finds a time span.
-    let span = Span::of(listing.created_after, listing.created_before, listing.before);
+    let span = IdRange::of(listing.created_after, listing.created_before, listing.before);
     if let Some(from) = span.from {
         query = query.filter(Column::Id.gte(from));
     }

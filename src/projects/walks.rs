@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::table::sandbox;
 use crate::{
-    accounts::{Turns, turns::Turn},
+    accounts::{AccountQueues, queue::QueueTurn},
     app::App,
     error::{Error, Result},
     sandbox::{Sandbox, Usage},
@@ -33,8 +33,8 @@ const REMEMBERED: u64 = 10_000;
 /// Queues of walks, and the cached sizes. Cheap to clone.
 #[derive(Clone)]
 pub struct Walks {
-    turns: Turns,
-    archives: Turns,
+    turns: AccountQueues,
+    archives: AccountQueues,
     places: Arc<Semaphore>,
     usage: Cache<Uuid, Usage>,
 }
@@ -43,8 +43,8 @@ impl Default for Walks {
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
-            turns: Turns::new(1, MAX_WAITING),
-            archives: Turns::new(ARCHIVES, 0),
+            turns: AccountQueues::new(1, MAX_WAITING),
+            archives: AccountQueues::new(ARCHIVES, 0),
             places: Arc::new(Semaphore::new(processors.clamp(2, MOST))),
             usage: Cache::builder()
                 .time_to_live(USAGE_FOR)
@@ -80,7 +80,7 @@ impl Walks {
     ///
     /// # Errors
     /// UNAVAILABLE if the account already reads the maximum number of archives.
-    pub async fn archive(&self, account_id: Uuid) -> Result<Turn> {
+    pub async fn archive(&self, account_id: Uuid) -> Result<QueueTurn> {
         self.archives.take(account_id).await
     }
 

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use crate::{clock::Clock, db::Db};
-pub use log::{Ending, Entry, RunLog, Spent};
+pub use log::{Entry, RunEnd, RunLog, Spent};
 
 /// Maximum number of logs that wait for the journal. A log waits in the queue at most once.
 const QUEUE: usize = 16_384;

@@ -17,7 +17,7 @@ use crate::{
     accounts::{Scope, of},
     error::{Code, Error, Result},
     events::table as event,
-    id::Span,
+    id::IdRange,
 };
 
 /// Filters and page of a list.
@@ -56,7 +56,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         query = query.filter(Column::CreatedAt.lt(before));
     }
     // Ids contain the time of their row, so the index on ids also finds a time span.
-    let span = Span::of(listing.created_after, listing.created_before, listing.before);
+    let span = IdRange::of(listing.created_after, listing.created_before, listing.before);
     if let Some(from) = span.from {
         query = query.filter(Column::Id.gte(from));
     }

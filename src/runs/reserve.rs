@@ -29,7 +29,7 @@ const MIN_OUTPUT_TOKENS: u32 = 256;
 
 /// Maximum usage of the next model call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ask {
+pub struct CallEstimate {
     /// Estimated tokens of the prompt.
     pub input_tokens: u64,
     /// Maximum tokens of the answer.
@@ -38,7 +38,7 @@ pub struct Ask {
 
 /// A reservation for one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Hold {
+pub struct Reservation {
     /// Reserved amount in millionths of a credit.
     pub microcredits: i64,
     /// Maximum tokens of the answer; fewer than requested if the balance does not cover more.
@@ -55,7 +55,7 @@ pub(super) fn first(price: Price, model: &Model) -> i64 {
 ///
 /// # Errors
 /// INSUFFICIENT_CREDITS if too little is left; CONTENDED if another worker owns the run; database errors.
-pub async fn reserve(app: &App, run: &Run, price: Price, ask: Ask) -> Result<Hold> {
+pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> Result<Reservation> {
     let tx = app.db.begin("runs.reserve").await?;
     // Lock the run's row before the balance, in the same order as the journal.
     let mut query = of::<Entity>(Scope::account(run.account_id)).filter(Column::Id.eq(run.id));
@@ -103,7 +103,7 @@ async fn sum_held(db: &impl ConnectionTrait, account_id: Uuid, except: Option<Uu
     Ok(held.iter().sum())
 }
 
-fn decide(available: i64, price: Price, ask: Ask) -> Result<Hold> {
+fn decide(available: i64, price: Price, ask: CallEstimate) -> Result<Reservation> {
     let affordable = price.affordable_output(available, ask.input_tokens);
     let max_output_tokens = u32::try_from(affordable).unwrap_or(u32::MAX).min(ask.max_output_tokens);
     if max_output_tokens < ask.max_output_tokens.min(MIN_OUTPUT_TOKENS) || available <= 0 {
@@ -115,7 +115,7 @@ fn decide(available: i64, price: Price, ask: Ask) -> Result<Hold> {
     } else {
         price.cost(ask.input_tokens, max_output_tokens.into()).min(available)
     };
-    Ok(Hold {
+    Ok(Reservation {
         microcredits,
         max_output_tokens,
     })

@@ -4,7 +4,7 @@
 //! allows one more run, and the run's row and first event are inserted. A worker can see the run only after the commit.
 //! Files are moved into the workspace before the response; after a crash in between, the worker moves them.
 
-mod asker;
+mod account;
 mod decide;
 mod room;
 mod target;
@@ -23,8 +23,8 @@ use super::{
     finish,
     journal::Spent,
     report,
-    seats::Seat,
     table::{Column, Entity},
+    worker_slots::WorkerSlot,
 };
 use crate::{
     accounts::{Caller, of, turns},
@@ -151,7 +151,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let tx = turns::begin(app, caller.account_id, "runs.start").await?;
     // Lock the account first, so that two starts cannot both take the last free slot. Look up the key before checking
     // limits, so that a retry of an accepted start succeeds even if the limits are now reached.
-    let account = asker::lock(&tx, caller, new.agent_id).await?;
+    let account = account::lock(&tx, caller, new.agent_id).await?;
     if let Some(earlier) = find_by_key(app, &tx, caller, key.as_ref()).await? {
         drop(tx);
         uploads::take::give_copies(app, &files, earlier.id).await?;
@@ -238,14 +238,14 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
 }
 
 // A new thread has no earlier run to wait for. With files, the start places them before a worker may begin.
-fn seat(app: &App, target: &Target, files: &[uploads::table::Model]) -> Option<Seat> {
+fn seat(app: &App, target: &Target, files: &[uploads::table::Model]) -> Option<WorkerSlot> {
     if !target.makes_thread || !files.is_empty() || app.wake.has_waiting() {
         return None;
     }
-    app.seats.take()
+    app.worker_slots.take()
 }
 
-async fn hand_over(app: &App, seat: Seat, run: &Run, first: &[Stored]) {
+async fn hand_over(app: &App, seat: WorkerSlot, run: &Run, first: &[Stored]) {
     let worker_id = seat.worker_id;
     let claimed = Claimed {
         run: run.clone(),

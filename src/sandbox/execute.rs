@@ -16,7 +16,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Command, Ending, Execution,
+    Command, CommandEnd, Execution,
     cgroup::Group,
     child::{Process, Watched},
     gate::Gate,
@@ -25,7 +25,7 @@ use super::{
     output::Clip,
     processes::Scope,
     reading::pump,
-    remains::Record,
+    records::Record,
     start::{Cell, Started},
     workspace::Usage,
 };
@@ -56,7 +56,7 @@ pub async fn run(
         return Ok(Execution {
             text: String::new(),
             truncated: false,
-            ending: Ending::Cancelled,
+            ending: CommandEnd::Cancelled,
         });
     }
     let longest = Duration::from_secs(cell.host.config.max_timeout_seconds);
@@ -112,8 +112,8 @@ impl Running {
         );
         let stopped = tokio::select! {
             status = self.process.wait() => Err(status),
-            () = cancel.cancelled() => Ok(Ending::Cancelled),
-            () = sleep_until(until) => Ok(Ending::TimedOut),
+            () = cancel.cancelled() => Ok(CommandEnd::Cancelled),
+            () = sleep_until(until) => Ok(CommandEnd::TimedOut),
             ending = watched => Ok(ending),
         };
         let (ended, status) = match stopped {
@@ -127,7 +127,7 @@ impl Running {
         // bubblewrap itself was killed, by the kernel or by someone on the host. The sandbox dies a moment later.
         let status = match status {
             Ok(status) if status.signal().is_some() && ended.is_none() => {
-                self.end(Ending::OutOfMemory).await.or(Ok(status))
+                self.end(CommandEnd::OutOfMemory).await.or(Ok(status))
             }
             status => status,
         };
@@ -137,14 +137,14 @@ impl Running {
             (Some(ending), _, _) => ending,
             (None, status, code) if out_of_memory && code != Some(0) => {
                 tracing::debug!(?status, "a command ran out of memory");
-                Ending::OutOfMemory
+                CommandEnd::OutOfMemory
             }
             (None, _, Some(0)) if out_of_memory => {
                 text.push_str("\n[a process of this command was killed: out of memory]");
-                Ending::Exited(0)
+                CommandEnd::Exited(0)
             }
-            (None, _, Some(code)) if SIGNALS.contains(&(code - 128)) => Ending::Signalled(code - 128),
-            (None, _, Some(code)) => Ending::Exited(code),
+            (None, _, Some(code)) if SIGNALS.contains(&(code - 128)) => CommandEnd::Signalled(code - 128),
+            (None, _, Some(code)) => CommandEnd::Exited(code),
             (None, status, None) => lost(status, &text)?,
         };
         Ok(Execution {
@@ -166,7 +166,7 @@ impl Running {
     }
 
     /// Ends all processes. Sends SIGTERM first if the reason leaves time for it, then SIGKILL.
-    async fn end(&mut self, why: Ending) -> Result<ExitStatus> {
+    async fn end(&mut self, why: CommandEnd) -> Result<ExitStatus> {
         // Wait until bubblewrap has reported the first process. That process requests to die with bubblewrap only a
         // moment after it was created; killing bubblewrap before would leave it running.
         let reported = self.report.wait_for(|report| parse_scope(report, None).is_some());
@@ -177,8 +177,8 @@ impl Running {
         // The first process is still in the sandbox after the pidfd was opened, so the pidfd belongs to it.
         let first = first.filter(|_| scope.as_ref().is_some_and(Scope::holds_first));
         let grace = match why {
-            Ending::TimedOut => TIMEOUT_GRACE,
-            Ending::Cancelled => CANCEL_GRACE,
+            CommandEnd::TimedOut => TIMEOUT_GRACE,
+            CommandEnd::Cancelled => CANCEL_GRACE,
             _ => Duration::ZERO,
         };
         if let Some(scope) = scope.filter(|_| !grace.is_zero()) {
@@ -256,16 +256,20 @@ async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) 
     }
 }
 
-/// Ending of a bubblewrap that ended before it executed the command, or that was killed.
-fn lost(status: ExitStatus, said: &str) -> Result<Ending> {
+/// CommandEnd of a bubblewrap that ended before it executed the command, or that was killed.
+fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
     match status.signal() {
-        Some(signal) => Ok(Ending::Signalled(signal)),
+        Some(signal) => Ok(CommandEnd::Signalled(signal)),
         // Its message contains paths of the host, so it goes only to the log.
         None => Err(Error::new(Code::Unavailable, "the sandbox could not be set up").caused_by(said.trim().to_owned())),
     }
 }
 
-async fn watch_limits(meter: Meter, mut report: watch::Receiver<String>, list: Option<std::path::PathBuf>) -> Ending {
+async fn watch_limits(
+    meter: Meter,
+    mut report: watch::Receiver<String>,
+    list: Option<std::path::PathBuf>,
+) -> CommandEnd {
     let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
     let scope = reported.ok().and_then(|report| parse_scope(&report, list));
     match scope {

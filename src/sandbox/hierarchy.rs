@@ -114,8 +114,8 @@ fn make_parent(folder: &Path) -> io::Result<PathBuf> {
 /// Pid namespace, pid and start time of this process: together a unique name.
 fn own_name() -> String {
     let process = std::process::id();
-    let started = remains::start_time(process).unwrap_or_default();
-    format!("{}-{process}-{started}", remains::own_namespace())
+    let started = records::start_time(process).unwrap_or_default();
+    format!("{}-{process}-{started}", records::own_namespace())
 }
 
 /// Returns whether the process of a name has ended. Processes of another pid namespace, such as another container's,
@@ -125,7 +125,7 @@ fn is_over(name: &str) -> bool {
     match numbers.as_deref() {
         Some([namespace, process, started]) => {
             let process = u32::try_from(*process).ok();
-            *namespace == remains::own_namespace() && process.and_then(remains::start_time) != Some(*started)
+            *namespace == records::own_namespace() && process.and_then(records::start_time) != Some(*started)
         }
         // The format of earlier versions.
         Some([process]) => !Path::new("/proc").join(process.to_string()).exists(),

@@ -24,7 +24,7 @@ use super::{
     bwrap::{Layout, Room},
     cgroup::Cgroups,
     confine::{Carry, Confinement},
-    remains::Remains,
+    records::CommandRecords,
     seccomp::{Filters, Memory},
     spawner::Spawner,
     workspace::Usage,
@@ -53,7 +53,7 @@ pub struct Host {
     /// Thread that starts commands.
     pub spawner: Spawner,
     /// Records of running commands, and clean-up after earlier services.
-    pub remains: Remains,
+    pub remains: CommandRecords,
     /// First uid of the projects; `None` when the service is not root and all projects share its uid.
     uid_base: Option<u32>,
     filters: Filters,
@@ -96,7 +96,7 @@ impl Host {
             config: config.clone(),
             cgroups,
             spawner: Spawner::start()?,
-            remains: Remains::clear(data_dir),
+            remains: CommandRecords::clear(data_dir),
             uid_base,
             filters: Filters::compile(memory)?,
             bwrap: OnceLock::new(),
@@ -163,28 +163,28 @@ impl Host {
     }
 
     /// Describes the sandbox for the start log and `doctor`, one sentence per item.
-    pub fn facts(&self) -> Vec<String> {
+    pub fn describe(&self) -> Vec<String> {
         let config = &self.config;
-        let mut facts = Vec::new();
+        let mut lines = Vec::new();
         match (self.layout(None), self.bwrap()) {
             (Ok(_), Ok(bwrap)) => {
-                facts.push(format!(
+                lines.push(format!(
                     "{} at {} creates the sandboxes",
                     bwrap.version,
                     bwrap.path.display()
                 ));
             }
-            (Err(error), _) => facts.push(error.message().to_owned()),
+            (Err(error), _) => lines.push(error.message().to_owned()),
             (Ok(_), Err(_)) => {}
         }
-        facts.push(match self.uid_base {
+        lines.push(match self.uid_base {
             Some(base) => format!("each project has its own uid, starting at {base}"),
             None => {
                 "weak: the service is not root, so all projects share its uid and only namespaces separate them".into()
             }
         });
-        facts.push(self.cgroups.describe());
-        facts.push(format!(
+        lines.push(self.cgroups.describe());
+        lines.push(format!(
             "a command can use {} of memory, {} processes and {} s; a workspace can hold {} in {} files, measured once a \
              second, so a command can exceed the limit for about a second",
             mebibytes(config.max_memory_bytes),
@@ -193,11 +193,11 @@ impl Host {
             mebibytes(config.max_workspace_bytes),
             config.max_workspace_files,
         ));
-        facts.push(match &config.rootfs {
+        lines.push(match &config.rootfs {
             Some(root) => format!("programs come from {}", root.display()),
             None => "programs come from the host's /usr, read-only".into(),
         });
-        facts
+        lines
     }
 
     fn bwrap(&self) -> Result<&Bwrap, &String> {

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use super::{
-    Ending,
+    CommandEnd,
     processes::Scope,
     workspace::{Usage, Workspace},
 };
@@ -35,7 +35,7 @@ pub struct Meter {
 
 impl Meter {
     /// Waits until a limit is exceeded, and returns the ending for it.
-    pub async fn watch(self, scope: Scope) -> Ending {
+    pub async fn watch(self, scope: Scope) -> CommandEnd {
         let disk = self.clone().repeat(DISK_PERIOD, scope.clone(), Self::disk_is_full);
         if self.max_memory_bytes.is_none() {
             return disk.await;
@@ -46,7 +46,12 @@ impl Meter {
         }
     }
 
-    async fn repeat(self, period: Duration, scope: Scope, check: fn(&Self, &Scope) -> Option<Ending>) -> Ending {
+    async fn repeat(
+        self,
+        period: Duration,
+        scope: Scope,
+        check: fn(&Self, &Scope) -> Option<CommandEnd>,
+    ) -> CommandEnd {
         let mut pause = period;
         loop {
             tokio::time::sleep(pause).await;
@@ -57,7 +62,7 @@ impl Meter {
             });
             // The runtime is shutting down, and this command with it.
             let Ok((ending, took)) = measured.await else {
-                return Ending::Cancelled;
+                return CommandEnd::Cancelled;
             };
             if let Some(ending) = ending {
                 return ending;
@@ -68,19 +73,19 @@ impl Meter {
 
     /// Returns an ending if the workspace has grown and exceeds its limit, or has grown and the host's disk is almost
     /// full. A command that frees space in a full workspace may continue.
-    fn disk_is_full(&self, scope: &Scope) -> Option<Ending> {
+    fn disk_is_full(&self, scope: &Scope) -> Option<CommandEnd> {
         let workspace = self.workspace.as_ref()?;
         let mut usage = workspace.usage_until(self.limit.max(self.at_start)).ok()?;
         usage.bytes = usage.bytes.saturating_add(scope.deleted_bytes(workspace.folder()));
         let grown = usage.bytes > self.at_start.bytes || usage.files > self.at_start.files;
         let over = usage.bytes > self.limit.bytes || usage.files > self.limit.files;
         let full = grown && (over || !disk::has_room(workspace.folder(), self.min_free_bytes, 0));
-        full.then_some(Ending::DiskFull)
+        full.then_some(CommandEnd::DiskFull)
     }
 
-    fn memory_is_over(&self, scope: &Scope) -> Option<Ending> {
+    fn memory_is_over(&self, scope: &Scope) -> Option<CommandEnd> {
         let limit = self.max_memory_bytes?;
-        (scope.held_bytes(limit) > limit).then_some(Ending::OutOfMemory)
+        (scope.memory_bytes(limit) > limit).then_some(CommandEnd::OutOfMemory)
     }
 }
 

@@ -22,9 +22,9 @@ use tower::ServiceExt;
 use tracing::{debug, warn};
 
 use super::{
+    connection_slots::{ConnectionSlot, ConnectionSlots},
     linger::Lingering,
-    opening::Opening,
-    places::{Place, Places},
+    protocol_detection::ProtocolDetection,
 };
 use crate::{
     config::Http,
@@ -55,7 +55,7 @@ const DESCRIPTORS_FOR_OTHERS: u64 = 4;
 /// The connections of a server.
 pub(super) struct Connections {
     builder: auto::Builder<TokioExecutor>,
-    places: Arc<Places>,
+    places: Arc<ConnectionSlots>,
     tasks: TaskTracker,
     closing: CancellationToken,
 }
@@ -66,7 +66,7 @@ impl Connections {
         let places = usize::try_from(descriptors()).unwrap_or(usize::MAX);
         Self {
             builder: builder(),
-            places: Places::new(http.max_connections.min(places), http.max_idle_per_address),
+            places: ConnectionSlots::new(http.max_connections.min(places), http.max_idle_per_address),
             tasks: TaskTracker::new(),
             closing: CancellationToken::new(),
         }
@@ -111,7 +111,7 @@ impl Connections {
         stream: TcpStream,
         stack: Stack,
         link: Arc<Link>,
-        place: Place,
+        place: ConnectionSlot,
     ) -> impl Future<Output = ()> + Send + use<> {
         // A model's token is a small packet that a reader is waiting for.
         if let Err(fault) = stream.set_nodelay(true) {
@@ -122,7 +122,7 @@ impl Connections {
             request.extensions_mut().insert(Arc::clone(&marked));
             request.map(Body::new)
         });
-        let stream = Lingering::new(Opening::new(stream, HEADER_TIMEOUT), Arc::clone(&link));
+        let stream = Lingering::new(ProtocolDetection::new(stream, HEADER_TIMEOUT), Arc::clone(&link));
         let connection = self
             .builder
             .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service))

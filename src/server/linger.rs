@@ -18,7 +18,7 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::opening::Opening;
+use super::protocol_detection::ProtocolDetection;
 use crate::wire::link::Link;
 
 /// Maximum time to wait for the client to close its side.
@@ -32,7 +32,7 @@ const PIECE: usize = 16 * 1024;
 
 /// A stream that lets its peer finish sending before it closes.
 pub struct Lingering<S> {
-    stream: Opening<S>,
+    stream: ProtocolDetection<S>,
     link: Arc<Link>,
     /// True if the peer has closed its sending side.
     ended: bool,
@@ -49,7 +49,7 @@ struct Closing {
 
 impl<S> Lingering<S> {
     /// Wraps a stream.
-    pub fn new(stream: Opening<S>, link: Arc<Link>) -> Self {
+    pub fn new(stream: ProtocolDetection<S>, link: Arc<Link>) -> Self {
         Self {
             stream,
             link,

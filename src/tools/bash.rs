@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, files};
 use crate::{
     llm::ToolSpec,
-    sandbox::{self, Command, Ending},
+    sandbox::{self, Command, CommandEnd},
 };
 
 /// Maximum size of a script in bytes.
@@ -62,7 +62,7 @@ impl Tool for Bash {
             timeout_seconds,
         } = files::arguments(arguments)?;
         if command.len() > MAX_COMMAND_BYTES {
-            return Err(ToolFailure::Told(format!(
+            return Err(ToolFailure::Reported(format!(
                 "the command is {} bytes long; the maximum is {MAX_COMMAND_BYTES}. Write it to a file and run that file",
                 command.len()
             )));
@@ -86,7 +86,7 @@ impl Tool for Bash {
             .map_err(|error| files::told("bash", &error))?;
         let ending = match execution.ending.describe() {
             None => "exit status 0".to_owned(),
-            Some(ending) if execution.ending == Ending::TimedOut => {
+            Some(ending) if execution.ending == CommandEnd::TimedOut => {
                 format!(
                     "{ending}; the limit was {} seconds, and timeout_seconds can be up to {}",
                     timeout.as_secs(),

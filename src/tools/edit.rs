@@ -64,7 +64,7 @@ impl Tool for Edit {
 }
 
 fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailure> {
-    let told = |text: String| Err(ToolFailure::Told(text));
+    let told = |text: String| Err(ToolFailure::Reported(text));
     let path = arguments.path.clone();
     if arguments.old_string == arguments.new_string {
         return told("old_string and new_string are the same, so nothing would change".to_owned());

@@ -50,14 +50,14 @@ where
     let work = tokio::task::spawn_blocking(move || work(&files));
     tokio::select! {
         biased;
-        () = context.cancel.cancelled() => Err(ToolFailure::Told("stopped".to_owned())),
-        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Told("the tool failed internally".to_owned()))),
+        () = context.cancel.cancelled() => Err(ToolFailure::Reported("stopped".to_owned())),
+        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Reported("the tool failed internally".to_owned()))),
     }
 }
 
 /// Deserializes arguments that match the schema.
 pub(super) fn arguments<T: DeserializeOwned>(value: Value) -> Result<T, ToolFailure> {
-    serde_json::from_value(value).map_err(|error| ToolFailure::Told(format!("the arguments are invalid: {error}")))
+    serde_json::from_value(value).map_err(|error| ToolFailure::Reported(format!("the arguments are invalid: {error}")))
 }
 
 /// Creates a complete result: nothing was left out.
@@ -72,7 +72,7 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
 /// Converts an error of a file or of the sandbox for the model. Internal errors are logged here, because the cause goes
 /// no further.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
-    ToolFailure::Told(match error.kind() {
+    ToolFailure::Reported(match error.kind() {
         Kind::Missing => format!("there is no file {path}"),
         Kind::Internal => {
             tracing::warn!(%error, "a tool could not access the sandbox");
@@ -84,7 +84,7 @@ pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
 
 /// Converts a read error for the model.
 pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
-    ToolFailure::Told(format!("{path} cannot be read: {error}"))
+    ToolFailure::Reported(format!("{path} cannot be read: {error}"))
 }
 
 /// Formats a path for one line of a result: a name with a line feed must not look like two lines.

@@ -133,7 +133,7 @@ impl PathFilter {
         let matcher = GlobBuilder::new(pattern)
             .literal_separator(true)
             .build()
-            .map_err(|error| ToolFailure::Told(format!("the pattern is invalid: {error}")))?
+            .map_err(|error| ToolFailure::Reported(format!("the pattern is invalid: {error}")))?
             .compile_matcher();
         Ok(Self {
             matcher,

@@ -115,7 +115,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         .size_limit(MAX_PATTERN_BYTES)
         .dfa_size_limit(4 * MAX_PATTERN_BYTES)
         .build()
-        .map_err(|error| ToolFailure::Told(format!("the pattern is invalid: {error}")))?;
+        .map_err(|error| ToolFailure::Reported(format!("the pattern is invalid: {error}")))?;
     let path = &arguments.path;
     let filter = arguments
         .glob

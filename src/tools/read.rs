@@ -87,7 +87,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
     let size = file.metadata().map_err(|error| files::unreadable(path, &error))?.len();
     let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file), MAX_LINE_BYTES + 4);
     if lines.is_binary().map_err(|error| files::unreadable(path, &error))? {
-        return Err(ToolFailure::Told(format!(
+        return Err(ToolFailure::Reported(format!(
             "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, such as with od or python3"
         )));
     }
@@ -131,7 +131,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
     }
     match number {
         0 => Ok(files::whole("(the file is empty)")),
-        number if number < arguments.offset => Err(ToolFailure::Told(format!(
+        number if number < arguments.offset => Err(ToolFailure::Reported(format!(
             "{path} has {number} lines; there is no line {}",
             arguments.offset
         ))),

@@ -58,7 +58,7 @@ impl Tool for Write {
 
 fn write(files: &Files, Arguments { path, content }: &Arguments) -> Result<ToolAnswer, ToolFailure> {
     if content.len() > MAX_CONTENT_BYTES {
-        return Err(ToolFailure::Told(format!(
+        return Err(ToolFailure::Reported(format!(
             "the content has {} bytes; the maximum is {MAX_CONTENT_BYTES}. Write it in parts or generate it with a script",
             content.len()
         )));

@@ -38,7 +38,7 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
         return Err(Error::new(Code::UploadIncomplete, message));
     }
     app.disk.check(0)?;
-    let _turn = app.placing.take(sandbox.project_id).await?;
+    let _turn = app.placement_queues.take(sandbox.project_id).await?;
     let opened = projects::sandbox::open(app, &sandbox).await?;
     let measured = Measured::of(app, caller.account_id, sandbox.project_id, &opened).await?;
     let coming = coming(app.db.read(), caller.account_id, sandbox.project_id).await?;

@@ -23,7 +23,7 @@ use tonic::Status;
 use tower::Service;
 use tracing::{Instrument, debug, field::Empty, info, info_span, warn};
 
-use super::{door::Door, status::Fault};
+use super::{protocol::Protocol, status::Fault};
 use crate::{error::Kind, id, telemetry};
 
 /// The name of the header with the request's id.
@@ -110,7 +110,7 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
 
 /// The details of a request that are logged.
 struct Asked {
-    door: &'static str,
+    protocol: &'static str,
     method: Method,
     path: String,
     at: Instant,
@@ -120,7 +120,7 @@ impl Asked {
     fn of(request: &Request<Body>) -> Self {
         let path = request.uri().path();
         Self {
-            door: Door::of(request.headers()).as_str(),
+            protocol: Protocol::of(request.headers()).as_str(),
             method: request.method().clone(),
             path: path[..path.floor_char_boundary(MAX_PATH)].to_owned(),
             at: Instant::now(),
@@ -130,10 +130,10 @@ impl Asked {
     fn answered(&self, status: StatusCode, headers: &HeaderMap, unauthenticated: &Limited) {
         let took = self.at.elapsed();
         let counted = status.as_str().to_owned();
-        metrics::counter!(telemetry::REQUESTS, "door" => self.door, "status" => counted).increment(1);
-        metrics::histogram!(telemetry::REQUEST_SECONDS, "door" => self.door).record(took);
+        metrics::counter!(telemetry::REQUESTS, "protocol" => self.protocol, "status" => counted).increment(1);
+        metrics::histogram!(telemetry::REQUEST_SECONDS, "protocol" => self.protocol).record(took);
         let Some(refusal) = Refusal::of(status, headers) else {
-            debug!(door = self.door, method = %self.method, path = self.path, status = status.as_u16(),
+            debug!(protocol = self.protocol, method = %self.method, path = self.path, status = status.as_u16(),
                 duration_ms = millis(took), "request answered");
             return;
         };
@@ -145,7 +145,7 @@ impl Asked {
         let unlogged = (unlogged > 0).then_some(unlogged);
         macro_rules! line {
             ($level:ident, $message:literal) => {
-                $level!(door = self.door, method = %self.method, path = self.path, status = status.as_u16(),
+                $level!(protocol = self.protocol, method = %self.method, path = self.path, status = status.as_u16(),
                     code = refusal.code, duration_ms = millis(took), unlogged, $message)
             };
         }

@@ -30,7 +30,7 @@ impl AccountService for Accounts {
     ) -> Result<Response<v1::AccountState>, Status> {
         let caller = caller::of(&request)?;
         let app = self.app.clone();
-        let standing = super::finish(async move { standing::load(&app, &caller).await }).await?;
+        let standing = super::finish(async move { account_state::load(&app, &caller).await }).await?;
         Ok(Response::new(self.shown_state(&standing)))
     }
 
@@ -105,7 +105,7 @@ impl AccountService for Accounts {
 }
 
 impl Accounts {
-    fn shown_state(&self, standing: &standing::Standing) -> v1::AccountState {
+    fn shown_state(&self, standing: &account_state::AccountState) -> v1::AccountState {
         let app = &self.app;
         let tier = app.tiers.load(&standing.account.tier);
         let plan = Plan {

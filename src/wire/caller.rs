@@ -18,15 +18,15 @@ use tower::Service;
 
 use super::{
     access,
-    door::Door,
+    expiry::CredentialExpiry,
     forwarded,
     http::fault,
     jwt::{Credential, Verifier, credential},
     link::Link,
     owner::Owner,
+    protocol::Protocol,
     site::Site,
     status,
-    tenure::Tenure,
     throttle::Throttle,
 };
 use crate::{
@@ -132,7 +132,7 @@ where
             };
             let known = known.and_then(|known| throttle.check_account(known.0.account_id).map(|()| known));
             match known {
-                Ok((caller, tenure)) => {
+                Ok((caller, expiry)) => {
                     recognize(link.as_deref());
                     access::note_account(caller.account_id);
                     if caller.role != Role::SuperAdmin {
@@ -140,7 +140,7 @@ where
                     }
                     let owner = Owner::Account(caller.account_id);
                     request.extensions_mut().insert(caller);
-                    request.extensions_mut().insert(tenure);
+                    request.extensions_mut().insert(expiry);
                     answer(inner, request, owner).await
                 }
                 Err(error) => Ok(refuse(&request, error)),
@@ -184,7 +184,7 @@ async fn known(
     verifier: &Verifier,
     throttle: &Throttle,
     (shown, address): (Shown, Option<IpAddr>),
-) -> Result<(Caller, Tenure)> {
+) -> Result<(Caller, CredentialExpiry)> {
     let claims = match shown {
         Shown::Token(token) => {
             let now = app.clock.now();
@@ -199,7 +199,7 @@ async fn known(
                 role: Role::User,
                 access: key.scope,
             };
-            return Ok((caller, Tenure::of_key(&key)));
+            return Ok((caller, CredentialExpiry::of_key(&key)));
         }
     };
     let role = if claims.role.as_deref() == Some(SUPER_ADMIN) {
@@ -230,7 +230,7 @@ async fn known(
         role,
         access: Access::Admin,
     };
-    Ok((caller, Tenure::of_token(&claims)))
+    Ok((caller, CredentialExpiry::of_token(&claims)))
 }
 
 fn is_open(request: &Request<Body>) -> bool {
@@ -262,9 +262,9 @@ fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
 
 /// Renders a refusal in the protocol of the request.
 pub fn refuse(request: &Request<Body>, error: Error) -> Response<Body> {
-    match Door::of(request.headers()) {
-        Door::Http => fault::refuse(error),
-        Door::Grpc | Door::GrpcWeb => status::refuse(Status::from(error)),
+    match Protocol::of(request.headers()) {
+        Protocol::Http => fault::refuse(error),
+        Protocol::Grpc | Protocol::GrpcWeb => status::refuse(Status::from(error)),
     }
 }
 

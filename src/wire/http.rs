@@ -1,6 +1,6 @@
 //! HTTP/JSON: transcodes requests to the gRPC services, driven by the proto descriptors at run time.
 //!
-//! `server` mounts a [`Door`] as the fallback behind the routes that answer by themselves. It calls the same tower
+//! `server` mounts a [`TranscoderService`] as the fallback behind the routes that answer by themselves. It calls the same tower
 //! service as gRPC does, in process. There is no code per method: the HTTP annotations in the contract define every
 //! route. The request has been authenticated by then, and the caller travels in the request's extensions.
 
@@ -96,9 +96,9 @@ impl Transcoder {
     }
 
     /// Wraps a gRPC service in a tower service that answers HTTP.
-    pub fn over<S>(&self, grpc: S) -> Door<S> {
+    pub fn over<S>(&self, grpc: S) -> TranscoderService<S> {
         let transcoder = self.clone();
-        Door { transcoder, grpc }
+        TranscoderService { transcoder, grpc }
     }
 
     /// Answers one HTTP request by calling this gRPC service.
@@ -253,12 +253,12 @@ fn without_body(response: Response<Body>) -> Response<Body> {
 
 /// A transcoder over a gRPC service, as a tower service.
 #[derive(Clone)]
-pub struct Door<S> {
+pub struct TranscoderService<S> {
     transcoder: Transcoder,
     grpc: S,
 }
 
-impl<S> Service<Request<Body>> for Door<S>
+impl<S> Service<Request<Body>> for TranscoderService<S>
 where
     S: Grpc,
     S::Future: Send,

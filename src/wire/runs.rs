@@ -14,9 +14,9 @@ use uuid::Uuid;
 use super::{
     alive::Alive,
     caller,
+    credential_expiry::{self, CredentialExpiry},
     http::response::HTTP_STATUS,
     page::Page,
-    tenure::{self, Tenure},
     traits::runyard::v1::run_service_server::RunService,
 };
 use crate::{
@@ -74,7 +74,7 @@ impl RunService for Runs {
 
     async fn stream_run(&self, request: Request<v1::StreamRunRequest>) -> Result<Response<Events>, Status> {
         let caller = caller::of(&request)?;
-        let tenure = Tenure::of(&request)?;
+        let expiry = CredentialExpiry::of(&request)?;
         let asked = request.into_inner();
         let cursor = v1::RunCursor {
             agent_run_id: asked.agent_run_id,
@@ -84,7 +84,7 @@ impl RunService for Runs {
         let (run, after) = found.ok_or_else(|| Error::internal("stream", "the cursor names no run"))?;
         let ended = run.last_sequence == Some(after);
         let events = self.follow(run.id, after).boxed();
-        let events = tenure::hold(&self.app, tenure, Alive::new(&self.app, (run.id, after), events));
+        let events = expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
             // An EventSource that reconnects with the cursor of the terminal event stops at this.
@@ -97,7 +97,7 @@ impl RunService for Runs {
 
     async fn stream_runs(&self, request: Request<v1::StreamRunsRequest>) -> Result<Response<Events>, Status> {
         let caller = caller::of(&request)?;
-        let tenure = Tenure::of(&request)?;
+        let expiry = CredentialExpiry::of(&request)?;
         let asked = request.into_inner().runs;
         let distinct: BTreeSet<_> = asked.iter().map(|cursor| &cursor.agent_run_id).collect();
         if asked.is_empty() || asked.len() > MAX_STREAMED || distinct.len() != asked.len() {
@@ -113,7 +113,7 @@ impl RunService for Runs {
             .map(|(run, after)| self.follow(run.id, after).boxed())
             .collect();
         let events = Alive::new(&self.app, first, stream::select_all(followed));
-        let events = tenure::hold(&self.app, tenure, events);
+        let events = expiry::hold(&self.app, expiry, events);
         Ok(Response::new(Box::pin(events)))
     }
 

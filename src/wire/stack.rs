@@ -22,10 +22,10 @@ use tower_http::catch_panic::{CatchPanic, CatchPanicLayer};
 
 use super::{
     access::Access,
+    body_timeout::{BodyTimeout, BodyTimeoutLayer},
     caller::{Authenticate, METRICS},
     cors,
     deadline::{Bounded, Deadline},
-    door::Door,
     files::Forms,
     http::{
         Options, Transcoder, fault, openapi,
@@ -33,9 +33,9 @@ use super::{
     },
     json::Codec,
     jwt::Verifier,
-    patience::{Patience, Patient},
     permit::Permit,
     plan_log::PlanLog,
+    protocol::Protocol,
     readiness,
     site::Site,
     status,
@@ -90,26 +90,26 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
     let pages = pages(app, transcoder.router().rules())?
         .fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));
-    let doors = service_fn(move |request: Request<Body>| {
+    let protocols = service_fn(move |request: Request<Body>| {
         let (grpc, web, pages) = (grpc.clone(), web.clone(), pages.clone());
         async move {
-            let response = match Door::of(request.headers()) {
-                Door::Grpc => grpc
+            let response = match Protocol::of(request.headers()) {
+                Protocol::Grpc => grpc
                     .oneshot(request.map(tonic::body::Body::new))
                     .await
                     .map(|answer| answer.map(Body::new)),
-                Door::GrpcWeb => web
+                Protocol::GrpcWeb => web
                     .oneshot(request.map(tonic::body::Body::new))
                     .await
                     .map(|answer| unbuffered(answer.map(Body::new))),
-                Door::Http => pages.oneshot(request).await,
+                Protocol::Http => pages.oneshot(request).await,
             };
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
-    let known = Authenticate::new(Deadline::new(doors), app.clone(), verifier, site);
+    let known = Authenticate::new(Deadline::new(protocols), app.clone(), verifier, site);
     let stack = observed(cors::layer(http)?.layer(known));
-    let stack = Patient::new(stack, Patience::default());
+    let stack = BodyTimeoutLayer::new(stack, BodyTimeout::default());
     Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
 }
 

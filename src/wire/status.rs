@@ -13,7 +13,7 @@ use tonic::{Code as GrpcCode, Status};
 use tonic_types::pb;
 
 use crate::{
-    error::{Code, Error, Facts, Kind},
+    error::{Code, Error, ErrorDetails, Kind},
     v1::Refusal,
 };
 
@@ -190,7 +190,7 @@ fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
 }
 
 fn details(error: &Error) -> Vec<u8> {
-    let mut all = vec![any(&error_info(error.code().as_str(), metadata(error.facts())))];
+    let mut all = vec![any(&error_info(error.code().as_str(), metadata(error.details())))];
     if let Some(field) = error.field() {
         all.push(any(&pb::BadRequest {
             field_violations: vec![pb::bad_request::FieldViolation {
@@ -239,20 +239,20 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo 
 }
 
 /// The details as text, for clients that know google.rpc but not Runyard's own detail type.
-fn metadata(facts: Option<&Facts>) -> HashMap<String, String> {
-    let Some(facts) = facts else {
+fn metadata(details: Option<&ErrorDetails>) -> HashMap<String, String> {
+    let Some(details) = details else {
         return HashMap::new();
     };
     let numbers = [
-        ("running_count", facts.running_count),
-        ("current_count", facts.current_count),
-        ("limit", facts.limit),
+        ("running_count", details.running_count),
+        ("current_count", details.current_count),
+        ("limit", details.limit),
     ];
     numbers
         .into_iter()
         .filter_map(|(name, number)| Some((name.to_owned(), number?.to_string())))
         .chain(
-            facts
+            details
                 .tier_name
                 .iter()
                 .map(|tier| ("tier_name".to_owned(), tier.clone())),
@@ -261,14 +261,14 @@ fn metadata(facts: Option<&Facts>) -> HashMap<String, String> {
 }
 
 fn refusal(error: &Error) -> Refusal {
-    let facts = error.facts().cloned().unwrap_or_default();
+    let details = error.details().cloned().unwrap_or_default();
     Refusal {
         message: error.message().to_owned(),
-        running_thread_ids: facts.running_thread_ids,
-        running_count: facts.running_count,
-        current_count: facts.current_count,
-        limit: facts.limit,
-        tier_name: facts.tier_name,
+        running_thread_ids: details.running_thread_ids,
+        running_count: details.running_count,
+        current_count: details.current_count,
+        limit: details.limit,
+        tier_name: details.tier_name,
         error_code: error.code().as_str().to_owned(),
     }
 }

@@ -27,7 +27,7 @@ use http_body::{Frame, SizeHint};
 use tokio::time::Instant;
 use tower::{BoxError, Service};
 
-use self::answer::Answer;
+use self::answer::PendingResponse;
 use super::{
     link::{Link, Visit},
     owner::Owner,
@@ -92,7 +92,7 @@ struct Ledger {
     limit: usize,
     total: AtomicUsize,
     next: AtomicU64,
-    answers: DashMap<u64, Arc<Answer>>,
+    answers: DashMap<u64, Arc<PendingResponse>>,
     /// Held while responses are selected to be aborted.
     relief: Mutex<()>,
     opened: Instant,
@@ -105,7 +105,7 @@ impl Ledger {
     {
         let (parts, body) = answer.into_parts();
         let owner = parts.extensions.get().copied().unwrap_or(Owner::Unknown);
-        let answer = Arc::new(Answer::new(owner, Body::new(body), self.now()));
+        let answer = Arc::new(PendingResponse::new(owner, Body::new(body), self.now()));
         let number = self.next.fetch_add(1, Relaxed);
         let held = answer.content().held();
         self.answers.insert(number, Arc::clone(&answer));
@@ -124,7 +124,7 @@ impl Ledger {
     }
 
     /// Records how many bytes a response holds.
-    fn count(&self, answer: &Answer, held: usize) {
+    fn count(&self, answer: &PendingResponse, held: usize) {
         let before = answer.bytes.swap(held, Relaxed);
         let total = if held >= before {
             self.total.fetch_add(held - before, Relaxed) + (held - before)
@@ -139,7 +139,7 @@ impl Ledger {
     /// Aborts responses until the total is below the limit again, with an eighth to spare.
     fn relieve(&self) {
         let Ok(_turn) = self.relief.try_lock() else { return };
-        let mut owners: HashMap<Owner, (usize, Vec<Arc<Answer>>)> = HashMap::new();
+        let mut owners: HashMap<Owner, (usize, Vec<Arc<PendingResponse>>)> = HashMap::new();
         for answer in &self.answers {
             let held = answer.bytes.load(Relaxed);
             if held > 0 {
@@ -172,7 +172,7 @@ impl Ledger {
 struct HeldBody {
     ledger: Arc<Ledger>,
     number: u64,
-    answer: Arc<Answer>,
+    answer: Arc<PendingResponse>,
     _visit: Option<Visit>,
 }
 

@@ -23,7 +23,7 @@ use crate::{
     runs::{
         Run, RunLog, Status,
         claim::{self, Claimed},
-        journal::Ending,
+        journal::RunEnd,
         report,
         start::Mode,
     },
@@ -69,7 +69,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         (tokens.stop.clone(), tokens.lost.clone()),
     );
     if run.stop_requested {
-        let ending = Ending {
+        let ending = RunEnd {
             status: Status::Stopped,
             error: None,
         };
@@ -84,15 +84,15 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
     let ending = match outcome {
-        Ok(Outcome::Completed) => Ending {
+        Ok(Outcome::Completed) => RunEnd {
             status: Status::Completed,
             error: None,
         },
-        Ok(Outcome::Stopped) => Ending {
+        Ok(Outcome::Stopped) => RunEnd {
             status: Status::Stopped,
             error: None,
         },
-        Ok(Outcome::Failed { code, message }) => Ending {
+        Ok(Outcome::Failed { code, message }) => RunEnd {
             status: Status::Failed,
             error: Some((code, message)),
         },
@@ -103,7 +103,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         Err(fault) => {
             error!(error = %fault, "could not run the engine");
             let error = (fault.code().as_str().to_owned(), fault.message().to_owned());
-            Ending {
+            RunEnd {
                 status: Status::Failed,
                 error: Some(error),
             }
@@ -116,7 +116,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     finished
 }
 
-async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: Ending) -> Result<()> {
+async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Result<()> {
     let (status, error_code) = (ending.status, ending.error.as_ref().map(|(code, _)| code.clone()));
     log.finish(ending).await?;
     report::ended(run, status, error_code.as_deref(), log.used(), app.clock.now());

@@ -18,7 +18,7 @@ use crate::{
     runs::{
         Run, RunLog,
         journal::{Entry, Spent},
-        reserve::{Ask, reserve},
+        reserve::{CallEstimate, reserve},
     },
     threads::{NewMessage, messages::StoredCall},
     v1::{MessageRole, ModelUsage, run_event::Event},
@@ -138,7 +138,7 @@ impl Sink for JournalSink {
         if price.cost(input_tokens, max_output_tokens.into()) <= self.held.load(Ordering::Relaxed) {
             return Ok(max_output_tokens);
         }
-        let ask = Ask {
+        let ask = CallEstimate {
             input_tokens,
             max_output_tokens,
         };

@@ -167,7 +167,7 @@ async fn an_error_carries_the_server_error() {
             let run = client.task("count").chat().start().await.unwrap();
             let refused = client.task("count").chat().start().await.unwrap_err();
             assert_eq!(refused.code(), Code::AgentRunLimitExceeded);
-            let facts = refused.facts().unwrap();
+            let facts = refused.details().unwrap();
             assert_eq!((facts.running_count, facts.limit), (Some(1), Some(1)));
             assert_eq!(facts.running_thread_ids, [run.thread_id()]);
             let wrong = client.task("count").thread("x").start().await.unwrap_err();

@@ -17,7 +17,7 @@ use std::{path::PathBuf, time::Duration};
 
 use runyard::{
     config::{self, Config},
-    sandbox::{Command, Ending, Execution, Place, Sandbox, Sandboxes},
+    sandbox::{Command, CommandEnd, Execution, Place, Sandbox, Sandboxes},
 };
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
@@ -67,7 +67,7 @@ impl Yard {
 /// Returns true if control groups limit the memory of commands on this host.
 fn is_bounded_by_cgroups(yard: &Yard) -> bool {
     yard.sandboxes
-        .facts()
+        .describe()
         .iter()
         .any(|fact| fact.starts_with("control groups") && fact.contains("memory"))
 }
@@ -106,7 +106,7 @@ async fn run(sandbox: &Sandbox, script: impl Into<String>) -> Execution {
 /// The output of a script that must succeed.
 async fn say(sandbox: &Sandbox, script: impl Into<String>) -> String {
     let execution = run(sandbox, script).await;
-    assert_eq!(execution.ending, Ending::Exited(0), "{}", execution.text);
+    assert_eq!(execution.ending, CommandEnd::Exited(0), "{}", execution.text);
     execution.text
 }
 

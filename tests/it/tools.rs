@@ -78,7 +78,7 @@ impl Shop {
             .expect("the tool did not end")
         {
             Ok(answer) => Ok(answer),
-            Err(ToolFailure::Told(text)) => Err(text),
+            Err(ToolFailure::Reported(text)) => Err(text),
             Err(ToolFailure::Fatal(error)) => panic!("fatal: {error}"),
         }
     }

@@ -1,6 +1,6 @@
 //! Shows a run: live on a terminal, as plain lines elsewhere, or as JSON lines.
 
-mod people;
+mod text;
 
 use prost::Message;
 use prost_reflect::DescriptorPool;
@@ -12,17 +12,17 @@ use crate::{
     v1::{RunEvent, StartRunResponse},
     wire::json::{Codec, Dialect, MessageId},
 };
-use people::People;
+use text::TextView;
 
 /// One of the output formats of a run.
 pub(super) enum View {
-    People(People),
+    TextView(TextView),
     Json(Box<Json>),
 }
 
 impl View {
     pub(super) fn people() -> Self {
-        Self::People(People::new())
+        Self::TextView(TextView::new())
     }
 
     pub(super) fn json() -> Result<Self> {
@@ -32,7 +32,7 @@ impl View {
     /// Reports that the server accepted the run.
     pub(super) fn started(&mut self, server: &str, run: &StartRunResponse) -> Result<()> {
         match self {
-            Self::People(view) => view.started(server, run),
+            Self::TextView(view) => view.started(server, run),
             Self::Json(_) => Ok(()),
         }
     }
@@ -40,7 +40,7 @@ impl View {
     /// Shows an event.
     pub(super) fn show(&mut self, event: &RunEvent) -> Result<()> {
         match self {
-            Self::People(view) => view.show(event),
+            Self::TextView(view) => view.show(event),
             Self::Json(view) => view.show(event),
         }
     }
@@ -48,7 +48,7 @@ impl View {
     /// Prints a message about the command, which is not part of the run.
     pub(super) fn say(&mut self, text: &str) -> Result<()> {
         match self {
-            Self::People(view) => view.say(text),
+            Self::TextView(view) => view.say(text),
             Self::Json(_) => Ok(()),
         }
     }
@@ -56,7 +56,7 @@ impl View {
     /// Prints a line of the result.
     pub(super) fn line(&mut self, text: &str) -> Result<()> {
         match self {
-            Self::People(view) => view.line(text),
+            Self::TextView(view) => view.line(text),
             Self::Json(_) => Ok(()),
         }
     }
@@ -64,7 +64,7 @@ impl View {
     /// Shows a spinner with a label.
     pub(super) fn waiting(&mut self, what: &str) {
         match self {
-            Self::People(view) => view.waiting(what),
+            Self::TextView(view) => view.waiting(what),
             Self::Json(_) => {}
         }
     }
@@ -72,7 +72,7 @@ impl View {
     /// Removes the spinner.
     pub(super) fn quiet(&mut self) {
         match self {
-            Self::People(view) => view.quiet(),
+            Self::TextView(view) => view.quiet(),
             Self::Json(_) => {}
         }
     }

@@ -6,7 +6,7 @@
 
 use serde_json::Value;
 
-use super::plan::{Plan, Planned};
+use super::plan::{Decision, Planned};
 
 /// Maximum number of consecutive calls with invalid arguments or unknown tools before tool use ends.
 pub const MAX_MISTAKES: u32 = 5;
@@ -29,9 +29,9 @@ impl Failures {
     pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
         match call.plan {
             // Refused by the engine, not a mistake of the model.
-            Plan::Refused(_) => return None,
-            Plan::Mistaken(_) => self.mistakes += 1,
-            Plan::Run => self.mistakes = 0,
+            Decision::Refused(_) => return None,
+            Decision::Invalid(_) => self.mistakes += 1,
+            Decision::Run => self.mistakes = 0,
         }
         let name = &call.request.name;
         let this = (name.clone(), call.arguments.clone());

@@ -2,20 +2,20 @@
 
 use serde_json::Value;
 
-use super::Bench;
-use crate::{engine::answer::HeardCall, llm::ToolRequest, tools::Effect};
+use super::CallRunner;
+use crate::{engine::answer::ReceivedCall, llm::ToolRequest, tools::Effect};
 
 /// A call and how to handle it.
 #[derive(Debug)]
 pub(in crate::engine) struct Planned {
     pub(in crate::engine) request: ToolRequest,
     pub(in crate::engine) arguments: Value,
-    pub(in crate::engine) plan: Plan,
+    pub(in crate::engine) plan: Decision,
 }
 
 /// How to handle a call.
 #[derive(Debug)]
-pub(in crate::engine) enum Plan {
+pub(in crate::engine) enum Decision {
     /// Run the tool.
     Run,
     /// Report the model's mistake.
@@ -24,10 +24,10 @@ pub(in crate::engine) enum Plan {
     Refused(String),
 }
 
-impl Bench<'_> {
+impl CallRunner<'_> {
     /// Decides how to handle a call.
-    pub(in crate::engine) fn plan(&self, heard: HeardCall) -> Planned {
-        let HeardCall { request, refusal } = heard;
+    pub(in crate::engine) fn plan(&self, heard: ReceivedCall) -> Planned {
+        let ReceivedCall { request, refusal } = heard;
         let (arguments, checked) = match read_arguments(&request.arguments) {
             Ok(arguments) => {
                 let checked = self.check(&request.name, &arguments);
@@ -39,9 +39,9 @@ impl Bench<'_> {
             }
         };
         let plan = match (refusal, checked) {
-            (Some(told), _) => Plan::Refused(told),
-            (None, Ok(())) => Plan::Run,
-            (None, Err(told)) => Plan::Mistaken(told),
+            (Some(told), _) => Decision::Refused(told),
+            (None, Ok(())) => Decision::Run,
+            (None, Err(told)) => Decision::Invalid(told),
         };
         Planned {
             request,
@@ -71,7 +71,7 @@ impl Bench<'_> {
 
     /// Returns whether running a call may change something.
     pub(in crate::engine) fn may_change(&self, call: &Planned) -> bool {
-        matches!(call.plan, Plan::Run)
+        matches!(call.plan, Decision::Run)
             && self
                 .tools
                 .find(&call.request.name)

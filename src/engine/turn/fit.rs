@@ -1,6 +1,6 @@
 //! Fits the conversation into the model's context window, and records a notice when it has to be shortened.
 
-use super::Turn;
+use super::RunLoop;
 use crate::{
     engine::{
         Outcome,
@@ -14,7 +14,7 @@ use crate::{
 /// it again.
 const COMPACTED_PERCENT: u64 = 75;
 
-impl Turn<'_> {
+impl RunLoop<'_> {
     /// Compacts the conversation if it does not fit the model's context window.
     pub(super) async fn fit(&mut self) -> Result<(), Outcome> {
         let room = self.room();

@@ -1,11 +1,11 @@
 //! Handles an answer of the model: records it with its calls, then runs them or ends the run.
 
-use super::{Next, Turn, failed};
+use super::{Next, RunLoop, failed};
 use crate::{
     engine::{
         MODEL_CONTEXT_EXCEEDED, MODEL_CREDENTIALS_REFUSED, MODEL_EMPTY_ANSWER, MODEL_REFUSED, MODEL_STREAM_BROKEN,
         MODEL_UNAVAILABLE, Outcome, Recorded,
-        answer::{Answer, Ended, HeardCall},
+        answer::{Answer, Ended, ReceivedCall},
         budget::plausible,
         calls::Planned,
         compact::{estimate_all, estimate_bytes},
@@ -15,7 +15,7 @@ use crate::{
     v1::NoticeKind,
 };
 
-impl Turn<'_> {
+impl RunLoop<'_> {
     /// Records an answer, then runs its calls or ends the run.
     pub(super) async fn take(&mut self, mut answer: Answer) -> Result<Next, Outcome> {
         let usage = self.spend(&answer);
@@ -61,7 +61,7 @@ impl Turn<'_> {
             let salvaged = salvage::calls(&answer.text, |name| self.bench.tools.find(name).is_some());
             heard = salvaged
                 .into_iter()
-                .map(|request| HeardCall { request, refusal: None })
+                .map(|request| ReceivedCall { request, refusal: None })
                 .collect();
         }
         for call in &mut heard {

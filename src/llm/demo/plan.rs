@@ -94,7 +94,7 @@ impl Language {
 
 /// Chart to draw of a table. Columns are numbered from 1; 0 means none.
 #[derive(Debug)]
-pub(super) struct Plan<'a> {
+pub(super) struct Analysis<'a> {
     file: &'a str,
     sample: &'a Sample,
     group: usize,
@@ -107,7 +107,7 @@ pub(super) struct Plan<'a> {
     across: String,
 }
 
-impl<'a> Plan<'a> {
+impl<'a> Analysis<'a> {
     /// Creates a plan from the columns and the user's message: columns named in the message come first.
     pub(super) fn of(file: &'a str, sample: &'a Sample, task: &str) -> Self {
         let task = task.to_lowercase();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::plan::{Language, Plan};
+use super::plan::{Analysis, Language};
 
 /// Path of the report that the script writes.
 pub(super) const PATH: &str = "output/report.md";
@@ -11,7 +11,7 @@ pub(super) const PATH: &str = "output/report.md";
 const CHART: &str = "output/chart.svg";
 
 /// Writes the final answer.
-pub(super) fn tell(plan: &Plan<'_>, file: &str, language: Language, facts: &str, is_read: bool) -> String {
+pub(super) fn tell(plan: &Analysis<'_>, file: &str, language: Language, facts: &str, is_read: bool) -> String {
     let facts: Vec<Vec<&str>> = facts
         .lines()
         .map(|line| line.trim_end().split('\t').collect())

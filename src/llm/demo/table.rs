@@ -2,7 +2,7 @@
 
 use super::{
     Reply, extension,
-    plan::{Language, Plan, quoted},
+    plan::{Analysis, Language, quoted},
     report,
     sample::Sample,
     view::View,
@@ -40,7 +40,7 @@ pub(super) fn next(view: &View<'_>, file: &str) -> Reply {
             "{file} has {size} bytes but only blank lines, so there is nothing to analyze."
         ));
     };
-    let plan = Plan::of(file, &sample, view.task());
+    let plan = Analysis::of(file, &sample, view.task());
     let has_python = look.section("python").is_some_and(|path| path.trim().starts_with('/'));
     let languages: &[Language] = if has_python {
         &[Language::Python, Language::Shell]
@@ -68,7 +68,7 @@ enum Work<'a> {
 }
 
 /// Saves and runs the script in one language.
-fn work<'a>(view: &View<'a>, plan: &Plan<'_>, language: Language, trouble: &str) -> Work<'a> {
+fn work<'a>(view: &View<'a>, plan: &Analysis<'_>, language: Language, trouble: &str) -> Work<'a> {
     let path = language.path();
     let save = format!("save {}", extension(path));
     let run = format!("run {}", extension(path));
@@ -105,7 +105,7 @@ fn work<'a>(view: &View<'a>, plan: &Plan<'_>, language: Language, trouble: &str)
     }
 }
 
-fn introduce(plan: &Plan<'_>, language: Language, trouble: &str) -> String {
+fn introduce(plan: &Analysis<'_>, language: Language, trouble: &str) -> String {
     if trouble.is_empty() {
         format!(
             "The file has {}. I'll write a script in {} that reads the whole file and creates a report and {}.",
@@ -119,7 +119,7 @@ fn introduce(plan: &Plan<'_>, language: Language, trouble: &str) -> String {
 }
 
 /// Reads the report back, then answers.
-fn finish(view: &View<'_>, plan: &Plan<'_>, file: &str, language: Language, facts: &str) -> Reply {
+fn finish(view: &View<'_>, plan: &Analysis<'_>, file: &str, language: Language, facts: &str) -> Reply {
     if view.has("read") && view.read(report::PATH).is_none() {
         return Reply::call(
             "The script succeeded. I'll read its report.",

@@ -51,7 +51,7 @@ struct Call {
 }
 
 /// The end of an answer, from its frames.
-pub(super) struct Ending {
+pub(super) struct StreamEnd {
     /// Tool calls, usage and the end, in this order.
     pub(super) events: VecDeque<ModelEvent>,
     /// True if a finish reason arrived.
@@ -87,7 +87,7 @@ impl Tap {
     }
 
     /// Returns the last events of an OpenAI-compatible answer.
-    pub(super) fn take_ending(&self) -> Ending {
+    pub(super) fn take_ending(&self) -> StreamEnd {
         let mut seen = std::mem::take(&mut *self.lock());
         let mut events = VecDeque::new();
         if !seen.refusal.is_empty() {
@@ -113,7 +113,7 @@ impl Tap {
             _ => EndReason::Done,
         };
         events.push_back(ModelEvent::End(reason));
-        Ending {
+        StreamEnd {
             events,
             is_finished: seen.finish.is_some(),
         }

@@ -42,7 +42,7 @@ pub struct Spent {
 
 /// The end of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ending {
+pub struct RunEnd {
     /// Final status; never `Running`.
     pub status: Status,
     /// Code and text of the error.
@@ -75,7 +75,7 @@ impl Entry {
 #[derive(Default)]
 pub(super) struct Gathered {
     pub(super) entry: Entry,
-    pub(super) ending: Option<Ending>,
+    pub(super) ending: Option<RunEnd>,
     pub(super) waiting: Vec<oneshot::Sender<Result<()>>>,
 }
 
@@ -175,7 +175,7 @@ impl RunLog {
     ///
     /// # Errors
     /// Same as [`RunLog::record`].
-    pub async fn finish(self: &Arc<Self>, ending: Ending) -> Result<()> {
+    pub async fn finish(self: &Arc<Self>, ending: RunEnd) -> Result<()> {
         self.write(|gathered| gathered.ending = Some(ending)).await
     }
 

@@ -9,7 +9,7 @@ use sea_orm::{
 };
 use uuid::Uuid;
 
-use super::log::{Ending, Spent};
+use super::log::{RunEnd, Spent};
 use crate::{
     db::Tx,
     runs::table::{Column, Entity},
@@ -59,7 +59,7 @@ pub(super) struct Spending {
 #[derive(Clone, Copy)]
 pub(super) struct Last<'a> {
     pub(super) spending: Spending,
-    pub(super) ending: &'a Ending,
+    pub(super) ending: &'a RunEnd,
     pub(super) sequence: Option<i64>,
     pub(super) at: DateTime<Utc>,
 }

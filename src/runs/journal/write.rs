@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use uuid::Uuid;
 
 use super::{
-    log::{Ending, Entry, Gathered, RunLog, Spent},
+    log::{Entry, Gathered, RunEnd, RunLog, Spent},
     rows::{self, Last, Spending},
 };
 use crate::{
@@ -44,13 +44,13 @@ struct Taken {
     messages: Vec<message::Model>,
     spent: Spent,
     charges: Vec<Charge>,
-    ending: Option<Ending>,
+    ending: Option<RunEnd>,
     waiting: Vec<tokio::sync::oneshot::Sender<Result<()>>>,
 }
 
 /// Relation of a log to its run's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Standing {
+enum LeaseState {
     /// The log holds the current lease: everything is written.
     Current,
     /// The run was ended from outside while its worker held it. No event follows the terminal one, but messages so far
@@ -81,8 +81,8 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32
     let mut pause = PAUSE;
     for attempt in 1..=ATTEMPTS {
         let fault = match write_once(db, clock, &taken).await {
-            Ok(standings) => {
-                publish(taken, &standings);
+            Ok(lease_states) => {
+                publish(taken, &lease_states);
                 return Ok(());
             }
             Err(fault) => fault,
@@ -153,21 +153,21 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
     })
 }
 
-/// Writes the output that each run may write; returns the standings of the runs in the same order.
-async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Standing>> {
+/// Writes the output that each run may write; returns the lease_states of the runs in the same order.
+async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<LeaseState>> {
     if taken.is_empty() {
         return Ok(Vec::new());
     }
     let tx = db.begin("runs.journal").await?;
-    let standings = standings(&tx, taken).await?;
+    let lease_states = lease_states(&tx, taken).await?;
     let (mut events, mut messages, mut spendings, mut lasts) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut charges = Vec::new();
     let now = clock.now();
-    for (run, standing) in taken.iter().zip(&standings) {
-        if *standing == Standing::Lost {
+    for (run, state) in taken.iter().zip(&lease_states) {
+        if *state == LeaseState::Lost {
             continue;
         }
-        let is_current = *standing == Standing::Current;
+        let is_current = *state == LeaseState::Current;
         if is_current {
             events.extend(run.events.iter().map(|event| (run.log.run_id, event.clone())));
         }
@@ -194,10 +194,10 @@ async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<Stand
     rows::end(&tx, &lasts).await?;
     ledger::charge::write(&tx, &charges, clock).await?;
     tx.commit().await?;
-    Ok(standings)
+    Ok(lease_states)
 }
 
-async fn standings(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<Standing>> {
+async fn lease_states(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<LeaseState>> {
     let mut query = of::<Entity>(Scope::system("the journal writes for the runs of this worker"))
         .select_only()
         .columns([Column::Id, Column::LeaseEpoch, Column::Status, Column::LeaseOwner])
@@ -211,14 +211,14 @@ async fn standings(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<Standing>>
         .into_iter()
         .map(|(id, epoch, status, owner)| (id, (epoch, status, owner)))
         .collect();
-    let standing = |log: &RunLog| match rows.get(&log.run_id) {
-        Some((epoch, Status::Running, _)) if *epoch == log.epoch => Standing::Current,
+    let state = |log: &RunLog| match rows.get(&log.run_id) {
+        Some((epoch, Status::Running, _)) if *epoch == log.epoch => LeaseState::Current,
         // Ending a run from outside increments the epoch and keeps the lease; a worker that ends its run releases the
         // lease.
-        Some((epoch, status, Some(_))) if *status != Status::Running && *epoch == log.epoch + 1 => Standing::Ended,
-        _ => Standing::Lost,
+        Some((epoch, status, Some(_))) if *status != Status::Running && *epoch == log.epoch + 1 => LeaseState::Ended,
+        _ => LeaseState::Lost,
     };
-    Ok(taken.iter().map(|run| standing(&run.log)).collect())
+    Ok(taken.iter().map(|run| state(&run.log)).collect())
 }
 
 fn count(run: &Taken) {
@@ -228,19 +228,19 @@ fn count(run: &Taken) {
     }
 }
 
-fn publish(taken: Vec<Taken>, standings: &[Standing]) {
-    for (run, standing) in taken.into_iter().zip(standings) {
-        let outcome = match standing {
-            Standing::Current => {
+fn publish(taken: Vec<Taken>, lease_states: &[LeaseState]) {
+    for (run, state) in taken.into_iter().zip(lease_states) {
+        let outcome = match state {
+            LeaseState::Current => {
                 run.log.ring.push(&run.events);
                 count(&run);
                 Ok(())
             }
-            Standing::Ended => {
+            LeaseState::Ended => {
                 run.log.stop();
                 Err("the run was ended from outside")
             }
-            Standing::Lost => {
+            LeaseState::Lost => {
                 run.log.lose();
                 Err("another worker owns the run")
             }

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use sea_orm::{QueryFilter, QueryOrder, QuerySelect};
 use uuid::Uuid;
 
-use super::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun, asker::Asker, finish, target::Target};
+use super::{IfBusy, MAX_KEY, MAX_PROMPT_BYTES, NewRun, account::StartAccount, finish, target::Target};
 use crate::{
     accounts::{Caller, of},
     app::App,
@@ -14,7 +14,7 @@ use crate::{
     error::{Code, Error, Result},
     events::Stored,
     ledger::{Price, wallet},
-    limits::{self, Admission, Ask, Load, Plan},
+    limits::{self, Admission, Load, Plan, StartRequest},
     runs::{
         Run, Status, reserve,
         table::{Column, Entity, is_unfinished},
@@ -130,9 +130,9 @@ pub(super) async fn admit(
     caller: &Caller,
     plan: &Plan<'_>,
     asked: Option<&str>,
-    (account, target): (&Asker, &Target),
+    (account, target): (&StartAccount, &Target),
 ) -> Result<(Admission, i64)> {
-    let ask = Ask {
+    let ask = StartRequest {
         model: asked,
         makes_thread: target.makes_thread,
         makes_project: target.makes_project,

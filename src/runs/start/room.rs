@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{NewRun, target::Target};
 use crate::{
-    accounts::{Caller, Scope, turns::Turn},
+    accounts::{Caller, Scope, queue::QueueTurn},
     app::App,
     db::Tx,
     error::Result,
@@ -20,7 +20,7 @@ use crate::{
 pub(super) struct Room {
     measured: Measured,
     names: BTreeSet<String>,
-    _turn: Option<Turn>,
+    _turn: Option<QueueTurn>,
 }
 
 impl Room {
@@ -34,7 +34,7 @@ impl Room {
         let Some(project_id) = project(app, scope, new).await? else {
             return Ok(Self::default());
         };
-        let turn = app.placing.take(project_id).await?;
+        let turn = app.placement_queues.take(project_id).await?;
         let mut room = Self {
             _turn: Some(turn),
             ..Self::default()

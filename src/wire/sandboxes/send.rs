@@ -16,7 +16,7 @@ use tonic::{
 };
 
 use crate::{
-    accounts::turns::Turn,
+    accounts::queue::QueueTurn,
     contract::google::api::HttpBody,
     error::{Error, Result},
     sandbox::Archive,
@@ -39,9 +39,9 @@ pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + S
 /// Sends a file, or the requested range of it.
 pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>> {
     let fault = |error: std::io::Error| Error::internal("file", error);
-    let facts = file.metadata().map_err(fault)?;
-    let modified = facts.modified().map_err(fault)?;
-    let size = facts.len();
+    let metadata = file.metadata().map_err(fault)?;
+    let modified = metadata.modified().map_err(fault)?;
+    let size = metadata.len();
     let since = modified.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     let etag = format!("\"{:x}-{size:x}\"", since.as_nanos());
     let ranges = Asked {
@@ -102,7 +102,7 @@ pub(super) fn content_type(path: &str) -> String {
 
 /// Sends a folder as a tar stream of unknown length. `place` limits the account's concurrent archives and is held until
 /// the end.
-pub(super) fn folder(archive: Archive, place: Turn) -> Response<Pieces> {
+pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());
     set(&mut metadata, "content-disposition", disposition(&name, TAR, true));

@@ -25,7 +25,7 @@ use crate::wire::owner::Owner;
 pub(super) const PIECE: usize = 16 * 1024;
 
 /// A response being sent.
-pub(super) struct Answer {
+pub(super) struct PendingResponse {
     pub(super) owner: Owner,
     /// Number of bytes that it holds.
     pub(super) bytes: AtomicUsize,
@@ -44,7 +44,7 @@ pub(super) struct Content {
     cut: bool,
 }
 
-impl Answer {
+impl PendingResponse {
     /// A response with this body.
     pub(super) fn new(owner: Owner, body: Body, now: u64) -> Self {
         Self {

@@ -385,7 +385,7 @@ fn refusal(error: &Error) -> Value {
         ("message".to_owned(), error.message().into()),
         ("error_code".to_owned(), error.code().as_str().into()),
     ]);
-    if let Some(seen) = error.facts() {
+    if let Some(seen) = error.details() {
         facts.extend([
             ("running_thread_ids".to_owned(), json!(seen.running_thread_ids)),
             ("running_count".to_owned(), json!(seen.running_count)),

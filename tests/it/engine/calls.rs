@@ -12,7 +12,7 @@ use runyard::{
     Error,
     engine::{
         Outcome,
-        answer::{MAX_ARGUMENT_BYTES, MAX_CALLS, MAX_HEARD_CALLS},
+        answer::{MAX_ARGUMENT_BYTES, MAX_CALLS, MAX_RECEIVED_CALLS},
         calls::{MAX_MISTAKES, MAX_RESULT_BYTES, MAX_SHOWN_BYTES},
         salvage,
     },
@@ -382,7 +382,7 @@ async fn calls_beyond_the_per_answer_limit_are_answered_but_not_run() {
         .iter()
         .filter(|message| matches!(message, ChatMessage::Tool { .. }))
         .count();
-    assert_eq!(results, MAX_HEARD_CALLS);
+    assert_eq!(results, MAX_RECEIVED_CALLS);
     assert!(
         played.last_result().0.contains("up to 32 tools"),
         "{:?}",

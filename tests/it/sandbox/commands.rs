@@ -8,7 +8,7 @@ use std::{
 
 use runyard::{
     error::Code,
-    sandbox::{Ending, Sandboxes},
+    sandbox::{CommandEnd, Sandboxes},
 };
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tokio_util::sync::CancellationToken;
@@ -20,15 +20,15 @@ async fn the_way_a_command_ends_is_reported() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     for (script, ending, text) in [
-        ("echo out; echo err >&2", Ending::Exited(0), "out\nerr\n"),
-        ("exit 7", Ending::Exited(7), ""),
-        ("exit 200", Ending::Exited(200), ""),
-        ("false", Ending::Exited(1), ""),
-        ("kill -SEGV $$", Ending::Signalled(11), "Segmentation fault"),
-        ("nosuchprogram", Ending::Exited(127), "not found"),
-        ("if", Ending::Exited(2), "syntax error"),
-        ("", Ending::Exited(0), ""),
-        ("cat", Ending::Exited(0), ""),
+        ("echo out; echo err >&2", CommandEnd::Exited(0), "out\nerr\n"),
+        ("exit 7", CommandEnd::Exited(7), ""),
+        ("exit 200", CommandEnd::Exited(200), ""),
+        ("false", CommandEnd::Exited(1), ""),
+        ("kill -SEGV $$", CommandEnd::Signalled(11), "Segmentation fault"),
+        ("nosuchprogram", CommandEnd::Exited(127), "not found"),
+        ("if", CommandEnd::Exited(2), "syntax error"),
+        ("", CommandEnd::Exited(0), ""),
+        ("cat", CommandEnd::Exited(0), ""),
     ] {
         let execution = run(&sandbox, script).await;
         assert_eq!(execution.ending, ending, "{script}: {}", execution.text);

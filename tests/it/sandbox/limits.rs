@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use runyard::sandbox::{Depth, Ending, Place, Sandboxes, WalkLimits};
+use runyard::sandbox::{CommandEnd, Depth, Place, Sandboxes, WalkLimits};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -46,7 +46,7 @@ async fn s04_a_fork_bomb_is_contained() {
     assert!(start.elapsed() < Duration::from_secs(3), "{:?}", start.elapsed());
     let most = with_marker(&mark(9704)).len();
     let execution = bomb.await.unwrap();
-    assert_eq!(execution.ending, Ending::TimedOut);
+    assert_eq!(execution.ending, CommandEnd::TimedOut);
     assert!(most <= 70, "{most} processes");
     assert!(
         execution.text.contains("Resource temporarily unavailable"),
@@ -72,7 +72,7 @@ async fn s05_memory_is_bounded() {
     .await;
     assert!(!execution.text.contains("HELD IT ALL"), "{execution:?}");
     if is_bounded_by_cgroups(&yard) {
-        assert_eq!(execution.ending, Ending::OutOfMemory, "{}", execution.text);
+        assert_eq!(execution.ending, CommandEnd::OutOfMemory, "{}", execution.text);
         assert!(execution.ending.describe().unwrap().contains("out of memory"));
     } else {
         assert!(
@@ -87,7 +87,7 @@ async fn s05_memory_is_bounded() {
          for one in $all; do wait $one || exit 9; done",
     )
     .await;
-    assert_eq!(execution.ending, Ending::OutOfMemory, "{}", execution.text);
+    assert_eq!(execution.ending, CommandEnd::OutOfMemory, "{}", execution.text);
     assert_eq!(say(&sandbox, "echo still here").await, "still here\n");
 }
 
@@ -116,7 +116,7 @@ async fn s06_the_disk_is_bounded() {
         "for i in $(seq 1000); do head -c 4M /dev/zero > fill$i; sleep 0.1; done",
     )
     .await;
-    assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
+    assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
     let usage = sandbox.workspace().usage().unwrap();
     assert!((48 * MIB..200 * MIB).contains(&usage.bytes), "{usage:?}");
     assert_eq!(
@@ -134,7 +134,7 @@ async fn s06_the_disk_is_bounded() {
         "mkdir many; for i in $(seq 100000); do : > many/$i; done; sleep 30",
     )
     .await;
-    assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
+    assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
     say(&sandbox, "rm -rf many").await;
 
     // Deleted files that are still open.
@@ -143,7 +143,7 @@ async fn s06_the_disk_is_bounded() {
         "for i in 11 12 13 14 15 16; do eval \"exec $i>ghost\"; rm ghost; head -c 12M /dev/zero >&$i; done; ls; sleep 30",
     )
     .await;
-    assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
+    assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
 
     // A tree too deep to measure counts as over the limit.
     let execution = run(
@@ -151,7 +151,7 @@ async fn s06_the_disk_is_bounded() {
         "for i in $(seq 400); do mkdir ddddddddddddddddddddd; cd ddddddddddddddddddddd; done; sleep 30",
     )
     .await;
-    assert_eq!(execution.ending, Ending::DiskFull, "{}", execution.text);
+    assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
     yard.sandboxes.discard(sandbox.place()).unwrap();
     assert!(!sandbox.place().folder.exists());
 }
@@ -163,7 +163,7 @@ async fn s13_a_timeout_kills_every_process_of_a_command() {
     // SIGTERM first: the command has time to clean up.
     let polite = "trap 'echo goodbye; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
     let execution = run_for(&sandbox, 1.0, polite).await;
-    assert_eq!(execution.ending, Ending::TimedOut);
+    assert_eq!(execution.ending, CommandEnd::TimedOut);
     assert!(
         execution.text.contains("begun") && execution.text.contains("goodbye"),
         "{}",
@@ -174,7 +174,7 @@ async fn s13_a_timeout_kills_every_process_of_a_command() {
     let long = mark(9713);
     let stubborn = format!("trap '' TERM; (setsid nohup sleep {long} >/dev/null 2>&1 &); echo begun; sleep {long}");
     let execution = run_for(&sandbox, 1.0, stubborn).await;
-    assert_eq!(execution.ending, Ending::TimedOut);
+    assert_eq!(execution.ending, CommandEnd::TimedOut);
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_eq!(with_marker(&long), Vec::<u32>::new());
 
@@ -206,7 +206,7 @@ async fn s13_cancelling_or_dropping_a_call_kills_its_processes() {
     let start = Instant::now();
     cancel.cancel();
     let execution = running.await.unwrap();
-    assert_eq!(execution.ending, Ending::Cancelled);
+    assert_eq!(execution.ending, CommandEnd::Cancelled);
     assert!(execution.text.starts_with("begun\n"), "{}", execution.text);
     assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert_eq!(with_marker(&long), Vec::<u32>::new());
@@ -236,7 +236,7 @@ async fn s14_a_flood_of_output_is_bounded() {
         *shown = (shown.0 + piece.len(), shown.1 + 1);
     };
     let execution = sandbox.execute(flood, watch, &CancellationToken::new()).await.unwrap();
-    assert_eq!(execution.ending, Ending::TimedOut);
+    assert_eq!(execution.ending, CommandEnd::TimedOut);
     assert!(execution.truncated && execution.text.starts_with("y\ny\n") && execution.text.len() < 31_000);
     let (bytes, pieces) = *shown.lock().unwrap();
     assert!(
@@ -245,7 +245,7 @@ async fn s14_a_flood_of_output_is_bounded() {
     );
 
     let execution = run(&sandbox, "head -c 300M /dev/zero | tr '\\0' x; echo; echo the end").await;
-    assert_eq!(execution.ending, Ending::Exited(0));
+    assert_eq!(execution.ending, CommandEnd::Exited(0));
     assert!(execution.text.starts_with("xxx") && execution.text.ends_with("x\nthe end\n"));
     let execution = run(
         &sandbox,

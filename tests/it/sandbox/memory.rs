@@ -1,6 +1,6 @@
 //! Memory that is not part of a process's resident size is also limited, with and without control groups.
 
-use runyard::sandbox::Ending;
+use runyard::sandbox::CommandEnd;
 
 use super::{Yard, is_bounded_by_cgroups, run, say, settings};
 
@@ -67,7 +67,7 @@ async fn hidden_memory_is_bounded() {
             !much.text.contains("HELD") && !much.ending.is_success(),
             "{place}: {much:?}"
         );
-        let says_why = much.ending == Ending::OutOfMemory || much.text.contains("no room") || is_refused;
+        let says_why = much.ending == CommandEnd::OutOfMemory || much.text.contains("no room") || is_refused;
         assert!(says_why, "{place}: {much:?}");
     }
 }

@@ -35,7 +35,7 @@ async fn a_start_claims_its_run_when_it_commits() {
         // Wait until the worker has opened its slots and polled for work once.
         let settled = async {
             let app = house.app();
-            while app.wake.has_waiting() || app.seats.take().is_none() {
+            while app.wake.has_waiting() || app.worker_slots.take().is_none() {
                 tokio::task::yield_now().await;
             }
         };

@@ -514,7 +514,7 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
 /// rest takes.
 #[tokio::test]
 async fn h05_a_connection_must_identify_its_protocol_in_time() {
-    use runyard::server::opening::Opening;
+    use runyard::server::protocol_detection::ProtocolDetection;
     let preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
     for (first, is_known) in [
         ("", false),
@@ -526,7 +526,7 @@ async fn h05_a_connection_must_identify_its_protocol_in_time() {
         ("POST", true),
     ] {
         let (mut peer, ours) = tokio::io::duplex(64);
-        let mut opening = Opening::new(ours, Duration::from_millis(50));
+        let mut opening = ProtocolDetection::new(ours, Duration::from_millis(50));
         // The bytes arrive one by one, as a hostile peer would send them.
         for byte in first.bytes() {
             peer.write_all(&[byte]).await.unwrap();

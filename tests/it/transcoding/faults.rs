@@ -8,7 +8,7 @@ use std::{
 use http::HeaderMap;
 use runyard::{
     Error,
-    error::{Code, Facts, Kind},
+    error::{Code, ErrorDetails, Kind},
     wire::status::{self, Fault},
 };
 use serde_json::{Value, json};
@@ -103,7 +103,7 @@ async fn plan_refusals_match_the_seed_documents() {
         let detail = &read["detail"];
         let number = |key: &str| detail[key].as_i64().map(|number| i32::try_from(number).unwrap());
         let threads = detail["running_thread_ids"].as_array().cloned().unwrap_or_default();
-        let facts = Facts {
+        let facts = ErrorDetails {
             running_thread_ids: threads.iter().map(|id| id.as_str().unwrap().to_owned()).collect(),
             running_count: number("running_count"),
             current_count: number("current_count"),
@@ -112,7 +112,7 @@ async fn plan_refusals_match_the_seed_documents() {
             tier_name: Some("free".to_owned()),
         };
         let sentence = detail["message"].as_str().unwrap().to_owned();
-        let told = told(move || Error::new(code, sentence.clone()).with_facts(facts.clone())).await;
+        let told = told(move || Error::new(code, sentence.clone()).with_details(facts.clone())).await;
         assert_eq!(told.refusal(), (402, code.as_str(), seed.as_str()));
         assert_eq!(told.header("content-type"), "application/json");
     }
@@ -252,13 +252,13 @@ fn grpc_clients_receive_google_rpc_error_details() {
     let status = Status::from(Error::new(Code::Throttled, "slowly").retry_after(wait));
     assert_eq!(status.get_error_details().retry_info().unwrap().retry_delay, Some(wait));
 
-    let facts = Facts {
+    let facts = ErrorDetails {
         current_count: Some(3),
         limit: Some(3),
         tier_name: Some("free".to_owned()),
-        ..Facts::default()
+        ..ErrorDetails::default()
     };
-    let status = Status::from(Error::new(Code::AgentLimitExceeded, "Maximum of 3 agents").with_facts(facts));
+    let status = Status::from(Error::new(Code::AgentLimitExceeded, "Maximum of 3 agents").with_details(facts));
     assert_eq!(status.code(), tonic::Code::ResourceExhausted);
     let details = status.get_error_details();
     assert_eq!(

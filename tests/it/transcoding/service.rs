@@ -14,9 +14,9 @@ use http::{HeaderMap, Request, Response};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use runyard::wire::{
-    http::{Door, FormFiles, Options, Transcoder},
+    body_timeout::{BodyTimeout, BodyTimeoutLayer},
+    http::{FormFiles, Options, Transcoder, TranscoderService},
     json::Codec,
-    patience::{Patience, Patient},
 };
 use serde_json::Value;
 use tonic::{
@@ -146,7 +146,7 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
 pub struct House {
     pub address: SocketAddr,
     /// The service behind the server's socket.
-    pub door: Door<Scripted>,
+    pub door: TranscoderService<Scripted>,
     pub client: reqwest::Client,
     asked: Arc<Mutex<Vec<Asked>>>,
     server: tokio::task::JoinHandle<()>,
@@ -212,12 +212,12 @@ impl House {
         let door = transcoder.over(grpc);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = Patience {
+        let patience = BodyTimeout {
             idle: Duration::from_secs(1),
-            ..Patience::default()
+            ..BodyTimeout::default()
         };
         let router = axum::Router::new()
-            .fallback_service(Patient::new(door.clone(), patience))
+            .fallback_service(BodyTimeoutLayer::new(door.clone(), patience))
             .layer(axum::Extension(Caller("alice")));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {

@@ -29,7 +29,7 @@ const SHARED: (u64, Duration) = (64 * 1024, Duration::from_secs(2));
 const ALONE: (u64, Duration) = (1024 * 1024, Duration::from_secs(30));
 
 /// Decides what happens to a body that is dropped before its end.
-pub(super) struct Rest {
+pub(super) struct UnreadBody {
     link: Option<Arc<Link>>,
     /// True if other calls share the connection.
     is_shared: bool,
@@ -39,7 +39,7 @@ pub(super) struct Rest {
     cut: Arc<AtomicBool>,
 }
 
-impl Rest {
+impl UnreadBody {
     /// The initial state for a request, from its headers.
     pub(super) fn of(request: &Request<Body>) -> Self {
         let expects = request.headers().get(header::EXPECT);

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::{Command, Ending, Sandboxes, run, start::Cell};
+use super::{Command, CommandEnd, Sandboxes, run, start::Cell};
 use crate::{config, error::Error};
 
 /// Time limit for listing the programs; `import matplotlib` alone can take seconds on a cold disk.
@@ -14,7 +14,7 @@ const PROGRAMS_TIMEOUT: Duration = Duration::from_secs(30);
 
 impl Sandboxes {
     /// Describes the sandbox, for the system prompt.
-    pub async fn offer(&self) -> String {
+    pub async fn describe_for_model(&self) -> String {
         let programs = self.programs().await;
         // The probe has finished by now, so this does not block.
         match self.host.layout(None) {
@@ -37,7 +37,7 @@ impl Sandboxes {
             };
             let execution = run(cell, command, |_| {}, &CancellationToken::new()).await?;
             match execution.ending {
-                Ending::Exited(0) => Ok::<_, Error>(execution.text.trim().to_owned()),
+                CommandEnd::Exited(0) => Ok::<_, Error>(execution.text.trim().to_owned()),
                 ending => Err(Error::internal(
                     "the sandbox's programs cannot be listed",
                     format!("{ending:?}"),

@@ -24,7 +24,7 @@ const FREE_SOCKETS: u64 = 256;
 
 impl Scope {
     /// Memory that the processes use together, in bytes; `u64::MAX` when they have too many open files to count.
-    pub fn held_bytes(&self, limit: u64) -> u64 {
+    pub fn memory_bytes(&self, limit: u64) -> u64 {
         let members = self.members();
         let beside = self.tmpfs_bytes().saturating_add(Self::buffer_bytes(&members));
         let quick: u64 = members.iter().map(|process| resident_bytes(*process)).sum();

@@ -15,7 +15,7 @@ use crate::{
 
 /// Balance and usage of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Standing {
+pub struct AccountState {
     /// The account's row, which holds the tier and the counts.
     pub account: accounts::Model,
     /// Balance in millionths of a credit.
@@ -28,10 +28,10 @@ pub struct Standing {
 ///
 /// # Errors
 /// Database errors.
-pub async fn load(app: &App, caller: &Caller) -> Result<Standing> {
+pub async fn load(app: &App, caller: &Caller) -> Result<AccountState> {
     let (db, scope) = (app.db.read(), Scope::account(caller.account_id));
     let account = of::<accounts::Entity>(scope).one(db).await?;
-    Ok(Standing {
+    Ok(AccountState {
         account: account.ok_or_else(|| Error::internal("account", "the caller's account does not exist"))?,
         microcredits: wallet::load(app, caller.account_id).await?,
         runs: of::<Entity>(scope).filter(is_unfinished()).count(db).await?,

@@ -22,7 +22,7 @@ const MARK: &str = "runyard-sandbox";
 
 /// Records of this service's running commands.
 #[derive(Debug)]
-pub struct Remains {
+pub struct CommandRecords {
     folder: PathBuf,
     mark: String,
     /// Prefix of this service's file names: boot, pid namespace and service.
@@ -33,7 +33,7 @@ pub struct Remains {
 #[derive(Debug)]
 pub struct Record(PathBuf);
 
-impl Remains {
+impl CommandRecords {
     /// Kills what earlier services of this data folder left behind. Creates nothing.
     pub fn clear(data_dir: &Path) -> Self {
         let folder = data_dir.join("commands");
@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn only_commands_of_a_dead_service_are_killed() {
         let data = tempfile::tempdir().unwrap();
-        let remains = Remains::clear(data.path());
+        let remains = CommandRecords::clear(data.path());
         assert!(!data.path().join("commands").exists(), "clearing made something");
         let (mut left, mut others, mut ours) = (sleeper(), sleeper(), sleeper());
 
@@ -210,7 +210,7 @@ mod tests {
         fs::write(folder.join(format!("{dead}{}-1", others.id())), "").unwrap();
         fs::write(folder.join("nonsense"), "").unwrap();
 
-        Remains::clear(data.path());
+        CommandRecords::clear(data.path());
         assert!(!left.wait().unwrap().success());
         assert_eq!(others.try_wait().unwrap(), None);
         assert_eq!(ours.try_wait().unwrap(), None);

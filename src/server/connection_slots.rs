@@ -25,7 +25,7 @@ const SETTLED: Duration = Duration::from_secs(1);
 const FREED_PART: usize = 128;
 
 /// The connection slots.
-pub(super) struct Places {
+pub(super) struct ConnectionSlots {
     most: usize,
     most_unrecognized: usize,
     book: Mutex<Book>,
@@ -39,7 +39,7 @@ struct Book {
     per_address: HashMap<IpAddr, usize>,
 }
 
-impl Places {
+impl ConnectionSlots {
     /// `most` is the number of slots; `most_unrecognized` is how many of them one address may fill with idle
     /// connections without a credential.
     pub fn new(most: usize, most_unrecognized: usize) -> Arc<Self> {
@@ -74,7 +74,7 @@ impl Places {
     }
 
     /// Takes a slot for an accepted connection.
-    pub fn take(self: &Arc<Self>, link: &Arc<Link>) -> Place {
+    pub fn take(self: &Arc<Self>, link: &Arc<Link>) -> ConnectionSlot {
         let mut book = self.book();
         let number = book.next;
         book.next += 1;
@@ -89,7 +89,7 @@ impl Places {
             }
         }
         drop(book);
-        Place {
+        ConnectionSlot {
             places: Arc::clone(self),
             number,
             network,
@@ -146,13 +146,13 @@ fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
 }
 
 /// A taken slot; it is freed on drop.
-pub(super) struct Place {
-    places: Arc<Places>,
+pub(super) struct ConnectionSlot {
+    places: Arc<ConnectionSlots>,
     number: u64,
     network: Option<IpAddr>,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         let mut book = self.places.book();
         book.links.remove(&self.number);
@@ -182,13 +182,13 @@ mod tests {
     /// Long enough to make a difference in age measurable.
     const MOMENT: Duration = Duration::from_millis(3);
 
-    async fn is_full(places: &Places) -> bool {
+    async fn is_full(places: &ConnectionSlots) -> bool {
         timeout(LOOK_EVERY, places.wait()).await.is_err()
     }
 
     #[tokio::test]
     async fn the_oldest_idle_connection_without_a_credential_is_closed_first() {
-        let places = Places::new(4, 100);
+        let places = ConnectionSlots::new(4, 100);
         let links = ["192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.3"].map(link);
         let _request = links[1].begin();
         let mut taken = Vec::new();
@@ -211,7 +211,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_recognized_client_with_an_open_request_keeps_its_connection() {
-        let places = Places::new(1, 100);
+        let places = ConnectionSlots::new(1, 100);
         let busy = link("192.0.2.1");
         busy.recognize();
         let request = busy.begin();
@@ -225,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_new_connection_closes_an_old_one_of_the_same_address() {
-        let places = Places::new(1000, 3);
+        let places = ConnectionSlots::new(1000, 3);
         let recognized: Vec<_> = (0..10).map(|_| link("192.0.2.1")).collect();
         for link in &recognized {
             link.recognize();

@@ -16,7 +16,7 @@ const FIND: &str = "SELECT a.tier, a.threads, a.projects, g.id AS agent_id, v.id
     LEFT JOIN agent_versions v ON v.id = g.current_version_id AND v.account_id = a.id WHERE a.id = $1{lock}";
 
 /// The account that starts a run.
-pub(super) struct Asker {
+pub(super) struct StartAccount {
     /// The name of the account's tier.
     pub(super) tier: String,
     /// Number of threads.
@@ -28,10 +28,10 @@ pub(super) struct Asker {
 }
 
 /// Locks the account of a start, like [`ensure::lock`], and finds its default agent if the start names none.
-pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<Asker> {
+pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<StartAccount> {
     if agent_id.is_some() {
         let account = ensure::lock(tx, caller.account_id).await?;
-        return Ok(Asker {
+        return Ok(StartAccount {
             tier: account.tier,
             threads: account.threads,
             projects: account.projects,
@@ -67,7 +67,7 @@ pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Re
         }
         None => None,
     };
-    Ok(Asker {
+    Ok(StartAccount {
         tier: row.try_get("", "tier")?,
         threads: row.try_get("", "threads")?,
         projects: row.try_get("", "projects")?,

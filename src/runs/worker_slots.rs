@@ -16,7 +16,7 @@ use super::claim::Claimed;
 
 /// The slots that the worker offers; cheap to clone. Closed until a worker opens them.
 #[derive(Clone, Default)]
-pub struct Seats {
+pub struct WorkerSlots {
     open: Arc<Mutex<Option<Open>>>,
 }
 
@@ -26,25 +26,31 @@ struct Open {
     worker_id: Uuid,
     lease: Duration,
     free: Arc<Semaphore>,
-    seated: mpsc::Sender<Seated>,
+    seated: mpsc::Sender<ClaimedInSlot>,
 }
 
 /// A run together with the slot that it took.
-pub type Seated = (Claimed, OwnedSemaphorePermit);
+pub type ClaimedInSlot = (Claimed, OwnedSemaphorePermit);
 
 /// A slot for one run.
-pub struct Seat {
+pub struct WorkerSlot {
     /// The worker that will work on the run.
     pub worker_id: Uuid,
     /// Duration of the first lease.
     pub lease: Duration,
     permit: OwnedSemaphorePermit,
-    seated: mpsc::Sender<Seated>,
+    seated: mpsc::Sender<ClaimedInSlot>,
 }
 
-impl Seats {
+impl WorkerSlots {
     /// Offers up to `most` free slots of a worker. The worker receives the runs that took one.
-    pub fn open(&self, worker_id: Uuid, lease: Duration, free: &Arc<Semaphore>, most: usize) -> mpsc::Receiver<Seated> {
+    pub fn open(
+        &self,
+        worker_id: Uuid,
+        lease: Duration,
+        free: &Arc<Semaphore>,
+        most: usize,
+    ) -> mpsc::Receiver<ClaimedInSlot> {
         let (seated, arrivals) = mpsc::channel(most.max(1));
         *self.lock() = Some(Open {
             worker_id,
@@ -61,9 +67,9 @@ impl Seats {
     }
 
     /// Takes a slot if one is free.
-    pub fn take(&self) -> Option<Seat> {
+    pub fn take(&self) -> Option<WorkerSlot> {
         let open = self.lock().clone()?;
-        Some(Seat {
+        Some(WorkerSlot {
             permit: open.free.try_acquire_owned().ok()?,
             worker_id: open.worker_id,
             lease: open.lease,
@@ -76,7 +82,7 @@ impl Seats {
     }
 }
 
-impl Seat {
+impl WorkerSlot {
     /// Hands the committed run to the worker.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use tokio::time::{Instant, Sleep};
 use tonic::Status;
 use tower::{BoxError, Service};
 
-use super::rest::Rest;
+use super::unread_body::UnreadBody;
 use crate::error::Error;
 
 /// Services whose clients send small requests over a stream that they keep open; these have no body timeout.
@@ -30,7 +30,7 @@ const CONVERSATIONS: &str = "/grpc.reflection.";
 
 /// The time that a client may take to send a body.
 #[derive(Clone, Copy, Debug)]
-pub struct Patience {
+pub struct BodyTimeout {
     /// Maximum wait for the next byte.
     pub idle: Duration,
     /// Maximum total wait, excluding the time earned by received bytes.
@@ -39,7 +39,7 @@ pub struct Patience {
     pub bytes_per_second: u64,
 }
 
-impl Default for Patience {
+impl Default for BodyTimeout {
     /// 64 kbit/s: the slowest mobile connection over which a person would send a file.
     fn default() -> Self {
         Self {
@@ -52,19 +52,19 @@ impl Default for Patience {
 
 /// The body timeout layer.
 #[derive(Clone)]
-pub struct Patient<S> {
+pub struct BodyTimeoutLayer<S> {
     inner: S,
-    patience: Patience,
+    patience: BodyTimeout,
 }
 
-impl<S> Patient<S> {
+impl<S> BodyTimeoutLayer<S> {
     /// Wraps a service in this layer.
-    pub fn new(inner: S, patience: Patience) -> Self {
+    pub fn new(inner: S, patience: BodyTimeout) -> Self {
         Self { inner, patience }
     }
 }
 
-impl<S, B, E> Service<Request<Body>> for Patient<S>
+impl<S, B, E> Service<Request<Body>> for BodyTimeoutLayer<S>
 where
     S: Service<Request<Body>, Response = Response<B>, Error = E>,
 {
@@ -81,7 +81,7 @@ where
             return Either::Left(self.inner.call(request));
         }
         let patience = (!request.uri().path().starts_with(CONVERSATIONS)).then_some(self.patience);
-        let rest = Rest::of(&request);
+        let rest = UnreadBody::of(&request);
         let verdict = rest.verdict();
         let announce = move |mut answer: Result<Response<B>, E>| {
             if let Ok(answer) = &mut answer {
@@ -102,9 +102,9 @@ type Announce<B, E> = Box<dyn FnOnce(Result<Response<B>, E>) -> Result<Response<
 /// A body that fails when the client takes too long to send it.
 struct Awaited {
     body: Body,
-    rest: Rest,
+    rest: UnreadBody,
     /// `None` when the client may take any time.
-    patience: Option<Patience>,
+    patience: Option<BodyTimeout>,
     received: u64,
     /// Total of the completed waits.
     waited: Duration,
@@ -124,7 +124,7 @@ enum State {
 }
 
 impl Awaited {
-    fn new(body: Body, patience: Option<Patience>, rest: Rest) -> Self {
+    fn new(body: Body, patience: Option<BodyTimeout>, rest: UnreadBody) -> Self {
         Self {
             body,
             rest,
@@ -137,7 +137,7 @@ impl Awaited {
     }
 
     /// Maximum wait for the next byte.
-    fn left(&self, patience: Patience) -> Duration {
+    fn left(&self, patience: BodyTimeout) -> Duration {
         let earned = Duration::from_secs(self.received / patience.bytes_per_second.max(1));
         let all = patience.grace.saturating_add(earned);
         all.saturating_sub(self.waited).min(patience.idle)

@@ -26,7 +26,7 @@ const PLAIN_COLUMNS: usize = 160;
 const TICK: Duration = Duration::from_millis(100);
 
 /// The view for people.
-pub(in crate::commands::run) struct People {
+pub(in crate::commands::run) struct TextView {
     out: Output,
     live: bool,
     columns: usize,
@@ -55,7 +55,7 @@ struct Usage {
     credits: f64,
 }
 
-impl People {
+impl TextView {
     pub(super) fn new() -> Self {
         let live = stdout().is_terminal();
         let columns = if live {

@@ -20,7 +20,7 @@ use tokio::{
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A stream whose peer must start its protocol in time.
-pub struct Opening<S> {
+pub struct ProtocolDetection<S> {
     stream: S,
     /// Number of bytes of the preface read so far.
     seen: usize,
@@ -28,7 +28,7 @@ pub struct Opening<S> {
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Opening<S> {
+impl<S> ProtocolDetection<S> {
     /// Wraps a stream, and gives its peer this much time.
     pub fn new(stream: S, patience: Duration) -> Self {
         Self {
@@ -57,7 +57,7 @@ impl<S> Opening<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
+impl<S: AsyncRead + Unpin> AsyncRead for ProtocolDetection<S> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Some(deadline) = &mut self.deadline
             && deadline.as_mut().poll(cx).is_ready()
@@ -73,7 +73,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
+impl<S: AsyncWrite + Unpin> AsyncWrite for ProtocolDetection<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, bytes)
     }

@@ -28,12 +28,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 
 /// The validity of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tenure {
+pub struct CredentialExpiry {
     until: Option<DateTime<Utc>>,
     key_id: Option<Uuid>,
 }
 
-impl Tenure {
+impl CredentialExpiry {
     /// For a token: until its expiry time, plus the leeway with which it is accepted.
     pub fn of_token(claims: &Claims) -> Self {
         let leeway = TimeDelta::seconds(LEEWAY_SECONDS);
@@ -56,8 +56,8 @@ impl Tenure {
     /// # Errors
     /// NOT_AUTHENTICATED, when the request did not pass through the caller layer.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self> {
-        let tenure = request.extensions().get::<Self>().copied();
-        tenure.ok_or_else(not_authenticated)
+        let expiry = request.extensions().get::<Self>().copied();
+        expiry.ok_or_else(not_authenticated)
     }
 
     /// Completes when the credential is no longer valid.
@@ -91,12 +91,16 @@ impl Tenure {
 }
 
 /// The same stream until its credential expires or is revoked; then it fails once and ends.
-pub fn hold<T, S>(app: &App, tenure: Tenure, events: S) -> impl Stream<Item = Result<T, Status>> + Send + use<T, S>
+pub fn hold<T, S>(
+    app: &App,
+    expiry: CredentialExpiry,
+    events: S,
+) -> impl Stream<Item = Result<T, Status>> + Send + use<T, S>
 where
     T: Send,
     S: Stream<Item = Result<T, Status>> + Send,
 {
-    let end = Box::pin(tenure.end(app.clone()));
+    let end = Box::pin(expiry.end(app.clone()));
     stream::unfold((Some(Box::pin(events)), end), |(events, mut end)| async move {
         let mut events = events?;
         tokio::select! {

@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The queues, by account. Empty queues are removed.
 #[derive(Clone)]
-pub struct Turns {
+pub struct AccountQueues {
     at_once: usize,
     waiting: usize,
     lines: Arc<Mutex<HashMap<Uuid, Line>>>,
@@ -44,9 +44,9 @@ struct Line {
 }
 
 /// A place in an account's queue. Dropping it frees the place.
-pub struct Turn {
+pub struct QueueTurn {
     account_id: Uuid,
-    turns: Turns,
+    turns: AccountQueues,
     permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -58,18 +58,18 @@ pub async fn begin(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx
     if app.db.is_private() {
         return app.db.begin(name).await;
     }
-    let turn = app.turns.take(account_id).await?;
+    let turn = app.account_queues.take(account_id).await?;
     Ok(app.db.begin(name).await?.keeping(turn))
 }
 
 /// Limits for database writers on PostgreSQL.
-impl Default for Turns {
+impl Default for AccountQueues {
     fn default() -> Self {
         Self::new(AT_ONCE, MAX_WAITING)
     }
 }
 
-impl Turns {
+impl AccountQueues {
     /// Creates queues with up to `at_once` running and `waiting` waiting turns per account.
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self {
@@ -89,7 +89,7 @@ impl Turns {
     ///
     /// # Errors
     /// UNAVAILABLE if the queue is full or the wait times out.
-    pub async fn take(&self, account_id: Uuid) -> Result<Turn> {
+    pub async fn take(&self, account_id: Uuid) -> Result<QueueTurn> {
         self.take_within(account_id, PATIENCE).await
     }
 
@@ -97,7 +97,7 @@ impl Turns {
     ///
     /// # Errors
     /// UNAVAILABLE if the queue is full or the wait times out.
-    pub async fn take_within(&self, account_id: Uuid, patience: Duration) -> Result<Turn> {
+    pub async fn take_within(&self, account_id: Uuid, patience: Duration) -> Result<QueueTurn> {
         let (mut turn, line) = self.enter(account_id)?;
         let permit = timeout(patience, line.acquire_owned()).await;
         turn.permit = permit.ok().and_then(std::result::Result::ok);
@@ -107,7 +107,7 @@ impl Turns {
         Ok(turn)
     }
 
-    fn enter(&self, account_id: Uuid) -> Result<(Turn, Arc<Semaphore>)> {
+    fn enter(&self, account_id: Uuid) -> Result<(QueueTurn, Arc<Semaphore>)> {
         let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let line = lines.entry(account_id).or_insert_with(|| Line {
             turns: Arc::new(Semaphore::new(self.at_once)),
@@ -117,7 +117,7 @@ impl Turns {
             return Err(busy());
         }
         line.length += 1;
-        let turn = Turn {
+        let turn = QueueTurn {
             account_id,
             turns: self.clone(),
             permit: None,
@@ -126,7 +126,7 @@ impl Turns {
     }
 }
 
-impl Drop for Turn {
+impl Drop for QueueTurn {
     fn drop(&mut self) {
         self.permit = None;
         let mut lines = self.turns.lines.lock().unwrap_or_else(PoisonError::into_inner);
@@ -150,7 +150,7 @@ mod tests {
 
     #[tokio::test]
     async fn two_turns_run_at_once_and_an_idle_account_keeps_no_queue() {
-        let (turns, account_id) = (Turns::default(), crate::id::new());
+        let (turns, account_id) = (AccountQueues::default(), crate::id::new());
         let first = turns.take(account_id).await.unwrap();
         let second = turns.take(account_id).await.unwrap();
         let waiting = turns.clone();
@@ -171,7 +171,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_turn_is_refused_after_the_timeout_and_when_the_queue_is_full() {
-        let (turns, account_id) = (Turns::default(), crate::id::new());
+        let (turns, account_id) = (AccountQueues::default(), crate::id::new());
         let held = [
             turns.take(account_id).await.unwrap(),
             turns.take(account_id).await.unwrap(),

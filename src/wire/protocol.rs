@@ -4,7 +4,7 @@ use http::{HeaderMap, header::CONTENT_TYPE};
 
 /// A protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Door {
+pub enum Protocol {
     /// gRPC over HTTP/2.
     Grpc,
     /// gRPC-Web, over HTTP/1.1 or HTTP/2.
@@ -13,7 +13,7 @@ pub enum Door {
     Http,
 }
 
-impl Door {
+impl Protocol {
     /// The protocol's name in metrics.
     pub fn as_str(self) -> &'static str {
         match self {
