@@ -10,9 +10,8 @@ use uuid::Uuid;
 
 use crate::{
     accounts::{
-        Caller, Scope, ensure, of,
+        Caller, Scope, ensure, of, queue,
         table::{Column, Entity, Model},
-        turns,
     },
     app::App,
     db::Tx,
@@ -72,7 +71,7 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
         Error::invalid_field("tier_name", message)
     })?;
     find(app.db.read(), account_id).await?;
-    let tx = turns::begin(app, account_id, "admin.set_tier").await?;
+    let tx = queue::begin(app, account_id, "admin.set_tier").await?;
     // Read under the lock, so that the record names the tier that this change replaces.
     let before = ensure::lock(&tx, account_id).await?;
     Entity::update_many()
@@ -123,7 +122,7 @@ pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> 
     } else {
         format!("asked {request_key}")
     };
-    let tx = turns::begin(app, account_id, "admin.grant").await?;
+    let tx = queue::begin(app, account_id, "admin.grant").await?;
     ensure::lock(&tx, account_id).await?;
     wallet::lock(app, &tx, account_id).await?;
     if wallet::grant(app, &tx, account_id, credits.saturating_mul(MICRO), &key).await? == 0 {

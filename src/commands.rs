@@ -58,9 +58,9 @@ enum Command {
 /// How a command ended, unless it returned an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
-    Well,
-    RunFailed,
-    Stopped,
+    Success,
+    Failure,
+    Interrupted,
 }
 
 /// Parses the arguments and runs the command.

@@ -161,7 +161,7 @@ impl Sandboxes {
     /// Describes the sandbox and its weaknesses, one sentence each, for the start log and `doctor`. The first call
     /// probes bubblewrap and blocks for some milliseconds.
     pub fn describe(&self) -> Vec<String> {
-        self.host.facts()
+        self.host.describe()
     }
 
     /// Creates the workspace with mode 0700, owned by the project's uid, and its `output/` folder. Existing files are

@@ -207,7 +207,7 @@ async fn say_hello(app: &App, address: SocketAddr) {
         if let Some(why) = &missing {
             warn!("{}", why.message());
         }
-        for fact in sandboxes.facts() {
+        for fact in sandboxes.describe() {
             if missing.as_ref().is_none_or(|why| why.message() != fact) {
                 info!("sandbox: {fact}");
             }

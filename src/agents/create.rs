@@ -11,7 +11,7 @@ use super::{
     tools::{self, Settings},
 };
 use crate::{
-    accounts::{Caller, ensure, turns},
+    accounts::{Caller, ensure, queue},
     app::App,
     error::Result,
     id,
@@ -63,7 +63,7 @@ pub struct NewAgent {
 pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> {
     let settings = check(app, &new)?;
     let now = app.clock.now();
-    let tx = turns::begin(app, caller.account_id, "agents.create").await?;
+    let tx = queue::begin(app, caller.account_id, "agents.create").await?;
     // Lock the account first, so that two creates cannot both take the last free place.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let plan = Plan {

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{list::load_row, table::agent, update};
 use crate::{
-    accounts::{Caller, Scope, ensure, of, turns},
+    accounts::{Caller, Scope, ensure, of, queue},
     app::App,
     error::{Code, Error, Result},
 };
@@ -20,7 +20,7 @@ use crate::{
 /// `AGENT_NOT_FOUND`; CONFLICT for the default agent.
 pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
     load_row(app.db.read(), caller.scope(), agent_id).await?;
-    let tx = turns::begin(app, caller.account_id, "agents.delete").await?;
+    let tx = queue::begin(app, caller.account_id, "agents.delete").await?;
     ensure::lock(&tx, caller.account_id).await?;
     let mut row = load_row(&tx, caller.scope(), agent_id).await?;
     if row.is_default {

@@ -14,7 +14,7 @@ use crate::{
     app::App,
     engine::compact::{estimate_all, estimate_bytes},
     error::{Code, Error, Result},
-    ledger::{Book, Price, aside, wallet},
+    ledger::{Book, Price, direct, wallet},
     limits::INSUFFICIENT_CREDITS,
     llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
 };

@@ -15,7 +15,7 @@ use super::{
     version::{self, Content},
 };
 use crate::{
-    accounts::{Caller, ensure, turns},
+    accounts::{Caller, ensure, queue},
     app::App,
     config::Tier,
     error::{Code, Error, Result},
@@ -101,7 +101,7 @@ pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentCha
     let now = app.clock.now();
     // Refuse an agent of another account before locking anything.
     load(app.db.read(), caller.scope(), agent_id).await?;
-    let tx = turns::begin(app, caller.account_id, "agents.update").await?;
+    let tx = queue::begin(app, caller.account_id, "agents.update").await?;
     // The account's lock keeps version numbers without gaps and the default agent unique.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;

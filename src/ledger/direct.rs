@@ -12,7 +12,7 @@ use super::{
     wallet,
 };
 use crate::{
-    accounts::{ensure, turns},
+    accounts::{ensure, queue},
     app::App,
     error::Result,
     llm::TokenUsage,
@@ -29,7 +29,7 @@ pub async fn charge(
     (model, price): (&str, Price),
     (usage, estimated): (TokenUsage, bool),
 ) -> Result<()> {
-    let tx = turns::begin(app, account_id, "ledger.aside").await?;
+    let tx = queue::begin(app, account_id, "ledger.aside").await?;
     ensure::lock(&tx, account_id).await?;
     let cost = price.cost(usage.input, usage.output);
     let taken = match book {

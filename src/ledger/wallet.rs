@@ -17,7 +17,7 @@ use super::{
     },
 };
 use crate::{
-    accounts::{Scope, ensure, of, turns},
+    accounts::{Scope, ensure, of, queue},
     app::App,
     db::Tx,
     error::{Error, Result},
@@ -79,7 +79,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
     if let Some(wallet) = wallet.filter(|wallet| wallet.granted_month >= month_of(app.clock.now())) {
         return Ok(wallet.microcredits);
     }
-    let tx = turns::begin(app, account_id, "ledger.load").await?;
+    let tx = queue::begin(app, account_id, "ledger.load").await?;
     // Creating a balance requires the lock on the account's row; a start holds it, too.
     ensure::lock(&tx, account_id).await?;
     let microcredits = lock(app, &tx, account_id).await?;

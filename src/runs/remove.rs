@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::table::{Column, Entity, is_over, is_unfinished};
 use crate::{
-    accounts::{Caller, Scope, ensure, of, turns},
+    accounts::{Caller, Scope, ensure, of, queue},
     app::App,
     db::Tx,
     error::{Code, Error, Result},
@@ -28,7 +28,7 @@ use crate::{
 /// `THREAD_NOT_FOUND`; CONFLICT while a run is running.
 pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
     threads::load(app.db.read(), caller.scope(), thread_id).await?;
-    let tx = turns::begin(app, caller.account_id, "threads.delete").await?;
+    let tx = queue::begin(app, caller.account_id, "threads.delete").await?;
     ensure::lock(&tx, caller.account_id).await?;
     threads::load(&tx, caller.scope(), thread_id).await?;
     refuse_busy(app, &tx, caller.scope(), Column::ThreadId, thread_id).await?;
@@ -49,7 +49,7 @@ pub async fn thread(app: &App, caller: &Caller, thread_id: Uuid) -> Result<()> {
 /// `PROJECT_NOT_FOUND`; CONFLICT while a run is running.
 pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()> {
     projects::load(app.db.read(), caller.scope(), project_id).await?;
-    let tx = turns::begin(app, caller.account_id, "projects.delete").await?;
+    let tx = queue::begin(app, caller.account_id, "projects.delete").await?;
     ensure::lock(&tx, caller.account_id).await?;
     projects::load(&tx, caller.scope(), project_id).await?;
     refuse_busy(app, &tx, caller.scope(), Column::ProjectId, project_id).await?;

@@ -27,7 +27,7 @@ use super::{
     worker_slots::WorkerSlot,
 };
 use crate::{
-    accounts::{Caller, of, turns},
+    accounts::{Caller, of, queue},
     agents::version::pin,
     app::App,
     db::Tx,
@@ -148,7 +148,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     let key = decide::key(&new, &files);
     let mut room = Room::look(app, caller, &new).await?;
 
-    let tx = turns::begin(app, caller.account_id, "runs.start").await?;
+    let tx = queue::begin(app, caller.account_id, "runs.start").await?;
     // Lock the account first, so that two starts cannot both take the last free slot. Look up the key before checking
     // limits, so that a retry of an accepted start succeeds even if the limits are now reached.
     let account = account::lock(&tx, caller, new.agent_id).await?;

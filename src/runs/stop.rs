@@ -11,7 +11,7 @@ use super::{
     table::{Column, Entity},
 };
 use crate::{
-    accounts::{Caller, ensure, turns},
+    accounts::{Caller, ensure, queue},
     app::App,
     error::Result,
 };
@@ -23,7 +23,7 @@ use crate::{
 pub async fn stop(app: &App, caller: &Caller, run_id: Uuid) -> Result<Run> {
     // Refuse a run of another account before locking anything.
     load(app.db.read(), caller.scope(), run_id).await?;
-    let tx = turns::begin(app, caller.account_id, "runs.stop").await?;
+    let tx = queue::begin(app, caller.account_id, "runs.stop").await?;
     ensure::lock(&tx, caller.account_id).await?;
     let run = load(&tx, caller.scope(), run_id).await?;
     if run.status != Status::Running {

@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     cgroup::{Kind, kill_all},
-    remains,
+    records,
 };
 
 /// Number of the next instance. Several services in one process, as in tests, each get their own folder.

@@ -1,7 +1,7 @@
 //! Connections: accepts, serves and closes them.
 //!
-//! Called by `server`. Each connection takes a slot (`server/places.rs`), must start its protocol in time
-//! (`server/opening.rs`), and must present a credential in time. A connection with unread input is closed without
+//! Called by `server`. Each connection takes a slot (`server/connection_slots.rs`), must start its protocol in time
+//! (`server/protocol_detection.rs`), and must present a credential in time. A connection with unread input is closed without
 //! losing the response (`server/linger.rs`).
 
 use std::{pin::pin, sync::Arc, time::Duration};

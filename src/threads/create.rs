@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::{list::load, moved::moved, table::thread};
 use crate::{
-    accounts::{Caller, ensure, turns},
+    accounts::{Caller, ensure, queue},
     app::App,
     error::{Code, Error, Result},
     id,
@@ -23,7 +23,7 @@ const MAX_NAME: usize = 200;
 pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: String) -> Result<thread::Model> {
     check(&name)?;
     let now = app.clock.now();
-    let tx = turns::begin(app, caller.account_id, "threads.create").await?;
+    let tx = queue::begin(app, caller.account_id, "threads.create").await?;
     // Lock the account first, so that two creates cannot both take the last free place.
     let account = ensure::lock(&tx, caller.account_id).await?;
     if let Some(project_id) = project_id {
@@ -71,7 +71,7 @@ pub async fn rename(app: &App, caller: &Caller, thread_id: Uuid, name: String) -
     check(&name)?;
     load(app.db.read(), caller.scope(), thread_id).await?;
     let now = app.clock.now();
-    let tx = turns::begin(app, caller.account_id, "threads.rename").await?;
+    let tx = queue::begin(app, caller.account_id, "threads.rename").await?;
     ensure::lock(&tx, caller.account_id).await?;
     let mut row = load(&tx, caller.scope(), thread_id).await?;
     if row.name == name {

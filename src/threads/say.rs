@@ -11,7 +11,7 @@ use super::{
     table::message,
 };
 use crate::{
-    accounts::{Caller, ensure, turns},
+    accounts::{Caller, ensure, queue},
     app::App,
     error::{Error, Result},
     v1::MessageRole,
@@ -47,7 +47,7 @@ pub async fn say(
         ));
     }
     load(app.db.read(), caller.scope(), thread_id).await?;
-    let tx = turns::begin(app, caller.account_id, "threads.say").await?;
+    let tx = queue::begin(app, caller.account_id, "threads.say").await?;
     // The lock keeps the thread from being deleted meanwhile.
     ensure::lock(&tx, caller.account_id).await?;
     // Run ids come from the same clock, so the message is ordered after all runs started before it.

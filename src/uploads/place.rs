@@ -19,7 +19,7 @@ use super::{
     table::{Column, Entity, Model},
 };
 use crate::{
-    accounts::{Scope, ensure, of, turns},
+    accounts::{Scope, ensure, of, queue},
     app::App,
     db::Tx,
     error::{Code, Error, Result},
@@ -130,7 +130,7 @@ async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Re
         Ok(name::free(&wanted, |name| names.contains(name) || is_there(name)))
     });
     let free = free.await?;
-    let tx = turns::begin(app, upload.account_id, "uploads.rename").await?;
+    let tx = queue::begin(app, upload.account_id, "uploads.rename").await?;
     // The account's lock keeps two files of one message from being renamed at the same time.
     ensure::lock(&tx, upload.account_id).await?;
     let scope = Scope::account(upload.account_id);

@@ -22,7 +22,7 @@ use super::{
     waiting::{self, Arrival},
 };
 use crate::{
-    accounts::{Caller, Scope, ensure, of, turns},
+    accounts::{Caller, Scope, ensure, of, queue},
     app::App,
     config::Limits,
     disk,
@@ -276,7 +276,7 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
 }
 
 async fn insert(app: &App, row: &Model, largest: u64) -> Result<()> {
-    let tx = turns::begin(app, row.account_id, "uploads.create").await?;
+    let tx = queue::begin(app, row.account_id, "uploads.create").await?;
     // Lock the account, so that two uploads cannot both take the last free space.
     ensure::lock(&tx, row.account_id).await?;
     waiting::check(app, &tx, row.account_id, (row.size, largest)).await?;

@@ -5,6 +5,7 @@ use tonic::{Request, Response, Status};
 
 use super::{caller, page::Page, runs::time, traits::runyard::v1::account_service_server::AccountService};
 use crate::{
+    account_state,
     accounts::Access,
     api_keys::{self, ApiKey, NewKey},
     app::App,
@@ -13,7 +14,7 @@ use crate::{
     id,
     ledger::{self, list::Listing, table::entry},
     limits::Plan,
-    standing, v1,
+    v1,
 };
 
 /// Implements `AccountService`.
@@ -30,8 +31,8 @@ impl AccountService for Accounts {
     ) -> Result<Response<v1::AccountState>, Status> {
         let caller = caller::of(&request)?;
         let app = self.app.clone();
-        let standing = super::finish(async move { account_state::load(&app, &caller).await }).await?;
-        Ok(Response::new(self.shown_state(&standing)))
+        let usage = super::finish(async move { account_state::load(&app, &caller).await }).await?;
+        Ok(Response::new(self.shown_state(&usage)))
     }
 
     async fn list_usage(
@@ -105,14 +106,14 @@ impl AccountService for Accounts {
 }
 
 impl Accounts {
-    fn shown_state(&self, standing: &account_state::AccountState) -> v1::AccountState {
+    fn shown_state(&self, usage: &account_state::AccountState) -> v1::AccountState {
         let app = &self.app;
-        let tier = app.tiers.load(&standing.account.tier);
+        let tier = app.tiers.load(&usage.account.tier);
         let plan = Plan {
             tier,
             limits: app.config.limits,
         };
-        let account = &standing.account;
+        let account = &usage.account;
         let state = |used: i64, limit: Option<i32>| {
             Some(v1::LimitState {
                 used: i32::try_from(used).unwrap_or(i32::MAX),
@@ -134,11 +135,11 @@ impl Accounts {
             }
         });
         v1::AccountState {
-            account_id: standing.account.id.to_string(),
+            account_id: usage.account.id.to_string(),
             tier_name: tier.name.clone(),
-            credits: ledger::in_credits(standing.microcredits),
-            microcredits: standing.microcredits,
-            concurrent_runs: state(i64::try_from(standing.runs).unwrap_or(i64::MAX), tier.concurrent_runs),
+            credits: ledger::in_credits(usage.microcredits),
+            microcredits: usage.microcredits,
+            concurrent_runs: state(i64::try_from(usage.runs).unwrap_or(i64::MAX), tier.concurrent_runs),
             agents: state(account.agents, tier.agents),
             threads: state(account.threads, tier.threads),
             projects: state(account.projects, tier.projects),

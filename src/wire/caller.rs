@@ -18,7 +18,7 @@ use tower::Service;
 
 use super::{
     access,
-    expiry::CredentialExpiry,
+    credential_expiry::CredentialExpiry,
     forwarded,
     http::fault,
     jwt::{Credential, Verifier, credential},

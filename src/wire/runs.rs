@@ -84,7 +84,7 @@ impl RunService for Runs {
         let (run, after) = found.ok_or_else(|| Error::internal("stream", "the cursor names no run"))?;
         let ended = run.last_sequence == Some(after);
         let events = self.follow(run.id, after).boxed();
-        let events = expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));
+        let events = credential_expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
             // An EventSource that reconnects with the cursor of the terminal event stops at this.
@@ -113,7 +113,7 @@ impl RunService for Runs {
             .map(|(run, after)| self.follow(run.id, after).boxed())
             .collect();
         let events = Alive::new(&self.app, first, stream::select_all(followed));
-        let events = expiry::hold(&self.app, expiry, events);
+        let events = credential_expiry::hold(&self.app, expiry, events);
         Ok(Response::new(Box::pin(events)))
     }
 

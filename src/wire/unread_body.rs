@@ -1,6 +1,6 @@
 //! Handles the part of a request's body that no service reads, such as that of a refused request.
 //!
-//! Called by `wire/patience.rs`, for every protocol. An HTTP/2 connection stays open for other calls; unread frames
+//! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection stays open for other calls; unread frames
 //! count against it, and h2 closes a connection that has too many of them ("too_many_data_frames"). On HTTP/1, the next
 //! request follows the body: either the body is read to its end, or the response announces that the connection closes.
 //! In both cases, a short rest is read while the response is sent, and a longer one is dropped.

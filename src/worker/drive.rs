@@ -174,7 +174,7 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
     };
     let has_tools = run.mode == Mode::Code.as_str();
     let offers = if has_tools {
-        Some(app.sandboxes.offer().await)
+        Some(app.sandboxes.describe_for_model().await)
     } else {
         None
     };

@@ -21,7 +21,7 @@ use tokio::{
     time::{Instant, sleep_until, timeout},
 };
 
-use crate::house::{House, PATIENCE, everywhere, everywhere_with};
+use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 use line::Line;
 
 fn prompt(text: &str) -> StartRunRequest {
@@ -34,11 +34,11 @@ fn prompt(text: &str) -> StartRunRequest {
 
 #[tokio::test]
 async fn a_watch_survives_broken_connections() {
-    everywhere(
+    on_every_database(
         |_| Turn::words(400).delay(Duration::from_millis(2)),
-        async |house| {
-            let line = Line::to(house.address).await;
-            let token = SecretString::from(house.caller("ann").token);
+        async |server| {
+            let line = Line::to(server.address).await;
+            let token = SecretString::from(server.caller("ann").token);
             let client = Client::connect(&line.url(), token.clone()).await.unwrap();
             let run = client.start_run(prompt("count")).await.unwrap();
             let mut watch = client.watch_run(&run.agent_run_id, 0);
@@ -58,7 +58,7 @@ async fn a_watch_survives_broken_connections() {
                         seen_at_cut = events.len();
                         cut_at = Instant::now() + pauses[cuts % pauses.len()];
                     }
-                    event = timeout(PATIENCE, watch.next()) => match event.expect("the next event").unwrap() {
+                    event = timeout(TEST_TIMEOUT, watch.next()) => match event.expect("the next event").unwrap() {
                         Some(event) => events.push(event),
                         None => break,
                     },
@@ -67,7 +67,7 @@ async fn a_watch_survives_broken_connections() {
             assert!(line.cuts() >= 3, "the connection was cut while in use: {}", line.cuts());
             let expected: Vec<i64> = (1..).take(events.len()).collect();
             assert_eq!(events.iter().map(|event| event.sequence).collect::<Vec<_>>(), expected);
-            let direct = Client::connect(&house.url(""), token.clone()).await.unwrap();
+            let direct = Client::connect(&server.url(""), token.clone()).await.unwrap();
             let mut again = direct.watch_run(&run.agent_run_id, 0);
             for event in events {
                 assert_eq!(again.next().await.unwrap(), Some(event));
@@ -81,11 +81,11 @@ async fn a_watch_survives_broken_connections() {
 
 #[tokio::test]
 async fn a_watch_ends_with_the_final_status_or_the_server_error() {
-    everywhere(
+    on_every_database(
         |_| Turn::words(3),
-        async |house| {
-            let token = SecretString::from(house.caller("ann").token);
-            let client = Client::connect(&house.url(""), token.clone()).await.unwrap();
+        async |server| {
+            let token = SecretString::from(server.caller("ann").token);
+            let client = Client::connect(&server.url(""), token.clone()).await.unwrap();
             let unknown = client
                 .watch_run("0196f7a2-0000-7000-8000-000000000001", 0)
                 .next()
@@ -109,14 +109,14 @@ async fn a_watch_ends_with_the_final_status_or_the_server_error() {
 
 #[tokio::test]
 async fn the_example_of_the_documentation_works() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::status(500)),
         |config| config.providers.clear(),
-        async |house| {
+        async |server| {
             // The built-in model answers; its tools really write files.
             let made = tempfile::tempdir().unwrap();
-            let token = house.caller("ann").token;
-            let answer = example::analyze(&house.url("/"), &token, made.path()).await.unwrap();
+            let token = server.caller("ann").token;
+            let answer = example::analyze(&server.url("/"), &token, made.path()).await.unwrap();
             assert!(answer.contains("[bash]"), "{answer}");
             let charts = std::fs::read_dir(made.path()).unwrap().count();
             assert!(charts > 0, "{answer}");
@@ -127,14 +127,14 @@ async fn the_example_of_the_documentation_works() {
 
 #[tokio::test]
 async fn a_run_can_be_retrieved_stopped_and_awaited() {
-    everywhere(
+    on_every_database(
         |gate| Turn::words(20).gate_after(5, gate),
-        async |house| {
-            let client = Client::connect(&house.url(""), house.caller("ann").token)
+        async |server| {
+            let client = Client::connect(&server.url(""), server.caller("ann").token)
                 .await
                 .unwrap();
             let mut run = client.task("count").chat().start().await.unwrap();
-            timeout(PATIENCE, house.upstream.wait_for(1))
+            timeout(TEST_TIMEOUT, server.upstream.wait_for(1))
                 .await
                 .expect("the model is called");
             run.next().await.unwrap().expect("an event");
@@ -158,10 +158,10 @@ async fn a_run_can_be_retrieved_stopped_and_awaited() {
 
 #[tokio::test]
 async fn an_error_carries_the_server_error() {
-    everywhere(
+    on_every_database(
         |gate| Turn::words(20).gate_after(5, gate),
-        async |house| {
-            let client = Client::connect(&house.url(""), house.caller("ann").token)
+        async |server| {
+            let client = Client::connect(&server.url(""), server.caller("ann").token)
                 .await
                 .unwrap();
             let run = client.task("count").chat().start().await.unwrap();
@@ -172,23 +172,23 @@ async fn an_error_carries_the_server_error() {
             assert_eq!(facts.running_thread_ids, [run.thread_id()]);
             let wrong = client.task("count").thread("x").start().await.unwrap_err();
             assert_eq!((wrong.code(), wrong.field()), (Code::InvalidRequest, Some("thread_id")));
-            let nobody = Client::connect(&house.url(""), "").await.unwrap();
+            let nobody = Client::connect(&server.url(""), "").await.unwrap();
             let nobody = nobody.list_agents().await.unwrap_err();
             assert_eq!(nobody.code(), Code::NotAuthenticated);
-            house.gate.open();
+            server.gate.open();
         },
     )
     .await;
 }
 
 /// Starts `runyard run` against a server with a scripted model.
-fn run(house: &House, arguments: &[&str]) -> Child {
+fn run(server: &TestServer, arguments: &[&str]) -> Child {
     Command::new(env!("CARGO_BIN_EXE_runyard"))
         .arg("run")
         .args(arguments)
         .env_clear()
-        .env("RUNYARD_SERVER", house.url(""))
-        .env("RUNYARD_TOKEN", house.caller("ann").token)
+        .env("RUNYARD_SERVER", server.url(""))
+        .env("RUNYARD_TOKEN", server.caller("ann").token)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -201,7 +201,7 @@ async fn ending(mut child: Child) -> (Option<i32>, String, String) {
     let (mut out, mut errors) = (String::new(), String::new());
     child.stdout.take().unwrap().read_to_string(&mut out).await.unwrap();
     child.stderr.take().unwrap().read_to_string(&mut errors).await.unwrap();
-    let status = timeout(PATIENCE, child.wait())
+    let status = timeout(TEST_TIMEOUT, child.wait())
         .await
         .expect("the command ends")
         .unwrap();
@@ -210,23 +210,23 @@ async fn ending(mut child: Child) -> (Option<i32>, String, String) {
 
 #[tokio::test]
 async fn ctrl_c_stops_the_run() {
-    everywhere(
+    on_every_database(
         |gate| Turn::words(20).gate_after(5, gate),
-        async |house| {
-            let mut child = run(house, &["count", "--mode", "chat"]);
+        async |server| {
+            let mut child = run(server, &["count", "--mode", "chat"]);
             let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-            let first = timeout(PATIENCE, lines.next_line())
+            let first = timeout(TEST_TIMEOUT, lines.next_line())
                 .await
                 .expect("a first line")
                 .unwrap()
                 .unwrap();
             assert!(first.starts_with("run "), "{first}");
-            timeout(PATIENCE, house.upstream.wait_for(1))
+            timeout(TEST_TIMEOUT, server.upstream.wait_for(1))
                 .await
                 .expect("the model is called");
             let pid = rustix::process::Pid::from_raw(child.id().unwrap().try_into().unwrap()).unwrap();
             rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-            let status = timeout(PATIENCE, child.wait())
+            let status = timeout(TEST_TIMEOUT, child.wait())
                 .await
                 .expect("the command ends")
                 .unwrap();
@@ -237,7 +237,7 @@ async fn ctrl_c_stops_the_run() {
             }
             assert!(rest.iter().any(|line| line.starts_with("stopping the run")), "{rest:?}");
             assert!(rest.iter().any(|line| line.starts_with("stopped")), "{rest:?}");
-            let runs = house.caller("ann").get("/agent-runs").await.ok();
+            let runs = server.caller("ann").get("/agent-runs").await.ok();
             assert_eq!(runs["agent_runs"][0]["status"], "stopped");
         },
     )
@@ -246,10 +246,10 @@ async fn ctrl_c_stops_the_run() {
 
 #[tokio::test]
 async fn the_command_fails_when_its_run_fails() {
-    everywhere(
+    on_every_database(
         |_| Turn::status(401),
-        async |house| {
-            let (code, out, errors) = ending(run(house, &["count", "--mode", "chat"])).await;
+        async |server| {
+            let (code, out, errors) = ending(run(server, &["count", "--mode", "chat"])).await;
             assert_eq!(code, Some(1), "{out}{errors}");
             assert!(out.contains("\nfailed (MODEL_CREDENTIALS_REFUSED)"), "{out}");
         },
@@ -259,10 +259,10 @@ async fn the_command_fails_when_its_run_fails() {
 
 #[tokio::test]
 async fn control_characters_from_a_model_do_not_reach_the_terminal() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("a\u{1b}]0;title\u{7}b\u{1b}[2Jc\rd\u{202e}e\u{9b}31mf"),
-        async |house| {
-            let (code, out, errors) = ending(run(house, &["x", "--mode", "chat"])).await;
+        async |server| {
+            let (code, out, errors) = ending(run(server, &["x", "--mode", "chat"])).await;
             assert_eq!(code, Some(0), "{out}{errors}");
             let hostile = |letter: char| letter.is_control() && letter != '\n' && letter != '\t';
             assert!(!out.contains(hostile) && !out.contains('\u{202e}'), "{out:?}");
@@ -277,11 +277,11 @@ async fn control_characters_from_a_model_do_not_reach_the_terminal() {
 
 #[tokio::test]
 async fn a_refusal_is_one_line_on_standard_error() {
-    everywhere(
+    on_every_database(
         |_| Turn::words(1),
-        async |house| {
+        async |server| {
             let (code, out, errors) =
-                ending(run(house, &["x", "--thread", "0196f7a2-0000-7000-8000-000000000001"])).await;
+                ending(run(server, &["x", "--thread", "0196f7a2-0000-7000-8000-000000000001"])).await;
             assert_eq!(
                 (code, out.as_str(), errors.as_str()),
                 (Some(1), "", "runyard: Thread not found\n")

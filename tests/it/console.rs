@@ -11,7 +11,7 @@ use runyard::{config::Config, server::Server, wire::site::Site};
 use runyard_upstream::{Script, Turn};
 use tempfile::TempDir;
 
-use crate::house::{Answer, House, everywhere_with};
+use crate::test_server::{Answer, TestServer, on_every_database_with};
 
 const PAGE: &str = "<!doctype html><title>Console</title>";
 const SCRIPT: &str = "assets/index-B7x_5a-Z.js";
@@ -35,10 +35,10 @@ fn built() -> TempDir {
     folder
 }
 
-async fn with_console(test: impl AsyncFn(&mut House)) {
+async fn with_console(test: impl AsyncFn(&mut TestServer)) {
     let folder = built();
     let change = |config: &mut Config| config.http.console_dir = Some(folder.path().to_owned());
-    everywhere_with(|_| Script::function(|_| Turn::words(1)), change, test).await;
+    on_every_database_with(|_| Script::function(|_| Turn::words(1)), change, test).await;
 }
 
 /// A client that shows the bytes on the wire; the test server's own client decompresses.
@@ -47,19 +47,19 @@ fn plain_client() -> reqwest::Client {
 }
 
 /// Sends a request without a token.
-async fn ask(house: &House, method: Method, path: &str) -> Answer {
-    Answer::of(plain_client().request(method, house.url(path)).send().await.unwrap()).await
+async fn ask(server: &TestServer, method: Method, path: &str) -> Answer {
+    Answer::of(plain_client().request(method, server.url(path)).send().await.unwrap()).await
 }
 
-async fn get(house: &House, path: &str) -> Answer {
-    ask(house, Method::GET, path).await
+async fn get(server: &TestServer, path: &str) -> Answer {
+    ask(server, Method::GET, path).await
 }
 
 #[tokio::test]
 async fn pages_need_no_token_and_have_a_strict_policy() {
-    with_console(async |house| {
+    with_console(async |server| {
         for path in ["/", "/index.html"] {
-            let page = get(house, path).await;
+            let page = get(server, path).await;
             assert_eq!((page.status, page.text.as_str()), (200, PAGE), "{path}");
             assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
             assert_eq!(page.header("cache-control"), "no-cache");
@@ -84,11 +84,11 @@ async fn pages_need_no_token_and_have_a_strict_policy() {
                 "the middleware stack handles it"
             );
         }
-        let reference = get(house, "/docs").await;
+        let reference = get(server, "/docs").await;
         assert!(reference.text.contains("Reference"), "{}", reference.text);
         assert_eq!(
             reference.header("content-security-policy"),
-            get(house, "/").await.header("content-security-policy")
+            get(server, "/").await.header("content-security-policy")
         );
     })
     .await;
@@ -96,16 +96,16 @@ async fn pages_need_no_token_and_have_a_strict_policy() {
 
 #[tokio::test]
 async fn api_routes_take_precedence_over_console_files() {
-    with_console(async |house| {
-        let caller = house.caller("ann");
+    with_console(async |server| {
+        let caller = server.caller("ann");
         assert!(caller.get("/agents").await.ok()["agents"].is_array());
-        get(house, "/agents").await.refused(401, "NOT_AUTHENTICATED");
-        get(house, "/agent-run/any/stream")
+        get(server, "/agents").await.refused(401, "NOT_AUTHENTICATED");
+        get(server, "/agent-run/any/stream")
             .await
             .refused(401, "NOT_AUTHENTICATED");
-        assert_eq!(get(house, "/openapi.json").await.json()["openapi"], "3.1.0");
+        assert_eq!(get(server, "/openapi.json").await.json()["openapi"], "3.1.0");
         // A symbolic link cannot lead out of the folder.
-        get(house, "/passwd").await.refused(401, "NOT_AUTHENTICATED");
+        get(server, "/passwd").await.refused(401, "NOT_AUTHENTICATED");
         caller.get("/passwd").await.refused(404, "NO_SUCH_PATH");
     })
     .await;
@@ -113,8 +113,8 @@ async fn api_routes_take_precedence_over_console_files() {
 
 #[tokio::test]
 async fn a_file_with_a_hash_in_its_name_is_cached_for_ever() {
-    with_console(async |house| {
-        let script = get(house, &format!("/{SCRIPT}")).await;
+    with_console(async |server| {
+        let script = get(server, &format!("/{SCRIPT}")).await;
         assert_eq!(script.status, 200);
         assert_eq!(script.header("content-type"), "text/javascript; charset=utf-8");
         assert_eq!(script.header("cache-control"), "public, max-age=31536000, immutable");
@@ -123,7 +123,7 @@ async fn a_file_with_a_hash_in_its_name_is_cached_for_ever() {
             "",
             "only pages have a content security policy"
         );
-        let image = get(house, "/assets/logo.svg").await;
+        let image = get(server, "/assets/logo.svg").await;
         assert_eq!(image.header("content-type"), "image/svg+xml; charset=utf-8");
         assert_eq!(
             image.header("cache-control"),
@@ -131,7 +131,7 @@ async fn a_file_with_a_hash_in_its_name_is_cached_for_ever() {
             "a name without a hash is revalidated"
         );
         for gone in ["/assets/index-00000000.js", "/assets/", "/favicon.ico"] {
-            get(house, gone).await.refused(404, "NO_SUCH_PATH");
+            get(server, gone).await.refused(404, "NO_SUCH_PATH");
         }
     })
     .await;
@@ -139,13 +139,13 @@ async fn a_file_with_a_hash_in_its_name_is_cached_for_ever() {
 
 #[tokio::test]
 async fn a_matching_etag_is_answered_with_not_modified() {
-    with_console(async |house| {
+    with_console(async |server| {
         let path = format!("/{SCRIPT}");
         let with = async |name, value: &str| {
-            let request = plain_client().get(house.url(&path)).header(name, value);
+            let request = plain_client().get(server.url(&path)).header(name, value);
             request.send().await.unwrap()
         };
-        let plain = get(house, &path).await;
+        let plain = get(server, &path).await;
         let small = with(ACCEPT_ENCODING, "br, gzip;q=0.8").await;
         assert_eq!(small.headers()["content-encoding"], "gzip");
         assert_eq!(small.headers()["vary"], "accept-encoding");
@@ -175,17 +175,17 @@ async fn a_matching_etag_is_answered_with_not_modified() {
 
 #[tokio::test]
 async fn only_get_and_head_of_console_files_are_allowed() {
-    with_console(async |house| {
+    with_console(async |server| {
         let path = format!("/{SCRIPT}");
-        let whole = get(house, &path).await;
-        let head = ask(house, Method::HEAD, &path).await;
+        let whole = get(server, &path).await;
+        let head = ask(server, Method::HEAD, &path).await;
         assert_eq!((head.status, head.text.as_str()), (200, ""));
         for name in ["content-length", "content-type", "etag", "cache-control"] {
             assert_eq!(head.header(name), whole.header(name), "{name}");
             assert!(!head.header(name).is_empty(), "{name}");
         }
         for method in [Method::POST, Method::PUT, Method::DELETE, Method::PATCH] {
-            let answer = ask(house, method.clone(), &path).await;
+            let answer = ask(server, method.clone(), &path).await;
             assert_eq!(answer.header("allow"), "GET, HEAD", "{method}");
             answer.refused(405, "METHOD_NOT_ALLOWED");
         }
@@ -196,12 +196,12 @@ async fn only_get_and_head_of_console_files_are_allowed() {
 #[tokio::test]
 async fn a_program_without_a_console_still_serves_a_page() {
     // This holds with and without a console built before the tests.
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::words(1)),
         |_| {},
-        async |house| {
+        async |server| {
             for path in ["/", "/docs"] {
-                let page = get(house, path).await;
+                let page = get(server, path).await;
                 assert_eq!(page.status, 200);
                 assert!(
                     page.text.contains("<title>") && page.text.contains("Runyard"),
@@ -210,7 +210,7 @@ async fn a_program_without_a_console_still_serves_a_page() {
                 );
                 assert!(page.header("content-security-policy").contains("script-src 'self'"));
             }
-            let style = get(house, "/without.css").await;
+            let style = get(server, "/without.css").await;
             assert_eq!(
                 (style.status, style.header("content-type")),
                 (200, "text/css; charset=utf-8")

@@ -13,7 +13,7 @@ mod sqlite;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 
-use crate::house::{House, everywhere};
+use crate::test_server::{TestServer, on_every_database};
 use runyard_upstream::Turn;
 
 /// Partial indexes that stay small however long the service runs.
@@ -105,8 +105,8 @@ async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
 }
 
 /// Requests every list with every condition it accepts.
-async fn ask_for_all_lists(house: &House) {
-    let caller = house.caller("ann");
+async fn ask_for_all_lists(server: &TestServer) {
+    let caller = server.caller("ann");
     let run = caller.ended(&caller.start("hello").await).await;
     let [run_id, thread_id, project_id] =
         ["agent_run_id", "thread_id", "project_id"].map(|field| run[field].as_str().unwrap().to_owned());
@@ -158,11 +158,11 @@ async fn ask_for_all_lists(house: &House) {
 
 #[tokio::test]
 async fn no_statement_of_a_list_or_a_run_grows_with_history() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("Done.").usage(10, 1),
-        async |house| {
-            ask_for_all_lists(house).await;
-            let noted = record::noted(house.outside().await.get_database_backend());
+        async |server| {
+            ask_for_all_lists(server).await;
+            let noted = record::noted(server.outside().await.get_database_backend());
             for part in ["UPDATE runs SET lease_owner", "FROM \"threads\"", "\"ledger_entries\""] {
                 assert!(
                     noted.iter().any(|sql| sql.contains(part)),
@@ -177,13 +177,13 @@ async fn no_statement_of_a_list_or_a_run_grows_with_history() {
 
 #[tokio::test]
 async fn a_plan_that_grows_with_history_is_reported() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            ask_for_all_lists(house).await;
-            house.stop().await;
-            house.explains = false;
-            let db = house.outside().await;
+        async |server| {
+            ask_for_all_lists(server).await;
+            server.stop().await;
+            server.explains = false;
+            let db = server.outside().await;
             if db.get_database_backend() == DbBackend::Postgres {
                 history::fill(&db).await;
             }
@@ -220,10 +220,10 @@ async fn a_plan_that_grows_with_history_is_reported() {
 
 #[tokio::test]
 async fn postgres_connections_use_generic_plans() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let db = house.app().db.read();
+        async |server| {
+            let db = server.app().db.read();
             if db.get_database_backend() == DbBackend::Postgres {
                 for (name, value) in postgres::SETTINGS {
                     let setting =

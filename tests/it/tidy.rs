@@ -1,4 +1,4 @@
-//! House rules as tests: where code lives, how long files are, and which modules may use which.
+//! TestServer rules as tests: where code lives, how long files are, and which modules may use which.
 //!
 //! If a rule is wrong, change it here and give the reason; if code breaks a rule, change the code.
 

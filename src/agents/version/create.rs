@@ -4,7 +4,7 @@ use uuid::Uuid;
 
 use super::{Content, add};
 use crate::{
-    accounts::{Caller, ensure, turns},
+    accounts::{Caller, ensure, queue},
     agents::{
         list::load,
         table::version,
@@ -22,7 +22,7 @@ pub async fn create(app: &App, caller: &Caller, agent_id: Uuid, change: ContentC
     change.check(app)?;
     load(app.db.read(), caller.scope(), agent_id).await?;
     let now = app.clock.now();
-    let tx = turns::begin(app, caller.account_id, "agents.version").await?;
+    let tx = queue::begin(app, caller.account_id, "agents.version").await?;
     let account = ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
     let content = change.over(Content::of(&before.version)?, app.tiers.load(&account.tier))?;

@@ -19,7 +19,7 @@ pub(in crate::engine) enum Decision {
     /// Run the tool.
     Run,
     /// Report the model's mistake.
-    Mistaken(String),
+    Invalid(String),
     /// Report why the engine does not run it.
     Refused(String),
 }

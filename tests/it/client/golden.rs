@@ -23,7 +23,7 @@ use tonic::{
 use uuid::Uuid;
 
 use super::model;
-use crate::house::{Caller, House, PATIENCE, everywhere};
+use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/golden.json");
 /// Keys of an update request that identify the target rather than change it.
@@ -44,12 +44,12 @@ const KINDS: &[&str] = &[
 async fn every_exchange_of_the_golden_table_passes() {
     let table: Vec<Value> = serde_json::from_str(&fs::read_to_string(TABLE).unwrap()).unwrap();
     assert!(table.len() > 20, "{} exchanges", table.len());
-    everywhere(
+    on_every_database(
         |_| model::script(),
-        async |house| {
+        async |server| {
             let mut failures = Vec::new();
             for exchange in &table {
-                let mut player = Player::open(house, exchange).await;
+                let mut player = Player::open(server, exchange).await;
                 if let Err(why) = player.play(exchange).await {
                     failures.push(format!("{}, {why}", exchange["name"]));
                 }
@@ -72,19 +72,19 @@ struct Player {
 }
 
 impl Player {
-    async fn open(house: &House, exchange: &Value) -> Self {
+    async fn open(server: &TestServer, exchange: &Value) -> Self {
         let mut player = Self {
             pool: DescriptorPool::decode(DESCRIPTORS).unwrap(),
-            url: house.url(""),
+            url: server.url(""),
             clients: HashMap::new(),
             kept: BTreeMap::new(),
         };
         let alone = json!({"me": {}});
         let callers = exchange.get("callers").unwrap_or(&alone);
         for (name, wanted) in callers.as_object().unwrap() {
-            let caller = house.caller(&Uuid::now_v7().to_string());
+            let caller = server.caller(&Uuid::now_v7().to_string());
             if let Some(tier) = wanted["tier"].as_str() {
-                give_tier(house, &caller, tier).await;
+                give_tier(server, &caller, tier).await;
             }
             player.connect(name, &caller.token).await;
         }
@@ -100,7 +100,7 @@ impl Player {
     async fn play(&mut self, exchange: &Value) -> Outcome {
         for (number, step) in exchange["steps"].as_array().unwrap().iter().enumerate() {
             let place = format!("step {}", number + 1);
-            let played = tokio::time::timeout(PATIENCE, self.step(step)).await;
+            let played = tokio::time::timeout(TEST_TIMEOUT, self.step(step)).await;
             played
                 .unwrap_or_else(|_| Err("it takes too long".to_owned()))
                 .map_err(|why| format!("{place}: {why}\n    {step}"))?;
@@ -328,9 +328,9 @@ impl Player {
     }
 }
 
-async fn give_tier(house: &House, caller: &Caller, tier: &str) {
+async fn give_tier(server: &TestServer, caller: &Caller, tier: &str) {
     let account = caller.get("/billing/account-state").await.ok()["account_id"].clone();
-    let root = house.caller_as("root", Some("super_admin"));
+    let root = server.caller_as("root", Some("super_admin"));
     let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
     let changed = root
         .request("PUT", &path)

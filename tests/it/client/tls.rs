@@ -20,7 +20,7 @@ use tokio_rustls::{
     },
 };
 
-use crate::house::{PATIENCE, everywhere};
+use crate::test_server::{TEST_TIMEOUT, on_every_database};
 
 const AUTHORITY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/client/tls/authority.pem");
 
@@ -56,20 +56,20 @@ async fn tls_proxy(server: SocketAddr) -> u16 {
 
 #[tokio::test]
 async fn a_server_is_reached_over_tls_when_its_certificate_is_trusted() {
-    everywhere(
+    on_every_database(
         |_| Turn::words(1),
-        async |house| {
-            let url = format!("https://localhost:{}", tls_proxy(house.address).await);
+        async |server| {
+            let url = format!("https://localhost:{}", tls_proxy(server.address).await);
             let list = async |trusted: Option<&str>| {
                 let mut command = Command::new(env!("CARGO_BIN_EXE_runyard"));
                 command
                     .args(["agents", "list", "--server", &url])
                     .env_clear()
-                    .env("RUNYARD_TOKEN", house.caller("ann").token)
+                    .env("RUNYARD_TOKEN", server.caller("ann").token)
                     .stdin(Stdio::null())
                     .kill_on_drop(true);
                 command.envs(trusted.map(|path| ("SSL_CERT_FILE", path)));
-                let output = timeout(PATIENCE, command.output()).await.expect("an end").unwrap();
+                let output = timeout(TEST_TIMEOUT, command.output()).await.expect("an end").unwrap();
                 let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
                 (output.status.code(), text(output.stdout), text(output.stderr))
             };

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::Value;
 
 use super::{runyard, stdout};
-use crate::house::{House, everywhere};
+use crate::test_server::{TestServer, on_every_database};
 
 /// Runs doctor on a folder with this configuration; returns name, verdict and message of each check, and the exit
 /// status.
@@ -148,13 +148,13 @@ fn trusted_proxies_that_include_clients_are_bad() {
 }
 
 /// Runs doctor with the database of a running server and a data folder.
-fn examine_server(house: &House, data_dir: &Path) -> Vec<[String; 3]> {
+fn examine_server(server: &TestServer, data_dir: &Path) -> Vec<[String; 3]> {
     let path = std::env::var("PATH").unwrap();
     let mut variables = vec![
         ("PATH", path.as_str()),
         ("RUNYARD_DATA_DIR", data_dir.to_str().unwrap()),
     ];
-    if let Some(url) = &house.config.database_url {
+    if let Some(url) = &server.config.database_url {
         variables.push(("RUNYARD_DATABASE_URL", url.expose_secret()));
     }
     let folder = tempfile::tempdir().unwrap();
@@ -163,16 +163,16 @@ fn examine_server(house: &House, data_dir: &Path) -> Vec<[String; 3]> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_and_the_data_folder_of_a_running_server_are_checked() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let checks = examine_server(house, &house.data_dir());
+        async |server| {
+            let checks = examine_server(server, &server.data_dir());
             assert_eq!(verdict(&checks, "schema"), ("ok", "up to date"), "{checks:?}");
-            let db = house.outside().await;
+            let db = server.outside().await;
             let change = async |sql: &str| db.execute_unprepared(sql).await.unwrap();
             let newest = "SELECT max(version) FROM seaql_migrations";
             change("INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_later', 0)").await;
-            let checks = examine_server(house, &house.data_dir());
+            let checks = examine_server(server, &server.data_dir());
             let (found, message) = verdict(&checks, "schema");
             assert!(found == "bad" && message.contains("m9999_later"), "{checks:?}");
             change(&format!("DELETE FROM seaql_migrations WHERE version = ({newest})")).await;
@@ -181,16 +181,16 @@ async fn the_schema_and_the_data_folder_of_a_running_server_are_checked() {
             ))
             .await;
             change(&format!("DELETE FROM seaql_migrations WHERE version = ({newest})")).await;
-            let checks = examine_server(house, &house.data_dir());
+            let checks = examine_server(server, &server.data_dir());
             let (found, message) = verdict(&checks, "schema");
             assert!(found == "warn" && message.starts_with("1 migration"), "{checks:?}");
             change("INSERT INTO seaql_migrations SELECT * FROM kept").await;
             change("DROP TABLE kept").await;
             db.close().await.unwrap();
-            if house.config.database_url.is_none() {
+            if server.config.database_url.is_none() {
                 return;
             }
-            let checks = examine_server(house, &house.data_dir());
+            let checks = examine_server(server, &server.data_dir());
             for name in ["database", "clock"] {
                 assert_eq!(verdict(&checks, name).0, "ok", "{checks:?}");
             }
@@ -200,7 +200,7 @@ async fn the_schema_and_the_data_folder_of_a_running_server_are_checked() {
             };
             assert!(folders(&checks), "{checks:?}");
             let elsewhere = tempfile::tempdir().unwrap();
-            let checks = examine_server(house, elsewhere.path());
+            let checks = examine_server(server, elsewhere.path());
             assert!(!folders(&checks), "{checks:?}");
             assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
         },

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-use crate::house::everywhere;
+use crate::test_server::on_every_database;
 use runyard_upstream::Turn;
 
 /// Tables whose rows are never deleted.
@@ -80,11 +80,11 @@ async fn without_index(db: &DatabaseConnection) -> Vec<Vec<String>> {
 
 #[tokio::test]
 async fn every_foreign_key_to_a_deletable_row_has_an_index() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            house.stop().await;
-            let db = house.outside().await;
+        async |server| {
+            server.stop().await;
+            let db = server.outside().await;
             assert_eq!(without_index(&db).await, [[""; 0]; 0]);
             let index_again = take_index(&db, "threads_of_project_by_activity").await;
             assert_eq!(without_index(&db).await, [["threads", "project_id", "projects"]]);

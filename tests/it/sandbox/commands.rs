@@ -138,7 +138,7 @@ async fn commands_are_quick_to_start() {
 #[tokio::test]
 async fn the_host_is_described() {
     let yard = Yard::new();
-    let facts = yard.sandboxes.facts();
+    let facts = yard.sandboxes.describe();
     assert!(facts[0].contains("bubblewrap 0."), "{facts:?}");
     assert_eq!(facts.iter().any(|fact| fact.contains("uid of its own")), is_root());
     assert_eq!(
@@ -171,7 +171,7 @@ async fn without_bubblewrap_nothing_runs() {
             sandbox.workspace().metadata("ran").unwrap_err().code(),
             Code::FileNotFound
         );
-        assert!(yard.sandboxes.facts()[0].contains("commands cannot be run"));
+        assert!(yard.sandboxes.describe()[0].contains("commands cannot be run"));
     }
 }
 

@@ -118,7 +118,7 @@ async fn the_model_is_told_the_limits_and_programs() {
     settings.max_workspace_bytes = 5 << 20;
     settings.default_timeout_seconds = 77;
     let yard = Yard::with(&settings);
-    let offer = yard.sandboxes.offer().await;
+    let offer = yard.sandboxes.describe_for_model().await;
     for word in [
         "no network",
         "3 GiB of memory",
@@ -132,7 +132,7 @@ async fn the_model_is_told_the_limits_and_programs() {
     }
 
     settings.bwrap = "/nonexistent/bwrap".into();
-    let offer = Yard::with(&settings).sandboxes.offer().await;
+    let offer = Yard::with(&settings).sandboxes.describe_for_model().await;
     assert!(offer.contains("cannot be run"), "{offer}");
 }
 

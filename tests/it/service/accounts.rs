@@ -5,14 +5,14 @@ use runyard_upstream::{Script, Turn};
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::house::{Answer, everywhere};
+use crate::test_server::{Answer, on_every_database};
 
 #[tokio::test]
 async fn another_accounts_ids_answer_like_random_ids() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let agent = ann.post("/agents", json!({"name": "Mine"})).await.ok();
             let run = ann.start("x").await;
             ann.ended(&run).await;
@@ -49,10 +49,10 @@ async fn another_accounts_ids_answer_like_random_ids() {
 
 #[tokio::test]
 async fn a_hundred_concurrent_first_requests_create_one_account() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("ok"),
-        async |house| {
-            let caller = house.caller("new");
+        async |server| {
+            let caller = server.caller("new");
             let answers = join_all((0..100).map(|_| caller.get("/agents"))).await;
             assert!(answers.iter().all(|answer| answer.status == 200));
             // One account holds three agents; with two accounts a fourth would succeed.
@@ -65,10 +65,10 @@ async fn a_hundred_concurrent_first_requests_create_one_account() {
 
 #[tokio::test]
 async fn only_listed_paths_are_public() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("ok"),
-        async |house| {
-            let open = async |path: &str| Answer::of(house.http.get(house.url(path)).send().await.unwrap()).await;
+        async |server| {
+            let open = async |path: &str| Answer::of(server.http.get(server.url(path)).send().await.unwrap()).await;
             for path in ["/", "/healthz", "/readyz", "/openapi.json"] {
                 assert_eq!(open(path).await.status, 200, "{path}");
             }
@@ -82,12 +82,12 @@ async fn only_listed_paths_are_public() {
             ] {
                 assert_eq!(open(path).await.status, 401, "{path}");
             }
-            house
+            server
                 .caller("ann")
                 .get("/metrics")
                 .await
                 .refused(403, "PERMISSION_DENIED");
-            let admin = house.caller_as("root", Some("super_admin"));
+            let admin = server.caller_as("root", Some("super_admin"));
             let metrics = admin.get("/metrics").await;
             assert_eq!(metrics.status, 200);
             assert!(

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::house::{Answer, Caller, everywhere};
+use crate::test_server::{Answer, Caller, on_every_database};
 
 async fn put(caller: &Caller, path: &str, body: Value) -> Answer {
     Answer::of(caller.request("PUT", path).json(&body).send().await.unwrap()).await
@@ -14,13 +14,13 @@ async fn put(caller: &Caller, path: &str, body: Value) -> Answer {
 
 #[tokio::test]
 async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let account_id = ann.get("/billing/account-state").await.ok()["account_id"].clone();
             let path = format!("/admin/accounts/{}", account_id.as_str().unwrap());
-            let root = house.caller_as("root", Some("super_admin"));
+            let root = server.caller_as("root", Some("super_admin"));
             let seen = root.get(&path).await.ok();
             assert_eq!(
                 (
@@ -56,10 +56,10 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
             refused.refused(409, "REQUEST_KEY_REUSED");
             assert_eq!(root.get(&path).await.ok()["credits"], 335.0);
             let recorded = "SELECT COUNT(*) FROM audit_entries WHERE actor_id <> account_id";
-            assert_eq!(house.number(recorded).await, 3);
+            assert_eq!(server.number(recorded).await, 3);
             let tier =
                 "SELECT COUNT(*) FROM audit_entries WHERE action = 'account.tier' AND detail = 'from free to pro'";
-            assert_eq!(house.number(tier).await, 1);
+            assert_eq!(server.number(tier).await, 1);
 
             for credits in [0, -5, 1_000_000_001] {
                 let refused = root.post(&format!("{path}/credits"), json!({"credits": credits})).await;
@@ -70,7 +70,7 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
                 .refused(400, "INVALID_REQUEST");
             let unknown = format!("/admin/accounts/{}", Uuid::now_v7());
             root.get(&unknown).await.refused(404, "ACCOUNT_NOT_FOUND");
-            assert_eq!(house.number("SELECT COUNT(*) FROM audit_entries").await, 3);
+            assert_eq!(server.number("SELECT COUNT(*) FROM audit_entries").await, 3);
         },
     )
     .await;
@@ -78,19 +78,19 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
 
 #[tokio::test]
 async fn concurrent_tier_changes_leave_a_consistent_audit_trail() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("ok"),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let account_id = ann.get("/billing/account-state").await.ok()["account_id"].clone();
             let path = format!("/admin/accounts/{}/tier", account_id.as_str().unwrap());
-            let root = house.caller_as("root", Some("super_admin"));
+            let root = server.caller_as("root", Some("super_admin"));
             let tiers = ["pro", "enterprise", "free"];
             let changes = (0..30).map(|turn| put(&root, &path, json!({"tier_name": tiers[turn % 3]})));
             for changed in join_all(changes).await {
                 changed.ok();
             }
-            let db = house.outside().await;
+            let db = server.outside().await;
             let sql = "SELECT detail FROM audit_entries ORDER BY id";
             let rows = db.query_all_raw(Statement::from_string(db.get_database_backend(), sql));
             let mut current = "free".to_owned();
@@ -110,10 +110,10 @@ async fn concurrent_tier_changes_leave_a_consistent_audit_trail() {
 
 #[tokio::test]
 async fn without_the_role_existing_and_unknown_accounts_are_refused_alike() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let mine = ann.get("/billing/account-state").await.ok()["account_id"].clone();
             let random = Uuid::now_v7().to_string();
             for account in [mine.as_str().unwrap(), &random, "no-uuid"] {

@@ -5,14 +5,14 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use runyard_upstream::Turn;
 use serde_json::json;
 
-use crate::house::{Answer, everywhere, everywhere_with};
+use crate::test_server::{Answer, on_every_database, on_every_database_with};
 
 #[tokio::test]
 async fn an_agent_has_the_documented_fields_in_order() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let body = json!({
                 "name": "Code Assistant", "icon_name": "code", "icon_color": "#6366F1", "icon_background": "#EEF2FF",
                 "is_default": false, "system_prompt": "You are an expert.",
@@ -71,10 +71,10 @@ async fn an_agent_has_the_documented_fields_in_order() {
 
 #[tokio::test]
 async fn an_invalid_agent_is_refused_with_the_reason() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let missing = caller.post("/agents", json!({})).await.refused(400, "INVALID_REQUEST");
             assert_eq!(missing, json!({"detail": "Agent name is required"}));
             for wrong in [
@@ -103,10 +103,10 @@ async fn an_invalid_agent_is_refused_with_the_reason() {
 
 #[tokio::test]
 async fn the_plan_allows_exactly_three_agents() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let body = json!({"name": "Agent", "is_default": true});
             let answers = join_all((0..20).map(|_| caller.post("/agents", body.clone()))).await;
             let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
@@ -132,16 +132,16 @@ async fn the_plan_allows_exactly_three_agents() {
 
 #[tokio::test]
 async fn a_run_uses_the_default_agents_prompt() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("Aye."),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let body = json!({"name": "Pirate", "is_default": true, "system_prompt": "Talk like a pirate."});
             let agent = caller.post("/agents", body).await.ok();
             let run = caller.ended(&caller.start("hi").await).await;
             assert_eq!(run["agent_id"], agent["agent_id"]);
             assert_eq!(run["agent_version_id"], agent["current_version_id"]);
-            let sent = house.upstream.requests().remove(0);
+            let sent = server.upstream.requests().remove(0);
             assert!(
                 sent.messages()[0]["content"]
                     .as_str()
@@ -157,10 +157,10 @@ async fn a_run_uses_the_default_agents_prompt() {
 
 #[tokio::test]
 async fn a_page_token_of_agents_is_bound_to_its_caller_and_query() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             for name in ["Anna", "Berta", "Carla"] {
                 caller.post("/agents", json!({"name": name})).await.ok();
             }
@@ -175,7 +175,7 @@ async fn a_page_token_of_agents_is_bound_to_its_caller_and_query() {
             assert_eq!(rest["next_page_token"], "");
             let other = caller.get(&format!("/agents?page_size=2&page_token={token}")).await;
             other.refused(400, "INVALID_PAGE_TOKEN");
-            let bob = house.caller("bob");
+            let bob = server.caller("bob");
             let stolen = bob
                 .get(&format!("/agents?page_size=2&order_by=name&page_token={token}"))
                 .await;
@@ -192,11 +192,11 @@ async fn a_page_token_of_agents_is_bound_to_its_caller_and_query() {
 
 #[tokio::test]
 async fn agent_search_ignores_case_in_every_alphabet() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let made = async |name: &str, description: &str| {
                 let body = json!({"name": name, "description": description});
                 caller.post("/agents", body).await.ok()["agent_id"].clone()

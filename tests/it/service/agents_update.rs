@@ -9,8 +9,8 @@ use sea_orm::{ConnectionTrait, Database, Statement};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-use super::ask::{delete, each, patch, put, text};
-use crate::house::{Caller, House, everywhere};
+use super::requests::{delete, each, patch, put, text};
+use crate::test_server::{Caller, TestServer, on_every_database};
 
 async fn made(caller: &Caller, body: Value) -> (Value, String) {
     let agent = caller.post("/agents", body).await.ok();
@@ -19,9 +19,9 @@ async fn made(caller: &Caller, body: Value) -> (Value, String) {
 }
 
 /// Number of rows of deleted agents in the database.
-async fn deleted(house: &House) -> i64 {
-    let file = house.data_dir().join("runyard.db");
-    let url = house.config.database_url.as_ref().map_or_else(
+async fn deleted(server: &TestServer) -> i64 {
+    let file = server.data_dir().join("runyard.db");
+    let url = server.config.database_url.as_ref().map_or_else(
         || format!("sqlite://{}", file.display()),
         |url| url.expose_secret().to_owned(),
     );
@@ -36,10 +36,10 @@ async fn deleted(house: &House) -> i64 {
 
 #[tokio::test]
 async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let (agent, path) = made(&caller, json!({"name": "First", "system_prompt": "One."})).await;
             let appearance = json!({"name": "Second", "description": "d", "icon_name": "scale", "icon_color": "#112233",
                 "icon_background": "#445566", "is_public": true, "tags": ["law"]});
@@ -49,12 +49,12 @@ async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
             }
             assert_eq!(renamed["version_count"], 1);
             assert_eq!(renamed["current_version_id"], agent["current_version_id"]);
-            let server = json!({"name": "a", "type": "http", "url": "https://a.example/mcp"});
+            let mcp_server = json!({"name": "a", "type": "http", "url": "https://a.example/mcp"});
             let other = json!({"name": "b", "type": "http", "url": "https://b.example/mcp"});
             let contents = [
                 json!({"system_prompt": "Two."}),
                 json!({"model": "kortix/basic"}),
-                json!({"configured_mcps": [server]}),
+                json!({"configured_mcps": [mcp_server]}),
                 json!({"custom_mcps": [other]}),
                 json!({"agentpress_tools": {"browser": {"enabled": true}}}),
             ];
@@ -81,13 +81,13 @@ async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
 
 #[tokio::test]
 async fn only_fields_in_the_body_change_and_null_clears_a_field() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
-            let server = json!({"name": "a", "type": "stdio", "command": "serve"});
+        async |server| {
+            let caller = server.caller("ann");
+            let mcp_server = json!({"name": "a", "type": "stdio", "command": "serve"});
             let body = json!({"name": "Agent", "description": "d", "icon_name": "scale", "icon_color": "#112233",
-                "tags": ["a", "b"], "custom_mcps": [server], "system_prompt": "Mine.", "model": "kortix/basic"});
+                "tags": ["a", "b"], "custom_mcps": [mcp_server], "system_prompt": "Mine.", "model": "kortix/basic"});
             let (agent, path) = made(&caller, body).await;
             let same = patch(&caller, &path, json!({})).await.ok();
             assert_eq!(same, agent);
@@ -125,7 +125,7 @@ async fn only_fields_in_the_body_change_and_null_clears_a_field() {
             let unknown = json!({"model": "no/such"});
             patch(&caller, &path, unknown).await.refused(400, "UNKNOWN_MODEL");
             assert_eq!(caller.get(&path).await.ok(), defaults);
-            let bob = house.caller("bob");
+            let bob = server.caller("bob");
             patch(&bob, &path, json!({"name": "Bob's"}))
                 .await
                 .refused(404, "AGENT_NOT_FOUND");
@@ -137,10 +137,10 @@ async fn only_fields_in_the_body_change_and_null_clears_a_field() {
 
 #[tokio::test]
 async fn over_grpc_only_set_fields_or_fields_in_the_mask_change() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let (agent, path) = made(&caller, json!({"name": "Agent", "description": "d", "tags": ["a"]})).await;
             let mut grpc = caller.agents().await;
             let asked = v1::UpdateAgentRequest {
@@ -191,10 +191,10 @@ async fn over_grpc_only_set_fields_or_fields_in_the_mask_change() {
 
 #[tokio::test]
 async fn a_hundred_concurrent_updates_leave_one_default_agent() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let mut paths = Vec::new();
             for name in ["Anna", "Berta", "Carla"] {
                 paths.push(made(&caller, json!({"name": name})).await.1);
@@ -223,10 +223,10 @@ async fn a_hundred_concurrent_updates_leave_one_default_agent() {
 
 #[tokio::test]
 async fn of_two_updates_that_expect_the_same_version_one_succeeds() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let (agent, path) = made(&caller, json!({"name": "Agent"})).await;
             let expected = &agent["current_version_id"];
             let change = |number: usize| json!({"system_prompt": format!("{number}"), "expected_version_id": expected});
@@ -260,13 +260,13 @@ async fn of_two_updates_that_expect_the_same_version_one_succeeds() {
 
 #[tokio::test]
 async fn deleting_an_agent_keeps_its_runs() {
-    everywhere(
+    on_every_database(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("Aye.").held_by(&gate))
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let (agent, path) = made(
                 &caller,
                 json!({"name": "Pirate", "system_prompt": "Talk like a pirate."}),
@@ -308,13 +308,13 @@ async fn deleting_an_agent_keeps_its_runs() {
                 .await
                 .refused(402, "AGENT_LIMIT_EXCEEDED");
             // The run continues with the version that it is pinned to.
-            house.gate.open();
+            server.gate.open();
             let ended = caller.ended(&run).await;
             assert_eq!(
                 (&ended["status"], &ended["agent_id"]),
                 (&json!("completed"), &agent["agent_id"])
             );
-            let sent = house.upstream.requests().remove(0);
+            let sent = server.upstream.requests().remove(0);
             assert!(
                 sent.messages()[0]["content"]
                     .as_str()
@@ -327,17 +327,17 @@ async fn deleting_an_agent_keeps_its_runs() {
                 ["user", "assistant"]
             );
             // At the next start the sweeper removes deleted agents that no run needs. The run stays readable.
-            assert_eq!(deleted(house).await, 1);
-            house.restart().await;
+            assert_eq!(deleted(server).await, 1);
+            server.restart().await;
             let swept = async {
-                while deleted(house).await > 0 {
+                while deleted(server).await > 0 {
                     tokio::time::sleep(Duration::from_millis(20)).await;
                 }
             };
-            tokio::time::timeout(crate::house::PATIENCE, swept)
+            tokio::time::timeout(crate::test_server::TEST_TIMEOUT, swept)
                 .await
                 .expect("the sweeper should remove the deleted agent");
-            let caller = house.caller("ann");
+            let caller = server.caller("ann");
             assert_eq!(caller.ended(&run).await["agent_id"], agent["agent_id"]);
             assert_eq!(each(&caller.get("/agents").await.ok(), "agents", "name"), ["Agent"; 3]);
         },
@@ -347,10 +347,10 @@ async fn deleting_an_agent_keeps_its_runs() {
 
 #[tokio::test]
 async fn the_default_agent_cannot_be_deleted() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let (agent, path) = made(&caller, json!({"name": "Agent", "is_default": true})).await;
             delete(&caller, &path).await.refused(409, "CONFLICT");
             assert_eq!(caller.get(&path).await.ok(), agent);

@@ -5,8 +5,8 @@ use runyard::v1;
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
-use super::ask::{each, patch, put, text};
-use crate::house::{Caller, everywhere, everywhere_with};
+use super::requests::{each, patch, put, text};
+use crate::test_server::{Caller, on_every_database, on_every_database_with};
 
 async fn made(caller: &Caller, body: Value) -> (Value, String) {
     let agent = caller.post("/agents", body).await.ok();
@@ -16,10 +16,10 @@ async fn made(caller: &Caller, body: Value) -> (Value, String) {
 
 #[tokio::test]
 async fn fifty_concurrent_new_versions_are_numbered_without_gaps() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let (agent, path) = made(&caller, json!({"name": "Agent", "system_prompt": "0"})).await;
             let versions = format!("{path}/versions");
             let body = |number: usize| json!({"system_prompt": format!("{}", number + 1)});
@@ -68,14 +68,14 @@ async fn fifty_concurrent_new_versions_are_numbered_without_gaps() {
 
 #[tokio::test]
 async fn versions_are_activated_rolled_back_and_compared() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let (agent, path) = made(&caller, json!({"name": "Agent", "system_prompt": "One."})).await;
             let first = text(&agent, "current_version_id").to_owned();
-            let server = json!({"name": "a", "type": "sse", "url": "https://a.example/sse"});
-            let body = json!({"system_prompt": "Two.", "custom_mcps": [server], "agentpress_tools": {"x": {"enabled": false}}});
+            let mcp_server = json!({"name": "a", "type": "sse", "url": "https://a.example/sse"});
+            let body = json!({"system_prompt": "Two.", "custom_mcps": [mcp_server], "agentpress_tools": {"x": {"enabled": false}}});
             let second = caller.post(&format!("{path}/versions"), body).await.ok();
             assert_eq!((&second["version_name"], &second["is_active"]), (&json!("v2"), &json!(true)));
             assert_eq!(second["model"], agent["current_version"]["model"]);
@@ -119,10 +119,10 @@ async fn versions_are_activated_rolled_back_and_compared() {
 
 #[tokio::test]
 async fn a_version_is_found_only_through_its_agent_and_owner() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let (caller, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (caller, bob) = (server.caller("ann"), server.caller("bob"));
             let (agent, path) = made(&caller, json!({"name": "Agent"})).await;
             let (_, other) = made(&caller, json!({"name": "Other"})).await;
             let version = text(&agent, "current_version_id");
@@ -171,10 +171,10 @@ async fn a_version_is_found_only_through_its_agent_and_owner() {
 
 #[tokio::test]
 async fn core_tools_are_always_on_and_chat_has_none() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let off = json!({"bash": {"enabled": false}, "browser": {"enabled": true}});
             let (agent, path) = made(&caller, json!({"name": "Agent", "agentpress_tools": off})).await;
             let core = ["bash", "read", "write", "edit", "glob", "grep"];
@@ -190,7 +190,7 @@ async fn core_tools_are_always_on_and_chat_has_none() {
             for mode in ["code", "chat"] {
                 caller.ended(&caller.post("/agent/start", start(mode)).await.ok()).await;
             }
-            let sent = house.upstream.requests();
+            let sent = server.upstream.requests();
             let names = |body: &Value| -> Vec<String> {
                 let tools = body["tools"].as_array().cloned().unwrap_or_default();
                 tools
@@ -208,7 +208,7 @@ async fn core_tools_are_always_on_and_chat_has_none() {
 #[tokio::test]
 async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
     let good = r##"{"icon_name": "scale", "icon_color": "#112233", "icon_background": "#FFEEDD"}"##;
-    everywhere(
+    on_every_database(
         |_| {
             [
                 Turn::text(good),
@@ -216,8 +216,8 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
                 Turn::text(&good.replace("scale", "skull")),
             ]
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let ask = async || {
                 caller
                     .post("/agents/generate-icon", json!({"name": "Lawyer"}))
@@ -226,7 +226,7 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
             };
             let expected: Value = serde_json::from_str(good).unwrap();
             assert_eq!(ask().await, expected);
-            let asked = house.upstream.requests().remove(0);
+            let asked = server.upstream.requests().remove(0);
             assert!(asked.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
             let nonsense = ask().await;
             assert_ne!(nonsense, expected);
@@ -240,16 +240,16 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
         },
     )
     .await;
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("never asked"),
         |config| config.providers.clear(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let icon = caller
                 .post("/agents/generate-icon", json!({"name": "Lawyer"}))
                 .await
                 .ok();
-            assert!(house.upstream.requests().is_empty());
+            assert!(server.upstream.requests().is_empty());
             let body = json!({"name": "Lawyer", "icon_name": icon["icon_name"], "icon_color": icon["icon_color"],
                 "icon_background": icon["icon_background"]});
             made(&caller, body).await;
@@ -270,13 +270,13 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
 
 #[tokio::test]
 async fn a_new_version_clears_the_fields_in_its_mask() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
-            let server = json!({"name": "a", "type": "sse", "url": "https://a.example/sse"});
+        async |server| {
+            let caller = server.caller("ann");
+            let mcp_server = json!({"name": "a", "type": "sse", "url": "https://a.example/sse"});
             let other = json!({"name": "b", "type": "sse", "url": "https://b.example/sse"});
-            let body = json!({"name": "Agent", "system_prompt": "One.", "custom_mcps": [server], "configured_mcps": [other],
+            let body = json!({"name": "Agent", "system_prompt": "One.", "custom_mcps": [mcp_server], "configured_mcps": [other],
                 "agentpress_tools": {"x": {"enabled": false}}});
             let (_, path) = made(&caller, body).await;
             let versions = format!("{path}/versions");

@@ -7,7 +7,7 @@ use runyard::{accounts::Access, contract::DESCRIPTORS, wire::permit::METHODS};
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
-use crate::house::{Answer, Caller, House, PATIENCE, everywhere};
+use crate::test_server::{Answer, Caller, TEST_TIMEOUT, TestServer, on_every_database};
 
 async fn make(caller: &Caller, body: Value) -> (String, Value) {
     let made = caller.post("/api-keys", body).await.ok();
@@ -15,37 +15,37 @@ async fn make(caller: &Caller, body: Value) -> (String, Value) {
 }
 
 /// A caller that sends the key as a bearer token.
-fn with(house: &House, key: &str) -> Caller {
-    let mut caller = house.caller("nobody");
+fn with(server: &TestServer, key: &str) -> Caller {
+    let mut caller = server.caller("nobody");
     key.clone_into(&mut caller.token);
     caller
 }
 
 #[tokio::test]
 async fn a_key_is_shown_once_and_authenticates_its_own_account() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let (secret, key) = make(&ann, json!({"name": "ci", "scopes": ["admin"]})).await;
             assert!(secret.starts_with("ry_") && secret.len() == 57, "{secret}");
             assert_eq!(key["prefix"], secret[..14]);
             assert_eq!(key["scopes"], json!(["admin"]));
             let listed = ann.get("/api-keys").await;
             assert!(!listed.text.contains(&secret), "{}", listed.text);
-            let text = house
+            let text = server
                 .number("SELECT COUNT(*) FROM api_keys WHERE length(hash) = 32 AND length(salt) = 32")
                 .await;
             assert_eq!(text, 1);
             // The key works as a bearer token and in its own header, for the same account.
-            let state = with(house, &secret).get("/billing/account-state").await.ok();
+            let state = with(server, &secret).get("/billing/account-state").await.ok();
             assert_eq!(
                 state["account_id"],
                 ann.get("/billing/account-state").await.ok()["account_id"]
             );
-            let request = house.http.get(house.url("/agents")).header("x-api-key", &secret);
+            let request = server.http.get(server.url("/agents")).header("x-api-key", &secret);
             assert_eq!(Answer::of(request.send().await.unwrap()).await.status, 200);
-            let bob = house.caller("bob");
+            let bob = server.caller("bob");
             assert_eq!(bob.get("/api-keys").await.ok()["api_keys"], json!([]));
         },
     )
@@ -54,11 +54,11 @@ async fn a_key_is_shown_once_and_authenticates_its_own_account() {
 
 #[tokio::test]
 async fn j16_a_wrong_character_anywhere_in_a_key_gets_the_same_refusal() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let (secret, _) = make(&house.caller("ann"), json!({"name": "ci", "scopes": ["admin"]})).await;
-            assert_eq!(with(house, &secret).get("/agents").await.status, 200);
+        async |server| {
+            let (secret, _) = make(&server.caller("ann"), json!({"name": "ci", "scopes": ["admin"]})).await;
+            assert_eq!(with(server, &secret).get("/agents").await.status, 200);
             let mut wrong_tail = secret.clone();
             let last = wrong_tail.pop().unwrap();
             wrong_tail.push(if last == 'A' { 'B' } else { 'A' });
@@ -69,7 +69,7 @@ async fn j16_a_wrong_character_anywhere_in_a_key_gets_the_same_refusal() {
                 secret[..20].to_owned(),
                 "ry_".to_owned(),
             ] {
-                let refused = with(house, &wrong).get("/agents").await;
+                let refused = with(server, &wrong).get("/agents").await;
                 answers.push(refused.refused(401, "NOT_AUTHENTICATED"));
             }
             answers.dedup();
@@ -81,16 +81,16 @@ async fn j16_a_wrong_character_anywhere_in_a_key_gets_the_same_refusal() {
 
 #[tokio::test]
 async fn a_revoked_or_expired_key_is_refused_at_once() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let (secret, key) = make(&ann, json!({"name": "one"})).await;
             assert_eq!(key["scopes"], json!(["run"]));
-            let using = with(house, &secret);
+            let using = with(server, &secret);
             assert_eq!(using.get("/agents").await.status, 200);
             let path = format!("/api-keys/{}/revoke", key["key_id"].as_str().unwrap());
-            let foreign = Answer::of(house.caller("bob").request("PATCH", &path).send().await.unwrap()).await;
+            let foreign = Answer::of(server.caller("bob").request("PATCH", &path).send().await.unwrap()).await;
             foreign.refused(404, "API_KEY_NOT_FOUND");
             assert_eq!(using.get("/agents").await.status, 200);
             let revoked = Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
@@ -99,21 +99,21 @@ async fn a_revoked_or_expired_key_is_refused_at_once() {
             let again = Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
             assert_eq!(again["revoked_at"], revoked["revoked_at"]);
 
-            let until = house.clock.now() + Duration::from_mins(30);
+            let until = server.clock.now() + Duration::from_mins(30);
             let (secret, _) = make(&ann, json!({"name": "two", "expires_at": until.to_rfc3339()})).await;
-            assert_eq!(with(house, &secret).get("/agents").await.status, 200);
-            house.clock.advance(Duration::from_mins(31));
-            with(house, &secret)
+            assert_eq!(with(server, &secret).get("/agents").await.status, 200);
+            server.clock.advance(Duration::from_mins(31));
+            with(server, &secret)
                 .get("/agents")
                 .await
                 .refused(401, "NOT_AUTHENTICATED");
             let past = json!({"name": "three", "expires_at": "2020-01-01T00:00:00Z"});
-            house
+            server
                 .caller("ann")
                 .post("/api-keys", past)
                 .await
                 .refused(400, "INVALID_REQUEST");
-            house
+            server
                 .caller("ann")
                 .post("/api-keys", json!({"name": ""}))
                 .await
@@ -125,15 +125,15 @@ async fn a_revoked_or_expired_key_is_refused_at_once() {
 
 #[tokio::test]
 async fn the_last_use_is_recorded_to_the_minute() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let (secret, _) = make(&ann, json!({"name": "one"})).await;
-            let used = async || house.caller("ann").get("/api-keys").await.ok()["api_keys"][0]["last_used_at"].clone();
+            let used = async || server.caller("ann").get("/api-keys").await.ok()["api_keys"][0]["last_used_at"].clone();
             assert_eq!(used().await, Value::Null);
             let changes = async |from: &Value| {
-                tokio::time::timeout(PATIENCE, async {
+                tokio::time::timeout(TEST_TIMEOUT, async {
                     while &used().await == from {
                         tokio::task::yield_now().await;
                     }
@@ -141,13 +141,13 @@ async fn the_last_use_is_recorded_to_the_minute() {
                 .await
                 .unwrap();
             };
-            with(house, &secret).get("/agents").await.ok();
+            with(server, &secret).get("/agents").await.ok();
             changes(&Value::Null).await;
             let first = used().await;
-            with(house, &secret).get("/agents").await.ok();
+            with(server, &secret).get("/agents").await.ok();
             assert_eq!(used().await, first);
-            house.clock.advance(Duration::from_mins(2));
-            with(house, &secret).get("/agents").await.ok();
+            server.clock.advance(Duration::from_mins(2));
+            with(server, &secret).get("/agents").await.ok();
             changes(&first).await;
         },
     )
@@ -156,13 +156,13 @@ async fn the_last_use_is_recorded_to_the_minute() {
 
 #[tokio::test]
 async fn a_scope_allows_only_its_own_methods() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let key = async |scope: &str| {
                 let (secret, _) = make(&ann, json!({"name": scope, "scopes": [scope]})).await;
-                with(house, &secret)
+                with(server, &secret)
             };
             let (read, run, admin) = (key("read").await, key("run").await, key("admin").await);
             for caller in [&read, &run, &admin] {
@@ -189,7 +189,7 @@ async fn a_scope_allows_only_its_own_methods() {
                 reqwest::multipart::Part::bytes(b"x".to_vec()).file_name("a.txt"),
             );
             read.form("/agent/start", form).await.refused(403, "PERMISSION_DENIED");
-            assert_eq!(house.number("SELECT COUNT(*) FROM uploads").await, 0);
+            assert_eq!(server.number("SELECT COUNT(*) FROM uploads").await, 0);
             let started = run.post("/agent/start", start).await.ok();
             ann.ended(&started).await;
             for caller in [&read, &run] {

@@ -25,7 +25,7 @@ use tonic::{
     codec::{DecodeBuf, EncodeBuf},
 };
 
-use crate::house::{Caller, PATIENCE, parse_sse};
+use crate::test_server::{Caller, TEST_TIMEOUT, parse_sse};
 
 pub struct Contract {
     pub pool: DescriptorPool,
@@ -106,7 +106,7 @@ pub async fn call(caller: &Caller, method: &MethodDescriptor, request: &Value, w
             Way::Http(binding) => http(caller, rules(method)[binding], request).await,
         }
     };
-    tokio::time::timeout(PATIENCE, exchange)
+    tokio::time::timeout(TEST_TIMEOUT, exchange)
         .await
         .unwrap_or_else(|_| panic!("{} did not answer over {way:?}", method.full_name()))
 }
@@ -258,7 +258,7 @@ async fn http(caller: &Caller, rule: &Rule, request: &Value) -> Reply {
         }
         _ => caller.request(verb, &path).json(&rest),
     };
-    let answer = crate::house::Answer::of(send.send().await.unwrap()).await;
+    let answer = crate::test_server::Answer::of(send.send().await.unwrap()).await;
     if !(200..300).contains(&answer.status) {
         let code = answer.header("x-error-code").to_owned();
         return Reply::Refused(answer.status, code, answer.json()["detail"].clone());

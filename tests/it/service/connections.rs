@@ -9,7 +9,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::house::{PATIENCE, everywhere_with};
+use crate::test_server::{TEST_TIMEOUT, on_every_database_with};
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
@@ -21,13 +21,13 @@ async fn closed(stream: &mut TcpStream) {
 
 #[tokio::test]
 async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |config| config.http.max_connections = 20,
-        async |house| {
-            let token = house.caller("ann").token;
+        async |server| {
+            let token = server.caller("ann").token;
             // One connection of an authenticated client, idle like the others.
-            let mut known = TcpStream::connect(house.address).await.unwrap();
+            let mut known = TcpStream::connect(server.address).await.unwrap();
             let ask = format!("GET /agents HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
             known.write_all(ask.as_bytes()).await.unwrap();
             let mut piece = [0; 4096];
@@ -35,24 +35,24 @@ async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed
             assert!(piece[..read].starts_with(b"HTTP/1.1 200"));
             let mut idle = Vec::new();
             for number in 0..100 {
-                let mut stream = TcpStream::connect(house.address).await.unwrap();
+                let mut stream = TcpStream::connect(server.address).await.unwrap();
                 let first: &[u8] = if number % 2 == 0 { PREFACE } else { b"" };
                 // The server may have closed it already.
                 let _ = stream.write_all(first).await;
                 idle.push(stream);
             }
             let client = reqwest::Client::new();
-            let asked = client.get(house.url("/healthz")).send();
-            let answer = timeout(PATIENCE, asked)
+            let asked = client.get(server.url("/healthz")).send();
+            let answer = timeout(TEST_TIMEOUT, asked)
                 .await
                 .expect("other clients should be served")
                 .unwrap();
             assert_eq!(answer.status(), 200);
-            timeout(PATIENCE, closed(&mut idle[0]))
+            timeout(TEST_TIMEOUT, closed(&mut idle[0]))
                 .await
                 .expect("the oldest connection should be closed");
             known.write_all(ask.as_bytes()).await.unwrap();
-            let read = timeout(PATIENCE, known.read(&mut piece)).await.unwrap().unwrap();
+            let read = timeout(TEST_TIMEOUT, known.read(&mut piece)).await.unwrap().unwrap();
             assert!(
                 piece[..read].starts_with(b"HTTP/1.1 200"),
                 "the authenticated client should keep its connection"
@@ -64,12 +64,12 @@ async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed
 
 #[tokio::test]
 async fn a_connection_without_a_credential_is_closed_after_a_minute() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |_| {},
-        async |house| {
-            let caller = house.caller("ann");
-            let mut silent = TcpStream::connect(house.address).await.unwrap();
+        async |server| {
+            let caller = server.caller("ann");
+            let mut silent = TcpStream::connect(server.address).await.unwrap();
             silent.write_all(PREFACE).await.unwrap();
             // An authenticated client on HTTP/2 pauses for the same time, and keeps its connection.
             let client = reqwest::Client::builder()
@@ -77,7 +77,7 @@ async fn a_connection_without_a_credential_is_closed_after_a_minute() {
                 .pool_idle_timeout(None)
                 .build()
                 .unwrap();
-            let ask = || client.get(house.url("/agents")).bearer_auth(&caller.token).send();
+            let ask = || client.get(server.url("/agents")).bearer_auth(&caller.token).send();
             let first = ask().await.unwrap();
             assert_eq!(first.status(), 200);
             timeout(Duration::from_secs(100), closed(&mut silent))

@@ -11,7 +11,7 @@ use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::house::{Caller, House, PATIENCE, SseEvent, everywhere, everywhere_with};
+use crate::test_server::{Caller, SseEvent, TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 
 /// Price of a kortix/minimax call, in millionths of a credit.
 const fn cost(input: i64, output: i64) -> i64 {
@@ -26,19 +26,19 @@ async fn left(caller: &Caller) -> i64 {
 
 /// The balances equal the sum of the ledger entries, and each entry moves credits between two different books, so all
 /// books together sum to zero.
-async fn assert_balanced(house: &House) {
+async fn assert_balanced(server: &TestServer) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
     let balances = "SELECT CAST(COALESCE(SUM(microcredits), 0) AS BIGINT) FROM balances";
-    assert_eq!(house.number(entries).await, house.number(balances).await);
+    assert_eq!(server.number(entries).await, server.number(balances).await);
     assert_eq!(
-        house
+        server
             .number("SELECT COUNT(*) FROM balances WHERE microcredits < 0")
             .await,
         0
     );
     let same = "SELECT COUNT(*) FROM ledger_entries WHERE credited = debited";
-    assert_eq!(house.number(same).await, 0);
+    assert_eq!(server.number(same).await, 0);
 }
 
 fn usages(events: &[SseEvent]) -> Vec<&Value> {
@@ -48,10 +48,10 @@ fn usages(events: &[SseEvent]) -> Vec<&Value> {
 
 #[tokio::test]
 async fn tier_credits_are_granted_on_the_first_request_and_once_a_month() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("ok"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let states = join_all((0..20).map(|_| caller.get("/billing/account-state"))).await;
             for state in states {
                 let state = state.ok();
@@ -60,14 +60,14 @@ async fn tier_credits_are_granted_on_the_first_request_and_once_a_month() {
                     (&json!(300.0), &json!("free"))
                 );
             }
-            house.clock.advance(Duration::from_hours(24 * 32));
-            let caller = house.caller("ann");
+            server.clock.advance(Duration::from_hours(24 * 32));
+            let caller = server.caller("ann");
             let states = join_all((0..20).map(|_| caller.get("/billing/account-state"))).await;
             for state in states {
                 assert_eq!(state.ok()["credits"], 600.0);
             }
-            assert_eq!(house.number("SELECT COUNT(*) FROM ledger_entries").await, 2);
-            assert_balanced(house).await;
+            assert_eq!(server.number("SELECT COUNT(*) FROM ledger_entries").await, 2);
+            assert_balanced(server).await;
         },
     )
     .await;
@@ -75,7 +75,7 @@ async fn tier_credits_are_granted_on_the_first_request_and_once_a_month() {
 
 #[tokio::test]
 async fn a_model_call_is_charged_from_the_usage_that_the_provider_reports() {
-    everywhere(
+    on_every_database(
         |_| {
             vec![
                 Turn::calls([Call::new("bash", &json!({"command": "echo kept"}))]).usage(1000, 500),
@@ -83,8 +83,8 @@ async fn a_model_call_is_charged_from_the_usage_that_the_provider_reports() {
                 Turn::text("Again.").usage(10, 10),
             ]
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "completed", "{ended}");
@@ -93,7 +93,7 @@ async fn a_model_call_is_charged_from_the_usage_that_the_provider_reports() {
             assert_eq!(credits, [json!(0.09), json!(0.072)]);
             let spent = cost(1000, 500) + cost(2000, 100);
             assert_eq!(left(&caller).await, 300_000_000 - spent);
-            assert_balanced(house).await;
+            assert_balanced(server).await;
 
             let other = caller.start("y").await;
             caller.ended(&other).await;
@@ -138,7 +138,7 @@ async fn a_model_call_is_charged_from_the_usage_that_the_provider_reports() {
                 .await
                 .ok();
             assert_eq!((steps(&first), steps(&second)), (vec![1, 2], vec![1]));
-            let neighbour = house
+            let neighbour = server
                 .caller("bob")
                 .get(&format!("/billing/usage-history?thread_id={thread}"))
                 .await;
@@ -150,14 +150,14 @@ async fn a_model_call_is_charged_from_the_usage_that_the_provider_reports() {
 
 #[tokio::test]
 async fn a_start_without_credits_is_refused() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| {
             config.tiers[0].credits_granted = 0;
             config.tiers[0].threads = Some(0);
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             // The credit check comes after the model check and before the thread limit.
             let unknown = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller
@@ -179,7 +179,7 @@ async fn a_start_without_credits_is_refused() {
                 .await
                 .refused(402, "THREAD_LIMIT_EXCEEDED");
             let account = caller.get("/billing/account-state").await.ok()["account_id"].clone();
-            let admin = house.caller_as("root", Some("super_admin"));
+            let admin = server.caller_as("root", Some("super_admin"));
             let path = format!("/admin/accounts/{}/credits", account.as_str().unwrap());
             admin.post(&path, json!({"credits": 1})).await.ok();
             caller
@@ -193,7 +193,7 @@ async fn a_start_without_credits_is_refused() {
 
 #[tokio::test]
 async fn with_credits_for_one_run_one_of_a_hundred_starts_succeeds() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             Script::function({
                 let gate = gate.clone();
@@ -204,20 +204,20 @@ async fn with_credits_for_one_run_one_of_a_hundred_starts_succeeds() {
             let tier = &mut config.tiers[0];
             (tier.credits_granted, tier.concurrent_runs, tier.threads, tier.projects) = (1, None, None, None);
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let answers = join_all((0..100).map(|_| caller.post("/agent/start", json!({"prompt": "x"})))).await;
             let (started, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
             assert_eq!((started.len(), refused.len()), (1, 99));
             for answer in refused {
                 answer.refused(402, "INSUFFICIENT_CREDITS");
             }
-            house.gate.open();
+            server.gate.open();
             let run = started.into_iter().next().unwrap().ok();
             assert_eq!(caller.ended(&run).await["status"], "completed");
             // The reservation was released, less the charge.
             assert_eq!(left(&caller).await, 1_000_000 - cost(10, 10));
-            assert_balanced(house).await;
+            assert_balanced(server).await;
             let next = caller.start("y").await;
             assert_eq!(caller.ended(&next).await["status"], "completed");
         },
@@ -227,7 +227,7 @@ async fn with_credits_for_one_run_one_of_a_hundred_starts_succeeds() {
 
 #[tokio::test]
 async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
-    everywhere_with(
+    on_every_database_with(
         |_| {
             vec![
                 Turn::calls([Call::new("write", &json!({"path": "kept.txt", "content": "kept"}))]).usage(20_000, 3_200),
@@ -235,8 +235,8 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
             ]
         },
         |config| config.tiers[0].credits_granted = 1,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(
@@ -245,7 +245,7 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
                 "{ended}"
             );
             // The request limited the answer to what the balance could pay, and no second request was made.
-            let requests = house.upstream.requests();
+            let requests = server.upstream.requests();
             assert_eq!(requests.len(), 1);
             let most = requests[0].body["max_tokens"]
                 .as_i64()
@@ -263,7 +263,7 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
                 .await;
             assert_eq!((file.status, file.text.as_str()), (200, "kept"));
             assert_eq!(left(&caller).await, 1_000_000 - cost(20_000, 3_200));
-            assert_balanced(house).await;
+            assert_balanced(server).await;
         },
     )
     .await;
@@ -271,15 +271,15 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
 
 #[tokio::test]
 async fn a_hundred_concurrent_debits_stop_at_zero_and_each_counts_once() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("ok"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let state = caller.get("/billing/account-state").await.ok();
             let account_id: Uuid = state["account_id"].as_str().unwrap().parse().unwrap();
             let runs: Vec<Uuid> = (0..4).map(|_| Uuid::now_v7()).collect();
             let debit = |run_id: Uuid, step: i32, microcredits: i64| {
-                let app = house.app().clone();
+                let app = server.app().clone();
                 async move {
                     let charge = Charge {
                         book: Book::Wallet,
@@ -305,19 +305,19 @@ async fn a_hundred_concurrent_debits_stop_at_zero_and_each_counts_once() {
             join_all((0..100).map(|number| debit(runs[1], number, 6_000_000))).await;
             assert_eq!(left(&caller).await, 0);
             assert_eq!(
-                house
+                server
                     .number("SELECT COUNT(*) FROM ledger_entries WHERE step IS NOT NULL")
                     .await,
                 102
             );
-            let missing = house
+            let missing = server
                 .number("SELECT CAST(SUM(uncollected) AS BIGINT) FROM ledger_entries")
                 .await;
             assert_eq!(missing, 600_000_000 - 298_000_000);
-            assert_balanced(house).await;
+            assert_balanced(server).await;
             // The database itself refuses a balance below zero.
-            let tx = house.app().db.begin("test").await.unwrap();
-            wallet::lock(house.app(), &tx, account_id).await.unwrap();
+            let tx = server.app().db.begin("test").await.unwrap();
+            wallet::lock(server.app(), &tx, account_id).await.unwrap();
             let below =
                 sea_orm::ConnectionTrait::execute_unprepared(&tx, "UPDATE balances SET microcredits = -1").await;
             assert!(below.is_err());
@@ -328,7 +328,7 @@ async fn a_hundred_concurrent_debits_stop_at_zero_and_each_counts_once() {
 
 #[tokio::test]
 async fn a_resumed_run_is_charged_once_for_each_step() {
-    everywhere(
+    on_every_database(
         |gate| {
             vec![
                 Turn::calls([Call::new("bash", &json!({"command": "true"}))]).usage(100, 100),
@@ -336,12 +336,12 @@ async fn a_resumed_run_is_charged_once_for_each_step() {
                 Turn::text("Done.").usage(200, 200),
             ]
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
-            house.upstream.wait_for(2).await;
-            house.restart().await;
-            let caller = house.caller("ann");
+            server.upstream.wait_for(2).await;
+            server.restart().await;
+            let caller = server.caller("ann");
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "completed", "{ended}");
             let usage = caller.get("/billing/usage-history").await.ok();
@@ -353,7 +353,7 @@ async fn a_resumed_run_is_charged_once_for_each_step() {
                 .collect();
             assert_eq!(charged, [json!(2), json!(1)]);
             assert_eq!(left(&caller).await, 300_000_000 - cost(100, 100) - cost(200, 200));
-            assert_balanced(house).await;
+            assert_balanced(server).await;
         },
     )
     .await;
@@ -369,7 +369,7 @@ async fn missing_or_implausible_usage_is_estimated_and_charged() {
         ),
         Some(json!({"prompt_tokens": "NaN", "completion_tokens": null})),
     ] {
-        everywhere(
+        on_every_database(
             |_| {
                 let turn = Turn::text("Some words that are worth something.");
                 match &usage {
@@ -377,8 +377,8 @@ async fn missing_or_implausible_usage_is_estimated_and_charged() {
                     Some(usage) => turn.raw_usage(usage.clone()),
                 }
             },
-            async |house| {
-                let caller = house.caller("ann");
+            async |server| {
+                let caller = server.caller("ann");
                 let run = caller.start("x").await;
                 let events = caller.events(&run, 0).await;
                 let usages = usages(&events);
@@ -391,7 +391,7 @@ async fn missing_or_implausible_usage_is_estimated_and_charged() {
                 assert!((1..3_000_000).contains(&charged), "{usage:?}: {charged}");
                 let history = caller.get("/billing/usage-history").await.ok();
                 assert_eq!(history["entries"][0]["estimated"], true);
-                assert_balanced(house).await;
+                assert_balanced(server).await;
             },
         )
         .await;
@@ -400,14 +400,14 @@ async fn missing_or_implausible_usage_is_estimated_and_charged() {
 
 #[tokio::test]
 async fn with_limits_off_nothing_is_charged() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("ok").usage(1000, 1000),
         |config| {
             config.limits = Limits::Off;
             config.tiers[0].credits_granted = 0;
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "completed");
@@ -427,7 +427,7 @@ async fn with_limits_off_nothing_is_charged() {
                 (&entries[0]["input_tokens"], &entries[0]["credits"]),
                 (&json!(1000), &json!(credits))
             );
-            assert_balanced(house).await;
+            assert_balanced(server).await;
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(
                 (&state["concurrent_runs"]["limit"], &state["credits"]),
@@ -440,10 +440,10 @@ async fn with_limits_off_nothing_is_charged() {
 
 #[tokio::test]
 async fn the_account_state_reports_usage_and_limits() {
-    everywhere(
+    on_every_database(
         |gate| Turn::text("ok").held_by(gate),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             caller.post("/agents", json!({"name": "Mine"})).await.ok();
             let run = caller.start("x").await;
             let state = caller.get("/billing/account-state").await.ok();
@@ -471,7 +471,7 @@ async fn the_account_state_reports_usage_and_limits() {
                 (&json!(false), &json!("kortix/minimax"))
             );
             assert_eq!(model("anthropic/claude-3.5-sonnet")["allowed"], false);
-            house.gate.open();
+            server.gate.open();
             caller.ended(&run).await;
             assert_eq!(
                 caller.get("/billing/account-state").await.ok()["concurrent_runs"]["used"],
@@ -485,7 +485,7 @@ async fn the_account_state_reports_usage_and_limits() {
 #[tokio::test]
 async fn icon_generation_is_charged_like_any_model_call() {
     let good = r##"{"icon_name": "scale", "icon_color": "#112233", "icon_background": "#FFEEDD"}"##;
-    everywhere(
+    on_every_database(
         |_| {
             [
                 Turn::text(good).usage(100, 10),
@@ -494,8 +494,8 @@ async fn icon_generation_is_charged_like_any_model_call() {
                 Turn::text("x").usage(1_000_000_000, 1_000_000_000),
             ]
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let ask = async || caller.post("/agents/generate-icon", json!({"name": "Lawyer"})).await;
             let before = left(&caller).await;
             assert_eq!(ask().await.ok()["icon_name"], "scale");
@@ -525,10 +525,10 @@ async fn icon_generation_is_charged_like_any_model_call() {
             assert_eq!(left(&caller).await, then);
             ask().await.ok();
             assert_eq!(left(&caller).await, 0);
-            assert_balanced(house).await;
-            let asked = house.upstream.count();
+            assert_balanced(server).await;
+            let asked = server.upstream.count();
             ask().await.refused(402, "INSUFFICIENT_CREDITS");
-            assert_eq!(house.upstream.count(), asked, "the model should not be called");
+            assert_eq!(server.upstream.count(), asked, "the model should not be called");
         },
     )
     .await;
@@ -536,7 +536,7 @@ async fn icon_generation_is_charged_like_any_model_call() {
 
 #[tokio::test]
 async fn icon_generation_does_not_spend_credits_reserved_by_runs() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             Script::function(move |received| match received.number {
@@ -546,18 +546,18 @@ async fn icon_generation_does_not_spend_credits_reserved_by_runs() {
         },
         // Less than the first call of a run can cost, so the run reserves all of it.
         |config| config.tiers[0].credits_granted = 1,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let ask = async || caller.post("/agents/generate-icon", json!({"name": "Lawyer"})).await;
             let run = caller.start("x").await;
-            house.upstream.wait_for(1).await;
+            server.upstream.wait_for(1).await;
             ask().await.refused(402, "INSUFFICIENT_CREDITS");
-            assert_eq!(house.upstream.count(), 1, "the model should not be called");
-            house.gate.open();
+            assert_eq!(server.upstream.count(), 1, "the model should not be called");
+            server.gate.open();
             caller.ended(&run).await;
             ask().await.ok();
-            assert_eq!(house.upstream.count(), 2);
-            assert_balanced(house).await;
+            assert_eq!(server.upstream.count(), 2);
+            assert_balanced(server).await;
         },
     )
     .await;
@@ -565,45 +565,45 @@ async fn icon_generation_does_not_spend_credits_reserved_by_runs() {
 
 #[tokio::test]
 async fn concurrent_icon_requests_reach_the_model_only_while_credits_last() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             // The first call uses up the whole balance.
             Script::function(move |_| Turn::text("ok").usage(100_000, 100_000).held_by(&gate))
         },
         |config| config.tiers[0].credits_granted = 1,
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let state = ann.get("/billing/account-state").await.ok();
             let account_id = state["account_id"].as_str().unwrap().parse().unwrap();
             let ask = async |caller: &Caller| caller.post("/agents/generate-icon", json!({"name": "Lawyer"})).await;
             let all = join_all((0..20).map(|_| ask(&ann)));
             let (answers, others) = tokio::join!(all, async {
                 let all = async {
-                    while house.app().icon_turns.length(account_id) < 20 {
+                    while server.app().icon_queues.length(account_id) < 20 {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 };
-                tokio::time::timeout(PATIENCE, all)
+                tokio::time::timeout(TEST_TIMEOUT, all)
                     .await
                     .expect("all twenty requests should queue up");
-                house.upstream.wait_for(1).await;
+                server.upstream.wait_for(1).await;
                 let others = tokio::spawn({
                     let bob = bob.clone();
                     async move { bob.post("/agents/generate-icon", json!({"name": "Cook"})).await }
                 });
                 // Another account does not wait in this queue.
-                house.upstream.wait_for(2).await;
-                house.gate.open();
+                server.upstream.wait_for(2).await;
+                server.gate.open();
                 others.await.unwrap()
             });
             others.ok();
             let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
-            assert_eq!((made.len(), house.upstream.count()), (1, 2));
+            assert_eq!((made.len(), server.upstream.count()), (1, 2));
             for answer in refused {
                 answer.refused(402, "INSUFFICIENT_CREDITS");
             }
-            assert_balanced(house).await;
+            assert_balanced(server).await;
         },
     )
     .await;

@@ -10,7 +10,7 @@ use sea_orm::{ConnectionTrait, Database as Connections};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::house::{Database, House, PATIENCE, databases, everywhere};
+use crate::test_server::{Database, TEST_TIMEOUT, TestServer, databases, on_every_database};
 
 fn echo() -> Script {
     Script::function(|_| Turn::text("Yes."))
@@ -53,15 +53,15 @@ async fn servers_that_start_together_on_a_fresh_database_all_succeed() {
 
 #[tokio::test]
 async fn a_database_of_a_newer_version_is_refused() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            house.stop().await;
-            drop(Db::open(&house.config).await.unwrap());
-            let outside = house.outside().await;
+        async |server| {
+            server.stop().await;
+            drop(Db::open(&server.config).await.unwrap());
+            let outside = server.outside().await;
             let newer = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m9999_future', 0)";
             outside.execute_unprepared(newer).await.unwrap();
-            let refused = Db::open(&house.config).await.err().unwrap();
+            let refused = Db::open(&server.config).await.err().unwrap();
             assert!(refused.message().contains("newer version"), "{refused}");
             assert!(refused.message().contains("m9999_future"), "{refused}");
             outside
@@ -69,7 +69,7 @@ async fn a_database_of_a_newer_version_is_refused() {
                 .await
                 .unwrap();
             outside.close().await.unwrap();
-            drop(Db::open(&house.config).await.unwrap());
+            drop(Db::open(&server.config).await.unwrap());
         },
     )
     .await;
@@ -103,20 +103,20 @@ async fn a_failed_start_reports_the_error_of_the_database() {
     Db::open(&config(&url, folder.path())).await.unwrap();
 }
 
-async fn ready(house: &House) -> u16 {
-    let asked = house.http.get(house.url("/readyz")).send().await.unwrap();
+async fn ready(server: &TestServer) -> u16 {
+    let asked = server.http.get(server.url("/readyz")).send().await.unwrap();
     asked.status().as_u16()
 }
 
 #[tokio::test]
 async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
     let Some(url) = postgres() else { return };
-    let mut house = House::open(&Database::Postgres(url.clone()), echo(), |_| {}).await;
-    let caller = house.caller("ann");
+    let mut server = TestServer::open(&Database::Postgres(url.clone()), echo(), |_| {}).await;
+    let caller = server.caller("ann");
     let run = caller.start("Hello.").await;
     caller.ended(&run).await;
-    assert_eq!(ready(&house).await, 200);
-    let own = house.config.database_url.clone().unwrap();
+    assert_eq!(ready(&server).await, 200);
+    let own = server.config.database_url.clone().unwrap();
     let name = own.expose_secret().rsplit_once('/').unwrap().1.to_owned();
     let switch = async |to: &str| {
         // Connects to another database of the same server, which stays writable.
@@ -132,16 +132,16 @@ async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
             .await
     };
     start().await.refused(503, "UNAVAILABLE");
-    assert_eq!(ready(&house).await, 503);
+    assert_eq!(ready(&server).await, 503);
     switch("off").await;
     let again = async {
-        while ready(&house).await != 200 {
+        while ready(&server).await != 200 {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, again).await.unwrap();
+    tokio::time::timeout(TEST_TIMEOUT, again).await.unwrap();
     start().await.ok();
-    house.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use runyard::{error::Kind, v1, wire::status::Fault};
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
-use super::{ask::text, call::framed};
-use crate::house::{Caller, PATIENCE, assert_whole, everywhere, parse_sse};
+use super::{call::framed, requests::text};
+use crate::test_server::{Caller, TEST_TIMEOUT, assert_no_gaps, on_every_database, parse_sse};
 
 const WHY: &str = "the deadline of the call has passed";
 
@@ -28,7 +28,7 @@ async fn said(caller: &Caller, run: &Value, accept: &str, timeout: &str) -> Stri
     let request = caller.request("GET", &path).header("accept", accept);
     let stream = request.header("grpc-timeout", timeout).send().await.unwrap();
     assert_eq!(stream.status(), 200);
-    let whole = tokio::time::timeout(PATIENCE, stream.text()).await;
+    let whole = tokio::time::timeout(TEST_TIMEOUT, stream.text()).await;
     whole.expect("the stream should end at its deadline").unwrap()
 }
 
@@ -39,7 +39,7 @@ async fn over_grpc(caller: &Caller, run: &Value, timeout: &str) -> Vec<Result<v1
     });
     asked.metadata_mut().insert("grpc-timeout", timeout.parse().unwrap());
     let stream = caller.runs().await.stream_run(asked).await.unwrap().into_inner();
-    let whole = tokio::time::timeout(PATIENCE, stream.collect()).await;
+    let whole = tokio::time::timeout(TEST_TIMEOUT, stream.collect()).await;
     whole.expect("the stream should end at its deadline")
 }
 
@@ -54,7 +54,9 @@ async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, S
         .header("content-type", "application/grpc-web+proto")
         .header("grpc-timeout", timeout)
         .body(framed(&asked.encode_to_vec()));
-    let answer = tokio::time::timeout(PATIENCE, async { request.send().await.unwrap().bytes().await.unwrap() });
+    let answer = tokio::time::timeout(TEST_TIMEOUT, async {
+        request.send().await.unwrap().bytes().await.unwrap()
+    });
     let mut body = answer.await.expect("the stream should end at its deadline");
     let mut messages = 0;
     while body.len() >= 5 {
@@ -70,10 +72,10 @@ async fn over_grpc_web(caller: &Caller, run: &Value, timeout: &str) -> (usize, S
 
 #[tokio::test]
 async fn a_stream_ends_at_its_deadline_over_every_protocol() {
-    everywhere(held(), async |house| {
-        let caller = house.caller("ann");
+    on_every_database(held(), async |server| {
+        let caller = server.caller("ann");
         let run = caller.start("x").await;
-        house.upstream.wait_for(1).await;
+        server.upstream.wait_for(1).await;
         let (sse, lines, grpc, web) = tokio::join!(
             said(&caller, &run, "text/event-stream", "1S"),
             said(&caller, &run, "application/x-ndjson", "1000m"),
@@ -98,7 +100,7 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
         // A distant deadline changes nothing, and the expired deadline of a reader did not stop the run.
         let open = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
-            house.gate.open();
+            server.gate.open();
         };
         let (sse, grpc, web, ()) = tokio::join!(
             said(&caller, &run, "text/event-stream", "1H"),
@@ -107,7 +109,7 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
             open,
         );
         let events = parse_sse(&sse);
-        assert_whole(&events, 1);
+        assert_no_gaps(&events, 1);
         assert!(grpc.len() == events.len() && grpc.iter().all(Result::is_ok));
         assert!(web.0 == events.len() && web.1.contains("grpc-status:0"), "{web:?}");
     })

@@ -13,7 +13,7 @@ use tonic::transport::Endpoint;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::program::{OPEN, Program};
-use crate::house::PATIENCE;
+use crate::test_server::TEST_TIMEOUT;
 
 /// Starts the program with its data folder on a small disk, in the program's own mount namespace.
 const LINE: &str = "mkdir -p data && exec unshare --mount sh -c \
@@ -67,7 +67,11 @@ async fn until_ready(program: &Program) {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, ready).await.is_ok(), "{}", program.log());
+    assert!(
+        tokio::time::timeout(TEST_TIMEOUT, ready).await.is_ok(),
+        "{}",
+        program.log()
+    );
 }
 
 async fn a_full_disk(config: &str, is_ready: IsReady) {

@@ -9,20 +9,20 @@ use runyard::v1::{self, sandbox_service_client::SandboxServiceClient};
 use runyard_upstream::{Call, Script, Turn};
 use serde_json::json;
 
-use crate::house::{Answer, everywhere, everywhere_with};
+use crate::test_server::{Answer, on_every_database, on_every_database_with};
 
 #[tokio::test]
 async fn a_file_is_uploaded_in_chunks_and_a_created_file_is_downloaded() {
     let make = json!({"command": "mkdir -p output && tr a-z A-Z < notes.txt > output/loud.txt"});
-    everywhere(
+    on_every_database(
         |_| {
             [
                 Turn::calls([Call::new("bash", &make)]),
                 Turn::text("Made output/loud.txt."),
             ]
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let upload = caller
                 .post("/uploads", json!({"name": "notes.txt", "size": 10}))
                 .await
@@ -80,7 +80,7 @@ async fn a_file_is_uploaded_in_chunks_and_a_created_file_is_downloaded() {
                 .get(&format!("{files}/content?path=nothing"))
                 .await
                 .refused(404, "FILE_NOT_FOUND");
-            house
+            server
                 .caller("bob")
                 .get(&content)
                 .await
@@ -93,10 +93,10 @@ async fn a_file_is_uploaded_in_chunks_and_a_created_file_is_downloaded() {
 /// An interrupted download resumes unless the file has changed in the meantime: RFC 9110, If-Range.
 #[tokio::test]
 async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let part = Part::bytes(b"0123456789".to_vec()).file_name("digits.txt");
             let form = Form::new().text("prompt", "Look.").part("files", part);
             let run = caller.form("/agent/start", form).await.ok();
@@ -133,7 +133,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
             let whole = (200, String::new(), "0123456789".to_owned());
             assert_eq!(ask("\"another\"").await, whole);
             // The file changes, so the interrupted download cannot resume.
-            let file = house
+            let file = server
                 .data_dir()
                 .join("workspaces")
                 .join(run["project_id"].as_str().unwrap());
@@ -158,10 +158,10 @@ async fn u09_the_content_type_follows_the_name_and_active_content_never_runs() {
         ("both.gif", b"GIF89a/*PK\x03\x04*/=1;alert(1)", "image/gif", "inline"),
         ("page", page, "application/octet-stream", "attachment"),
     ];
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let form = files.iter().fold(Form::new().text("prompt", "Look."), |form, file| {
                 // The content type that the client claims is ignored.
                 let part = Part::bytes(file.1.to_vec()).file_name(file.0.to_owned());
@@ -192,10 +192,10 @@ async fn u09_the_content_type_follows_the_name_and_active_content_never_runs() {
 
 #[tokio::test]
 async fn file_names_are_sanitized_and_never_reused() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let part = |name: &str| Part::bytes(b"x".to_vec()).file_name(name.to_owned());
             let form = Form::new()
                 .text("prompt", "Look.")
@@ -230,11 +230,11 @@ async fn file_names_are_sanitized_and_never_reused() {
 
 #[tokio::test]
 async fn a_file_over_the_plans_limit_is_refused_and_nothing_is_kept() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.tiers[0].max_upload_bytes = 1000,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let form = |bytes: usize| {
                 Form::new()
                     .text("prompt", "x")
@@ -252,7 +252,7 @@ async fn a_file_over_the_plans_limit_is_refused_and_nothing_is_kept() {
                     .is_empty()
             );
             assert_eq!(
-                std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count),
+                std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count),
                 0
             );
             caller.ended(&caller.form("/agent/start", form(1000)).await.ok()).await;
@@ -263,11 +263,11 @@ async fn a_file_over_the_plans_limit_is_refused_and_nothing_is_kept() {
 
 #[tokio::test]
 async fn unused_uploads_are_limited_in_bytes_and_number() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.tiers[0].max_upload_bytes = 100,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let announce = async |size: i64| caller.post("/uploads", json!({"name": "a", "size": size})).await;
             let with_file = async || {
                 let part = Part::bytes(vec![b'x'; 50]).file_name("b");
@@ -290,12 +290,12 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 json!([]),
                 "the refused start should create no thread"
             );
-            let staged = || std::fs::read_dir(house.data_dir().join("uploads")).unwrap().count();
+            let staged = || std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count();
             assert_eq!(staged(), 10, "refused uploads should leave no files");
             // A file that fits is accepted, another account has its own limit, and a file that a run uses no longer
             // counts.
             let last = announce(0).await.ok();
-            house
+            server
                 .caller("bob")
                 .post("/uploads", json!({"name": "a", "size": 100}))
                 .await
@@ -304,7 +304,7 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             caller.post("/agent/start", run).await.ok();
 
             // The number of files has a limit, too.
-            let eve = house.caller("eve");
+            let eve = server.caller("eve");
             let mut answers = Vec::new();
             for _ in 0..8 {
                 let some = (0..40).map(|_| eve.post("/uploads", json!({"name": "e", "size": 0})));
@@ -323,14 +323,14 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
 /// An unused upload is deleted after a day and not before. The files of a run stay.
 #[tokio::test]
 async fn an_unused_upload_is_kept_for_a_day() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             // Tokens expire after an hour on this clock, so each upload gets a new one.
             let announce = async |name: &str| {
                 let new = json!({"name": name, "size": 0});
-                house.caller("ann").post("/uploads", new).await.ok()
+                server.caller("ann").post("/uploads", new).await.ok()
             };
             let waiting = announce("waiting").await;
             let used = announce("used").await;
@@ -339,17 +339,17 @@ async fn an_unused_upload_is_kept_for_a_day() {
             caller.ended(&run).await;
             let sweep = async || {
                 let began = std::time::SystemTime::now();
-                runyard::sweeper::sweep_once(house.app(), began).await.unwrap();
-                let staged = std::fs::read_dir(house.data_dir().join("uploads")).unwrap().count();
-                (staged, house.number("SELECT COUNT(*) FROM uploads").await)
+                runyard::sweeper::sweep_once(server.app(), began).await.unwrap();
+                let staged = std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count();
+                (staged, server.number("SELECT COUNT(*) FROM uploads").await)
             };
             assert_eq!(sweep().await, (1, 2));
-            house.clock.advance(Duration::from_hours(24) - Duration::from_mins(1));
+            server.clock.advance(Duration::from_hours(24) - Duration::from_mins(1));
             assert_eq!(sweep().await, (1, 2), "the upload should be kept until its last minute");
             let late = announce("late").await;
-            house.clock.advance(Duration::from_mins(2));
+            server.clock.advance(Duration::from_mins(2));
             assert_eq!(sweep().await, (1, 2), "only the expired upload should be deleted");
-            let caller = house.caller("ann");
+            let caller = server.caller("ann");
             caller
                 .post("/agent/start", start(&waiting))
                 .await

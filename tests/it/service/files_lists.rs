@@ -8,12 +8,12 @@ use runyard_upstream::{Call, Turn};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
 
-use super::ask::{delete, each, text};
-use crate::house::{Caller, House, everywhere};
+use super::requests::{delete, each, text};
+use crate::test_server::{Caller, TestServer, on_every_database};
 
 /// The API path of the files of a sandbox in which a command has run.
-async fn sandbox(house: &House, caller: &Caller, command: &str) -> String {
-    house.upstream.push([
+async fn sandbox(server: &TestServer, caller: &Caller, command: &str) -> String {
+    server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
         Turn::text("Done."),
     ]);
@@ -46,12 +46,12 @@ async fn paths(caller: &Caller, list: &str, between: impl AsyncFn(&Value)) -> Ve
 
 #[tokio::test]
 async fn the_pages_of_a_folder_contain_each_entry_once() {
-    everywhere(
+    on_every_database(
         |_| Vec::<Turn>::new(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let command = "mkdir -p a/b a-b c; touch a/1 a/2 a/b/3 a-b/4 'a b' c/5 z; cd c; seq -w 500 | xargs touch";
-            let files = format!("{}/files", sandbox(house, &caller, command).await);
+            let files = format!("{}/files", sandbox(server, &caller, command).await);
             let nothing = async |_: &Value| {};
             for depth in ["recursive=true", "recursive=false"] {
                 let whole = paths(&caller, &format!("{files}?{depth}&page_size=1000"), nothing).await;
@@ -85,10 +85,10 @@ async fn the_pages_of_a_folder_contain_each_entry_once() {
 
 #[tokio::test]
 async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
-    everywhere(
+    on_every_database(
         |_| Vec::<Turn>::new(),
-        async |house| {
-            let walks = house.app().walks.clone();
+        async |server| {
+            let walks = server.app().walks.clone();
             let (ann, bob) = (uuid::Uuid::now_v7(), uuid::Uuid::now_v7());
             let (release, held) = oneshot::channel::<()>();
             let (begun, has_begun) = oneshot::channel();
@@ -132,11 +132,11 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
 
 #[tokio::test]
 async fn the_workspace_size_follows_changes_by_callers() {
-    everywhere(
+    on_every_database(
         |_| Vec::<Turn>::new(),
-        async |house| {
-            let caller = house.caller("ann");
-            let sandbox = sandbox(house, &caller, "head -c 100000 /dev/zero > big").await;
+        async |server| {
+            let caller = server.caller("ann");
+            let sandbox = sandbox(server, &caller, "head -c 100000 /dev/zero > big").await;
             let used = async || caller.get(&sandbox).await.ok()["used_bytes"].as_i64().unwrap();
             let sizes = join_all((0..100).map(|_| used())).await;
             assert!(

@@ -14,8 +14,8 @@ use serde_json::Value;
 use tonic::{Request, transport::Channel};
 
 use super::{
-    ask::text,
     program::{OPEN, Program},
+    requests::text,
 };
 
 /// Size of a chunk: 1 MB.

@@ -11,8 +11,8 @@ use reqwest::{
 use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 
-use super::ask::{each, text};
-use crate::house::{Caller, House, everywhere, everywhere_with};
+use super::requests::{each, text};
+use crate::test_server::{Caller, TestServer, on_every_database, on_every_database_with};
 
 fn part(name: &str, content: &str) -> Part {
     Part::bytes(content.to_owned().into_bytes()).file_name(name.to_owned())
@@ -26,28 +26,28 @@ async fn names(caller: &Caller, run: &Value) -> Vec<Value> {
     each(&files, "files", "path")
 }
 
-fn staged(house: &House) -> usize {
-    std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count)
+fn staged(server: &TestServer) -> usize {
+    std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count)
 }
 
 /// Waits until no upload is staged.
-async fn nothing_staged(house: &House) {
+async fn nothing_staged(server: &TestServer) {
     let empty = async {
-        while staged(house) > 0 {
+        while staged(server) > 0 {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(crate::house::PATIENCE, empty)
+    tokio::time::timeout(crate::test_server::TEST_TIMEOUT, empty)
         .await
         .expect("no upload should remain staged");
 }
 
 #[tokio::test]
 async fn u01_hostile_names_stay_inside_the_workspace() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let hostile = [
                 "../../etc/x",
                 "..\\..\\y",
@@ -79,7 +79,7 @@ async fn u01_hostile_names_stay_inside_the_workspace() {
                 let plain = !name.starts_with(['.', '-']) && !name.contains(['/', '\\', '\t']) && name.len() <= 255;
                 assert!(plain && !name.is_empty(), "{name:?}");
             }
-            let mut above: Vec<_> = std::fs::read_dir(house.data_dir().join("workspaces"))
+            let mut above: Vec<_> = std::fs::read_dir(server.data_dir().join("workspaces"))
                 .unwrap()
                 .map(|entry| entry.unwrap().file_name().into_string().unwrap())
                 .collect();
@@ -101,10 +101,10 @@ async fn u01_hostile_names_stay_inside_the_workspace() {
 
 #[tokio::test]
 async fn u02_two_unicode_spellings_of_a_name_are_one_name() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let form = Form::new()
                 .text("prompt", "Look.")
                 .part("files", part("u\u{308}ber.txt", "one"))
@@ -150,7 +150,7 @@ async fn u02_two_unicode_spellings_of_a_name_are_one_name() {
 #[tokio::test]
 async fn u03_an_upload_does_not_follow_a_link_made_by_the_agent() {
     let make = json!({"command": "ln -s /etc/passwd a; mkdir b; echo mine > c"});
-    everywhere(
+    on_every_database(
         |_| {
             [
                 Turn::calls([Call::new("bash", &make)]),
@@ -158,8 +158,8 @@ async fn u03_an_upload_does_not_follow_a_link_made_by_the_agent() {
                 Turn::text("ok"),
             ]
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("Go.").await;
             caller.ended(&run).await;
             let before = std::fs::read("/etc/passwd").unwrap();
@@ -187,11 +187,11 @@ async fn u03_an_upload_does_not_follow_a_link_made_by_the_agent() {
 
 #[tokio::test]
 async fn u04_the_size_limit_is_exact_without_a_declared_length() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.tiers[0].max_upload_bytes = 100_000,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             // The form declares no length; the server stops reading when the limit is exceeded.
             let form = |bytes: usize| {
                 let pieces = vec![Bytes::from(vec![b'x'; 1000]); bytes / 1000].into_iter();
@@ -205,7 +205,7 @@ async fn u04_the_size_limit_is_exact_without_a_declared_length() {
                 .form("/agent/start", form(100_001))
                 .await
                 .refused(413, "TOO_LARGE");
-            nothing_staged(house).await;
+            nothing_staged(server).await;
             for bytes in [99_999, 100_000] {
                 let run = caller.form("/agent/start", form(bytes)).await.ok();
                 caller.ended(&run).await;
@@ -220,7 +220,7 @@ async fn u04_the_size_limit_is_exact_without_a_declared_length() {
                 many = many.part("files", part(&format!("{number}"), "x"));
             }
             caller.form("/agent/start", many).await.refused(400, "INVALID_REQUEST");
-            nothing_staged(house).await;
+            nothing_staged(server).await;
         },
     )
     .await;
@@ -228,10 +228,10 @@ async fn u04_the_size_limit_is_exact_without_a_declared_length() {
 
 #[tokio::test]
 async fn u11_an_aborted_upload_leaves_nothing_behind() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let (more, pieces) = tokio::sync::mpsc::channel::<Bytes>(1);
             let pieces = stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces)));
             let body = Body::wrap_stream(pieces.map(Ok::<_, std::io::Error>));
@@ -243,16 +243,16 @@ async fn u11_an_aborted_upload_leaves_nothing_behind() {
                 more.send(Bytes::from(vec![b'x'; 100_000])).await.unwrap();
             }
             let begun = async {
-                while staged(house) == 0 {
+                while staged(server) == 0 {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
             };
-            tokio::time::timeout(crate::house::PATIENCE, begun)
+            tokio::time::timeout(crate::test_server::TEST_TIMEOUT, begun)
                 .await
                 .expect("the upload should begin");
             sending.abort();
             drop(more);
-            nothing_staged(house).await;
+            nothing_staged(server).await;
             assert!(
                 caller.get("/threads").await.ok()["threads"]
                     .as_array()

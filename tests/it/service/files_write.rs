@@ -7,12 +7,12 @@ use runyard::v1::{self, sandbox_service_client::SandboxServiceClient};
 use runyard_upstream::{Call, Turn};
 use serde_json::{Value, json};
 
-use super::ask::{delete, each, text};
-use crate::house::{Answer, Caller, House, everywhere, everywhere_with};
+use super::requests::{delete, each, text};
+use crate::test_server::{Answer, Caller, TestServer, on_every_database, on_every_database_with};
 
 /// A project whose agent has run a command in its workspace, and the API path of its files.
-async fn workspace(house: &House, caller: &Caller, command: &str) -> (Value, String) {
-    house.upstream.push([
+async fn workspace(server: &TestServer, caller: &Caller, command: &str) -> (Value, String) {
+    server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
         Turn::text("Done."),
     ]);
@@ -41,11 +41,11 @@ async fn content(caller: &Caller, files: &str, path: &str) -> Answer {
 
 #[tokio::test]
 async fn an_upload_is_placed_completely_and_only_once() {
-    everywhere(
+    on_every_database(
         |_| Vec::<Turn>::new(),
-        async |house| {
-            let (caller, bob) = (house.caller("ann"), house.caller("bob"));
-            let (project, files) = workspace(house, &caller, "echo old > data.csv; chmod 600 data.csv").await;
+        async |server| {
+            let (caller, bob) = (server.caller("ann"), server.caller("bob"));
+            let (project, files) = workspace(server, &caller, "echo old > data.csv; chmod 600 data.csv").await;
             let first = upload(&caller, b"one").await;
             let body = json!({"path": "/workspace/a/b/data.csv", "upload_id": first});
             let file = caller.post(&files, body.clone()).await.ok();
@@ -62,7 +62,7 @@ async fn an_upload_is_placed_completely_and_only_once() {
                 .post("/agent/start", start)
                 .await
                 .refused(404, "UPLOAD_NOT_FOUND");
-            assert_eq!(std::fs::read_dir(house.data_dir().join("uploads")).unwrap().count(), 0);
+            assert_eq!(std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count(), 0);
             // The existing file is replaced, and the next command of the agent sees the new content.
             let second = upload(&caller, b"new\n").await;
             caller
@@ -73,7 +73,7 @@ async fn an_upload_is_placed_completely_and_only_once() {
             let third = upload(&caller, b"never").await;
             let taken = json!({"path": "x", "upload_id": third});
             bob.post(&files, taken.clone()).await.refused(404, "SANDBOX_NOT_FOUND");
-            let (_, bobs) = workspace(house, &bob, "true").await;
+            let (_, bobs) = workspace(server, &bob, "true").await;
             bob.post(&bobs, taken).await.refused(404, "UPLOAD_NOT_FOUND");
             let early = caller.post("/uploads", json!({"name": "x", "size": 9})).await.ok();
             let early = json!({"path": "x", "upload_id": early["upload_id"]});
@@ -93,14 +93,14 @@ async fn an_upload_is_placed_completely_and_only_once() {
 
 #[tokio::test]
 async fn a_path_cannot_leave_the_workspace_and_a_link_is_replaced() {
-    everywhere(
+    on_every_database(
         |_| Vec::<Turn>::new(),
-        async |house| {
-            let caller = house.caller("ann");
-            let outside = house.data_dir().join("outside.txt");
+        async |server| {
+            let caller = server.caller("ann");
+            let outside = server.data_dir().join("outside.txt");
             std::fs::write(&outside, "untouched").unwrap();
             let command = format!("ln -s {} link; ln -s / top; mkdir -p folder/sub", outside.display());
-            let (_, files) = workspace(house, &caller, &command).await;
+            let (_, files) = workspace(server, &caller, &command).await;
             let id = upload(&caller, b"placed").await;
             for wrong in [
                 "../x",
@@ -143,12 +143,12 @@ async fn a_path_cannot_leave_the_workspace_and_a_link_is_replaced() {
 
 #[tokio::test]
 async fn a_full_workspace_refuses_more_files() {
-    everywhere_with(
+    on_every_database_with(
         |_| Vec::<Turn>::new(),
         |config| config.sandbox.max_workspace_bytes = 1_000_000,
-        async |house| {
-            let caller = house.caller("ann");
-            let (_, files) = workspace(house, &caller, "head -c 600000 /dev/zero > big").await;
+        async |server| {
+            let caller = server.caller("ann");
+            let (_, files) = workspace(server, &caller, "head -c 600000 /dev/zero > big").await;
             let id = upload(&caller, &vec![b'x'; 500_000]).await;
             let body = json!({"path": "more", "upload_id": id});
             caller.post(&files, body.clone()).await.refused(413, "TOO_LARGE");
@@ -161,12 +161,12 @@ async fn a_full_workspace_refuses_more_files() {
 
 #[tokio::test]
 async fn only_a_file_or_an_empty_folder_can_be_deleted() {
-    everywhere(
+    on_every_database(
         |_| Vec::<Turn>::new(),
-        async |house| {
-            let (caller, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (caller, bob) = (server.caller("ann"), server.caller("bob"));
             let command = "mkdir -p full empty; echo x > full/x; echo y > y; echo z > z; ln -s y link";
-            let (project, files) = workspace(house, &caller, command).await;
+            let (project, files) = workspace(server, &caller, command).await;
             let gone = async |path: &str| delete(&caller, &format!("{files}?path={path}")).await;
             delete(&bob, &format!("{files}?path=y"))
                 .await
@@ -217,10 +217,10 @@ fn extract(archive: &[u8], folder: &Path) -> Vec<String> {
 
 #[tokio::test]
 async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
-    everywhere(
+    on_every_database(
         |_| Vec::<Turn>::new(),
-        async |house| {
-            let (caller, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (caller, bob) = (server.caller("ann"), server.caller("bob"));
             let long = format!("{}/{}", "d".repeat(90), "f".repeat(120));
             let command = format!(
                 "mkdir -p out/empty out/{}; echo deep > out/{long}; head -c 300000 /dev/zero | tr '\\0' x > out/big; \
@@ -228,7 +228,7 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
                  touch out/nothing; echo above > above",
                 "d".repeat(90)
             );
-            let (project, files) = workspace(house, &caller, &command).await;
+            let (project, files) = workspace(server, &caller, &command).await;
             let answer = caller.request("GET", &format!("{files}/content?path=out")).send().await.unwrap();
             assert_eq!(answer.status(), 200);
             let header = |name: &str| answer.headers()[name].to_str().unwrap().to_owned();

@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::program::{OPEN, Program};
-use crate::house::PATIENCE;
+use crate::test_server::TEST_TIMEOUT;
 
 /// Maximum growth of memory, in bytes.
 const MAX_GROWTH: u64 = 48 * 1024 * 1024;
@@ -104,7 +104,7 @@ async fn flood(program: &Program, mut piece: impl FnMut(u32) -> Vec<u8>) -> End 
 
 pub(super) async fn assert_served(program: &Program) {
     let asked = program.request("GET", "/agents").send();
-    let answer = timeout(PATIENCE, asked)
+    let answer = timeout(TEST_TIMEOUT, asked)
         .await
         .expect("other clients should be served")
         .unwrap();
@@ -218,7 +218,7 @@ async fn h05_streams_beyond_the_limit_are_refused() {
             most.map(|setting| u32::from_be_bytes(setting[2..].try_into().unwrap()))
                 .next()
         });
-        let limit = timeout(PATIENCE, limit)
+        let limit = timeout(TEST_TIMEOUT, limit)
             .await
             .unwrap()
             .expect("the server should announce the limit");
@@ -236,7 +236,7 @@ async fn h05_streams_beyond_the_limit_are_refused() {
             assert_ne!(kind, GO_AWAY, "only the stream should be refused, not the connection");
             (kind == RST_STREAM).then(|| (number, u32::from_be_bytes(payload.try_into().unwrap())))
         });
-        let refused = timeout(PATIENCE, refused).await.unwrap();
+        let refused = timeout(TEST_TIMEOUT, refused).await.unwrap();
         // REFUSED_STREAM: the client may retry.
         assert_eq!(refused, Some((last, 7)));
     };
@@ -273,7 +273,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
                 // `:status: 200` is an entry of the static table.
                 (kind == HEADERS && at == id).then(|| payload[0] == 0x88)
             });
-            let is_accepted = timeout(PATIENCE, status).await.unwrap();
+            let is_accepted = timeout(TEST_TIMEOUT, status).await.unwrap();
             assert_eq!(is_accepted, Some(is_good), "{number}");
             if !is_good {
                 let late = [
@@ -350,7 +350,7 @@ async fn h07_a_compression_bomb_is_refused_unopened() {
             .header("te", "trailers")
             .header("content-type", "application/grpc")
             .header("grpc-encoding", encoding);
-        let answer = timeout(PATIENCE, request.body(body).send()).await.unwrap().unwrap();
+        let answer = timeout(TEST_TIMEOUT, request.body(body).send()).await.unwrap().unwrap();
         let status = answer.headers().get("grpc-status");
         status.map_or(0, |status| status.to_str().unwrap().parse::<u8>().unwrap())
     };
@@ -367,7 +367,7 @@ async fn h07_a_compression_bomb_is_refused_unopened() {
         let asked = async {
             let request = program.request("POST", "/threads").header("content-encoding", encoding);
             let request = request.header("content-type", "application/json").body(bomb.clone());
-            timeout(PATIENCE, request.send())
+            timeout(TEST_TIMEOUT, request.send())
                 .await
                 .unwrap()
                 .unwrap()

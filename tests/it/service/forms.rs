@@ -6,7 +6,7 @@ use runyard_upstream::{Script, Turn};
 use serde_json::json;
 use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use crate::house::{Answer, Caller, House, PATIENCE, everywhere_with};
+use crate::test_server::{Answer, Caller, TEST_TIMEOUT, TestServer, on_every_database_with};
 
 fn small(config: &mut Config) {
     config.tiers[0].max_upload_bytes = 1000;
@@ -18,15 +18,15 @@ fn script() -> Script {
     Script::function(|_| Turn::text("Yes."))
 }
 
-fn staged(house: &House) -> usize {
-    std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count)
+fn staged(server: &TestServer) -> usize {
+    std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count)
 }
 
 /// Waits until nothing is staged, because an aborted upload is deleted after its connection has ended; then checks that
 /// no object was created.
-async fn assert_nothing_kept(house: &House, caller: &Caller) {
-    let swept = tokio::time::timeout(PATIENCE, async {
-        while staged(house) > 0 {
+async fn assert_nothing_kept(server: &TestServer, caller: &Caller) {
+    let swept = tokio::time::timeout(TEST_TIMEOUT, async {
+        while staged(server) > 0 {
             tokio::time::sleep(std::time::Duration::from_millis(5)).await;
         }
     });
@@ -44,11 +44,11 @@ fn part(bytes: usize) -> Part {
 
 #[tokio::test]
 async fn u04_the_size_limits_of_a_form_are_exact() {
-    everywhere_with(
+    on_every_database_with(
         |_| script(),
         small,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let form = |sizes: &[usize]| {
                 let form = Form::new().text("prompt", "x");
                 sizes.iter().fold(form, |form, size| form.part("files", part(*size)))
@@ -87,7 +87,7 @@ async fn u04_the_size_limits_of_a_form_are_exact() {
             Answer::of(request.send().await.unwrap())
                 .await
                 .refused(413, "TOO_LARGE");
-            assert_nothing_kept(house, &caller).await;
+            assert_nothing_kept(server, &caller).await;
             let run = caller.form("/agent/start", form(&[999, 1000])).await.ok();
             caller.ended(&run).await;
         },
@@ -97,11 +97,11 @@ async fn u04_the_size_limits_of_a_form_are_exact() {
 
 #[tokio::test]
 async fn u05_malformed_forms_are_refused() {
-    everywhere_with(
+    on_every_database_with(
         |_| script(),
         small,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let send = async |kind: &str, body: String| {
                 let request = caller.request("POST", "/agent/start").header("content-type", kind).body(body);
                 Answer::of(request.send().await.unwrap()).await
@@ -131,7 +131,7 @@ async fn u05_malformed_forms_are_refused() {
             }
             let endless = format!("{prompt}--b\r\nX-A: {}\r\n\r\nx\r\n--b--\r\n", "a".repeat(3500));
             assert!([400, 413].contains(&send(form, endless).await.status));
-            assert_nothing_kept(house, &caller).await;
+            assert_nothing_kept(server, &caller).await;
             let run = send(form, whole).await.ok();
             caller.ended(&run).await;
         },
@@ -141,11 +141,11 @@ async fn u05_malformed_forms_are_refused() {
 
 #[tokio::test]
 async fn u06_clients_that_disconnect_mid_form_leave_nothing_behind() {
-    everywhere_with(
+    on_every_database_with(
         |_| script(),
         small,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let body = "--b\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\nx\r\n--b\r\n\
                         Content-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\nabcdefgh\r\n--b--\r\n";
             let head = format!(
@@ -156,7 +156,7 @@ async fn u06_clients_that_disconnect_mid_form_leave_nothing_behind() {
             );
             let mut open = Vec::new();
             for end in (0..body.len()).step_by(9) {
-                let mut stream = TcpStream::connect(house.address).await.unwrap();
+                let mut stream = TcpStream::connect(server.address).await.unwrap();
                 stream.write_all(head.as_bytes()).await.unwrap();
                 stream.write_all(&body.as_bytes()[..end]).await.unwrap();
                 open.push(stream);
@@ -164,7 +164,7 @@ async fn u06_clients_that_disconnect_mid_form_leave_nothing_behind() {
             // While these forms wait for more bytes, other requests are served.
             caller.get("/agents").await.ok();
             drop(open);
-            assert_nothing_kept(house, &caller).await;
+            assert_nothing_kept(server, &caller).await;
             let run = caller.post("/agent/start", json!({"prompt": "x"})).await.ok();
             caller.ended(&run).await;
         },

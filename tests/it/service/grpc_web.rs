@@ -9,21 +9,24 @@ use runyard::v1;
 use runyard_upstream::Turn;
 
 use super::call::framed;
-use crate::house::{Caller, House, PATIENCE, everywhere};
+use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 
 const BINARY: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text+proto";
 
 /// The status of a call, from the headers or from the trailers frame.
-async fn status(house: &House, caller: &Caller, kind: &str, body: Body) -> i32 {
-    let request = house
+async fn status(server: &TestServer, caller: &Caller, kind: &str, body: Body) -> i32 {
+    let request = server
         .http
-        .post(house.url("/runyard.v1.AgentService/ListAgents"))
+        .post(server.url("/runyard.v1.AgentService/ListAgents"))
         .bearer_auth(&caller.token)
         .header("content-type", kind)
         .header("accept", kind)
         .body(body);
-    let answer = tokio::time::timeout(PATIENCE, request.send()).await.unwrap().unwrap();
+    let answer = tokio::time::timeout(TEST_TIMEOUT, request.send())
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(answer.status(), 200);
     if let Some(status) = answer.headers().get("grpc-status") {
         return status.to_str().unwrap().parse().unwrap();
@@ -43,10 +46,10 @@ async fn status(house: &House, caller: &Caller, kind: &str, body: Body) -> i32 {
 
 #[tokio::test]
 async fn h11_malformed_grpc_web_is_refused() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let good = framed(&prost::Message::encode_to_vec(&v1::ListAgentsRequest {
                 page_size: 7,
                 ..Default::default()
@@ -57,7 +60,7 @@ async fn h11_malformed_grpc_web_is_refused() {
                 let parts = [first.to_owned(), rest.to_owned()].map(|part| Ok::<_, std::io::Error>(Bytes::from(part)));
                 Body::wrap_stream(stream::iter(parts))
             };
-            let ask = async |kind: &str, body: Body| status(house, &caller, kind, body).await;
+            let ask = async |kind: &str, body: Body| status(server, &caller, kind, body).await;
             assert_eq!(ask(BINARY, good.clone().into()).await, 0);
             assert_eq!(ask(TEXT, text.clone().into()).await, 0);
             for at in 1..text.len() {
@@ -96,10 +99,10 @@ async fn h11_malformed_grpc_web_is_refused() {
 /// nginx buffers an answer unless a header tells it not to.
 #[tokio::test]
 async fn answers_tell_a_proxy_not_to_buffer_them() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
             let run_id = run["agent_run_id"].as_str().unwrap();
             let ask = v1::StreamRunRequest {
@@ -120,10 +123,10 @@ async fn answers_tell_a_proxy_not_to_buffer_them() {
 /// Not every client percent-decodes `grpc-message`, so the server escapes as little as possible.
 #[tokio::test]
 async fn a_refusal_message_is_readable_without_decoding() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let ask = async |name: &str| {
                 let ask = v1::UpdateThreadRequest {
                     thread_id: name.to_owned(),
@@ -145,7 +148,7 @@ async fn a_refusal_message_is_readable_without_decoding() {
             assert!(raw.contains(' ') && !raw.contains('%'), "{raw}");
             assert_eq!(raw, decoded);
             let asked = caller.request("POST", "/runyard.v1.ThreadService/UpdateThread");
-            let unsigned = house
+            let unsigned = server
                 .http
                 .post(asked.build().unwrap().url().clone())
                 .header("content-type", BINARY);

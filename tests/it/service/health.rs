@@ -5,7 +5,7 @@ use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
 use super::call::CONTRACT;
-use crate::house::everywhere;
+use crate::test_server::on_every_database;
 
 fn of(service: &str) -> HealthCheckRequest {
     HealthCheckRequest {
@@ -15,10 +15,10 @@ fn of(service: &str) -> HealthCheckRequest {
 
 #[tokio::test]
 async fn health_reports_the_server_and_every_service_by_name() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let mut client = HealthClient::new(house.caller("ann").channel().await);
+        async |server| {
+            let mut client = HealthClient::new(server.caller("ann").channel().await);
             let services = CONTRACT.pool.services().map(|service| service.full_name().to_owned());
             for name in std::iter::once(String::new()).chain(services) {
                 let answer = client.check(of(&name)).await.unwrap().into_inner();
@@ -33,17 +33,17 @@ async fn health_reports_the_server_and_every_service_by_name() {
 
 #[tokio::test]
 async fn a_watcher_is_told_that_the_server_stops() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let mut client = HealthClient::new(house.caller("ann").channel().await);
+        async |server| {
+            let mut client = HealthClient::new(server.caller("ann").channel().await);
             let mut watched = client.watch(of("runyard.v1.RunService")).await.unwrap().into_inner();
             let mut unknown = client.watch(of("runyard.v1.NoService")).await.unwrap().into_inner();
             let first = watched.message().await.unwrap().unwrap();
             assert_eq!(first.status(), ServingStatus::Serving);
             let first = unknown.message().await.unwrap().unwrap();
             assert_eq!(first.status(), ServingStatus::ServiceUnknown);
-            house.app().stopping.cancel();
+            server.app().stopping.cancel();
             let last = watched.message().await.unwrap().unwrap();
             assert_eq!(last.status(), ServingStatus::NotServing);
             assert!(watched.message().await.unwrap().is_none());

@@ -12,8 +12,8 @@ use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ask::text;
-use crate::house::{Caller, PATIENCE, assert_whole, everywhere, everywhere_with, kinds};
+use super::requests::text;
+use crate::test_server::{Caller, TEST_TIMEOUT, assert_no_gaps, kinds, on_every_database, on_every_database_with};
 
 async fn messages(caller: &Caller, thread_id: &str) -> Vec<Value> {
     let listed = caller.get(&format!("/threads/{thread_id}/messages")).await.ok();
@@ -30,10 +30,10 @@ async fn upload(caller: &Caller, name: &str) -> Value {
 
 #[tokio::test]
 async fn a_start_without_a_prompt_continues_and_names_its_files() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("Begin.").await;
             caller.ended(&first).await;
             let thread_id = text(&first, "thread_id");
@@ -67,7 +67,7 @@ async fn a_start_without_a_prompt_continues_and_names_its_files() {
             let files: Vec<&Value> = said.iter().map(|message| &message["files"]).collect();
             for name in ["form.txt", "json.txt", "empty.txt", "grpc.txt"] {
                 assert!(files.contains(&&json!([name])), "{name}: {files:?}");
-                let told = house
+                let told = server
                     .upstream
                     .requests()
                     .iter()
@@ -81,14 +81,14 @@ async fn a_start_without_a_prompt_continues_and_names_its_files() {
 
 #[tokio::test]
 async fn the_partial_answer_of_an_interrupted_run_is_kept_and_charged() {
-    everywhere(
+    on_every_database(
         |gate| [Turn::words(10).gate_after(5, gate), Turn::text("Second.")],
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("x").await;
             let events = caller
                 .request("GET", &format!("/agent-run/{}/stream", text(&first, "agent_run_id")))
-                .timeout(PATIENCE)
+                .timeout(TEST_TIMEOUT)
                 .send();
             let mut events = events.await.unwrap();
             let mut seen = String::new();
@@ -99,7 +99,7 @@ async fn the_partial_answer_of_an_interrupted_run_is_kept_and_charged() {
             let body = json!({"prompt": "y", "thread_id": first["thread_id"], "if_busy": "interrupt"});
             let second = caller.post("/agent/start", body).await.ok();
             assert_eq!(caller.ended(&second).await["status"], "completed");
-            assert_whole(&caller.events(&first, 0).await, 1);
+            assert_no_gaps(&caller.events(&first, 0).await, 1);
 
             let listed = caller.get("/billing/usage-history").await.ok();
             let entries = listed["entries"].as_array().unwrap();
@@ -133,7 +133,7 @@ async fn the_partial_answer_of_an_interrupted_run_is_kept_and_charged() {
 #[tokio::test]
 async fn deeply_nested_arguments_leave_the_thread_readable() {
     let deep = format!("{{\"n\": {}1{}}}", "[".repeat(60), "]".repeat(60));
-    everywhere(
+    on_every_database(
         |_| {
             [
                 Turn::calls([Call::raw("bash", &deep)]),
@@ -141,8 +141,8 @@ async fn deeply_nested_arguments_leave_the_thread_readable() {
                 Turn::text("ok"),
             ]
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
             assert_eq!(caller.ended(&run).await["status"], "completed");
             let thread_id = text(&run, "thread_id");
@@ -174,10 +174,10 @@ async fn deeply_nested_arguments_leave_the_thread_readable() {
 #[tokio::test]
 async fn large_messages_shorten_pages_and_the_history_is_bounded() {
     const LARGE: usize = 1_000_000;
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let thread = caller.post("/threads", json!({})).await.ok();
             let thread_id = text(&thread, "thread_id");
             let path = format!("/threads/{thread_id}/messages");
@@ -214,7 +214,7 @@ async fn large_messages_shorten_pages_and_the_history_is_bounded() {
             };
             let run_id: Uuid = text(&run, "agent_run_id").parse().unwrap();
             let scope = Scope::system("a test reads a history");
-            let history = messages::history(house.app().db.read(), scope, thread_id.parse().unwrap(), run_id, bound);
+            let history = messages::history(server.app().db.read(), scope, thread_id.parse().unwrap(), run_id, bound);
             let lengths: Vec<usize> = history.await.unwrap().iter().map(|row| row.content.len()).collect();
             assert_eq!(lengths, [5, LARGE + 1, 5, LARGE + 1, 5, 2]);
         },
@@ -225,7 +225,7 @@ async fn large_messages_shorten_pages_and_the_history_is_bounded() {
 #[tokio::test]
 async fn text_that_the_database_refuses_does_not_affect_other_runs() {
     let refusal = json!({"error": {"message": "no\u{0}good", "type": "invalid_request_error"}}).to_string();
-    everywhere(
+    on_every_database(
         |gate| {
             let (gate, refusal) = (gate.clone(), refusal.clone());
             Script::function(move |received| {
@@ -236,11 +236,11 @@ async fn text_that_the_database_refuses_does_not_affect_other_runs() {
                 }
             })
         },
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let (good, bad) = (ann.start("good").await, bob.start("bad").await);
-            house.upstream.wait_for(2).await;
-            house.gate.open();
+            server.upstream.wait_for(2).await;
+            server.gate.open();
             assert_eq!(ann.ended(&good).await["status"], "completed");
             let ended = bob.ended(&bad).await;
             assert_eq!(ended["status"], "failed", "{ended}");
@@ -255,7 +255,7 @@ async fn text_that_the_database_refuses_does_not_affect_other_runs() {
 
 #[tokio::test]
 async fn a_write_that_the_database_refuses_does_not_affect_other_runs() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             Script::function(move |received| {
@@ -264,9 +264,9 @@ async fn a_write_that_the_database_refuses_does_not_affect_other_runs() {
             })
         },
         |config| config.tiers[0].concurrent_runs = None,
-        async |house| {
-            let outside = house.outside().await;
-            let (poison, cure) = if house.config.database_url.is_some() {
+        async |server| {
+            let outside = server.outside().await;
+            let (poison, cure) = if server.config.database_url.is_some() {
                 let sql = "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$;
                            CREATE TRIGGER refuse BEFORE INSERT ON messages FOR EACH ROW WHEN (NEW.content = 'poison') EXECUTE FUNCTION refuse()";
                 (sql, "DROP TRIGGER refuse ON messages")
@@ -275,20 +275,20 @@ async fn a_write_that_the_database_refuses_does_not_affect_other_runs() {
                 (sql, "DROP TRIGGER refuse")
             };
             outside.execute_unprepared(poison).await.unwrap();
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let bad = bob.start("bad").await;
             let good = join_all((0..10).map(|_| ann.start("good"))).await;
-            house.upstream.wait_for(11).await;
-            house.gate.open();
+            server.upstream.wait_for(11).await;
+            server.gate.open();
             for run in &good {
                 let events = ann.events(run, 0).await;
-                assert_whole(&events, 1);
+                assert_no_gaps(&events, 1);
                 assert!(!kinds(&events).contains(&"notice"), "the run should not be resumed: {events:?}");
             }
             outside.execute_unprepared(cure).await.unwrap();
             // The other run lost nothing: it resumes when the database accepts its write.
             assert_eq!(bob.ended(&bad).await["status"], "completed");
-            assert_whole(&bob.events(&bad, 0).await, 1);
+            assert_no_gaps(&bob.events(&bad, 0).await, 1);
             outside.close().await.unwrap();
         },
     )

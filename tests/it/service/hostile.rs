@@ -5,10 +5,10 @@ use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
-use crate::house::{Answer, Caller, House, everywhere_with};
+use crate::test_server::{Answer, Caller, TestServer, on_every_database_with};
 
-async fn house_without_limits(test: impl AsyncFn(&mut House)) {
-    everywhere_with(
+async fn without_limits(test: impl AsyncFn(&mut TestServer)) {
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = Limits::Off,
         test,
@@ -43,8 +43,8 @@ async fn raw(caller: &Caller, path: &str, body: impl Into<reqwest::Body>) -> Ans
 
 #[tokio::test]
 async fn h14_injection_strings_are_stored_verbatim() {
-    house_without_limits(async |house| {
-        let caller = house.caller("ann");
+    without_limits(async |server| {
+        let caller = server.caller("ann");
         for text in INJECTIONS {
             let body = json!({
                 "name": text, "description": text, "system_prompt": text, "tags": [text],
@@ -70,7 +70,7 @@ async fn h14_injection_strings_are_stored_verbatim() {
             let path = format!("/threads/{}/messages", run["thread_id"].as_str().unwrap());
             assert_eq!(caller.get(&path).await.ok()["messages"][0]["content"], *text);
         }
-        let prompts = house.upstream.requests();
+        let prompts = server.upstream.requests();
         let heard: Vec<_> = prompts.iter().map(runyard_upstream::Received::last_text).collect();
         assert_eq!(heard, INJECTIONS);
         let order = "/agents?order_by=name%3B%20DROP%20TABLE%20agents";
@@ -83,8 +83,8 @@ async fn h14_injection_strings_are_stored_verbatim() {
 
 #[tokio::test]
 async fn l14_names_are_measured_in_characters_and_stored_verbatim() {
-    house_without_limits(async |house| {
-        let caller = house.caller("ann");
+    without_limits(async |server| {
+        let caller = server.caller("ann");
         let family = "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467}";
         let long = |letter: &str, times: usize| letter.repeat(times);
         for name in [
@@ -148,9 +148,9 @@ async fn l14_names_are_measured_in_characters_and_stored_verbatim() {
 /// H09: a text with `\u0000` is refused wherever it occurs in a request, and never reaches the database.
 #[tokio::test]
 async fn h09_text_with_a_nul_is_refused() {
-    house_without_limits(async |house| {
-        let caller = house.caller("ann");
-        let mcp = |server: Value| json!({"name": "An agent", "custom_mcps": [server]});
+    without_limits(async |server| {
+        let caller = server.caller("ann");
+        let mcp = |mcp_server: Value| json!({"name": "An agent", "custom_mcps": [mcp_server]});
         let bodies = [
             ("/agents", json!({"name": "a\u{0}b"}), "name"),
             ("/agents", json!({"name": "An agent", "tags": ["a\u{0}"]}), "tags"),
@@ -204,8 +204,8 @@ async fn h09_text_with_a_nul_is_refused() {
 
 #[tokio::test]
 async fn h09_malformed_json_is_refused() {
-    house_without_limits(async |house| {
-        let caller = house.caller("ann");
+    without_limits(async |server| {
+        let caller = server.caller("ann");
         let deep = format!("{{\"name\": {}{}}}", "[".repeat(100_000), "]".repeat(100_000));
         let number = format!("{{\"name\": \"An agent\", \"is_default\": {}}}", "9".repeat(3_000_000));
         let utf16: Vec<u8> = "{\"name\": \"An agent\"}"
@@ -247,17 +247,21 @@ async fn h09_malformed_json_is_refused() {
 /// The subject of a token may be any printable text, and never names another subject's account.
 #[tokio::test]
 async fn j17_unusual_subjects_have_their_own_accounts() {
-    house_without_limits(async |house| {
-        house.caller("ann").post("/agents", json!({"name": "Ann's"})).await.ok();
+    without_limits(async |server| {
+        server
+            .caller("ann")
+            .post("/agents", json!({"name": "Ann's"}))
+            .await
+            .ok();
         for subject in ["Ann", "ann ", "\u{430}nn", "ann'--", "%", "*", "ann\u{200b}"] {
-            let answer = house.caller(subject).get("/agents").await;
+            let answer = server.caller(subject).get("/agents").await;
             if answer.status == 401 {
                 continue;
             }
             assert_eq!(answer.ok()["agents"], json!([]), "{subject}");
         }
         for subject in ["", "a\u{0}b"] {
-            house
+            server
                 .caller(subject)
                 .get("/agents")
                 .await

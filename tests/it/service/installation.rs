@@ -6,7 +6,7 @@ use runyard::{config::Config, db::Db, error::Code, installation, server::Server}
 use runyard_upstream::{Call, Turn};
 use serde_json::json;
 
-use crate::house::{Answer, Caller, Database, House, PATIENCE, databases};
+use crate::test_server::{Answer, Caller, Database, TEST_TIMEOUT, TestServer, databases};
 
 fn postgres() -> Option<Database> {
     databases()
@@ -14,15 +14,15 @@ fn postgres() -> Option<Database> {
         .find(|database| matches!(database, Database::Postgres(_)))
 }
 
-fn with_folder(house: &House, folder: &Path) -> Config {
-    let mut config = house.config.clone();
+fn with_folder(server: &TestServer, folder: &Path) -> Config {
+    let mut config = server.config.clone();
     folder.clone_into(&mut config.data_dir);
     config
 }
 
 /// Completes a run that writes to its workspace.
-async fn work(house: &House, caller: &Caller) {
-    house.upstream.push([
+async fn work(server: &TestServer, caller: &Caller) {
+    server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": "echo precious > result.txt"}))]),
         Turn::text("Done."),
     ]);
@@ -33,47 +33,47 @@ async fn work(house: &House, caller: &Caller) {
 #[tokio::test]
 async fn a_second_data_folder_is_refused_once_workspaces_exist() {
     let Some(database) = postgres() else { return };
-    let mut house = House::open(&database, Vec::<Turn>::new(), |_| {}).await;
-    work(&house, &house.caller("ann")).await;
+    let mut server = TestServer::open(&database, Vec::<Turn>::new(), |_| {}).await;
+    work(&server, &server.caller("ann")).await;
     let elsewhere = tempfile::tempdir().unwrap();
-    let other = with_folder(&house, elsewhere.path());
+    let other = with_folder(&server, elsewhere.path());
     let refused = Server::open(other.clone()).await.err().unwrap();
     assert_eq!(refused.code(), Code::Conflict);
     for word in [
         elsewhere.path().to_str().unwrap(),
-        house.data_dir().to_str().unwrap(),
+        server.data_dir().to_str().unwrap(),
         "--adopt-data-dir",
     ] {
         assert!(refused.message().contains(word), "{refused}");
     }
     // A second server with the same folder is accepted, and so is a restart.
-    drop(Server::open(house.config.clone()).await.unwrap());
-    house.restart().await;
+    drop(Server::open(server.config.clone()).await.unwrap());
+    server.restart().await;
     // After the new folder is adopted, the first folder is refused.
-    house.stop().await;
+    server.stop().await;
     let db = Db::open(&other).await.unwrap();
     installation::adopt(&other, &db).await.unwrap();
     drop(Server::open(other).await.unwrap());
-    assert!(Server::open(house.config.clone()).await.is_err());
+    assert!(Server::open(server.config.clone()).await.is_err());
 }
 
 #[tokio::test]
 async fn a_server_with_a_second_data_folder_stays_unready_before_workspaces_exist() {
     let Some(database) = postgres() else { return };
-    let mut house = House::open(&database, Vec::<Turn>::new(), |_| {}).await;
+    let mut server = TestServer::open(&database, Vec::<Turn>::new(), |_| {}).await;
     let elsewhere = tempfile::tempdir().unwrap();
-    let server = Server::open(with_folder(&house, elsewhere.path())).await.unwrap();
+    let second = Server::open(with_folder(&server, elsewhere.path())).await.unwrap();
     let (url, stopping) = (
-        format!("http://{}", server.address().unwrap()),
-        server.app().stopping.clone(),
+        format!("http://{}", second.address().unwrap()),
+        second.app().stopping.clone(),
     );
-    let running = tokio::spawn(server.run());
+    let running = tokio::spawn(second.run());
     let ask = async |path: &str| {
-        let request = house
+        let request = server
             .http
             .get(format!("{url}{path}"))
-            .bearer_auth(&house.caller("ann").token);
-        Answer::of(request.timeout(PATIENCE).send().await.unwrap()).await
+            .bearer_auth(&server.caller("ann").token);
+        Answer::of(request.timeout(TEST_TIMEOUT).send().await.unwrap()).await
     };
     assert_eq!(ask("/healthz").await.status, 200);
     let ready = ask("/readyz").await;
@@ -81,7 +81,7 @@ async fn a_server_with_a_second_data_folder_stays_unready_before_workspaces_exis
     assert!(ready.text.contains("data folder"), "{}", ready.text);
     ask("/threads").await.refused(503, "UNAVAILABLE");
     // The first server works, and claims every run.
-    work(&house, &house.caller("ann")).await;
+    work(&server, &server.caller("ann")).await;
     assert_eq!(
         std::fs::read_dir(elsewhere.path().join("workspaces")).unwrap().count(),
         0
@@ -89,5 +89,5 @@ async fn a_server_with_a_second_data_folder_stays_unready_before_workspaces_exis
     assert_eq!(ask("/readyz").await.status, 503);
     stopping.cancel();
     running.await.unwrap().unwrap();
-    house.stop().await;
+    server.stop().await;
 }

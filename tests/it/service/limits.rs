@@ -5,14 +5,14 @@ use runyard::{v1, wire::status::Fault};
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
-use crate::house::{Answer, everywhere, everywhere_with};
+use crate::test_server::{Answer, on_every_database, on_every_database_with};
 
 #[tokio::test]
 async fn a_refusal_has_the_same_details_over_grpc() {
-    everywhere(
+    on_every_database(
         |gate| Turn::text("Held.").held_by(gate),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("x").await;
             let request = v1::StartRunRequest {
                 prompt: Some("y".to_owned()),
@@ -25,7 +25,7 @@ async fn a_refusal_has_the_same_details_over_grpc() {
             let refusal = fault.refusal.unwrap();
             assert_eq!(refusal.running_thread_ids, [first["thread_id"].as_str().unwrap()]);
             assert_eq!((refusal.running_count, refusal.limit), (Some(1), Some(1)));
-            house.gate.open();
+            server.gate.open();
             caller.ended(&first).await;
             // The slot was released.
             caller.ended(&caller.start("z").await).await;
@@ -36,11 +36,11 @@ async fn a_refusal_has_the_same_details_over_grpc() {
 
 #[tokio::test]
 async fn the_plan_limits_threads_and_models() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.tiers[0].threads = Some(2),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             for _ in 0..2 {
                 caller.ended(&caller.start("x").await).await;
             }
@@ -54,7 +54,7 @@ async fn the_plan_limits_threads_and_models() {
             }});
             assert_eq!(body, expected);
 
-            let other = house.caller("bob");
+            let other = server.caller("bob");
             let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano-2025-08-07"});
             let body = other
                 .post("/agent/start", asked)
@@ -87,7 +87,7 @@ async fn the_plan_limits_threads_and_models() {
 
 #[tokio::test]
 async fn with_limits_off_nothing_is_limited() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             Script::function({
                 let gate = gate.clone();
@@ -95,14 +95,14 @@ async fn with_limits_off_nothing_is_limited() {
             })
         },
         |config| config.limits = runyard::config::Limits::Off,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             for _ in 0..5 {
                 caller.start("x").await;
             }
             let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller.post("/agent/start", asked).await.ok();
-            house.gate.open();
+            server.gate.open();
             // The tier's file size limit is off, too: any file that fits into a form may be uploaded.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["max_upload_bytes"], 1_073_741_824);
@@ -119,28 +119,28 @@ async fn with_limits_off_nothing_is_limited() {
 
 #[tokio::test]
 async fn a_run_times_out_after_the_limit_of_its_tier() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("Held.").held_by(&gate))
         },
         |config| config.tiers[0].run_timeout_seconds = Some(1),
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
-            let root = house.caller_as("root", Some("super_admin"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
+            let root = server.caller_as("root", Some("super_admin"));
             let account = bob.get("/billing/account-state").await.ok()["account_id"].clone();
             let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
             let asked = root.request("PUT", &path).json(&json!({"tier_name": "pro"}));
             Answer::of(asked.send().await.unwrap()).await.ok();
             // The run with the longer limit starts first; the other run times out before it.
             let long = bob.start("x").await;
-            house.upstream.wait_for(1).await;
+            server.upstream.wait_for(1).await;
             let ended = ann.ended(&ann.start("x").await).await;
             assert_eq!(
                 (&ended["status"], &ended["error"]["error_code"]),
                 (&json!("failed"), &json!("RUN_TIMEOUT"))
             );
-            house.gate.open();
+            server.gate.open();
             assert_eq!(bob.ended(&long).await["status"], "completed");
         },
     )
@@ -149,13 +149,13 @@ async fn a_run_times_out_after_the_limit_of_its_tier() {
 
 #[tokio::test]
 async fn l09_a_tier_change_applies_to_new_starts_and_not_to_running_runs() {
-    everywhere(
+    on_every_database(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("Yes.").held_by(&gate))
         },
-        async |house| {
-            let (ann, root) = (house.caller("ann"), house.caller_as("root", Some("super_admin")));
+        async |server| {
+            let (ann, root) = (server.caller("ann"), server.caller_as("root", Some("super_admin")));
             let account = ann.get("/billing/account-state").await.ok()["account_id"].clone();
             let set = async |tier: &str| {
                 let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
@@ -179,7 +179,7 @@ async fn l09_a_tier_change_applies_to_new_starts_and_not_to_running_runs() {
                 .refused(402, "AGENT_RUN_LIMIT_EXCEEDED")["detail"]
                 .clone();
             assert_eq!((&detail["running_count"], &detail["limit"]), (&json!(2), &json!(1)));
-            house.gate.open();
+            server.gate.open();
             for run in &runs {
                 let ended = ann.ended(run).await;
                 assert_eq!(

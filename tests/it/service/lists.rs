@@ -7,8 +7,8 @@ use runyard_upstream::{Script, Turn};
 use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 use serde_json::{Value, json};
 
-use super::ask::{each, patch, text};
-use crate::house::{Caller, everywhere, everywhere_with};
+use super::requests::{each, patch, text};
+use crate::test_server::{Caller, on_every_database, on_every_database_with};
 
 /// Time between two rows, so that their order is unambiguous.
 const APART: Duration = Duration::from_mins(1);
@@ -29,12 +29,12 @@ fn three_ends(gate: &runyard_upstream::Gate) -> Script {
 
 #[tokio::test]
 async fn runs_are_filtered_by_thread_status_and_time() {
-    everywhere(three_ends, async |house| {
-        let caller = house.caller("ann");
+    on_every_database(three_ends, async |server| {
+        let caller = server.caller("ann");
         let mut runs = Vec::new();
         for prompt in ["complete", "fail"] {
             runs.push(caller.ended(&caller.start(prompt).await).await);
-            house.clock.advance(APART);
+            server.clock.advance(APART);
         }
         let first_thread = text(&runs[0], "thread_id").to_owned();
         let asked = json!({"prompt": "hold", "thread_id": first_thread});
@@ -82,19 +82,19 @@ async fn runs_are_filtered_by_thread_status_and_time() {
             .map(|run| &run.agent_run_id)
             .collect();
         assert_eq!(found, [fail.as_str().unwrap()]);
-        house.gate.open();
+        server.gate.open();
     })
     .await;
 }
 
 #[tokio::test]
 async fn charges_are_filtered_by_thread_run_and_time() {
-    everywhere(three_ends, async |house| {
-        let caller = house.caller("ann");
+    on_every_database(three_ends, async |server| {
+        let caller = server.caller("ann");
         let mut runs = Vec::new();
         for _ in 0..3 {
             runs.push(caller.ended(&caller.start("complete").await).await);
-            house.clock.advance(APART);
+            server.clock.advance(APART);
         }
         let all = caller.get("/billing/usage-history").await.ok();
         let times: Vec<&str> = all["entries"]
@@ -133,16 +133,16 @@ async fn charges_are_filtered_by_thread_run_and_time() {
 
 #[tokio::test]
 async fn agents_are_listed_in_the_requested_order() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let mut paths = Vec::new();
             for name in ["Berta", "Carla", "Anna"] {
                 let agent = caller.post("/agents", json!({"name": name})).await.ok();
                 paths.push(format!("/agents/{}", text(&agent, "agent_id")));
-                house.clock.advance(APART);
+                server.clock.advance(APART);
             }
             // Berta, the first agent, is updated last.
             patch(&caller, &paths[0], json!({"description": "changed"})).await.ok();
@@ -182,12 +182,12 @@ async fn agents_are_listed_in_the_requested_order() {
 /// The queries of each upload and each sweep use an index instead of reading the rows of all accounts.
 #[tokio::test]
 async fn unused_uploads_and_deleted_agents_are_found_by_an_index() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let is_postgres = house.config.database_url.is_some();
+        async |server| {
+            let is_postgres = server.config.database_url.is_some();
             // PostgreSQL would scan the small tables of a test in full.
-            let tx = house.outside().await.begin().await.unwrap();
+            let tx = server.outside().await.begin().await.unwrap();
             if is_postgres {
                 tx.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();
             }

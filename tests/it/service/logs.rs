@@ -159,7 +159,9 @@ async fn requests_without_a_token_do_not_flood_the_log() {
             }
         }
     };
-    tokio::time::timeout(crate::house::PATIENCE, counted).await.unwrap();
+    tokio::time::timeout(crate::test_server::TEST_TIMEOUT, counted)
+        .await
+        .unwrap();
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use runyard_upstream::Turn;
 use serde_json::{Value, json};
 
-use super::ask::{patch, text};
-use crate::house::everywhere_with;
+use super::requests::{patch, text};
+use crate::test_server::on_every_database_with;
 
 fn http(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "http", "url": url})
@@ -18,11 +18,11 @@ fn with(mut entry: Value, key: &str, value: Value) -> Value {
 
 #[tokio::test]
 async fn an_mcp_entry_must_match_its_transport() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let create = async |entry: &Value| {
                 caller
                     .post("/agents", json!({"name": "ok", "custom_mcps": [entry]}))
@@ -84,11 +84,11 @@ async fn an_mcp_entry_must_match_its_transport() {
 
 #[tokio::test]
 async fn an_mcp_name_is_unique_across_both_lists() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let (one, two) = (http("one", "https://x"), http("two", "https://x"));
             let both = json!({"name": "ok", "configured_mcps": [one], "custom_mcps": [one]});
             caller.post("/agents", both).await.refused(400, "INVALID_REQUEST");
@@ -118,11 +118,11 @@ async fn an_mcp_name_is_unique_across_both_lists() {
 
 #[tokio::test]
 async fn the_mcp_lists_of_a_version_share_a_size_limit() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |config| config.tiers[0].agents = None,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let entry = |name: &str| with(http(name, "https://x"), "headers", json!({"X-Long": "x".repeat(4_000)}));
             let entries = |letter: &str, count: usize| -> Vec<Value> {
                 (0..count).map(|number| entry(&format!("{letter}{number}"))).collect()

@@ -8,36 +8,36 @@ use tokio::runtime::Handle;
 
 use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 
-use crate::house::{Database, House, PATIENCE, everywhere_with};
+use crate::test_server::{Database, TEST_TIMEOUT, TestServer, on_every_database_with};
 
 /// Waits until no run or stream is held and no more than `most` tasks are alive; returns the number of tasks.
-async fn settled(house: &House, most: usize) -> usize {
+async fn settled(server: &TestServer, most: usize) -> usize {
     let waiting = async {
         loop {
             let alive = Handle::current().metrics().num_alive_tasks();
-            if alive <= most && house.app().hub.is_empty() && house.app().wake.is_idle() {
+            if alive <= most && server.app().hub.is_empty() && server.app().wake.is_idle() {
                 return alive;
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let settled = tokio::time::timeout(PATIENCE, waiting).await;
+    let settled = tokio::time::timeout(TEST_TIMEOUT, waiting).await;
     settled.unwrap_or_else(|_| {
         let alive = Handle::current().metrics().num_alive_tasks();
         panic!(
             "{alive} tasks are alive instead of up to {most}, and {} event rings are held",
-            house.app().hub.len()
+            server.app().hub.len()
         )
     })
 }
 
 #[tokio::test]
 async fn finished_runs_leave_no_tasks_and_no_entries_behind() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("Aye."),
         |config| (config.tiers[0].threads, config.tiers[0].projects) = (None, None),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = async |mode: &str| {
                 let body = json!({"prompt": "x", "mode": mode});
                 let run = caller.post("/agent/start", body).await.ok();
@@ -48,13 +48,13 @@ async fn finished_runs_leave_no_tasks_and_no_entries_behind() {
                 run("chat").await;
                 run("code").await;
             }
-            let before = settled(house, usize::MAX).await;
+            let before = settled(server, usize::MAX).await;
             for _ in 0..20 {
                 run("chat").await;
                 run("code").await;
             }
             // A few more connections are no leak; one task for each run would be.
-            settled(house, before + 4).await;
+            settled(server, before + 4).await;
         },
     )
     .await;
@@ -63,19 +63,19 @@ async fn finished_runs_leave_no_tasks_and_no_entries_behind() {
 #[tokio::test]
 async fn the_sqlite_log_shrinks_after_a_long_reader() {
     const MEBIBYTE: u64 = 1 << 20;
-    let house = House::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
+    let server = TestServer::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
     let size = || {
-        std::fs::metadata(house.data_dir().join("runyard.db-wal"))
+        std::fs::metadata(server.data_dir().join("runyard.db-wal"))
             .unwrap()
             .len()
     };
     let write = async |sql: &str| {
-        let tx = house.app().db.begin("test").await.unwrap();
+        let tx = server.app().db.begin("test").await.unwrap();
         tx.execute_unprepared(sql).await.unwrap();
         tx.commit().await.unwrap();
     };
     write("CREATE TABLE ballast (content BLOB)").await;
-    let outside = house.outside().await;
+    let outside = server.outside().await;
     let reader = outside.begin().await.unwrap();
     let count = Statement::from_string(reader.get_database_backend(), "SELECT COUNT(*) FROM ballast");
     reader.query_one_raw(count).await.unwrap();
@@ -93,6 +93,6 @@ async fn the_sqlite_log_shrinks_after_a_long_reader() {
             write("INSERT INTO ballast VALUES (zeroblob(1))").await;
         }
     };
-    let shrunk = tokio::time::timeout(PATIENCE, shrinking).await;
+    let shrunk = tokio::time::timeout(TEST_TIMEOUT, shrinking).await;
     assert!(shrunk.is_ok(), "the log should shrink, but has {} bytes", size());
 }

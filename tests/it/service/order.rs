@@ -8,8 +8,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ask::{each, patch, text};
-use crate::house::{Caller, House, everywhere, everywhere_with};
+use super::requests::{each, patch, text};
+use crate::test_server::{Caller, TestServer, on_every_database, on_every_database_with};
 
 /// Time between two activities, so that their order is unambiguous.
 const APART: Duration = Duration::from_mins(1);
@@ -44,7 +44,7 @@ async fn pages(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<
 }
 
 /// Makes six optimistic starts with random client-supplied ids; returns the threads and the projects, latest first.
-async fn six_starts(house: &House, caller: &Caller) -> (Vec<Value>, Vec<Value>) {
+async fn six_starts(server: &TestServer, caller: &Caller) -> (Vec<Value>, Vec<Value>) {
     let mut started = Vec::new();
     for number in 0..6 {
         let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());
@@ -52,18 +52,18 @@ async fn six_starts(house: &House, caller: &Caller) -> (Vec<Value>, Vec<Value>) 
         let start = json!({"optimistic": true, "thread_id": thread_id, "project_id": project_id, "prompt": prompt});
         caller.ended(&caller.post("/agent/start", start).await.ok()).await;
         started.push((json!(thread_id), json!(project_id)));
-        house.clock.advance(APART);
+        server.clock.advance(APART);
     }
     started.into_iter().rev().unzip()
 }
 
 #[tokio::test]
 async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
-    everywhere(
+    on_every_database(
         |_| done(),
-        async |house| {
-            let caller = house.caller("ann");
-            let (mut wanted, mut above) = six_starts(house, &caller).await;
+        async |server| {
+            let caller = server.caller("ann");
+            let (mut wanted, mut above) = six_starts(server, &caller).await;
             assert_eq!(threads(&caller, "").await, wanted);
             assert_eq!(projects(&caller).await, above);
 
@@ -82,7 +82,7 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
                     }
                     _ => drop(patch(&caller, &path, json!({"name": act})).await.ok()),
                 }
-                house.clock.advance(APART);
+                server.clock.advance(APART);
                 wanted.insert(0, thread_id);
                 let project = above.remove(position);
                 above.insert(0, project);
@@ -96,7 +96,7 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
                 assert!(times.is_sorted_by(|one, next| one > next), "{times:?}");
             }
             // Another account sees none of these threads.
-            assert_eq!(threads(&house.caller("bob"), "").await, [Value::Null; 0]);
+            assert_eq!(threads(&server.caller("bob"), "").await, [Value::Null; 0]);
         },
     )
     .await;
@@ -104,11 +104,11 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
 
 #[tokio::test]
 async fn creating_a_thread_moves_its_project_to_the_top() {
-    everywhere(
+    on_every_database(
         |_| done(),
-        async |house| {
-            let caller = house.caller("ann");
-            let (_, above) = six_starts(house, &caller).await;
+        async |server| {
+            let caller = server.caller("ann");
+            let (_, above) = six_starts(server, &caller).await;
             for body in [
                 json!({"project_id": above[4]}),
                 json!({"project_id": above[5], "prompt": "more"}),
@@ -124,7 +124,7 @@ async fn creating_a_thread_moves_its_project_to_the_top() {
                 let query = format!("project_id={}", project_id.as_str().unwrap());
                 let listed = threads(&caller, &query).await;
                 assert_eq!((listed.len(), &listed[0]), (2, &made["thread_id"]));
-                house.clock.advance(APART);
+                server.clock.advance(APART);
             }
         },
     )
@@ -133,11 +133,11 @@ async fn creating_a_thread_moves_its_project_to_the_top() {
 
 #[tokio::test]
 async fn pages_ordered_by_activity_contain_each_row_once() {
-    everywhere(
+    on_every_database(
         |_| done(),
-        async |house| {
-            let caller = house.caller("ann");
-            let (wanted, above) = six_starts(house, &caller).await;
+        async |server| {
+            let caller = server.caller("ann");
+            let (wanted, above) = six_starts(server, &caller).await;
             assert_eq!(pages(&caller, "/threads?", ("threads", "thread_id")).await, wanted);
             assert_eq!(pages(&caller, "/projects?", ("projects", "project_id")).await, above);
             let path = format!("/threads?project_id={}&", above[2].as_str().unwrap());
@@ -155,7 +155,7 @@ async fn pages_ordered_by_activity_contain_each_row_once() {
 
             // A page token is bound to its caller and its query.
             for (caller, path) in [
-                (house.caller("bob"), format!("/threads?page_token={token}")),
+                (server.caller("bob"), format!("/threads?page_token={token}")),
                 (caller.clone(), format!("/projects?page_token={token}")),
                 (
                     caller.clone(),
@@ -171,15 +171,15 @@ async fn pages_ordered_by_activity_contain_each_row_once() {
 
 #[tokio::test]
 async fn threads_with_equal_timestamps_are_listed_once_each() {
-    everywhere_with(
+    on_every_database_with(
         |_| done(),
         |config| config.tiers[0].threads = None,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             for _ in 0..7 {
                 caller.post("/threads", json!({"name": "same"})).await.ok();
             }
-            let db = house.outside().await;
+            let db = server.outside().await;
             db.execute_unprepared("UPDATE threads SET updated_at = '2026-01-01T00:00:00+00:00'")
                 .await
                 .unwrap();
@@ -245,11 +245,11 @@ async fn old_rows(db: &DatabaseConnection) {
 
 #[tokio::test]
 async fn rows_of_an_earlier_version_are_ordered_and_counted() {
-    everywhere(
+    on_every_database(
         |_| done(),
-        async |house| {
-            house.stop().await;
-            let db = house.outside().await;
+        async |server| {
+            server.stop().await;
+            let db = server.outside().await;
             let (drop_all, kind) = match db.get_database_backend() {
                 DbBackend::Postgres => ("DROP SCHEMA public CASCADE; CREATE SCHEMA public", "::text"),
                 _ => ("", ""),

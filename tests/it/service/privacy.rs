@@ -7,20 +7,20 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::{
-    ask::each,
     call::{Way, call, methods, ways},
+    requests::each,
 };
-use crate::house::{Answer, everywhere, everywhere_with};
+use crate::test_server::{Answer, on_every_database, on_every_database_with};
 
 /// J01: every protocol refuses a request without a valid token, before it reads the body.
 #[tokio::test]
 async fn j01_requests_without_a_valid_token_are_refused() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let good = house.caller("ann").token;
+        async |server| {
+            let good = server.caller("ann").token;
             let send = async |headers: &[(&str, String)], path: &str| {
-                let mut request = house.http.get(house.url(path));
+                let mut request = server.http.get(server.url(path));
                 for (name, value) in headers {
                     request = request.header(*name, value);
                 }
@@ -53,7 +53,7 @@ async fn j01_requests_without_a_valid_token_are_refused() {
             send(&with(&format!("bearer {good}")), "/agents").await.ok();
 
             // Every method, over every protocol.
-            let mut unknown = house.caller("ann");
+            let mut unknown = server.caller("ann");
             unknown.token = "x.y.z".to_owned();
             let id = Uuid::now_v7().to_string();
             for method in methods() {
@@ -74,12 +74,12 @@ async fn j01_requests_without_a_valid_token_are_refused() {
 /// J18: public endpoints reveal nothing about any account.
 #[tokio::test]
 async fn j18_public_endpoints_reveal_no_account() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("CANARY-ANSWER"),
         |config| config.auth.metrics_token = Some("the token of the metrics".to_owned().into()),
-        async |house| {
+        async |server| {
             runyard::telemetry::start_metrics();
-            let caller = house.caller("canary-subject");
+            let caller = server.caller("canary-subject");
             let agent = caller.post("/agents", json!({"name": "CANARY-AGENT"})).await.ok();
             let run = caller
                 .post(
@@ -90,9 +90,9 @@ async fn j18_public_endpoints_reveal_no_account() {
                 .ok();
             caller.ended(&run).await;
             for path in ["/", "/healthz", "/readyz", "/openapi.json"] {
-                let text = house
+                let text = server
                     .http
-                    .get(house.url(path))
+                    .get(server.url(path))
                     .send()
                     .await
                     .unwrap()
@@ -105,9 +105,9 @@ async fn j18_public_endpoints_reveal_no_account() {
                 }
             }
             // I12: the metrics count, and no label holds an id, a name or a text of an account.
-            let metrics = house
+            let metrics = server
                 .http
-                .get(house.url("/metrics"))
+                .get(server.url("/metrics"))
                 .bearer_auth("the token of the metrics");
             let metrics = metrics.send().await.unwrap().text().await.unwrap();
             assert!(metrics.contains("runyard_"), "{metrics}");
@@ -118,7 +118,7 @@ async fn j18_public_endpoints_reveal_no_account() {
                 0,
                 "{metrics}"
             );
-            let wrong = house.http.get(house.url("/metrics")).bearer_auth("another token");
+            let wrong = server.http.get(server.url("/metrics")).bearer_auth("another token");
             assert_eq!(wrong.send().await.unwrap().status(), 401);
         },
     )
@@ -128,11 +128,11 @@ async fn j18_public_endpoints_reveal_no_account() {
 /// I05: a page token works only for its caller and its query.
 #[tokio::test]
 async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("x")),
         |config| config.limits = Limits::Off,
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             for caller in [&ann, &bob] {
                 for number in 0..3 {
                     caller
@@ -146,7 +146,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                 let token = |answer: serde_json::Value| answer["next_page_token"].as_str().unwrap().to_owned();
                 let first = token(ann.get(&format!("{list}?page_size=1")).await.ok());
                 assert!(!first.is_empty(), "{list}");
-                let ask = async |caller: &crate::house::Caller, token: &str| {
+                let ask = async |caller: &crate::test_server::Caller, token: &str| {
                     caller.get(&format!("{list}?page_size=1&page_token={token}")).await
                 };
                 ask(&bob, &first).await.refused(400, "INVALID_PAGE_TOKEN");
@@ -190,10 +190,10 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
 /// I06: another account's run has no visible events, whether it is queued, running or finished.
 #[tokio::test]
 async fn i06_the_stream_of_another_account_is_not_found() {
-    everywhere(
+    on_every_database(
         |gate| Turn::words(10).gate_after(5, gate),
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let method = methods()
                 .into_iter()
                 .find(|method| method.name() == "StreamRun")
@@ -203,10 +203,10 @@ async fn i06_the_stream_of_another_account_is_not_found() {
             let mut replies = Vec::new();
             for step in 0..3 {
                 if step == 1 {
-                    house.upstream.wait_for(1).await;
+                    server.upstream.wait_for(1).await;
                 }
                 if step == 2 {
-                    house.gate.open();
+                    server.gate.open();
                     ann.ended(&run).await;
                 }
                 for way in [Way::Grpc, Way::GrpcWeb, Way::Http(0)] {
@@ -226,7 +226,7 @@ async fn i06_the_stream_of_another_account_is_not_found() {
 /// I07: a file is reachable only through its own sandbox.
 #[tokio::test]
 async fn i07_no_path_reaches_the_file_of_another_account() {
-    everywhere_with(
+    on_every_database_with(
         |_| {
             Script::function(|request| match request.messages().len() {
                 0..=2 => Turn::calls([Call::new("write", &json!({"path": "canary.txt", "content": "CANARY"}))]),
@@ -234,8 +234,8 @@ async fn i07_no_path_reaches_the_file_of_another_account() {
             })
         },
         |config| config.limits = Limits::Off,
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let (mine, theirs) = (ann.start("x").await, bob.start("x").await);
             let (mine, theirs) = (ann.ended(&mine).await, bob.ended(&theirs).await);
             let read = async |run: &serde_json::Value, path: &str| {
@@ -250,7 +250,7 @@ async fn i07_no_path_reaches_the_file_of_another_account() {
                 format!("../{project}/canary.txt"),
                 format!("..%2f{project}%2fcanary.txt"),
                 format!("/workspace/../{project}/canary.txt"),
-                house
+                server
                     .data_dir()
                     .join("workspaces")
                     .join(project)
@@ -277,16 +277,16 @@ async fn i07_no_path_reaches_the_file_of_another_account() {
 /// counts, and the details of a refused start.
 #[tokio::test]
 async fn i09_cached_data_is_never_shown_to_another_account() {
-    everywhere(
+    on_every_database(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("Held.").held_by(&gate))
         },
-        async |house| {
-            let root = house.caller_as("root", Some("super_admin"));
+        async |server| {
+            let root = server.caller_as("root", Some("super_admin"));
             let mut accounts = Vec::new();
             for number in 0..4 {
-                let caller = house.caller(&format!("caller {number}"));
+                let caller = server.caller(&format!("caller {number}"));
                 let names: Vec<_> = (0..number).map(|agent| format!("{agent} of {number}")).collect();
                 for name in &names {
                     caller.post("/agents", json!({"name": name})).await.ok();
@@ -323,7 +323,7 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
                 });
                 join_all(asked).await;
             }
-            house.gate.open();
+            server.gate.open();
         },
     )
     .await;
@@ -332,7 +332,7 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
 /// L12: a model that never stops calling tools is stopped by the budget of its run.
 #[tokio::test]
 async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
-    everywhere_with(
+    on_every_database_with(
         |_| {
             Script::function(|request| {
                 let calls = (0..20).map(|number| {
@@ -342,14 +342,14 @@ async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
             })
         },
         |config| config.worker.max_steps = 3,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
             let events = caller.events(&run, 0).await;
-            crate::house::assert_whole(&events, 1);
+            crate::test_server::assert_no_gaps(&events, 1);
             let ended = caller.ended(&run).await;
             // Three steps, one step without tools for a final answer, and one more for a model that ignores this.
-            assert!(house.upstream.count() <= 5, "{}", house.upstream.count());
+            assert!(server.upstream.count() <= 5, "{}", server.upstream.count());
             assert!(ended["usage"]["steps"].as_i64().unwrap() <= 5, "{ended}");
             // The run ends and reports the reason. A model that calls tools it no longer has gives no answer.
             assert_eq!(

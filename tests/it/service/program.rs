@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tokio::process::{Child, Command};
 
-use crate::house::PATIENCE;
+use crate::test_server::TEST_TIMEOUT;
 
 const SECRET: &str = "0123456789abcdef0123456789abcdef";
 
@@ -84,7 +84,7 @@ impl Program {
 
     /// Waits until the program ends; returns the exit code.
     pub async fn ended(&mut self) -> Option<i32> {
-        let ended = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        let ended = tokio::time::timeout(TEST_TIMEOUT, self.child.wait()).await;
         ended.expect("the program should end").unwrap().code()
     }
 
@@ -120,7 +120,7 @@ impl Program {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        let found = tokio::time::timeout(PATIENCE, looking).await;
+        let found = tokio::time::timeout(TEST_TIMEOUT, looking).await;
         found.unwrap_or_else(|_| panic!("the log has no line about {what}: {}", self.log()))
     }
 
@@ -137,7 +137,7 @@ impl Program {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
-        let ready = tokio::time::timeout(PATIENCE, ready).await;
+        let ready = tokio::time::timeout(TEST_TIMEOUT, ready).await;
         assert!(ready.is_ok(), "the server did not start: {}", self.log());
     }
 

@@ -5,8 +5,8 @@ use runyard::v1::{self, project_service_client::ProjectServiceClient};
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
-use super::ask::{delete, text};
-use crate::house::{Caller, House, everywhere};
+use super::requests::{delete, text};
+use crate::test_server::{Caller, TestServer, on_every_database};
 
 fn form() -> Form {
     Form::new()
@@ -14,8 +14,8 @@ fn form() -> Form {
         .part("files", Part::bytes(b"secret".to_vec()).file_name("notes.txt"))
 }
 
-fn workspaces(house: &House) -> Vec<String> {
-    let Ok(folder) = std::fs::read_dir(house.data_dir().join("workspaces")) else {
+fn workspaces(server: &TestServer) -> Vec<String> {
+    let Ok(folder) = std::fs::read_dir(server.data_dir().join("workspaces")) else {
         return Vec::new();
     };
     folder
@@ -32,28 +32,28 @@ async fn count(caller: &Caller, what: &str) -> usize {
 
 #[tokio::test]
 async fn deleting_a_project_deletes_everything_in_it_unless_a_run_is_running() {
-    everywhere(
+    on_every_database(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("Aye.").held_by(&gate))
         },
-        async |house| {
-            let (caller, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (caller, bob) = (server.caller("ann"), server.caller("bob"));
             let run = caller.form("/agent/start", form()).await.ok();
             let path = format!("/projects/{}", text(&run, "project_id"));
             delete(&caller, &path).await.refused(409, "CONFLICT");
             delete(&bob, &path).await.refused(404, "PROJECT_NOT_FOUND");
-            house.gate.open();
+            server.gate.open();
             caller.ended(&run).await;
             let kept = caller.form("/agent/start", form()).await.ok();
             caller.ended(&kept).await;
-            assert_eq!(workspaces(house).len(), 2);
+            assert_eq!(workspaces(server).len(), 2);
             let mut grpc = ProjectServiceClient::new(caller.channel().await);
             let asked = v1::DeleteProjectRequest {
                 project_id: text(&run, "project_id").to_owned(),
             };
             grpc.delete_project(caller.signed(asked)).await.unwrap();
-            assert_eq!(workspaces(house), [text(&kept, "project_id")]);
+            assert_eq!(workspaces(server), [text(&kept, "project_id")]);
             caller.get(&path).await.refused(404, "PROJECT_NOT_FOUND");
             caller
                 .get(&format!("/threads/{}", text(&run, "thread_id")))
@@ -83,30 +83,30 @@ async fn deleting_a_project_deletes_everything_in_it_unless_a_run_is_running() {
 
 #[tokio::test]
 async fn only_a_workspace_without_a_project_is_swept() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.form("/agent/start", form()).await.ok();
             caller.ended(&run).await;
-            house.stop().await;
+            server.stop().await;
             // Simulates a crash between the commit and the removal of the files.
-            let left = house
+            let left = server
                 .data_dir()
                 .join("workspaces")
                 .join(uuid::Uuid::now_v7().to_string());
             std::fs::create_dir_all(left.join("deep/er")).unwrap();
             std::fs::write(left.join("deep/er/secret.txt"), "x").unwrap();
-            house.restart().await;
+            server.restart().await;
             let swept = async {
                 while left.exists() {
                     tokio::time::sleep(std::time::Duration::from_millis(10)).await;
                 }
             };
-            let swept = tokio::time::timeout(crate::house::PATIENCE, swept).await;
-            assert!(swept.is_ok(), "{:?} were not swept", workspaces(house));
-            assert_eq!(workspaces(house), [text(&run, "project_id")]);
-            let caller = house.caller("ann");
+            let swept = tokio::time::timeout(crate::test_server::TEST_TIMEOUT, swept).await;
+            assert!(swept.is_ok(), "{:?} were not swept", workspaces(server));
+            assert_eq!(workspaces(server), [text(&run, "project_id")]);
+            let caller = server.caller("ann");
             let body = json!({"prompt": "Again.", "thread_id": run["thread_id"]});
             caller.ended(&caller.post("/agent/start", body).await.ok()).await;
         },

@@ -11,7 +11,7 @@ use runyard::{
 };
 use runyard_upstream::{Script, Turn};
 
-use crate::house::{Answer, everywhere, everywhere_with};
+use crate::test_server::{Answer, on_every_database, on_every_database_with};
 
 fn rate(per_second: u32, burst: u32) -> RateLimit {
     RateLimit::Rate(Rate {
@@ -22,11 +22,11 @@ fn rate(per_second: u32, burst: u32) -> RateLimit {
 
 #[tokio::test]
 async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.http.rate_per_account = Some(rate(1, 5)),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let answers = join_all((0..40).map(|_| ann.get("/agents"))).await;
             let good = answers.iter().filter(|answer| answer.status == 200).count();
             // The burst, plus the tokens that a slow machine earns in the meantime.
@@ -64,14 +64,14 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
             assert!(statuses.flatten().any(|status| status == "8"));
 
             // Other accounts are not limited, and the limited account is served again after a while.
-            let bob = house.caller("bob");
+            let bob = server.caller("bob");
             assert_eq!(bob.get("/agents").await.status, 200);
-            let waited = tokio::time::timeout(crate::house::PATIENCE, async {
+            let waited = tokio::time::timeout(crate::test_server::TEST_TIMEOUT, async {
                 while ann.get("/agents").await.status != 200 {}
             });
             waited.await.unwrap();
             agents
-                .list_agents(house.caller("carl").signed(v1::ListAgentsRequest::default()))
+                .list_agents(server.caller("carl").signed(v1::ListAgentsRequest::default()))
                 .await
                 .unwrap();
         },
@@ -81,12 +81,12 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
 
 #[tokio::test]
 async fn an_address_is_limited_before_its_token_is_checked() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.http.rate_per_address = Some(rate(1, 5)),
-        async |house| {
+        async |server| {
             let guess = async || {
-                let request = house.http.get(house.url("/agents")).bearer_auth("ry_guess");
+                let request = server.http.get(server.url("/agents")).bearer_auth("ry_guess");
                 Answer::of(request.send().await.unwrap()).await
             };
             let answers = join_all((0..40).map(|_| guess())).await;
@@ -95,7 +95,7 @@ async fn an_address_is_limited_before_its_token_is_checked() {
             assert_eq!(body["detail"], "too many requests from this address");
             // Health checks are not limited.
             for _ in 0..20 {
-                let health = house.http.get(house.url("/healthz")).send().await.unwrap();
+                let health = server.http.get(server.url("/healthz")).send().await.unwrap();
                 assert_eq!(health.status(), 200);
             }
         },
@@ -105,10 +105,10 @@ async fn an_address_is_limited_before_its_token_is_checked() {
 
 #[tokio::test]
 async fn loopback_has_no_rate_limits_by_default() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let answers = join_all((0..300).map(|_| ann.get("/agents"))).await;
             assert!(answers.iter().all(|answer| answer.status == 200));
         },

@@ -6,11 +6,11 @@ use runyard::server::Server;
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
-use crate::house::{Database, House, assert_whole, everywhere, kinds, parse_sse};
+use crate::test_server::{Database, TestServer, assert_no_gaps, kinds, on_every_database, parse_sse};
 
 #[tokio::test]
 async fn an_interrupted_run_resumes() {
-    everywhere(
+    on_every_database(
         |gate| {
             Script::function({
                 let gate = gate.clone();
@@ -20,14 +20,14 @@ async fn an_interrupted_run_resumes() {
                 }
             })
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
-            house.upstream.wait_for(1).await;
-            house.restart().await;
-            let caller = house.caller("ann");
+            server.upstream.wait_for(1).await;
+            server.restart().await;
+            let caller = server.caller("ann");
             let events = caller.events(&run, 0).await;
-            assert_whole(&events, 1);
+            assert_no_gaps(&events, 1);
             assert_eq!(events.last().unwrap().data["status"]["status"], "completed");
             assert!(
                 events.iter().any(|event| event.data["notice"]["kind"] == "resumed"),
@@ -39,7 +39,7 @@ async fn an_interrupted_run_resumes() {
                 "{:?}",
                 kinds(&events)
             );
-            house.gate.open();
+            server.gate.open();
         },
     )
     .await;
@@ -47,31 +47,31 @@ async fn an_interrupted_run_resumes() {
 
 #[tokio::test]
 async fn a_stream_ends_with_its_server_and_resumes_on_the_next() {
-    everywhere(
+    on_every_database(
         |gate| {
             Script::function({
                 let gate = gate.clone();
                 move |_| Turn::words(10).gate_after(3, &gate)
             })
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
-            house.upstream.wait_for(1).await;
+            server.upstream.wait_for(1).await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
             let open = caller.request("GET", &path).send().await.unwrap();
-            house.stop().await;
+            server.stop().await;
             let seen = parse_sse(&open.text().await.unwrap());
             let (last, before) = seen.split_last().unwrap();
             assert_eq!(last.event, "fault");
             assert!(last.data["detail"].as_str().unwrap().contains("cursor"), "{last:?}");
-            house.restart().await;
-            house.gate.open();
-            let caller = house.caller("ann");
+            server.restart().await;
+            server.gate.open();
+            let caller = server.caller("ann");
             let cursor = before.last().unwrap().id.parse().unwrap();
             let rest = caller.events(&run, cursor).await;
             let joined: Vec<_> = before.iter().cloned().chain(rest).collect();
-            assert_whole(&joined, 1);
+            assert_no_gaps(&joined, 1);
         },
     )
     .await;
@@ -79,7 +79,7 @@ async fn a_stream_ends_with_its_server_and_resumes_on_the_next() {
 
 #[tokio::test]
 async fn queued_runs_survive_a_restart() {
-    crate::house::everywhere_with(
+    crate::test_server::on_every_database_with(
         |gate| {
             Script::function({
                 let gate = gate.clone();
@@ -90,18 +90,18 @@ async fn queued_runs_survive_a_restart() {
             })
         },
         |config| config.tiers[0].concurrent_runs = Some(3),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("x").await;
             let body = json!({"prompt": "y", "thread_id": first["thread_id"]});
             let second = caller.post("/agent/start", body).await.ok();
-            house.upstream.wait_for(1).await;
-            house.restart().await;
-            let caller = house.caller("ann");
+            server.upstream.wait_for(1).await;
+            server.restart().await;
+            let caller = server.caller("ann");
             for run in [&first, &second] {
                 assert_eq!(caller.ended(run).await["status"], "completed");
             }
-            house.gate.open();
+            server.gate.open();
         },
     )
     .await;
@@ -111,15 +111,15 @@ async fn queued_runs_survive_a_restart() {
 // program.
 #[tokio::test]
 async fn a_start_waits_briefly_for_a_locked_data_folder_and_refuses_one_in_use() {
-    let mut house = House::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
+    let mut server = TestServer::open(&Database::Sqlite, Turn::text("Aye."), |_| {}).await;
     let hold = |folder: &std::path::Path| {
         let lock = File::options().write(true).open(folder.join("lock")).unwrap();
         lock.lock().unwrap();
         lock
     };
-    house.stop().await;
-    let lock = hold(&house.data_dir());
-    let refused = Server::open(house.config.clone()).await.err().unwrap();
+    server.stop().await;
+    let lock = hold(&server.data_dir());
+    let refused = Server::open(server.config.clone()).await.err().unwrap();
     assert!(
         refused.message().contains("another runyard uses the data folder"),
         "{refused}"
@@ -128,7 +128,7 @@ async fn a_start_waits_briefly_for_a_locked_data_folder_and_refuses_one_in_use()
         tokio::time::sleep(Duration::from_millis(200)).await;
         drop(lock);
     });
-    house.restart().await;
+    server.restart().await;
     released.await.unwrap();
-    house.caller("ann").start("x").await;
+    server.caller("ann").start("x").await;
 }

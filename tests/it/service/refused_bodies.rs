@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::house::{House, PATIENCE, everywhere};
+use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database};
 
 /// Longer than what the server discards after an answer, and than the socket buffers.
 const LONG: usize = 12 * 1024 * 1024;
@@ -21,11 +21,11 @@ async fn exchange(address: SocketAddr, head: &str, first: &[u8], rest: &[u8]) ->
     let mut stream = TcpStream::connect(address).await.unwrap();
     stream.write_all(head.as_bytes()).await.unwrap();
     stream.write_all(first).await.unwrap();
-    timeout(PATIENCE, stream.readable()).await.unwrap().unwrap();
-    let sent = timeout(PATIENCE, stream.write_all(rest)).await.unwrap();
+    timeout(TEST_TIMEOUT, stream.readable()).await.unwrap().unwrap();
+    let sent = timeout(TEST_TIMEOUT, stream.write_all(rest)).await.unwrap();
     assert!(sent.is_ok(), "the client should be able to send its body: {sent:?}");
     let mut answer = Vec::new();
-    let read = timeout(PATIENCE, stream.read_to_end(&mut answer)).await.unwrap();
+    let read = timeout(TEST_TIMEOUT, stream.read_to_end(&mut answer)).await.unwrap();
     assert!(read.is_ok(), "the answer should not be lost: {read:?}");
     String::from_utf8_lossy(&answer).into_owned()
 }
@@ -120,11 +120,11 @@ fn refusals(token: &str) -> Vec<Refusal> {
 
 #[tokio::test]
 async fn a_refused_client_gets_its_answer_despite_a_long_body() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let token = house.caller("ann").token;
-            let address = house.address;
+        async |server| {
+            let token = server.caller("ann").token;
+            let address = server.address;
             let all = refusals(&token).into_iter().map(|refusal| async move {
                 let Refusal {
                     what,
@@ -167,15 +167,15 @@ async fn answer(stream: &mut TcpStream) -> String {
             );
         }
     };
-    timeout(PATIENCE, whole).await.unwrap()
+    timeout(TEST_TIMEOUT, whole).await.unwrap()
 }
 
 #[tokio::test]
 async fn a_short_body_is_discarded_and_the_connection_stays_open() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let mut stream = TcpStream::connect(house.address).await.unwrap();
+        async |server| {
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
             for length in [14, 200_000] {
                 let head = format!(
                     "POST /agent/start HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
@@ -195,15 +195,15 @@ async fn a_short_body_is_discarded_and_the_connection_stays_open() {
 
 #[tokio::test]
 async fn a_client_that_expects_100_continue_is_refused_without_its_body() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
+        async |server| {
             let head = "POST /agent/start HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
-            let reply = exchange(house.address, head, b"", b"").await;
+            let reply = exchange(server.address, head, b"", b"").await;
             assert!(reply.starts_with("HTTP/1.1 401") && reply.contains("connection: close"), "{reply}");
             // A client with a valid token is told to continue.
-            let token = house.caller("ann").token;
-            let mut stream = TcpStream::connect(house.address).await.unwrap();
+            let token = server.caller("ann").token;
+            let mut stream = TcpStream::connect(server.address).await.unwrap();
             let head = format!(
                 "POST /threads HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\ncontent-type: application/json\r\n\
                  expect: 100-continue\r\ncontent-length: 2\r\n\r\n"
@@ -221,14 +221,14 @@ async fn a_client_that_expects_100_continue_is_refused_without_its_body() {
 
 #[tokio::test]
 async fn oversized_headers_are_refused_with_status_431() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
+        async |server| {
             let head = format!(
                 "GET /agents HTTP/1.1\r\nhost: a\r\nx-large: {}\r\n\r\n",
                 "y".repeat(100_000)
             );
-            let answer = exchange(house.address, &head, b"", &vec![b'z'; LONG]).await;
+            let answer = exchange(server.address, &head, b"", &vec![b'z'; LONG]).await;
             assert!(answer.starts_with("HTTP/1.1 431"), "{answer}");
         },
     )
@@ -239,12 +239,12 @@ async fn oversized_headers_are_refused_with_status_431() {
 /// disconnected.
 #[tokio::test]
 async fn a_refused_client_that_goes_silent_is_disconnected() {
-    let mut house = House::open(&crate::house::Database::Sqlite, Turn::text("x"), |_| {}).await;
-    let mut stream = TcpStream::connect(house.address).await.unwrap();
+    let mut server = TestServer::open(&crate::test_server::Database::Sqlite, Turn::text("x"), |_| {}).await;
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
     let head = format!("POST /agent/start HTTP/1.1\r\nhost: a\r\ncontent-length: {LONG}\r\n\r\n");
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = Vec::new();
-    timeout(PATIENCE, stream.read_to_end(&mut answer))
+    timeout(TEST_TIMEOUT, stream.read_to_end(&mut answer))
         .await
         .unwrap()
         .unwrap();
@@ -259,5 +259,5 @@ async fn a_refused_client_that_goes_silent_is_disconnected() {
     timeout(Duration::from_mins(1), closed)
         .await
         .expect("the server should close the connection");
-    house.stop().await;
+    server.stop().await;
 }

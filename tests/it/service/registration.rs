@@ -6,7 +6,7 @@ use reqwest::RequestBuilder;
 use runyard_upstream::Turn;
 use serde_json::json;
 
-use crate::house::{Answer, Caller, everywhere, everywhere_with};
+use crate::test_server::{Answer, Caller, on_every_database, on_every_database_with};
 
 const ACCOUNTS: &str = "SELECT COUNT(*) FROM accounts";
 
@@ -20,13 +20,13 @@ fn ask(caller: &Caller) -> RequestBuilder {
 
 #[tokio::test]
 async fn an_address_creates_a_limited_number_of_accounts() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let first = house.caller("ann");
+        async |server| {
+            let first = server.caller("ann");
             assert_eq!(first.get("/agents").await.status, 200);
             let strangers: Vec<_> = (0..400)
-                .map(|number| house.caller(&format!("stranger {number}")))
+                .map(|number| server.caller(&format!("stranger {number}")))
                 .collect();
             let mut refused = None;
             for some in strangers.chunks(50) {
@@ -38,7 +38,7 @@ async fn an_address_creates_a_limited_number_of_accounts() {
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many new accounts from this address");
             // The burst, plus the tokens that a slow machine earns in the meantime.
-            let made = house.number(ACCOUNTS).await;
+            let made = server.number(ACCOUNTS).await;
             assert!((100..300).contains(&made), "{made}");
             // An existing account is not limited.
             assert_eq!(first.get("/agents").await.status, 200);
@@ -57,16 +57,16 @@ async fn behind_a_trusted_proxy_the_forwarded_address_counts() {
         runyard::config::Config::parse("a test", &text).unwrap()
     };
     for (trusted, is_trusted) in [("\"127.0.0.1\"", true), ("\"10.0.0.0/8\"", false)] {
-        everywhere_with(
+        on_every_database_with(
             |_| Turn::text("x"),
             |config| {
                 let parsed = burst(trusted);
                 config.auth.new_accounts_per_address = parsed.auth.new_accounts_per_address;
                 config.http = parsed.http;
             },
-            async |house| {
+            async |server| {
                 let from = async |name: &str, address: &str| {
-                    let request = ask(&house.caller(name)).header("x-forwarded-for", address);
+                    let request = ask(&server.caller(name)).header("x-forwarded-for", address);
                     state(request).await.status
                 };
                 assert_eq!(from("a", "198.51.100.1").await, 200);
@@ -82,17 +82,17 @@ async fn behind_a_trusted_proxy_the_forwarded_address_counts() {
 
 #[tokio::test]
 async fn without_self_registration_an_administrator_creates_accounts() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |_| {},
-        async |house| {
+        async |server| {
             // Existing accounts keep working after self-registration is turned off.
-            let old = house.caller("old");
+            let old = server.caller("old");
             assert_eq!(old.get("/agents").await.status, 200);
-            house.config.auth.self_registration = false;
-            house.restart().await;
-            assert_eq!(house.caller("old").get("/agents").await.status, 200);
-            let ann = house.caller("ann");
+            server.config.auth.self_registration = false;
+            server.restart().await;
+            assert_eq!(server.caller("old").get("/agents").await.status, 200);
+            let ann = server.caller("ann");
             let body = ann.get("/agents").await.refused(403, "REGISTRATION_CLOSED");
             assert!(body["detail"].as_str().unwrap().contains("administrator"));
             let status = ann
@@ -102,19 +102,19 @@ async fn without_self_registration_an_administrator_creates_accounts() {
                 .await;
             assert_eq!(status.unwrap_err().code(), tonic::Code::PermissionDenied);
             // An administrator still gets in and creates the account. A second request returns the same account.
-            let root = house.caller_as("root", Some("super_admin"));
-            let before = house.number(ACCOUNTS).await;
+            let root = server.caller_as("root", Some("super_admin"));
+            let before = server.number(ACCOUNTS).await;
             let made = root.post("/admin/accounts", json!({"subject": "ann"})).await.ok();
             assert_eq!((&made["subject"], &made["tier_name"]), (&json!("ann"), &json!("free")));
             let again = root.post("/admin/accounts", json!({"subject": "ann"})).await.ok();
             assert_eq!(made["account_id"], again["account_id"]);
             assert_eq!(
-                house.number(ACCOUNTS).await - before,
+                server.number(ACCOUNTS).await - before,
                 2,
                 "the administrator's account and ann's should be created"
             );
             let recorded = "SELECT COUNT(*) FROM audit_entries WHERE action = 'account.create'";
-            assert_eq!(house.number(recorded).await, 1);
+            assert_eq!(server.number(recorded).await, 1);
             let state = ann.get("/billing/account-state").await.ok();
             assert_eq!(state["account_id"], made["account_id"]);
             // An invalid subject is refused, and only administrators may create accounts.

@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::program::{OPEN, Program};
-use crate::house::{PATIENCE, SseEvent, assert_whole, databases, kinds, parse_sse};
+use crate::test_server::{SseEvent, TEST_TIMEOUT, assert_no_gaps, databases, kinds, parse_sse};
 
 /// Far more than a shutdown takes, and far less than waiting for running runs would take.
 const SOON: Duration = Duration::from_secs(12);
@@ -101,7 +101,7 @@ async fn ten_running_runs_resume_after_a_restart() {
             let cursor = seen.last().unwrap().id.parse().unwrap();
             let rest = stream_of(&program, &run, cursor).await.text().await.unwrap();
             let joined: Vec<_> = seen.into_iter().chain(parse_sse(&rest)).collect();
-            assert_whole(&joined, 1);
+            assert_no_gaps(&joined, 1);
             assert_eq!(joined.last().unwrap().data["status"]["status"], "completed");
             assert!(
                 joined.iter().any(|event| event.data["message"]["text"] == "After all."),
@@ -160,14 +160,14 @@ async fn a_running_command_is_killed_and_its_outcome_is_reported_as_unknown() {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
         };
-        tokio::time::timeout(PATIENCE, begun).await.unwrap();
+        tokio::time::timeout(TEST_TIMEOUT, begun).await.unwrap();
         end_in_order(&mut program).await;
         assert!(!is_running(&seconds), "the command should end with its server");
         let seen = cut_off(&open.text().await.unwrap());
 
         program.start_again().await;
         let events = parse_sse(&stream_of(&program, &run, 0).await.text().await.unwrap());
-        assert_whole(&events, 1);
+        assert_no_gaps(&events, 1);
         assert_eq!(events[..seen.len()], seen, "recorded events should not change");
         assert_eq!(events.last().unwrap().data["status"]["status"], "completed");
         let requests = upstream.requests();
@@ -201,7 +201,7 @@ async fn staged(folder: &Path) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    tokio::time::timeout(PATIENCE, arriving).await.unwrap();
+    tokio::time::timeout(TEST_TIMEOUT, arriving).await.unwrap();
 }
 
 #[tokio::test]
@@ -256,6 +256,6 @@ async fn requests_received_before_the_signal_are_answered() {
     program.start_again().await;
     for run in answered {
         let events = parse_sse(&stream_of(&program, &run, 0).await.text().await.unwrap());
-        assert_whole(&events, 1);
+        assert_no_gaps(&events, 1);
     }
 }

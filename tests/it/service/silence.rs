@@ -11,7 +11,7 @@ use runyard_upstream::{Script, Turn, Upstream};
 use serde_json::{Value, json};
 
 use super::{call::framed, program::Program};
-use crate::house::{Answer, PATIENCE, everywhere_with};
+use crate::test_server::{Answer, TEST_TIMEOUT, on_every_database_with};
 
 const CONFIG: &str = "[[tiers]]\nname = \"free\"\nmodels = [\"*\"]\ndefault_model = \"kortix/minimax\"\n\
                       max_upload_bytes = 1000000\ncredits_granted = 300\n";
@@ -52,7 +52,12 @@ async fn i12_the_log_holds_no_user_content() {
     let run = Answer::of(answer).await.ok();
     let run_id = run["agent_run_id"].as_str().unwrap();
     let path = format!("/agent-run/{run_id}/stream");
-    let events = program.request("GET", &path).timeout(PATIENCE).send().await.unwrap();
+    let events = program
+        .request("GET", &path)
+        .timeout(TEST_TIMEOUT)
+        .send()
+        .await
+        .unwrap();
     assert!(events.text().await.unwrap().contains("\"failed\""));
     // Failing requests: a thread of another account, a malformed body, an invalid token and an invalid key.
     let thread = theirs["thread_id"].as_str().unwrap();
@@ -102,14 +107,14 @@ async fn i12_the_log_holds_no_user_content() {
 
 #[tokio::test]
 async fn u06_an_idle_stream_sends_heartbeats() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("At last.").held_by(&gate))
         },
         |config| config.http.heartbeat_seconds = 1,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("Wait.").await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
             let stream = caller.request("GET", &path).send().await.unwrap();
@@ -120,10 +125,10 @@ async fn u06_an_idle_stream_sends_heartbeats() {
                     heard.push_str(std::str::from_utf8(&pieces.next().await.unwrap().unwrap()).unwrap());
                 }
             };
-            tokio::time::timeout(PATIENCE, two)
+            tokio::time::timeout(TEST_TIMEOUT, two)
                 .await
                 .expect("two heartbeats should arrive");
-            house.gate.open();
+            server.gate.open();
             let rest = async {
                 while let Some(piece) = pieces.next().await {
                     heard.push_str(std::str::from_utf8(&piece.unwrap()).unwrap());
@@ -140,14 +145,14 @@ async fn u06_an_idle_stream_sends_heartbeats() {
 
 #[tokio::test]
 async fn u06_heartbeats_repeat_the_cursor_over_every_protocol() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("At last.").held_by(&gate))
         },
         |config| config.http.heartbeat_seconds = 1,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("Wait.").await;
             let run_id = run["agent_run_id"].as_str().unwrap().to_owned();
             let ask = v1::StreamRunRequest {
@@ -175,7 +180,7 @@ async fn u06_heartbeats_repeat_the_cursor_over_every_protocol() {
                             assert_eq!(event.sequence, last, "a heartbeat should repeat the cursor");
                             heartbeats += 1;
                             if heartbeats == 2 {
-                                house.gate.open();
+                                server.gate.open();
                             }
                             continue;
                         }
@@ -184,7 +189,7 @@ async fn u06_heartbeats_repeat_the_cursor_over_every_protocol() {
                         events.push(event);
                     }
                 };
-                tokio::time::timeout(PATIENCE, heard)
+                tokio::time::timeout(TEST_TIMEOUT, heard)
                     .await
                     .expect("the stream should end");
                 whole.push(events);
@@ -198,14 +203,14 @@ async fn u06_heartbeats_repeat_the_cursor_over_every_protocol() {
 
 #[tokio::test]
 async fn u06_grpc_web_and_json_lines_have_heartbeats() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("At last.").held_by(&gate))
         },
         |config| config.http.heartbeat_seconds = 1,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("Wait.").await;
             let run_id = run["agent_run_id"].as_str().unwrap();
             let ask = v1::StreamRunRequest {
@@ -222,15 +227,15 @@ async fn u06_grpc_web_and_json_lines_have_heartbeats() {
                 let mut pieces = request.send().await.unwrap().bytes_stream();
                 // The first event, and then two heartbeats.
                 for _ in 0..3 {
-                    let piece = tokio::time::timeout(PATIENCE, pieces.next())
+                    let piece = tokio::time::timeout(TEST_TIMEOUT, pieces.next())
                         .await
                         .expect("the stream should send a heartbeat");
                     assert!(!piece.unwrap().unwrap().is_empty());
                 }
             }
-            house.gate.open();
+            server.gate.open();
             let events = caller.events(&run, 0).await;
-            crate::house::assert_whole(&events, 1);
+            crate::test_server::assert_no_gaps(&events, 1);
         },
     )
     .await;

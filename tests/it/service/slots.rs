@@ -4,7 +4,7 @@ use futures::future::join_all;
 use runyard_upstream::{Gate, Script, Turn};
 use serde_json::{Value, json};
 
-use crate::house::{Caller, everywhere_with};
+use crate::test_server::{Caller, on_every_database_with};
 
 fn held(gate: &Gate) -> Script {
     let gate = gate.clone();
@@ -19,16 +19,16 @@ fn sorted(mut names: Vec<Value>) -> Vec<Value> {
 /// L01: of 200 concurrent starts exactly as many are admitted as the plan has slots, and the refusals report correct
 /// counts.
 async fn l01(limit: i32) {
-    everywhere_with(
+    on_every_database_with(
         held,
         move |config| {
             config.tiers[0].concurrent_runs = Some(limit);
             config.tiers[0].threads = None;
             config.tiers[0].projects = None;
         },
-        async |house| {
-            let caller = house.caller("ann");
-            let neighbour = house.caller("bob");
+        async |server| {
+            let caller = server.caller("ann");
+            let neighbour = server.caller("bob");
             let theirs = neighbour.start("mine").await;
             let answers = join_all((0..200).map(|_| caller.post("/agent/start", json!({"prompt": "x"})))).await;
             let (admitted, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
@@ -55,7 +55,7 @@ async fn l01(limit: i32) {
             let active = caller.get("/agent-runs/active").await.ok();
             let active = active["active_runs"].as_array().unwrap().iter();
             assert_eq!(sorted(active.map(|run| run["thread_id"].clone()).collect()), threads);
-            house.gate.open();
+            server.gate.open();
         },
     )
     .await;
@@ -92,7 +92,7 @@ async fn stop(caller: &Caller, run: &Value) {
 
 #[tokio::test]
 async fn l02_a_slot_is_released_however_its_run_ends() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             Script::function(move |request| match request.last_text() {
@@ -107,8 +107,8 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
             config.worker.run_timeout_seconds = 4;
             config.tiers[0].concurrent_runs = Some(1);
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             for (prompt, status, code) in [
                 ("complete", "completed", json!(null)),
                 ("fail", "failed", json!("MODEL_REFUSED")),
@@ -136,22 +136,22 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
 /// L03: stops that race with the end of a run and with each other leave one terminal event and one free slot.
 #[tokio::test]
 async fn l03_a_stop_that_races_with_the_end_leaves_one_terminal_event() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("Quick.")),
         |config| {
             config.tiers[0].concurrent_runs = Some(1);
             config.tiers[0].threads = None;
             config.tiers[0].projects = None;
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             for _ in 0..20 {
                 let run = caller.start("x").await;
                 let path = format!("/agent-run/{}/stop", run["agent_run_id"].as_str().unwrap());
                 let answers = join_all((0..3).map(|_| caller.post(&path, json!({})))).await;
                 assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
                 let events = caller.events(&run, 0).await;
-                crate::house::assert_whole(&events, 1);
+                crate::test_server::assert_no_gaps(&events, 1);
                 let ended = caller.ended(&run).await;
                 assert_eq!(events.last().unwrap().data["status"]["status"], ended["status"]);
                 assert!(["stopped", "completed"].contains(&ended["status"].as_str().unwrap()));

@@ -5,14 +5,14 @@ use runyard_upstream::Turn;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::house::{Answer, assert_whole, everywhere, kinds};
+use crate::test_server::{Answer, assert_no_gaps, kinds, on_every_database};
 
 #[tokio::test]
 async fn the_documented_exchange_over_a_form() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("Done."),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let form = Form::new()
                 .text("prompt", "Analyze data.csv and create visualizations")
                 .part("files", Part::bytes(b"a,b\n1,2\n".to_vec()).file_name("data.csv"));
@@ -29,7 +29,7 @@ async fn the_documented_exchange_over_a_form() {
                 assert!(Uuid::parse_str(started[key].as_str().unwrap()).is_ok(), "{key}");
             }
             let events = caller.events(&started, 0).await;
-            assert_whole(&events, 1);
+            assert_no_gaps(&events, 1);
             assert_eq!(
                 kinds(&events),
                 ["status", "message_delta", "message", "usage", "status"]
@@ -37,7 +37,7 @@ async fn the_documented_exchange_over_a_form() {
             let run = caller.ended(&started).await;
             assert_eq!(run["status"], "completed");
             // The model is told of the file, and the file is at that path.
-            let request = house.upstream.requests().remove(0);
+            let request = server.upstream.requests().remove(0);
             assert!(
                 request.last_text().contains("Files in /workspace: data.csv"),
                 "{:?}",
@@ -55,10 +55,10 @@ async fn the_documented_exchange_over_a_form() {
 
 #[tokio::test]
 async fn a_start_without_files_returns_no_sandbox_id() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("Hello."),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let answer = caller.post("/agent/start", json!({"prompt": "hi"})).await.ok();
             let keys: Vec<_> = answer.as_object().unwrap().keys().map(String::as_str).collect();
             assert_eq!(keys, ["thread_id", "agent_run_id", "project_id", "status"]);
@@ -70,18 +70,18 @@ async fn a_start_without_files_returns_no_sandbox_id() {
 
 #[tokio::test]
 async fn a_start_does_not_wait_for_the_model() {
-    everywhere(
+    on_every_database(
         |gate| Turn::text("Late.").held_by(gate),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let started = caller.start("hi").await;
-            house.upstream.wait_for(1).await;
+            server.upstream.wait_for(1).await;
             let run = caller
                 .get(&format!("/agent-run/{}", started["agent_run_id"].as_str().unwrap()))
                 .await
                 .ok();
             assert_eq!(run["status"], "running");
-            house.gate.open();
+            server.gate.open();
             assert_eq!(caller.ended(&started).await["status"], "completed");
         },
     )
@@ -90,10 +90,10 @@ async fn a_start_does_not_wait_for_the_model() {
 
 #[tokio::test]
 async fn a_second_run_of_a_thread_sees_its_history() {
-    everywhere(
+    on_every_database(
         |_| [Turn::text("Blue."), Turn::text("I said blue.")],
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("What colour?").await;
             caller.ended(&first).await;
             let body = json!({"prompt": "What did you say?", "thread_id": first["thread_id"]});
@@ -101,7 +101,7 @@ async fn a_second_run_of_a_thread_sees_its_history() {
             assert_eq!(second["thread_id"], first["thread_id"]);
             assert_eq!(second["project_id"], first["project_id"]);
             caller.ended(&second).await;
-            let said: Vec<String> = house.upstream.requests()[1]
+            let said: Vec<String> = server.upstream.requests()[1]
                 .messages()
                 .iter()
                 .filter(|message| message["role"] != "system")
@@ -124,10 +124,10 @@ async fn a_second_run_of_a_thread_sees_its_history() {
 
 #[tokio::test]
 async fn refusals_have_the_documented_wording_and_leave_nothing_behind() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("Never."),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let no_prompt = caller
                 .post("/agent/start", json!({}))
                 .await
@@ -174,9 +174,9 @@ async fn refusals_have_the_documented_wording_and_leave_nothing_behind() {
             );
             let form = Form::new().part("files", Part::bytes(b"x".to_vec()).file_name("data.csv"));
             caller.form("/agent/start", form).await.refused(400, "INVALID_REQUEST");
-            let unauthenticated = house
+            let unauthenticated = server
                 .http
-                .post(house.url("/agent/start"))
+                .post(server.url("/agent/start"))
                 .json(&json!({"prompt": "x"}))
                 .send()
                 .await
@@ -198,7 +198,7 @@ async fn refusals_have_the_documented_wording_and_leave_nothing_behind() {
                     .unwrap();
                 assert!(rows.is_empty(), "{list}: {listed}");
             }
-            let staged = std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count);
+            let staged = std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count);
             assert_eq!(staged, 0);
             // Positive control: the same caller may start a run.
             caller.ended(&caller.start("x").await).await;
@@ -209,10 +209,10 @@ async fn refusals_have_the_documented_wording_and_leave_nothing_behind() {
 
 #[tokio::test]
 async fn a_second_start_with_the_same_key_returns_the_first_run() {
-    everywhere(
+    on_every_database(
         |_| [Turn::text("Once."), Turn::text("Twice.")],
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let send = |body: serde_json::Value| {
                 let request = caller
                     .request("POST", "/agent/start")
@@ -226,7 +226,7 @@ async fn a_second_start_with_the_same_key_returns_the_first_run() {
             send(json!({"prompt": "y"})).await.refused(409, "REQUEST_KEY_REUSED");
             caller.ended(&first).await;
             // The same key of another account is a different key.
-            let other = house.caller("bob");
+            let other = server.caller("bob");
             let request = other
                 .request("POST", "/agent/start")
                 .header("Idempotency-Key", "k1")
@@ -241,10 +241,10 @@ async fn a_second_start_with_the_same_key_returns_the_first_run() {
 
 #[tokio::test]
 async fn client_supplied_ids_are_used_once_and_never_cross_accounts() {
-    everywhere(
+    on_every_database(
         |_| [Turn::text("Mine."), Turn::text("Theirs.")],
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());
             let body = json!({"prompt": "x", "optimistic": true, "thread_id": thread_id, "project_id": project_id});
             let first = ann.post("/agent/start", body.clone()).await.ok();

@@ -9,7 +9,7 @@ use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::house::{Answer, Caller, House, assert_whole, everywhere, everywhere_with};
+use crate::test_server::{Answer, Caller, TestServer, assert_no_gaps, on_every_database, on_every_database_with};
 
 fn echo() -> Script {
     Script::function(|_| Turn::text("Yes."))
@@ -24,10 +24,10 @@ async fn shown(caller: &Caller, run: &Value) -> Value {
 
 #[tokio::test]
 async fn every_parameter_has_its_documented_default() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             // A form with the prompt alone, and one with every other part empty, as a browser sends it.
             let mut form = Form::new();
             for part in [
@@ -52,7 +52,7 @@ async fn every_parameter_has_its_documented_default() {
                 assert_eq!(run["status"], "completed");
             }
             let tools = ["bash", "edit", "glob", "grep", "read", "write"];
-            for request in house.upstream.requests() {
+            for request in server.upstream.requests() {
                 let mut named = request.tool_names();
                 named.sort_unstable();
                 assert_eq!(named, tools);
@@ -64,10 +64,10 @@ async fn every_parameter_has_its_documented_default() {
 
 #[tokio::test]
 async fn the_default_agent_is_used_unless_another_is_named() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let agent = async |name: &str, is_default: bool| {
                 let body = json!({"name": name, "is_default": is_default, "system_prompt": format!("You are {name}.")});
                 caller.post("/agents", body).await.ok()
@@ -80,7 +80,7 @@ async fn the_default_agent_is_used_unless_another_is_named() {
             let body = json!({"prompt": "x", "agent_id": other["agent_id"]});
             let run = caller.post("/agent/start", body).await.ok();
             assert_eq!(caller.ended(&run).await["agent_id"], other["agent_id"]);
-            let said: Vec<String> = house.upstream.requests().iter().map(|r| r.body.to_string()).collect();
+            let said: Vec<String> = server.upstream.requests().iter().map(|r| r.body.to_string()).collect();
             assert!(said[0].contains("You are the usual.") && said[1].contains("You are the other."));
         },
     )
@@ -89,11 +89,11 @@ async fn the_default_agent_is_used_unless_another_is_named() {
 
 #[tokio::test]
 async fn a_requested_model_overrides_the_agents_model() {
-    everywhere_with(
+    on_every_database_with(
         |_| echo(),
         |config| config.limits = Limits::Off,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let body = json!({"name": "An agent", "model": "openai/gpt-5-nano"});
             let agent = caller.post("/agents", body).await.ok()["agent_id"].clone();
             let run = caller
@@ -110,10 +110,10 @@ async fn a_requested_model_overrides_the_agents_model() {
 
 #[tokio::test]
 async fn memory_enabled_is_stored_with_the_run_and_returned() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             for (asked, kept) in [("true", json!(true)), ("false", json!(false))] {
                 let form = Form::new().text("prompt", "x").text("memory_enabled", asked);
                 let run = caller.form("/agent/start", form).await.ok();
@@ -129,24 +129,24 @@ async fn memory_enabled_is_stored_with_the_run_and_returned() {
 
 #[tokio::test]
 async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller
                 .post("/agent/start", json!({"prompt": "x", "mode": "chat"}))
                 .await
                 .ok();
             let run = caller.ended(&run).await;
             assert_eq!((&run["mode"], &run["sandbox_id"]), (&json!("chat"), &Value::Null));
-            assert!(house.upstream.requests()[0].tool_names().is_empty());
+            assert!(server.upstream.requests()[0].tool_names().is_empty());
             // Positive control: the mode `code` offers the tools.
             let run = caller
                 .post("/agent/start", json!({"prompt": "x", "mode": "code"}))
                 .await
                 .ok();
             assert_eq!(caller.ended(&run).await["mode"], "code");
-            assert_eq!(house.upstream.requests()[1].tool_names().len(), 6);
+            assert_eq!(server.upstream.requests()[1].tool_names().len(), 6);
         },
     )
     .await;
@@ -155,11 +155,11 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
 /// I11: without the role the header is ignored, whatever its value. A super admin gets an error for an invalid value.
 #[tokio::test]
 async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
+        async |server| {
             let ask = async |role: Option<&str>| {
-                let caller = house.caller_as(role.unwrap_or("ann"), role);
+                let caller = server.caller_as(role.unwrap_or("ann"), role);
                 let request = caller.request("POST", "/agent/start").json(&json!({"prompt": "x"}));
                 let answer = Answer::of(request.header("X-Emit-Timing", "1 please").send().await.unwrap()).await;
                 (caller, answer)
@@ -177,11 +177,11 @@ async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
 /// I11: only a super admin gets timings, over every protocol.
 #[tokio::test]
 async fn i11_only_a_super_admin_gets_timings() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
+        async |server| {
             for (role, shows) in [(None, false), (Some("admin"), false), (Some("super_admin"), true)] {
-                let caller = house.caller_as(role.unwrap_or("ann"), role);
+                let caller = server.caller_as(role.unwrap_or("ann"), role);
                 for asks in [true, false] {
                     let request = caller.request("POST", "/agent/start").json(&json!({"prompt": "x"}));
                     let request = if asks {
@@ -215,13 +215,13 @@ async fn i11_only_a_super_admin_gets_timings() {
 
 #[tokio::test]
 async fn an_interrupting_start_stops_the_running_run_and_takes_its_slot() {
-    everywhere_with(
+    on_every_database_with(
         |gate| [Turn::words(10).gate_after(5, gate), Turn::text("Second.")],
         |config| config.tiers[0].concurrent_runs = Some(1),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("x").await;
-            house.upstream.wait_for(1).await;
+            server.upstream.wait_for(1).await;
             let body = json!({"prompt": "y", "thread_id": first["thread_id"], "if_busy": "enqueue"});
             caller
                 .post("/agent/start", body.clone())
@@ -231,11 +231,11 @@ async fn an_interrupting_start_stops_the_running_run_and_takes_its_slot() {
             interrupt["if_busy"] = json!("interrupt");
             let second = caller.post("/agent/start", interrupt).await.ok();
             assert_eq!(shown(&caller, &first).await["status"], "stopped");
-            assert_whole(&caller.events(&first, 0).await, 1);
+            assert_no_gaps(&caller.events(&first, 0).await, 1);
             let active = caller.get("/agent-runs/active").await.ok();
             let active: Vec<_> = active["active_runs"].as_array().unwrap().iter().collect();
             assert!(active.iter().all(|run| run["agent_run_id"] == second["agent_run_id"]));
-            house.gate.open();
+            server.gate.open();
             assert_eq!(caller.ended(&second).await["status"], "completed");
             assert_eq!(shown(&caller, &first).await["status"], "stopped");
         },
@@ -245,10 +245,10 @@ async fn an_interrupting_start_stops_the_running_run_and_takes_its_slot() {
 
 #[tokio::test]
 async fn l10_a_hundred_starts_with_one_key_create_one_run() {
-    everywhere(
+    on_every_database(
         |gate| Turn::text("Once.").held_by(gate),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let send = async |_| {
                 let request = caller.request("POST", "/agent/start").header("Idempotency-Key", "same");
                 Answer::of(request.json(&json!({"prompt": "x"})).send().await.unwrap())
@@ -275,9 +275,9 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
             assert_eq!(runs["agent_runs"].as_array().unwrap().len(), 1);
             let threads = caller.get("/threads").await.ok();
             assert_eq!(threads["threads"].as_array().unwrap().len(), 1);
-            house.gate.open();
+            server.gate.open();
             caller.ended(&answers[0]).await;
-            assert_eq!(house.upstream.count(), 1);
+            assert_eq!(server.upstream.count(), 1);
         },
     )
     .await;
@@ -285,10 +285,10 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
 
 #[tokio::test]
 async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let start = async |body: Value| caller.post("/agent/start", body).await;
             let key = |length: usize| "\u{e9}".repeat(length);
             start(json!({"prompt": "x", "request_id": key(256)}))
@@ -317,11 +317,11 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
 /// learns nothing.
 #[tokio::test]
 async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
-    everywhere_with(
+    on_every_database_with(
         |_| echo(),
         |config| config.limits = Limits::Off,
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let mut owned = [0, 0];
             for round in 0..100 {
                 let (thread_id, project_id) = (Uuid::new_v4(), Uuid::new_v4());
@@ -365,11 +365,11 @@ async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
 /// I04: a client-supplied id is any UUID in any notation, stored in canonical form.
 #[tokio::test]
 async fn i04_client_supplied_ids_are_uuids() {
-    everywhere_with(
+    on_every_database_with(
         |_| echo(),
         |config| config.limits = Limits::Off,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let start = async |thread: &str, project: &str| {
                 let form = Form::new()
                     .text("prompt", "x")
@@ -435,7 +435,7 @@ async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
         config.sandbox.bwrap = script;
         config.tiers[0].concurrent_runs = Some(2);
     };
-    everywhere_with(
+    on_every_database_with(
         |_| {
             Script::function(|request| match request.last_text() {
                 "x" => Turn::calls([Call::new("bash", &json!({"command": "echo made"}))]),
@@ -443,11 +443,11 @@ async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
             })
         },
         hold,
-        async |house: &mut House| {
-            let caller = house.caller("ann");
+        async |server: &mut TestServer| {
+            let caller = server.caller("ann");
             let first = caller.start("x").await;
-            let folder = house.data_dir().parent().unwrap().join("held");
-            let asked = tokio::time::timeout(crate::house::PATIENCE, async {
+            let folder = server.data_dir().parent().unwrap().join("held");
+            let asked = tokio::time::timeout(crate::test_server::TEST_TIMEOUT, async {
                 while !folder.join("asked").exists() {
                     tokio::time::sleep(std::time::Duration::from_millis(5)).await;
                 }
@@ -470,9 +470,9 @@ async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
 
 #[tokio::test]
 async fn an_idempotency_key_expires_after_a_day() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
+        async |server| {
             let start = async |caller: Caller| {
                 let request = caller
                     .request("POST", "/agent/start")
@@ -482,13 +482,13 @@ async fn an_idempotency_key_expires_after_a_day() {
                 caller.ended(&run).await;
                 run["agent_run_id"].clone()
             };
-            let first = start(house.caller("ann")).await;
-            house.clock.advance(Duration::from_hours(23));
-            assert_eq!(start(house.caller("ann")).await, first);
-            house.clock.advance(Duration::from_hours(1) + Duration::from_mins(1));
-            let second = start(house.caller("ann")).await;
+            let first = start(server.caller("ann")).await;
+            server.clock.advance(Duration::from_hours(23));
+            assert_eq!(start(server.caller("ann")).await, first);
+            server.clock.advance(Duration::from_hours(1) + Duration::from_mins(1));
+            let second = start(server.caller("ann")).await;
             assert_ne!(second, first);
-            assert_eq!(start(house.caller("ann")).await, second);
+            assert_eq!(start(server.caller("ann")).await, second);
         },
     )
     .await;

@@ -3,26 +3,26 @@
 use runyard_upstream::{Call, Turn};
 use serde_json::json;
 
-use crate::house::{assert_whole, everywhere};
+use crate::test_server::{assert_no_gaps, on_every_database};
 
 #[tokio::test]
 async fn a_stop_interrupts_the_stream_of_the_model() {
-    everywhere(
+    on_every_database(
         |gate| Turn::words(10).gate_after(5, gate),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
-            house.upstream.wait_for(1).await;
+            server.upstream.wait_for(1).await;
             let path = format!("/agent-run/{}/stop", run["agent_run_id"].as_str().unwrap());
             let asked = caller.post(&path, json!({})).await.ok();
             assert_eq!(asked["stop_requested"], true);
             let events = caller.events(&run, 0).await;
-            assert_whole(&events, 1);
+            assert_no_gaps(&events, 1);
             assert_eq!(events.last().unwrap().data["status"]["status"], "stopped");
             // A second stop changes nothing, and the slot is free.
             assert_eq!(caller.post(&path, json!({})).await.ok()["status"], "stopped");
             assert_eq!(caller.events(&run, 0).await, events);
-            house.gate.open();
+            server.gate.open();
             caller.start("y").await;
         },
     )
@@ -31,10 +31,10 @@ async fn a_stop_interrupts_the_stream_of_the_model() {
 
 #[tokio::test]
 async fn a_stop_kills_a_running_command() {
-    everywhere(
+    on_every_database(
         |_| Turn::calls([Call::new("bash", &json!({"command": "echo begun; sleep 600"}))]),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
             let mut stream = caller.request("GET", &path).send().await.unwrap();
@@ -46,7 +46,7 @@ async fn a_stop_kills_a_running_command() {
             let path = format!("/agent-run/{}/stop", run["agent_run_id"].as_str().unwrap());
             caller.post(&path, json!({})).await.ok();
             let events = caller.events(&run, 0).await;
-            assert_whole(&events, 1);
+            assert_no_gaps(&events, 1);
             assert_eq!(events.last().unwrap().data["status"]["status"], "stopped");
         },
     )
@@ -55,13 +55,13 @@ async fn a_stop_kills_a_running_command() {
 
 #[tokio::test]
 async fn a_queued_run_stops_at_once() {
-    crate::house::everywhere_with(
+    crate::test_server::on_every_database_with(
         |gate| Turn::text("First.").held_by(gate),
         |config| config.tiers[0].concurrent_runs = Some(3),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("x").await;
-            house.upstream.wait_for(1).await;
+            server.upstream.wait_for(1).await;
             let body = json!({"prompt": "y", "thread_id": first["thread_id"]});
             let second = caller.post("/agent/start", body.clone()).await.ok();
             let mut refused = body.clone();
@@ -69,9 +69,9 @@ async fn a_queued_run_stops_at_once() {
             caller.post("/agent/start", refused).await.refused(409, "THREAD_BUSY");
             let path = format!("/agent-run/{}/stop", second["agent_run_id"].as_str().unwrap());
             assert_eq!(caller.post(&path, json!({})).await.ok()["status"], "stopped");
-            assert_whole(&caller.events(&second, 0).await, 1);
-            assert_eq!(house.upstream.count(), 1);
-            house.gate.open();
+            assert_no_gaps(&caller.events(&second, 0).await, 1);
+            assert_eq!(server.upstream.count(), 1);
+            server.gate.open();
             assert_eq!(caller.ended(&first).await["status"], "completed");
         },
     )

@@ -5,7 +5,7 @@ use runyard::v1;
 use runyard_upstream::{Gate, Turn};
 use serde_json::json;
 
-use crate::house::{Answer, PATIENCE, SseEvent, assert_whole, everywhere, parse_sse};
+use crate::test_server::{Answer, SseEvent, TEST_TIMEOUT, assert_no_gaps, on_every_database, parse_sse};
 
 fn words(_: &Gate) -> Turn {
     Turn::words(50)
@@ -13,11 +13,11 @@ fn words(_: &Gate) -> Turn {
 
 #[tokio::test]
 async fn a_stream_from_any_cursor_returns_exactly_the_later_events() {
-    everywhere(words, async |house| {
-        let caller = house.caller("ann");
+    on_every_database(words, async |server| {
+        let caller = server.caller("ann");
         let run = caller.start("x").await;
         let all = caller.events(&run, 0).await;
-        assert_whole(&all, 1);
+        assert_no_gaps(&all, 1);
         let last = i64::try_from(all.len()).unwrap();
         for after in 1..last {
             let rest = caller.events(&run, after).await;
@@ -50,10 +50,10 @@ async fn a_stream_from_any_cursor_returns_exactly_the_later_events() {
 
 #[tokio::test]
 async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
-    everywhere(
+    on_every_database(
         |gate| Turn::words(40).gate_after(20, gate),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
             let response = caller.request("GET", &path).send().await.unwrap();
@@ -62,7 +62,7 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             let mut seen = String::new();
             // Streaming is live: the first half arrives while the model is held.
             while seen.matches("event: message_delta").count() < 10 {
-                let piece = tokio::time::timeout(PATIENCE, body.next())
+                let piece = tokio::time::timeout(TEST_TIMEOUT, body.next())
                     .await
                     .unwrap()
                     .unwrap()
@@ -73,11 +73,11 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             let whole = &seen[..seen.rfind("\n\n").unwrap() + 2];
             let before = parse_sse(whole);
             let cursor = before.last().unwrap().id.clone();
-            house.gate.open();
+            server.gate.open();
             let request = caller.request("GET", &path).header("Last-Event-ID", &cursor);
             let rest = parse_sse(&request.send().await.unwrap().text().await.unwrap());
             let joined: Vec<SseEvent> = before.into_iter().chain(rest).collect();
-            assert_whole(&joined, 1);
+            assert_no_gaps(&joined, 1);
         },
     )
     .await;
@@ -85,8 +85,8 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
 
 #[tokio::test]
 async fn newline_json_and_grpc_stream_the_same_events() {
-    everywhere(words, async |house| {
-        let caller = house.caller("ann");
+    on_every_database(words, async |server| {
+        let caller = server.caller("ann");
         let run = caller.start("x").await;
         let sse = caller.events(&run, 0).await;
         let run_id = run["agent_run_id"].as_str().unwrap();
@@ -121,16 +121,16 @@ async fn newline_json_and_grpc_stream_the_same_events() {
 
 #[tokio::test]
 async fn a_slow_reader_loses_nothing_and_delays_no_other_reader() {
-    everywhere(
+    on_every_database(
         |_| Turn::words(5000),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = caller.start("x").await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
             // This stream is opened but not read, while another reader receives the whole run.
             let slow = caller.request("GET", &path).send().await.unwrap();
-            assert_whole(&caller.events(&run, 0).await, 1);
-            assert_whole(&parse_sse(&slow.text().await.unwrap()), 1);
+            assert_no_gaps(&caller.events(&run, 0).await, 1);
+            assert_no_gaps(&parse_sse(&slow.text().await.unwrap()), 1);
         },
     )
     .await;
@@ -138,10 +138,10 @@ async fn a_slow_reader_loses_nothing_and_delays_no_other_reader() {
 
 #[tokio::test]
 async fn one_stream_carries_the_events_of_many_runs() {
-    everywhere(
+    on_every_database(
         |_| [Turn::words(5), Turn::words(5)],
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("x").await;
             caller.ended(&first).await;
             let second = caller.start("y").await;
@@ -171,8 +171,8 @@ async fn one_stream_carries_the_events_of_many_runs() {
 
 #[tokio::test]
 async fn a_stream_from_the_end_of_a_finished_run_ends_at_once() {
-    everywhere(words, async |house| {
-        let caller = house.caller("ann");
+    on_every_database(words, async |server| {
+        let caller = server.caller("ann");
         let mut cursors = Vec::new();
         for _ in 0..2 {
             let run = caller.start("x").await;
@@ -188,12 +188,12 @@ async fn a_stream_from_the_end_of_a_finished_run_ends_at_once() {
             after_sequence: cursors[0].after_sequence,
         });
         let rest = grpc.stream_run(one).await.unwrap().into_inner().collect::<Vec<_>>();
-        assert!(tokio::time::timeout(PATIENCE, rest).await.unwrap().is_empty());
+        assert!(tokio::time::timeout(TEST_TIMEOUT, rest).await.unwrap().is_empty());
         // A finished run neither keeps the stream of another run open nor ends it.
         cursors[1].after_sequence -= 1;
         let many = caller.signed(v1::StreamRunsRequest { runs: cursors });
         let rest = grpc.stream_runs(many).await.unwrap().into_inner().collect::<Vec<_>>();
-        assert_eq!(tokio::time::timeout(PATIENCE, rest).await.unwrap().len(), 1);
+        assert_eq!(tokio::time::timeout(TEST_TIMEOUT, rest).await.unwrap().len(), 1);
     })
     .await;
 }

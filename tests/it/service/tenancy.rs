@@ -7,10 +7,10 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::{
-    belongings::{Belongings, LATER, id_fields},
     call::{Reply, call, methods, ways},
+    fixtures::{Belongings, LATER, id_fields},
 };
-use crate::house::{Caller, everywhere_with};
+use crate::test_server::{Caller, on_every_database_with};
 
 /// Everything that the owner can read of these objects.
 async fn everything(owner: &Caller, has: &Belongings) -> Vec<(String, String)> {
@@ -56,11 +56,11 @@ fn redacted(reply: &Reply, id: &str) -> String {
 
 #[tokio::test]
 async fn i01_an_id_of_another_account_answers_like_a_random_id() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = Limits::Off,
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let (anns, bobs) = (Belongings::of(&ann).await, Belongings::of(&bob).await);
             let before = everything(&ann, &anns).await;
             let mut tried = 0;
@@ -118,11 +118,11 @@ fn is_empty(answer: &Value) -> bool {
 /// I02: ids that do not belong together are refused, whether they belong to the caller or to another account.
 #[tokio::test]
 async fn i02_ids_that_do_not_belong_together_are_refused() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = Limits::Off,
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let (anns, bobs) = (Belongings::of(&ann).await, Belongings::of(&bob).await);
             let start = async |thread: &Belongings, project: &Belongings, agent: &Belongings| {
                 let body = serde_json::json!({

@@ -5,15 +5,15 @@ use runyard::v1::{self, thread_service_client::ThreadServiceClient};
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
-use super::ask::{delete, each, patch, put, send, text};
-use crate::house::everywhere;
+use super::requests::{delete, each, patch, put, send, text};
+use crate::test_server::on_every_database;
 
 #[tokio::test]
 async fn a_thread_is_created_in_a_new_or_an_existing_project() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let (caller, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (caller, bob) = (server.caller("ann"), server.caller("bob"));
             let thread = caller.post("/threads", json!({"name": "Plans"})).await.ok();
             assert_eq!(thread["name"], "Plans");
             let project = caller
@@ -93,10 +93,10 @@ async fn a_thread_is_created_in_a_new_or_an_existing_project() {
 
 #[tokio::test]
 async fn the_plan_allows_exactly_ten_threads() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let answers = join_all((0..30).map(|_| caller.post("/threads", json!({"name": "x"})))).await;
             let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
             assert_eq!(made.len(), 10);
@@ -121,10 +121,10 @@ async fn the_plan_allows_exactly_ten_threads() {
 
 #[tokio::test]
 async fn the_next_run_sees_an_added_message() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let (caller, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (caller, bob) = (server.caller("ann"), server.caller("bob"));
             let thread = caller.post("/threads", json!({})).await.ok();
             let path = format!("/threads/{}/messages", text(&thread, "thread_id"));
             let said = caller.post(&path, json!({"content": "I like blue."})).await.ok();
@@ -148,7 +148,7 @@ async fn the_next_run_sees_an_added_message() {
                 .refused(404, "THREAD_NOT_FOUND");
             let start = json!({"prompt": "Which colour?", "thread_id": thread["thread_id"], "mode": "chat"});
             caller.ended(&caller.post("/agent/start", start).await.ok()).await;
-            let sent = house.upstream.requests().remove(0);
+            let sent = server.upstream.requests().remove(0);
             let contents: Vec<&str> = sent
                 .messages()
                 .iter()
@@ -178,18 +178,18 @@ async fn the_next_run_sees_an_added_message() {
 
 #[tokio::test]
 async fn deleting_a_thread_deletes_its_runs_unless_one_is_running() {
-    everywhere(
+    on_every_database(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("Aye.").held_by(&gate))
         },
-        async |house| {
-            let (caller, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (caller, bob) = (server.caller("ann"), server.caller("bob"));
             let run = caller.start("hi").await;
             let path = format!("/threads/{}", text(&run, "thread_id"));
             delete(&caller, &path).await.refused(409, "CONFLICT");
             delete(&bob, &path).await.refused(404, "THREAD_NOT_FOUND");
-            house.gate.open();
+            server.gate.open();
             caller.ended(&run).await;
             let mut grpc = ThreadServiceClient::new(caller.channel().await);
             let asked = v1::DeleteThreadRequest {

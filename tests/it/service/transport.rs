@@ -14,7 +14,7 @@ use tokio::{
 };
 
 use super::call::framed;
-use crate::house::{Answer, Caller, House, PATIENCE, everywhere, everywhere_with};
+use crate::test_server::{Answer, Caller, TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 
 fn grpc() -> Client {
     Client::builder().http2_prior_knowledge().build().unwrap()
@@ -36,13 +36,13 @@ async fn status(response: Response) -> i32 {
 #[tokio::test]
 #[expect(clippy::too_many_lines, clippy::type_complexity, reason = "a table")]
 async fn h07_malformed_frames_are_refused() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let (caller, client) = (house.caller("ann"), grpc());
+        async |server| {
+            let (caller, client) = (server.caller("ann"), grpc());
             let good = framed(&prost::Message::encode_to_vec(&v1::ListAgentsRequest::default()));
             let send = async |headers: &[(&str, &str)], body: Vec<u8>| {
-                let url = house.url("/runyard.v1.AgentService/ListAgents");
+                let url = server.url("/runyard.v1.AgentService/ListAgents");
                 let mut request = client.post(url).bearer_auth(&caller.token).header("te", "trailers");
                 if headers.iter().all(|(name, _)| *name != "content-type") {
                     request = request.header("content-type", "application/grpc");
@@ -50,7 +50,7 @@ async fn h07_malformed_frames_are_refused() {
                 for (name, value) in headers {
                     request = request.header(*name, *value);
                 }
-                status(timeout(PATIENCE, request.body(body).send()).await.unwrap().unwrap()).await
+                status(timeout(TEST_TIMEOUT, request.body(body).send()).await.unwrap().unwrap()).await
             };
             let frame = |flag: u8, length: u32, payload: &[u8]| [&[flag][..], &length.to_be_bytes(), payload].concat();
             let deep = {
@@ -134,7 +134,7 @@ async fn h07_malformed_frames_are_refused() {
                 assert!(expected.contains(&found), "{what}: {found}, not one of {expected:?}");
             }
             let unknown = async |path: &str| {
-                let request = client.post(house.url(path)).bearer_auth(&caller.token);
+                let request = client.post(server.url(path)).bearer_auth(&caller.token);
                 status(
                     request
                         .header("content-type", "application/grpc")
@@ -186,10 +186,10 @@ fn statuses(heard: &str) -> Vec<&str> {
 /// H10: a request has exactly one end. Bytes after an ambiguous end are never parsed as a request.
 #[tokio::test]
 async fn h10_no_request_is_smuggled() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let opening = format!(
                 "POST /agents HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nContent-Type: application/json\r\n",
                 caller.token
@@ -258,7 +258,7 @@ async fn h10_no_request_is_smuggled() {
                 ),
                 ("not HTTP", "\x16\x03\x01\x02\x00\x01\x00\x01\u{7f}\r\n\r\n".to_owned()),
             ] {
-                let heard = exchange(house.address, request.as_bytes()).await;
+                let heard = exchange(server.address, request.as_bytes()).await;
                 let statuses = statuses(&heard);
                 assert!(statuses.iter().all(|status| *status == "400"), "{what}: {heard}");
                 assert!(statuses.len() <= 1, "{what}: {heard}");
@@ -266,7 +266,7 @@ async fn h10_no_request_is_smuggled() {
             // With both a length and a transfer coding, the coding counts or the request is refused. In neither case is
             // there a second request.
             let both = format!("{opening}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}");
-            let heard = exchange(house.address, both.as_bytes()).await;
+            let heard = exchange(server.address, both.as_bytes()).await;
             assert!(
                 statuses(&heard).len() == 1 && ["200", "400"].contains(&statuses(&heard)[0]),
                 "{heard}"
@@ -275,15 +275,15 @@ async fn h10_no_request_is_smuggled() {
                 "{opening}Content-Length: {}\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n{hidden}",
                 5 + hidden.len()
             );
-            let heard = exchange(house.address, inside.as_bytes()).await;
+            let heard = exchange(server.address, inside.as_bytes()).await;
             let named = caller.get("/agents").await.ok().to_string();
             assert!(!named.contains("Smuggled"), "{heard}");
             // Positive control: two honest requests on one connection get two answers.
             let honest = format!("{opening}Content-Length: 22\r\n\r\n{body}");
-            let heard = exchange(house.address, format!("{honest}{honest}").as_bytes()).await;
+            let heard = exchange(server.address, format!("{honest}{honest}").as_bytes()).await;
             assert_eq!(statuses(&heard), ["200", "200"], "{heard}");
             let absolute = "GET http://elsewhere.example/healthz HTTP/1.1\r\nHost: a\r\n\r\n";
-            assert_eq!(statuses(&exchange(house.address, absolute.as_bytes()).await), ["200"]);
+            assert_eq!(statuses(&exchange(server.address, absolute.as_bytes()).await), ["200"]);
         },
     )
     .await;
@@ -292,17 +292,17 @@ async fn h10_no_request_is_smuggled() {
 /// H12: only a listed origin may read answers, however similar another origin looks.
 #[tokio::test]
 async fn h12_only_listed_origins_read_answers() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |config| config.http.cors_origins = vec!["https://good.example".to_owned()],
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let ask = async |method: &str, origin: &str| {
                 let mut request = caller.request(method, "/agents").header("origin", origin);
                 if method == "OPTIONS" {
-                    request = house
+                    request = server
                         .http
-                        .request(reqwest::Method::OPTIONS, house.url("/agents"))
+                        .request(reqwest::Method::OPTIONS, server.url("/agents"))
                         .header("origin", origin)
                         .header("access-control-request-method", "POST")
                         .header("access-control-request-headers", "authorization,content-type")
@@ -375,16 +375,16 @@ async fn h12_only_listed_origins_read_answers() {
 /// the page.
 #[tokio::test]
 async fn a_preflight_allows_the_headers_of_tracing_tools() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |config| {
             config.http.cors_origins = vec!["https://good.example".to_owned()];
             config.http.cors_headers = vec!["X-Tenant".to_owned()];
         },
-        async |house| {
-            let asked = house
+        async |server| {
+            let asked = server
                 .http
-                .request(reqwest::Method::OPTIONS, house.url("/agent/start"))
+                .request(reqwest::Method::OPTIONS, server.url("/agent/start"))
                 .header("origin", "https://good.example")
                 .header("access-control-request-method", "POST")
                 .header("access-control-request-headers", "traceparent");
@@ -414,16 +414,16 @@ async fn a_preflight_allows_the_headers_of_tracing_tools() {
 /// H13: unknown paths and methods.
 #[tokio::test]
 async fn h13_unknown_paths_and_methods_are_refused() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let ask = async |line: &str| {
                 let text = format!(
                     "{line} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {}\r\nConnection: close\r\n\r\n",
                     caller.token
                 );
-                let heard = exchange(house.address, text.as_bytes()).await;
+                let heard = exchange(server.address, text.as_bytes()).await;
                 let status = statuses(&heard)
                     .first()
                     .map_or(0, |status| status.parse::<u16>().unwrap());
@@ -470,22 +470,22 @@ async fn h13_unknown_paths_and_methods_are_refused() {
     .await;
 }
 
-async fn assert_served(house: &House, caller: &Caller) {
-    let answer = timeout(PATIENCE, caller.get("/agents")).await.unwrap();
+async fn assert_served(server: &TestServer, caller: &Caller) {
+    let answer = timeout(TEST_TIMEOUT, caller.get("/agents")).await.unwrap();
     assert_eq!(answer.status, 200);
-    let _ = house;
+    let _ = server;
 }
 
 /// H05: idle connections do not delay other clients.
 #[tokio::test]
 async fn h05_idle_and_half_open_connections_delay_no_other_client() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("x"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let mut open = Vec::new();
             for number in 0..400 {
-                let mut stream = TcpStream::connect(house.address).await.unwrap();
+                let mut stream = TcpStream::connect(server.address).await.unwrap();
                 let half: &[u8] = match number % 4 {
                     0 => b"",
                     1 => b"PRI * HTTP/2.0\r\n\r\nSM",
@@ -495,14 +495,14 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
                 stream.write_all(half).await.unwrap();
                 open.push(stream);
             }
-            assert_served(house, &caller).await;
+            assert_served(server, &caller).await;
             // A thousand streams on one connection are served.
             let client = grpc();
-            let asked = (0..1000).map(|_| client.get(house.url("/healthz")).send());
+            let asked = (0..1000).map(|_| client.get(server.url("/healthz")).send());
             for answer in futures::future::join_all(asked).await {
                 assert_eq!(answer.unwrap().status(), 200);
             }
-            assert_served(house, &caller).await;
+            assert_served(server, &caller).await;
             drop(open);
             assert_eq!(caller.get("/agents").await.ok()["agents"], json!([]));
         },

@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use tonic::Status;
 use tonic_types::StatusExt;
 
-use super::service::{House, Told};
+use super::service::{Told, TranscoderServer};
 
 /// The HTTP answer to a call that fails with this error.
 async fn told(error: impl Fn() -> Error + Send + Sync + 'static) -> Told {
-    let house = House::failing(move || error().into()).await;
-    house.get("/by-id/b1").await
+    let server = TranscoderServer::failing(move || error().into()).await;
+    server.get("/by-id/b1").await
 }
 
 /// The error bodies printed in the seed documents.
@@ -120,9 +120,11 @@ async fn plan_refusals_match_the_seed_documents() {
 
 #[tokio::test]
 async fn every_code_has_its_http_status_and_a_message() {
-    let house = House::failing_with(|number| Error::new(Code::ALL[number], "a sentence, \"quoted\" – ü").into()).await;
+    let server =
+        TranscoderServer::failing_with(|number| Error::new(Code::ALL[number], "a sentence, \"quoted\" – ü").into())
+            .await;
     for (number, &code) in Code::ALL.iter().enumerate() {
-        let told = house.get(&format!("/by-id/{number}")).await;
+        let told = server.get(&format!("/by-id/{number}")).await;
         let status = match code.kind() {
             Kind::Invalid => 400,
             Kind::Unauthenticated => 401,
@@ -322,9 +324,9 @@ async fn errors_made_by_tonic_are_classified() {
         (|| Status::unknown("x"), 500, "INTERNAL"),
         (|| Status::internal("x"), 500, "INTERNAL"),
     ];
-    let house = House::failing_with(|number| CASES[number].0()).await;
+    let server = TranscoderServer::failing_with(|number| CASES[number].0()).await;
     for (number, (status, http, code)) in CASES.iter().enumerate() {
-        let told = house.get(&format!("/by-id/{number}")).await;
+        let told = server.get(&format!("/by-id/{number}")).await;
         assert_eq!(
             (told.status, told.header("x-error-code")),
             (*http, *code),

@@ -23,7 +23,7 @@ use tokio::{
 };
 use tonic::Status;
 
-use super::service::{Caller, House, MAX_BODY, MAX_FORM, library, message, one, until};
+use super::service::{Caller, MAX_BODY, MAX_FORM, TranscoderServer, library, message, one, until};
 
 /// A store that keeps files in memory and counts the files being received.
 #[derive(Default)]
@@ -92,10 +92,10 @@ impl Store {
 }
 
 /// A test server that accepts forms. The service refuses the prompt "refuse" after seeing it.
-async fn house(store: &Arc<Store>) -> House {
+async fn server(store: &Arc<Store>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();
-    House::open(pool, Some(Arc::clone(store) as Arc<dyn FormFiles>), move |asked| {
+    TranscoderServer::open(pool, Some(Arc::clone(store) as Arc<dyn FormFiles>), move |asked| {
         let answer = match asked.message["prompt"].as_str() {
             Some("refuse") => Err(Status::from(Error::new(Code::ThreadBusy, "the thread is busy"))),
             _ => Ok(one(message(&known, "StartReading", &json!({"reading_id": "r"})))),
@@ -109,16 +109,16 @@ fn file(name: &str, content: impl Into<reqwest::Body>) -> Part {
     Part::stream(content).file_name(name.to_owned())
 }
 
-async fn send(house: &House, form: Form) -> super::service::Told {
-    house
-        .send(house.request("POST", "/reading/start").multipart(form))
+async fn send(server: &TranscoderServer, form: Form) -> super::service::Told {
+    server
+        .send(server.request("POST", "/reading/start").multipart(form))
         .await
 }
 
 #[tokio::test]
 async fn form_text_fills_fields_and_files_go_to_the_store() {
     let store = Arc::new(Store::default());
-    let house = house(&store).await;
+    let server = server(&store).await;
     let form = Form::new()
         .text("prompt", "Summarise – ü\r\n--")
         .part("files", file("data.csv", "a,b\n1,2\n"))
@@ -129,13 +129,13 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
         .text("topics", "one")
         .text("topics", "two")
         .text("aloud", "false");
-    let told = send(&house, form).await;
+    let told = send(&server, form).await;
     assert_eq!(
         (told.status, told.body.as_str()),
         (200, r#"{"reading_id":"r","title":null,"binding":null}"#)
     );
     assert_eq!(
-        house.asked_message(),
+        server.asked_message(),
         json!({
             "prompt": "Summarise – ü\r\n--", "files": ["u0", "u1"], "request_id": "k1", "topics": ["one", "two"],
             "aloud": false,
@@ -152,17 +152,17 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
 
     // The alias fills a field that the form leaves out.
     let form = Form::new().text("prompt", "p");
-    let request = house
+    let request = server
         .request("POST", "/v1/reading/start")
         .header("Idempotency-Key", "k2");
-    assert_eq!(house.send(request.multipart(form)).await.status, 200);
-    assert_eq!(house.asked_message(), json!({"prompt": "p", "request_id": "k2"}));
+    assert_eq!(server.send(request.multipart(form)).await.status, 200);
+    assert_eq!(server.asked_message(), json!({"prompt": "p", "request_id": "k2"}));
 }
 
 #[tokio::test]
 async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let store = Arc::new(Store::default());
-    let house = house(&store).await;
+    let server = server(&store).await;
     let base = || Form::new().part("files", file("kept.txt", "content"));
     for (form, status, code, detail) in [
         (
@@ -208,48 +208,48 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
             "the form's text is larger than 65536 bytes",
         ),
     ] {
-        let told = send(&house, form).await;
+        let told = send(&server, form).await;
         let body = format!(r#"{{"detail":"{detail}"}}"#);
         assert_eq!(told.refusal(), (status, code, body.as_str()));
         assert!(store.is_clean(), "{detail}: {:?}", store.files());
     }
-    let told = send(&house, base().text("aloud", "loud")).await;
+    let told = send(&server, base().text("aloud", "loud")).await;
     assert_eq!(told.status, 400);
     assert!(told.body.contains("aloud") && store.is_clean());
     // An invalid query parameter is found after the files arrived.
-    let told = house
-        .send(house.request("POST", "/reading/start?nope=1").multipart(base()))
+    let told = server
+        .send(server.request("POST", "/reading/start?nope=1").multipart(base()))
         .await;
     assert_eq!(told.status, 400);
     assert!(store.is_clean());
     let many = (0..=MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
-    assert_eq!(send(&house, many).await.status, 413);
+    assert_eq!(send(&server, many).await.status, 413);
     assert!(store.is_clean());
     // Positive control: the same files are kept when nothing is wrong.
     assert_eq!(
-        send(&house, base().text("prompt", "x".repeat(MAX_BODY))).await.status,
+        send(&server, base().text("prompt", "x".repeat(MAX_BODY))).await.status,
         200
     );
     assert_eq!(store.files().len(), 1);
     let most = (1..MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
-    assert_eq!(send(&house, most).await.status, 200);
+    assert_eq!(send(&server, most).await.status, 200);
 }
 
 #[tokio::test]
 async fn empty_file_inputs_count_as_absent() {
     let store = Arc::new(Store::default());
-    let house = house(&store).await;
+    let server = server(&store).await;
     let body = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"\"\r\nContent-Type: \
                 application/octet-stream\r\n\r\n\r\n--B\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\nhi\r\n--B--\r\n";
-    let request = house
+    let request = server
         .request("POST", "/reading/start")
         .header("content-type", "multipart/form-data; boundary=B");
-    let told = house.send(request.body(body)).await;
+    let told = server.send(request.body(body)).await;
     assert_eq!(told.status, 200, "{told:?}");
-    assert_eq!(house.asked_message(), json!({"prompt": "hi"}));
+    assert_eq!(server.asked_message(), json!({"prompt": "hi"}));
     // An empty file with a name counts as a file.
     assert_eq!(
-        send(&house, Form::new().part("files", file("empty", ""))).await.status,
+        send(&server, Form::new().part("files", file("empty", ""))).await.status,
         200
     );
     assert_eq!(store.files(), [("empty".to_owned(), String::new())]);
@@ -258,14 +258,14 @@ async fn empty_file_inputs_count_as_absent() {
 #[tokio::test]
 async fn a_truncated_form_is_refused() {
     let store = Arc::new(Store::default());
-    let house = house(&store).await;
+    let server = server(&store).await;
     let part = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\ncontent";
     let whole = format!("{part}\r\n{part}\r\n--B--\r\n");
     let post = |content_type: &'static str, body: String| {
-        let request = house
+        let request = server
             .request("POST", "/reading/start")
             .header("content-type", content_type);
-        house.send(request.body(body))
+        server.send(request.body(body))
     };
     let ends = whole.len() - "--\r\n".len();
     for end in (0..=ends).step_by(3).chain([ends]) {
@@ -286,7 +286,7 @@ async fn a_truncated_form_is_refused() {
         let told = post(content_type, whole.clone()).await;
         assert_eq!(told.status, 400, "{content_type}: {told:?}");
     }
-    assert!(house.asked().is_empty() && store.is_clean());
+    assert!(server.asked().is_empty() && store.is_clean());
     assert_eq!(post("multipart/form-data; boundary=B", whole.clone()).await.status, 200);
     assert_eq!(post("Multipart/Form-Data; boundary=\"B\"", whole).await.status, 200);
 }
@@ -294,7 +294,7 @@ async fn a_truncated_form_is_refused() {
 #[tokio::test]
 async fn endless_part_headers_are_refused() {
     let store = Arc::new(Store::default());
-    let house = house(&store).await;
+    let server = server(&store).await;
     let endless = format!(
         "--B\r\nContent-Disposition: form-data; name=\"prompt\"\r\nX: {}",
         "x".repeat(1024 * 1024)
@@ -307,10 +307,10 @@ async fn endless_part_headers_are_refused() {
             .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
             .collect::<Vec<_>>();
         let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
-        let request = house
+        let request = server
             .request("POST", "/reading/start")
             .header("content-type", "multipart/form-data; boundary=B");
-        let told = house.send(request.body(body)).await;
+        let told = server.send(request.body(body)).await;
         let detail = r#"{"detail":"the headers of a part are larger than 65536 bytes"}"#;
         assert_eq!(told.refusal(), (400, "INVALID_REQUEST", detail));
     }
@@ -319,30 +319,30 @@ async fn endless_part_headers_are_refused() {
 #[tokio::test]
 async fn a_form_over_the_size_limit_is_refused_while_it_arrives() {
     let store = Arc::new(Store::default());
-    let house = house(&store).await;
+    let server = server(&store).await;
     let size = usize::try_from(MAX_FORM).unwrap();
     // The size is declared up front.
     let form = Form::new().part("files", Part::bytes(vec![b'x'; size]).file_name("large"));
-    let told = send(&house, form).await;
+    let told = send(&server, form).await;
     let detail = format!(r#"{{"detail":"the form is larger than {MAX_FORM} bytes"}}"#);
     assert_eq!(told.refusal(), (413, "TOO_LARGE", detail.as_str()));
     // The size is found while reading: the length is not declared.
     let pieces = (0..size / (64 * 1024)).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
     let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
-    let told = send(&house, Form::new().part("files", file("large", body))).await;
+    let told = send(&server, Form::new().part("files", file("large", body))).await;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", detail.as_str()));
     until("no files are left", || store.is_clean()).await;
-    assert!(house.asked().is_empty());
+    assert!(server.asked().is_empty());
 
     let almost = Form::new().part("files", Part::bytes(vec![b'x'; size - 1024]).file_name("fits"));
-    assert_eq!(send(&house, almost).await.status, 200);
+    assert_eq!(send(&server, almost).await.status, 200);
     assert_eq!(store.files()[0].1.len(), size - 1024);
 }
 
 #[tokio::test]
 async fn a_fast_form_is_read_in_small_chunks() {
     let store = Arc::new(Store::default());
-    let house = house(&store).await;
+    let server = server(&store).await;
     // Every chunk is ready at once, so a reader without back-pressure would buffer all of them.
     let head = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\n";
     let pieces = std::iter::once(Bytes::from(head))
@@ -354,7 +354,7 @@ async fn a_fast_form_is_read_in_small_chunks() {
         .extension(Caller("alice"))
         .body(body)
         .unwrap();
-    let response = tower::ServiceExt::oneshot(house.door.clone(), request).await.unwrap();
+    let response = tower::ServiceExt::oneshot(server.door.clone(), request).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(store.files()[0].1.len(), 60 * 64 * 1024);
     let largest = store.largest.load(Ordering::SeqCst);
@@ -367,23 +367,23 @@ async fn a_store_can_refuse_a_file_while_it_arrives() {
         max_file: Some(1000),
         ..Store::default()
     });
-    let house = house(&store).await;
+    let server = server(&store).await;
     let form = |size: usize| {
         let fits = Part::bytes(vec![b'x'; 10]).file_name("fits");
         let large = Part::bytes(vec![b'x'; size]).file_name("large");
         Form::new().part("files", fits).part("files", large)
     };
-    let told = send(&house, form(300_000)).await;
+    let told = send(&server, form(300_000)).await;
     let detail = r#"{"detail":"the file is larger than the plan allows"}"#;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", detail));
     assert!(store.is_clean());
-    assert_eq!(send(&house, form(1000)).await.status, 200);
+    assert_eq!(send(&server, form(1000)).await.status, 200);
     assert_eq!(store.files().len(), 2);
 }
 
 /// Sends the start of a form that never ends.
-async fn half_a_form(house: &House) -> TcpStream {
-    let mut socket = TcpStream::connect(house.address).await.unwrap();
+async fn half_a_form(server: &TranscoderServer) -> TcpStream {
+    let mut socket = TcpStream::connect(server.address).await.unwrap();
     let head = "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\
                 Content-Type: multipart/form-data; boundary=B\r\n\r\n";
     let first = "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\nwhole\r\n";
@@ -398,23 +398,23 @@ async fn half_a_form(house: &House) -> TcpStream {
 #[tokio::test]
 async fn a_client_that_disconnects_leaves_no_files() {
     let store = Arc::new(Store::default());
-    let house = house(&store).await;
-    let socket = half_a_form(&house).await;
+    let server = server(&store).await;
+    let socket = half_a_form(&server).await;
     until("one file is stored and one is being received", || {
         store.files().len() == 1 && store.receiving.load(Ordering::SeqCst) == 1
     })
     .await;
     drop(socket);
     until("no files are left", || store.is_clean()).await;
-    assert!(house.asked().is_empty());
+    assert!(server.asked().is_empty());
 }
 
 #[tokio::test]
 async fn a_stalled_request_body_is_refused() {
     let store = Arc::new(Store::default());
-    let house = house(&store).await;
-    let mut form = half_a_form(&house).await;
-    let mut json = TcpStream::connect(house.address).await.unwrap();
+    let server = server(&store).await;
+    let mut form = half_a_form(&server).await;
+    let mut json = TcpStream::connect(server.address).await.unwrap();
     let head =
         "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\nContent-Type: application/json\r\n\r\n{";
     json.write_all(head.as_bytes()).await.unwrap();
@@ -443,7 +443,7 @@ async fn disconnecting_after_the_form_does_not_cancel_the_call() {
         let (known, waits) = (pool.clone(), Arc::clone(&go_on));
         let answered = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&answered);
-        let house = House::open(pool, Some(Arc::clone(&store) as Arc<dyn FormFiles>), move |asked| {
+        let server = TranscoderServer::open(pool, Some(Arc::clone(&store) as Arc<dyn FormFiles>), move |asked| {
             let (waits, counted) = (Arc::clone(&waits), Arc::clone(&counted));
             let refuses = asked.message["prompt"] == "refuse";
             let answer = message(&known, "StartReading", &json!({}));
@@ -462,14 +462,14 @@ async fn disconnecting_after_the_form_does_not_cancel_the_call() {
             "--B\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a\"\r\n\r\nx\r\n\
              --B\r\nContent-Disposition: form-data; name=\"prompt\"\r\n\r\n{prompt}\r\n--B--\r\n"
         );
-        let mut socket = TcpStream::connect(house.address).await.unwrap();
+        let mut socket = TcpStream::connect(server.address).await.unwrap();
         let head = format!(
             "POST /reading/start HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\
              Content-Type: multipart/form-data; boundary=B\r\n\r\n",
             body.len()
         );
         socket.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
-        until("the service is called", || !house.asked().is_empty()).await;
+        until("the service is called", || !server.asked().is_empty()).await;
         assert_eq!(store.files().len(), 1);
         drop(socket);
         go_on.notify_one();
@@ -487,8 +487,8 @@ async fn an_early_refusal_reaches_a_client_that_is_still_writing() {
         max_file: Some(10),
         ..Store::default()
     });
-    let house = house(&store).await;
-    let mut socket = half_a_form(&house).await;
+    let server = server(&store).await;
+    let mut socket = half_a_form(&server).await;
     let mut answer = Vec::new();
     socket.write_all(&[b'x'; 1000]).await.unwrap();
     socket.read_to_end(&mut answer).await.unwrap();
@@ -502,14 +502,14 @@ async fn an_early_refusal_reaches_a_client_that_is_still_writing() {
 
 #[tokio::test]
 async fn without_a_store_forms_are_an_unsupported_media_type() {
-    let house = House::answering(json!({})).await;
-    let told = send(&house, Form::new().text("prompt", "p")).await;
+    let server = TranscoderServer::answering(json!({})).await;
+    let told = send(&server, Form::new().text("prompt", "p")).await;
     assert_eq!(
         (told.status, told.header("x-error-code")),
         (415, "UNSUPPORTED_MEDIA_TYPE")
     );
     assert_eq!(
-        house.json("POST", "/reading/start", r#"{"prompt":"p"}"#).await.status,
+        server.json("POST", "/reading/start", r#"{"prompt":"p"}"#).await.status,
         200
     );
 }

@@ -3,33 +3,34 @@
 use http::HeaderValue;
 use serde_json::json;
 
-use super::service::{Caller, House, MAX_BODY};
+use super::service::{Caller, MAX_BODY, TranscoderServer};
 
-async fn house() -> House {
-    House::answering(json!({})).await
+async fn server() -> TranscoderServer {
+    TranscoderServer::answering(json!({})).await
 }
 
 #[tokio::test]
 async fn a_call_reaches_the_service_and_its_answer_returns() {
-    let house =
-        House::answering(json!({"book_id": "b1", "title": "Ü", "pages": "300", "binding": "BINDING_PAPER"})).await;
-    let told = house.get("/books/shelves/s%201/books/b1").await;
+    let server =
+        TranscoderServer::answering(json!({"book_id": "b1", "title": "Ü", "pages": "300", "binding": "BINDING_PAPER"}))
+            .await;
+    let told = server.get("/books/shelves/s%201/books/b1").await;
     assert_eq!(told.status, 200, "{told:?}");
     assert_eq!(told.header("content-type"), "application/json");
     assert_eq!(
         told.body,
         r#"{"bookId":"b1","title":"Ü","pages":"300","binding":"BINDING_PAPER"}"#
     );
-    assert_eq!(house.asked_message(), json!({"name": "shelves/s 1/books/b1"}));
+    assert_eq!(server.asked_message(), json!({"name": "shelves/s 1/books/b1"}));
 
-    let told = house.get("/by-id/b1").await;
+    let told = server.get("/by-id/b1").await;
     assert_eq!(told.status, 200);
-    assert_eq!(house.asked_message(), json!({"book_id": "b1"}));
+    assert_eq!(server.asked_message(), json!({"book_id": "b1"}));
 }
 
 #[tokio::test]
 async fn query_parameters_fill_fields() {
-    let house = House::answering(json!({})).await;
+    let server = TranscoderServer::answering(json!({})).await;
     for (query, expected) in [
         ("", json!({"shelf": {"shelf_id": "s"}})),
         ("?page_size=3", json!({"shelf": {"shelf_id": "s"}, "page_size": 3})),
@@ -53,15 +54,15 @@ async fn query_parameters_fill_fields() {
         ),
         ("?&&", json!({"shelf": {"shelf_id": "s"}})),
     ] {
-        let told = house.get(&format!("/shelves/s/books{query}")).await;
+        let told = server.get(&format!("/shelves/s/books{query}")).await;
         assert_eq!(told.status, 200, "{query}: {told:?}");
-        assert_eq!(house.asked_message(), expected, "{query}");
+        assert_eq!(server.asked_message(), expected, "{query}");
     }
 }
 
 #[tokio::test]
 async fn invalid_query_parameters_are_refused_by_name() {
-    let house = house().await;
+    let server = server().await;
     for (query, detail) in [
         ("?nope=1", r#"unknown query parameter \"nope\""#),
         ("?shelf.nope=1", r#"unknown query parameter \"shelf.nope\""#),
@@ -73,7 +74,7 @@ async fn invalid_query_parameters_are_refused_by_name() {
         ("?shelf.shelfId=x", "shelf.shelf_id: already set by the path"),
         ("?author_names=%FF", "the query is not UTF-8"),
     ] {
-        let told = house.get(&format!("/shelves/s/books{query}")).await;
+        let told = server.get(&format!("/shelves/s/books{query}")).await;
         let body = format!(r#"{{"detail":"{detail}"}}"#);
         assert_eq!(told.refusal(), (400, "INVALID_REQUEST", body.as_str()), "{query}");
     }
@@ -85,7 +86,7 @@ async fn invalid_query_parameters_are_refused_by_name() {
         "?printed_after=yesterday",
         "?page_size=3000000000",
     ] {
-        let told = house.get(&format!("/shelves/s/books{query}")).await;
+        let told = server.get(&format!("/shelves/s/books{query}")).await;
         assert_eq!(
             (told.status, told.header("x-error-code")),
             (400, "INVALID_REQUEST"),
@@ -94,29 +95,29 @@ async fn invalid_query_parameters_are_refused_by_name() {
         let name = query[1..].split('=').next().unwrap();
         assert!(told.body.contains(name), "{query}: {}", told.body);
     }
-    assert!(house.asked().is_empty());
+    assert!(server.asked().is_empty());
 }
 
 #[tokio::test]
 async fn a_body_fills_one_field_or_all() {
-    let house = house().await;
-    let told = house
+    let server = server().await;
+    let told = server
         .json("POST", "/shelves/s/books?dry_run=true", r#"{"title": "T", "pages": 7}"#)
         .await;
     assert_eq!(told.status, 200, "{told:?}");
     assert_eq!(
-        house.asked_message(),
+        server.asked_message(),
         json!({"shelf_id": "s", "book": {"title": "T", "pages": "7"}, "dry_run": true})
     );
 
-    let told = house.json("POST", "/books/b1:publish", r#"{"publisher": "P"}"#).await;
+    let told = server.json("POST", "/books/b1:publish", r#"{"publisher": "P"}"#).await;
     assert_eq!(told.status, 200, "{told:?}");
-    assert_eq!(house.asked_message(), json!({"book_id": "b1", "publisher": "P"}));
+    assert_eq!(server.asked_message(), json!({"book_id": "b1", "publisher": "P"}));
 
     // An empty body sets no fields.
-    let told = house.send(house.request("POST", "/books/b1:publish")).await;
+    let told = server.send(server.request("POST", "/books/b1:publish")).await;
     assert_eq!(told.status, 200, "{told:?}");
-    assert_eq!(house.asked_message(), json!({"book_id": "b1"}));
+    assert_eq!(server.asked_message(), json!({"book_id": "b1"}));
 
     for (path, body, detail) in [
         (
@@ -141,7 +142,7 @@ async fn a_body_fills_one_field_or_all() {
             "book_id: already set by the path",
         ),
     ] {
-        let told = house.json("POST", path, body).await;
+        let told = server.json("POST", path, body).await;
         let expected = format!(r#"{{"detail":"{detail}"}}"#);
         assert_eq!(
             told.refusal(),
@@ -149,12 +150,12 @@ async fn a_body_fills_one_field_or_all() {
             "{path} {body}"
         );
     }
-    assert!(house.asked().is_empty());
+    assert!(server.asked().is_empty());
 }
 
 #[tokio::test]
 async fn an_unreadable_body_is_refused() {
-    let house = house().await;
+    let server = server().await;
     for body in [
         "x",
         "[]",
@@ -167,7 +168,7 @@ async fn an_unreadable_body_is_refused() {
         "1",
         "{'a': 1}",
     ] {
-        let told = house.json("POST", "/books/b1:publish", body).await;
+        let told = server.json("POST", "/books/b1:publish", body).await;
         assert_eq!(
             (told.status, told.header("x-error-code")),
             (400, "INVALID_REQUEST"),
@@ -175,22 +176,22 @@ async fn an_unreadable_body_is_refused() {
         );
         assert!(told.body.starts_with(r#"{"detail":""#), "{body}: {}", told.body);
     }
-    let told = house.json("POST", "/books/b1:publish", r#"{"nope": 1}"#).await;
+    let told = server.json("POST", "/books/b1:publish", r#"{"nope": 1}"#).await;
     assert!(told.body.contains("nope"), "{}", told.body);
     // A method without a body refuses one, but accepts what many clients send for "no body".
-    let told = house.json("DELETE", "/books/b1", r#"{"book_id": "b2"}"#).await;
+    let told = server.json("DELETE", "/books/b1", r#"{"book_id": "b2"}"#).await;
     assert_eq!(
         told.refusal(),
         (400, "INVALID_REQUEST", r#"{"detail":"this method takes no body"}"#)
     );
-    assert!(house.asked().is_empty());
-    assert_eq!(house.json("DELETE", "/books/b1", "{}").await.status, 200);
-    assert_eq!(house.asked_message(), json!({"book_id": "b1"}));
+    assert!(server.asked().is_empty());
+    assert_eq!(server.json("DELETE", "/books/b1", "{}").await.status, 200);
+    assert_eq!(server.asked_message(), json!({"book_id": "b1"}));
 }
 
 #[tokio::test]
 async fn the_content_type_of_a_body_is_checked() {
-    let house = house().await;
+    let server = server().await;
     for (content_type, status) in [
         (Some("application/json"), 200),
         (Some("Application/JSON; charset=utf-8"), 200),
@@ -202,32 +203,32 @@ async fn the_content_type_of_a_body_is_checked() {
         (Some("multipart/form-data; boundary=x"), 415),
         (Some(""), 415),
     ] {
-        let mut request = house.request("POST", "/books/b1:publish").body("{}");
+        let mut request = server.request("POST", "/books/b1:publish").body("{}");
         if let Some(content_type) = content_type {
             request = request.header("content-type", content_type);
         }
-        let told = house.send(request).await;
+        let told = server.send(request).await;
         assert_eq!(told.status, status, "{content_type:?}: {told:?}");
         if status == 415 {
             let body = r#"{"detail":"Content-Type must be application/json"}"#;
             assert_eq!(told.refusal(), (415, "UNSUPPORTED_MEDIA_TYPE", body));
         }
     }
-    let request = house
+    let request = server
         .request("POST", "/books/b1:publish")
         .header("content-encoding", "gzip");
-    let told = house.send(request.body("{}")).await;
+    let told = server.send(request.body("{}")).await;
     assert_eq!(told.status, 415, "{told:?}");
 }
 
 #[tokio::test]
 async fn a_body_over_the_size_limit_is_refused() {
-    let house = house().await;
+    let server = server().await;
     let of_size = |size: usize| format!(r#"{{"publisher":"{}"}}"#, "x".repeat(size - 16));
-    let told = house.json("POST", "/books/b1:publish", &of_size(MAX_BODY)).await;
+    let told = server.json("POST", "/books/b1:publish", &of_size(MAX_BODY)).await;
     assert_eq!(told.status, 200, "{told:?}");
     let sentence = format!(r#"{{"detail":"the body is larger than {MAX_BODY} bytes"}}"#);
-    let told = house.json("POST", "/books/b1:publish", &of_size(MAX_BODY + 1)).await;
+    let told = server.json("POST", "/books/b1:publish", &of_size(MAX_BODY + 1)).await;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", sentence.as_str()));
     // The same without Content-Length, in chunks.
     for (size, status) in [(MAX_BODY, 200), (MAX_BODY + 1, 413)] {
@@ -238,30 +239,30 @@ async fn a_body_over_the_size_limit_is_refused() {
             .map(|piece| Ok::<_, std::io::Error>(piece.to_vec()))
             .collect();
         let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
-        let request = house
+        let request = server
             .request("POST", "/books/b1:publish")
             .header("content-type", "application/json");
-        let told = house.send(request.body(body)).await;
+        let told = server.send(request.body(body)).await;
         assert_eq!(told.status, status, "{size}: {told:?}");
     }
 }
 
 #[tokio::test]
 async fn raw_bodies_are_passed_through_unchanged() {
-    let house = house().await;
-    let request = house.request("PUT", "/pages/p1").header("content-type", "image/png");
-    assert_eq!(house.send(request.body("\u{1}\u{2}")).await.status, 200);
+    let server = server().await;
+    let request = server.request("PUT", "/pages/p1").header("content-type", "image/png");
+    assert_eq!(server.send(request.body("\u{1}\u{2}")).await.status, 200);
     assert_eq!(
-        house.asked_message(),
+        server.asked_message(),
         json!({"path": "p1", "content": {"content_type": "image/png", "data": "AQI="}})
     );
-    assert_eq!(house.send(house.request("PUT", "/pages/p1")).await.status, 200);
-    assert_eq!(house.asked_message(), json!({"path": "p1", "content": {}}));
+    assert_eq!(server.send(server.request("PUT", "/pages/p1")).await.status, 200);
+    assert_eq!(server.asked_message(), json!({"path": "p1", "content": {}}));
 }
 
 #[tokio::test]
 async fn the_keys_of_a_body_are_the_update_mask() {
-    let house = house().await;
+    let server = server().await;
     for (method, path, body, expected) in [
         (
             "PUT",
@@ -306,26 +307,26 @@ async fn the_keys_of_a_body_are_the_update_mask() {
             json!({"book_id": "b", "book": {"title": "T"}, "update_mask": "pages"}),
         ),
     ] {
-        let told = house.json(method, path, body).await;
+        let told = server.json(method, path, body).await;
         assert_eq!(told.status, 200, "{method} {path} {body}: {told:?}");
-        assert_eq!(house.asked_message(), expected, "{method} {path} {body}");
+        assert_eq!(server.asked_message(), expected, "{method} {path} {body}");
     }
     // Only updates have a mask: a body that creates something has none.
-    house.json("POST", "/reading/start", r#"{"prompt": "P"}"#).await;
-    assert_eq!(house.asked_message(), json!({"prompt": "P"}));
+    server.json("POST", "/reading/start", r#"{"prompt": "P"}"#).await;
+    assert_eq!(server.asked_message(), json!({"prompt": "P"}));
 }
 
 #[tokio::test]
 async fn aliases_fill_fields_from_headers_and_parameters() {
-    let house = house().await;
+    let server = server().await;
     let start = |headers: &[(&'static str, &'static str)], body: &'static str| {
-        let mut request = house
+        let mut request = server
             .request("POST", "/reading/start")
             .header("content-type", "application/json");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        house.send(request.body(body))
+        server.send(request.body(body))
     };
     assert_eq!(
         start(&[("idempotency-key", "k"), ("X-Emit-Timing", "true")], "{}")
@@ -333,7 +334,7 @@ async fn aliases_fill_fields_from_headers_and_parameters() {
             .status,
         200
     );
-    assert_eq!(house.asked_message(), json!({"request_id": "k", "emit_timing": true}));
+    assert_eq!(server.asked_message(), json!({"request_id": "k", "emit_timing": true}));
     // The field's own name takes precedence, even with the default value.
     assert_eq!(
         start(&[("Idempotency-Key", "k")], r#"{"requestId": "own"}"#)
@@ -341,31 +342,31 @@ async fn aliases_fill_fields_from_headers_and_parameters() {
             .status,
         200
     );
-    assert_eq!(house.asked_message(), json!({"request_id": "own"}));
+    assert_eq!(server.asked_message(), json!({"request_id": "own"}));
     assert_eq!(
         start(&[("X-Emit-Timing", "true")], r#"{"emit_timing": false}"#)
             .await
             .status,
         200
     );
-    assert_eq!(house.asked_message(), json!({}));
+    assert_eq!(server.asked_message(), json!({}));
     assert_eq!(start(&[("Idempotency-Key", "")], "{}").await.status, 200);
-    assert_eq!(house.asked_message(), json!({}));
+    assert_eq!(server.asked_message(), json!({}));
     let told = start(&[("X-Emit-Timing", "perhaps")], "{}").await;
     assert_eq!(told.status, 400);
     assert!(told.body.contains("emit_timing"), "{}", told.body);
-    let request = house
+    let request = server
         .request("POST", "/reading/start")
         .header("idempotency-key", HeaderValue::from_bytes(b"\xff").unwrap());
-    assert_eq!(house.send(request).await.status, 400);
-    assert!(house.asked().is_empty());
+    assert_eq!(server.send(request).await.status, 400);
+    assert!(server.asked().is_empty());
 
     let follow = |query: &'static str, last: Option<&'static str>| {
-        let mut request = house.request("GET", &format!("/reading/r/stream{query}"));
+        let mut request = server.request("GET", &format!("/reading/r/stream{query}"));
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
         }
-        house.send(request)
+        server.send(request)
     };
     for (query, last, expected) in [
         ("", None, json!({"reading_id": "r"})),
@@ -395,26 +396,26 @@ async fn aliases_fill_fields_from_headers_and_parameters() {
         ),
     ] {
         assert_eq!(follow(query, last).await.status, 200);
-        assert_eq!(house.asked_message(), expected, "{query} {last:?}");
+        assert_eq!(server.asked_message(), expected, "{query} {last:?}");
     }
     assert_eq!(follow("?last_id=x", None).await.status, 400);
     assert_eq!(follow("?last_id=1&last_id=2", None).await.status, 400);
     assert_eq!(follow("?lastEventId=1&lastEventId=2", None).await.status, 400);
-    assert!(house.asked().is_empty());
+    assert!(server.asked().is_empty());
 }
 
 #[tokio::test]
 async fn request_headers_become_grpc_metadata() {
-    let house = house().await;
-    let request = house
+    let server = server().await;
+    let request = server
         .request("POST", "/v1/reading/start")
         .header("authorization", "Bearer t")
         .header("x-request-id", "r1")
         .header("grpc-timeout", "10S")
         .header("grpc-encoding", "gzip")
         .header("content-type", "application/json");
-    assert_eq!(house.send(request.body("{}")).await.status, 200);
-    let asked = house.asked();
+    assert_eq!(server.send(request.body("{}")).await.status, 200);
+    let asked = server.asked();
     assert_eq!(asked[0].caller, Some(Caller("alice")));
     let metadata = &asked[0].metadata;
     assert_eq!(metadata["authorization"], "Bearer t");
@@ -427,21 +428,21 @@ async fn request_headers_become_grpc_metadata() {
 
 #[tokio::test]
 async fn at_most_one_member_of_a_oneof_may_be_given() {
-    let house = house().await;
+    let server = server().await;
     for query in ["title=t", "author=a", "nothing=1"] {
-        let told = house.get(&format!("/search?{query}")).await;
+        let told = server.get(&format!("/search?{query}")).await;
         assert_eq!(told.status == 200, query != "nothing=1", "{query}: {told:?}");
     }
-    let told = house.get("/search?title=t&author=a").await;
+    let told = server.get("/search?title=t&author=a").await;
     let detail = r#"{"detail":"author: cannot be given together with title"}"#;
     assert_eq!(told.refusal(), (400, "INVALID_REQUEST", detail));
 }
 
 #[tokio::test]
 async fn http_2_requests_get_the_same_answer() {
-    let house = House::answering(json!({"book_id": "b1"})).await;
+    let server = TranscoderServer::answering(json!({"book_id": "b1"})).await;
     let client = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
-    let url = format!("http://{}/by-id/b1", house.address);
+    let url = format!("http://{}/by-id/b1", server.address);
     let response = client.get(url).send().await.unwrap();
     assert_eq!(
         (response.status().as_u16(), response.version()),
@@ -452,46 +453,46 @@ async fn http_2_requests_get_the_same_answer() {
 
 #[tokio::test]
 async fn unknown_paths_and_methods_are_refused_before_the_service() {
-    let house = house().await;
-    let told = house.get("/nowhere").await;
+    let server = server().await;
+    let told = server.get("/nowhere").await;
     assert_eq!(told.refusal(), (404, "NO_SUCH_PATH", r#"{"detail":"Not Found"}"#));
-    let told = house.send(house.request("DELETE", "/v1/reading/start")).await;
+    let told = server.send(server.request("DELETE", "/v1/reading/start")).await;
     assert_eq!(
         told.refusal(),
         (405, "METHOD_NOT_ALLOWED", r#"{"detail":"Method Not Allowed"}"#)
     );
     assert_eq!(told.header("allow"), "GET, HEAD, PATCH, POST, PUT");
-    let told = house.send(house.request("POST", "/books/b1")).await;
+    let told = server.send(server.request("POST", "/books/b1")).await;
     assert_eq!((told.status, told.header("allow")), (405, "DELETE, LEND, PATCH"));
-    let told = house.send(house.request("LEND", "/books/b1")).await;
+    let told = server.send(server.request("LEND", "/books/b1")).await;
     assert_eq!(told.status, 200, "{told:?}");
-    assert_eq!(house.asked()[0].method, "Lend");
+    assert_eq!(server.asked()[0].method, "Lend");
     for path in [
         format!("/by-id/{}", "x".repeat(9000)),
         "/by-id".to_owned() + &"/x".repeat(300),
         "/by-id/..;/b".to_owned(),
     ] {
         assert_eq!(
-            house.get(&path).await.refusal(),
+            server.get(&path).await.refusal(),
             (404, "NO_SUCH_PATH", r#"{"detail":"Not Found"}"#)
         );
     }
-    let told = house.get("/by-id/%FF").await;
+    let told = server.get("/by-id/%FF").await;
     assert_eq!(
         told.refusal(),
         (400, "INVALID_REQUEST", r#"{"detail":"the path cannot be decoded"}"#)
     );
-    assert!(house.asked().is_empty());
+    assert!(server.asked().is_empty());
 }
 
 #[tokio::test]
 async fn head_is_get_without_the_body() {
-    let house = House::answering(json!({"book_id": "b1"})).await;
-    let told = house.send(house.request("HEAD", "/by-id/b1")).await;
+    let server = TranscoderServer::answering(json!({"book_id": "b1"})).await;
+    let told = server.send(server.request("HEAD", "/by-id/b1")).await;
     assert_eq!((told.status, told.body.as_str()), (200, ""));
     assert_eq!(told.header("content-type"), "application/json");
     assert_eq!(
         told.header("content-length"),
-        house.get("/by-id/b1").await.body.len().to_string()
+        server.get("/by-id/b1").await.body.len().to_string()
     );
 }

@@ -6,44 +6,44 @@ use runyard::wire::http::response::{HTTP_CONTENT_LENGTH, HTTP_CONTENT_TYPE, HTTP
 use serde_json::json;
 use tonic::Status;
 
-use super::service::{Answer, House, library, message, stream};
+use super::service::{Answer, TranscoderServer, library, message, stream};
 
 #[tokio::test]
 async fn each_service_answers_in_its_own_dialect() {
-    let house = House::answering(json!({"binding": "BINDING_LEATHER"})).await;
-    assert_eq!(house.get("/by-id/b").await.body, r#"{"binding":"BINDING_LEATHER"}"#);
-    let told = house.get("/v1/reading/r").await;
+    let server = TranscoderServer::answering(json!({"binding": "BINDING_LEATHER"})).await;
+    assert_eq!(server.get("/by-id/b").await.body, r#"{"binding":"BINDING_LEATHER"}"#);
+    let told = server.get("/v1/reading/r").await;
     assert_eq!(told.body, r#"{"reading_id":"","title":null,"binding":"leather"}"#);
 }
 
 #[tokio::test]
 async fn an_empty_message_is_an_empty_object() {
-    let house = House::answering(json!({})).await;
-    let told = house.send(house.request("DELETE", "/books/b")).await;
+    let server = TranscoderServer::answering(json!({})).await;
+    let told = server.send(server.request("DELETE", "/books/b")).await;
     assert_eq!((told.status, told.body.as_str()), (200, "{}"));
 }
 
 #[tokio::test]
 async fn a_response_body_rule_prints_only_that_field() {
-    let house = House::answering(json!({"titles": ["A", "B"], "books": [{}]})).await;
-    assert_eq!(house.get("/titles").await.body, r#"["A","B"]"#);
-    let house = House::answering(json!({})).await;
-    assert_eq!(house.get("/titles").await.body, "[]");
+    let server = TranscoderServer::answering(json!({"titles": ["A", "B"], "books": [{}]})).await;
+    assert_eq!(server.get("/titles").await.body, r#"["A","B"]"#);
+    let server = TranscoderServer::answering(json!({})).await;
+    assert_eq!(server.get("/titles").await.body, "[]");
 }
 
 #[tokio::test]
 async fn an_http_body_message_is_sent_as_raw_bytes() {
-    let house = House::answering(json!({"content_type": "text/css", "data": "YQBi"})).await;
-    let told = house.get("/pages/a/b%20c").await;
+    let server = TranscoderServer::answering(json!({"content_type": "text/css", "data": "YQBi"})).await;
+    let told = server.get("/pages/a/b%20c").await;
     assert_eq!((told.status, told.body.as_str()), (200, "a\0b"));
     assert_eq!(
         (told.header("content-type"), told.header("content-length")),
         ("text/css", "3")
     );
-    assert_eq!(house.asked_message(), json!({"path": "a/b c"}));
-    let house = House::answering(json!({"data": "YQ=="})).await;
+    assert_eq!(server.asked_message(), json!({"path": "a/b c"}));
+    let server = TranscoderServer::answering(json!({"data": "YQ=="})).await;
     assert_eq!(
-        house.get("/pages/a").await.header("content-type"),
+        server.get("/pages/a").await.header("content-type"),
         "application/octet-stream"
     );
 }
@@ -52,10 +52,10 @@ async fn an_http_body_message_is_sent_as_raw_bytes() {
 async fn download(
     metadata: &'static [(&'static str, &'static str)],
     pieces: &'static [Result<&'static str, ()>],
-) -> House {
+) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();
-    House::open(pool, None, move |_| {
+    TranscoderServer::open(pool, None, move |_| {
         let known = known.clone();
         let messages = pieces.iter().enumerate().map(move |(index, piece)| match piece {
             Ok(text) => {
@@ -86,18 +86,18 @@ fn base64(bytes: &[u32]) -> String {
 
 #[tokio::test]
 async fn a_streamed_http_body_is_concatenated() {
-    let house = download(&[], &[Ok("one "), Ok("two "), Ok(""), Ok("three")]).await;
-    let told = house.get("/downloads/a").await;
+    let server = download(&[], &[Ok("one "), Ok("two "), Ok(""), Ok("three")]).await;
+    let told = server.get("/downloads/a").await;
     assert_eq!((told.status, told.body.as_str()), (200, "one two three"));
     assert_eq!(told.header("content-type"), "text/plain");
-    let house = download(&[], &[]).await;
-    let told = house.get("/downloads/a").await;
+    let server = download(&[], &[]).await;
+    let told = server.get("/downloads/a").await;
     assert_eq!((told.status, told.body.as_str()), (200, ""));
 }
 
 #[tokio::test]
 async fn allowed_metadata_becomes_response_headers() {
-    let house = download(
+    let server = download(
         &[
             (HTTP_STATUS, "206"),
             (HTTP_CONTENT_TYPE, "image/svg+xml"),
@@ -113,7 +113,7 @@ async fn allowed_metadata_becomes_response_headers() {
         &[Ok("abc")],
     )
     .await;
-    let told = house.get("/downloads/a").await;
+    let told = server.get("/downloads/a").await;
     assert_eq!((told.status, told.body.as_str()), (206, "abc"));
     for (name, value) in [
         ("content-type", "image/svg+xml"),
@@ -129,49 +129,49 @@ async fn allowed_metadata_becomes_response_headers() {
     ] {
         assert_eq!(told.header(name), value, "{name}");
     }
-    let told = house.send(house.request("HEAD", "/downloads/a")).await;
+    let told = server.send(server.request("HEAD", "/downloads/a")).await;
     assert_eq!(
         (told.status, told.header("content-length"), told.body.as_str()),
         (206, "3", "")
     );
 
-    let house = download(&[(HTTP_STATUS, "304"), ("etag", "\"e\"")], &[]).await;
-    let told = house.get("/downloads/a").await;
+    let server = download(&[(HTTP_STATUS, "304"), ("etag", "\"e\"")], &[]).await;
+    let told = server.get("/downloads/a").await;
     assert_eq!(
         (told.status, told.header("etag"), told.body.as_str()),
         (304, "\"e\"", "")
     );
-    let house = download(&[(HTTP_STATUS, "416"), ("content-range", "bytes */10")], &[]).await;
-    let told = house.get("/downloads/a").await;
+    let server = download(&[(HTTP_STATUS, "416"), ("content-range", "bytes */10")], &[]).await;
+    let told = server.get("/downloads/a").await;
     assert_eq!((told.status, told.header("content-range")), (416, "bytes */10"));
     // Only successful statuses are honoured: a service cannot turn its answer into a redirect.
-    let house = download(&[(HTTP_STATUS, "301")], &[Ok("x")]).await;
-    assert_eq!(house.get("/downloads/a").await.status, 200);
+    let server = download(&[(HTTP_STATUS, "301")], &[Ok("x")]).await;
+    assert_eq!(server.get("/downloads/a").await.status, 200);
 }
 
 #[tokio::test]
 async fn a_failing_download_is_an_error_or_is_aborted() {
-    let house = download(&[], &[Err(())]).await;
-    let told = house.get("/downloads/a").await;
+    let server = download(&[], &[Err(())]).await;
+    let told = server.get("/downloads/a").await;
     assert_eq!(
         told.refusal(),
         (503, "UNAVAILABLE", r#"{"detail":"the disk is unavailable"}"#)
     );
-    let house = download(&[], &[Ok("one"), Err(())]).await;
+    let server = download(&[], &[Ok("one"), Err(())]).await;
     // The failure may arrive before or after the headers; the reader never mistakes a part for the whole.
-    let read = async { house.request("GET", "/downloads/a").send().await?.bytes().await };
+    let read = async { server.request("GET", "/downloads/a").send().await?.bytes().await };
     assert!(read.await.is_err(), "a partial body was read as complete");
 }
 
 #[tokio::test]
 async fn an_undecodable_answer_is_an_internal_error() {
-    let house = House::open(library(), None, |_| {
+    let server = TranscoderServer::open(library(), None, |_| {
         async { Ok(stream(futures::stream::iter([Ok(Bytes::from_static(b"\xff\xff"))]))) }.boxed()
     })
     .await;
-    let told = house.get("/by-id/b").await;
+    let told = server.get("/by-id/b").await;
     assert_eq!((told.status, told.header("x-error-code")), (500, "INTERNAL"));
     // Positive control: zero bytes are a valid message.
-    let house = House::answering(json!({})).await;
-    assert_eq!(house.get("/by-id/b").await.status, 200);
+    let server = TranscoderServer::answering(json!({})).await;
+    assert_eq!(server.get("/by-id/b").await.status, 200);
 }

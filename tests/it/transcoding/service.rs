@@ -143,7 +143,7 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
 }
 
 /// A running server with the transcoder in front of a scripted service.
-pub struct House {
+pub struct TranscoderServer {
     pub address: SocketAddr,
     /// The service behind the server's socket.
     pub door: TranscoderService<Scripted>,
@@ -152,7 +152,7 @@ pub struct House {
     server: tokio::task::JoinHandle<()>,
 }
 
-impl Drop for House {
+impl Drop for TranscoderServer {
     fn drop(&mut self) {
         self.server.abort();
     }
@@ -161,7 +161,7 @@ impl Drop for House {
 pub const MAX_BODY: usize = 64 * 1024;
 pub const MAX_FORM: u64 = 4 * 1024 * 1024;
 
-impl House {
+impl TranscoderServer {
     /// A test server whose service always answers with one message, given as canonical JSON.
     pub async fn answering(answer: Value) -> Self {
         let pool = library();

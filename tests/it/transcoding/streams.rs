@@ -12,17 +12,17 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tonic::Status;
 
-use super::service::{House, library, message, stream, until};
+use super::service::{TranscoderServer, library, message, stream, until};
 
 type Event = Result<Value, Status>;
 
 /// A test server that streams what the test sends; the stream ends when the sender is dropped.
-async fn telling() -> (House, mpsc::Sender<Event>) {
+async fn telling() -> (TranscoderServer, mpsc::Sender<Event>) {
     let (tell, told) = mpsc::channel::<Event>(16);
     let told = Arc::new(Mutex::new(Some(told)));
     let pool = library();
     let known = pool.clone();
-    let house = House::open(pool, None, move |_| {
+    let server = TranscoderServer::open(pool, None, move |_| {
         let known = known.clone();
         let told = told.lock().unwrap().take().expect("one stream");
         let events = tokio_stream::wrappers::ReceiverStream::new(told);
@@ -30,14 +30,14 @@ async fn telling() -> (House, mpsc::Sender<Event>) {
         async move { Ok(stream(messages)) }.boxed()
     })
     .await;
-    (house, tell)
+    (server, tell)
 }
 
 /// A test server that streams all these events at once.
-async fn saying(metadata: &'static [(&'static str, &'static str)], events: Vec<Event>) -> House {
+async fn saying(metadata: &'static [(&'static str, &'static str)], events: Vec<Event>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();
-    House::open(pool, None, move |_| {
+    TranscoderServer::open(pool, None, move |_| {
         let messages: Vec<Result<Bytes, Status>> = events
             .iter()
             .map(|event| event.clone().map(|event| message(&known, "Follow", &event)))
@@ -69,7 +69,7 @@ async fn next(response: &mut reqwest::Response) -> Option<String> {
 
 #[tokio::test]
 async fn events_have_an_id_a_name_and_data() {
-    let house = saying(
+    let server = saying(
         &[],
         vec![
             Ok(turned(1)),
@@ -78,7 +78,7 @@ async fn events_have_an_id_a_name_and_data() {
         ],
     )
     .await;
-    let told = house.get("/v1/reading/r/stream").await;
+    let told = server.get("/v1/reading/r/stream").await;
     assert_eq!(told.status, 200);
     assert_eq!(told.header("content-type"), "text/event-stream; charset=utf-8");
     assert_eq!(told.header("cache-control"), "no-cache");
@@ -101,9 +101,9 @@ async fn ndjson_is_selected_by_the_accept_header() {
         ("*/*", false),
         ("application/json", false),
     ] {
-        let house = saying(&[], vec![Ok(turned(1)), Ok(turned(2))]).await;
-        let told = house
-            .send(house.request("GET", "/reading/r/stream").header("accept", accept))
+        let server = saying(&[], vec![Ok(turned(1)), Ok(turned(2))]).await;
+        let told = server
+            .send(server.request("GET", "/reading/r/stream").header("accept", accept))
             .await;
         assert_eq!(
             told.header("content-type") == "application/x-ndjson",
@@ -120,9 +120,9 @@ async fn ndjson_is_selected_by_the_accept_header() {
 
 #[tokio::test]
 async fn a_stream_sends_headers_and_heartbeats_before_its_first_event() {
-    let (house, tell) = telling().await;
+    let (server, tell) = telling().await;
     // The headers arrive before the first event.
-    let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
+    let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.chunk().await.unwrap().unwrap(), ":\n\n");
     tell.send(Ok(turned(1))).await.unwrap();
@@ -138,15 +138,15 @@ async fn a_failure_before_the_first_event_is_an_http_error() {
     let gone = || Status::from(Error::new(Code::RunNotFound, "Run not found"));
     let body = r#"{"detail":"Run not found"}"#;
     // The call itself fails.
-    let house = House::failing(gone).await;
+    let server = TranscoderServer::failing(gone).await;
     assert_eq!(
-        house.get("/reading/r/stream").await.refusal(),
+        server.get("/reading/r/stream").await.refusal(),
         (404, "RUN_NOT_FOUND", body)
     );
     // The stream fails at once.
-    let house = saying(&[], vec![Err(gone())]).await;
+    let server = saying(&[], vec![Err(gone())]).await;
     assert_eq!(
-        house.get("/reading/r/stream").await.refusal(),
+        server.get("/reading/r/stream").await.refusal(),
         (404, "RUN_NOT_FOUND", body)
     );
 }
@@ -159,8 +159,8 @@ async fn a_failure_during_a_stream_is_a_fault_event() {
             "the journal is unavailable",
         )))
     };
-    let house = saying(&[], vec![Ok(turned(1)), away()]).await;
-    let told = house.get("/reading/r/stream").await;
+    let server = saying(&[], vec![Ok(turned(1)), away()]).await;
+    let told = server.get("/reading/r/stream").await;
     assert_eq!(told.status, 200);
     let end = "\n\nevent: fault\ndata: {\"detail\":\"the journal is unavailable\"}\n\n";
     assert!(
@@ -169,17 +169,17 @@ async fn a_failure_during_a_stream_is_a_fault_event() {
         told.body
     );
 
-    let house = saying(&[], vec![Ok(turned(1)), away()]).await;
-    let request = house
+    let server = saying(&[], vec![Ok(turned(1)), away()]).await;
+    let request = server
         .request("GET", "/reading/r/stream")
         .header("accept", "application/x-ndjson");
-    let told = house.send(request).await;
+    let told = server.send(request).await;
     let last = told.body.lines().last().unwrap();
     assert_eq!(last, r#"{"fault":{"detail":"the journal is unavailable"}}"#);
 
     // The stream fails later, when the reader has been connected for a while.
-    let (house, tell) = telling().await;
-    let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
+    let (server, tell) = telling().await;
+    let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     tell.send(away()).await.unwrap();
     assert_eq!(next(&mut response).await.unwrap(), end.trim_start());
     assert_eq!(next(&mut response).await, None);
@@ -187,22 +187,22 @@ async fn a_failure_during_a_stream_is_a_fault_event() {
 
 #[tokio::test]
 async fn a_cursor_at_the_end_is_answered_with_no_content() {
-    let house = saying(&[(HTTP_STATUS, "204")], vec![]).await;
-    let told = house.get("/reading/r/stream?last_id=9").await;
+    let server = saying(&[(HTTP_STATUS, "204")], vec![]).await;
+    let told = server.get("/reading/r/stream?last_id=9").await;
     assert_eq!(
         (told.status, told.body.as_str(), told.header("content-type")),
         (204, "", "")
     );
     // Control: without the status, an empty stream is a valid stream.
-    let house = saying(&[], vec![]).await;
-    let told = house.get("/reading/r/stream").await;
+    let server = saying(&[], vec![]).await;
+    let told = server.get("/reading/r/stream").await;
     assert_eq!((told.status, told.body.as_str()), (200, ""));
 }
 
 #[tokio::test]
 async fn a_reader_that_disconnects_ends_the_service_stream() {
-    let (house, tell) = telling().await;
-    let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
+    let (server, tell) = telling().await;
+    let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     tell.send(Ok(turned(1))).await.unwrap();
     assert!(next(&mut response).await.is_some());
     assert!(!tell.is_closed());
@@ -212,8 +212,8 @@ async fn a_reader_that_disconnects_ends_the_service_stream() {
 
 #[tokio::test]
 async fn a_slow_reader_slows_the_stream_down() {
-    let (house, tell) = telling().await;
-    let mut response = house.request("GET", "/reading/r/stream").send().await.unwrap();
+    let (server, tell) = telling().await;
+    let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     let text = "x".repeat(64 * 1024);
     // The client does not read: once the socket buffers are full, the service must wait.
     let mut sent = 0_i64;

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::house::{House, everywhere, everywhere_with};
+use crate::test_server::{TestServer, on_every_database, on_every_database_with};
 
 /// Configures the tier with this name as the first one, which new accounts get.
 fn in_tier(name: &'static str) -> impl Fn(&mut Config) {
@@ -32,8 +32,8 @@ fn echo() -> Script {
 #[tokio::test]
 async fn every_tier_limits_concurrent_runs() {
     for (tier, slots) in [("free", 1), ("pro", 3), ("enterprise", 10)] {
-        everywhere_with(held, in_tier(tier), async |house| {
-            let caller = house.caller("ann");
+        on_every_database_with(held, in_tier(tier), async |server| {
+            let caller = server.caller("ann");
             for _ in 0..slots {
                 caller.start("x").await;
             }
@@ -43,7 +43,7 @@ async fn every_tier_limits_concurrent_runs() {
                 (&body["detail"]["limit"], &body["detail"]["running_count"]),
                 (&json!(slots), &json!(slots))
             );
-            house.gate.open();
+            server.gate.open();
         })
         .await;
     }
@@ -67,8 +67,8 @@ async fn every_tier_allows_its_own_models() {
         ("pro", &pro[..], &[][..]),
         ("enterprise", &pro[..], &[][..]),
     ] {
-        everywhere_with(|_| echo(), in_tier(tier), async |house| {
-            let caller = house.caller("ann");
+        on_every_database_with(|_| echo(), in_tier(tier), async |server| {
+            let caller = server.caller("ann");
             for model in allowed {
                 let run = caller.post("/agent/start", json!({"prompt": "x", "model_name": model})).await.ok();
                 assert_eq!(caller.ended(&run).await["model_name"], *model, "{tier}");
@@ -95,8 +95,8 @@ async fn every_tier_allows_its_own_models() {
 #[tokio::test]
 async fn every_tier_limits_the_number_of_agents() {
     for (tier, most) in [("free", Some(3)), ("pro", Some(10)), ("enterprise", None)] {
-        everywhere_with(|_| echo(), in_tier(tier), async |house| {
-            let caller = house.caller("ann");
+        on_every_database_with(|_| echo(), in_tier(tier), async |server| {
+            let caller = server.caller("ann");
             for _ in 0..most.unwrap_or(30) {
                 caller.post("/agents", json!({"name": "An agent"})).await.ok();
             }
@@ -117,10 +117,10 @@ async fn every_tier_limits_the_number_of_agents() {
 
 #[tokio::test]
 async fn files_of_any_format_arrive_unchanged() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let every_byte: Vec<u8> = (0..=255).cycle().take(70_000).collect();
             let files: [(&str, Vec<u8>); 6] = [
                 ("notes.txt", b"plain\r\ntext\n".to_vec()),
@@ -139,7 +139,7 @@ async fn files_of_any_format_arrive_unchanged() {
             }
             let run = caller.form("/agent/start", form).await.ok();
             caller.ended(&run).await;
-            let told = house.upstream.requests().remove(0);
+            let told = server.upstream.requests().remove(0);
             for (name, bytes) in &files {
                 assert!(told.last_text().contains(name), "{}", told.last_text());
                 let path = format!(
@@ -161,21 +161,21 @@ async fn files_of_any_format_arrive_unchanged() {
 #[tokio::test]
 async fn the_agent_reads_and_writes_files_in_the_workspace() {
     let command = "cat /workspace/data.csv && cp /workspace/data.csv /workspace/output/charts.png";
-    everywhere(
+    on_every_database(
         |_| {
             [
                 Turn::calls([Call::new("bash", &json!({"command": command}))]),
                 Turn::text("Done."),
             ]
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let form = Form::new()
                 .text("prompt", "Analyze data.csv and create visualizations")
                 .part("files", Part::bytes(b"a,b\n1,2\n".to_vec()).file_name("data.csv"));
             let run = caller.form("/agent/start", form).await.ok();
             assert_eq!(caller.ended(&run).await["status"], "completed");
-            assert!(house.upstream.requests()[1].last_text().contains("1,2"));
+            assert!(server.upstream.requests()[1].last_text().contains("1,2"));
             let path = format!(
                 "/sandboxes/{}/files/content?path=output/charts.png",
                 run["sandbox_id"].as_str().unwrap()
@@ -188,9 +188,9 @@ async fn the_agent_reads_and_writes_files_in_the_workspace() {
 }
 
 /// Renames a table, so that the server's statements fail.
-async fn take_away(house: &House, table: &str) {
-    let url = house.config.database_url.as_ref().map_or_else(
-        || format!("sqlite://{}", house.data_dir().join("runyard.db").display()),
+async fn take_away(server: &TestServer, table: &str) {
+    let url = server.config.database_url.as_ref().map_or_else(
+        || format!("sqlite://{}", server.data_dir().join("runyard.db").display()),
         |url| url.expose_secret().to_owned(),
     );
     let db = sea_orm::Database::connect(url).await.unwrap();
@@ -216,15 +216,15 @@ async fn an_internal_error_has_the_documented_wording() {
             "Failed to create agent: ",
         ),
     ] {
-        everywhere(
+        on_every_database(
             |_| echo(),
-            async |house| {
-                let caller = house.caller("ann");
+            async |server| {
+                let caller = server.caller("ann");
                 let good = caller.post(path, body.clone()).await.ok();
                 if good.get("agent_run_id").is_some() {
                     caller.ended(&good).await;
                 }
-                take_away(house, table).await;
+                take_away(server, table).await;
                 let detail = caller.post(path, body.clone()).await.refused(500, "INTERNAL")["detail"].clone();
                 let detail = detail.as_str().unwrap();
                 assert!(detail.starts_with(words), "{detail}");
@@ -241,10 +241,10 @@ async fn an_internal_error_has_the_documented_wording() {
 
 #[tokio::test]
 async fn a_new_agent_has_the_documented_defaults() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let agent = caller.post("/agents", json!({"name": "An agent"})).await.ok();
             let core = json!({
                 "bash": {"enabled": true}, "read": {"enabled": true}, "write": {"enabled": true},
@@ -283,11 +283,11 @@ async fn a_new_agent_has_the_documented_defaults() {
 
 #[tokio::test]
 async fn a_new_default_unsets_the_old_one() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
-            let make = async |caller: &crate::house::Caller, name: &str| {
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
+            let make = async |caller: &crate::test_server::Caller, name: &str| {
                 caller
                     .post("/agents", json!({"name": name, "is_default": true}))
                     .await
@@ -297,7 +297,7 @@ async fn a_new_default_unsets_the_old_one() {
             let theirs = make(&bob, "Bob's").await;
             let first = make(&ann, "First").await;
             let second = make(&ann, "Second").await;
-            let is_default = async |caller: &crate::house::Caller, id: &Value| {
+            let is_default = async |caller: &crate::test_server::Caller, id: &Value| {
                 caller.get(&format!("/agents/{}", id.as_str().unwrap())).await.ok()["is_default"].clone()
             };
             assert_eq!(is_default(&ann, &first).await, false);
@@ -311,10 +311,10 @@ async fn a_new_default_unsets_the_old_one() {
 
 #[tokio::test]
 async fn core_tools_cannot_be_disabled() {
-    everywhere(
+    on_every_database(
         |_| echo(),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let off: Value = ["bash", "read", "write", "edit", "glob", "grep"]
                 .into_iter()
                 .map(|tool| (tool.to_owned(), json!({"enabled": false})))
@@ -326,7 +326,7 @@ async fn core_tools_cannot_be_disabled() {
                 assert_eq!(*setting, json!({"enabled": true}), "{tool}");
             }
             caller.ended(&caller.start("x").await).await;
-            assert_eq!(house.upstream.requests()[0].tool_names().len(), 6);
+            assert_eq!(server.upstream.requests()[0].tool_names().len(), 6);
         },
     )
     .await;

@@ -13,7 +13,7 @@ use serde_json::json;
 use tonic::Status;
 
 use super::call::framed;
-use crate::house::{Caller, Database, House};
+use crate::test_server::{Caller, Database, TestServer};
 
 /// Longer than the body timeout.
 const LONG: Duration = Duration::from_secs(50);
@@ -67,8 +67,8 @@ fn no_method_takes_a_request_stream() {
 
 #[tokio::test]
 async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
-    let mut house = House::open(&Database::Sqlite, Turn::text("ok"), |_| {}).await;
-    let caller = house.caller("ann");
+    let mut server = TestServer::open(&Database::Sqlite, Turn::text("ok"), |_| {}).await;
+    let caller = server.caller("ann");
     let whole = framed(
         &v1::CreateThreadRequest {
             name: Some("a thread".to_owned()),
@@ -124,7 +124,7 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
         assert_eq!(status, "200", "the headers should carry no error status");
     };
     tokio::join!(join_all(asked), slow);
-    let staged = std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count);
+    let staged = std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count);
     assert_eq!(staged, 0, "no partial file should remain");
     let threads = caller.get("/threads").await.ok();
     assert_eq!(
@@ -134,5 +134,5 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
     );
     let run = caller.form("/agent/start", Form::new().text("prompt", "x")).await.ok();
     assert_eq!(caller.ended(&run).await["status"], json!("completed"));
-    house.stop().await;
+    server.stop().await;
 }

@@ -1,8 +1,8 @@
-//! Request helpers that [`house`](crate::house) does not provide.
+//! Request helpers that [`server`](crate::test_server) does not provide.
 
 use serde_json::Value;
 
-use crate::house::{Answer, Caller};
+use crate::test_server::{Answer, Caller};
 
 pub async fn send(caller: &Caller, method: &str, path: &str, body: Value) -> Answer {
     Answer::of(caller.request(method, path).json(&body).send().await.unwrap()).await

@@ -10,8 +10,8 @@ use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ask::{delete, text};
-use crate::house::{Answer, Caller, House, everywhere_with};
+use super::requests::{delete, text};
+use crate::test_server::{Answer, Caller, TestServer, on_every_database_with};
 
 /// Maximum size of a workspace, in bytes.
 const LIMIT: i64 = 1_000_000;
@@ -46,7 +46,7 @@ async fn upload(caller: &Caller, bytes: usize) -> String {
         use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
         let body = json!({"offset": offset, "data": BASE64.encode(chunk)});
         let path = format!("/uploads/{}", text(&upload, "upload_id"));
-        super::ask::put(caller, &path, body).await.ok();
+        super::requests::put(caller, &path, body).await.ok();
         offset += chunk.len();
     }
     text(&upload, "upload_id").to_owned()
@@ -58,17 +58,17 @@ async fn sandbox_of(caller: &Caller, project_id: &str) -> Value {
     caller.get(&path).await.ok()
 }
 
-fn staged(house: &House) -> usize {
-    std::fs::read_dir(house.data_dir().join("uploads")).unwrap().count()
+fn staged(server: &TestServer) -> usize {
+    std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count()
 }
 
 #[tokio::test]
 async fn a_form_over_the_workspace_limit_is_refused_and_leaves_nothing() {
-    everywhere_with(
+    on_every_database_with(
         |_| echo(),
         small,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             start(&caller, 1_000_001, &[]).await.refused(413, "TOO_LARGE");
             let threads = caller.get("/threads").await.ok();
             assert_eq!(
@@ -81,7 +81,7 @@ async fn a_form_over_the_workspace_limit_is_refused_and_leaves_nothing() {
             start(&caller, 400_000, &thread).await.ok();
             let refused = start(&caller, 400_000, &thread).await.refused(413, "TOO_LARGE");
             assert!(refused.to_string().contains("workspace"), "{refused}");
-            assert_eq!(staged(house), 0, "the refused file should be deleted");
+            assert_eq!(staged(server), 0, "the refused file should be deleted");
             let project = text(&run, "project_id");
             let sandbox = sandbox_of(&caller, project).await;
             assert!(sandbox["used_bytes"].as_i64().unwrap() <= LIMIT, "{sandbox}");
@@ -97,11 +97,11 @@ async fn a_form_over_the_workspace_limit_is_refused_and_leaves_nothing() {
 
 #[tokio::test]
 async fn a_refused_start_over_grpc_keeps_its_uploads() {
-    everywhere_with(
+    on_every_database_with(
         |_| echo(),
         small,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = start(&caller, 600_000, &[]).await.ok();
             let upload_id = upload(&caller, 600_000).await;
             let mut runs = caller.runs().await;
@@ -119,7 +119,7 @@ async fn a_refused_start_over_grpc_keeps_its_uploads() {
                 ..ask
             };
             runs.start_run(caller.signed(elsewhere)).await.unwrap();
-            assert_eq!(staged(house), 0);
+            assert_eq!(staged(server), 0);
         },
     )
     .await;
@@ -127,11 +127,11 @@ async fn a_refused_start_over_grpc_keeps_its_uploads() {
 
 #[tokio::test]
 async fn concurrent_starts_share_the_workspace_limit() {
-    everywhere_with(
+    on_every_database_with(
         |_| echo(),
         small,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = start(&caller, 10, &[]).await.ok();
             let project = text(&run, "project_id").to_owned();
             // Half of the starts name an existing thread, half a client-supplied thread id.
@@ -167,11 +167,11 @@ async fn concurrent_starts_share_the_workspace_limit() {
 
 #[tokio::test]
 async fn written_files_and_starts_share_the_workspace_limit() {
-    everywhere_with(
+    on_every_database_with(
         |_| echo(),
         small,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let run = start(&caller, 10, &[]).await.ok();
             let project = text(&run, "project_id").to_owned();
             let sandbox = sandbox_of(&caller, &project).await;
@@ -200,11 +200,11 @@ async fn written_files_and_starts_share_the_workspace_limit() {
 
 #[tokio::test]
 async fn a_workspace_has_a_maximum_number_of_files() {
-    everywhere_with(
+    on_every_database_with(
         |_| echo(),
         |config| config.sandbox.max_workspace_files = 3,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             // The folder `output` exists from the start and counts as one entry.
             let run = start(&caller, 10, &[]).await.ok();
             caller.ended(&run).await;

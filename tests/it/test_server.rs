@@ -1,6 +1,6 @@
 //! A complete server for a test: its own database, data folder, port and scripted model.
 //!
-//! [`everywhere`] runs a test on SQLite, and also on PostgreSQL when `RUNYARD_TEST_POSTGRES_URL` is set.
+//! [`on_every_database`] runs a test on SQLite, and also on PostgreSQL when `RUNYARD_TEST_POSTGRES_URL` is set.
 
 mod database;
 
@@ -28,29 +28,29 @@ use tonic::{Request, transport::Channel};
 const SECRET: &str = "a secret of the tests that is long enough";
 
 /// Maximum time a test waits for anything.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// Runs a test on every database, with the model answering from the script.
-pub async fn everywhere<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut House)) {
-    everywhere_with(script, |_| {}, test).await;
+pub async fn on_every_database<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut TestServer)) {
+    on_every_database_with(script, |_| {}, test).await;
 }
 
-/// Like [`everywhere`], with a changed configuration.
-pub async fn everywhere_with<S: Into<Script>>(
+/// Like [`on_every_database`], with a changed configuration.
+pub async fn on_every_database_with<S: Into<Script>>(
     script: impl Fn(&Gate) -> S,
     change: impl Fn(&mut Config),
-    test: impl AsyncFn(&mut House),
+    test: impl AsyncFn(&mut TestServer),
 ) {
     for database in databases() {
         let gate = Gate::new();
-        let mut house = House::open(&database, script(&gate), &change).await;
-        house.gate = gate;
-        test(&mut house).await;
-        house.close().await;
+        let mut server = TestServer::open(&database, script(&gate), &change).await;
+        server.gate = gate;
+        test(&mut server).await;
+        server.close().await;
     }
 }
 
-pub struct House {
+pub struct TestServer {
     pub upstream: Upstream,
     /// The gate with which a test holds back the scripted model; a new one for each database.
     pub gate: Gate,
@@ -68,7 +68,7 @@ pub struct House {
     _folder: Arc<TempDir>,
 }
 
-impl House {
+impl TestServer {
     pub async fn open(database: &Database, script: impl Into<Script>, change: impl Fn(&mut Config)) -> Self {
         let upstream = Upstream::start(script).await;
         let folder = tempfile::Builder::new().prefix("runyard-it-").tempdir().unwrap();
@@ -232,7 +232,7 @@ impl Caller {
     pub async fn events(&self, run: &Value, after: i64) -> Vec<SseEvent> {
         let run_id = run["agent_run_id"].as_str().unwrap();
         let path = format!("/agent-run/{run_id}/stream?last_id={after}");
-        let response = self.request("GET", &path).timeout(PATIENCE).send().await.unwrap();
+        let response = self.request("GET", &path).timeout(TEST_TIMEOUT).send().await.unwrap();
         assert_eq!(response.status(), 200, "{:?}", response.text().await);
         let text = response.text().await.unwrap();
         parse_sse(&text)
@@ -346,7 +346,7 @@ pub fn parse_sse(text: &str) -> Vec<SseEvent> {
 }
 
 /// Checks that every sequence number from `first` on occurs exactly once and that only the last event is terminal.
-pub fn assert_whole(events: &[SseEvent], first: i64) {
+pub fn assert_no_gaps(events: &[SseEvent], first: i64) {
     for (position, event) in events.iter().enumerate() {
         let sequence = first + i64::try_from(position).unwrap();
         assert_eq!(event.data["sequence"], sequence, "{events:#?}");

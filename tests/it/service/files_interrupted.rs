@@ -11,7 +11,7 @@ use reqwest::{
 use serde_json::{Value, json};
 
 use super::program::{OPEN, Program};
-use crate::house::PATIENCE;
+use crate::test_server::TEST_TIMEOUT;
 
 const PIECE: usize = 64 * 1024;
 
@@ -25,7 +25,7 @@ async fn until(what: &str, mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    assert!(tokio::time::timeout(PATIENCE, waiting).await.is_ok(), "{what}");
+    assert!(tokio::time::timeout(TEST_TIMEOUT, waiting).await.is_ok(), "{what}");
 }
 
 fn form(content: Body) -> Form {

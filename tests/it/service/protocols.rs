@@ -6,10 +6,10 @@ use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
 use super::{
-    belongings::{Belongings, LATER},
     call::{Reply, Way, call, methods, ways},
+    fixtures::{Belongings, LATER},
 };
-use crate::house::{Answer, assert_whole, everywhere, everywhere_with};
+use crate::test_server::{Answer, assert_no_gaps, on_every_database, on_every_database_with};
 
 fn framed(message: &impl Message) -> Vec<u8> {
     super::call::framed(&message.encode_to_vec())
@@ -33,10 +33,10 @@ fn unframed(mut body: &[u8]) -> (Vec<Vec<u8>>, String) {
 
 #[tokio::test]
 async fn a_run_over_grpc_web() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::words(20)),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let call = async |method: &str, body: Vec<u8>| {
                 let request = caller
                     .request("POST", &format!("/runyard.v1.RunService/{method}"))
@@ -73,7 +73,7 @@ async fn a_run_over_grpc_web() {
                 (1..=i64::try_from(messages.len()).unwrap()).collect::<Vec<_>>()
             );
             let sse = caller.events(&json!({"agent_run_id": started.agent_run_id}), 0).await;
-            assert_whole(&sse, 1);
+            assert_no_gaps(&sse, 1);
             assert_eq!(sse.len(), messages.len());
             let (messages, trailers) = call(
                 "GetRun",
@@ -90,10 +90,10 @@ async fn a_run_over_grpc_web() {
 
 #[tokio::test]
 async fn refusals_are_the_same_over_every_protocol() {
-    everywhere(
+    on_every_database(
         |_| Turn::text("ok"),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let missing = uuid::Uuid::now_v7().to_string();
             let http = caller.get(&format!("/agents/{missing}")).await;
             assert_eq!(http.status, 404);
@@ -122,13 +122,13 @@ async fn refusals_are_the_same_over_every_protocol() {
 
 #[tokio::test]
 async fn h2c_and_http_1_share_a_port_and_both_honour_deadlines() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let h2 = reqwest::Client::builder().http2_prior_knowledge().build().unwrap();
             let answer = h2
-                .get(house.url("/agents"))
+                .get(server.url("/agents"))
                 .bearer_auth(&caller.token)
                 .send()
                 .await
@@ -194,12 +194,12 @@ fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
 
 #[tokio::test]
 async fn every_method_gives_the_same_answer_over_every_protocol() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = runyard::config::Limits::Off,
-        async |house| {
+        async |server| {
             // Each protocol has its own account, and all three make the same requests.
-            let callers = ["ann", "bob", "eve"].map(|name| house.caller_as(name, Some("super_admin")));
+            let callers = ["ann", "bob", "eve"].map(|name| server.caller_as(name, Some("super_admin")));
             let mut has = Vec::new();
             for caller in &callers {
                 has.push(Belongings::of(caller).await);
@@ -234,7 +234,7 @@ async fn every_method_gives_the_same_answer_over_every_protocol() {
     .await;
 }
 
-async fn wait_until_idle(caller: &crate::house::Caller) {
+async fn wait_until_idle(caller: &crate::test_server::Caller) {
     let active = caller.get("/agent-runs/active").await.ok();
     for run in active["active_runs"].as_array().unwrap() {
         caller.ended(run).await;
@@ -244,11 +244,11 @@ async fn wait_until_idle(caller: &crate::house::Caller) {
 /// Every protocol refuses an invalid request with the same text: an invalid id, an invalid page and a NUL character.
 #[tokio::test]
 async fn every_method_refuses_alike_over_every_protocol() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = runyard::config::Limits::Off,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let has = Belongings::of(&caller).await;
             for method in methods() {
                 if LATER.contains(&method.name()) {

@@ -9,14 +9,14 @@ use sea_orm::{ColumnTrait, QueryFilter};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::ask::text;
-use crate::house::{House, PATIENCE, everywhere, everywhere_with};
+use super::requests::text;
+use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database, on_every_database_with};
 
-async fn row(house: &House, run: &Value) -> runyard::runs::Run {
+async fn row(server: &TestServer, run: &Value) -> runyard::runs::Run {
     let id: Uuid = text(run, "agent_run_id").parse().unwrap();
     let found = of::<Entity>(Scope::system("a test reads a run"))
         .filter(Column::Id.eq(id))
-        .one(house.app().db.read())
+        .one(server.app().db.read())
         .await
         .unwrap();
     found.unwrap()
@@ -31,23 +31,23 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
 
 #[tokio::test]
 async fn a_start_claims_its_run_when_it_commits() {
-    everywhere(held(), async |house| {
+    on_every_database(held(), async |server| {
         // Wait until the worker has opened its slots and polled for work once.
         let settled = async {
-            let app = house.app();
+            let app = server.app();
             while app.wake.has_waiting() || app.worker_slots.take().is_none() {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(PATIENCE, settled).await.unwrap();
-        let caller = house.caller("ann");
+        tokio::time::timeout(TEST_TIMEOUT, settled).await.unwrap();
+        let caller = server.caller("ann");
         let run = caller.start("x").await;
-        let started = row(house, &run).await;
+        let started = row(server, &run).await;
         assert!(started.lease_owner.is_some(), "{started:?}");
         assert_eq!((started.lease_epoch, started.started_at), (1, Some(started.created_at)));
-        house.gate.open();
+        server.gate.open();
         caller.ended(&run).await;
-        let ended = row(house, &run).await;
+        let ended = row(server, &run).await;
         assert_eq!((ended.lease_owner, ended.lease_epoch), (None, 1));
     })
     .await;
@@ -55,28 +55,28 @@ async fn a_start_claims_its_run_when_it_commits() {
 
 #[tokio::test]
 async fn queued_runs_start_in_order() {
-    everywhere_with(
+    on_every_database_with(
         held(),
         |config| config.worker.max_runs = 1,
-        async |house| {
-            let callers = ["ann", "bob", "cid", "dan"].map(|name| house.caller(name));
+        async |server| {
+            let callers = ["ann", "bob", "cid", "dan"].map(|name| server.caller(name));
             let mut runs = Vec::new();
             for caller in &callers {
                 runs.push(caller.start("x").await);
             }
-            house.upstream.wait_for(1).await;
+            server.upstream.wait_for(1).await;
             for run in &runs[1..] {
                 assert_eq!(
-                    row(house, run).await.lease_owner,
+                    row(server, run).await.lease_owner,
                     None,
                     "another run should hold the only slot"
                 );
             }
-            house.gate.open();
+            server.gate.open();
             let mut began = Vec::new();
             for (caller, run) in callers.iter().zip(&runs) {
                 caller.ended(run).await;
-                began.push(row(house, run).await.started_at.unwrap());
+                began.push(row(server, run).await.started_at.unwrap());
             }
             assert!(began.is_sorted(), "the runs should start in order: {began:?}");
         },

@@ -14,8 +14,8 @@ use serde_json::json;
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::ask::text;
-use crate::house::{Caller, House, PATIENCE, everywhere_with};
+use super::requests::text;
+use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database_with};
 
 /// Deadline for requests that the locked row does not concern; shorter than the wait for a database connection.
 const PROMPTLY: Duration = Duration::from_secs(8);
@@ -34,28 +34,28 @@ async fn until_waiting(outside: &DatabaseConnection, count: i64) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    timeout(PATIENCE, waiting)
+    timeout(TEST_TIMEOUT, waiting)
         .await
         .expect("the statements should wait for a lock");
 }
 
 #[tokio::test]
 async fn an_account_with_a_locked_row_delays_no_other_account() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| {
             let tier = &mut config.tiers[0];
             (tier.concurrent_runs, tier.threads, tier.projects) = (None, None, None);
         },
-        async |house| {
-            let (ann, bob) = (house.caller("ann"), house.caller("bob"));
+        async |server| {
+            let (ann, bob) = (server.caller("ann"), server.caller("bob"));
             let state = ann.get("/billing/account-state").await.ok();
             let account_id = state["account_id"].as_str().unwrap().parse().unwrap();
             let run = bob.start("First.").await;
-            let outside = house.outside().await;
+            let outside = server.outside().await;
             // SQLite has no row locks; there the test only shows that a hundred starts delay no other account.
             let blocker = outside.begin().await.unwrap();
-            let is_postgres = house.config.database_url.is_some();
+            let is_postgres = server.config.database_url.is_some();
             if is_postgres {
                 let sql = format!("SELECT * FROM accounts WHERE id = '{account_id}' FOR UPDATE");
                 blocker.execute_unprepared(&sql).await.unwrap();
@@ -66,13 +66,13 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
             });
             if is_postgres {
                 until_waiting(&outside, 2).await;
-                let turns = &house.app().turns;
+                let turns = &server.app().account_queues;
                 let all = async {
                     while turns.length(account_id) < 100 {
                         tokio::time::sleep(Duration::from_millis(5)).await;
                     }
                 };
-                timeout(PATIENCE, all)
+                timeout(TEST_TIMEOUT, all)
                     .await
                     .expect("all hundred starts should queue up");
             }
@@ -95,7 +95,7 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
             for answer in starts.await.unwrap() {
                 answer.ok();
             }
-            assert_eq!(house.app().turns.length(account_id), 0);
+            assert_eq!(server.app().account_queues.length(account_id), 0);
             outside.close().await.unwrap();
         },
     )
@@ -104,24 +104,24 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
 
 #[tokio::test]
 async fn a_lock_wait_times_out_as_contended() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),
         |_| {},
-        async |house| {
+        async |server| {
             // SQLite has a single writer, which never waits for row locks.
-            if house.config.database_url.is_none() {
+            if server.config.database_url.is_none() {
                 return;
             }
-            let ann = house.caller("ann");
+            let ann = server.caller("ann");
             ann.get("/agents").await.ok();
-            let outside = house.outside().await;
+            let outside = server.outside().await;
             let blocker = outside.begin().await.unwrap();
             blocker
                 .execute_unprepared("SELECT * FROM accounts FOR UPDATE")
                 .await
                 .unwrap();
             let body = json!({"prompt": "x"});
-            let waited = timeout(PATIENCE, ann.post("/agent/start", body.clone())).await;
+            let waited = timeout(TEST_TIMEOUT, ann.post("/agent/start", body.clone())).await;
             waited.expect("the wait should time out").refused(409, "CONTENDED");
             blocker.rollback().await.unwrap();
             ann.post("/agent/start", body).await.ok();
@@ -132,8 +132,8 @@ async fn a_lock_wait_times_out_as_contended() {
 }
 
 /// Sends requests without a credential, and with values that cannot be a credential.
-async fn knock(house: &House, path: &str) {
-    let good = house.caller("ann").token;
+async fn knock(server: &TestServer, path: &str) {
+    let good = server.caller("ann").token;
     for (name, value) in [
         ("x-nothing", "x".to_owned()),
         ("authorization", "Bearer".to_owned()),
@@ -143,7 +143,7 @@ async fn knock(house: &House, path: &str) {
         ("authorization", format!("Bearer {good}x")),
         ("x-api-key", "nothing".to_owned()),
     ] {
-        let asked = house.http.get(house.url(path)).header(name, &value);
+        let asked = server.http.get(server.url(path)).header(name, &value);
         let answer = timeout(PROMPTLY, asked.send()).await;
         let answer = answer.unwrap_or_else(|_| panic!("{name}: {value:.20} should not wait for the database"));
         assert_eq!(answer.unwrap().status(), 401, "{name}: {value:.20}");
@@ -154,13 +154,13 @@ async fn knock(house: &House, path: &str) {
 /// first request of a new subject, which needs a row, waits.
 #[tokio::test]
 async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("ok"),
         |_| {},
-        async |house| {
-            let outside = house.outside().await;
+        async |server| {
+            let outside = server.outside().await;
             let blocker = outside.begin().await.unwrap();
-            if house.config.database_url.is_some() {
+            if server.config.database_url.is_some() {
                 let sql = "SELECT CAST(string_agg(quote_ident(tablename), ', ') AS text) AS tables FROM pg_tables \
                            WHERE schemaname = 'public'";
                 let statement = Statement::from_string(blocker.get_database_backend(), sql);
@@ -176,7 +176,7 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
                     .await
                     .unwrap();
             }
-            let newcomer: Caller = house.caller("new");
+            let newcomer: Caller = server.caller("new");
             let waits = tokio::spawn(async move { newcomer.get("/agents").await });
             for path in [
                 "/agents",
@@ -184,7 +184,7 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
                 "/no/such/path",
                 "/billing/account-state",
             ] {
-                knock(house, path).await;
+                knock(server, path).await;
             }
             assert!(
                 !waits.is_finished(),
@@ -201,7 +201,7 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
 /// A lease renewal locks runs in the same order as the journal's batch. With different orders the two could deadlock.
 #[tokio::test]
 async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("Held.").held_by(&gate))
@@ -211,22 +211,22 @@ async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
             // A long lease, so that the worker does not renew leases during the test.
             config.worker.lease_seconds = 3_600;
         },
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let mut runs = Vec::new();
             for _ in 0..2 {
                 let run = caller.start("x").await;
                 runs.push(text(&run, "agent_run_id").parse::<Uuid>().unwrap());
             }
-            house.upstream.wait_for(2).await;
+            server.upstream.wait_for(2).await;
             let (first, second) = (runs[0], runs[1]);
             let found = of::<Entity>(Scope::system("a test reads a run"))
-                .one(&house.outside().await)
+                .one(&server.outside().await)
                 .await
                 .unwrap();
             let worker_id = found.unwrap().lease_owner.unwrap();
-            let outside = house.outside().await;
-            let is_postgres = house.config.database_url.is_some();
+            let outside = server.outside().await;
+            let is_postgres = server.config.database_url.is_some();
             let blocker = if is_postgres {
                 // An update moves the row behind the others, where a table scan finds it last.
                 let again = format!("UPDATE runs SET steps = steps WHERE id = '{first}'");
@@ -239,7 +239,7 @@ async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
                 None
             };
             let renewal = tokio::spawn({
-                let app = house.app().clone();
+                let app = server.app().clone();
                 async move { claim::renew(&app, worker_id, &[second, first], Duration::from_hours(1)).await }
             });
             if let Some(blocker) = blocker {
@@ -251,11 +251,11 @@ async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
                     .expect("the later run should not be locked");
                 blocker.commit().await.unwrap();
             }
-            let renewed = timeout(PATIENCE, renewal).await.unwrap().unwrap().unwrap();
+            let renewed = timeout(TEST_TIMEOUT, renewal).await.unwrap().unwrap().unwrap();
             let mut renewed: Vec<_> = renewed.into_iter().map(|run| run.run_id).collect();
             renewed.sort_unstable();
             assert_eq!(renewed, [first, second]);
-            house.gate.open();
+            server.gate.open();
         },
     )
     .await;

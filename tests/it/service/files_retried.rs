@@ -8,8 +8,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::ask::{each, put, text};
-use crate::house::{Caller, House, everywhere, everywhere_with};
+use super::requests::{each, put, text};
+use crate::test_server::{Caller, TestServer, on_every_database, on_every_database_with};
 
 fn part(name: &str, content: &str) -> Part {
     Part::bytes(content.to_owned().into_bytes()).file_name(name.to_owned())
@@ -25,16 +25,16 @@ async fn content(caller: &Caller, run: &Value, name: &str) -> String {
     caller.get(&path).await.text
 }
 
-fn staged(house: &House) -> usize {
-    std::fs::read_dir(house.data_dir().join("uploads")).map_or(0, Iterator::count)
+fn staged(server: &TestServer) -> usize {
+    std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count)
 }
 
 #[tokio::test]
 async fn retrying_a_start_does_not_store_its_files_twice() {
-    everywhere(
+    on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let form = |content: &str| {
                 Form::new()
                     .text("prompt", "Look.")
@@ -44,7 +44,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
             let first = caller.form("/agent/start", form("a,b")).await.ok();
             for _ in 0..3 {
                 assert_eq!(caller.form("/agent/start", form("a,b")).await.ok(), first);
-                assert_eq!(staged(house), 0, "the second copy should be deleted");
+                assert_eq!(staged(server), 0, "the second copy should be deleted");
             }
             // The same start with a chunked upload, repeated as a retry would.
             let upload = caller
@@ -56,11 +56,11 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
             let again = json!({"prompt": "Look.", "request_id": "one", "files": [upload["upload_id"]]});
             for _ in 0..2 {
                 assert_eq!(caller.post("/agent/start", again.clone()).await.ok(), first);
-                assert_eq!(staged(house), 0);
+                assert_eq!(staged(server), 0);
             }
             let waiting = "SELECT COUNT(*) FROM uploads WHERE run_id IS NULL";
             assert_eq!(
-                house.number(waiting).await,
+                server.number(waiting).await,
                 0,
                 "no unused upload should count against the account"
             );
@@ -69,7 +69,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 .form("/agent/start", form("c,d"))
                 .await
                 .refused(409, "REQUEST_KEY_REUSED");
-            assert_eq!(staged(house), 0);
+            assert_eq!(staged(server), 0);
             caller.ended(&first).await;
             assert_eq!(names(&caller, &first).await, ["data.csv", "output"]);
             assert_eq!(content(&caller, &first, "data.csv").await, "a,b");
@@ -91,11 +91,11 @@ async fn told(caller: &Caller, run: &Value) -> Vec<Value> {
 
 #[tokio::test]
 async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
-    everywhere_with(
+    on_every_database_with(
         |_| Script::function(|_| Turn::text("ok")),
         |config| config.limits = Limits::Off,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("Begin.").await;
             caller.ended(&first).await;
             let starts = (0..10).map(|number| {
@@ -133,13 +133,13 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
 /// same name.
 #[tokio::test]
 async fn a_file_name_taken_in_the_meantime_gets_a_number() {
-    everywhere_with(
+    on_every_database_with(
         |gate| [Turn::text("one").held_by(gate), Turn::text("two")],
         |config| config.limits = Limits::Off,
-        async |house| {
-            let caller = house.caller("ann");
+        async |server| {
+            let caller = server.caller("ann");
             let first = caller.start("Wait.").await;
-            house.upstream.wait_for(1).await;
+            server.upstream.wait_for(1).await;
             let form = Form::new()
                 .text("prompt", "Look.")
                 .text("thread_id", text(&first, "thread_id").to_owned())
@@ -148,9 +148,9 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
             let second = caller.form("/agent/start", form).await.ok();
             assert_eq!(told(&caller, &second).await, ["data.csv", "other.csv"]);
             // Restores the state right after the commit: both files staged, and the name taken.
-            let outside = house.outside().await;
-            let workspace = house.data_dir().join("workspaces").join(text(&second, "project_id"));
-            let staged = house.data_dir().join("uploads");
+            let outside = server.outside().await;
+            let workspace = server.data_dir().join("workspaces").join(text(&second, "project_id"));
+            let staged = server.data_dir().join("uploads");
             for name in ["data.csv", "other.csv"] {
                 let upload_id = upload_of(&outside, name).await;
                 std::fs::rename(workspace.join(name), staged.join(upload_id)).unwrap();
@@ -160,7 +160,7 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 .await
                 .unwrap();
             std::fs::write(workspace.join("data.csv"), "the agent's").unwrap();
-            house.gate.open();
+            server.gate.open();
             assert_eq!(caller.ended(&second).await["status"], "completed");
             assert_eq!(
                 names(&caller, &second).await,
@@ -174,7 +174,7 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 assert_eq!(content(&caller, &second, name).await, expected);
             }
             // The model and the messages of the thread name the file as it was stored.
-            let asked = house.upstream.requests().remove(1);
+            let asked = server.upstream.requests().remove(1);
             assert!(
                 asked.last_text().contains("Files in /workspace: data-2.csv, other.csv"),
                 "{}",

@@ -9,7 +9,7 @@ use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::house::{Answer, Caller};
+use crate::test_server::{Answer, Caller};
 
 /// Methods of the contract that are not implemented yet. The tests fail when a method in this list is served.
 pub const LATER: &[&str] = &[];

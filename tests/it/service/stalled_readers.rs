@@ -14,7 +14,7 @@ use super::{
     },
     program::Program,
 };
-use crate::house::{Answer, PATIENCE, everywhere_with};
+use crate::test_server::{Answer, TEST_TIMEOUT, on_every_database_with};
 
 const MIB: u64 = 1024 * 1024;
 /// Size of the model's answer in bytes, and so of the largest event.
@@ -39,7 +39,7 @@ async fn finished_run(program: &Program) -> String {
     let run: Value = Answer::of(asked.send().await.unwrap()).await.ok();
     let run_id = run["agent_run_id"].as_str().unwrap().to_owned();
     let stream = program.request("GET", &format!("/agent-run/{run_id}/stream"));
-    let events = stream.timeout(PATIENCE).send().await.unwrap().text().await.unwrap();
+    let events = stream.timeout(TEST_TIMEOUT).send().await.unwrap().text().await.unwrap();
     assert!(events.len() > LARGE && events.contains("\"completed\""));
     run_id
 }
@@ -126,7 +126,10 @@ async fn unread_streams_take_bounded_memory() {
                 }
                 (begun.len() == STREAMS as usize).then_some(())
             });
-            timeout(PATIENCE, all).await.unwrap().expect("all streams should begin");
+            timeout(TEST_TIMEOUT, all)
+                .await
+                .unwrap()
+                .expect("all streams should begin");
             assert_served(&program).await;
             stream
         };
@@ -137,21 +140,21 @@ async fn unread_streams_take_bounded_memory() {
     }
     // A client that reads gets every event.
     let whole = program.request("GET", &format!("/agent-run/{run_id}/stream"));
-    let whole = whole.timeout(PATIENCE).send().await.unwrap().text().await.unwrap();
+    let whole = whole.timeout(TEST_TIMEOUT).send().await.unwrap().text().await.unwrap();
     assert!(whole.contains("\"completed\""));
 }
 
 #[tokio::test]
 async fn an_account_has_a_maximum_number_of_streams() {
     let few = |http: &mut Http| http.max_streams_per_account = 3;
-    everywhere_with(
+    on_every_database_with(
         |gate| {
             let gate = gate.clone();
             Script::function(move |_| Turn::text("At last.").held_by(&gate))
         },
         |config| few(&mut config.http),
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let run = ann.start("Wait.").await;
             let run_id = run["agent_run_id"].as_str().unwrap();
             let path = format!("/agent-run/{run_id}/stream");
@@ -180,7 +183,7 @@ async fn an_account_has_a_maximum_number_of_streams() {
             assert_eq!(web.headers()["grpc-status"], "8");
             // Other requests of the account are served, and so are other accounts.
             assert_eq!(ann.get("/agents").await.status, 200);
-            let bob = house.caller("bob");
+            let bob = server.caller("bob");
             assert_eq!(bob.get(&path).await.status, 404);
             // A reader that disconnects makes room.
             drop(open.pop());
@@ -192,8 +195,10 @@ async fn an_account_has_a_maximum_number_of_streams() {
                     }
                 }
             };
-            let stream = timeout(PATIENCE, room).await.expect("a closed stream should make room");
-            house.gate.open();
+            let stream = timeout(TEST_TIMEOUT, room)
+                .await
+                .expect("a closed stream should make room");
+            server.gate.open();
             assert!(stream.text().await.unwrap().contains("At last."));
         },
     )
@@ -202,11 +207,11 @@ async fn an_account_has_a_maximum_number_of_streams() {
 
 #[tokio::test]
 async fn an_address_without_a_credential_has_a_maximum_number_of_streams() {
-    everywhere_with(
+    on_every_database_with(
         |_| Turn::text("x"),
         |_| {},
-        async |house| {
-            let ann = house.caller("ann");
+        async |server| {
+            let ann = server.caller("ann");
             let mut health = HealthClient::new(ann.channel().await);
             let watch = HealthCheckRequest { service: String::new() };
             let mut open = Vec::new();

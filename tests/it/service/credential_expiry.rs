@@ -10,8 +10,8 @@ use runyard::{
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
-use super::ask::text;
-use crate::house::{Answer, Caller, House, PATIENCE, assert_whole, everywhere, parse_sse};
+use super::requests::text;
+use crate::test_server::{Answer, Caller, TEST_TIMEOUT, TestServer, assert_no_gaps, on_every_database, parse_sse};
 
 const WHY: &str = "Not authenticated";
 
@@ -27,30 +27,33 @@ async fn said(caller: &Caller, run: &serde_json::Value) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let stream = caller.request("GET", &path).send().await.unwrap();
     assert_eq!(stream.status(), 200);
-    tokio::time::timeout(PATIENCE, stream.text()).await.unwrap().unwrap()
+    tokio::time::timeout(TEST_TIMEOUT, stream.text())
+        .await
+        .unwrap()
+        .unwrap()
 }
 
 /// Checks that the stream ended with a fault, and that another credential of the account resumes it without a gap.
-async fn goes_on(house: &House, ann: &Caller, run: &serde_json::Value, before: &str) {
+async fn goes_on(server: &TestServer, ann: &Caller, run: &serde_json::Value, before: &str) {
     assert!(before.contains("event: fault") && before.contains(WHY), "{before}");
     let (events, _) = before.split_once("event: fault").unwrap();
     let mut events = parse_sse(events);
     assert!(!events.is_empty());
-    house.gate.open();
+    server.gate.open();
     let rest = ann.events(run, i64::try_from(events.len()).unwrap()).await;
     events.extend(rest);
-    assert_whole(&events, 1);
+    assert_no_gaps(&events, 1);
 }
 
 #[tokio::test]
 async fn j14_a_stream_ends_when_its_key_is_revoked() {
-    everywhere(held(), async |house| {
-        let ann = house.caller("ann");
+    on_every_database(held(), async |server| {
+        let ann = server.caller("ann");
         let made = ann.post("/api-keys", json!({"name": "ci"})).await.ok();
-        let mut using = house.caller("nobody");
+        let mut using = server.caller("nobody");
         text(&made, "secret").clone_into(&mut using.token);
         let run = ann.start("x").await;
-        house.upstream.wait_for(1).await;
+        server.upstream.wait_for(1).await;
         // Another credential of the same account keeps its stream.
         let mut grpc = ann.runs().await;
         let asked = ann.signed(v1::StreamRunRequest {
@@ -65,8 +68,8 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
             Answer::of(ann.request("PATCH", &path).send().await.unwrap()).await.ok();
         };
         let (before, ()) = tokio::join!(said(&using, &run), revoke);
-        goes_on(house, &ann, &run, &before).await;
-        let kept: Vec<_> = tokio::time::timeout(PATIENCE, kept.collect()).await.unwrap();
+        goes_on(server, &ann, &run, &before).await;
+        let kept: Vec<_> = tokio::time::timeout(TEST_TIMEOUT, kept.collect()).await.unwrap();
         assert!(kept.iter().all(Result::is_ok), "{kept:?}");
     })
     .await;
@@ -74,21 +77,21 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
 
 #[tokio::test]
 async fn j15_a_stream_ends_when_its_token_expires() {
-    everywhere(held(), async |house| {
-        let ann = house.caller("ann");
+    on_every_database(held(), async |server| {
+        let ann = server.caller("ann");
         let run = ann.start("x").await;
-        house.upstream.wait_for(1).await;
+        server.upstream.wait_for(1).await;
         let grant = Grant {
             subject: "ann".to_owned(),
             role: None,
             lifetime: Duration::from_secs(2),
         };
-        let secret = house.config.auth.jwt_secret.clone().unwrap();
-        let made_at = house.clock.now() - Duration::from_secs(LEEWAY_SECONDS.unsigned_abs());
-        let mut short = house.caller("nobody");
-        short.token = mint(&house.config.auth, &secret, &grant, made_at).unwrap();
+        let secret = server.config.auth.jwt_secret.clone().unwrap();
+        let made_at = server.clock.now() - Duration::from_secs(LEEWAY_SECONDS.unsigned_abs());
+        let mut short = server.caller("nobody");
+        short.token = mint(&server.config.auth, &secret, &grant, made_at).unwrap();
         let before = said(&short, &run).await;
-        goes_on(house, &ann, &run, &before).await;
+        goes_on(server, &ann, &run, &before).await;
     })
     .await;
 }
