@@ -66,7 +66,7 @@ const RINGS: &[&[&str]] = &[
         "threads",
         "uploads",
         "runs",
-        "standing",
+        "account_state",
         "sweeper",
         "installation",
         "app",
