@@ -1,6 +1,6 @@
 // The caller's account: credits, limits, usage and API keys.
 
-import type { CallOptions, Door } from "./door.js";
+import type { CallOptions, Channel } from "./channel.js";
 import {
   AccountService,
   type AccountState as WireState,
@@ -23,15 +23,15 @@ export interface ApiKey extends Plain<WireKey> {}
 export interface NewApiKey extends Plain<CreateApiKeyResponse> {}
 
 export class Account {
-  readonly #door: Door;
+  readonly #channel: Channel;
 
-  constructor(door: Door) {
-    this.#door = door;
+  constructor(channel: Channel) {
+    this.#channel = channel;
   }
 
   /** Returns the caller's credits, tier, limits and models. */
   state(options?: CallOptions): Promise<AccountState> {
-    return this.#door.callSafely(AccountService.method.getAccountState, {}, options);
+    return this.#channel.callSafely(AccountService.method.getAccountState, {}, options);
   }
 
   /** Lists charges, newest first. */
@@ -39,22 +39,22 @@ export class Account {
     const { signal, timeoutMs, ...asked } = query;
     return new Listing(async (pageToken = asked.pageToken) => {
       const request = { ...asked, pageToken };
-      const page = await this.#door.callSafely(AccountService.method.listUsage, request, { signal, timeoutMs });
+      const page = await this.#channel.callSafely(AccountService.method.listUsage, request, { signal, timeoutMs });
       return { items: page.entries, nextPageToken: page.nextPageToken };
     });
   }
 }
 
 export class ApiKeys {
-  readonly #door: Door;
+  readonly #channel: Channel;
 
-  constructor(door: Door) {
-    this.#door = door;
+  constructor(channel: Channel) {
+    this.#channel = channel;
   }
 
   /** Creates an API key. Only this response contains the secret. */
   create(key: Input<CreateApiKeyRequest> & { name: string }, options?: CallOptions): Promise<NewApiKey> {
-    return this.#door.call(AccountService.method.createApiKey, key, options);
+    return this.#channel.call(AccountService.method.createApiKey, key, options);
   }
 
   /** Lists the caller's API keys. */
@@ -62,13 +62,13 @@ export class ApiKeys {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {
       const request = { pageSize, pageToken };
-      const page = await this.#door.callSafely(AccountService.method.listApiKeys, request, { signal, timeoutMs });
+      const page = await this.#channel.callSafely(AccountService.method.listApiKeys, request, { signal, timeoutMs });
       return { items: page.apiKeys, nextPageToken: page.nextPageToken };
     });
   }
 
   /** Revokes an API key immediately. */
   revoke(keyId: string, options?: CallOptions): Promise<ApiKey> {
-    return this.#door.callSafely(AccountService.method.revokeApiKey, { keyId }, options);
+    return this.#channel.callSafely(AccountService.method.revokeApiKey, { keyId }, options);
   }
 }

@@ -1,6 +1,6 @@
 // Agents, their versions, and starting runs.
 
-import type { CallOptions, Door } from "./door.js";
+import type { CallOptions, Channel } from "./channel.js";
 import type { Feed, OnConnection } from "./follow.js";
 import {
   AgentService,
@@ -66,13 +66,13 @@ export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requ
 }
 
 export class Agents {
-  readonly #door: Door;
+  readonly #channel: Channel;
   readonly #feed: Feed;
   readonly #uploads: Uploads;
   readonly #sandboxes: Sandboxes;
 
-  constructor(door: Door, feed: Feed, uploads: Uploads, sandboxes: Sandboxes) {
-    this.#door = door;
+  constructor(channel: Channel, feed: Feed, uploads: Uploads, sandboxes: Sandboxes) {
+    this.#channel = channel;
     this.#feed = feed;
     this.#uploads = uploads;
     this.#sandboxes = sandboxes;
@@ -80,12 +80,12 @@ export class Agents {
 
   /** Creates an agent with its first version. */
   create(agent: NewAgent, options?: CallOptions): Promise<Agent> {
-    return this.#door.call(AgentService.method.createAgent, agent, options);
+    return this.#channel.call(AgentService.method.createAgent, agent, options);
   }
 
   /** Returns an agent with its current version. */
   get(agentId: string, options?: CallOptions): Promise<Agent> {
-    return this.#door.callSafely(AgentService.method.getAgent, { agentId }, options);
+    return this.#channel.callSafely(AgentService.method.getAgent, { agentId }, options);
   }
 
   /** Lists the caller's agents. */
@@ -93,7 +93,7 @@ export class Agents {
     const { signal, timeoutMs, ...asked } = query;
     return new Listing(async (pageToken = asked.pageToken) => {
       const request = { ...asked, pageToken };
-      const page = await this.#door.callSafely(AgentService.method.listAgents, request, { signal, timeoutMs });
+      const page = await this.#channel.callSafely(AgentService.method.listAgents, request, { signal, timeoutMs });
       return { items: page.agents, nextPageToken: page.nextPageToken };
     });
   }
@@ -103,22 +103,22 @@ export class Agents {
     const { expectedVersionId, ...changed } = changes;
     const updateMask = maskOf(UpdateAgentRequestSchema, changed);
     const request = { ...changed, agentId, expectedVersionId, updateMask };
-    return this.#door.call(AgentService.method.updateAgent, request, options);
+    return this.#channel.call(AgentService.method.updateAgent, request, options);
   }
 
   /** Deletes an agent. Its runs and threads stay readable. */
   async delete(agentId: string, options?: CallOptions): Promise<void> {
-    await this.#door.call(AgentService.method.deleteAgent, { agentId }, options);
+    await this.#channel.call(AgentService.method.deleteAgent, { agentId }, options);
   }
 
   /** Suggests an icon and colours for an agent's name. */
   generateIcon(name: string, options?: CallOptions): Promise<AgentIcon> {
-    return this.#door.call(AgentService.method.generateAgentIcon, { name }, options);
+    return this.#channel.call(AgentService.method.generateAgentIcon, { name }, options);
   }
 
   /** Returns the tools that an agent's current version may use. */
   async listTools(agentId: string, options?: CallOptions): Promise<AgentTool[]> {
-    return (await this.#door.callSafely(AgentService.method.listAgentTools, { agentId }, options)).tools;
+    return (await this.#channel.callSafely(AgentService.method.listAgentTools, { agentId }, options)).tools;
   }
 
   /** Lists the versions of an agent, newest first. */
@@ -126,29 +126,29 @@ export class Agents {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {
       const request = { agentId, pageSize, pageToken };
-      const page = await this.#door.callSafely(AgentService.method.listAgentVersions, request, { signal, timeoutMs });
+      const page = await this.#channel.callSafely(AgentService.method.listAgentVersions, request, { signal, timeoutMs });
       return { items: page.versions, nextPageToken: page.nextPageToken };
     });
   }
 
   /** Returns one version of an agent. */
   getVersion(agentId: string, versionId: string, options?: CallOptions): Promise<AgentVersion> {
-    return this.#door.callSafely(AgentService.method.getAgentVersion, { agentId, versionId }, options);
+    return this.#channel.callSafely(AgentService.method.getAgentVersion, { agentId, versionId }, options);
   }
 
   /** Creates a version and makes it the current one. */
   createVersion(agentId: string, version: NewAgentVersion, options?: CallOptions): Promise<AgentVersion> {
-    return this.#door.call(AgentService.method.createAgentVersion, { ...version, agentId }, options);
+    return this.#channel.call(AgentService.method.createAgentVersion, { ...version, agentId }, options);
   }
 
   /** Makes an existing version the current one. */
   activateVersion(agentId: string, versionId: string, options?: CallOptions): Promise<Agent> {
-    return this.#door.callSafely(AgentService.method.activateAgentVersion, { agentId, versionId }, options);
+    return this.#channel.callSafely(AgentService.method.activateAgentVersion, { agentId, versionId }, options);
   }
 
   /** Copies an earlier version into a new version and makes it the current one. */
   rollbackVersion(agentId: string, versionId: string, options?: CallOptions): Promise<Agent> {
-    return this.#door.call(AgentService.method.rollbackAgentVersion, { agentId, versionId }, options);
+    return this.#channel.call(AgentService.method.rollbackAgentVersion, { agentId, versionId }, options);
   }
 
   /** Compares two versions. */
@@ -159,7 +159,7 @@ export class Agents {
     options?: CallOptions,
   ): Promise<AgentComparison> {
     const request = { agentId, versionId, otherVersionId };
-    return this.#door.callSafely(AgentService.method.compareAgentVersions, request, options);
+    return this.#channel.callSafely(AgentService.method.compareAgentVersions, request, options);
   }
 
   /** Uploads the files and starts a run. The run continues in the background, with or without a reader. */
@@ -173,8 +173,8 @@ export class Agents {
       sent.push(upload.uploadId);
     }
     const requestId = idempotencyKey ?? (request.optimistic ? undefined : newId());
-    const started = await this.#door.callSafely(RunService.method.startRun, { ...request, files: sent, requestId }, call);
-    return new Run(this.#door, this.#feed, this.#sandboxes, { ...started, onConnection });
+    const started = await this.#channel.callSafely(RunService.method.startRun, { ...request, files: sent, requestId }, call);
+    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...started, onConnection });
   }
 
   /** Lists the caller's active runs, newest first. */
@@ -182,7 +182,7 @@ export class Agents {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {
       const request = { pageSize, pageToken };
-      const page = await this.#door.callSafely(RunService.method.listActiveRuns, request, { signal, timeoutMs });
+      const page = await this.#channel.callSafely(RunService.method.listActiveRuns, request, { signal, timeoutMs });
       return { items: page.activeRuns, nextPageToken: page.nextPageToken };
     });
   }

@@ -4,7 +4,7 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { create } from "@bufbuild/protobuf";
 import { Account, ApiKeys } from "./account.js";
 import { Agents } from "./agents.js";
-import { Door, type CallOptions, type Token } from "./door.js";
+import { Channel, type CallOptions, type Token } from "./channel.js";
 import { invalid } from "./error.js";
 import { Feed, type OnConnection } from "./follow.js";
 import { Projects } from "./projects.js";
@@ -43,7 +43,7 @@ export class Runyard {
   readonly uploads: Uploads;
   readonly account: Account;
   readonly apiKeys: ApiKeys;
-  readonly #door: Door;
+  readonly #channel: Channel;
   readonly #feed: Feed;
 
   constructor(options: RunyardOptions = {}) {
@@ -51,26 +51,26 @@ export class Runyard {
     if (baseUrl === undefined) {
       throw invalid("baseUrl is required: set it to the address of the server");
     }
-    this.#door = new Door({
+    this.#channel = new Channel({
       baseUrl,
       token: options.token,
       timeoutMs: options.timeoutMs ?? 30_000,
       attempts: Math.max(1, options.attempts ?? 5),
       fetch: options.fetch,
     });
-    this.#feed = new Feed(this.#door, {
+    this.#feed = new Feed(this.#channel, {
       reconnectForMs: options.reconnectForMs ?? 300_000,
       silenceMs: options.silenceMs ?? 60_000,
       onConnection: options.onConnection,
     });
-    this.uploads = new Uploads(this.#door);
-    this.sandboxes = new Sandboxes(this.#door, this.uploads);
-    this.runs = new Runs(this.#door, this.#feed, this.sandboxes);
-    this.agents = new Agents(this.#door, this.#feed, this.uploads, this.sandboxes);
-    this.threads = new Threads(this.#door);
-    this.projects = new Projects(this.#door);
-    this.account = new Account(this.#door);
-    this.apiKeys = new ApiKeys(this.#door);
+    this.uploads = new Uploads(this.#channel);
+    this.sandboxes = new Sandboxes(this.#channel, this.uploads);
+    this.runs = new Runs(this.#channel, this.#feed, this.sandboxes);
+    this.agents = new Agents(this.#channel, this.#feed, this.uploads, this.sandboxes);
+    this.threads = new Threads(this.#channel);
+    this.projects = new Projects(this.#channel);
+    this.account = new Account(this.#channel);
+    this.apiKeys = new ApiKeys(this.#channel);
   }
 
   /** Calls any unary method with protobuf messages. "@runyard/client/proto" exports the services. */
@@ -79,7 +79,7 @@ export class Runyard {
     request: MessageInitShape<I>,
     options?: CallOptions,
   ): Promise<MessageShape<O>> {
-    return this.#door.ask(method, create(method.input, request), options);
+    return this.#channel.ask(method, create(method.input, request), options);
   }
 
   /** Closes all streams of this client. */

@@ -1,6 +1,6 @@
 // Following runs: assigns the readers of run events to shared streams. group.ts maintains the streams.
 
-import type { Door } from "./door.js";
+import type { Channel } from "./channel.js";
 import { RunyardError } from "./error.js";
 import type { RunEvent } from "./events.js";
 import { Group, type Follower } from "./group.js";
@@ -48,12 +48,12 @@ export interface FeedOptions {
 
 /** All streams of a client. */
 export class Feed {
-  readonly #door: Door;
+  readonly #channel: Channel;
   readonly #options: FeedOptions;
   readonly #groups = new Set<Group>();
 
-  constructor(door: Door, options: FeedOptions) {
-    this.#door = door;
+  constructor(channel: Channel, options: FeedOptions) {
+    this.#channel = channel;
     this.#options = options;
   }
 
@@ -145,7 +145,7 @@ export class Feed {
   }
 
   #alone(follower: Follower, isAlone: boolean): void {
-    const group = new Group(this.#door, this.#options, isAlone, (left) => this.#alone(left, true));
+    const group = new Group(this.#channel, this.#options, isAlone, (left) => this.#alone(left, true));
     this.#groups.add(group);
     group.join(follower);
     // The group reports failures to its readers.

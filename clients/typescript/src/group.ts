@@ -6,7 +6,7 @@
 // the stream until the reader has caught up, and then resumes from its cursor.
 
 import { backoffMs, onOnline, sleep } from "./backoff.js";
-import type { Door } from "./door.js";
+import type { Channel } from "./channel.js";
 import { CONNECTION_LOST, isPassing, isRunyardError, RunyardError } from "./error.js";
 import { fromWire, isTerminal, type RunEvent } from "./events.js";
 import type { ConnectionState, FeedOptions, OnConnection } from "./follow.js";
@@ -41,7 +41,7 @@ export interface Follower {
 
 /** Runs that share one stream. */
 export class Group {
-  readonly #door: Door;
+  readonly #channel: Channel;
   readonly #options: FeedOptions;
   readonly #members = new Set<Follower>();
   /** Runs whose event at the cursor is requested again. */
@@ -57,8 +57,8 @@ export class Group {
   #pause = new AbortController();
   #gathering: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(door: Door, options: FeedOptions, isAlone: boolean, expel: (follower: Follower) => void) {
-    this.#door = door;
+  constructor(channel: Channel, options: FeedOptions, isAlone: boolean, expel: (follower: Follower) => void) {
+    this.#channel = channel;
     this.#options = options;
     this.#isAlone = isAlone;
     this.#expel = expel;
@@ -163,7 +163,7 @@ export class Group {
       }
     }, silenceMs / 4);
     try {
-      const { messages } = await this.#door.stream(RunService.method.streamRuns, request, opened.signal);
+      const { messages } = await this.#channel.stream(RunService.method.streamRuns, request, opened.signal);
       this.#openSince = Date.now();
       this.#tell({ state: "open" });
       quiet = setTimeout(() => this.#askForEnds(present), QUIET_MS);
@@ -252,7 +252,7 @@ export class Group {
         continue;
       }
       const request = fromPlain(GetRunRequestSchema, { agentRunId: member.runId });
-      const run = await this.#door.ask(RunService.method.getRun, request);
+      const run = await this.#channel.ask(RunService.method.getRun, request);
       if (run.status !== RunStatus.RUNNING && this.#members.has(member)) {
         this.#leaveEnded(member);
       } else {
@@ -266,7 +266,7 @@ export class Group {
       this.#failures = 0;
     }
     // The token expired during the stream: the next attempt gets a new one from the token function.
-    const isRenewable = isRunyardError(error) && error.kind === "unauthenticated" && this.#door.renewsTokens;
+    const isRenewable = isRunyardError(error) && error.kind === "unauthenticated" && this.#channel.renewsTokens;
     if (!isPassing(error) && !(isRenewable && this.#failures === 0)) {
       if (this.#members.size <= 1) {
         throw error;

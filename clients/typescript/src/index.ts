@@ -14,7 +14,7 @@ export {
   type RunOptions,
 } from "./agents.js";
 export { Runyard, type RunyardOptions } from "./client.js";
-export type { CallOptions, Token } from "./door.js";
+export type { CallOptions, Token } from "./channel.js";
 export { CONNECTION_LOST, isRunyardError, RunyardError, type ErrorFacts, type ErrorKind } from "./error.js";
 export {
   isTerminal,

@@ -1,6 +1,6 @@
 // Projects: a workspace with its threads.
 
-import type { CallOptions, Door } from "./door.js";
+import type { CallOptions, Channel } from "./channel.js";
 import { ProjectService, type Project as WireProject } from "./generated/runyard/v1/projects_pb.js";
 import { Listing } from "./pages.js";
 import type { Plain } from "./plain.js";
@@ -9,15 +9,15 @@ import type { Plain } from "./plain.js";
 export interface Project extends Plain<WireProject> {}
 
 export class Projects {
-  readonly #door: Door;
+  readonly #channel: Channel;
 
-  constructor(door: Door) {
-    this.#door = door;
+  constructor(channel: Channel) {
+    this.#channel = channel;
   }
 
   /** Returns a project. */
   get(projectId: string, options?: CallOptions): Promise<Project> {
-    return this.#door.callSafely(ProjectService.method.getProject, { projectId }, options);
+    return this.#channel.callSafely(ProjectService.method.getProject, { projectId }, options);
   }
 
   /** Lists the caller's projects, most recently active first. */
@@ -25,13 +25,13 @@ export class Projects {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {
       const request = { pageSize, pageToken };
-      const page = await this.#door.callSafely(ProjectService.method.listProjects, request, { signal, timeoutMs });
+      const page = await this.#channel.callSafely(ProjectService.method.listProjects, request, { signal, timeoutMs });
       return { items: page.projects, nextPageToken: page.nextPageToken };
     });
   }
 
   /** Deletes a project with its threads, runs and files. */
   async delete(projectId: string, options?: CallOptions): Promise<void> {
-    await this.#door.call(ProjectService.method.deleteProject, { projectId }, options);
+    await this.#channel.call(ProjectService.method.deleteProject, { projectId }, options);
   }
 }

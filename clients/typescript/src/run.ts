@@ -1,6 +1,6 @@
 // A handle on one run: iterate over its events, wait for its end, stop it, read its files.
 
-import type { CallOptions, Door } from "./door.js";
+import type { CallOptions, Channel } from "./channel.js";
 import { RunyardError } from "./error.js";
 import { isTerminal, type RunEvent, type StatusEvent } from "./events.js";
 import type { Feed, FollowOptions, OnConnection } from "./follow.js";
@@ -34,15 +34,15 @@ export class Run implements AsyncIterable<RunEvent> {
   readonly threadId: string;
   /** The UUID of the run's project. */
   readonly projectId: string;
-  readonly #door: Door;
+  readonly #channel: Channel;
   readonly #feed: Feed;
   readonly #sandboxes: Sandboxes;
   readonly #onConnection: OnConnection | undefined;
   #sandboxId: string | undefined;
   #cursor = 0;
 
-  constructor(door: Door, feed: Feed, sandboxes: Sandboxes, facts: RunFacts) {
-    this.#door = door;
+  constructor(channel: Channel, feed: Feed, sandboxes: Sandboxes, facts: RunFacts) {
+    this.#channel = channel;
     this.#feed = feed;
     this.#sandboxes = sandboxes;
     this.id = facts.agentRunId;
@@ -89,7 +89,7 @@ export class Run implements AsyncIterable<RunEvent> {
 
   /** Fetches the run. */
   async get(options?: CallOptions): Promise<RunRecord> {
-    const record: RunRecord = await this.#door.callSafely(RunService.method.getRun, { agentRunId: this.id }, options);
+    const record: RunRecord = await this.#channel.callSafely(RunService.method.getRun, { agentRunId: this.id }, options);
     this.#sandboxId ??= record.sandboxId;
     return record;
   }
@@ -132,7 +132,7 @@ export class Run implements AsyncIterable<RunEvent> {
 
   /** Requests a stop. Has no effect on an ended run. */
   stop(options?: CallOptions): Promise<RunRecord> {
-    return this.#door.callSafely(RunService.method.stopRun, { agentRunId: this.id }, options);
+    return this.#channel.callSafely(RunService.method.stopRun, { agentRunId: this.id }, options);
   }
 
   /** Returns the files in a workspace folder, recursively; the folder "output" by default. */

@@ -1,6 +1,6 @@
 // Fetching, listing, streaming and stopping runs.
 
-import type { CallOptions, Door } from "./door.js";
+import type { CallOptions, Channel } from "./channel.js";
 import type { RunEvent } from "./events.js";
 import type { Feed, FollowOptions, OnConnection, RunCursor } from "./follow.js";
 import { RunService, type ListRunsRequest, type Run as WireRun } from "./generated/runyard/v1/runs_pb.js";
@@ -13,19 +13,19 @@ import type { Sandboxes } from "./sandboxes.js";
 export interface RunRecord extends Plain<WireRun> {}
 
 export class Runs {
-  readonly #door: Door;
+  readonly #channel: Channel;
   readonly #feed: Feed;
   readonly #sandboxes: Sandboxes;
 
-  constructor(door: Door, feed: Feed, sandboxes: Sandboxes) {
-    this.#door = door;
+  constructor(channel: Channel, feed: Feed, sandboxes: Sandboxes) {
+    this.#channel = channel;
     this.#feed = feed;
     this.#sandboxes = sandboxes;
   }
 
   /** Returns a run. */
   get(agentRunId: string, options?: CallOptions): Promise<RunRecord> {
-    return this.#door.callSafely(RunService.method.getRun, { agentRunId }, options);
+    return this.#channel.callSafely(RunService.method.getRun, { agentRunId }, options);
   }
 
   /** Lists the caller's runs, newest first. */
@@ -33,7 +33,7 @@ export class Runs {
     const { signal, timeoutMs, ...asked } = query;
     return new Listing(async (pageToken = asked.pageToken) => {
       const request = { ...asked, pageToken };
-      const page = await this.#door.callSafely(RunService.method.listRuns, request, { signal, timeoutMs });
+      const page = await this.#channel.callSafely(RunService.method.listRuns, request, { signal, timeoutMs });
       return { items: page.agentRuns, nextPageToken: page.nextPageToken };
     });
   }
@@ -41,7 +41,7 @@ export class Runs {
   /** Returns a handle on an existing run, to stream it, wait for it or read its files. */
   async open(agentRunId: string, options: CallOptions & { onConnection?: OnConnection | undefined } = {}): Promise<Run> {
     const { onConnection, ...call } = options;
-    return new Run(this.#door, this.#feed, this.#sandboxes, { ...(await this.get(agentRunId, call)), onConnection });
+    return new Run(this.#channel, this.#feed, this.#sandboxes, { ...(await this.get(agentRunId, call)), onConnection });
   }
 
   /** Streams the events of a run after a cursor until it ends, across reconnects. */
@@ -56,6 +56,6 @@ export class Runs {
 
   /** Requests a stop. Has no effect on an ended run. */
   stop(agentRunId: string, options?: CallOptions): Promise<RunRecord> {
-    return this.#door.callSafely(RunService.method.stopRun, { agentRunId }, options);
+    return this.#channel.callSafely(RunService.method.stopRun, { agentRunId }, options);
   }
 }

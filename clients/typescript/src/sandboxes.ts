@@ -1,7 +1,7 @@
 // Sandboxes and their files.
 
 import { backoffMs, sleep } from "./backoff.js";
-import type { CallOptions, Door, Incoming } from "./door.js";
+import type { CallOptions, Channel, Incoming } from "./channel.js";
 import { isPassing, RunyardError } from "./error.js";
 import type { HttpBody } from "./generated/google/api/httpbody_pb.js";
 import {
@@ -41,17 +41,17 @@ export interface FileStream {
 const ATTEMPTS = 6;
 
 export class Sandboxes {
-  readonly #door: Door;
+  readonly #channel: Channel;
   readonly #uploads: Uploads;
 
-  constructor(door: Door, uploads: Uploads) {
-    this.#door = door;
+  constructor(channel: Channel, uploads: Uploads) {
+    this.#channel = channel;
     this.#uploads = uploads;
   }
 
   /** Returns a sandbox. */
   get(sandboxId: string, options?: CallOptions): Promise<Sandbox> {
-    return this.#door.callSafely(SandboxService.method.getSandbox, { sandboxId }, options);
+    return this.#channel.callSafely(SandboxService.method.getSandbox, { sandboxId }, options);
   }
 
   /** Lists the files of a folder, ordered by path. */
@@ -59,7 +59,7 @@ export class Sandboxes {
     const { path, recursive, pageSize, pageToken: first, ...call } = options;
     return new Listing(async (pageToken = first) => {
       const request = { sandboxId, path, recursive, pageSize, pageToken };
-      const page = await this.#door.callSafely(SandboxService.method.listFiles, request, call);
+      const page = await this.#channel.callSafely(SandboxService.method.listFiles, request, call);
       return { items: page.files, nextPageToken: page.nextPageToken };
     });
   }
@@ -104,12 +104,12 @@ export class Sandboxes {
     const name = path.split("/").pop() || "file";
     const { uploadId } = await this.#uploads.create({ name, data }, options);
     const { onProgress: _, ...call } = options;
-    return this.#door.call(SandboxService.method.writeFile, { sandboxId, path, uploadId }, call);
+    return this.#channel.call(SandboxService.method.writeFile, { sandboxId, path, uploadId }, call);
   }
 
   /** Deletes a file or an empty folder. */
   async delete(sandboxId: string, path: string, options?: CallOptions): Promise<void> {
-    await this.#door.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
+    await this.#channel.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
   }
 
   // Yields the content type, then the bytes. Resumes after the last received byte, provided the file has not changed.
@@ -131,7 +131,7 @@ export class Sandboxes {
           range,
           ifRange: range && (etag ?? ""),
         });
-        const { header, messages }: Incoming<HttpBody> = await this.#door.stream(SandboxService.method.readFile, request, over.signal);
+        const { header, messages }: Incoming<HttpBody> = await this.#channel.stream(SandboxService.method.readFile, request, over.signal);
         if (received > 0 && header.get("etag") !== etag) {
           throw changed(path);
         }

@@ -1,6 +1,6 @@
 // Threads and their messages.
 
-import type { CallOptions, Door } from "./door.js";
+import type { CallOptions, Channel } from "./channel.js";
 import {
   ThreadService,
   UpdateThreadRequestSchema,
@@ -20,20 +20,20 @@ export interface Thread extends Plain<WireThread> {}
 export interface ThreadMessage extends Plain<WireMessage> {}
 
 export class Threads {
-  readonly #door: Door;
+  readonly #channel: Channel;
 
-  constructor(door: Door) {
-    this.#door = door;
+  constructor(channel: Channel) {
+    this.#channel = channel;
   }
 
   /** Creates an empty thread, in a new project by default. */
   create(thread: Input<CreateThreadRequest> = {}, options?: CallOptions): Promise<Thread> {
-    return this.#door.call(ThreadService.method.createThread, thread, options);
+    return this.#channel.call(ThreadService.method.createThread, thread, options);
   }
 
   /** Returns a thread. */
   get(threadId: string, options?: CallOptions): Promise<Thread> {
-    return this.#door.callSafely(ThreadService.method.getThread, { threadId }, options);
+    return this.#channel.callSafely(ThreadService.method.getThread, { threadId }, options);
   }
 
   /** Lists the caller's threads, most recently active first. */
@@ -41,7 +41,7 @@ export class Threads {
     const { signal, timeoutMs, ...asked } = query;
     return new Listing(async (pageToken = asked.pageToken) => {
       const request = { ...asked, pageToken };
-      const page = await this.#door.callSafely(ThreadService.method.listThreads, request, { signal, timeoutMs });
+      const page = await this.#channel.callSafely(ThreadService.method.listThreads, request, { signal, timeoutMs });
       return { items: page.threads, nextPageToken: page.nextPageToken };
     });
   }
@@ -49,12 +49,12 @@ export class Threads {
   /** Renames a thread. */
   update(threadId: string, changes: { name?: string | null }, options?: CallOptions): Promise<Thread> {
     const request = { ...changes, threadId, updateMask: maskOf(UpdateThreadRequestSchema, changes) };
-    return this.#door.call(ThreadService.method.updateThread, request, options);
+    return this.#channel.call(ThreadService.method.updateThread, request, options);
   }
 
   /** Deletes a thread with its messages and runs. */
   async delete(threadId: string, options?: CallOptions): Promise<void> {
-    await this.#door.call(ThreadService.method.deleteThread, { threadId }, options);
+    await this.#channel.call(ThreadService.method.deleteThread, { threadId }, options);
   }
 
   /** Lists the messages of a thread, oldest first. */
@@ -65,7 +65,7 @@ export class Threads {
     const { signal, timeoutMs, pageSize, pageToken: first } = query;
     return new Listing(async (pageToken = first) => {
       const request = { threadId, pageSize, pageToken };
-      const page = await this.#door.callSafely(ThreadService.method.listMessages, request, { signal, timeoutMs });
+      const page = await this.#channel.callSafely(ThreadService.method.listMessages, request, { signal, timeoutMs });
       return { items: page.messages, nextPageToken: page.nextPageToken };
     });
   }
@@ -76,6 +76,6 @@ export class Threads {
     message: Omit<Input<AddMessageRequest>, "threadId"> & { content: string },
     options?: CallOptions,
   ): Promise<ThreadMessage> {
-    return this.#door.call(ThreadService.method.addMessage, { ...message, threadId }, options);
+    return this.#channel.call(ThreadService.method.addMessage, { ...message, threadId }, options);
   }
 }

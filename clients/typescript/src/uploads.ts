@@ -1,7 +1,7 @@
 // File uploads: in chunks, with progress, resumed from the server's offset after a failure.
 
 import { backoffMs, sleep } from "./backoff.js";
-import type { CallOptions, Door } from "./door.js";
+import type { CallOptions, Channel } from "./channel.js";
 import { invalid, isPassing, isRunyardError } from "./error.js";
 import { FileService, type Upload as WireUpload } from "./generated/runyard/v1/files_pb.js";
 import type { Plain } from "./plain.js";
@@ -37,16 +37,16 @@ const CHUNK = 512 * 1024;
 const ATTEMPTS = 6;
 
 export class Uploads {
-  readonly #door: Door;
+  readonly #channel: Channel;
 
-  constructor(door: Door) {
-    this.#door = door;
+  constructor(channel: Channel) {
+    this.#channel = channel;
   }
 
   /** Uploads a file. Use the `uploadId` of the result to attach it to a run or write it to a workspace. */
   async create(file: FileInput, options: UploadOptions = {}): Promise<Upload> {
     const source = sourceOf(file);
-    const upload = await this.#door.callSafely(
+    const upload = await this.#channel.callSafely(
       FileService.method.createUpload,
       { name: source.name, size: source.size },
       options,
@@ -69,7 +69,7 @@ export class Uploads {
       try {
         const data = await source.read(offset, Math.min(offset + CHUNK, source.size));
         const request = { uploadId: upload.uploadId, offset, data };
-        upload = await this.#door.call(FileService.method.uploadChunk, request, options);
+        upload = await this.#channel.call(FileService.method.uploadChunk, request, options);
       } catch (error) {
         failures += 1;
         const hasGap = isRunyardError(error) && error.errorCode === "UPLOAD_INCOMPLETE";
@@ -93,7 +93,7 @@ export class Uploads {
 
   // An empty chunk changes nothing; the response has the number of received bytes.
   #state(uploadId: string, options: CallOptions): Promise<Upload> {
-    return this.#door.callSafely(FileService.method.uploadChunk, { uploadId, offset: 0, data: new Uint8Array() }, options);
+    return this.#channel.callSafely(FileService.method.uploadChunk, { uploadId, offset: 0, data: new Uint8Array() }, options);
   }
 }
 

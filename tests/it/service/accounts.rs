@@ -93,7 +93,7 @@ async fn only_listed_paths_are_public() {
             assert!(
                 metrics
                     .text
-                    .contains("runyard_requests_total{door=\"http\",status=\"401\"}"),
+                    .contains("runyard_requests_total{protocol=\"http\",status=\"401\"}"),
                 "{}",
                 metrics.text
             );

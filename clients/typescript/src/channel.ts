@@ -19,7 +19,7 @@ export interface CallOptions {
 }
 
 /** Options of the transport. */
-export interface DoorOptions {
+export interface ChannelOptions {
   baseUrl: string;
   token: Token | undefined;
   timeoutMs: number;
@@ -33,14 +33,14 @@ export interface Incoming<M> {
   messages: AsyncIterable<M>;
 }
 
-export class Door {
+export class Channel {
   readonly baseUrl: string;
   readonly #transport: Transport;
   readonly #token: Token | undefined;
   readonly #timeoutMs: number;
   readonly #attempts: number;
 
-  constructor(options: DoorOptions) {
+  constructor(options: ChannelOptions) {
     this.baseUrl = checkedUrl(options.baseUrl);
     this.#token = options.token;
     this.#timeoutMs = options.timeoutMs;
