@@ -11,6 +11,7 @@ mod m0005_indexes;
 mod m0006_growth;
 mod m0007_counts;
 mod m0009_installation;
+mod m0010_states;
 mod parts;
 
 pub use sea_orm_migration::MigratorTrait;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m0006_growth::Migration),
             Box::new(m0007_counts::Migration),
             Box::new(m0009_installation::Migration),
+            Box::new(m0010_states::Migration),
         ]
     }
 }

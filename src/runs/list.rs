@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use super::{
     Run, Status,
-    table::{Column, Entity},
+    table::{Column, Entity, has_status},
 };
 use crate::{
     accounts::{Scope, of},
@@ -47,7 +47,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
     if let Some(status) = listing.status {
-        query = query.filter(Column::Status.eq(status));
+        query = query.filter(has_status(status));
     }
     if let Some(after) = listing.created_after {
         query = query.filter(Column::CreatedAt.gte(after));

@@ -118,12 +118,17 @@ impl Owned for Entity {
     }
 }
 
-/// Condition: the run is unfinished. The number is a literal because a partial index cannot match a bound parameter.
-pub fn is_unfinished() -> Expr {
-    Expr::col((Entity, Column::Status)).eq(Expr::cust("1"))
+/// Condition: the run has this status. The number is a literal because a partial index cannot match a bound parameter.
+pub fn has_status(status: Status) -> Expr {
+    Expr::col((Entity, Column::Status)).eq(Expr::cust((status as i32).to_string()))
 }
 
-/// Condition: the run has ended; a literal as in [`is_unfinished`].
+/// Condition: the run is unfinished.
+pub fn is_unfinished() -> Expr {
+    has_status(Status::Running)
+}
+
+/// Condition: the run has ended; a literal as in [`has_status`].
 pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
 }

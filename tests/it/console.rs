@@ -237,7 +237,7 @@ async fn a_folder_without_a_console_is_refused_at_startup() {
         .unwrap()
         .set_len(65 << 20)
         .unwrap();
-    assert!(refused(folder.path()).contains("too much"));
+    assert!(refused(folder.path()).contains("too large for a console"));
 
     let mut config = Config::parse("the test's configuration", "").unwrap();
     config.listen = "127.0.0.1:0".parse().unwrap();

@@ -527,7 +527,7 @@ async fn a_tool_that_ignores_the_stop_is_abandoned() {
     });
     assert!(matches!(played.outcome, Outcome::Stopped), "{:?}", played.outcome);
     assert!(
-        played.log.has("record result a error \"stopped; the tool did not end"),
+        played.log.has("record result a error \"stopped: the tool did not end"),
         "{:#?}",
         played.lines()
     );

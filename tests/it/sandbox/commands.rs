@@ -140,7 +140,7 @@ async fn the_host_is_described() {
     let yard = Yard::new();
     let facts = yard.sandboxes.describe();
     assert!(facts[0].contains("bubblewrap 0."), "{facts:?}");
-    assert_eq!(facts.iter().any(|fact| fact.contains("uid of its own")), is_root());
+    assert_eq!(facts.iter().any(|fact| fact.contains("own uid")), is_root());
     assert_eq!(
         facts.iter().any(|fact| fact.contains("weak: the service is not root")),
         !is_root()

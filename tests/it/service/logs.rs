@@ -178,7 +178,7 @@ async fn missing_prerequisites_are_logged_before_listening() {
     };
     let listening = place("runyard is listening");
     for what in [
-        "commands cannot be run: there is no /nowhere/bwrap",
+        "commands cannot be run: /nowhere/bwrap was not found",
         "no model provider is configured",
     ] {
         assert!(place(what) < listening, "{what}: {}", program.log());
