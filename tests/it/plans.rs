@@ -32,6 +32,9 @@ const SMALL: &[(&str, &str)] = &[
 /// Partial indexes from which pages are read, each with the condition that selects its rows.
 const WALKED: &[(&str, &str)] = &[
     ("ledger_charges", "\"credited\" = (3)"),
+    ("runs_completed", "\"status\" = (2)"),
+    ("runs_failed", "\"status\" = (3)"),
+    ("runs_stopped", "\"status\" = (4)"),
     ("agents_by_creation", "\"deleted_at\" IS NULL"),
     ("agents_by_change", "\"deleted_at\" IS NULL"),
     ("agents_by_name", "\"deleted_at\" IS NULL"),

@@ -103,7 +103,13 @@ impl Visit for Fields {
 
 /// Normalises value lists, so that a statement with three ids and one with four are explained once.
 fn shape(sql: &str) -> String {
-    let mut shape: String = sql.chars().filter(|char| !char.is_ascii_digit()).collect();
+    // Only the numbers of placeholders: another literal may need another index.
+    let mut after_dollar = false;
+    let is_kept = |char: &char| {
+        after_dollar = *char == '$' || (after_dollar && char.is_ascii_digit());
+        !after_dollar || *char == '$'
+    };
+    let mut shape: String = sql.chars().filter(is_kept).collect();
     for (long, short) in [
         ("?, ?", "?"),
         ("$, $", "$"),
