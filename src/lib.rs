@@ -7,7 +7,6 @@
 // Ground.
 pub mod clock;
 pub mod config;
-pub mod contract;
 pub mod data_folder;
 pub mod db;
 pub mod disk;
@@ -41,11 +40,10 @@ pub mod wire;
 
 // The program.
 pub mod app;
-pub mod client;
 pub mod commands;
 pub mod server;
 pub mod sweeper;
 pub mod worker;
 
-pub use contract::runyard::v1;
 pub use error::{Error, Result};
+pub use runyard_contract::{self as contract, v1};

@@ -5,9 +5,10 @@ use std::{net::SocketAddr, time::Duration};
 use runyard::{
     clock::Clock,
     config::Config,
-    v1::{RunEvent, RunStatus, StartRunRequest, run_event::Event, run_service_client::RunServiceClient},
+    v1::{RunEvent, RunStatus, StartRunRequest, run_event::Event},
     wire::jwt::{Grant, mint},
 };
+use runyard_client::v1::run_service_client::RunServiceClient;
 use serde_json::{Value, json};
 use tonic::{
     Request,

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, net::SocketAddr, time::Duration};
 
-use runyard::v1::{
+use runyard_client::v1::{
     ListActiveRunsRequest, RunCursor, RunEvent, RunStatus, StreamRunsRequest, run_service_client::RunServiceClient,
 };
 use tokio::time::{Instant, sleep, timeout};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use futures::StreamExt;
-use runyard::v1::{RunStatus, StreamRunRequest, run_event::Event, run_service_client::RunServiceClient};
+use runyard_client::v1::{RunStatus, StreamRunRequest, run_event::Event, run_service_client::RunServiceClient};
 use serde_json::json;
 use tokio::{task::JoinSet, time::timeout};
 use tonic::transport::Channel;

@@ -8,8 +8,9 @@ use super::{
     output::{Output, cut, one_line},
     settings::Settings,
 };
+use runyard_client::Client;
+
 use crate::{
-    client::Client,
     error::Result,
     v1::{Agent, CreateAgentRequest},
 };

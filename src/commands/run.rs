@@ -14,8 +14,9 @@ use super::{
     output::{complain, size},
     settings::Settings,
 };
+use runyard_client::Client;
+
 use crate::{
-    client::Client,
     error::{Error, Result},
     v1::{RunStatus, StartRunRequest, StartRunResponse, run_event::Event},
 };

@@ -8,8 +8,9 @@ use super::{
     output::{Output, one_line},
     settings::Settings,
 };
+use runyard_client::Client;
+
 use crate::{
-    client::Client,
     error::{Code, Error, Result},
     v1::{AccountState, LimitState},
 };
@@ -37,7 +38,7 @@ impl Tier {
             account_id
         } else {
             let connected = self.connection.open(settings).await?;
-            let state = connected.explain(connected.client.load_account_state().await)?;
+            let state = connected.explain(connected.client.load_account_state().await.map_err(Into::into))?;
             if self.name.is_none() {
                 show(&mut out, &state)?;
                 return Ok(Outcome::Success);

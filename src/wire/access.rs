@@ -23,7 +23,7 @@ use tonic::Status;
 use tower::Service;
 use tracing::{Instrument, debug, field::Empty, info, info_span, warn};
 
-use super::{protocol::Protocol, status::Fault};
+use super::{protocol::Protocol, status};
 use crate::{error::Kind, id, telemetry};
 
 /// The name of the header with the request's id.
@@ -185,7 +185,7 @@ impl Refusal {
         if headers.get("grpc-status").is_none_or(|status| status == "0") {
             return None;
         }
-        let fault = Fault::of(&Status::from_header_map(headers)?);
+        let fault = status::read(&Status::from_header_map(headers)?);
         Some(Self {
             kind: fault.kind,
             code: fault.reason.into_owned(),

@@ -19,7 +19,9 @@ use tower::Service;
 use tracing::info;
 use uuid::Uuid;
 
-use super::status::Fault;
+use runyard_contract::status::StatusDetails;
+
+use super::status;
 use crate::{
     accounts::Caller,
     clock::Clock,
@@ -117,7 +119,7 @@ impl Mentioned {
 }
 
 /// The refusal by a plan, read from the headers of a response.
-fn refusal(headers: &HeaderMap) -> Option<Fault> {
+fn refusal(headers: &HeaderMap) -> Option<StatusDetails> {
     let status = headers.get("grpc-status")?;
     let may_be = [GrpcCode::ResourceExhausted, GrpcCode::PermissionDenied]
         .iter()
@@ -125,7 +127,7 @@ fn refusal(headers: &HeaderMap) -> Option<Fault> {
     if !may_be {
         return None;
     }
-    let fault = Fault::of(&Status::from_header_map(headers)?);
+    let fault = status::read(&Status::from_header_map(headers)?);
     matches!(fault.kind, Kind::OverPlan | Kind::NotInPlan).then_some(fault)
 }
 

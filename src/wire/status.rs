@@ -1,24 +1,24 @@
 //! Converts a core error into `google.rpc.Status`, and back.
 //!
 //! The `?` of every wire method ends in the one conversion here; `wire/http/fault.rs` and the command line read a
-//! Status with `Fault::of`. Only the Status is sent to the client: the cause of an error is logged here, once, and
+//! Status with `read`. Only the Status is sent to the client: the cause of an error is logged here, once, and
 //! never sent.
 
-use std::{borrow::Cow, collections::HashMap, time::Duration};
+use std::collections::HashMap;
 
 use http::HeaderMap;
 use prost::Message;
 use prost_types::Any;
+use runyard_contract::{
+    rpc as pb,
+    status::{DOMAIN, StatusDetails},
+};
 use tonic::{Code as GrpcCode, Status};
-use tonic_types::pb;
 
 use crate::{
-    error::{Code, Error, ErrorDetails, Kind},
+    error::{Error, ErrorDetails, Kind},
     v1::Refusal,
 };
-
-/// The `ErrorInfo.domain` of all Runyard errors.
-pub const DOMAIN: &str = "runyard";
 
 const DETAILS_HEADER: &str = "grpc-status-details-bin";
 const STATUS_HEADER: &str = "grpc-status";
@@ -32,57 +32,13 @@ impl From<Error> for Status {
     }
 }
 
-/// The content of a Status, whether Runyard, tonic or another server created it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Fault {
-    /// The class of the error.
-    pub kind: Kind,
-    /// The stable code, such as `AGENT_NOT_FOUND`.
-    pub reason: Cow<'static, str>,
-    /// The human-readable message.
-    pub message: String,
-    /// The typed details, when a plan refused the request.
-    pub refusal: Option<Refusal>,
-    /// The time after which a retry makes sense.
-    pub retry_after: Option<Duration>,
-    /// The request field in error.
-    pub field: Option<String>,
-}
-
-impl Fault {
-    /// Reads a Status. One without `ErrorInfo`, from tonic or from another service, also gets a kind and a reason.
-    pub fn of(status: &Status) -> Self {
-        let mut info = None;
-        let mut refusal = None;
-        let mut retry_after = None;
-        let mut field = None;
-        for detail in pb::Status::decode(status.details()).unwrap_or_default().details {
-            match detail.type_url.rsplit('/').next() {
-                Some("google.rpc.ErrorInfo") => info = pb::ErrorInfo::decode(&*detail.value).ok(),
-                Some("google.rpc.RetryInfo") => retry_after = delay(&detail.value),
-                Some("google.rpc.BadRequest") => field = blamed(&detail.value),
-                Some("runyard.v1.Refusal") => refusal = Refusal::decode(&*detail.value).ok(),
-                _ => {}
-            }
-        }
-        let (bare, bare_reason) = bare_kind(status);
-        let (kind, reason) = match info {
-            Some(info) => (kind_of_reason(&info).unwrap_or(bare), Cow::Owned(info.reason)),
-            None => (bare, Cow::Borrowed(bare_reason)),
-        };
-        let message = match status.message() {
-            "" => status.code().description().to_owned(),
-            text => text.to_owned(),
-        };
-        Self {
-            kind,
-            reason,
-            message,
-            refusal,
-            retry_after,
-            field,
-        }
-    }
+/// Reads a Status, whether Runyard, tonic or another server created it.
+pub fn read(status: &Status) -> StatusDetails {
+    let message = match status.message() {
+        "" => status.code().description(),
+        text => text,
+    };
+    StatusDetails::read(status.code() as i32, message, status.details())
 }
 
 /// Adds the code and the details of Runyard's errors to a Status that tonic created, in the headers of a trailers-only
@@ -97,7 +53,7 @@ pub fn complete(headers: &mut HeaderMap) {
     let Some(status) = Status::from_header_map(headers) else {
         return;
     };
-    let fault = Fault::of(&status);
+    let fault = read(&status);
     let details = pack(
         &status,
         grpc_code(fault.kind),
@@ -303,63 +259,4 @@ impl Detail for pb::QuotaFailure {
 
 impl Detail for Refusal {
     const FULL_NAME: &'static str = "runyard.v1.Refusal";
-}
-
-fn delay(encoded: &[u8]) -> Option<Duration> {
-    let info = pb::RetryInfo::decode(encoded).ok()?;
-    Duration::try_from(info.retry_delay?).ok()
-}
-
-fn blamed(encoded: &[u8]) -> Option<String> {
-    let violations = pb::BadRequest::decode(encoded).ok()?.field_violations;
-    violations.into_iter().next().map(|violation| violation.field)
-}
-
-fn kind_of_reason(info: &pb::ErrorInfo) -> Option<Kind> {
-    if info.domain != DOMAIN {
-        return None;
-    }
-    Code::ALL
-        .iter()
-        .find(|code| code.as_str() == info.reason)
-        .map(|code| code.kind())
-}
-
-/// The kind and the reason of a Status without `ErrorInfo`.
-fn bare_kind(status: &Status) -> (Kind, &'static str) {
-    let message = status.message();
-    match status.code() {
-        GrpcCode::OutOfRange if message.contains("message length too large") => (Kind::TooLarge, "TOO_LARGE"),
-        GrpcCode::ResourceExhausted if message.starts_with("Error decompressing: size limit") => {
-            (Kind::TooLarge, "TOO_LARGE")
-        }
-        GrpcCode::InvalidArgument | GrpcCode::OutOfRange => (Kind::Invalid, "INVALID_REQUEST"),
-        GrpcCode::Internal if is_undecodable(message) => (Kind::Invalid, "INVALID_REQUEST"),
-        GrpcCode::Unauthenticated => (Kind::Unauthenticated, "NOT_AUTHENTICATED"),
-        GrpcCode::PermissionDenied => (Kind::Forbidden, "PERMISSION_DENIED"),
-        GrpcCode::NotFound => (Kind::Missing, "NOT_FOUND"),
-        GrpcCode::AlreadyExists => (Kind::Existing, "ALREADY_EXISTS"),
-        GrpcCode::FailedPrecondition => (Kind::Conflicting, "CONFLICT"),
-        GrpcCode::Aborted => (Kind::Contended, "CONTENDED"),
-        GrpcCode::ResourceExhausted => (Kind::Throttled, "THROTTLED"),
-        GrpcCode::Unavailable => (Kind::Unavailable, "UNAVAILABLE"),
-        GrpcCode::DeadlineExceeded => (Kind::Expired, "DEADLINE_EXCEEDED"),
-        GrpcCode::Cancelled => (Kind::Cancelled, "CANCELLED"),
-        GrpcCode::Unimplemented => (Kind::Unimplemented, "UNIMPLEMENTED"),
-        GrpcCode::Ok | GrpcCode::Unknown | GrpcCode::Internal | GrpcCode::DataLoss => (Kind::Internal, "INTERNAL"),
-    }
-}
-
-/// Returns true if the message is one with which tonic or tonic-web 0.14 refuses a request that it cannot decode.
-fn is_undecodable(message: &str) -> bool {
-    const SENTENCES: &[&str] = &[
-        "failed to decode Protobuf message",
-        "Missing request message",
-        "Unexpected EOF decoding stream",
-        "protocol error: received message with",
-        "Error decompressing",
-        // From the gRPC-Web decoder: invalid base64, or a body that ended early.
-        "tonic-web: ",
-    ];
-    SENTENCES.iter().any(|sentence| message.starts_with(sentence))
 }

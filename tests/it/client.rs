@@ -9,10 +9,10 @@ mod tls;
 use std::{process::Stdio, time::Duration};
 
 use runyard::{
-    client::Client,
     error::Code,
     v1::{RunStatus, StartRunRequest, run_event::Event},
 };
+use runyard_client::Client;
 use runyard_upstream::{Script, Turn};
 use secrecy::SecretString;
 use tokio::{

@@ -14,9 +14,9 @@ use runyard::{
     clock::Clock,
     config::{Config, Provider, ProviderKind},
     server::Server,
-    v1::{agent_service_client::AgentServiceClient, run_service_client::RunServiceClient},
     wire::jwt::{Grant, mint},
 };
+use runyard_client::v1::{agent_service_client::AgentServiceClient, run_service_client::RunServiceClient};
 use runyard_upstream::{Gate, Script, Upstream};
 use secrecy::SecretString;
 use serde_json::{Value, json};

@@ -3,8 +3,9 @@
 use std::path::{Component, Path};
 
 use super::view::View;
+use runyard_client::Client;
+
 use crate::{
-    client::Client,
     commands::output::{clean, complain, size},
     error::{Code, Error, Result},
     v1::{File, StartRunResponse},
@@ -60,7 +61,7 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
         Err(error) if error.code() == Code::FileNotFound => Ok(Vec::new()),
         Err(error) => {
             complain("cannot list the files of the run");
-            Err(error)
+            Err(error.into())
         }
     }
 }

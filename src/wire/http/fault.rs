@@ -10,10 +10,12 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use tonic::Status;
 
+use runyard_contract::status::StatusDetails;
+
 use crate::{
     error::{Error, Kind},
     v1::Refusal,
-    wire::status::Fault,
+    wire::status,
 };
 
 /// The header that carries the stable code of an error.
@@ -21,7 +23,7 @@ pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 
 /// The response for a Status that is not OK.
 pub fn respond(status: &Status) -> Response<Body> {
-    render(&Fault::of(status))
+    render(&status::read(status))
 }
 
 /// The response for an error raised by the HTTP layer itself; rendered like an error of a service.
@@ -31,7 +33,7 @@ pub fn refuse(error: Error) -> Response<Body> {
 
 /// The error body for a Status that ends a stream after it has begun.
 pub fn body_of(status: &Status) -> Bytes {
-    body(&Fault::of(status))
+    body(&status::read(status))
 }
 
 /// 404: no method is bound to this path.
@@ -77,7 +79,7 @@ pub fn http_status(kind: Kind) -> StatusCode {
     }
 }
 
-fn render(fault: &Fault) -> Response<Body> {
+fn render(fault: &StatusDetails) -> Response<Body> {
     let mut response = answer(http_status(fault.kind), &fault.reason, body(fault));
     let headers = response.headers_mut();
     match fault.kind {
@@ -97,7 +99,7 @@ fn render(fault: &Fault) -> Response<Body> {
     response
 }
 
-fn body(fault: &Fault) -> Bytes {
+fn body(fault: &StatusDetails) -> Bytes {
     let detail = match &fault.refusal {
         Some(refusal) => Detail::Refusal(refusal),
         // One sentence for every authentication failure: the reason would only help an attacker.

@@ -1,10 +1,9 @@
-//! The example in the documentation of `runyard::client`, included from the line below. A test runs it.
+//! The example in the documentation of `runyard_client`, included from the line below. A test runs it.
 
 use std::path::Path;
 
-use runyard::{
-    Result,
-    client::Client,
+use runyard_client::{
+    Client, Result,
     v1::{RunStatus, run_event::Event},
 };
 

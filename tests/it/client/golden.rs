@@ -10,11 +10,8 @@ use std::{
 
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MessageDescriptor, MethodDescriptor, SerializeOptions};
-use runyard::{
-    Error, Result,
-    client::{Client, from_status},
-    contract::DESCRIPTORS,
-};
+use runyard::contract::DESCRIPTORS;
+use runyard_client::{Client, Error, Result, from_status};
 use serde_json::{Map, Value, json};
 use tonic::{
     Request, Status,

@@ -16,7 +16,7 @@ use runyard::{
             route::{BodyRule, Router, Rule},
         },
         json::{Codec, Dialect},
-        status::Fault,
+        status,
     },
 };
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ fn shown(method: &MethodDescriptor, messages: &[Bytes]) -> Vec<Value> {
 }
 
 fn refused(status: &Status) -> Reply {
-    let fault = Fault::of(status);
+    let fault = status::read(status);
     let detail = match &fault.refusal {
         None => json!(fault.message),
         Some(refusal) => {

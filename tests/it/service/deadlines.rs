@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Buf;
 use futures::StreamExt;
 use prost::Message;
-use runyard::{error::Kind, v1, wire::status::Fault};
+use runyard::{error::Kind, v1, wire::status};
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
@@ -92,7 +92,7 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
         let (status, before) = grpc.split_last().unwrap();
         let status = status.as_ref().unwrap_err();
         assert_eq!((status.code(), status.message()), (tonic::Code::DeadlineExceeded, WHY));
-        let fault = Fault::of(status);
+        let fault = status::read(status);
         assert_eq!((fault.kind, &*fault.reason), (Kind::Expired, "DEADLINE_EXCEEDED"));
         assert!(before.len() > 1 && before.iter().all(Result::is_ok));
         assert!(web.0 > 1 && web.1.contains("grpc-status:4"), "{web:?}");

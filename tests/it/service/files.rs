@@ -5,7 +5,7 @@ use std::time::Duration;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use futures::StreamExt;
 use reqwest::multipart::{Form, Part};
-use runyard::v1::{self, sandbox_service_client::SandboxServiceClient};
+use runyard_client::v1::{self, sandbox_service_client::SandboxServiceClient};
 use runyard_upstream::{Call, Script, Turn};
 use serde_json::json;
 

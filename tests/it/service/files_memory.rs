@@ -6,7 +6,7 @@ use reqwest::{
     Body,
     multipart::{Form, Part},
 };
-use runyard::v1::{
+use runyard_client::v1::{
     CreateUploadRequest, UploadChunkRequest, WriteFileRequest, file_service_client::FileServiceClient,
     sandbox_service_client::SandboxServiceClient,
 };

@@ -3,7 +3,7 @@
 use std::{path::Path, process::Command};
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use runyard::v1::{self, sandbox_service_client::SandboxServiceClient};
+use runyard_client::v1::{self, sandbox_service_client::SandboxServiceClient};
 use runyard_upstream::{Call, Turn};
 use serde_json::{Value, json};
 

@@ -5,8 +5,9 @@ use reqwest::multipart::{Form, Part};
 use runyard::{
     accounts::Scope,
     threads::messages::{self, Bound},
-    v1::{self, thread_service_client::ThreadServiceClient},
+    v1,
 };
+use runyard_client::v1::thread_service_client::ThreadServiceClient;
 use runyard_upstream::{Call, Script, Turn};
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};

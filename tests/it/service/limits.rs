@@ -1,7 +1,7 @@
 //! Refusals by the plan: the documented objects over HTTP, the same details over gRPC, and exact limits under
 //! concurrency.
 
-use runyard::{v1, wire::status::Fault};
+use runyard::{v1, wire::status};
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 
@@ -20,7 +20,7 @@ async fn a_refusal_has_the_same_details_over_grpc() {
             };
             let status = caller.runs().await.start_run(caller.signed(request)).await.unwrap_err();
             assert_eq!(status.code(), tonic::Code::ResourceExhausted);
-            let fault = Fault::of(&status);
+            let fault = status::read(&status);
             assert_eq!(fault.reason, "AGENT_RUN_LIMIT_EXCEEDED");
             let refusal = fault.refusal.unwrap();
             assert_eq!(refusal.running_thread_ids, [first["thread_id"].as_str().unwrap()]);

@@ -1,7 +1,7 @@
 //! Deleting projects: everything in them is deleted, and leftovers of a crash are swept.
 
 use reqwest::multipart::{Form, Part};
-use runyard::v1::{self, project_service_client::ProjectServiceClient};
+use runyard_client::v1::{self, project_service_client::ProjectServiceClient};
 use runyard_upstream::{Script, Turn};
 use serde_json::json;
 

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use runyard::{
     config::{Rate, RateLimit},
     v1,
-    wire::status::Fault,
+    wire::status,
 };
 use runyard_upstream::{Script, Turn};
 
@@ -43,7 +43,7 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
             }));
             let status = asked.await.into_iter().find_map(Result::err).unwrap();
             assert_eq!(status.code(), tonic::Code::ResourceExhausted);
-            let fault = Fault::of(&status);
+            let fault = status::read(&status);
             assert_eq!(fault.reason, "THROTTLED");
             assert!(
                 fault.retry_after.is_some_and(|wait| wait <= Duration::from_secs(1)),

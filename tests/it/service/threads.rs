@@ -1,7 +1,7 @@
 //! Threads and messages: create, rename, add to, delete.
 
 use futures::future::join_all;
-use runyard::v1::{self, thread_service_client::ThreadServiceClient};
+use runyard_client::v1::{self, thread_service_client::ThreadServiceClient};
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use runyard::{
     Error,
     error::{Code, ErrorDetails, Kind},
-    wire::status::{self, Fault},
+    wire::status,
 };
 use serde_json::{Value, json};
 use tonic::Status;
@@ -268,7 +268,7 @@ fn grpc_clients_receive_google_rpc_error_details() {
         "Maximum of 3 agents"
     );
     assert_eq!(details.error_info().unwrap().metadata["limit"], "3");
-    let refusal = Fault::of(&status).refusal.unwrap();
+    let refusal = status::read(&status).refusal.unwrap();
     assert_eq!(
         (refusal.current_count, refusal.limit, refusal.running_count),
         (Some(3), Some(3), None)
@@ -282,7 +282,7 @@ fn every_error_round_trips_through_a_status() {
         let status = Status::from(Error::new(code, "sentence"));
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).unwrap();
-        let fault = Fault::of(&Status::from_header_map(&headers).unwrap());
+        let fault = status::read(&Status::from_header_map(&headers).unwrap());
         assert_eq!(
             (fault.kind, &*fault.reason, &*fault.message),
             (code.kind(), code.as_str(), "sentence")

@@ -5,7 +5,7 @@
 
 use tonic::{Status, Streaming};
 
-use super::{ATTEMPTS, Signed, backoff, failure};
+use super::{ATTEMPTS, Signed, backoff, status};
 use crate::{
     error::{Code, Error, Result},
     v1::{RunEvent, RunStatus, StreamRunRequest, run_event::Event, run_service_client::RunServiceClient},
@@ -57,8 +57,8 @@ impl Watch {
                 }
                 // A gap, or the stream ended before the last event, as when the server shuts down.
                 Ok(_) => self.retry(None).await?,
-                Err(status) if failure::is_passing(&status) => self.retry(Some(status)).await?,
-                Err(status) => return Err(failure::from_status(status)),
+                Err(status) if status::is_passing(&status) => self.retry(Some(status)).await?,
+                Err(status) => return Err(status::from_status(status)),
             }
         }
         Ok(None)

@@ -2,7 +2,7 @@
 
 use tonic::Response;
 
-use super::{Client, call, failure, repeat};
+use super::{Client, call, repeat, status};
 use crate::{
     error::Result,
     v1::{
@@ -53,6 +53,6 @@ impl Client {
         let answer = AdminServiceClient::new(self.channel())
             .set_account_tier(call(request))
             .await;
-        answer.map(Response::into_inner).map_err(failure::from_status)
+        answer.map(Response::into_inner).map_err(status::from_status)
     }
 }

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use bytes::Bytes;
+use runyard_contract::google::api::HttpBody;
 use tokio::{
     fs::File,
     io::{AsyncReadExt, AsyncWriteExt},
 };
 
-use super::{Client, call, failure, repeat};
+use super::{Client, call, repeat, status};
 use crate::{
-    contract::google::api::HttpBody,
     error::{Error, Result},
     v1::{self, CreateUploadRequest, ListFilesRequest, ReadFileRequest, Upload, UploadChunkRequest},
 };
@@ -94,7 +94,7 @@ impl Client {
             .sandboxes()
             .read_file(request)
             .await
-            .map_err(failure::from_status)?
+            .map_err(status::from_status)?
             .into_inner();
         if let Some(folder) = to.parent() {
             tokio::fs::create_dir_all(folder).await.map_err(unwritable)?;
@@ -103,7 +103,7 @@ impl Client {
         draft.push(".part");
         let mut file = File::create(&draft).await.map_err(unwritable)?;
         let mut size = 0;
-        while let Some(HttpBody { data, .. }) = stream.message().await.map_err(failure::from_status)? {
+        while let Some(HttpBody { data, .. }) = stream.message().await.map_err(status::from_status)? {
             file.write_all(&data).await.map_err(unwritable)?;
             size += data.len() as u64;
         }

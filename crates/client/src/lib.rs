@@ -9,14 +9,22 @@
 //! because of plan limits, and `retry_after_hint()` says how long to wait before a retry.
 //!
 //! ```rust
-#![doc = include_str!("../tests/it/client/example.rs")]
+#![doc = include_str!("../../../tests/it/client/example.rs")]
 //! ```
 
 mod account;
-mod failure;
+mod error;
 mod files;
+mod status;
 mod task;
 mod watch;
+
+/// The messages of the contract, and the generated gRPC clients of its services.
+pub mod v1 {
+    #![expect(clippy::pedantic, reason = "generated code")]
+    pub use runyard_contract::v1::*;
+    include!(concat!(env!("OUT_DIR"), "/runyard.v1.rs"));
+}
 
 use std::time::Duration;
 
@@ -28,18 +36,15 @@ use tonic::{
     transport::{Channel, ClientTlsConfig, Endpoint},
 };
 
-use crate::{
-    error::{Code, Error, Result},
-    id,
-    v1::{
-        Agent, CreateAgentRequest, GetAgentRequest, GetProjectRequest, GetRunRequest, ListAgentsRequest, Project, Run,
-        StartRunRequest, StartRunResponse, StopRunRequest, agent_service_client::AgentServiceClient,
-        file_service_client::FileServiceClient, project_service_client::ProjectServiceClient,
-        run_service_client::RunServiceClient, sandbox_service_client::SandboxServiceClient,
-    },
-};
-pub use failure::from_status;
+pub use error::{Code, Error, ErrorDetails, Kind, Result};
+pub use status::from_status;
 pub use task::{Running, Task};
+use v1::{
+    Agent, CreateAgentRequest, GetAgentRequest, GetProjectRequest, GetRunRequest, ListAgentsRequest, Project, Run,
+    StartRunRequest, StartRunResponse, StopRunRequest, agent_service_client::AgentServiceClient,
+    file_service_client::FileServiceClient, project_service_client::ProjectServiceClient,
+    run_service_client::RunServiceClient, sandbox_service_client::SandboxServiceClient,
+};
 pub use watch::{Watch, is_terminal};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -134,7 +139,7 @@ impl Client {
     /// The server's error, or UNAVAILABLE.
     pub async fn start_run(&self, mut request: StartRunRequest) -> Result<StartRunResponse> {
         if request.request_id.is_empty() {
-            request.request_id = id::new().to_string();
+            request.request_id = uuid::Uuid::now_v7().to_string();
         }
         repeat(async || self.runs().start_run(call(request.clone())).await).await
     }
@@ -188,7 +193,7 @@ impl Client {
     /// The server's error, or UNAVAILABLE.
     pub async fn create_agent(&self, request: CreateAgentRequest) -> Result<Agent> {
         let answer = self.agents().create_agent(call(request)).await;
-        answer.map(tonic::Response::into_inner).map_err(failure::from_status)
+        answer.map(tonic::Response::into_inner).map_err(status::from_status)
     }
 
     /// Returns an agent.
@@ -280,11 +285,11 @@ async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Sta
     loop {
         match call().await {
             Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) if attempt < ATTEMPTS && failure::is_passing(&status) => {
+            Err(status) if attempt < ATTEMPTS && status::is_passing(&status) => {
                 tokio::time::sleep(backoff(attempt)).await;
                 attempt += 1;
             }
-            Err(status) => return Err(failure::from_status(status)),
+            Err(status) => return Err(status::from_status(status)),
         }
     }
 }
@@ -293,5 +298,5 @@ async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Sta
 /// step.
 fn backoff(attempt: u32) -> Duration {
     let full = Duration::from_millis(100) * 2_u32.pow(attempt.saturating_sub(1).min(5));
-    full.mul_f64(1.0 - id::jitter() / 2.0)
+    full.mul_f64(1.0 - rand::random::<f64>() / 2.0)
 }

@@ -1,0 +1,54 @@
+//! Compiles the protobuf API to messages, without services.
+//!
+//! The raw descriptor bytes are written next to the code, because prost's `FileDescriptorSet` drops the options that
+//! the transcoder and the OpenAPI document need at run time.
+
+use std::{env, error::Error, fs, path::PathBuf};
+
+use prost::Message;
+use prost_types::FileDescriptorSet;
+
+/// The folder of the proto files, relative to this crate.
+const FOLDER: &str = "../../proto";
+
+const FILES: &[&str] = &[
+    "runyard/v1/http.proto",
+    "runyard/v1/errors.proto",
+    "runyard/v1/events.proto",
+    "runyard/v1/agents.proto",
+    "runyard/v1/runs.proto",
+    "runyard/v1/files.proto",
+    "runyard/v1/threads.proto",
+    "runyard/v1/projects.proto",
+    "runyard/v1/sandboxes.proto",
+    "runyard/v1/accounts.proto",
+    "runyard/v1/admin.proto",
+];
+
+/// The error model of gRPC. It is not part of the API's descriptors.
+const ERROR_MODEL: &[&str] = &["google/rpc/status.proto", "google/rpc/error_details.proto"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    println!("cargo:rerun-if-changed={FOLDER}");
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+
+    let mut compiler = protox::Compiler::new([FOLDER])?;
+    compiler.include_imports(true).include_source_info(true);
+    compiler.open_files(FILES)?;
+    let raw = compiler.encode_file_descriptor_set();
+    fs::write(out.join("descriptors.bin"), &raw)?;
+    prost_build::Config::new()
+        .btree_map(["."])
+        .bytes([".google.api.HttpBody.data", ".runyard.v1.UploadChunkRequest.data"])
+        .enable_type_names()
+        .include_file("contract.rs")
+        .compile_fds(FileDescriptorSet::decode(raw.as_slice())?)?;
+
+    let error_model = out.join("error_model");
+    fs::create_dir_all(&error_model)?;
+    prost_build::Config::new()
+        .out_dir(&error_model)
+        .enable_type_names()
+        .compile_fds(protox::compile(ERROR_MODEL, [FOLDER])?)?;
+    Ok(())
+}

@@ -1,0 +1,150 @@
+//! Error codes: stable texts, the kind of each, and the typed details of a refusal.
+
+/// The category of an error; each kind maps to one gRPC code and one HTTP status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// The request is invalid; repeating it fails again.
+    Invalid,
+    /// The caller presented no valid credential.
+    Unauthenticated,
+    /// A role or scope is missing.
+    Forbidden,
+    /// The resource does not exist, or belongs to another account.
+    Missing,
+    /// The resource already exists.
+    Existing,
+    /// The state of the resource does not allow the operation.
+    Conflicting,
+    /// A concurrent change won; a retry may succeed.
+    Contended,
+    /// The plan does not allow more.
+    OverPlan,
+    /// The plan does not include the model.
+    NotInPlan,
+    /// Too many requests.
+    Throttled,
+    /// The request is too large.
+    TooLarge,
+    /// A dependency is temporarily unavailable.
+    Unavailable,
+    /// The caller's deadline has passed.
+    Expired,
+    /// The caller cancelled the request or disconnected.
+    Cancelled,
+    /// The API defines the method, but this build does not implement it.
+    Unimplemented,
+    /// The server failed.
+    Internal,
+}
+
+macro_rules! codes {
+    ($($(#[doc = $doc:literal])+ $name:ident = $text:literal => $kind:ident,)+) => {
+        /// The stable code of an error, sent to clients in `ErrorInfo.reason` and `X-Error-Code`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Code { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Code {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The code as sent to clients.
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text,)+ } }
+
+            /// The kind of error that the code belongs to.
+            pub const fn kind(self) -> Kind { match self { $(Self::$name => Kind::$kind,)+ } }
+
+            /// One sentence for docs/errors.md.
+            pub const fn describe(self) -> &'static str { match self { $(Self::$name => concat!($($doc,)+),)+ } }
+        }
+    };
+}
+
+codes! {
+    /// The request is malformed or breaks a rule; the message names the field.
+    InvalidRequest = "INVALID_REQUEST" => Invalid,
+    /// The model is not in the model table.
+    UnknownModel = "UNKNOWN_MODEL" => Invalid,
+    /// The cursor is beyond the last event of the run.
+    CursorBeyondEnd = "CURSOR_BEYOND_END" => Invalid,
+    /// The page token is invalid, or belongs to another query or caller.
+    InvalidPageToken = "INVALID_PAGE_TOKEN" => Invalid,
+    /// The credential is missing, invalid, expired or revoked.
+    NotAuthenticated = "NOT_AUTHENTICATED" => Unauthenticated,
+    /// A role or scope is missing.
+    PermissionDenied = "PERMISSION_DENIED" => Forbidden,
+    /// The token is valid, but its subject has no account, and self-registration is off.
+    RegistrationClosed = "REGISTRATION_CLOSED" => Forbidden,
+    /// The agent does not exist.
+    AgentNotFound = "AGENT_NOT_FOUND" => Missing,
+    /// The agent has no such version.
+    AgentVersionNotFound = "AGENT_VERSION_NOT_FOUND" => Missing,
+    /// The thread does not exist.
+    ThreadNotFound = "THREAD_NOT_FOUND" => Missing,
+    /// The project does not exist.
+    ProjectNotFound = "PROJECT_NOT_FOUND" => Missing,
+    /// The run does not exist.
+    RunNotFound = "RUN_NOT_FOUND" => Missing,
+    /// The sandbox does not exist.
+    SandboxNotFound = "SANDBOX_NOT_FOUND" => Missing,
+    /// The file does not exist.
+    FileNotFound = "FILE_NOT_FOUND" => Missing,
+    /// The upload does not exist.
+    UploadNotFound = "UPLOAD_NOT_FOUND" => Missing,
+    /// The account does not exist; only administrators receive this code.
+    AccountNotFound = "ACCOUNT_NOT_FOUND" => Missing,
+    /// The API key does not exist.
+    ApiKeyNotFound = "API_KEY_NOT_FOUND" => Missing,
+    /// No method has this path.
+    NoSuchPath = "NO_SUCH_PATH" => Missing,
+    /// The request key was already used with another body.
+    RequestKeyReused = "REQUEST_KEY_REUSED" => Conflicting,
+    /// The thread has an active run, and the caller asked not to wait.
+    ThreadBusy = "THREAD_BUSY" => Conflicting,
+    /// The upload is incomplete, or the chunk would leave a gap.
+    UploadIncomplete = "UPLOAD_INCOMPLETE" => Conflicting,
+    /// The resource is in use, or its state does not allow the operation.
+    Conflict = "CONFLICT" => Conflicting,
+    /// A concurrent change won; retry.
+    Contended = "CONTENDED" => Contended,
+    /// The account has no credits left.
+    InsufficientCredits = "INSUFFICIENT_CREDITS" => OverPlan,
+    /// The plan allows no more concurrent runs.
+    AgentRunLimitExceeded = "AGENT_RUN_LIMIT_EXCEEDED" => OverPlan,
+    /// The plan allows no more threads.
+    ThreadLimitExceeded = "THREAD_LIMIT_EXCEEDED" => OverPlan,
+    /// The plan allows no more projects.
+    ProjectLimitExceeded = "PROJECT_LIMIT_EXCEEDED" => OverPlan,
+    /// The plan allows no more agents.
+    AgentLimitExceeded = "AGENT_LIMIT_EXCEEDED" => OverPlan,
+    /// The plan does not include the model.
+    ModelAccessDenied = "MODEL_ACCESS_DENIED" => NotInPlan,
+    /// Too many requests, open streams, new accounts or pending uploads; Retry-After says when to retry.
+    Throttled = "THROTTLED" => Throttled,
+    /// The body, file or message exceeds its size limit.
+    TooLarge = "TOO_LARGE" => TooLarge,
+    /// A dependency is temporarily unavailable.
+    Unavailable = "UNAVAILABLE" => Unavailable,
+    /// The caller's deadline has passed.
+    DeadlineExceeded = "DEADLINE_EXCEEDED" => Expired,
+    /// The caller cancelled the request or disconnected.
+    Cancelled = "CANCELLED" => Cancelled,
+    /// This build does not implement the method.
+    Unimplemented = "UNIMPLEMENTED" => Unimplemented,
+    /// The server failed; its log has the cause under the request id.
+    Internal = "INTERNAL" => Internal,
+}
+
+/// Typed details of a refusal because of plan limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorDetails {
+    /// The threads with the caller's active runs.
+    pub running_thread_ids: Vec<String>,
+    /// Number of the caller's active runs.
+    pub running_count: Option<i32>,
+    /// Current number of the limited resource.
+    pub current_count: Option<i32>,
+    /// Maximum number that the plan allows.
+    pub limit: Option<i32>,
+    /// The caller's tier.
+    pub tier_name: Option<String>,
+}

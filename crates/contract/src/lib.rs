@@ -1,0 +1,27 @@
+//! The protobuf contract of Runyard: its messages, its descriptors and its error codes.
+//!
+//! This crate needs no async runtime and no transport. `runyard-client` adds the gRPC client; the server adds services.
+
+pub mod error;
+pub mod status;
+pub mod structs;
+
+/// The encoded `FileDescriptorSet` of the contract, with options, comments and imports.
+pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/descriptors.bin"));
+
+mod generated {
+    #![expect(missing_docs, clippy::all, clippy::pedantic, reason = "generated code")]
+    include!(concat!(env!("OUT_DIR"), "/contract.rs"));
+}
+
+/// Messages of the gRPC error model (<https://google.aip.dev/193>).
+pub mod rpc {
+    #![expect(
+        clippy::doc_overindented_list_items,
+        clippy::doc_lazy_continuation,
+        reason = "generated code"
+    )]
+    include!(concat!(env!("OUT_DIR"), "/error_model/google.rpc.rs"));
+}
+
+pub use generated::{google, runyard, runyard::v1};
