@@ -234,7 +234,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.enough.cancel();
-        // Also drops the record of a command whose end was not observed.
+        // Ends the task that holds the command's record, so that the record is removed even if the command's end was
+        // not seen.
         self.opening.abort();
     }
 }
