@@ -257,7 +257,7 @@ async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) 
     }
 }
 
-/// CommandEnd of a bubblewrap that ended before it executed the command, or that was killed.
+/// The result for a bubblewrap that ended before it executed the command, or that was killed.
 fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
     match status.signal() {
         Some(signal) => Ok(CommandEnd::Signalled(signal)),
