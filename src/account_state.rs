@@ -32,7 +32,8 @@ pub async fn load(app: &App, caller: &Caller) -> Result<AccountState> {
     let (db, scope) = (app.db.read(), Scope::account(caller.account_id));
     let account = of::<accounts::Entity>(scope).one(db).await?;
     Ok(AccountState {
-        account: account.ok_or_else(|| Error::internal("account", "the caller's account does not exist"))?,
+        account: account
+            .ok_or_else(|| Error::internal("the account could not be loaded", "the caller's account does not exist"))?,
         microcredits: wallet::load(app, caller.account_id).await?,
         runs: of::<Entity>(scope).filter(is_unfinished()).count(db).await?,
     })

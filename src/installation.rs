@@ -149,11 +149,11 @@ pub async fn keep(app: App, stopping: CancellationToken) {
 /// The data folder that a database belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Belongs {
-    /// The database has no data folder yet.
+    /// The database does not belong to a data folder yet.
     ToNone,
-    /// The configured folder.
+    /// The database belongs to the configured data folder.
     ToThis,
-    /// Another folder, with its description.
+    /// The database belongs to another data folder, with its description.
     ToOther(String),
 }
 

@@ -133,10 +133,10 @@ impl Server {
         // Older tools use v1alpha.
         let reflection = reflection_of_contract()
             .build_v1()
-            .map_err(|error| Error::internal("reflection", error))?;
+            .map_err(|error| Error::internal("gRPC reflection could not be set up", error))?;
         let older = reflection_of_contract()
             .build_v1alpha()
-            .map_err(|error| Error::internal("reflection", error))?;
+            .map_err(|error| Error::internal("gRPC reflection could not be set up", error))?;
         // Anyone may call these, over streams that stay open.
         let grpc = wire::services(&app)
             .add_service(HealthServer::new(health).max_decoding_message_size(MAX_QUESTION))

@@ -48,7 +48,7 @@ pub async fn sweep(app: App, stopping: CancellationToken) {
                 EVERY
             }
             Err(fault) => {
-                warn!(error = %fault, "could not sweep");
+                warn!(error = %fault, "could not remove all unused rows and files; the sweeper will retry");
                 failures += 1;
                 AGAIN.saturating_mul(failures).min(EVERY)
             }

@@ -75,7 +75,7 @@ pub fn start_metrics() {
         );
         describe_counter!(RUNS_STARTED, "Started runs");
         describe_counter!(RUNS_ENDED, "Ended runs, by status");
-        describe_counter!(EVENTS, "Durable events");
+        describe_counter!(EVENTS, "Events written to the database");
         describe_gauge!(RUNS_LIVE, "Runs executed or watched in this process");
     }
 }

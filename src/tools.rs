@@ -73,7 +73,7 @@ pub trait Tool: Send + Sync {
     /// Name, description and JSON schema for the model.
     fn spec(&self) -> ToolSpec;
 
-    /// Returns whether a call can change something.
+    /// Returns whether a call only reads or may also change files.
     fn effect(&self) -> Effect;
 
     /// Runs the tool. The arguments match its schema.

@@ -65,5 +65,5 @@ pub fn is_coming() -> Expr {
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work)
         .await
-        .map_err(|error| Error::internal("upload", error))?
+        .map_err(|error| Error::internal("the files of uploads could not be accessed", error))?
 }

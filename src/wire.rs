@@ -83,14 +83,20 @@ pub fn services(app: &App) -> Routes {
 /// Runs a write in its own task. When the client disconnects, only the waiting ends; the write runs to completion.
 async fn finish<T: Send + 'static>(verb: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     // In the request's span, so that log lines of the write carry the request's id.
-    tokio::spawn(verb.in_current_span())
-        .await
-        .unwrap_or_else(|fault| Err(Error::internal("an internal error", fault)))
+    tokio::spawn(verb.in_current_span()).await.unwrap_or_else(|fault| {
+        Err(Error::internal(
+            "the request failed because of an internal error; see the server's log",
+            fault,
+        ))
+    })
 }
 
 /// Runs blocking file access on a thread outside the async runtime's workers.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .unwrap_or_else(|fault| Err(Error::internal("an internal error", fault)))
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|fault| {
+        Err(Error::internal(
+            "the request failed because of an internal error; see the server's log",
+            fault,
+        ))
+    })
 }

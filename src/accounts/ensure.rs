@@ -108,7 +108,12 @@ pub async fn insert(app: &App, tx: &Tx, issuer: &str, subject: &str) -> Result<U
         .to_owned();
     tx.execute(table::Entity::insert(new).on_conflict(once).query()).await?;
     let found = row(tx, issuer, subject).await?;
-    found.ok_or_else(|| Error::internal("account", "the account row is missing after its insert"))
+    found.ok_or_else(|| {
+        Error::internal(
+            "the account could not be loaded",
+            "the account row is missing after its insert",
+        )
+    })
 }
 
 /// Returns the tier of an account, or the first tier if the account does not exist.
@@ -134,8 +139,10 @@ pub async fn lock(tx: &Tx, account_id: Uuid) -> Result<table::Model> {
     if tx.get_database_backend() == sea_orm::DbBackend::Postgres {
         query = query.lock(LockType::NoKeyUpdate);
     }
-    query
-        .one(tx)
-        .await?
-        .ok_or_else(|| Error::internal("account", format!("the account {account_id} does not exist")))
+    query.one(tx).await?.ok_or_else(|| {
+        Error::internal(
+            "the account could not be loaded",
+            format!("the account {account_id} does not exist"),
+        )
+    })
 }

@@ -18,7 +18,7 @@ use crate::{
     limits::{self, Plan},
 };
 
-/// Icon of an agent that sets none.
+/// Default icon.
 pub(super) const ICON_NAME: &str = "bot";
 /// Default icon colour.
 pub(super) const ICON_COLOR: &str = "#000000";

@@ -262,7 +262,7 @@ pub(super) fn is_colour(text: &str) -> bool {
 
 fn request(model: &str, name: &str) -> ModelRequest {
     let system = format!(
-        "You choose an icon for a software agent by its name. PartialAnswer with one JSON object and nothing else: \
+        "You choose an icon for a software agent by its name. Answer with one JSON object and nothing else: \
          {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. The \
          background is light, the colour readable on it. The names: {}.",
         LIBRARY.join(", ")

@@ -13,7 +13,7 @@ const MAX_SERVERS: usize = 50;
 const MAX_NAME: usize = 64;
 /// Maximum size of a URL, command, argument, header or tool name in bytes.
 const MAX_TEXT: usize = 4096;
-/// Maximum number of arguments, headers and tools of a server.
+/// Maximum number of values in the arguments, headers, tools, URL and command of a server.
 const MAX_ENTRIES: usize = 200;
 /// Maximum size of a version's servers in bytes of JSON. It is small because a page of versions holds many of them.
 const MAX_BYTES: usize = 64 * 1024;
@@ -84,7 +84,7 @@ pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
             }
         }
         bytes += serde_json::to_vec(servers)
-            .map_err(|error| Error::internal("agent", error))?
+            .map_err(|error| Error::internal("the MCP servers could not be encoded", error))?
             .len();
         if bytes > MAX_BYTES {
             let message = format!("configured_mcps and custom_mcps must have at most {MAX_BYTES} bytes together");
@@ -106,7 +106,8 @@ fn mistake(server: &Server) -> Option<String> {
     let mut texts = texts.chain([&server.url, &server.command]);
     if texts.clone().count() > MAX_ENTRIES || texts.any(|text| text.len() > MAX_TEXT || text.contains('\0')) {
         let what = format!(
-            "a server may have up to {MAX_ENTRIES} arguments, headers and tools of up to {MAX_TEXT} bytes each"
+            "args, headers, enabled_tools, url and command may have up to {MAX_ENTRIES} values in total, each of up to \
+             {MAX_TEXT} bytes without NUL"
         );
         return Some(what);
     }

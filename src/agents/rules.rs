@@ -82,7 +82,7 @@ pub(super) fn tags(tags: &[String]) -> Result<()> {
 
 /// Converts a value to its stored JSON.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
-    serde_json::to_value(value).map_err(|error| Error::internal("agent", error))
+    serde_json::to_value(value).map_err(|error| Error::internal("a field of the agent could not be encoded", error))
 }
 
 /// Reads a value from its stored JSON.
@@ -90,7 +90,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<serde_json::Value> {
 /// # Errors
 /// INTERNAL if the JSON does not have the expected form.
 pub fn read<T: serde::de::DeserializeOwned>(stored: &serde_json::Value) -> Result<T> {
-    T::deserialize(stored).map_err(|error| Error::internal("agent", error))
+    T::deserialize(stored).map_err(|error| Error::internal("a stored field of the agent could not be decoded", error))
 }
 
 fn at_most(field: &'static str, text: &str, most: usize) -> Result<()> {

@@ -84,7 +84,7 @@ pub(super) async fn current(db: &impl ConnectionTrait, scope: Scope, row: &agent
         .await?;
     found.ok_or_else(|| {
         Error::internal(
-            "agent",
+            "the agent could not be loaded",
             format!("the current version of the agent {} is missing", row.id),
         )
     })

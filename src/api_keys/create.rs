@@ -72,7 +72,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, 
         .count(&tx)
         .await?;
     if in_use >= MAX_KEYS {
-        let message = format!("the account has {in_use} API keys; revoke one first");
+        let message = format!("the account has {in_use} API keys, which is the maximum; revoke one first");
         return Err(Error::new(Code::Conflict, message));
     }
     Entity::insert(row.clone().into_active_model())

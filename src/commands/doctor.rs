@@ -183,7 +183,7 @@ fn proxies(config: &Config) -> Check {
     match trusted.iter().find(|network| network.is_public()) {
         Some(network) => Check::bad(
             "trusted proxies",
-            format!("{network} includes clients, which can then claim any address: list only your proxies"),
+            format!("{network} includes client addresses, so a client can fake its address: list only your proxies"),
         ),
         None if trusted.is_empty() => Check::ok(
             "trusted proxies",
@@ -277,7 +277,7 @@ fn data_folder(config: &Config) -> Vec<Check> {
             return vec![Check::ok("data folder", format!("the first start will create {shown}"))];
         }
         Err(error) => {
-            let message = format!("{shown} cannot be read ({error}): run this as the server's user");
+            let message = format!("{shown} cannot be read ({error}): run doctor as the server's user");
             return vec![Check::bad("data folder", message)];
         }
     };
@@ -315,7 +315,7 @@ fn disk(folder: &Path) -> Check {
     } else if free < TIGHT_DISK {
         Check::warn(
             "disk",
-            format!("{message}: a single workspace can fill that; free some space"),
+            format!("{message}: a single workspace can use all of it; free some space"),
         )
     } else {
         Check::ok("disk", message)

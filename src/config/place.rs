@@ -103,7 +103,7 @@ impl<'t> File<'t> {
 
     fn unplaced(&self, mistake: &Mistake<'_>) -> Error {
         let Mistake { path, what } = mistake;
-        Error::invalid(format!("{}, {} of the defaults: {what}", self.name, Path(path)))
+        Error::invalid(format!("{}, default value of {}: {what}", self.name, Path(path)))
     }
 }
 

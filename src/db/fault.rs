@@ -77,7 +77,7 @@ impl From<DbErr> for Error {
         if is_away(&error) {
             away(text)
         } else if is_lost_race(&error) {
-            Self::new(Code::Contended, "a concurrent change won; retry").caused_by(text)
+            Self::new(Code::Contended, "another request changed the same data first; retry").caused_by(text)
         } else {
             Self::internal("a database query failed", text)
         }

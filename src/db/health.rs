@@ -27,8 +27,8 @@ const ANSWER_FOR: Duration = Duration::from_millis(500);
 /// Timeout of a probe.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A durable change without meaning. On SQLite it writes more than a run start does: after a failed write, the end of
-/// the log may still have room for a smaller change.
+/// The write of the probe; nothing reads its value. On SQLite it writes more than a run start does: after a failed
+/// write, the end of the log may still have room for a smaller change.
 const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 

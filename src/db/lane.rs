@@ -163,7 +163,7 @@ impl Unit {
         self.end(Some(durable));
         outcome
             .await
-            .unwrap_or_else(|_| Err("the writer lane has ended".into()))
+            .unwrap_or_else(|_| Err("the SQLite writer has stopped".into()))
     }
 
     fn end(&mut self, durable: Option<oneshot::Sender<Outcome>>) {

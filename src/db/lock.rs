@@ -56,7 +56,7 @@ pub(super) async fn take(data_dir: &Path) -> Result<File> {
             }
             Err(TryLockError::WouldBlock) => {
                 let message = format!(
-                    "another runyard uses the data folder {}; stop it, or choose another folder with RUNYARD_DATA_DIR",
+                    "another runyard process uses the data folder {}; stop it, or choose another folder with RUNYARD_DATA_DIR",
                     data_dir.display()
                 );
                 return Err(Error::new(Code::Unavailable, message));

@@ -57,7 +57,7 @@ async fn refuse_newer(db: &impl ConnectionTrait) -> Result<()> {
 fn lock_failed(error: DbErr) -> Error {
     if fault::is_lost_race(&error) {
         let message = format!(
-            "another runyard has been changing the database schema for {PATIENCE} s; start again when it has finished"
+            "another runyard process has been changing the database schema for {PATIENCE} s; start again when it has finished"
         );
         return Error::new(Code::Unavailable, message).caused_by(error);
     }

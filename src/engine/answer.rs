@@ -111,7 +111,7 @@ impl Answer {
         let mut arguments = call.arguments;
         if self.calls.len() >= MAX_CALLS {
             refusal = Some(format!(
-                "not run: one answer may call up to {MAX_CALLS} tools; make the remaining calls in the next one"
+                "not run: one answer may call up to {MAX_CALLS} tools; make the remaining calls in your next answer"
             ));
         }
         if bytes > MAX_ARGUMENT_BYTES || self.argument_bytes + bytes > MAX_ALL_ARGUMENT_BYTES {

@@ -99,8 +99,11 @@ impl CallRunner<'_> {
         let Some(end) = &worked.end else { return Ok(worked) };
         let (told, closing) = match end {
             WorkEnd::ToolsEnded(why) => {
-                let notice = record::notice(NoticeKind::ToolsEnded, format!("Tool use was ended: {why}."));
-                ("not run: tool use has ended", Some(notice))
+                let notice = record::notice(
+                    NoticeKind::ToolsEnded,
+                    format!("The model can no longer call tools: {why}."),
+                );
+                ("not run: you can no longer call tools", Some(notice))
             }
             WorkEnd::Fatal(_) => ("not run: an earlier call ended the run", None),
             WorkEnd::TimedOut => ("not run: the run's time limit was reached", None),

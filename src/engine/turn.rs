@@ -156,16 +156,16 @@ impl<'a> RunLoop<'a> {
         if self.meter.tokens_left() == 0 {
             self.record(vec![record::notice(
                 NoticeKind::BudgetExhausted,
-                "The run's token budget is used up.",
+                "The run has used its token budget.",
             )])
             .await?;
             return Err(failed(TOKEN_BUDGET_EXHAUSTED, "the run exceeded its token budget"));
         }
         if !self.is_last && !self.specs.is_empty() && !self.meter.has_steps() {
-            let message = "The run's steps are used up; the model now sums up.";
+            let message = "The run has used all its steps; the model now writes a summary.";
             self.record(vec![record::notice(NoticeKind::BudgetExhausted, message)])
                 .await?;
-            self.end_tools("the steps of this run are used up");
+            self.end_tools("the run has used all its steps");
         }
         Ok(())
     }

@@ -136,7 +136,7 @@ impl Follower {
         });
         AbortOnDropHandle::new(reading)
             .await
-            .unwrap_or_else(|fault| Err(Error::internal("events", fault)))
+            .unwrap_or_else(|fault| Err(Error::internal("the events could not be read", fault)))
     }
 }
 

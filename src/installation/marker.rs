@@ -24,7 +24,12 @@ pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     match fs::read_to_string(&path) {
         Ok(text) => {
             let id = text.trim().parse();
-            id.map_err(|_| io::Error::other(format!("{} does not contain an id", path.display())))
+            id.map_err(|_| {
+                io::Error::other(format!(
+                    "{} does not contain the id of a data folder; restore it from a backup",
+                    path.display()
+                ))
+            })
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
             create(folder, &path)?;

@@ -39,7 +39,7 @@ pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     let row = tx
         .query_one_raw(Statement::from_string(DbBackend::Postgres, READ))
         .await?
-        .ok_or_else(|| Error::internal("installation", "the row of the installation is missing"))?;
+        .ok_or_else(|| Error::internal("the installation could not be loaded", "its row is missing"))?;
     let other: Option<Uuid> = row.try_get("", "data_folder")?;
     let (is_old, is_used): (bool, bool) = (row.try_get("", "is_old")?, row.try_get("", "is_used")?);
     let described_as: String = row.try_get("", "described_as")?;

@@ -18,7 +18,7 @@ use crate::{
     llm::TokenUsage,
 };
 
-/// Records the cost of a call. A charge to the wallet takes at most what the balance holds.
+/// Records the cost of a call. A charge to the wallet never exceeds its balance.
 ///
 /// # Errors
 /// Database errors.

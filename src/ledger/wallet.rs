@@ -34,7 +34,12 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
         make(tx, account_id).await?;
         found = find_locked(tx, account_id).await?;
     }
-    let wallet = found.ok_or_else(|| Error::internal("balance", "the balance row is missing after its insert"))?;
+    let wallet = found.ok_or_else(|| {
+        Error::internal(
+            "the balance could not be loaded",
+            "the balance row is missing after its insert",
+        )
+    })?;
     if wallet.granted_month >= month {
         return Ok(wallet.microcredits);
     }

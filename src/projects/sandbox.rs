@@ -79,7 +79,12 @@ pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<U
     let once = OnConflict::column(Column::ProjectId).do_nothing().to_owned();
     tx.execute(Entity::insert(row).on_conflict(once).query()).await?;
     let found = find(tx, Scope::account(account_id), project_id).await?;
-    found.ok_or_else(|| Error::internal("sandbox", "the sandbox row is missing after its insert"))
+    found.ok_or_else(|| {
+        Error::internal(
+            "the sandbox could not be loaded",
+            "the sandbox row is missing after its insert",
+        )
+    })
 }
 
 /// Opens the sandbox of a project, creating it if there is none.
@@ -120,7 +125,7 @@ pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
     let sandboxes = app.sandboxes.clone();
     tokio::task::spawn_blocking(move || sandboxes.discard(&place))
         .await
-        .map_err(|error| Error::internal("sandbox", error))?
+        .map_err(|error| Error::internal("the workspace could not be removed", error))?
 }
 
 /// Opens a sandbox and creates its folder if it does not exist.
@@ -128,7 +133,7 @@ pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
 /// # Errors
 /// File system errors.
 pub async fn open(app: &App, row: &Model) -> Result<Sandbox> {
-    let number = u32::try_from(row.number).map_err(|error| Error::internal("sandbox", error))?;
+    let number = u32::try_from(row.number).map_err(|error| Error::internal("the sandbox number is invalid", error))?;
     let place = Place {
         folder: folder(app).join(row.project_id.to_string()),
         number,
@@ -138,5 +143,7 @@ pub async fn open(app: &App, row: &Model) -> Result<Sandbox> {
         sandboxes.make(&place)?;
         Ok::<_, Error>(sandboxes.open(place))
     });
-    sandbox.await.map_err(|error| Error::internal("sandbox", error))?
+    sandbox
+        .await
+        .map_err(|error| Error::internal("the sandbox could not be opened", error))?
 }

@@ -67,13 +67,15 @@ impl Walks {
     ) -> Result<T> {
         let turn = self.turns.take_within(account_id, PATIENCE).await?;
         let place = Arc::clone(&self.places).acquire_owned().await;
-        let place = place.map_err(|error| Error::internal("walk", error))?;
+        let place = place.map_err(|error| Error::internal("the workspace could not be read", error))?;
         let walking = tokio::task::spawn_blocking(move || {
             let walked = walk();
             drop((place, turn));
             walked
         });
-        walking.await.map_err(|error| Error::internal("walk", error))?
+        walking
+            .await
+            .map_err(|error| Error::internal("the workspace could not be read", error))?
     }
 
     /// Reserves a place for one more archive of the account, until the returned turn is dropped.

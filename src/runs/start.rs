@@ -385,6 +385,6 @@ async fn place(app: &App, caller: &Caller, run: &Run) {
         Ok::<_, Error>(())
     };
     if let Err(fault) = placed.await {
-        tracing::warn!(error = %fault, run = %run.id, "could not place the files of a start; its worker will");
+        tracing::warn!(error = %fault, run = %run.id, "could not move uploads into the workspace; the run's worker will retry");
     }
 }

@@ -227,7 +227,7 @@ pub fn refusal(path: &[u8], errno: Errno) -> Error {
         Errno::ISDIR => Error::invalid_field("path", format!("{name} is a folder")),
         Errno::NXIO | Errno::NODEV => irregular(path),
         Errno::ACCESS | Errno::PERM => {
-            Error::invalid_field("path", format!("the permissions of {name} do not allow this"))
+            Error::invalid_field("path", format!("the file permissions of {name} deny access"))
         }
         Errno::NAMETOOLONG => Error::invalid_field("path", format!("the path {name} is too long")),
         Errno::AGAIN | Errno::BUSY => Error::new(Code::Contended, format!("{name} is busy; try again")),

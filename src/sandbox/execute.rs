@@ -234,7 +234,8 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.enough.cancel();
-        // Also drops the record of a command whose end was not observed.
+        // Ends the task that holds the command's record, so that the record is removed even if the command's end was
+        // not seen.
         self.opening.abort();
     }
 }
@@ -256,7 +257,7 @@ async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) 
     }
 }
 
-/// CommandEnd of a bubblewrap that ended before it executed the command, or that was killed.
+/// The result for a bubblewrap that ended before it executed the command, or that was killed.
 fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
     match status.signal() {
         Some(signal) => Ok(CommandEnd::Signalled(signal)),

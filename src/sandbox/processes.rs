@@ -73,7 +73,8 @@ impl Scope {
         }
     }
 
-    /// Bytes on disk of files that are deleted but still open. A command could otherwise fill the disk invisibly.
+    /// Disk space in bytes of deleted files that processes still hold open. Without this count, a command could fill
+    /// the disk unnoticed.
     pub fn deleted_bytes(&self, workspace: &Path) -> u64 {
         let Ok(device) = fs::metadata(workspace).map(|folder| folder.dev()) else {
             return 0;

@@ -41,7 +41,8 @@ impl Health {
     /// # Errors
     /// INTERNAL when the contract cannot be decoded.
     pub(super) fn new(app: App) -> Result<Self> {
-        let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| Error::internal("descriptors", error))?;
+        let pool = DescriptorPool::decode(DESCRIPTORS)
+            .map_err(|error| Error::internal("the compiled-in API description is invalid", error))?;
         let services = pool.services().map(|service| service.full_name().to_owned());
         Ok(Self {
             app,

@@ -87,7 +87,9 @@ pub struct Belongs {
 /// # Errors
 /// INTERNAL if a list cannot be written as JSON.
 pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model> {
-    let list = |value: serde_json::Result<serde_json::Value>| value.map_err(|error| Error::internal("message", error));
+    let list = |value: serde_json::Result<serde_json::Value>| {
+        value.map_err(|error| Error::internal("the message could not be encoded", error))
+    };
     let files = if new.files.is_empty() {
         None
     } else {

@@ -101,7 +101,7 @@ fn edit(files: &Files, mut arguments: Arguments) -> Result<ToolAnswer, ToolFailu
     let size = text.len() - places.len() * arguments.old_string.len() + places.len() * arguments.new_string.len();
     if size as u64 > MAX_FILE_BYTES {
         return told(format!(
-            "{path} would have {size} bytes; the maximum for edit is {MAX_FILE_BYTES}"
+            "{path} would have {size} bytes; the maximum for edit is {MAX_FILE_BYTES}. Change it with a script"
         ));
     }
     let edited = text.replace(&arguments.old_string, &arguments.new_string);

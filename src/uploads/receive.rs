@@ -262,7 +262,9 @@ async fn finish(app: &App, row: Model) -> Result<Model> {
         std::io::copy(&mut std::fs::File::open(path)?, &mut digest)?;
         Ok::<_, std::io::Error>(digest.finalize().to_hex().to_string())
     });
-    let digest = digest.await.map_err(|error| Error::internal("upload", error))?;
+    let digest = digest
+        .await
+        .map_err(|error| Error::internal("the checksum of the upload could not be computed", error))?;
     let digest = digest.map_err(not_written)?;
     let tx = app.db.begin("uploads.finish").await?;
     let mut active: ActiveModel = row.clone().into_active_model();
@@ -300,7 +302,7 @@ async fn create(path: &Path) -> Result<File> {
 }
 
 fn not_written(error: std::io::Error) -> Error {
-    disk::fault("upload", error)
+    disk::fault("the upload could not be written", error)
 }
 
 fn check_name(name: &str) -> Result<()> {

@@ -45,7 +45,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
         let row = rows.iter().find(|row| row.id == *upload_id).ok_or_else(not_found)?;
         if !row.is_complete() {
             let message = format!(
-                "the upload {upload_id} is incomplete: received {} of {} bytes",
+                "the upload {upload_id} is incomplete: received {} of {} bytes; send the rest first",
                 row.received, row.size
             );
             return Err(Error::new(Code::UploadIncomplete, message));

@@ -132,7 +132,7 @@ pub(super) async fn check(
     Err(throttled(largest, waiting.retry_after))
 }
 
-/// The files of an account that no run has taken.
+/// The account's uploads that no run has used yet.
 struct Waiting {
     files: i64,
     bytes: u64,
@@ -169,7 +169,8 @@ fn most(largest: u64) -> u64 {
 fn throttled(largest: u64, retry_after: Duration) -> Error {
     let most = most(largest);
     let message = format!(
-        "too many unused uploads: an account may have up to {MAX_FILES} files and {most} bytes; use some, or retry later"
+        "too many unused uploads: an account may have up to {MAX_FILES} files and {most} bytes; use some in a run, \
+         or retry later"
     );
     Error::new(Code::Throttled, message).retry_after(retry_after)
 }

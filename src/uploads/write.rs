@@ -32,7 +32,7 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
     }
     if !upload.is_complete() {
         let message = format!(
-            "the upload is incomplete: received {} of {} bytes",
+            "the upload is incomplete: received {} of {} bytes; send the rest first",
             upload.received, upload.size
         );
         return Err(Error::new(Code::UploadIncomplete, message));
@@ -90,6 +90,6 @@ async fn give_back(app: &App, upload: Model) {
         tx.commit().await
     };
     if let Err(fault) = back.await {
-        tracing::warn!(error = %fault, upload = %upload_id, "could not restore an upload; its file is left to the sweeper");
+        tracing::warn!(error = %fault, upload = %upload_id, "could not restore an upload; the sweeper will remove its file");
     }
 }

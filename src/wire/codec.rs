@@ -72,7 +72,12 @@ impl<U: Message + Name + Default> Decoder for PlainTextDecoder<U> {
         // Most messages contain no zero byte and need no further check.
         if bytes.contains(&0) {
             let pool = POOL.as_ref().and_then(|pool| pool.get_message_by_name(&U::full_name()));
-            let descriptor = pool.ok_or_else(|| Error::internal("the contract", format!("no {}", U::full_name())))?;
+            let descriptor = pool.ok_or_else(|| {
+                Error::internal(
+                    "the compiled-in API description is invalid",
+                    format!("it has no message {}", U::full_name()),
+                )
+            })?;
             if let Some(field) = text_with_nul(&descriptor, &bytes) {
                 let message = format!("{field} must not contain the character NUL");
                 return Err(Error::invalid_field(field, message).into());

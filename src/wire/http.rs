@@ -176,9 +176,12 @@ impl Call<'_> {
             }
             response
         };
-        tokio::spawn(work.in_current_span())
-            .await
-            .unwrap_or_else(|error| fault::refuse(Error::internal("the call was aborted", error)))
+        tokio::spawn(work.in_current_span()).await.unwrap_or_else(|error| {
+            fault::refuse(Error::internal(
+                "the request failed because of an internal error; see the server's log",
+                error,
+            ))
+        })
     }
 
     async fn translate(

@@ -43,7 +43,7 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Allowed clock difference between an issuer and this server, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
 
-/// Minimum time between two reloads of the JWKS that unknown key ids cause, in seconds.
+/// Minimum time between two JWKS reloads that are caused by unknown key ids, in seconds.
 const REFRESH_SECONDS: i64 = 60;
 
 /// Age at which the keys of the JWKS are loaded again, in seconds.
@@ -204,7 +204,7 @@ impl Verifier {
     }
 }
 
-const NO_KEY: &str = "no unique configured key matches the token";
+const NO_KEY: &str = "none or several of the configured keys match the token";
 
 fn not_authenticated(cause: String) -> Error {
     Error::new(Code::NotAuthenticated, "Not authenticated").caused_by(cause)

@@ -125,7 +125,10 @@ pub fn check(caller: &Caller, needed: Access) -> Result<()> {
     if caller.access >= needed {
         return Ok(());
     }
-    let message = format!("the API key lacks the scope {}", needed.as_str());
+    let message = format!(
+        "the API key lacks the scope {}; use a key with that scope",
+        needed.as_str()
+    );
     Err(Error::new(Code::PermissionDenied, message))
 }
 

@@ -28,9 +28,9 @@ use crate::{
     error::{Code, Kind},
 };
 
-/// Minimum time between two lines about one account.
+/// Minimum time between two log lines about the same account.
 const PAUSE: TimeDelta = TimeDelta::hours(1);
-/// Maximum number of accounts mentioned within that time.
+/// Maximum number of accounts to log within that time.
 const MAX_ACCOUNTS: usize = 100;
 
 /// The layer that logs refusals by plans.

@@ -81,7 +81,8 @@ impl RunService for Runs {
             after_sequence: asked.after_sequence,
         };
         let found = self.cursors(&caller, &[cursor]).await?.pop();
-        let (run, after) = found.ok_or_else(|| Error::internal("stream", "the cursor names no run"))?;
+        let (run, after) =
+            found.ok_or_else(|| Error::internal("the run could not be loaded", "no run matches the cursor"))?;
         let ended = run.last_sequence == Some(after);
         let events = self.follow(run.id, after).boxed();
         let events = credential_expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));

@@ -136,8 +136,10 @@ impl Site {
                     bytes += content.len() as u64;
                     if bytes > MAX_BYTES || self.assets.len() >= MAX_FILES {
                         return Err(Error::invalid(format!(
-                            "http.console_dir: {} is too large for a console",
-                            root.display()
+                            "http.console_dir: {} is too large for a console: the maximum is {MAX_FILES} files and \
+                             {} MiB",
+                            root.display(),
+                            MAX_BYTES >> 20
                         )));
                     }
                     self.add(&name.to_string_lossy(), Cow::Owned(content));

@@ -58,7 +58,8 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// # Errors
 /// A contract whose HTTP rules conflict.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
-    let pool = DescriptorPool::decode(DESCRIPTORS).map_err(|error| Error::internal("descriptors", error))?;
+    let pool = DescriptorPool::decode(DESCRIPTORS)
+        .map_err(|error| Error::internal("the compiled-in API description is invalid", error))?;
     let codec = Arc::new(Codec::new(&pool));
     let options = Options {
         max_body_bytes: app.config.http.max_message_bytes,
@@ -121,7 +122,10 @@ fn observed<S>(inner: S) -> Access<CatchPanic<S, AnswerPanic>> {
 type AnswerPanic = fn(Box<dyn Any + Send>) -> Response<Body>;
 
 fn answer_panic(_: Box<dyn Any + Send>) -> Response<Body> {
-    fault::refuse(Error::new(Code::Internal, "an internal error"))
+    fault::refuse(Error::new(
+        Code::Internal,
+        "the request failed because of an internal error; see the server's log",
+    ))
 }
 
 // Otherwise nginx buffers messages before it passes them on.
@@ -139,8 +143,8 @@ struct Pages {
 }
 
 fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
-    let openapi =
-        serde_json::to_string(&openapi::document(rules)).map_err(|error| Error::internal("openapi", error))?;
+    let openapi = serde_json::to_string(&openapi::document(rules))
+        .map_err(|error| Error::internal("the OpenAPI document could not be encoded", error))?;
     let state = Pages {
         app: app.clone(),
         openapi: openapi.into(),

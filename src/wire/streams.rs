@@ -95,7 +95,7 @@ impl Streams {
         let is_full = open.all >= self.most || (!has_credential && open.without_credential >= self.most / OPEN_PART);
         if is_full {
             return Err(refused(
-                "the server has reached its maximum number of open streams".to_owned(),
+                "the server has reached its maximum number of open streams; retry later".to_owned(),
             ));
         }
         *open.owners.entry(owner).or_default() += 1;

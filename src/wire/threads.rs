@@ -175,7 +175,7 @@ fn shown(row: thread::Model) -> v1::Thread {
 }
 
 fn shown_message(row: message::Model) -> Result<v1::Message> {
-    let wrong = |error: serde_json::Error| Error::internal("message", error);
+    let wrong = |error: serde_json::Error| Error::internal("the message could not be decoded", error);
     let calls: Vec<StoredCall> = match row.tool_calls {
         Some(calls) => serde_json::from_value(calls).map_err(wrong)?,
         None => Vec::new(),

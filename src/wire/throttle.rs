@@ -57,7 +57,7 @@ impl Throttle {
     pub fn check_address(&self, address: Option<IpAddr>) -> Result<()> {
         match (&self.addresses, address) {
             (Some(limiter), Some(address)) => {
-                limiter.check(&network_of(address), "too many requests from this address")
+                limiter.check(&network_of(address), "too many requests from this address; retry later")
             }
             (None, _) | (_, None) => Ok(()),
         }
@@ -69,9 +69,10 @@ impl Throttle {
     /// THROTTLED, with the time after which to retry.
     pub fn check_new_account(&self, address: Option<IpAddr>) -> Result<()> {
         match (&self.new_accounts, address) {
-            (Some(limiter), Some(address)) => {
-                limiter.check(&network_of(address), "too many new accounts from this address")
-            }
+            (Some(limiter), Some(address)) => limiter.check(
+                &network_of(address),
+                "too many new accounts from this address; retry later",
+            ),
             (None, _) | (_, None) => Ok(()),
         }
     }
@@ -82,7 +83,7 @@ impl Throttle {
     /// THROTTLED, with the time after which to retry.
     pub fn check_account(&self, account_id: Uuid) -> Result<()> {
         match &self.accounts {
-            Some(limiter) => limiter.check(&account_id, "too many requests from this account"),
+            Some(limiter) => limiter.check(&account_id, "too many requests from this account; retry later"),
             None => Ok(()),
         }
     }

@@ -43,7 +43,9 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: 
     async {
         match attempt(app, &claimed, &tokens).await {
             Err(_) if app.stopping.is_cancelled() => info!("run handed over to the next process"),
-            Err(fault) => warn!(error = %fault, "run released before its end"),
+            Err(fault) => {
+                warn!(error = %fault, "stopped executing a run; if it has not ended, a worker will resume it");
+            }
             Ok(()) => {}
         }
         // A finished run has no lease. An unfinished one is free for the next claim.

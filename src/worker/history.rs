@@ -85,8 +85,8 @@ fn calls(row: &message::Model) -> Result<Vec<ToolRequest>> {
     let Some(stored) = &row.tool_calls else {
         return Ok(Vec::new());
     };
-    let stored: Vec<StoredCall> =
-        serde_json::from_value(stored.clone()).map_err(|error| Error::internal("message", error))?;
+    let stored: Vec<StoredCall> = serde_json::from_value(stored.clone())
+        .map_err(|error| Error::internal("a message of the thread could not be decoded", error))?;
     Ok(stored
         .into_iter()
         .map(|call| ToolRequest {
@@ -99,6 +99,7 @@ fn calls(row: &message::Model) -> Result<Vec<ToolRequest>> {
 
 fn with_files(row: message::Model) -> Result<String> {
     let Some(files) = row.files else { return Ok(row.content) };
-    let names: Vec<String> = serde_json::from_value(files).map_err(|error| Error::internal("message", error))?;
+    let names: Vec<String> = serde_json::from_value(files)
+        .map_err(|error| Error::internal("a message of the thread could not be decoded", error))?;
     Ok(format!("{}\n\nFiles in /workspace: {}", row.content, names.join(", ")))
 }

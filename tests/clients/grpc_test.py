@@ -107,7 +107,7 @@ class GrpcTest(unittest.TestCase):
         results = {event.tool_result.tool_call_id for event in events if event.WhichOneof("event") == "tool_result"}
         self.assertEqual(calls, results)
 
-        # A stream from any cursor returns exactly the rest.
+        # A stream from any cursor returns exactly the later events.
         for after in (1, len(events) // 2, len(events) - 1, len(events)):
             self.assertEqual(list(caller.events(started.agent_run_id, after)), events[after:])
         self.refused(

@@ -1,4 +1,4 @@
-//! TestServer rules as tests: where code lives, how long files are, and which modules may use which.
+//! The rules for source code as tests: where code lives, how long files are, and which modules may use which.
 //!
 //! If a rule is wrong, change it here and give the reason; if code breaks a rule, change the code.
 

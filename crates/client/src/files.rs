@@ -45,7 +45,10 @@ impl Client {
                 .await
                 .map_err(unreadable)?;
             if data.is_empty() {
-                return Err(Error::invalid(format!("{} shrank during the upload", path.display())));
+                return Err(Error::invalid(format!(
+                    "{} became smaller during the upload; upload it again when it no longer changes",
+                    path.display()
+                )));
             }
             let chunk = UploadChunkRequest {
                 upload_id: upload.upload_id.clone(),

@@ -253,7 +253,13 @@ fn endpoint(server: &str) -> Result<Endpoint> {
         Some("http") => endpoint,
         Some("https") => endpoint
             .tls_config(ClientTlsConfig::new().with_native_roots())
-            .map_err(|error| Error::new(Code::Unavailable, "TLS setup failed").caused_by(error))?,
+            .map_err(|error| {
+                Error::new(
+                    Code::Unavailable,
+                    "TLS could not be set up; check the CA certificates of this machine",
+                )
+                .caused_by(error)
+            })?,
         _ => return Err(wrong()),
     };
     Ok(endpoint

@@ -15,7 +15,7 @@ pub enum Kind {
     Existing,
     /// The state of the resource does not allow the operation.
     Conflicting,
-    /// A concurrent change won; a retry may succeed.
+    /// Another request changed the same data first; a retry may succeed.
     Contended,
     /// The plan does not allow more.
     OverPlan,
@@ -104,7 +104,7 @@ codes! {
     UploadIncomplete = "UPLOAD_INCOMPLETE" => Conflicting,
     /// The resource is in use, or its state does not allow the operation.
     Conflict = "CONFLICT" => Conflicting,
-    /// A concurrent change won; retry.
+    /// Another request changed the same data first; retry.
     Contended = "CONTENDED" => Contended,
     /// The account has no credits left.
     InsufficientCredits = "INSUFFICIENT_CREDITS" => OverPlan,

@@ -102,7 +102,10 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32
 
 /// Gives up the leases of runs that cannot be written. The next worker continues from the last committed state.
 fn give_up(taken: Vec<Taken>, why: &'static str) {
-    error!(runs = taken.len(), "the journal gives up runs: {why}");
+    error!(
+        runs = taken.len(),
+        "the journal released runs that it could not write: {why}"
+    );
     for run in taken {
         run.log.lose();
         for waiting in run.waiting {
@@ -238,7 +241,7 @@ fn publish(taken: Vec<Taken>, lease_states: &[LeaseState]) {
             }
             LeaseState::Ended => {
                 run.log.stop();
-                Err("the run was ended from outside")
+                Err("the run has already ended")
             }
             LeaseState::Lost => {
                 run.log.lose();

@@ -46,16 +46,18 @@ pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Re
         _ => FIND.replace("{lock}", ""),
     };
     let statement = Statement::from_sql_and_values(backend, text, [caller.account_id.into()]);
-    let row = tx
-        .query_one_raw(statement)
-        .await?
-        .ok_or_else(|| Error::internal("account", format!("the account {} does not exist", caller.account_id)))?;
+    let row = tx.query_one_raw(statement).await?.ok_or_else(|| {
+        Error::internal(
+            "the account could not be loaded",
+            format!("the account {} does not exist", caller.account_id),
+        )
+    })?;
     let default_agent = match row.try_get::<Option<Uuid>>("", "agent_id")? {
         Some(agent_id) => {
             let version_id: Option<Uuid> = row.try_get("", "version_id")?;
             let lost = || {
                 Error::internal(
-                    "agent",
+                    "the agent could not be loaded",
                     format!("the current version of the agent {agent_id} is missing"),
                 )
             };

@@ -18,9 +18,9 @@ use crate::error::{Code, Error, Result};
 /// 415 for any `Content-Encoding` other than `identity`.
 pub fn check_encoding(headers: &HeaderMap) -> Result<(), Refused> {
     match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => {
-            Err(Refused::Media("Content-Encoding is not supported"))
-        }
+        Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Refused::Media(
+            "Content-Encoding is not supported; send the body uncompressed",
+        )),
         _ => Ok(()),
     }
 }

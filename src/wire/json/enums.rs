@@ -28,7 +28,7 @@ struct EnumValue {
     short: Option<Box<str>>,
 }
 
-/// How an enum number prints.
+/// The JSON form of an enum number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Spelling<'e> {
     Name(&'e str),

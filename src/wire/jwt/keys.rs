@@ -38,7 +38,9 @@ impl Header {
         let text = |name: &str| match members.get(name) {
             None => Ok(None),
             Some(serde_json::Value::String(text)) if text.len() <= MAX_KEY_ID_BYTES => Ok(Some(text.clone())),
-            Some(_) => Err(format!("the header member {name} is not a short string")),
+            Some(_) => Err(format!(
+                "the header member {name} is not a string of up to {MAX_KEY_ID_BYTES} bytes"
+            )),
         };
         let alg = text("alg")?.ok_or("the header has no alg")?;
         Ok(Self { alg, kid: text("kid")? })

@@ -71,7 +71,7 @@ pub fn load(config: &Config) -> Result<Option<SecretString>> {
 fn unusable(path: &Path, error: &io::Error) -> Error {
     let path = path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let advice = match error.kind() {
-        ErrorKind::PermissionDenied => "; run this as the server's user",
+        ErrorKind::PermissionDenied => "; run this command as the server's user",
         _ => "",
     };
     Error::invalid(format!(

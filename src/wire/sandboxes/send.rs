@@ -38,7 +38,7 @@ pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + S
 
 /// Sends a file, or the requested range of it.
 pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Response<Pieces>> {
-    let fault = |error: std::io::Error| Error::internal("file", error);
+    let fault = |error: std::io::Error| Error::internal("the file could not be read", error);
     let metadata = file.metadata().map_err(fault)?;
     let modified = metadata.modified().map_err(fault)?;
     let size = metadata.len();
@@ -83,7 +83,7 @@ pub(super) fn file(mut file: File, asked: &v1::ReadFileRequest) -> Result<Respon
                 data,
                 ..HttpBody::default()
             }),
-            Err(error) => Err(Status::from(Error::internal("file", error))),
+            Err(error) => Err(Status::from(Error::internal("the file could not be read", error))),
         });
         Box::pin(stream::iter([Ok(first)]).chain(rest))
     };

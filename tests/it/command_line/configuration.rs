@@ -228,7 +228,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "credits_granted = 1\n",
             "credits_granted = 1\nrun_timeout_seconds = 0\n",
-            "line 16, tiers[0].run_timeout_seconds: the runs of free would have no time",
+            "line 16, tiers[0].run_timeout_seconds: 0 would end every run of free at once",
         ),
         (
             "models = [\"a\"]",
@@ -278,7 +278,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
     // Custom models with the default tiers: there is no line number to report.
     let said = load(Some(model), &[]).unwrap_err();
     assert!(
-        said.contains("runyard.toml, tiers[0].models of the defaults: free names the model"),
+        said.contains("runyard.toml, default value of tiers[0].models: free names the model"),
         "{said}"
     );
 }

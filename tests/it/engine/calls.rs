@@ -204,7 +204,7 @@ async fn the_same_failing_call_twice_in_a_row_ends_tool_use() {
         .expect("no notice");
     assert_eq!(
         lines[at],
-        "record result h error \"not run: tool use has ended\" + notice NOTICE_KIND_TOOLS_ENDED"
+        "record result h error \"not run: you can no longer call tools\" + notice NOTICE_KIND_TOOLS_ENDED"
     );
     assert!(
         !played.log.has("tool change"),

@@ -176,7 +176,10 @@ async fn a_scope_allows_only_its_own_methods() {
                 .post("/agent/start", start.clone())
                 .await
                 .refused(403, "PERMISSION_DENIED");
-            assert_eq!(body["detail"], "the API key lacks the scope run");
+            assert_eq!(
+                body["detail"],
+                "the API key lacks the scope run; use a key with that scope"
+            );
             let request = runyard::v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
                 ..Default::default()
@@ -194,7 +197,10 @@ async fn a_scope_allows_only_its_own_methods() {
             ann.ended(&started).await;
             for caller in [&read, &run] {
                 let body = caller.get("/api-keys").await.refused(403, "PERMISSION_DENIED");
-                assert_eq!(body["detail"], "the API key lacks the scope admin");
+                assert_eq!(
+                    body["detail"],
+                    "the API key lacks the scope admin; use a key with that scope"
+                );
             }
             assert_eq!(admin.get("/api-keys").await.status, 200);
             let state = ann.get("/billing/account-state").await.ok();

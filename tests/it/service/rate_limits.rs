@@ -34,7 +34,7 @@ async fn an_account_over_its_rate_limit_is_told_when_to_retry() {
             let refused = answers.into_iter().find(|answer| answer.status != 200).unwrap();
             assert_eq!(refused.header("retry-after"), "1");
             let body = refused.refused(429, "THROTTLED");
-            assert_eq!(body["detail"], "too many requests from this account");
+            assert_eq!(body["detail"], "too many requests from this account; retry later");
 
             let mut agents = ann.agents().await;
             let asked = join_all((0..20).map(|_| {
@@ -92,7 +92,7 @@ async fn an_address_is_limited_before_its_token_is_checked() {
             let answers = join_all((0..40).map(|_| guess())).await;
             let refused = answers.into_iter().find(|answer| answer.status == 429).unwrap();
             let body = refused.refused(429, "THROTTLED");
-            assert_eq!(body["detail"], "too many requests from this address");
+            assert_eq!(body["detail"], "too many requests from this address; retry later");
             // Health checks are not limited.
             for _ in 0..20 {
                 let health = server.http.get(server.url("/healthz")).send().await.unwrap();

@@ -121,7 +121,9 @@ async fn a_start_waits_briefly_for_a_locked_data_folder_and_refuses_one_in_use()
     let lock = hold(&server.data_dir());
     let refused = Server::open(server.config.clone()).await.err().unwrap();
     assert!(
-        refused.message().contains("another runyard uses the data folder"),
+        refused
+            .message()
+            .contains("another runyard process uses the data folder"),
         "{refused}"
     );
     let released = tokio::spawn(async move {

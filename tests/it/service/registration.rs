@@ -36,7 +36,7 @@ async fn an_address_creates_a_limited_number_of_accounts() {
             let refused = refused.expect("new accounts should be limited");
             assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
             let body = refused.refused(429, "THROTTLED");
-            assert_eq!(body["detail"], "too many new accounts from this address");
+            assert_eq!(body["detail"], "too many new accounts from this address; retry later");
             // The burst, plus the tokens that a slow machine earns in the meantime.
             let made = server.number(ACCOUNTS).await;
             assert!((100..300).contains(&made), "{made}");

@@ -112,7 +112,7 @@ pub fn read(pool: &DescriptorPool, codec: &Codec) -> Result<Vec<Rule>> {
             let (more, first) = split(first);
             for bound in std::iter::once(first).chain(more) {
                 if !bound.additional_bindings.is_empty() {
-                    return Err(refused("additional_bindings do not nest".to_owned()));
+                    return Err(refused("additional_bindings must not nest".to_owned()));
                 }
                 rules.push(rule(codec, &method, &bound).map_err(refused)?);
             }

@@ -38,7 +38,10 @@ class Files:
                 before = upload.received
                 data = source.read_at(before)
                 if not data:
-                    raise ConflictError(f"{source.name} shrank during the upload", error_code="CONFLICT")
+                    raise ConflictError(
+                        f"{source.name} became smaller during the upload; upload it again when it no longer changes",
+                        error_code="CONFLICT",
+                    )
                 chunk = to_message(methods.UPLOAD_CHUNK.request, upload_id=upload.upload_id, offset=before, data=data)
                 upload = call(methods.UPLOAD_CHUNK, chunk)
                 if upload.received <= before:
