@@ -20,7 +20,7 @@ const ADMINISTRATOR: &str = "super_admin";
 /// Options that choose the server and the account.
 #[derive(Args, Clone, Debug)]
 pub(super) struct Connection {
-    /// Server URL [default: the listen address of this configuration, http://127.0.0.1:8080].
+    /// Server URL [default: the configured listen address, normally http://127.0.0.1:8080].
     #[arg(long, global = true, value_name = "URL", env = "RUNYARD_SERVER", hide_env = true)]
     server: Option<String>,
     /// Token or API key [default: a token for the local account, signed with the secret in the data folder].

@@ -1,4 +1,4 @@
-//! `runyard doctor`: checks an installation and says what to change before exposing it.
+//! `runyard doctor`: checks an installation and says what to change before other machines may reach it.
 //!
 //! It changes nothing: it creates no secret, database or folder, and works whether or not the server runs. It checks
 //! the configuration, files and host as the current user sees them, so run it as the server's user.
@@ -37,7 +37,7 @@ const WANTED_FILES: u64 = 16 * 1024;
 const FULL_DISK: u64 = 256 << 20;
 const TIGHT_DISK: u64 = 2 << 30;
 
-/// Check an installation and say what to change before exposing it.
+/// Check an installation and say what to change before other machines may reach it.
 ///
 /// Prints one line per check: ok, warn or bad, and what to do. Exits with status 1 if any check is bad. Changes
 /// nothing.
@@ -154,7 +154,7 @@ fn limits(config: &Config) -> Check {
         ),
         Limits::Off => Check::warn(
             "limits",
-            "off: fine for your own machine, but not for accounts of other people",
+            "off: fine if only you use this server, but not if other people have accounts on it",
         ),
     }
 }
@@ -189,7 +189,7 @@ fn proxies(config: &Config) -> Check {
             "trusted proxies",
             "none: if you use a reverse proxy, add it to http.trusted_proxies, or all clients share its address",
         ),
-        None => Check::ok("trusted proxies", format!("{} networks", trusted.len())),
+        None => Check::ok("trusted proxies", format!("{} listed", trusted.len())),
     }
 }
 
@@ -228,7 +228,7 @@ fn origins(config: &Config) -> Vec<Check> {
         None => vec![Check::ok(
             "origins",
             format!(
-                "{} other origins may call the API from a browser",
+                "{} listed in http.cors_origins may call the API from a browser",
                 config.http.cors_origins.len()
             ),
         )],

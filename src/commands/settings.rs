@@ -20,7 +20,7 @@ Environment:
   RUNYARD_DATA_DIR          folder for the server's data [default: data]
   RUNYARD_DATABASE_URL      PostgreSQL URL [default: SQLite in the data folder]
   RUNYARD_LIMITS            on or off: whether plan limits apply [default: on]
-  RUNYARD_JWT_SECRET        secret of HS256 tokens, at least 32 bytes [default: generated in the data folder]
+  RUNYARD_JWT_SECRET        secret for HS256 tokens, at least 32 bytes [default: generated in the data folder]
   RUNYARD_JWKS_FILE         public keys for RS256, ES256 and EdDSA tokens
   RUNYARD_OPENAI_BASE_URL   OpenAI-compatible server for all models
   RUNYARD_OPENAI_API_KEY    API key for that server

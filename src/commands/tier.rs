@@ -21,7 +21,7 @@ use crate::{
 /// role super_admin. `RUNYARD_LIMITS=off` turns plans off for all accounts of a server.
 #[derive(Args, Debug)]
 pub(super) struct Tier {
-    /// New tier, such as pro; if omitted, the current plan is shown.
+    /// Name of the new plan (tier), such as pro; without it, the current plan is shown.
     #[arg(value_name = "TIER", value_parser = clap::builder::NonEmptyStringValueParser::new())]
     name: Option<String>,
     /// Id of the account [default: your account].

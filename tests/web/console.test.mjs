@@ -216,7 +216,7 @@ test("tool output is live, edits are shown as diffs, and a failed task can be ed
     await page.evaluate(() => {
       window.wasLive = false;
       const look = () => {
-        const output = document.querySelector("[aria-label='Output, live']")?.textContent ?? "";
+        const output = document.querySelector("[aria-label='Live output']")?.textContent ?? "";
         window.wasLive ||= output.includes("begun") && !output.includes("ended");
       };
       new MutationObserver(look).observe(document.body, { childList: true, subtree: true, characterData: true });
@@ -238,12 +238,12 @@ test("tool output is live, edits are shown as diffs, and a failed task can be ed
     await page.getByRole("button", { name: "Edit and retry" }).click();
     const task = page.getByRole("textbox", { name: "Task" });
     await visited.until("the composer holds the task again", async () => (await task.inputValue()) === script.join("\n"));
-    await page.getByLabel("More about this thread").click();
+    await page.getByLabel("Thread actions").click();
     await page.getByRole("button", { name: "Rename" }).click();
     await page.getByRole("textbox", { name: "Name" }).fill("Another name");
     await page.getByRole("dialog").getByRole("button", { name: "Rename" }).click();
     await page.getByRole("heading", { level: 1, name: "Another name" }).waitFor();
-    await page.getByLabel("More about this thread").click();
+    await page.getByLabel("Thread actions").click();
     await page.getByRole("button", { name: "Delete", exact: true }).click();
     await page.getByRole("dialog").getByRole("button", { name: "Delete", exact: true }).click();
     await page.getByRole("heading", { level: 1, name: "Threads" }).waitFor();
@@ -257,7 +257,7 @@ test("a dropped file leads to a chart that can be downloaded", LIMIT, async () =
     await visited.signIn(token);
     const form = page.getByRole("form", { name: "New run" });
     await drop(page, form, [{ name: "data.csv", text: readFileSync(CSV, "utf8") }]);
-    await page.getByRole("list", { name: "Files of this task" }).getByText("data.csv").waitFor();
+    await page.getByRole("list", { name: "Files for this task" }).getByText("data.csv").waitFor();
     await page.getByRole("textbox", { name: "Task" }).fill(TASK);
     await page.getByRole("button", { name: "Start", exact: true }).click();
     await visited.run("completed").waitFor();
@@ -315,11 +315,11 @@ test("after a server crash a run is shown without gaps or repeats", LIMIT, async
       const steps = page.getByRole("list", { name: "Steps of the run" });
       await steps.getByText("word-9 ").waitFor();
       await scripted.ask({ do: "kill" });
-      await page.getByText("The connection is interrupted.").first().waitFor();
+      await page.getByText("The connection was interrupted.").first().waitFor();
       await visited.screenshot("interrupted");
       await scripted.ask({ do: "start" });
       await visited.run("completed").waitFor();
-      await page.getByText("The connection is interrupted.").waitFor({ state: "detached" });
+      await page.getByText("The connection was interrupted.").waitFor({ state: "detached" });
       const expected = await wordsOf(client);
       assert.deepEqual(words(await steps.innerText()), expected);
       assert.ok(expected.includes("word-119"));
@@ -344,13 +344,13 @@ test("events during a network outage are shown after it", LIMIT, async () => {
         const steps = page.getByRole("list", { name: "Steps of the run" });
         await steps.getByText("word-9 ").waitFor();
         line.cut();
-        await page.getByText("The connection is interrupted.").first().waitFor();
+        await page.getByText("The connection was interrupted.").first().waitFor();
         const [run] = await client.runs.list().all();
         await (await client.runs.open(run.agentRunId)).wait();
         assert.ok(!(await steps.innerText()).includes("word-119"), "no events arrived during the outage");
         line.mend();
         await visited.run("completed").waitFor();
-        await page.getByText("The connection is interrupted.").waitFor({ state: "detached" });
+        await page.getByText("The connection was interrupted.").waitFor({ state: "detached" });
         assert.deepEqual(words(await steps.innerText()), await wordsOf(client));
         await page.getByRole("region", { name: "Files" }).getByRole("button", { name: /^made\.txt/ }).waitFor();
       },
@@ -400,10 +400,10 @@ test("a refusal is explained, and stopping a run frees its slot", LIMIT, async (
     await visited.start("sleep: 300");
     await visited.run("running").getByText("Waiting.").waitFor();
     await visited.go("#/");
-    await page.getByText("Your run slot is in use").waitFor();
+    await page.getByText("You have reached the limit of the").waitFor();
     await visited.start("say: Another.");
     const refusal = page.getByRole("alert");
-    await refusal.getByText("All of your run slots are in use").waitFor();
+    await refusal.getByText("Run limit reached").waitFor();
     await refusal.getByText("RUNYARD_LIMITS=off").waitFor();
     await visited.screenshot("refused");
     await visited.audit("a refusal");
@@ -627,7 +627,7 @@ test("a task can be run by keyboard alone", LIMIT, async () => {
     assert.equal(await page.evaluate(() => document.activeElement.textContent), "Skip to content");
     await tabTo(/^Analyze a table/);
     await keyboard.press("Enter");
-    await page.getByRole("list", { name: "Files of this task" }).getByText("data.csv").waitFor();
+    await page.getByRole("list", { name: "Files for this task" }).getByText("data.csv").waitFor();
     await keyboard.press("Control+Enter");
     await visited.run("completed").waitFor();
     await page.getByRole("region", { name: "Output of this run" }).getByRole("img").first().waitFor();

@@ -166,7 +166,7 @@ function Side({ where, onPalette }: { where: Place; onPalette: () => void }) {
   return (
     <header class="side">
       <div class="side-top">
-        <a class="side-brand" href="#/" aria-label="Runyard, new run">
+        <a class="side-brand" href="#/" aria-label="Runyard home">
           <Brand />
         </a>
         <button type="button" class="button-icon side-palette" aria-label="Find a page, thread or agent" title={`${isApple ? "⌘" : "Ctrl"}+K`} onClick={onPalette}>

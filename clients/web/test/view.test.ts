@@ -70,7 +70,7 @@ test("error messages name the next step", () => {
     message: "…",
     facts: { runningThreadIds: ["t1"], runningCount: 1, limit: 1, tierName: "free" },
   });
-  assert.equal(full.text, "The free plan allows 1 concurrent run, and one is running. Wait for a run to end or stop one.");
+  assert.equal(full.text, "The free plan allows 1 concurrent run, and one is running. Wait for a run to end, or stop one.");
   assert.deepEqual(full.links.map(({ to }) => to), ["/threads/t1", "/runs"]);
   assert.equal(full.again, true);
   const agents = explain({ errorCode: "AGENT_LIMIT_EXCEEDED", message: "", facts: { currentCount: 3, limit: 3, tierName: "free" } });

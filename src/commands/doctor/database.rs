@@ -63,9 +63,9 @@ async fn folder(config: &Config, database: &Inspected) -> Check {
     let (verdict, message) = match installation::compare(config, database).await {
         Belongs::ToNone => (
             Verdict::Ok,
-            "the database does not belong to a data folder yet; the first start assigns it to this one".to_owned(),
+            "the database has no data folder yet; the first start will use this one".to_owned(),
         ),
-        Belongs::ToThis => (Verdict::Ok, "the database belongs to this folder".to_owned()),
+        Belongs::ToThis => (Verdict::Ok, "the database belongs to this data folder".to_owned()),
         Belongs::ToOther(other) => (
             Verdict::Bad,
             format!(

@@ -67,7 +67,7 @@ function Pages({ document }: { document: Document }) {
   return (
     <div class="reference">
       <header class="reference-side">
-        <a class="side-brand" href="/" aria-label="Runyard, the console">
+        <a class="side-brand" href="/" aria-label="Runyard console">
           <Brand />
         </a>
         <nav aria-label="Services">

@@ -91,7 +91,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
             <input required minLength={2} maxLength={100} value={now.name} onInput={(event) => set({ name: event.currentTarget.value })} />
           </Field>
         </div>
-        <Field label="Description" hint="What the agent is for.">
+        <Field label="Description" hint="The purpose of the agent.">
           <input maxLength={2000} value={now.description} onInput={(event) => set({ description: event.currentTarget.value })} />
         </Field>
         <Field label="Tags" hint="Separated by commas.">
@@ -101,13 +101,13 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
           <label class="check">
             <input type="checkbox" checked={now.isDefault} disabled={agent?.isDefault} onChange={(event) => set({ isDefault: event.currentTarget.checked })} />
             <span>
-              Default agent <span class="small dim">used by runs that name no agent</span>
+              Default agent <span class="small dim">used for runs that do not name an agent</span>
             </span>
           </label>
           <label class="check">
             <input type="checkbox" checked={now.isPublic} onChange={(event) => set({ isPublic: event.currentTarget.checked })} />
             <span>
-              Public label <span class="small dim">grants no access</span>
+              Public <span class="small dim">only a label; does not share the agent</span>
             </span>
           </label>
         </div>
@@ -119,7 +119,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         </Field>
         <Field label="Model">
           <select value={now.model} onChange={(event) => set({ model: event.currentTarget.value })}>
-            {!agent && <option value="">Plan default</option>}
+            {!agent && <option value="">Default model of your plan</option>}
             {now.model && !account.value?.models.some((model) => model.modelName === now.model) && <option value={now.model}>{now.model}</option>}
             {account.value?.models.map((model) => (
               <option key={model.modelName} value={model.modelName}>

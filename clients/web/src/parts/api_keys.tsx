@@ -42,7 +42,7 @@ export function ApiKeys() {
       {!value && !notLoaded && <Spinner label="Loading keys" />}
       {value?.length === 0 && (
         <p class="dim">
-          No API keys yet. Programs authenticate with a key: <code>Authorization: Bearer …</code>. Grant only the access they need.
+          No API keys yet. Programs authenticate with a key: <code>Authorization: Bearer …</code>. Give each key only the access it needs.
         </p>
       )}
       <ul class="keys">

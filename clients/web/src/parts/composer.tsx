@@ -252,8 +252,8 @@ function SlotsNote() {
   const runs = account.value?.concurrentRuns;
   return (
     <Note kind="warning">
-      {runs?.limit === 1 ? "Your run slot is in use" : `All ${runs?.limit} of your run slots are in use`} ({account.value?.tierName}{" "}
-      plan). Wait for a run to end or stop one. <a href="#/runs">View runs</a>
+      You have reached the limit of the {account.value?.tierName} plan: {runs?.limit === 1 ? "one run" : `${runs?.limit} runs`} at a time.
+      Wait for a run to end, or stop one. <a href="#/runs">View runs</a>
     </Note>
   );
 }
@@ -263,7 +263,7 @@ function AttachmentList({ attachments }: { attachments: Attachments }) {
     <>
       {attachments.problem.value && <Note kind="error">{attachments.problem.value}</Note>}
       {attachments.list.value.length > 0 && (
-        <ul class="attachments" aria-label="Files of this task">
+        <ul class="attachments" aria-label="Files for this task">
           {attachments.list.value.map((attachment) => (
             <AttachmentChip key={attachment.key} attachment={attachment} onRemove={() => attachments.remove(attachment.key)} />
           ))}

@@ -164,8 +164,8 @@ export function Used({ view }: { view: RunView }) {
       )}
       {usage.calls > 0 && (
         <>
-          <div title={`${count(usage.inputTokens)} tokens in, ${count(usage.outputTokens)} out, ${usage.calls} model ${usage.calls === 1 ? "call" : "calls"}`}>
-            <dt class="unseen">Tokens in and out</dt>
+          <div title={`${count(usage.inputTokens)} input tokens, ${count(usage.outputTokens)} output tokens, ${usage.calls} model ${usage.calls === 1 ? "call" : "calls"}`}>
+            <dt class="unseen">Input and output tokens</dt>
             <dd>
               {usage.estimated && "≈ "}
               {short(usage.inputTokens)} tokens in · {short(usage.outputTokens)} out

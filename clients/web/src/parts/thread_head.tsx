@@ -36,7 +36,7 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
           if (event.key === "Escape") close();
         }}
       >
-        <summary class="button-icon" aria-label="More about this thread">
+        <summary class="button-icon" aria-label="Thread actions">
           <Icon of={Ellipsis} />
         </summary>
         <div class="menu-items">

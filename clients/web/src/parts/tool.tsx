@@ -66,7 +66,7 @@ function Body({ step, working }: { step: ToolStep; working: boolean }) {
       ) : (
         (step.output !== "" || working) && (
           <Output
-            label={working ? "Output, live" : "Output"}
+            label={working ? "Live output" : "Output"}
             text={(step.outputCut ? "[… earlier output omitted]\n" : "") + step.output}
             follow={working}
             placeholder={working ? "No output yet" : ""}

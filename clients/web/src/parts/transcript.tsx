@@ -54,7 +54,7 @@ export function Transcript({
       </div>
       <div class="transcript-foot">
         {isAway.value && (
-          <Note kind="warning">The connection is interrupted. Reconnecting; nothing is lost.</Note>
+          <Note kind="warning">The connection was interrupted. Reconnecting; no data is lost.</Note>
         )}
         <Composer
           threadId={threadId}

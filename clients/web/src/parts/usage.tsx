@@ -68,10 +68,10 @@ export function UsageReport() {
                   Calls
                 </th>
                 <th scope="col" class="right">
-                  Tokens in
+                  Input tokens
                 </th>
                 <th scope="col" class="right">
-                  Tokens out
+                  Output tokens
                 </th>
                 <th scope="col" class="right">
                   Credits

@@ -89,7 +89,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       class="button button-small"
                       disabled={busy.value}
                       aria-label={`Make current: ${version.versionName}`}
-                      title="Use this version for new runs, without creating a version"
+                      title="Use this version for new runs; no new version is created"
                       onClick={() => void act(() => runyard().agents.activateVersion(agent.agentId, version.versionId), `${version.versionName} is now the current version`)}
                     >
                       Make current
@@ -99,7 +99,7 @@ export function VersionHistory({ agent, onChanged }: { agent: Agent; onChanged: 
                       class="button button-small"
                       disabled={busy.value}
                       aria-label={`Copy as new: ${version.versionName}`}
-                      title="Create a new current version from this one"
+                      title="Create a new version with these settings and use it for new runs"
                       onClick={() => void act(() => runyard().agents.rollbackVersion(agent.agentId, version.versionId), `Copied ${version.versionName} into a new version`)}
                     >
                       Copy as new

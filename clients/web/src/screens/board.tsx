@@ -66,7 +66,7 @@ export function Board() {
           </div>
         )}
       </div>
-      {isAway.value && <Note kind="warning">The connection is interrupted. Reconnecting; nothing is lost.</Note>}
+      {isAway.value && <Note kind="warning">The connection was interrupted. Reconnecting; no data is lost.</Note>}
       {refused && <RefusalNote explained={refused} onAgain={() => void load()} />}
       {!value && loading && <Spinner label="Loading runs" />}
       {value && shown.length === 0 && (
@@ -108,7 +108,7 @@ function Card({ run }: { run: RunRecord }) {
         </h2>
         {run.createdAt && <time class="small dim numbers">{dayAndTime(run.createdAt)}</time>}
       </header>
-      <div ref={place} class="board-steps" tabIndex={0} role="group" aria-label={`Last steps of ${name}`}>
+      <div ref={place} class="board-steps" tabIndex={0} role="group" aria-label={`Latest steps of ${name}`}>
         {view.steps.length > LAST_STEPS && <p class="small dim">{view.steps.length - LAST_STEPS} earlier steps</p>}
         <RunTrack view={view.steps.length > LAST_STEPS ? { ...view, steps: view.steps.slice(-LAST_STEPS) } : view} />
         <Failure view={view} />

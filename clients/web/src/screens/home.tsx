@@ -68,7 +68,7 @@ export function Home() {
         )}
         {list?.length === 0 && (
           <p class="dim">
-            No threads yet. A thread is a conversation with its own workspace. Its files stay, and the next run continues from there.
+            No threads yet. A thread is a conversation with its own workspace. Its files are kept, so the next run can continue with them.
           </p>
         )}
         {list && list.length > 0 && <ThreadList threads={list.slice(0, 8)} />}

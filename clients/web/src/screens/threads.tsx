@@ -23,7 +23,7 @@ export function Threads() {
       {!value && loading && <Spinner label="Loading threads" />}
       {value?.length === 0 && (
         <Empty title="No threads yet">
-          <p>Start a run to create a thread. It keeps your tasks, the agent's steps and the files.</p>
+          <p>Start a run to create a thread. A thread keeps your tasks, the agent's steps and the files.</p>
           <a class="button button-primary" href="#/">
             Start a run
           </a>

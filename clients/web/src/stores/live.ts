@@ -142,7 +142,7 @@ function heard(runId: string, connection: ConnectionState): void {
   const was = away.peek().has(runId);
   if (isWaiting === was) return;
   if (isWaiting) {
-    if (away.peek().size === 0) announce("The connection is interrupted");
+    if (away.peek().size === 0) announce("The connection was interrupted");
     away.value = new Set(away.peek()).add(runId);
   } else {
     const left = new Set(away.peek());

@@ -81,9 +81,9 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
       const limit = facts.limit ?? 1;
       const running = facts.runningCount ?? threads.length;
       return made(
-        "All of your run slots are in use",
+        "Run limit reached",
         `${plan} allows ${counted(limit, "concurrent run")}, and ${running === 1 ? "one is" : `${running} are`} running. ` +
-          "Wait for a run to end or stop one.",
+          "Wait for a run to end, or stop one.",
         [
           ...threads.slice(0, 3).map((id, at) => ({
             label: threads.length === 1 ? "Open the running thread" : `Open running thread ${at + 1}`,
@@ -137,12 +137,12 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
     case "UNAVAILABLE":
       return made("The server cannot be reached", "It may be starting. Nothing is lost. Try again in a moment.", [], true);
     case "DEADLINE_EXCEEDED":
-      return made("The server took too long", "Try again in a moment.", [], true);
+      return made("The server took too long to respond", "Try again in a moment.", [], true);
     case "CONTENDED":
-      return made("Changed by another request", "Reload and repeat your change.", [], true);
+      return made("Another change came first", "Reload the page and repeat your change.", [], true);
     case "INTERNAL":
       return {
-        ...made("Something went wrong on the server", "The server log has the cause. Search it for this request id.", [], true),
+        ...made("Something went wrong on the server", "To find the cause, search the server log for this request id.", [], true),
         requestId: refused.requestId ?? null,
       };
     default:
