@@ -17,6 +17,7 @@ mod json;
 mod llm;
 mod openapi;
 mod plans;
+mod prose;
 mod sandbox;
 mod seeds;
 mod service;
