@@ -3,18 +3,11 @@
 //! A part of the disk is reserved for the database and for active runs. New files and runs are refused before the disk
 //! is full, so that accepted runs can finish.
 
-use std::{
-    borrow::Cow,
-    io::{self, ErrorKind},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
-use rustix::io::Errno;
+use runyard_sandbox::disk::has_room;
 
 use crate::error::{Code, Error, Result};
-
-/// The reserve is limited to 1/`LARGEST_PART` of the disk, for small disks.
-const LARGEST_PART: u64 = 20;
 
 /// The disk of a folder and its reserve, cheap to clone.
 #[derive(Clone, Debug)]
@@ -43,29 +36,4 @@ impl Disk {
         let message = "the server's disk is almost full; retry when the operator has freed some space";
         Err(Error::new(Code::Unavailable, message))
     }
-}
-
-/// Converts an I/O error: UNAVAILABLE if the disk is the cause, because a retry may succeed later, otherwise INTERNAL.
-pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
-    let is_disk = matches!(
-        error.kind(),
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::ReadOnlyFilesystem
-    ) || Errno::from_io_error(&error) == Some(Errno::IO);
-    if is_disk {
-        let message = "the server's disk is temporarily unavailable; retry later";
-        Error::new(Code::Unavailable, message).caused_by(error)
-    } else {
-        Error::internal(what, error)
-    }
-}
-
-/// Returns true if `more` bytes fit on a folder's disk without using the reserve, or if the free space is unknown.
-pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {
-    let Ok(disk) = rustix::fs::statvfs(folder) else {
-        return true;
-    };
-    let total = disk.f_blocks.saturating_mul(disk.f_frsize);
-    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    let reserve = min_free_bytes.min(total / LARGEST_PART);
-    free.saturating_sub(more) >= reserve && free >= more
 }

@@ -23,12 +23,29 @@ use uuid::Uuid;
 use crate::{
     error::{Error, Result},
     llm::{ChatMessage, ToolRequest},
-    sandbox::Workplace,
+    sandbox::Sandbox,
     tools::Toolbox,
     v1::run_event::Event,
 };
 
 pub use turn::run;
+
+/// A sandbox that may be created on first use.
+#[async_trait]
+pub trait SandboxSource: Send + Sync {
+    /// Returns the sandbox; the first call creates it.
+    ///
+    /// # Errors
+    /// Database and file-system errors.
+    async fn open(&self) -> Result<Arc<Sandbox>>;
+}
+
+#[async_trait]
+impl SandboxSource for Sandbox {
+    async fn open(&self) -> Result<Arc<Sandbox>> {
+        Ok(Arc::new(self.clone()))
+    }
+}
 
 /// The provider refused the server's credentials.
 pub const MODEL_CREDENTIALS_REFUSED: &str = "MODEL_CREDENTIALS_REFUSED";
@@ -87,7 +104,7 @@ pub struct Job {
     /// Tools that the model may call.
     pub tools: Arc<Toolbox>,
     /// Sandbox in which the tools run; created at the first tool call.
-    pub workplace: Arc<dyn Workplace>,
+    pub workplace: Arc<dyn SandboxSource>,
     /// Limits of the run.
     pub budget: Budget,
     /// Calls in the history's last assistant message whose outcome is unknown, because the previous worker stopped.

@@ -143,3 +143,24 @@ impl StdError for Error {
             .map(|cause| &**cause as &(dyn StdError + 'static))
     }
 }
+
+impl From<runyard_sandbox::Error> for Error {
+    fn from(error: runyard_sandbox::Error) -> Self {
+        use runyard_sandbox::ErrorKind;
+        let code = match error.kind() {
+            ErrorKind::Invalid => Code::InvalidRequest,
+            ErrorKind::FileNotFound => Code::FileNotFound,
+            ErrorKind::UploadNotFound => Code::UploadNotFound,
+            ErrorKind::Conflict => Code::Conflict,
+            ErrorKind::Contended => Code::Contended,
+            ErrorKind::TooLarge => Code::TooLarge,
+            ErrorKind::Unavailable => Code::Unavailable,
+            ErrorKind::Internal => Code::Internal,
+        };
+        let (message, field, cause) = error.into_parts();
+        let mut converted = Self::new(code, message);
+        converted.inner.field = field;
+        converted.inner.cause = cause;
+        converted
+    }
+}

@@ -5,6 +5,7 @@
 //! `db`, `disk`, `telemetry`). ARCHITECTURE.md gives the reasons.
 
 // Ground.
+pub mod blocking;
 pub mod clock;
 pub mod config;
 pub mod data_folder;
@@ -17,7 +18,6 @@ pub mod telemetry;
 // Engine.
 pub mod engine;
 pub mod llm;
-pub mod sandbox;
 pub mod tools;
 
 // Nouns, ordered so that each uses only those before it.
@@ -47,3 +47,4 @@ pub mod worker;
 
 pub use error::{Error, Result};
 pub use runyard_contract::{self as contract, v1};
+pub use runyard_sandbox as sandbox;

@@ -23,7 +23,7 @@ use uuid::Uuid;
 use crate::{
     accounts::ensure,
     app::App,
-    data_folder,
+    blocking, data_folder,
     error::{Error, Result},
     limits::Plan,
 };
@@ -61,9 +61,10 @@ pub fn is_coming() -> Expr {
     table::Column::RunId.is_not_null().and(placed)
 }
 
-/// Runs blocking file operations on the blocking thread pool.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::internal("the files of uploads could not be accessed", error))?
+async fn blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T>
+where
+    T: Send + 'static,
+    E: Into<Error> + Send + 'static,
+{
+    blocking::run("the files of uploads could not be accessed", work).await
 }

@@ -90,13 +90,3 @@ async fn finish<T: Send + 'static>(verb: impl Future<Output = Result<T>> + Send 
         ))
     })
 }
-
-/// Runs blocking file access on a thread outside the async runtime's workers.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|fault| {
-        Err(Error::internal(
-            "the request failed because of an internal error; see the server's log",
-            fault,
-        ))
-    })
-}

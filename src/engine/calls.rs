@@ -22,12 +22,11 @@ use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Outcome, Recorded, Sink, record};
+use super::{Outcome, Recorded, SandboxSource, Sink, record};
 use crate::{
     contract::structs::without_nul,
     error::Error,
     llm::{ChatMessage, ToolRequest},
-    sandbox::Workplace,
     tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, excerpt::excerpt},
     v1::{NoticeKind, ToolOutput, run_event::Event},
 };
@@ -76,7 +75,7 @@ pub(super) struct Worked {
 /// Runs the calls of a run.
 pub(super) struct CallRunner<'a> {
     pub(super) tools: Arc<Toolbox>,
-    pub(super) workplace: Arc<dyn Workplace>,
+    pub(super) workplace: Arc<dyn SandboxSource>,
     pub(super) sink: Arc<dyn Sink>,
     pub(super) cancel: &'a CancellationToken,
     pub(super) deadline: Instant,

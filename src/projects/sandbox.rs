@@ -17,7 +17,7 @@ use super::table::sandbox::{ActiveModel, Column, Entity, Model};
 use crate::{
     accounts::{Scope, of},
     app::App,
-    data_folder,
+    blocking, data_folder,
     db::Tx,
     error::{Code, Error, Result},
     id,
@@ -123,9 +123,7 @@ pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
         number: 0,
     };
     let sandboxes = app.sandboxes.clone();
-    tokio::task::spawn_blocking(move || sandboxes.discard(&place))
-        .await
-        .map_err(|error| Error::internal("the workspace could not be removed", error))?
+    blocking::run("the workspace could not be removed", move || sandboxes.discard(&place)).await
 }
 
 /// Opens a sandbox and creates its folder if it does not exist.

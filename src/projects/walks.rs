@@ -13,6 +13,7 @@ use super::table::sandbox;
 use crate::{
     accounts::{AccountQueues, queue::QueueTurn},
     app::App,
+    blocking,
     error::{Error, Result},
     sandbox::{Sandbox, Usage},
 };
@@ -60,22 +61,20 @@ impl Walks {
     ///
     /// # Errors
     /// UNAVAILABLE if too many walks of the account wait or the wait times out; errors of the walk.
-    pub async fn run<T: Send + 'static>(
-        &self,
-        account_id: Uuid,
-        walk: impl FnOnce() -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    pub async fn run<T, E>(&self, account_id: Uuid, walk: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        E: Into<Error> + Send + 'static,
+    {
         let turn = self.turns.take_within(account_id, PATIENCE).await?;
         let place = Arc::clone(&self.places).acquire_owned().await;
         let place = place.map_err(|error| Error::internal("the workspace could not be read", error))?;
-        let walking = tokio::task::spawn_blocking(move || {
+        blocking::run("the workspace could not be read", move || {
             let walked = walk();
             drop((place, turn));
             walked
-        });
-        walking
-            .await
-            .map_err(|error| Error::internal("the workspace could not be read", error))?
+        })
+        .await
     }
 
     /// Reserves a place for one more archive of the account, until the returned turn is dropped.

@@ -14,10 +14,7 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{ToolAnswer, ToolContext, ToolFailure};
-use crate::{
-    error::{Error, Kind},
-    sandbox::Workspace,
-};
+use crate::sandbox::{Error, ErrorKind, Workspace};
 
 /// Maximum duration of one call of a file tool.
 pub(super) const MAX_TIME: Duration = Duration::from_secs(20);
@@ -73,8 +70,8 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
 /// no further.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Reported(match error.kind() {
-        Kind::Missing => format!("there is no file {path}"),
-        Kind::Internal => {
+        ErrorKind::FileNotFound => format!("there is no file {path}"),
+        ErrorKind::Internal => {
             tracing::warn!(%error, "a tool could not access the sandbox");
             format!("{path}: {}", error.message())
         }

@@ -23,7 +23,7 @@ use crate::{
     app::App,
     db::Tx,
     error::{Code, Error, Result},
-    sandbox::{Depth, Sandbox, Workspace},
+    sandbox::{Depth, ErrorKind, Sandbox, Workspace},
     threads::table::message,
 };
 
@@ -38,12 +38,13 @@ const MAX_TRIES: usize = 32;
 /// File system errors.
 pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
     let workspace = sandbox.workspace().clone();
-    super::blocking(move || {
-        let listed = workspace.list("", Depth::One, MAX_NAMES, None)?;
-        let entries = listed.entries.iter();
-        Ok(entries.map(|entry| name::canonical(&entry.path)).collect())
-    })
-    .await
+    let list = move || workspace.list("", Depth::One, MAX_NAMES, None);
+    let listed = super::blocking(list).await?;
+    Ok(listed
+        .entries
+        .iter()
+        .map(|entry| name::canonical(&entry.path))
+        .collect())
 }
 
 /// Finds the uploads of a run that are not in the workspace yet.
@@ -105,7 +106,9 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
             match workspace.place_as(&file, name) {
                 Ok(()) => {}
                 // The name is taken, or the file is in neither place because a concurrent call has renamed it.
-                Err(fault) if matches!(fault.code(), Code::Conflict | Code::FileNotFound) => left.push((upload, fault)),
+                Err(fault) if matches!(fault.kind(), ErrorKind::Conflict | ErrorKind::FileNotFound) => {
+                    left.push((upload, fault.into()))
+                }
                 Err(fault) => return Err(fault),
             }
         }
@@ -126,8 +129,8 @@ async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Re
     let free = super::blocking(move || {
         // A folder may hold more names than were listed.
         let is_there =
-            |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.code() == Code::FileNotFound);
-        Ok(name::free(&wanted, |name| names.contains(name) || is_there(name)))
+            |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.kind() == ErrorKind::FileNotFound);
+        Ok::<_, Error>(name::free(&wanted, |name| names.contains(name) || is_there(name)))
     });
     let free = free.await?;
     let tx = queue::begin(app, upload.account_id, "uploads.rename").await?;

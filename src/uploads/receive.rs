@@ -21,11 +21,12 @@ use super::{
     table::{ActiveModel, Column, Entity, Model},
     waiting::{self, Arrival},
 };
+use runyard_sandbox::disk;
+
 use crate::{
     accounts::{Caller, Scope, ensure, of, queue},
     app::App,
     config::Limits,
-    disk,
     error::{Code, Error, Result},
     id,
 };
@@ -302,7 +303,7 @@ async fn create(path: &Path) -> Result<File> {
 }
 
 fn not_written(error: std::io::Error) -> Error {
-    disk::fault("the upload could not be written", error)
+    disk::fault("the upload could not be written", error).into()
 }
 
 fn check_name(name: &str) -> Result<()> {

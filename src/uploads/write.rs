@@ -15,7 +15,7 @@ use crate::{
     app::App,
     error::{Code, Error, Result},
     projects,
-    sandbox::Entry,
+    sandbox::{self, Entry},
 };
 
 /// Moves an upload to a path and creates missing parent folders. The upload cannot be used again.
@@ -50,12 +50,13 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
     let placed = blocking(move || {
         workspace.place_at(&staged, &path)?;
         let metadata = workspace.metadata(&path)?;
-        Ok(Entry {
+        let entry = Entry {
             path,
             is_dir: false,
             size: metadata.size,
             modified: metadata.modified,
-        })
+        };
+        Ok::<_, sandbox::Error>(entry)
     });
     let placed = placed.await;
     app.walks.changed(sandbox.project_id).await;

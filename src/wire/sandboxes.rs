@@ -10,6 +10,7 @@ use super::{caller, page::Page, traits::runyard::v1::sandbox_service_server::San
 use crate::{
     accounts::Caller,
     app::App,
+    blocking,
     error::{Code, Error, Result},
     events::timestamp,
     id, projects,
@@ -107,7 +108,10 @@ impl SandboxService for Sandboxes {
         let sandbox_id = id::parse("sandbox_id", &asked.sandbox_id)?;
         let row = projects::sandbox::load(self.app.db.read(), caller.scope(), sandbox_id).await?;
         let workspace = projects::sandbox::open(&self.app, &row).await?.workspace().clone();
-        super::blocking(move || workspace.remove_one(&asked.path)).await?;
+        blocking::run("the file could not be removed", move || {
+            workspace.remove_one(&asked.path)
+        })
+        .await?;
         self.app.walks.changed(row.project_id).await;
         Ok(Response::new(()))
     }

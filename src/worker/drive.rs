@@ -16,7 +16,7 @@ use crate::{
     accounts::{Scope, ensure},
     agents,
     app::App,
-    engine::{self, Budget, Job, ModelLimits, Outcome, prompt::Prompt},
+    engine::{self, Budget, Job, ModelLimits, Outcome, SandboxSource, prompt::Prompt},
     error::{Code, Error, Result},
     limits::Plan,
     projects,
@@ -27,7 +27,7 @@ use crate::{
         report,
         start::Mode,
     },
-    sandbox::{Sandbox, Workplace},
+    sandbox::Sandbox,
     tools, uploads,
     v1::{Notice, NoticeKind, run_event::Event},
 };
@@ -226,7 +226,7 @@ impl OnDemand {
 }
 
 #[async_trait]
-impl Workplace for OnDemand {
+impl SandboxSource for OnDemand {
     async fn open(&self) -> Result<Arc<Sandbox>> {
         let made = self.made.get_or_try_init(|| async {
             projects::sandbox::ensure(&self.app, self.account_id, self.project_id)

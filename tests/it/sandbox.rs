@@ -16,7 +16,7 @@ mod without_root;
 use std::{path::PathBuf, time::Duration};
 
 use runyard::{
-    config::{self, Config},
+    config::Config,
     sandbox::{Command, CommandEnd, Execution, Place, Sandbox, Sandboxes},
 };
 use tempfile::TempDir;
@@ -28,7 +28,7 @@ struct Yard {
     sandboxes: Sandboxes,
 }
 
-fn settings() -> config::Sandbox {
+fn settings() -> runyard::sandbox::Config {
     Config::parse("test", "").unwrap().sandbox
 }
 
@@ -37,7 +37,7 @@ impl Yard {
         Self::with(&settings())
     }
 
-    fn with(settings: &config::Sandbox) -> Self {
+    fn with(settings: &runyard::sandbox::Config) -> Self {
         let folder = closed_folder();
         let sandboxes = Sandboxes::detect(settings, folder.path()).unwrap();
         Self { folder, sandboxes }

@@ -41,9 +41,9 @@ const EMPTY_NAMES: &[&str] = &[
 /// modules of its own ring; all modules of its ring may use `app`.
 const RINGS: &[&[&str]] = &[
     &[
+        "blocking",
         "clock",
         "config",
-        "contract",
         "data_folder",
         "db",
         "disk",

@@ -17,12 +17,12 @@ use tonic::{
 
 use crate::{
     accounts::queue::QueueTurn,
+    blocking,
     contract::google::api::HttpBody,
     error::{Error, Result},
     sandbox::Archive,
     v1,
     wire::{
-        self,
         http::response::{HTTP_CONTENT_LENGTH, HTTP_STATUS},
         range::{Asked, Part},
     },
@@ -111,7 +111,10 @@ pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
         ..HttpBody::default()
     };
     let rest = stream::try_unfold((archive, place), |(mut archive, place)| async move {
-        let next = wire::blocking(move || Ok((archive.next_piece()?, archive))).await?;
+        let next = blocking::run("the folder could not be read", move || {
+            archive.next_piece().map(|piece| (piece, archive))
+        })
+        .await?;
         let (piece, archive) = next;
         let body = piece.map(|piece| HttpBody {
             data: piece.into(),

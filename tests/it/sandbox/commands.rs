@@ -6,10 +6,7 @@ use std::{
     time::Duration,
 };
 
-use runyard::{
-    error::Code,
-    sandbox::{CommandEnd, Sandboxes},
-};
+use runyard::sandbox::{CommandEnd, ErrorKind, Sandboxes};
 use seccompiler::{BpfProgram, SeccompAction, SeccompFilter};
 use tokio_util::sync::CancellationToken;
 
@@ -62,7 +59,7 @@ async fn s21_scripts_and_file_names_are_passed_unchanged() {
         let refused = sandbox
             .execute(command(script), |_| {}, &CancellationToken::new())
             .await;
-        assert_eq!(refused.unwrap_err().code(), Code::InvalidRequest);
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Invalid);
     }
     // File names are taken literally, whatever they contain.
     let files = sandbox.workspace();
@@ -71,7 +68,7 @@ async fn s21_scripts_and_file_names_are_passed_unchanged() {
         assert_eq!(files.read(name, 10).unwrap(), b"content", "{name:?}");
         files.remove(name).unwrap();
     }
-    assert_eq!(files.metadata("hit").unwrap_err().code(), Code::FileNotFound);
+    assert_eq!(files.metadata("hit").unwrap_err().kind(), ErrorKind::FileNotFound);
 }
 
 #[tokio::test]
@@ -163,13 +160,13 @@ async fn without_bubblewrap_nothing_runs() {
             .execute(command("touch ran"), |_| {}, &CancellationToken::new())
             .await
             .unwrap_err();
-        assert_eq!(error.code(), Code::Unavailable, "{bwrap}: {error}");
+        assert_eq!(error.kind(), ErrorKind::Unavailable, "{bwrap}: {error}");
         let understood =
             error.message().contains(words) || (bwrap == "/usr/bin/env" && error.message().contains("cannot be run"));
         assert!(understood, "{bwrap}: {error}");
         assert_eq!(
-            sandbox.workspace().metadata("ran").unwrap_err().code(),
-            Code::FileNotFound
+            sandbox.workspace().metadata("ran").unwrap_err().kind(),
+            ErrorKind::FileNotFound
         );
         assert!(yard.sandboxes.describe()[0].contains("commands cannot be run"));
     }
@@ -183,7 +180,7 @@ async fn a_missing_workspace_is_not_found() {
         .execute(command("true"), |_| {}, &CancellationToken::new())
         .await
         .unwrap_err();
-    assert_eq!(error.code(), Code::FileNotFound, "{error}");
+    assert_eq!(error.kind(), ErrorKind::FileNotFound, "{error}");
 }
 
 #[tokio::test]
@@ -228,6 +225,6 @@ fn a_service_without_openat2_does_not_start() {
         Sandboxes::detect(&settings(), folder.path()).map(drop)
     });
     let error = detected.join().unwrap().unwrap_err();
-    assert_eq!(error.code(), Code::Unavailable);
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
     assert!(error.message().contains("RestrictSUIDSGID"), "{error}");
 }

@@ -2,10 +2,7 @@
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use runyard::{
-    error::Code,
-    sandbox::{Depth, FileKind, WalkLimits},
-};
+use runyard::sandbox::{Depth, ErrorKind, FileKind, WalkLimits};
 
 use super::{Yard, say};
 
@@ -29,22 +26,22 @@ async fn files_are_replaced_atomically() {
     assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "one");
     assert_eq!(files.read("output/deep/report.md", 4).unwrap(), b"two!");
     assert_eq!(
-        files.read("output/deep/report.md", 3).unwrap_err().code(),
-        Code::TooLarge
+        files.read("output/deep/report.md", 3).unwrap_err().kind(),
+        ErrorKind::TooLarge
     );
 
-    assert_eq!(files.write("output", b"x").unwrap_err().code(), Code::InvalidRequest);
+    assert_eq!(files.write("output", b"x").unwrap_err().kind(), ErrorKind::Invalid);
     assert_eq!(
-        files.write("output/deep/report.md/x", b"x").unwrap_err().code(),
-        Code::InvalidRequest
+        files.write("output/deep/report.md/x", b"x").unwrap_err().kind(),
+        ErrorKind::Invalid
     );
     for path in ["", "/workspace", ".", "../x", "/etc/x"] {
         assert_eq!(
-            files.write(path, b"x").unwrap_err().code(),
-            Code::InvalidRequest,
+            files.write(path, b"x").unwrap_err().kind(),
+            ErrorKind::Invalid,
             "{path}"
         );
-        assert_eq!(files.remove(path).unwrap_err().code(), Code::InvalidRequest, "{path}");
+        assert_eq!(files.remove(path).unwrap_err().kind(), ErrorKind::Invalid, "{path}");
     }
     let names: Vec<String> = files
         .walk("", WalkLimits::default())
@@ -77,12 +74,12 @@ async fn lists_and_metadata_describe_the_files() {
     assert_eq!(paths("/workspace/b", Depth::All), ["b/c", "b/c/f"]);
     assert_eq!(paths("b/c", Depth::One), ["b/c/f"]);
     assert_eq!(
-        files.list("a", Depth::One, 10, None).unwrap_err().code(),
-        Code::FileNotFound
+        files.list("a", Depth::One, 10, None).unwrap_err().kind(),
+        ErrorKind::FileNotFound
     );
     assert_eq!(
-        files.list("none", Depth::One, 10, None).unwrap_err().code(),
-        Code::FileNotFound
+        files.list("none", Depth::One, 10, None).unwrap_err().kind(),
+        ErrorKind::FileNotFound
     );
     let file = files.metadata("b/c/f").unwrap();
     assert_eq!((file.kind, file.size), (FileKind::File, 5));
@@ -96,7 +93,7 @@ async fn lists_and_metadata_describe_the_files() {
     files.remove("b").unwrap();
     files.remove("link").unwrap();
     assert_eq!(paths("", Depth::All), ["a", "bad\u{fffd}", "output"]);
-    assert_eq!(files.remove("b").unwrap_err().code(), Code::FileNotFound);
+    assert_eq!(files.remove("b").unwrap_err().kind(), ErrorKind::FileNotFound);
 }
 
 #[tokio::test]
@@ -114,8 +111,8 @@ async fn uploads_are_placed_only_under_unused_names() {
     for name in ["data.csv", "trap.csv", "taken"] {
         let upload = yard.host_file("uploads/one", name);
         assert_eq!(
-            files.place_as(&upload, name).unwrap_err().code(),
-            Code::Conflict,
+            files.place_as(&upload, name).unwrap_err().kind(),
+            ErrorKind::Conflict,
             "{name}"
         );
         assert!(upload.exists());
@@ -132,14 +129,17 @@ async fn uploads_are_placed_only_under_unused_names() {
     files.place_as(&upload, "two").unwrap();
     files.place_as(&upload, "two").unwrap();
     assert_eq!(files.read("two", 10).unwrap(), b"two");
-    assert_eq!(files.place_as(&upload, "three").unwrap_err().code(), Code::FileNotFound);
+    assert_eq!(
+        files.place_as(&upload, "three").unwrap_err().kind(),
+        ErrorKind::FileNotFound
+    );
     let upload = yard.host_file("uploads/two", "other");
-    assert_eq!(files.place_as(&upload, "two").unwrap_err().code(), Code::Conflict);
+    assert_eq!(files.place_as(&upload, "two").unwrap_err().kind(), ErrorKind::Conflict);
     assert!(upload.exists());
     for name in ["sub/x", "../x", ""] {
         assert_eq!(
-            files.place_as(&upload, name).unwrap_err().code(),
-            Code::InvalidRequest,
+            files.place_as(&upload, name).unwrap_err().kind(),
+            ErrorKind::Invalid,
             "{name}"
         );
     }

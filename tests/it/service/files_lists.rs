@@ -98,7 +98,7 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
                     let walk = move || {
                         begun.send(()).unwrap();
                         drop(held.blocking_recv());
-                        Ok(())
+                        Ok::<_, runyard::Error>(())
                     };
                     walks.run(ann, walk).await
                 }
@@ -106,7 +106,7 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
             has_begun.await.unwrap();
             let next = tokio::spawn({
                 let walks = walks.clone();
-                async move { walks.run(ann, || Ok(())).await }
+                async move { walks.run(ann, || Ok::<_, runyard::Error>(())).await }
             });
             // Meanwhile many walks of another account complete.
             join_all((0..50).map(|_| walks.run(bob, || Ok(()))))

@@ -133,7 +133,7 @@ impl Live {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::terminal::{Decoder, Parser};
+    use crate::terminal::{Decoder, Parser};
 
     /// Text of a live view that takes a chunk after each of these pieces.
     fn live(pieces: &[&[u8]]) -> String {

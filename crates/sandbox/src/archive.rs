@@ -15,7 +15,7 @@ use super::{
     walk::{Found, Walk, WalkLimits},
     workspace::{FileKind, Metadata, Workspace},
 };
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Approximate size of a chunk in bytes.
 const PIECE: usize = 64 * 1024;
@@ -141,7 +141,7 @@ impl Archive {
         if let Some(cut) = self.walk.cut() {
             let message =
                 format!("the folder cannot be sent as one archive: {cut}; download its subfolders one by one");
-            return Err(Error::new(Code::TooLarge, message));
+            return Err(Error::new(ErrorKind::TooLarge, message));
         }
         self.piece.resize(self.piece.len() + 2 * BLOCK, 0);
         self.ended = true;

@@ -179,7 +179,7 @@ impl Line {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sandbox::terminal::{Decoder, Parser};
+    use crate::terminal::{Decoder, Parser};
 
     /// Final text, checked to be the same however the bytes are split.
     fn shown(bytes: &[u8]) -> String {

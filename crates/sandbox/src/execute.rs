@@ -29,7 +29,7 @@ use super::{
     start::{Cell, Started},
     workspace::Usage,
 };
-use crate::error::{Code, Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Time between SIGTERM and SIGKILL: after a timeout, and after a cancellation, whose caller is waiting.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
@@ -196,7 +196,10 @@ impl Running {
         };
         match timeout(DEATH, gone).await {
             Ok(status) => status.map_err(|error| Error::internal("waiting for the command failed", error)),
-            Err(_) => Err(Error::new(Code::Internal, "the command's processes cannot be killed")),
+            Err(_) => Err(Error::new(
+                ErrorKind::Internal,
+                "the command's processes cannot be killed",
+            )),
         }
     }
 
@@ -262,7 +265,9 @@ fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
     match status.signal() {
         Some(signal) => Ok(CommandEnd::Signalled(signal)),
         // Its message contains paths of the host, so it goes only to the log.
-        None => Err(Error::new(Code::Unavailable, "the sandbox could not be set up").caused_by(said.trim().to_owned())),
+        None => {
+            Err(Error::new(ErrorKind::Unavailable, "the sandbox could not be set up").caused_by(said.trim().to_owned()))
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Sandboxes {
     }
 }
 
-fn limits(config: &config::Sandbox) -> String {
+fn limits(config: &config::Config) -> String {
     format!(
         "- There is no network. Nothing can be downloaded or installed (pip, npm, apt, git clone), and no web page or server \
          can be reached. Use what is installed.\n\

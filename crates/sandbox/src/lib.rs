@@ -10,9 +10,12 @@ mod beneath;
 mod bwrap;
 mod cgroup;
 mod child;
+mod config;
 mod confine;
 mod description;
+pub mod disk;
 mod environment;
+mod error;
 mod execute;
 mod gate;
 mod hierarchy;
@@ -44,11 +47,9 @@ use std::{
 use tokio::sync::{OnceCell, mpsc};
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    config,
-    error::{Error, Result},
-};
 pub use archive::Archive;
+pub use config::Config;
+pub use error::{Error, ErrorKind, Result};
 use host::Host;
 use start::Cell;
 pub use start::MAX_SCRIPT_BYTES;
@@ -57,23 +58,6 @@ pub use workspace::{Depth, Entry, FileKind, Listing, Metadata, Usage, Workspace}
 
 /// Maximum number of live-output chunks queued for the reader.
 const LIVE_PIECES: usize = 16;
-
-/// A sandbox that may be created on first use.
-#[async_trait::async_trait]
-pub trait Workplace: Send + Sync {
-    /// Returns the sandbox; the first call creates it.
-    ///
-    /// # Errors
-    /// Database and file-system errors.
-    async fn open(&self) -> Result<Arc<Sandbox>>;
-}
-
-#[async_trait::async_trait]
-impl Workplace for Sandbox {
-    async fn open(&self) -> Result<Arc<Sandbox>> {
-        Ok(Arc::new(self.clone()))
-    }
-}
 
 /// Location and owner of a project's workspace.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +127,7 @@ impl Sandboxes {
     /// # Errors
     /// `INVALID_REQUEST` for a problem that must stop the start, such as a data folder that the projects' uids cannot
     /// traverse.
-    pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
+    pub fn detect(config: &Config, data_dir: &Path) -> Result<Self> {
         Ok(Self {
             host: Arc::new(Host::detect(config, data_dir)?),
             programs: Arc::default(),

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     config,
-    error::{Code, Error, Result},
+    error::{Error, ErrorKind, Result},
 };
 
 /// Oldest supported version of bubblewrap.
@@ -47,7 +47,7 @@ const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 /// The host and its sandbox configuration.
 pub struct Host {
     /// Limits and paths from the configuration.
-    pub config: config::Sandbox,
+    pub config: config::Config,
     /// Control groups of the host.
     pub cgroups: Cgroups,
     /// Thread that starts commands.
@@ -76,7 +76,7 @@ impl Host {
     ///
     /// # Errors
     /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem that must stop the start.
-    pub fn detect(config: &config::Sandbox, data_dir: &Path) -> Result<Self> {
+    pub fn detect(config: &config::Config, data_dir: &Path) -> Result<Self> {
         check_openat2()?;
         let uid_base = rustix::process::geteuid().is_root().then_some(config.uid_base);
         if uid_base.is_some_and(|base| !(LOWEST_UID_BASE..=u32::MAX / 2).contains(&base)) {
@@ -117,7 +117,10 @@ impl Host {
             .uid_base
             .map(|base| base.checked_add(number).filter(|uid| *uid < u32::MAX - 2))
         {
-            Some(None) => Err(Error::new(Code::Conflict, "there are no uids left for another project")),
+            Some(None) => Err(Error::new(
+                ErrorKind::Conflict,
+                "there are no uids left for another project",
+            )),
             _ => Ok(()),
         }
     }
@@ -135,7 +138,7 @@ impl Host {
     /// # Errors
     /// UNAVAILABLE, with what is wrong and how to fix it.
     pub fn layout<'a>(&'a self, workspace: Option<&'a Path>) -> Result<Layout<'a>> {
-        let broken = |why: &String| Error::new(Code::Unavailable, format!("commands cannot be run: {why}"));
+        let broken = |why: &String| Error::new(ErrorKind::Unavailable, format!("commands cannot be run: {why}"));
         self.works.get_or_init(|| self.probe()).as_ref().map_err(broken)?;
         self.untried_layout(workspace).map_err(broken)
     }
@@ -315,7 +318,7 @@ impl Host {
 fn check_openat2() -> Result<()> {
     match open_beneath(CWD, b"", OFlags::PATH | OFlags::DIRECTORY) {
         Err(errno @ (Errno::NOSYS | Errno::PERM)) => Err(Error::new(
-            Code::Unavailable,
+            ErrorKind::Unavailable,
             format!(
                 "workspaces cannot be opened because openat2 is not available ({errno}): it needs Linux 5.6 or newer, a \
                  systemd unit without RestrictSUIDSGID=, and in a container a seccomp filter that allows it"

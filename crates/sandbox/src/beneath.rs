@@ -22,7 +22,7 @@ use rustix::{
 use super::workspace::{FileKind, Metadata};
 use crate::{
     disk,
-    error::{Code, Error, Result},
+    error::{Error, ErrorKind, Result},
 };
 
 /// Path of the workspace inside the sandbox.
@@ -83,7 +83,7 @@ impl Root {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
             Ok(folder) => Ok(Self { folder }),
-            Err(Errno::NOENT) => Err(Error::new(Code::FileNotFound, "the workspace does not exist")),
+            Err(Errno::NOENT) => Err(Error::new(ErrorKind::FileNotFound, "the workspace does not exist")),
             Err(errno) => Err(disk::fault("the workspace cannot be opened", errno.into())),
         }
     }
@@ -215,9 +215,9 @@ fn irregular(path: &[u8]) -> Error {
 pub fn refusal(path: &[u8], errno: Errno) -> Error {
     let name = shown(path);
     match errno {
-        Errno::NOENT => Error::new(Code::FileNotFound, format!("there is no file {name}")),
+        Errno::NOENT => Error::new(ErrorKind::FileNotFound, format!("there is no file {name}")),
         Errno::NOTDIR => Error::new(
-            Code::FileNotFound,
+            ErrorKind::FileNotFound,
             format!("there is no file {name}: a part of its path is not a folder"),
         ),
         Errno::LOOP | Errno::XDEV => Error::invalid_field(
@@ -230,7 +230,7 @@ pub fn refusal(path: &[u8], errno: Errno) -> Error {
             Error::invalid_field("path", format!("the file permissions of {name} deny access"))
         }
         Errno::NAMETOOLONG => Error::invalid_field("path", format!("the path {name} is too long")),
-        Errno::AGAIN | Errno::BUSY => Error::new(Code::Contended, format!("{name} is busy; try again")),
+        Errno::AGAIN | Errno::BUSY => Error::new(ErrorKind::Contended, format!("{name} is busy; try again")),
         errno => disk::fault(format!("{name} cannot be accessed"), errno.into()),
     }
 }

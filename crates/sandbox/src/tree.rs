@@ -105,7 +105,7 @@ struct Bin<'a> {
 
 impl<'a> Bin<'a> {
     fn make(root: &'a Root) -> rustix::io::Result<Self> {
-        let name = format!(".runyard-tmp-{:016x}", u64::from_ne_bytes(crate::id::random_bytes()));
+        let name = format!(".runyard-tmp-{:016x}", u64::from_ne_bytes(rand::random::<[u8; 8]>()));
         rustix::fs::mkdirat(root.folder(), name.as_str(), Mode::RWXU)?;
         let folder = root.open_folder(&name)?;
         Ok(Self { root, name, folder })

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     disk,
-    error::{Code, Error, Result},
+    error::{Error, ErrorKind, Result},
 };
 
 /// Name prefix of files that are being written; lists and walks skip them.
@@ -136,7 +136,7 @@ impl Workspace {
     /// Removes the folder and everything in it.
     pub(super) fn discard(&self) -> Result<()> {
         let root = match self.root() {
-            Err(error) if error.code() == Code::FileNotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::FileNotFound => return Ok(()),
             root => root?,
         };
         let failed = |errno: Errno| disk::fault("the workspace cannot be removed", errno.into());
@@ -166,7 +166,7 @@ impl Workspace {
         read.map_err(|error| disk::fault(format!("{path:?} cannot be read"), error))?;
         if content.len() as u64 > max_bytes {
             return Err(Error::new(
-                Code::TooLarge,
+                ErrorKind::TooLarge,
                 format!("{path:?} has more than {max_bytes} bytes"),
             ));
         }
@@ -188,7 +188,7 @@ impl Workspace {
             Ok(found) if found.kind == FileKind::File => Mode::from_raw_mode(found.mode & 0o777),
             _ => Mode::from_raw_mode(0o644),
         };
-        let temporary = format!("{TEMPORARY}{:016x}", u64::from_ne_bytes(crate::id::random_bytes()));
+        let temporary = format!("{TEMPORARY}{:016x}", u64::from_ne_bytes(rand::random::<[u8; 8]>()));
         let written = self.write_new(&folder, &temporary, content, mode).and_then(|()| {
             rustix::fs::renameat(&folder, temporary.as_str(), &folder, name)?;
             Ok(())
@@ -282,9 +282,10 @@ impl Workspace {
         let folder = self.root()?.open_folder(parent).map_err(refused)?;
         match rustix::fs::unlinkat(&folder, name, AtFlags::empty()) {
             Err(Errno::ISDIR) => match rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR) {
-                Err(Errno::NOTEMPTY | Errno::EXIST) => {
-                    Err(Error::new(Code::Conflict, format!("the folder {path:?} is not empty")))
-                }
+                Err(Errno::NOTEMPTY | Errno::EXIST) => Err(Error::new(
+                    ErrorKind::Conflict,
+                    format!("the folder {path:?} is not empty"),
+                )),
                 answer => answer.map_err(refused),
             },
             answer => answer.map_err(refused),

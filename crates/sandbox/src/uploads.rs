@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     disk,
-    error::{Code, Error, Result},
+    error::{Error, ErrorKind, Result},
 };
 
 impl Workspace {
@@ -31,7 +31,7 @@ impl Workspace {
         match self.move_in(&root, host_file, &name) {
             Ok(()) => Ok(()),
             Err(Errno::EXIST) => Err(Error::new(
-                Code::Conflict,
+                ErrorKind::Conflict,
                 format!("a file named {name:?} already exists"),
             )),
             // Already moved, either before a crash or by a concurrent call.
@@ -65,7 +65,7 @@ impl Workspace {
             _ => Mode::from_raw_mode(0o644),
         };
         let file = match open_upload(host_file) {
-            Err(Errno::NOENT) => return Err(Error::new(Code::UploadNotFound, "Upload not found")),
+            Err(Errno::NOENT) => return Err(Error::new(ErrorKind::UploadNotFound, "Upload not found")),
             opened => opened.map_err(failed)?,
         };
         rustix::fs::fchmod(&file, mode).map_err(failed)?;

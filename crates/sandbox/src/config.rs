@@ -1,0 +1,38 @@
+//! The configuration of the sandbox.
+
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+/// The sandbox, which executes commands and tools.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// First uid of the range from which projects get their uids when the service runs as root.
+    pub uid_base: u32,
+    /// Root file system for the sandbox, instead of the host's /usr.
+    pub rootfs: Option<PathBuf>,
+    /// Path of the bubblewrap program.
+    pub bwrap: PathBuf,
+    /// Timeout in seconds of a command for which the model sets none.
+    pub default_timeout_seconds: u64,
+    /// Maximum timeout of a command in seconds.
+    pub max_timeout_seconds: u64,
+    /// Maximum output of one tool call that the model sees, in bytes; the beginning and the end are kept.
+    pub max_output_bytes: usize,
+    /// Maximum size of a workspace in bytes.
+    pub max_workspace_bytes: u64,
+    /// Free space in bytes to keep on the data folder's disk; on a small disk, 5 % of it is enough. Below the reserve,
+    /// uploads and new runs are refused, and commands that write are killed.
+    pub min_free_bytes: u64,
+    /// Maximum number of files and folders in a workspace.
+    pub max_workspace_files: u64,
+    /// Maximum size in bytes of a single file that a command writes.
+    pub max_file_bytes: u64,
+    /// Size of the private /tmp in bytes.
+    pub tmp_bytes: u64,
+    /// Maximum memory of one command and its child processes, in bytes.
+    pub max_memory_bytes: u64,
+    /// Maximum number of processes of one command.
+    pub max_processes: u64,
+}

@@ -1,0 +1,39 @@
+//! Free space on the disk of a folder, and errors that the disk causes.
+
+use std::{
+    borrow::Cow,
+    io::{self, ErrorKind as IoErrorKind},
+    path::Path,
+};
+
+use rustix::io::Errno;
+
+use crate::error::{Error, ErrorKind};
+
+/// The reserve is limited to 1/`LARGEST_PART` of the disk, for small disks.
+const LARGEST_PART: u64 = 20;
+
+/// Converts an I/O error: UNAVAILABLE if the disk is the cause, because a retry may succeed later, otherwise INTERNAL.
+pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
+    let is_disk = matches!(
+        error.kind(),
+        IoErrorKind::StorageFull | IoErrorKind::QuotaExceeded | IoErrorKind::ReadOnlyFilesystem
+    ) || Errno::from_io_error(&error) == Some(Errno::IO);
+    if is_disk {
+        let message = "the server's disk is temporarily unavailable; retry later";
+        Error::new(ErrorKind::Unavailable, message).caused_by(error)
+    } else {
+        Error::internal(what, error)
+    }
+}
+
+/// Returns true if `more` bytes fit on a folder's disk without using the reserve, or if the free space is unknown.
+pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {
+    let Ok(disk) = rustix::fs::statvfs(folder) else {
+        return true;
+    };
+    let total = disk.f_blocks.saturating_mul(disk.f_frsize);
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    let reserve = min_free_bytes.min(total / LARGEST_PART);
+    free.saturating_sub(more) >= reserve && free >= more
+}

@@ -1,0 +1,18 @@
+//! Blocking file access on threads outside the async runtime's workers.
+
+use crate::error::{Error, Result};
+
+/// Runs blocking work on the blocking thread pool. `failure` is the message if the work panics.
+///
+/// # Errors
+/// The error of the work; INTERNAL if it panics.
+pub async fn run<T, E>(failure: &'static str, work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T>
+where
+    T: Send + 'static,
+    E: Into<Error> + Send + 'static,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => outcome.map_err(Into::into),
+        Err(panicked) => Err(Error::internal(failure, panicked)),
+    }
+}
