@@ -280,7 +280,7 @@ impl Signals {
         })
     }
 
-    /// Cancels `stopping` at the first signal and returns at the second.
+    /// Cancels `stopping` at the first signal, and returns at the second signal.
     async fn twice(mut self, stopping: CancellationToken) {
         self.next().await;
         stopping.cancel();

@@ -152,7 +152,7 @@ fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     }
 }
 
-/// A taken slot; it is freed on drop.
+/// A slot in use. It becomes free on drop.
 pub(super) struct ConnectionSlot {
     places: Arc<ConnectionSlots>,
     number: u64,

@@ -1,8 +1,8 @@
 //! Accepts, serves and closes connections.
 //!
-//! Called by `server`. Each connection takes a slot (`server/connection_slots.rs`), must start its protocol in time
-//! (`server/protocol_detection.rs`), and must present a credential in time. A connection with unread input is closed without
-//! losing the response (`server/linger.rs`).
+//! Called by `server`. Each connection occupies a slot (`server/connection_slots.rs`), must start its protocol in time
+//! (`server/protocol_detection.rs`), and must present a credential in time. A connection with unread input is closed
+//! without losing the response (`server/linger.rs`).
 
 use std::{pin::pin, sync::Arc, time::Duration};
 

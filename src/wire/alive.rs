@@ -29,7 +29,7 @@ pub(super) struct Alive<S> {
     events: S,
     clock: Clock,
     every: Duration,
-    /// The run and the sequence of the last event.
+    /// The run and the sequence of the most recent event.
     last: (Uuid, i64),
     sent: Instant,
     timer: Pin<Box<Sleep>>,

@@ -118,7 +118,7 @@ struct Awaited {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// The client has stopped sending.
+    /// The client has exceeded the body timeout.
     Stalled,
     /// The body has ended or failed.
     Ended,

@@ -25,7 +25,7 @@ use crate::{
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
-/// Encodes and decodes protobuf; refuses NUL in the text of requests.
+/// Encodes and decodes protobuf. It refuses NUL in the text of requests.
 #[derive(Clone, Debug)]
 pub struct PlainText<T, U> {
     of: PhantomData<(T, U)>,

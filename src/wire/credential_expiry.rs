@@ -1,4 +1,4 @@
-//! Credential expiry: an open stream ends when the credential that opened it expires or is revoked.
+//! Credential expiry. An open stream ends when the credential of its request expires or is revoked.
 //!
 //! `wire::caller` adds the expiry to the extensions of the request. `wire::runs` applies the expiry to its streams. A
 //! token is valid until its expiry time. An API key is checked again periodically, and immediately when this process

@@ -75,7 +75,7 @@ impl Transcoder {
     /// with 415.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` with the names of the methods whose rules are wrong or conflict.
+    /// `INVALID_REQUEST`, with the names of the methods whose rules are wrong or conflict.
     pub fn new(
         pool: &DescriptorPool,
         codec: Arc<Codec>,
@@ -221,7 +221,7 @@ impl Call<'_> {
     }
 }
 
-/// Makes the in-process call and renders its response.
+/// Calls the gRPC service in the same process, and renders its response.
 async fn call<S>(
     shared: Arc<Shared>,
     rule: usize,

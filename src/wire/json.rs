@@ -129,7 +129,7 @@ impl Codec {
         }
     }
 
-    /// Appends a message to `json`; on error, `json` is unchanged.
+    /// Appends a message to `json`. On error, `json` is unchanged.
     pub fn encode(
         &self,
         message: MessageId,
@@ -157,7 +157,7 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text and appends the message to `wire`; on error, `wire` is unchanged.
+    /// Decodes JSON text and appends the message to `wire`. On error, `wire` is unchanged.
     pub fn decode(
         &self,
         message: MessageId,

@@ -1,4 +1,4 @@
-//! Verifies JSON Web Tokens (RFC 7519). It follows the recommendations of RFC 8725.
+//! Verifies JSON Web Tokens (RFC 7519). This module follows the recommendations of RFC 8725.
 //!
 //! Called by the caller layer for every request, and by `runyard token`, which mints tokens. Invariant: the key
 //! determines the algorithm that verifies a token. The header of a token can only select one of the configured keys.
@@ -64,7 +64,7 @@ impl Verifier {
     /// Creates a verifier for the configured issuer, audience and JWKS. If there is a secret, it also verifies HS256.
     ///
     /// # Errors
-    /// INVALID_REQUEST, with advice, when the secret is too short, the JWKS file is unusable, or no key is configured.
+    /// INVALID_REQUEST, with advice, if the secret is too short, the JWKS file is unusable, or no key is configured.
     pub fn new(auth: &Auth, secret: Option<&SecretString>) -> Result<Self> {
         let secret = match secret {
             Some(secret) => {

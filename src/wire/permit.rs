@@ -1,4 +1,4 @@
-//! Checks the scopes of API keys before every method, for every protocol. All scope decisions are made here.
+//! Checks the scopes of API keys before every method, for every protocol. This file makes all scope decisions.
 //!
 //! Called by `wire/stack.rs`. A token grants full access to its own account. An API key grants access only to the
 //! methods that its scope allows. A method that is missing from [`METHODS`] requires the widest scope. A test compares

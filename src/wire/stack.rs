@@ -116,7 +116,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
 }
 
-/// Adds the request id and the log line to every response, including the response to a panic.
+/// Adds the request id to every response, and logs the request. This includes the response to a panic.
 fn observed<S>(inner: S) -> Access<CatchPanic<S, AnswerPanic>> {
     Access::new(CatchPanicLayer::custom(answer_panic as AnswerPanic).layer(inner))
 }

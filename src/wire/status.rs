@@ -137,7 +137,7 @@ fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut next = cause.source();
     while let Some(deeper) = next {
         let deeper_text = deeper.to_string();
-        // Many errors already print their source.
+        // Many errors already contain the text of their source, so it is not repeated.
         if !text.contains(&deeper_text) {
             text.push_str(": ");
             text.push_str(&deeper_text);

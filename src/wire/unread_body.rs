@@ -53,7 +53,7 @@ impl UnreadBody {
         }
     }
 
-    /// A handle to the decision whether the connection closes. It is read when the response is sent.
+    /// A handle to the decision whether the connection closes. The decision is read when the response is sent.
     pub(super) fn verdict(&self) -> Verdict {
         Verdict {
             cut: Arc::clone(&self.cut),

@@ -32,7 +32,7 @@ const FIELDS: [&str; 13] = [
     "is_public",
 ];
 
-/// The fields whose change creates a new version.
+/// The fields of a version. A change of any of these fields creates a new version.
 const CONTENT: [&str; 5] = [
     "system_prompt",
     "model",

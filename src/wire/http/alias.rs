@@ -20,7 +20,8 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
 ///
 /// A header takes precedence over query parameters, because an EventSource that reconnects sends the new value in a
 /// header but repeats the query of its first request. If there are several query parameters, the parameter that the
-/// contract lists last wins. Thus, a client that cannot send headers can add this parameter to the first query.
+/// contract lists last wins. Thus, a client that cannot send headers can add its own parameter to the query that it
+/// repeats.
 ///
 /// # Errors
 /// 400 if the header value is not ASCII text.

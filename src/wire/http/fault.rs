@@ -31,7 +31,7 @@ pub fn refuse(error: Error) -> Response<Body> {
     respond(&Status::from(error))
 }
 
-/// The error body for a Status that ends a stream after it has begun.
+/// The error body for a Status that ends a stream that has already begun.
 pub fn body_of(status: &Status) -> Bytes {
     body(&status::read(status))
 }

@@ -1,6 +1,6 @@
 //! The `OpenAPI` document of the HTTP API (`/openapi.json`). It is generated from the rules that the router uses.
 //!
-//! Called once at start by `server`. No part is written by hand, so every method of the contract appears in the
+//! Called once at start by `wire/stack.rs`. No part is written by hand, so every method of the contract appears in the
 //! document. Each path is listed once. The second root (`/v1`) is listed as a second server.
 
 mod comments;

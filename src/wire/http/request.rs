@@ -83,8 +83,7 @@ impl<'r> Draft<'r> {
     /// Reads the body. The rule determines which fields it fills.
     ///
     /// # Errors
-    /// 413 if the body is larger than `max_bytes`, 415 if the rule does not accept its type, 400 if the body is
-    /// invalid.
+    /// 413 if the body exceeds `max_bytes`, 415 if the rule does not accept its type, 400 if it is invalid.
     pub async fn body(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<(), Refused> {
         if self.rule.body == BodyRule::None && (content.is_end_stream() || body::is_reading(&parts.method)) {
             return Ok(());
@@ -220,7 +219,7 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Fills fields from the query, and returns the parameters that are aliases.
+    /// Fills fields from the query. Returns the parameters that are aliases, which the caller must handle.
     fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
         let mut renamed: Vec<(&Alias, String)> = Vec::new();
         let method = self.method();

@@ -74,7 +74,7 @@ pub async fn unary(codec: &Codec, rule: &Rule, answer: Response<tonic::body::Bod
     }
 }
 
-/// Renders the response of a method that streams `HttpBody`: the bytes of all messages, concatenated.
+/// Renders the response of a method that streams `HttpBody`. The body is the concatenated bytes of all messages.
 pub async fn raw(answer: Response<tonic::body::Body>) -> Response<Body> {
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {

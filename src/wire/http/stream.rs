@@ -1,8 +1,9 @@
 //! Renders a streamed gRPC response as server-sent events or as newline-delimited JSON.
 //!
 //! Called by the transcoder. The headers are sent immediately, so that the reader knows that it is connected. A failure
-//! before that becomes an ordinary HTTP error. A later failure becomes an event named `fault`, because browsers reserve
-//! the name `error`. When the reader disconnects, the body is dropped, which also drops the stream of the service.
+//! that is known by then becomes an ordinary HTTP error. A later failure becomes an event named `fault`, because
+//! browsers reserve the name `error`. When the reader disconnects, the body is dropped, which also drops the stream of
+//! the service.
 
 use std::{
     future::poll_fn,

@@ -130,7 +130,7 @@ impl From<CodecError> for crate::Error {
     fn from(error: CodecError) -> Self {
         let sentence = error.to_string();
         match error.inner.source {
-            // These sentences begin with "must", so they need a subject. It is the body, because there is no path.
+            // The sentence begins with "must", so it needs a subject. Without a path, the subject is the body.
             Source::Text if sentence.starts_with("must ") => Self::invalid(format!("the body {sentence}")),
             Source::Text if error.inner.path.is_empty() => Self::invalid(sentence),
             Source::Text => Self::invalid_field(error.inner.path, sentence),

@@ -1,4 +1,4 @@
-//! The tables that drive the codec, compiled once from the descriptors.
+//! The tables of the codec. They are compiled once from the descriptors.
 //!
 //! The tables contain everything that does not depend on the content of a message: the order in which fields are
 //! printed, their keys as JSON text, and the names of enum values in each dialect.

@@ -1,4 +1,4 @@
-//! The keys that verify tokens, and the part of a token's header that selects one.
+//! The keys that verify tokens, and the part of a token's header that selects a key.
 //!
 //! Called by `jwt` only. A key has exactly one algorithm, which is determined when the key is read. It is the algorithm
 //! that the JWK names or, if the JWK names none, the algorithm of its key type. Header members that contain or point to

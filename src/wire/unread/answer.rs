@@ -39,7 +39,7 @@ pub(super) struct Content {
     body: Option<Body>,
     /// The unsent rest of a frame that was too large for one chunk.
     rest: Bytes,
-    /// Size of the frame that `rest` is part of.
+    /// Size of the frame to which `rest` belongs.
     frame: usize,
     cut: bool,
 }

@@ -33,7 +33,7 @@ pub(super) struct Shape {
     pub without: Vec<u32>,
 }
 
-/// The components generated so far.
+/// The components that have been generated so far.
 #[derive(Debug)]
 pub(super) struct Schemas<'p> {
     pool: &'p DescriptorPool,

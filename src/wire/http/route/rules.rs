@@ -56,9 +56,9 @@ pub struct Method {
 pub struct Alias {
     /// The field.
     pub field: Box<str>,
-    /// The header that fills it.
+    /// The header that fills the field.
     pub header: Option<HeaderName>,
-    /// The query parameter that fills it.
+    /// The query parameter that fills the field.
     pub query: Option<Box<str>>,
 }
 

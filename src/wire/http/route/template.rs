@@ -3,7 +3,8 @@
 //! ```text
 //! Template = "/" [ Segments ] [ ":" LITERAL ]        Segment  = "*" | "**" | LITERAL | Variable
 //! Segments = Segment { "/" Segment }                 Variable = "{" IDENT { "." IDENT } [ "=" Segments ] "}"
-//! ``` `**` is allowed only at the end. Variables cannot be nested.
+//! ```
+//! `**` is allowed only at the end. Variables cannot be nested.
 
 use std::fmt;
 

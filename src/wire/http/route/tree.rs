@@ -11,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::template::{Capture, Segment, Template};
 
-/// Maximum length of a path, in bytes; longer paths match nothing.
+/// Maximum length of a path, in bytes. Longer paths match nothing.
 pub const MAX_PATH_BYTES: usize = 8 * 1024;
 /// Maximum number of segments of a path.
 pub const MAX_SEGMENTS: usize = 256;
@@ -87,7 +87,7 @@ struct End {
     rule: usize,
 }
 
-/// The matcher's tree; node 0 is the root.
+/// The tree of the matcher. Node 0 is the root.
 #[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
