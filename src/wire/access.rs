@@ -169,7 +169,7 @@ struct Refusal {
 
 impl Refusal {
     /// Reads the refusal from the HTTP status of a response, or from the gRPC status in the headers of a response
-    /// without a body. Returns `None` if the request succeeded.
+    /// without a body. Returns `None` if neither reports a failure.
     fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         if status.is_client_error() || status.is_server_error() {
             let code = headers.get("x-error-code").and_then(|code| code.to_str().ok());
