@@ -1,4 +1,4 @@
-//! The server: binds the port, serves every protocol on it, and shuts down in order.
+//! The server. It binds the port, serves every protocol on the port, and shuts down in order.
 
 mod connection_slots;
 mod connections;
@@ -34,31 +34,32 @@ use crate::{
     worker,
 };
 
-/// Number of attempts to bind a port that is in use, and the pause between them.
+/// Number of attempts to bind a port that is in use, and the pause between two attempts.
 const BIND_ATTEMPTS: u32 = 20;
 const BIND_PAUSE: Duration = Duration::from_millis(50);
 /// Maximum number of connections waiting to be accepted.
 const BACKLOG: i32 = 4096;
-/// Maximum size of a health or reflection request, in bytes; such a request contains one name.
+/// Maximum size of a health or reflection request, in bytes. Such a request contains only one name.
 const MAX_QUESTION: usize = 16 * 1024;
-/// Maximum time that a start waits for the sandbox check, which usually takes milliseconds.
+/// Maximum time for which the start waits for the sandbox check. The check usually takes milliseconds.
 const SANDBOX_CHECK: Duration = Duration::from_secs(2);
-/// Maximum time for the worker to stop at shutdown, in case the database does not respond.
+/// Maximum time for which a shutdown waits for the worker to stop. The worker may not stop if the database does not
+/// respond.
 const WORKER_END: Duration = Duration::from_secs(5);
 
-/// How a server ended without an error.
+/// The way in which a server ended, if it ended without an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// After one signal: requests were completed and runs handed over.
+    /// The server ended after one signal. It completed open requests and handed over its runs.
     InOrder,
-    /// After a second signal: immediately.
+    /// The server ended immediately, after a second signal.
     AtOnce,
 }
 
 /// Serves until SIGTERM or SIGINT, then shuts down in order. A second signal ends the server immediately.
 ///
 /// # Errors
-/// The reason why the server cannot start, with advice.
+/// The error states why the server cannot start, with advice.
 pub async fn serve(config: Config) -> Result<End> {
     let server = Server::open(config).await?;
     let stopping = server.app.stopping.clone();
@@ -83,7 +84,7 @@ impl Server {
     /// Opens all resources and binds the port.
     ///
     /// # Errors
-    /// The reason why the server cannot start.
+    /// The error states why the server cannot start.
     pub async fn open(config: Config) -> Result<Self> {
         let listen = config.listen;
         data_folder::prepare_for(&config)?;
@@ -91,7 +92,8 @@ impl Server {
         let verifier = Arc::new(Verifier::new(&config.auth, secret.as_ref())?);
         let listener = bind(listen).await?;
         let app = App::open(config).await?;
-        // Failure is ignored: an issuer that is unavailable now may be back when the first token arrives.
+        // A failure is ignored, because an issuer that is unavailable now may be available when the first token
+        // arrives.
         verifier.refresh_for("", app.clock.now()).await;
         Ok(Self {
             app,
@@ -100,7 +102,7 @@ impl Server {
         })
     }
 
-    /// The application handles, for tests.
+    /// The application of the server, for tests.
     pub fn app(&self) -> &App {
         &self.app
     }
@@ -115,11 +117,12 @@ impl Server {
         })
     }
 
-    /// Serves until the app is stopping. Then the server reports that it is not ready, accepts no connections, claims
-    /// no runs, hands running runs over immediately, and gives open requests a grace period.
+    /// Serves until the app is stopping. From then on, the server reports that it is not ready, accepts no new
+    /// connections and claims no new runs. It immediately hands over the runs that it is executing, and gives open
+    /// requests a grace period.
     ///
     /// # Errors
-    /// A contract whose rules conflict.
+    /// The HTTP rules of the contract conflict.
     pub async fn run(self) -> Result<()> {
         let address = self.address()?;
         let Self {
@@ -130,14 +133,14 @@ impl Server {
         let stopping = app.stopping.clone();
         let health = Health::new(app.clone())?;
         let watching = tokio::spawn(health.clone().update_watchers());
-        // Older tools use v1alpha.
+        // The reflection service is offered as v1 and as v1alpha, because older tools use v1alpha.
         let reflection = reflection_of_contract()
             .build_v1()
             .map_err(|error| Error::internal("gRPC reflection could not be set up", error))?;
         let older = reflection_of_contract()
             .build_v1alpha()
             .map_err(|error| Error::internal("gRPC reflection could not be set up", error))?;
-        // Anyone may call these, over streams that stay open.
+        // These services need no token and use streams that stay open, so the size of their messages is limited.
         let grpc = wire::services(&app)
             .add_service(HealthServer::new(health).max_decoding_message_size(MAX_QUESTION))
             .add_service(reflection.max_decoding_message_size(MAX_QUESTION))
@@ -173,7 +176,7 @@ impl Server {
     }
 }
 
-/// Executes runs, once this process is a member of the installation.
+/// Waits until this process is a member of the installation, then executes runs.
 async fn work(app: App, stopping: CancellationToken) -> Result<()> {
     tokio::select! {
         () = stopping.cancelled() => return Ok(()),
@@ -182,13 +185,13 @@ async fn work(app: App, stopping: CancellationToken) -> Result<()> {
     worker::work(app).await
 }
 
-/// Removes unused data, once this process is a member of the installation.
+/// Waits until this process is a member of the installation, then removes unused data.
 async fn sweep(app: App, stopping: CancellationToken) {
     app.installation.member().await;
     sweeper::sweep(app, stopping).await;
 }
 
-/// Logs missing parts as warnings, then the available ones, then that the server listens.
+/// Logs each missing part as a warning, then the available parts, then the address on which the server listens.
 async fn say_hello(app: &App, address: SocketAddr) {
     let is_replaced = |name: &&str| {
         let model = app.models.find(name);
@@ -234,8 +237,8 @@ fn reflection_of_contract<'b>() -> tonic_reflection::server::Builder<'b> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Binds the port. After a crash, a child of the crashed server may hold the port between fork and exec, so an address
-/// in use is retried for a second.
+/// Binds the port. If the address is in use, this function retries for one second: after a crash, a child process of
+/// the crashed server may hold the port between fork and exec.
 async fn bind(listen: SocketAddr) -> Result<TcpListener> {
     let mut attempt = 1;
     loop {
@@ -277,7 +280,7 @@ impl Signals {
         })
     }
 
-    /// Cancels `stopping` at the first signal and returns at the second.
+    /// Cancels `stopping` at the first signal, and returns at the second signal.
     async fn twice(mut self, stopping: CancellationToken) {
         self.next().await;
         stopping.cancel();

@@ -1,7 +1,7 @@
-//! The protocol layer: the only code that uses tonic, prost services, http, JSON and JWT.
+//! The protocol layer. No other code uses tonic, prost services, http, JSON or JWT.
 //!
-//! A service method reads its request, calls one domain function and writes the response. HTTP is a translation of the
-//! same services (`wire/http.rs`) and has no handlers itself.
+//! A service method reads its request, calls one domain function and writes the response. HTTP requests are translated
+//! to calls of the same services (`wire/http.rs`), so HTTP has no handlers of its own.
 
 mod access;
 mod accounts;
@@ -50,7 +50,7 @@ use crate::{
 };
 
 pub(crate) mod traits {
-    //! The service traits of the contract, with events as bytes.
+    //! The service traits of the contract. Their events are encoded bytes.
     #![expect(
         clippy::pedantic,
         clippy::allow_attributes,
@@ -80,9 +80,9 @@ pub fn services(app: &App) -> Routes {
         .add_service(AdminServiceServer::new(admin::Admin { app: app() }).max_decoding_message_size(limit))
 }
 
-/// Runs a write in its own task. When the client disconnects, only the waiting ends; the write runs to completion.
+/// Runs a write in its own task. If the client disconnects, the write still runs to completion.
 async fn finish<T: Send + 'static>(verb: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    // In the request's span, so that log lines of the write carry the request's id.
+    // The task runs in the span of the request, so that log lines of the write contain the id of the request.
     tokio::spawn(verb.in_current_span()).await.unwrap_or_else(|fault| {
         Err(Error::internal(
             "the request failed because of an internal error; see the server's log",

@@ -1,10 +1,14 @@
-//! Connection slots: how many connections are open, and which one is closed when the slots run out.
+//! Connection slots. They limit the number of open connections, and decide which connection closes when all slots are
+//! in use.
 //!
-//! Called by `server/connections.rs`. A connection without an accepted credential costs its client nothing, so these
-//! are closed first: the one that has been idle longest, then the oldest one with an open request. Idle connections of
-//! recognized clients come next; one with an open request of a recognized client is never closed. One address may fill
-//! only a part of the slots with idle connections without a credential. This does not affect proxies: their connections
-//! are recognized by the credentials of the requests that they forward.
+//! Called by `server/connections.rs`. A connection is recognized when a request on it has presented an accepted
+//! credential. Connections are closed in this order: unrecognized idle connections, unrecognized connections with an
+//! open request, recognized idle connections. Within each group, the longest idle or the oldest connection is closed
+//! first. A recognized connection with an open request is never closed. Unrecognized connections are closed first,
+//! because opening one costs a client nothing.
+//!
+//! One address may fill only a part of the slots with unrecognized idle connections. This limit does not affect
+//! proxies: their connections are recognized by the credentials of the requests that they forward.
 
 use std::{
     collections::HashMap,
@@ -17,11 +21,12 @@ use tokio::{sync::Notify, time::timeout};
 
 use crate::wire::{link::Link, throttle::network_of};
 
-/// Interval at which a full server looks for a connection that has become idle.
+/// Interval at which a server without free slots checks whether a connection has become idle.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Idle time after which a connection counts against its address: long enough for a first request.
+/// Idle time after which an unrecognized connection counts against its address. It leaves enough time for a first
+/// request.
 const SETTLED: Duration = Duration::from_secs(1);
-/// 1/128 of the slots is freed at once, so that in a flood not every connection costs a search.
+/// One search frees 1/128 of the slots. Thus, when many connections arrive, not every connection costs a search.
 const FREED_PART: usize = 128;
 
 /// The connection slots.
@@ -40,8 +45,8 @@ struct Book {
 }
 
 impl ConnectionSlots {
-    /// `most` is the number of slots; `most_unrecognized` is how many of them one address may fill with idle
-    /// connections without a credential.
+    /// Creates the slots. `most` is the number of slots. `most_unrecognized` is the maximum number of slots that one
+    /// address may fill with unrecognized idle connections.
     pub fn new(most: usize, most_unrecognized: usize) -> Arc<Self> {
         Arc::new(Self {
             most: most.max(1),
@@ -67,7 +72,8 @@ impl ConnectionSlots {
         }
     }
 
-    /// Closes connections although slots are free: the process is out of another resource, such as file descriptors.
+    /// Closes connections although slots are free, because another resource of the process is exhausted, such as file
+    /// descriptors.
     pub fn give_way(&self) {
         let book = self.book();
         make_room(book.links.values(), (book.links.len() / FREED_PART).max(1));
@@ -83,7 +89,8 @@ impl ConnectionSlots {
         if let Some(network) = network {
             let count = book.per_address.entry(network).or_default();
             *count += 1;
-            // Most of a proxy's connections are recognized, so the exact count is made only when there are many.
+            // This count includes recognized connections, and most connections of a proxy are recognized. The
+            // unrecognized connections are counted only when this cheaper count exceeds the limit.
             if *count > self.most_unrecognized {
                 self.relieve(&book, network);
             }
@@ -114,8 +121,8 @@ impl ConnectionSlots {
     }
 }
 
-/// Closes up to `count` connections, of those that may be closed; connections already closing are included in the
-/// count.
+/// Closes up to `count` of the connections that may be closed. Connections that are already closing are included in
+/// `count`.
 fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     let mut ending = 0;
     let mut candidates: Vec<_> = links
@@ -137,15 +144,15 @@ fn make_room<'a>(links: impl Iterator<Item = &'a Arc<Link>>, count: usize) {
     candidates.sort_unstable_by_key(|(rank, since, _)| (*rank, *since));
     let first = candidates.first().map(|(rank, _, _)| *rank);
     for (rank, _, link) in candidates.into_iter().take(count.saturating_sub(ending)) {
-        // Only connections of the lowest rank present are closed. More valuable ones are spared, even if that costs
-        // another search later.
+        // One search closes only connections of the lowest rank that it found. Connections of a higher rank stay open,
+        // even if this requires another search later.
         if Some(rank) == first {
             link.end();
         }
     }
 }
 
-/// A taken slot; it is freed on drop.
+/// A slot in use. It becomes free on drop.
 pub(super) struct ConnectionSlot {
     places: Arc<ConnectionSlots>,
     number: u64,
@@ -179,7 +186,7 @@ mod tests {
         Arc::new(Link::new(Some(address.parse().unwrap())))
     }
 
-    /// Long enough to make a difference in age measurable.
+    /// Pause that makes a difference in age measurable.
     const MOMENT: Duration = Duration::from_millis(3);
 
     async fn is_full(places: &ConnectionSlots) -> bool {

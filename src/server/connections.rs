@@ -1,8 +1,8 @@
-//! Connections: accepts, serves and closes them.
+//! Accepts, serves and closes connections.
 //!
-//! Called by `server`. Each connection takes a slot (`server/connection_slots.rs`), must start its protocol in time
-//! (`server/protocol_detection.rs`), and must present a credential in time. A connection with unread input is closed without
-//! losing the response (`server/linger.rs`).
+//! Called by `server`. Each connection occupies a slot (`server/connection_slots.rs`), must start its protocol in time
+//! (`server/protocol_detection.rs`), and must present a credential in time. A connection with unread input is closed
+//! without losing the response (`server/linger.rs`).
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
@@ -35,7 +35,7 @@ use crate::{
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Maximum number of concurrent streams of one HTTP/2 connection.
 const MAX_STREAMS: u32 = 1000;
-/// Interval of pings on an HTTP/2 connection, and the maximum time for the peer to answer one.
+/// Interval of pings on an HTTP/2 connection, and the maximum time in which the peer must answer a ping.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
 /// Maximum size of a request's headers, in bytes.
 const MAX_HEADERS: u32 = 32 * 1024;
@@ -43,13 +43,14 @@ const MAX_HEADERS: u32 = 32 * 1024;
 const MAX_SEND_BUFFER: usize = 32 * 1024;
 /// Pause after a failed accept, for example when the process is out of file descriptors.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Maximum time for a connection without an accepted credential.
+/// Maximum time that a connection may stay open without an accepted credential.
 const UNRECOGNIZED: Duration = Duration::from_mins(1);
-/// Maximum time that such a connection then has to finish its open requests.
+/// Maximum time that a connection without an accepted credential has to finish its open requests after
+/// [`UNRECOGNIZED`].
 const UNRECOGNIZED_GRACE: Duration = Duration::from_secs(10);
-/// Maximum to which the soft limit of file descriptors is raised.
+/// Maximum value to which the server raises the soft limit of file descriptors.
 const MAX_DESCRIPTORS: u64 = 65_536;
-/// One quarter of the file descriptors is reserved for files, databases and tools.
+/// Divisor for the reserved file descriptors: one quarter is reserved for files, databases and tools.
 const DESCRIPTORS_FOR_OTHERS: u64 = 4;
 
 /// The connections of a server.
@@ -61,7 +62,7 @@ pub(super) struct Connections {
 }
 
 impl Connections {
-    /// Starts without connections.
+    /// Creates a set without connections.
     pub fn new(http: &Http) -> Self {
         let places = usize::try_from(descriptors()).unwrap_or(usize::MAX);
         Self {
@@ -90,7 +91,8 @@ impl Connections {
                     self.tasks.spawn(self.serve(stream, stack.clone(), link, place));
                 }
                 Err(fault) => {
-                    // Out of descriptors, or the peer has disconnected: pause instead of spinning.
+                    // Either file descriptors have run out or the peer has disconnected. The pause prevents a busy
+                    // loop.
                     warn!(error = %fault, "could not accept a connection");
                     self.places.give_way();
                     sleep(ACCEPT_PAUSE).await;
@@ -99,7 +101,7 @@ impl Connections {
         }
     }
 
-    /// Completes open requests and closes every connection.
+    /// Waits until open requests are complete, and closes every connection.
     pub async fn shutdown(self) {
         self.closing.cancel();
         self.tasks.close();
@@ -113,7 +115,8 @@ impl Connections {
         link: Arc<Link>,
         place: ConnectionSlot,
     ) -> impl Future<Output = ()> + Send + use<> {
-        // A model's token is a small packet that a reader is waiting for.
+        // Nagle's algorithm would delay small packets, such as one token of a model, although a reader is waiting for
+        // them.
         if let Err(fault) = stream.set_nodelay(true) {
             warn!(error = %fault, "could not turn off Nagle's algorithm");
         }
@@ -138,12 +141,12 @@ impl Connections {
                     () = link.ended() => break Ok(()),
                     () = closing.cancelled(), if !is_closing => {}
                     () = unrecognized.as_mut(), if !link.is_recognized() => {
-                        // The credential may have been accepted since the condition above was evaluated.
+                        // A credential may have been accepted after the condition above was evaluated.
                         if link.is_recognized() {
                             continue;
                         }
-                        // Open streams without a credential, such as health `Watch`, stay open; `wire::streams` limits
-                        // them.
+                        // A connection with an open stream stays open even without a credential, such as for the health
+                        // method `Watch`. `wire::streams` limits the number of such streams.
                         if is_closing && link.idle_since().is_some() {
                             break Ok(());
                         }
@@ -153,7 +156,7 @@ impl Connections {
                 is_closing = true;
                 connection.as_mut().graceful_shutdown();
             };
-            // A broken connection is the client's problem, not an error of the server.
+            // A broken connection is logged at debug only, because it is not an error of the server.
             if let Err(fault) = outcome {
                 debug!(error = %fault, "a connection failed");
             }
@@ -181,8 +184,8 @@ fn builder() -> auto::Builder<TokioExecutor> {
     builder
 }
 
-/// Maximum number of connections that the file descriptors allow. Raises the soft limit first: it is often 1024, for
-/// programs that use `select`.
+/// Maximum number of connections that the file descriptors allow. This function first raises the soft limit, which is
+/// often 1024 for the sake of programs that use `select`.
 fn descriptors() -> u64 {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let limit = getrlimit(Resource::Nofile);

@@ -1,7 +1,7 @@
-//! `grpc.health.v1`: the readiness of the server, for the whole server and for each service by its name.
+//! The health service `grpc.health.v1`. It reports readiness for the whole server and for each service by its name.
 //!
-//! Called by `server`. `Check` runs the same checks as `/readyz`, so both give the same answer. Watchers share one check every
-//! [`CHECK_INTERVAL`] and are told at once when the server stops.
+//! Called by `server`. `Check` runs the same checks as `/readyz`, so both give the same answer. All watchers share one
+//! check every [`CHECK_INTERVAL`]. When the server stops, the watchers are notified immediately.
 //! Source: <https://github.com/grpc/grpc/blob/master/doc/health-checking.md>.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
@@ -23,14 +23,14 @@ use crate::{
     wire::readiness,
 };
 
-/// Time between two checks while there are watchers.
+/// Time between two checks. Without watchers, no check is made.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The health service of a server. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Health {
     app: App,
-    /// The services of the contract; the empty name means the whole server.
+    /// The names of the services of the contract. The empty name means the whole server.
     names: Arc<HashSet<String>>,
     known: watch::Sender<ServingStatus>,
 }
@@ -51,7 +51,7 @@ impl Health {
         })
     }
 
-    /// Updates watchers until the server stops. Checks nothing while there are no watchers.
+    /// Updates watchers until the server stops. Without watchers, no check is made.
     pub(super) async fn update_watchers(self) {
         let mut ticks = interval(CHECK_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -67,7 +67,7 @@ impl Health {
         }
     }
 
-    /// Checks readiness now and reports a change to watchers.
+    /// Checks readiness. If the result has changed, this method notifies the watchers.
     async fn check_now(&self) -> ServingStatus {
         let now = match readiness::check(&self.app).await {
             Ok(()) => ServingStatus::Serving,
@@ -78,7 +78,7 @@ impl Health {
         now
     }
 
-    /// The state now and after each change, until the server stops.
+    /// A stream of the current state and of each later state. It ends when the server stops.
     fn changes(&self, now: ServingStatus) -> impl Stream<Item = ServingStatus> + use<> {
         let later = WatchStream::from_changes(self.known.subscribe());
         let until = self.app.stopping.clone().cancelled_owned();
@@ -86,7 +86,8 @@ impl Health {
             .chain(later)
             .take_until(until)
             .chain(stream::iter([ServingStatus::NotServing]));
-        // A change between the check and the subscription is sent once.
+        // If the state changes between the check and the subscription, the same state arrives twice. The duplicate is
+        // removed.
         all.scan(None, |last, status| {
             let is_new = last.replace(status) != Some(status);
             std::future::ready(Some(is_new.then_some(status)))
@@ -112,7 +113,7 @@ impl health_server::Health for Health {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<Self::WatchStream>, Status> {
         if !self.names.contains(&request.get_ref().service) {
-            // The protocol keeps this call open, because a server may add the service later.
+            // The protocol requires that this call stays open, because a server may add the service later.
             let unknown = stream::iter([Ok(answer(ServingStatus::ServiceUnknown))]);
             let until = self.app.stopping.clone().cancelled_owned();
             return Ok(Response::new(

@@ -1,9 +1,9 @@
 //! Closes an HTTP/1 connection without losing the last response.
 //!
-//! Called by `server/connections.rs` for every connection. Closing a socket with unread bytes resets the connection,
-//! and the reset overtakes the response: a client that is still sending its body never sees why it was refused.
-//! Therefore the sending side is closed first, and what the client still sends is read and discarded, up to a maximum
-//! time and amount.
+//! Called by `server/connections.rs` for every connection. If a socket is closed while it has unread bytes, the
+//! connection is reset, and the reset overtakes the response. A client that is still sending its body would then never
+//! see why it was refused. The server therefore closes its sending side first. It then reads and discards the remaining
+//! bytes of the client, up to a maximum time and amount.
 
 use std::{
     io,
@@ -25,12 +25,12 @@ use crate::wire::link::Link;
 const MAX_TIME: Duration = Duration::from_secs(30);
 /// Maximum time without a byte from the client.
 const MAX_SILENCE: Duration = Duration::from_secs(5);
-/// Maximum number of bytes to discard: the default limit of a form.
+/// Maximum number of bytes to discard. It equals the default limit of a form.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Size of the read buffer, in bytes.
 const PIECE: usize = 16 * 1024;
 
-/// A stream that lets its peer finish sending before it closes.
+/// A stream that closes only after its peer has finished sending, or a limit is reached.
 pub struct Lingering<S> {
     stream: ProtocolDetection<S>,
     link: Arc<Link>,
@@ -39,7 +39,7 @@ pub struct Lingering<S> {
     closing: Option<Closing>,
 }
 
-/// State of a close while the peer may still be sending.
+/// The state of a close during which the peer may still be sending.
 struct Closing {
     is_shut: bool,
     begun: Instant,
@@ -60,7 +60,7 @@ impl<S> Lingering<S> {
 }
 
 impl<S: AsyncRead + Unpin> Lingering<S> {
-    /// Reads and discards until the peer closes its side or a limit is reached.
+    /// Reads and discards bytes until the peer closes its side or a limit is reached.
     fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(closing) = &mut self.closing else {
             return Poll::Ready(());
@@ -122,7 +122,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lingering<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         if this.closing.is_none() {
-            // HTTP/2 reports the reason for a close in a frame, and its peer may be flooding the server.
+            // HTTP/2 connections close immediately: HTTP/2 reports the reason for a close in a frame, and the peer may
+            // be flooding the server.
             let lingers = !this.ended && !this.stream.speaks_http2() && this.link.may_be_sending();
             this.closing = lingers.then(|| Closing {
                 is_shut: false,

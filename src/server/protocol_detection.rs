@@ -1,8 +1,8 @@
 //! Times out connections that do not start a protocol.
 //!
-//! Called by `server/connections.rs` for every connection. hyper distinguishes HTTP/1 from HTTP/2 by the first bytes,
-//! and its own timeouts start only after that. Without this timeout, a connection that sends nothing, or half of
-//! HTTP/2's preface, would stay open forever.
+//! Called by `server/connections.rs` for every connection. hyper distinguishes HTTP/1 from HTTP/2 by the first bytes.
+//! hyper's own timeouts start only after these bytes. Without this timeout, a connection would stay open forever if its
+//! peer sends nothing or only half of the HTTP/2 preface.
 
 use std::{
     io,
@@ -19,17 +19,17 @@ use tokio::{
 /// The first bytes of an HTTP/2 connection (RFC 9113, 3.4).
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// A stream whose peer must start its protocol in time.
+/// A stream whose peer must start a protocol in time.
 pub struct ProtocolDetection<S> {
     stream: S,
-    /// Number of bytes of the preface read so far.
+    /// Number of preface bytes that have been read so far.
     seen: usize,
-    /// Set until the protocol is known.
+    /// The deadline for the protocol to start; `None` as soon as the protocol is known.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> ProtocolDetection<S> {
-    /// Wraps a stream, and gives its peer this much time.
+    /// Wraps a stream. `patience` is the maximum time in which the peer must start a protocol.
     pub fn new(stream: S, patience: Duration) -> Self {
         Self {
             stream,
@@ -38,7 +38,7 @@ impl<S> ProtocolDetection<S> {
         }
     }
 
-    /// Returns true if the peer has sent the preface of HTTP/2.
+    /// Returns true if the peer has sent the whole HTTP/2 preface.
     pub fn speaks_http2(&self) -> bool {
         self.seen == PREFACE.len()
     }

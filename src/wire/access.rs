@@ -1,8 +1,8 @@
 //! Request ids, request metrics and the access log.
 //!
-//! Every response carries `x-request-id`, and every line logged while the request is processed carries the same id. A
-//! refused or failed request is logged at the default level, a successful one at debug. Because anyone can send bad
-//! tokens, lines about unauthenticated requests are limited to [`LINES_PER_SECOND`].
+//! Every response has the header `x-request-id`. Every line that is logged while the request is processed contains the
+//! same id. Refused and failed requests are logged at the default level, successful requests at debug. Anyone can send
+//! bad tokens, so lines about unauthenticated requests are limited to [`LINES_PER_SECOND`].
 
 use std::{
     convert::Infallible,
@@ -26,7 +26,7 @@ use tracing::{Instrument, debug, field::Empty, info, info_span, warn};
 use super::{protocol::Protocol, status};
 use crate::{error::Kind, id, telemetry};
 
-/// The name of the header with the request's id.
+/// The header that contains the id of the request.
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Maximum length of a request id that a client may choose, in characters.
 const MAX_REQUEST_ID: usize = 128;
@@ -40,7 +40,8 @@ pub(super) fn note_account(account_id: uuid::Uuid) {
     tracing::Span::current().record("account_id", tracing::field::display(account_id));
 }
 
-/// Gives each request an id, or keeps the client's if it is well formed; counts and logs the request.
+/// The layer that counts and logs requests, and gives each request an id. If the client has sent a well-formed id, the
+/// layer uses this id. Otherwise, it generates an id.
 #[derive(Clone)]
 pub(super) struct Access<S> {
     inner: S,
@@ -108,7 +109,7 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
         .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok())
 }
 
-/// The details of a request that are logged.
+/// The properties of a request that are logged.
 struct Asked {
     protocol: &'static str,
     method: Method,
@@ -167,7 +168,8 @@ struct Refusal {
 }
 
 impl Refusal {
-    /// Reads the refusal from the head of a response: an HTTP status, or a gRPC status without a body.
+    /// Reads the refusal from the HTTP status of a response, or from the gRPC status in the headers of a response
+    /// without a body. Returns `None` if neither reports a failure.
     fn of(status: StatusCode, headers: &HeaderMap) -> Option<Self> {
         if status.is_client_error() || status.is_server_error() {
             let code = headers.get("x-error-code").and_then(|code| code.to_str().ok());
@@ -193,7 +195,7 @@ impl Refusal {
     }
 }
 
-/// Limits log lines, and counts the omitted ones.
+/// Limits the number of log lines, and counts the omitted lines.
 struct Limited {
     limiter: DefaultDirectRateLimiter,
     unlogged: AtomicU64,
@@ -209,7 +211,8 @@ impl Default for Limited {
 }
 
 impl Limited {
-    /// Admits a line and returns the number of lines omitted since the last one; returns `None` to omit this one.
+    /// Decides whether to log a line. If so, this method returns the number of lines omitted since the last logged
+    /// line. Otherwise, it returns `None`.
     fn admit(&self) -> Option<u64> {
         if self.limiter.check().is_ok() {
             return Some(self.unlogged.swap(0, Ordering::Relaxed));

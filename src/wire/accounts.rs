@@ -149,7 +149,7 @@ impl Accounts {
     }
 }
 
-// The widest of the scopes includes the others.
+// Each scope includes all narrower scopes, so the widest scope is used.
 fn access(scopes: &[i32]) -> Result<Access> {
     let mut widest = None;
     for scope in scopes {

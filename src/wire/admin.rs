@@ -1,5 +1,5 @@
-//! `AdminService`: each method converts messages and calls one domain function. Every method checks the role first, so
-//! that other callers learn nothing about accounts.
+//! `AdminService`: each method converts messages and calls one domain function. Every method checks the role of the
+//! caller first, so that a caller without the role learns nothing about accounts.
 
 use tonic::{Request, Response, Status};
 

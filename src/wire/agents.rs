@@ -98,7 +98,7 @@ impl AgentService for Agents {
     ) -> Result<Response<v1::GenerateAgentIconResponse>, Status> {
         let caller = caller::of(&request)?;
         let (app, name) = (self.app.clone(), request.into_inner().name);
-        // Completed even if the client disconnects: the model call is made and must be charged.
+        // This work is completed even if the client disconnects, because the model call is made and must be charged.
         let chosen = async move {
             let held = runs::reserve::held(&app, caller.account_id);
             icons::generate(&app, &caller, &name, held).await

@@ -1,9 +1,9 @@
-//! Heartbeats on silent event streams, so that no proxy closes them as dead.
+//! Sends heartbeats on silent event streams, so that no proxy closes them as dead.
 //!
-//! Used by `wire/runs.rs`. Proxies close a stream without data after a while, in nginx after one minute by default.
-//! HTTP/2 pings travel hop by hop and do not cross a proxy. A heartbeat is an event in which no kind is set. It repeats
-//! the reader's cursor, so that a reader that only compares sequences treats it as an event that it already has. For
-//! server-sent events, `wire/http/stream.rs` turns each heartbeat into a comment.
+//! Used by `wire/runs.rs`. A proxy closes a stream on which no data arrives for some time; nginx does so after one
+//! minute by default. HTTP/2 pings do not help, because a proxy does not forward them. A heartbeat is an event in which
+//! no kind is set. Its sequence is the reader's cursor, so a reader that compares sequences ignores the heartbeat as an
+//! event that it already has. For server-sent events, `wire/http/stream.rs` converts each heartbeat into a comment.
 
 use std::{
     pin::Pin,
@@ -24,19 +24,20 @@ use crate::{
     v1::RunEvent,
 };
 
-/// A stream of events with heartbeats during silence.
+/// A stream of events. While there are no events, the stream contains heartbeats.
 pub(super) struct Alive<S> {
     events: S,
     clock: Clock,
     every: Duration,
-    /// The run and the sequence of the last event.
+    /// The run and the sequence of the most recent event.
     last: (Uuid, i64),
     sent: Instant,
     timer: Pin<Box<Sleep>>,
 }
 
 impl<S> Alive<S> {
-    /// Adds heartbeats to a stream of events. `last` is a run, and the sequence up to which the reader has its events.
+    /// Adds heartbeats to a stream of events. `last` is a run and the sequence of the last event of that run that the
+    /// reader has received.
     pub(super) fn new(app: &App, last: (Uuid, i64), events: S) -> Self {
         let every = Duration::from_secs(app.config.http.heartbeat_seconds);
         Self {
@@ -52,7 +53,7 @@ impl<S> Alive<S> {
     fn poll_heartbeat(&mut self, context: &mut Context<'_>) -> Poll<EncodedEvent> {
         loop {
             ready!(self.timer.as_mut().poll(context));
-            // Events do not reset the timer: only when it fires does it check whether a heartbeat is due.
+            // An event does not reset the timer. When the timer fires, this loop checks whether a heartbeat is due.
             let due = self.sent + self.every;
             if due <= Instant::now() {
                 break;

@@ -1,9 +1,9 @@
-//! Body timeout, for every protocol: a client that stalls or sends very slowly must not hold a file, a buffer and a
-//! task forever.
+//! Body timeout for every protocol. Without it, a client that stalls or sends very slowly would hold a file, a buffer
+//! and a task forever.
 //!
-//! Only time spent waiting for the client counts. Bytes that have already arrived start no timer, and time that a
-//! service spends on a body is not charged to its client. The unread part of a body is handled by
-//! [`rest`](super::rest).
+//! Only the time spent waiting for the client counts. Reading bytes that have already arrived starts no timer. The time
+//! that a service needs to process a body does not count either. `wire/unread_body.rs` handles the unread part of a
+//! body.
 
 use std::{
     error::Error as StdError,
@@ -25,22 +25,23 @@ use tower::{BoxError, Service};
 use super::unread_body::UnreadBody;
 use crate::error::Error;
 
-/// Services whose clients send small requests over a stream that they keep open; these have no body timeout.
+/// Path prefix of the services that have no body timeout, because their clients send small requests over a stream that
+/// stays open.
 const CONVERSATIONS: &str = "/grpc.reflection.";
 
 /// The time that a client may take to send a body.
 #[derive(Clone, Copy, Debug)]
 pub struct BodyTimeout {
-    /// Maximum wait for the next byte.
+    /// Maximum time to wait for the next byte.
     pub idle: Duration,
-    /// Maximum total wait, excluding the time earned by received bytes.
+    /// Maximum total time to wait for bytes, to which the time earned by received bytes is added.
     pub grace: Duration,
-    /// Number of received bytes that earn one more second.
+    /// Number of received bytes that add one second to the maximum total time.
     pub bytes_per_second: u64,
 }
 
 impl Default for BodyTimeout {
-    /// 64 kbit/s: the slowest mobile connection over which a person would send a file.
+    /// The default rate is 64 kbit/s, the speed of the slowest mobile connection over which a person would send a file.
     fn default() -> Self {
         Self {
             idle: Duration::from_secs(30),
@@ -96,28 +97,28 @@ where
     }
 }
 
-/// Adds `Connection: close` to a response whose connection must close.
+/// A function that adds `Connection: close` to a response if its connection must close.
 type Announce<B, E> = Box<dyn FnOnce(Result<Response<B>, E>) -> Result<Response<B>, E> + Send>;
 
-/// A body that fails when the client takes too long to send it.
+/// A body that fails if the client takes too long to send it.
 struct Awaited {
     body: Body,
     rest: UnreadBody,
-    /// `None` when the client may take any time.
+    /// The body timeout; `None` if the client may take any time.
     patience: Option<BodyTimeout>,
     received: u64,
-    /// Total of the completed waits.
+    /// Total time of all completed waits.
     waited: Duration,
-    /// Start of the current wait, and its deadline.
+    /// The start and the deadline of the current wait.
     waiting: Option<(Instant, Pin<Box<Sleep>>)>,
     state: State,
 }
 
-/// Progress of reading a body.
+/// The state of reading a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    /// The client has stopped sending.
+    /// The client has exceeded the body timeout.
     Stalled,
     /// The body has ended or failed.
     Ended,
@@ -136,7 +137,7 @@ impl Awaited {
         }
     }
 
-    /// Maximum wait for the next byte.
+    /// Maximum time to wait for the next byte.
     fn left(&self, patience: BodyTimeout) -> Duration {
         let earned = Duration::from_secs(self.received / patience.bytes_per_second.max(1));
         let all = patience.grace.saturating_add(earned);
@@ -196,7 +197,7 @@ impl http_body::Body for Awaited {
     }
 }
 
-/// The body timed out. Each protocol extracts its own error: HTTP reports a body that ended early, gRPC the Status.
+/// The error of a body that timed out. HTTP reports it as a body that ended early; gRPC reports the Status in it.
 #[derive(Debug)]
 struct Stalled {
     status: Status,

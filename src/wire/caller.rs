@@ -1,7 +1,7 @@
-//! Authenticates every request, for all protocols, before any of its body is read.
+//! Authenticates every request of every protocol before its body is read.
 //!
-//! Only the paths in [`OPEN`] and the files of the site are accessible without a token. A service method gets its
-//! caller with [`of`].
+//! Only the paths in [`OPEN`] and the files of the site are accessible without a token. A service method calls [`of`]
+//! to get its caller.
 
 use std::{
     convert::Infallible,
@@ -36,10 +36,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The value of the role claim that grants administration of the installation.
+/// The value of the role claim that makes the caller an administrator of the installation.
 const SUPER_ADMIN: &str = "super_admin";
 
-/// Paths that need no token; a path that ends in a slash includes everything below it.
+/// Paths that need no token. A path that ends in a slash includes all paths below it.
 const OPEN: &[&str] = &[
     "/healthz",
     "/readyz",
@@ -49,10 +49,10 @@ const OPEN: &[&str] = &[
     "/grpc.reflection.v1alpha.ServerReflection/",
 ];
 
-/// A header reserved for super admins; it is removed from any other request.
+/// A header that only super admins may send. It is removed from the requests of all other callers.
 const SUPER_ADMINS: HeaderName = HeaderName::from_static("x-emit-timing");
 
-/// The path that the metrics token grants access to, as does a super admin's credential.
+/// The path of the metrics. The metrics token and the credential of a super admin grant access to it.
 pub const METRICS: &str = "/metrics";
 
 /// The caller of a request.
@@ -123,8 +123,8 @@ where
             if let Err(error) = app.installation.check() {
                 return Ok(refuse(&request, error));
             }
-            // Reads the credential before the first await: a `Body` is not `Sync`, so the future must not hold a
-            // reference to the request.
+            // The credential is read before the first await. A `Body` is not `Sync`, so the future must not hold a
+            // reference to the request across an await.
             let shown = throttle.check_address(address).and_then(|()| shown(&request));
             let known = match shown {
                 Ok(shown) => known(&app, &verifier, &throttle, (shown, address)).await,
@@ -149,7 +149,7 @@ where
     }
 }
 
-/// Passes a request on, and marks both it and its response with its owner.
+/// Passes a request to the inner service, and adds the owner to the extensions of the request and of its response.
 async fn answer<S>(mut inner: S, mut request: Request<Body>, owner: Owner) -> Result<Response<Body>, Infallible>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
@@ -166,7 +166,7 @@ fn recognize(link: Option<&Link>) {
     }
 }
 
-/// The credential of a request, copied from it.
+/// An owned copy of the credential of a request.
 enum Shown {
     Token(String),
     ApiKey(String),
@@ -243,7 +243,7 @@ fn is_open(request: &Request<Body>) -> bool {
             .any(|open| path == *open || (open.ends_with('/') && path.starts_with(open)))
 }
 
-// Compared in constant time, because the token is a secret of the deployment.
+// Compares the token in constant time, because it is a secret of the deployment.
 fn opens_metrics(app: &App, request: &Request<Body>) -> bool {
     use secrecy::ExposeSecret;
     use subtle::ConstantTimeEq;

@@ -1,8 +1,8 @@
-//! The gRPC codec of all services: protobuf, with NUL characters refused in the text of requests.
+//! The gRPC codec of all services. It encodes and decodes protobuf, and refuses NUL characters in the text of requests.
 //!
-//! All protocols use it, because the transcoder writes the same bytes as a gRPC client. SQLite can store NUL in text
-//! but PostgreSQL cannot, so the character is refused here, for every string of every request, before any domain code
-//! runs.
+//! All protocols use this codec, because the transcoder writes the same bytes as a gRPC client. SQLite can store NUL in
+//! text, but PostgreSQL cannot. The codec therefore refuses NUL in every string of every request, before any domain
+//! code runs.
 
 use std::{marker::PhantomData, sync::LazyLock};
 
@@ -25,7 +25,7 @@ use crate::{
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
-/// Encodes and decodes protobuf; refuses NUL in the text of requests.
+/// Encodes and decodes protobuf. It refuses NUL in the text of requests.
 #[derive(Clone, Debug)]
 pub struct PlainText<T, U> {
     of: PhantomData<(T, U)>,
@@ -87,8 +87,8 @@ impl<U: Message + Name + Default> Decoder for PlainTextDecoder<U> {
     }
 }
 
-/// The field with a NUL in its text, if any. The message has been decoded before, so it is well formed and not nested
-/// too deeply.
+/// Returns the field whose text contains a NUL, or `None`. The caller has already decoded the message, so it is well
+/// formed and not nested too deeply.
 fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<String> {
     while !wire.is_empty() {
         let (number, wire_type) = decode_key(&mut wire).ok()?;
@@ -106,7 +106,7 @@ fn text_with_nul(descriptor: &MessageDescriptor, mut wire: &[u8]) -> Option<Stri
             Kind::String if payload.contains(&0) => return Some(field.name().to_owned()),
             Kind::Message(inner) => {
                 if let Some(found) = text_with_nul(&inner, payload) {
-                    // The key and value fields of a map entry have generated names, so the map itself is named.
+                    // The key and value fields of a map entry have generated names, so the error names the map instead.
                     return Some(if field.is_map() { field.name().to_owned() } else { found });
                 }
             }

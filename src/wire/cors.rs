@@ -1,7 +1,7 @@
-//! CORS: browsers may call the API from pages of the configured origins, with a fixed list of headers plus the
-//! configured ones.
+//! CORS. Pages of the configured origins may call the API from a browser. They may send a fixed list of headers and the
+//! headers in the configuration.
 //!
-//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page always needs a token.
+//! Used by `wire/stack.rs`. Runyard uses no cookies, so a page needs a token for every call.
 
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use crate::{
     error::{Error, Result},
 };
 
-/// Request headers that pages of the configured origins may send. The second group belongs to tracing tools, which add
-/// their headers to every request of a page.
+/// Request headers that pages of the configured origins may send. The headers of the second group belong to tracing
+/// tools, which add them to every request of a page.
 const ALLOWED_HEADERS: &[&str] = &[
     "authorization",
     "content-type",
@@ -62,7 +62,7 @@ const ALLOWED_HEADERS: &[&str] = &[
 /// The layer that answers preflight requests and adds the CORS headers to responses.
 ///
 /// # Errors
-/// INVALID_REQUEST for an invalid origin or header name.
+/// INVALID_REQUEST if an origin or a header name in the configuration is invalid.
 pub(super) fn layer(http: &Http) -> Result<CorsLayer> {
     let listed = http
         .cors_origins

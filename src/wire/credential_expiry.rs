@@ -1,8 +1,9 @@
-//! Credential expiry: an open stream ends when the credential that opened it expires or is revoked.
+//! Credential expiry. An open stream ends when the credential of its request expires or is revoked.
 //!
-//! `wire::caller` attaches the expiry to the request; `wire::runs` applies it to its streams. A token is valid until
-//! its expiry time. An API key is checked again periodically, and immediately when this process revokes a key. The
-//! reader receives NOT_AUTHENTICATED and reconnects with another credential and its cursor, so no event is lost.
+//! `wire::caller` adds the expiry to the extensions of the request. `wire::runs` applies the expiry to its streams. A
+//! token is valid until its expiry time. An API key is checked again periodically, and immediately when this process
+//! revokes a key. When the credential is no longer valid, the reader receives NOT_AUTHENTICATED. The reader then
+//! reconnects with another credential and its cursor, so no event is lost.
 
 use std::time::Duration;
 
@@ -23,10 +24,10 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Interval between two checks of an open stream's credential.
+/// Interval between two checks of the credential of an open stream.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// The validity of a credential.
+/// The expiry of a credential.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CredentialExpiry {
     until: Option<DateTime<Utc>>,
@@ -34,7 +35,7 @@ pub struct CredentialExpiry {
 }
 
 impl CredentialExpiry {
-    /// For a token: until its expiry time, plus the leeway with which it is accepted.
+    /// The expiry of a token: its expiry time plus the leeway that the verification allows.
     pub fn of_token(claims: &Claims) -> Self {
         let leeway = TimeDelta::seconds(LEEWAY_SECONDS);
         Self {
@@ -43,7 +44,7 @@ impl CredentialExpiry {
         }
     }
 
-    /// For an API key: until its expiry time, if it has one, or until it is revoked.
+    /// The expiry of an API key. The key is valid until it is revoked or its expiry time, if any, is reached.
     pub fn of_key(key: &ApiKey) -> Self {
         Self {
             until: key.expires_at,
@@ -51,7 +52,7 @@ impl CredentialExpiry {
         }
     }
 
-    /// The validity of a request's credential.
+    /// The expiry of the credential of a request.
     ///
     /// # Errors
     /// NOT_AUTHENTICATED, when the request did not pass through the caller layer.
@@ -79,10 +80,11 @@ impl CredentialExpiry {
                 () = sleep(pause) => {}
                 _ = revocations.changed() => {}
             }
-            // In its own task, so that a reader that stops polling during a query does not hold a database connection.
+            // The query runs in its own task. Otherwise, a reader that stops polling during the query would hold a
+            // database connection.
             let looking = app.clone();
             let looking = tokio::spawn(async move { api_keys::verify::is_good(&looking, key_id).await });
-            // A temporarily unavailable database ends no stream.
+            // If the database is temporarily unavailable, the stream continues.
             if matches!(AbortOnDropHandle::new(looking).await, Ok(Ok(false))) {
                 return;
             }
@@ -90,7 +92,7 @@ impl CredentialExpiry {
     }
 }
 
-/// The same stream until its credential expires or is revoked; then it fails once and ends.
+/// Binds a stream to a credential. When the credential expires or is revoked, the stream yields one error and ends.
 pub fn hold<T, S>(
     app: &App,
     expiry: CredentialExpiry,

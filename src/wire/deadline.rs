@@ -1,8 +1,9 @@
-//! `grpc-timeout`: bounds a call and its stream, for every protocol.
+//! The deadline of a call, from the header `grpc-timeout`. It bounds the call and its stream, for every protocol.
 //!
-//! [`Deadline`] runs before the protocols are separated. It ends a call without a response at its deadline, and stores
-//! the deadline in the request. [`Bounded`] runs directly before the services. It ends a stream that has begun with
-//! DEADLINE_EXCEEDED trailers, which each protocol then reports like any other failure of a stream.
+//! [`Deadline`] runs before the protocols are separated. If a call has no response at its deadline, this layer ends the
+//! call. It also stores the deadline in the request. [`Bounded`] runs directly before the services. If a stream is
+//! still open at the deadline, this layer ends the stream with DEADLINE_EXCEEDED trailers. Each protocol reports these
+//! trailers like any other failure of a stream.
 
 use std::{
     convert::Infallible,
@@ -26,21 +27,21 @@ use tower::Service;
 use super::caller::refuse;
 use crate::error::{Code, Error};
 
-/// Maximum deadline that is enforced; longer ones are ignored.
+/// Maximum timeout that is enforced. Longer timeouts are ignored.
 const MAX_TIMEOUT: Duration = Duration::from_hours(24);
 
 /// The deadline of a request.
 #[derive(Clone, Copy, Debug)]
 struct Expires(Instant);
 
-/// Ends a call that has no response by its deadline.
+/// The layer that ends a call if it has no response at its deadline.
 #[derive(Clone)]
 pub(super) struct Deadline<S> {
     inner: S,
 }
 
 impl<S> Deadline<S> {
-    /// Wraps the service that separates the protocols.
+    /// Creates this layer around the service that separates the protocols.
     pub(super) fn new(inner: S) -> Self {
         Self { inner }
     }
@@ -80,7 +81,8 @@ where
             let until = Instant::now() + timeout;
             request.extensions_mut().insert(Expires(until));
             match tokio::time::timeout_at(until, inner.call(request)).await {
-                // The timer's resolution may be coarser than the deadline, so the clock is checked again.
+                // The resolution of the timer is limited, so a response may arrive after the deadline. The clock is
+                // therefore checked again.
                 Ok(response) if Instant::now() < until => response,
                 _ => Ok(refuse(&shell, passed())),
             }
@@ -88,14 +90,14 @@ where
     }
 }
 
-/// Ends the stream of a call at its deadline.
+/// The layer that ends the stream of a call at its deadline.
 #[derive(Clone)]
 pub(super) struct Bounded<S> {
     inner: S,
 }
 
 impl<S> Bounded<S> {
-    /// Wraps the services.
+    /// Wraps the services in this layer.
     pub(super) fn new(inner: S) -> Self {
         Self { inner }
     }
@@ -135,10 +137,10 @@ where
 
 /// A body that ends at a deadline.
 struct Expiring {
-    /// `None` after the deadline.
+    /// The inner body; `None` after the deadline.
     body: Option<tonic::body::Body>,
     until: Instant,
-    /// Set while a frame is awaited.
+    /// The timer for the deadline; it is set only while a frame is awaited.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -151,7 +153,7 @@ impl http_body::Body for Expiring {
         let Some(body) = &mut this.body else {
             return Poll::Ready(None);
         };
-        // Checked first, so that a stream that always has data also ends.
+        // The deadline is checked before the body is polled. Otherwise, a stream that always has data would never end.
         if Instant::now() < this.until {
             if let Poll::Ready(frame) = Pin::new(body).poll_frame(context) {
                 return Poll::Ready(frame);
@@ -163,7 +165,7 @@ impl http_body::Body for Expiring {
                 return Poll::Pending;
             }
         }
-        // Dropping the body stops its producer.
+        // When the body is dropped, the service stops producing data.
         this.body = None;
         let mut trailers = HeaderMap::new();
         let status = Status::from(passed());
@@ -186,7 +188,7 @@ fn passed() -> Error {
     Error::new(Code::DeadlineExceeded, "the deadline of the call has passed")
 }
 
-// The parts of a request that a refusal depends on.
+// Copies the parts of a request that determine the format of a refusal.
 fn shell_of(request: &Request<Body>) -> Request<Body> {
     let mut shell = Request::new(Body::empty());
     if let Some(kind) = request.headers().get(header::CONTENT_TYPE) {
@@ -195,7 +197,7 @@ fn shell_of(request: &Request<Body>) -> Request<Body> {
     shell
 }
 
-// Up to eight digits and a unit: "Timeout" in the specification of gRPC over HTTP/2.
+// Parses a timeout: up to eight digits and a unit, as defined by "Timeout" in the specification of gRPC over HTTP/2.
 fn read_timeout(text: &str) -> Option<Duration> {
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {

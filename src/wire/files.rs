@@ -1,4 +1,4 @@
-//! `FileService` and the file parts of forms: uploads.
+//! Uploads: `FileService`, and the file parts of forms.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -67,7 +67,8 @@ impl FormFiles for Forms {
         name: &str,
         content: BoxStream<'_, Result<Bytes>>,
     ) -> Result<String> {
-        // Files are stored before the method is called, so the method's permission check is made here first.
+        // The files of a form are stored before the method is called. The permission of the method is therefore checked
+        // here first.
         let caller = caller_in(extensions)?;
         permit::check(caller, Access::Run)?;
         let upload = receive::stream(&self.app, caller, name, content).await?;

@@ -1,7 +1,8 @@
-//! The address of a client, even behind trusted proxies.
+//! Finds the address of a client, even behind trusted proxies.
 //!
-//! Called by `wire::caller`. A proxy appends its client's address to `X-Forwarded-For`, so the header is read from its
-//! end while the addresses belong to trusted proxies. Anything before that was written by the client and is ignored.
+//! Called by `wire::caller`. A proxy appends the address of its client to `X-Forwarded-For`. The header is therefore
+//! read backwards, up to the first address that does not belong to a trusted proxy. All earlier addresses are ignored,
+//! because the client may have written them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -11,7 +12,7 @@ use crate::config::rates::Network;
 
 const HEADER: &str = "x-forwarded-for";
 
-/// The address of the client that sent a request; `peer` is the address of the connection.
+/// The address of the client that sent a request. `peer` is the remote address of the connection.
 pub(super) fn client(headers: &HeaderMap, peer: Option<IpAddr>, trusted: &[Network]) -> Option<IpAddr> {
     let mut address = peer?;
     let lines = headers.get_all(HEADER).iter().rev();

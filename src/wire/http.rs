@@ -1,8 +1,9 @@
-//! HTTP/JSON: transcodes requests to the gRPC services, driven by the proto descriptors at run time.
+//! HTTP/JSON. HTTP requests are transcoded to calls of the gRPC services, according to the proto descriptors at run
+//! time.
 //!
-//! `server` mounts a [`TranscoderService`] as the fallback behind the routes that answer by themselves. It calls the same tower
-//! service as gRPC does, in process. There is no code per method: the HTTP annotations in the contract define every
-//! route. The request has been authenticated by then, and the caller travels in the request's extensions.
+//! `wire/stack.rs` mounts a [`TranscoderService`], which receives every request that no fixed page and no file of the
+//! site answers. It calls the gRPC services in the same process. There is no code per method: the HTTP annotations in
+//! the contract define every route. The request is already authenticated, and its extensions contain the caller.
 
 mod alias;
 mod body;
@@ -51,7 +52,7 @@ pub struct Options {
     pub max_body_bytes: usize,
     /// Maximum size of a form, files included, in bytes.
     pub max_form_bytes: u64,
-    /// Maximum silence on an idle event stream before a heartbeat is sent.
+    /// Time without data on an event stream after which a heartbeat is sent.
     pub heartbeat: Duration,
 }
 
@@ -70,10 +71,11 @@ struct Shared {
 }
 
 impl Transcoder {
-    /// Compiles the rules of a contract. `files` stores the files of forms; without it, forms are refused with 415.
+    /// Compiles the rules of a contract. `files` stores the files of forms. If `files` is `None`, forms are refused
+    /// with 415.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` with the names of the methods whose rules are wrong or conflict.
+    /// `INVALID_REQUEST`, with the names of the methods whose rules are wrong or conflict.
     pub fn new(
         pool: &DescriptorPool,
         codec: Arc<Codec>,
@@ -90,7 +92,7 @@ impl Transcoder {
         Ok(Self { shared })
     }
 
-    /// The routes, for the `OpenAPI` document.
+    /// The routes of the contract, from which the `OpenAPI` document is generated.
     pub fn router(&self) -> &Router {
         &self.shared.router
     }
@@ -101,7 +103,7 @@ impl Transcoder {
         TranscoderService { transcoder, grpc }
     }
 
-    /// Answers one HTTP request by calling this gRPC service.
+    /// Answers one HTTP request. `grpc` is the gRPC service to call.
     pub async fn serve<S>(&self, grpc: S, request: Request<Body>) -> Response<Body>
     where
         S: Grpc,
@@ -163,8 +165,8 @@ impl Call<'_> {
         let Some(uploads) = uploads else {
             return call(Arc::clone(self.shared), self.rule, format, grpc, request).await;
         };
-        // Runs in its own task, so that the call continues when the client disconnects. Only the response tells whether
-        // the service accepted the files.
+        // The call runs in its own task, so that it continues when the client disconnects. Only the response shows
+        // whether the service has accepted the files.
         let shared = Arc::clone(self.shared);
         let rule = self.rule;
         let work = async move {
@@ -219,7 +221,7 @@ impl Call<'_> {
     }
 }
 
-/// Makes the in-process call and renders its response.
+/// Calls the gRPC service in the same process, and renders its response.
 async fn call<S>(
     shared: Arc<Shared>,
     rule: usize,
@@ -243,7 +245,7 @@ where
     }
 }
 
-/// The response to HEAD: the headers that GET would have sent, without the body.
+/// Removes the body from the response to HEAD. The headers are those of the response to GET.
 fn without_body(response: Response<Body>) -> Response<Body> {
     let (mut parts, body) = response.into_parts();
     if let Some(length) = body.size_hint().exact()
@@ -254,7 +256,7 @@ fn without_body(response: Response<Body>) -> Response<Body> {
     Response::from_parts(parts, Body::empty())
 }
 
-/// A transcoder over a gRPC service, as a tower service.
+/// A tower service that answers HTTP requests by calling a gRPC service.
 #[derive(Clone)]
 pub struct TranscoderService<S> {
     transcoder: Transcoder,
@@ -272,7 +274,7 @@ where
     type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Always ready: each call polls its own clone of the service.
+        // This service is always ready, because each call waits for its own clone of the gRPC service.
         Poll::Ready(Ok(()))
     }
 

@@ -1,9 +1,9 @@
-//! JSON for protobuf messages, converted directly between wire bytes and text.
+//! JSON for protobuf messages. The codec converts directly between wire bytes and JSON text.
 //!
-//! Called by the transcoder and the `OpenAPI` document. A [`Codec`] holds tables compiled once from the descriptors; it
-//! needs no generated code and builds no intermediate tree of values. It supports two dialects: canonical proto3 JSON
-//! for third-party contracts, and the dialect of Runyard's own services. Invariant: no input, text or bytes, causes a
-//! panic, and decoded messages never nest deeper than prost accepts.
+//! Called by the transcoder and the `OpenAPI` document. A [`Codec`] contains tables that are compiled once from the
+//! descriptors. It needs no generated code and builds no intermediate tree of values. It supports two dialects:
+//! canonical proto3 JSON for third-party contracts, and the dialect of Runyard's own services. Invariants: no JSON text
+//! and no wire bytes cause a panic, and decoded messages never nest deeper than prost accepts.
 
 mod decode;
 mod decode_known;
@@ -33,15 +33,16 @@ pub use self::{enums::short_enum_name, error::CodecError};
 pub enum Dialect {
     /// Canonical proto3 JSON.
     Canonical,
-    /// Runyard's services: proto field names, null for unset fields, lower-case enums, 64-bit integers as numbers.
+    /// The dialect of Runyard's services: proto field names, null for unset fields, lower-case enum values, and 64-bit
+    /// integers as numbers.
     Runyard,
 }
 
-/// A message type of one codec; meaningless to any other codec.
+/// The id of a message type within one codec. Other codecs do not know this id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(u32);
 
-/// How often a field may occur.
+/// The number of values that a field may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cardinality {
     /// One value.
@@ -52,7 +53,8 @@ pub enum Cardinality {
     Map,
 }
 
-/// The type of a field's value, as far as a transcoder needs it; for a map, the type of its values.
+/// The type of the value of a field, in the categories that the transcoder distinguishes. For a map, it is the type of
+/// the map's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldKind {
     /// `bool`.
@@ -80,9 +82,9 @@ pub struct FieldInfo<'c> {
     pub name: &'c str,
     /// The field number.
     pub number: u32,
-    /// How often it may occur.
+    /// The number of values that the field may have.
     pub cardinality: Cardinality,
-    /// The type of its value.
+    /// The type of the field's value.
     pub kind: FieldKind,
 }
 
@@ -111,7 +113,8 @@ impl Codec {
         table.find(name, 0).map(|index| self.describe(&table.fields[index]))
     }
 
-    /// The field at the end of a path such as `agent.agent_id`; every segment but the last must be a single message.
+    /// The field at the end of a path such as `agent.agent_id`. Every segment except the last must name a single
+    /// message field.
     pub fn field_at(&self, message: MessageId, path: &str) -> Option<FieldInfo<'_>> {
         match path.split_once('.') {
             None => self.field(message, path),
@@ -126,7 +129,7 @@ impl Codec {
         }
     }
 
-    /// Appends a message to `json`; on error, `json` is unchanged.
+    /// Appends a message to `json`. On error, `json` is unchanged.
     pub fn encode(
         &self,
         message: MessageId,
@@ -139,7 +142,8 @@ impl Codec {
         })
     }
 
-    /// Appends the value of one field (`response_body` of a rule) to `json`; its default or null when unset.
+    /// Appends the value of one field to `json`, for the `response_body` of a rule. If the field is unset, its default
+    /// or null is appended.
     pub fn encode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -153,7 +157,7 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text and appends the message to `wire`; on error, `wire` is unchanged.
+    /// Decodes JSON text and appends the message to `wire`. On error, `wire` is unchanged.
     pub fn decode(
         &self,
         message: MessageId,
@@ -166,8 +170,8 @@ impl Codec {
         })
     }
 
-    /// Like [`Codec::decode`]; also returns the keys of the outermost object as proto names, null ones included. A PUT
-    /// or PATCH means to change these fields.
+    /// Decodes JSON text as [`Codec::decode`] does. It also returns the keys of the outermost object as proto names,
+    /// including keys whose value is null. These are the fields that a PUT or PATCH changes.
     pub fn decode_keys(
         &self,
         message: MessageId,
@@ -180,7 +184,7 @@ impl Codec {
         })
     }
 
-    /// Decodes JSON text that is the value of one field (`body: "field"` of a rule).
+    /// Decodes JSON text that is the value of one field, for a rule with `body: "field"`.
     pub fn decode_field(
         &self,
         (message, number): (MessageId, u32),
@@ -194,13 +198,13 @@ impl Codec {
         })
     }
 
-    /// Decodes plain text (a path variable, a query parameter, a header, a form part) into the field at the end of a
-    /// path of proto or camelCase names, according to that field's type. On a repeated field, each call appends one
-    /// value; on a single field, the last call wins; nested messages merge.
+    /// Decodes plain text into a field, according to the type of the field. The text comes from a path variable, a
+    /// query parameter, a header or a form part. The path to the field consists of proto or camelCase names. For a
+    /// repeated field, each call appends one value. For a single field, the last call wins. Nested messages are merged.
     ///
     /// # Errors
-    /// The field does not exist, a segment before the last is not a single message, or the text is not a value of the
-    /// field.
+    /// The field does not exist, a segment before the last does not name a single message field, or the text is not a
+    /// value of the field.
     pub fn decode_text(
         &self,
         (message, path): (MessageId, &str),
@@ -219,13 +223,13 @@ impl Codec {
         Encoder::new(&self.tables, Dialect::Canonical).is_set(message, index, wire)
     }
 
-    /// The proto name of the set member of the message's first oneof, such as `tool_call` of a `RunEvent`.
+    /// The proto name of the member that is set in the first oneof of the message, such as `tool_call` of a `RunEvent`.
     pub fn set_member(&self, message: MessageId, wire: &[u8]) -> Result<Option<&str>, CodecError> {
         Encoder::new(&self.tables, Dialect::Canonical).set_member(message, wire)
     }
 
-    /// The value of a top-level scalar field as text without quotes; its default when the field is unset. `None` for
-    /// lists, maps, messages, and unset enums and optional fields.
+    /// The value of a top-level scalar field, as text without quotes. If the field is unset, the text is its default.
+    /// Returns `None` for lists, maps and messages, and for enums and optional fields that are unset.
     pub fn read_text(
         &self,
         (message, number): (MessageId, u32),
@@ -267,7 +271,7 @@ impl Codec {
     }
 }
 
-/// Runs a step that appends to a buffer; if it fails, removes what it appended.
+/// Runs a step that appends to a buffer. If the step fails, this function removes the appended bytes.
 fn restoring<T>(
     buffer: &mut Vec<u8>,
     step: impl FnOnce(&mut Vec<u8>) -> Result<T, CodecError>,

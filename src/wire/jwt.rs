@@ -1,8 +1,8 @@
-//! Verifies JSON Web Tokens (RFC 7519, following the advice of RFC 8725).
+//! Verifies JSON Web Tokens (RFC 7519). This module follows the recommendations of RFC 8725.
 //!
 //! Called by the caller layer for every request, and by `runyard token`, which mints tokens. Invariant: the key
-//! determines how a token is verified; a token's header can only select one of the configured keys. Every refusal looks
-//! the same to the client ("Not authenticated"); the cause appears only in the debug log.
+//! determines the algorithm that verifies a token. The header of a token can only select one of the configured keys.
+//! Every refusal has the same text for the client ("Not authenticated"). The cause appears only in the debug log.
 
 mod claims;
 mod credential;
@@ -43,10 +43,10 @@ pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
 /// Allowed clock difference between an issuer and this server, in seconds.
 pub const LEEWAY_SECONDS: i64 = 30;
 
-/// Minimum time between two JWKS reloads that are caused by unknown key ids, in seconds.
+/// Minimum time between two reloads of the JWKS because of unknown key ids, in seconds.
 const REFRESH_SECONDS: i64 = 60;
 
-/// Age at which the keys of the JWKS are loaded again, in seconds.
+/// Age at which the keys of the JWKS are stale and are loaded again, in seconds.
 const KEYS_TTL_SECONDS: i64 = 300;
 
 /// Verifies tokens against the configured keys.
@@ -61,10 +61,10 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier for the configured issuer, audience and JWKS, and for HS256 when there is a secret.
+    /// Creates a verifier for the configured issuer, audience and JWKS. If there is a secret, it also verifies HS256.
     ///
     /// # Errors
-    /// INVALID_REQUEST, with advice, when the secret is too short, the JWKS file is unusable, or no key is configured.
+    /// INVALID_REQUEST, with advice, if the secret is too short, the JWKS file is unusable, or no key is configured.
     pub fn new(auth: &Auth, secret: Option<&SecretString>) -> Result<Self> {
         let secret = match secret {
             Some(secret) => {
@@ -98,9 +98,9 @@ impl Verifier {
         })
     }
 
-    /// Fetches the keys of the configured URL when they are stale or lack the key that the token names.
+    /// Fetches the keys of the configured URL if they are stale, or if the key that the token names is not among them.
     ///
-    /// Called before [`Verifier::verify`], which never waits.
+    /// The caller calls this method before [`Verifier::verify`], which does not wait for a fetch.
     pub async fn refresh_for(&self, token: &str, now: DateTime<Utc>) {
         let Some(remote) = &self.remote else { return };
         remote.refresh_when_stale(now.timestamp()).await;
@@ -114,7 +114,7 @@ impl Verifier {
     /// Verifies a token and returns its claims.
     ///
     /// # Errors
-    /// NOT_AUTHENTICATED, always with the same message; the cause tells the reason.
+    /// NOT_AUTHENTICATED, always with the same message. The cause of the error states the reason.
     pub fn verify(&self, token: &str, now: DateTime<Utc>) -> Result<Claims> {
         self.check(token, now.timestamp()).map_err(not_authenticated)
     }
@@ -145,8 +145,8 @@ impl Verifier {
         claims::read(payload, &self.rules, now)
     }
 
-    /// Calls `check` with the key that the header selects: the one with its key id or, without a key id, the only key
-    /// that fits.
+    /// Calls `check` with the key that the header selects. If the header names a key id, it selects the key with this
+    /// id. Otherwise, it selects the only key that fits. Returns `None` if no key or several keys fit.
     fn with_key<T>(&self, header: &Header, check: impl FnOnce(&Key) -> T) -> Option<T> {
         let jwks = self.jwks.load();
         let remote = self.remote.as_ref().map(|remote| remote.keys());
@@ -166,7 +166,7 @@ impl Verifier {
     fn refresh_when_stale(&self, now: i64) {
         let read_at = self.read_at.load(Ordering::Relaxed);
         if read_at == i64::MIN {
-            // The server read the file at start; the first token starts the clock.
+            // The server has read the file at start. The age of the keys is measured from the first token on.
             let _ = self
                 .read_at
                 .compare_exchange(i64::MIN, now, Ordering::Relaxed, Ordering::Relaxed);
@@ -175,7 +175,8 @@ impl Verifier {
         }
     }
 
-    /// Reloads the file because of an unknown key id, at most once a minute however many arrive.
+    /// Reloads the file because of an unknown key id. Even if many unknown key ids arrive, the file is reloaded no more
+    /// than once a minute.
     fn refresh_for_unknown_key(&self, now: i64) -> bool {
         let read_at = self.read_at.load(Ordering::Relaxed);
         now.saturating_sub(read_at) >= REFRESH_SECONDS && self.refresh(read_at, now)
@@ -183,7 +184,7 @@ impl Verifier {
 
     fn refresh(&self, read_at: i64, now: i64) -> bool {
         let Some(path) = &self.jwks_file else { return false };
-        // One of many concurrent callers reloads; the others continue with the old keys.
+        // If there are several concurrent callers, one of them reloads the file. The others continue with the old keys.
         if self
             .read_at
             .compare_exchange(read_at, now, Ordering::Relaxed, Ordering::Relaxed)
@@ -211,7 +212,7 @@ fn not_authenticated(cause: String) -> Error {
 }
 
 impl Key {
-    /// Verifies the signature with this key and this key's algorithm.
+    /// Verifies the signature with this key and its algorithm.
     fn verify(&self, header: &Header, signed: &[u8], signature: &str) -> Result<(), String> {
         if !self.allows(&header.alg) {
             return Err(format!(

@@ -1,8 +1,8 @@
 //! The state of an accepted connection, shared by the server and the layers.
 //!
 //! The server creates a [`Link`] for each connection and adds it to the extensions of every request. The layers report
-//! events: a request begins, a credential is accepted, a body is left unread. From these, the server decides which
-//! connection to close when connection slots run out, and how to close a connection.
+//! events to it: a request begins, a credential is accepted, a body is not read to its end. The server uses these
+//! events to decide which connection to close when no connection slot is free, and how to close a connection.
 
 use std::{
     net::IpAddr,
@@ -23,18 +23,18 @@ pub struct Link {
     opened: Instant,
     /// Number of requests whose response is not complete.
     open_requests: AtomicU32,
-    /// Time at which the last response was complete, in milliseconds since `opened`.
+    /// Time at which the most recent response was completed, in milliseconds since `opened`.
     idle_since: AtomicU64,
     recognized: AtomicBool,
-    /// True if bytes have arrived that no service has seen yet.
+    /// True if bytes have arrived after the most recent request began or was answered.
     unanswered: AtomicBool,
-    /// True if the body of a request will not be read to its end.
+    /// True if the body of a request on this connection will not be read to its end.
     cut: AtomicBool,
     end: CancellationToken,
 }
 
 impl Link {
-    /// A connection accepted now, from this address.
+    /// The state of a connection that was accepted just now from this address.
     pub fn new(address: Option<IpAddr>) -> Self {
         Self {
             address: address.map(|address| address.to_canonical()),
@@ -53,7 +53,7 @@ impl Link {
         self.address
     }
 
-    /// Counts a request until the guard is dropped.
+    /// Counts an open request. The request is open until the returned guard is dropped.
     pub fn begin(self: &Arc<Self>) -> Visit {
         self.open_requests.fetch_add(1, Relaxed);
         self.unanswered.store(false, Relaxed);
@@ -70,8 +70,8 @@ impl Link {
         self.recognized.load(Relaxed)
     }
 
-    /// The time at which the last response was complete, or the connection was accepted; `None` while a request is
-    /// open.
+    /// The time since which no request is open: the end of the most recent response or, without any response, the time
+    /// at which the connection was accepted. `None` while a request is open.
     pub fn idle_since(&self) -> Option<Instant> {
         if self.open_requests.load(Relaxed) > 0 {
             return None;
@@ -94,8 +94,8 @@ impl Link {
         self.cut.store(true, Relaxed);
     }
 
-    /// Returns true if the peer may still be sending. It would then lose its response if the connection were closed
-    /// immediately.
+    /// Returns true if the peer may still be sending. In this case, closing the connection immediately would lose the
+    /// response.
     pub fn may_be_sending(&self) -> bool {
         self.cut.load(Relaxed) || self.unanswered.load(Relaxed)
     }
@@ -123,7 +123,7 @@ pub struct Visit {
 }
 
 impl Visit {
-    /// Records that everything received so far has been answered.
+    /// Records that all requests received so far have been answered.
     pub fn answered(&self) {
         self.link.unanswered.store(false, Relaxed);
     }

@@ -1,4 +1,4 @@
-//! The owner that a request counts against: its account or, without a credential, its address.
+//! The owner of a request. Limits count a request for its account or, if it has no credential, for its address.
 
 use std::net::IpAddr;
 
@@ -6,14 +6,14 @@ use uuid::Uuid;
 
 use super::throttle::network_of;
 
-/// The owner of a request. `wire::caller` gives one to each request and to its response.
+/// The owner of a request. `wire::caller` adds the owner to the extensions of each request and of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Owner {
     /// An account.
     Account(Uuid),
-    /// The address (its network, for IPv6) of a request without a credential.
+    /// The address of a request without a credential. For IPv6, it is the network of the address.
     Address(IpAddr),
-    /// A request without a credential and with an unknown address.
+    /// The owner of all requests that have neither a credential nor a known address.
     Unknown,
 }
 

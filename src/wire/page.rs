@@ -1,4 +1,5 @@
-//! Pages of lists (AIP-158): a clamped size, and an opaque token bound to the caller and the query.
+//! Pages of lists (AIP-158). The page size is limited to a maximum. The page token is opaque and is valid only for the
+//! same caller and query.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use chrono::{DateTime, Utc};
@@ -9,13 +10,13 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Page size when the caller does not specify one.
+/// Page size if the caller does not specify a size.
 const DEFAULT_SIZE: i32 = 50;
 /// Maximum page size.
 const MAX_SIZE: i32 = 200;
-/// Size of the mark that binds a token to its caller and query, in bytes.
+/// Size of the hash that binds a token to its caller and query, in bytes.
 const MARK: usize = 12;
-/// Maximum size of a token, in bytes; fits the longest path of a file.
+/// Maximum size of a token, in bytes. A token with the longest file path fits into this size.
 const MAX_TOKEN: usize = 8192;
 
 /// A requested page.
@@ -27,12 +28,14 @@ pub struct Page {
 }
 
 impl Page {
-    /// Reads the size and the token; `query` must contain every other parameter that determines the list.
+    /// Reads the page size and the page token of a request. `query` must contain every other parameter that determines
+    /// the list.
     pub fn read(caller: &Caller, query: &str, size: i32, token: &str) -> Result<Self> {
         Self::within(caller, query, (size, DEFAULT_SIZE, MAX_SIZE), token)
     }
 
-    /// Like [`Page::read`]; `sizes` are the requested, the default and the maximum size.
+    /// Reads a page as [`Page::read`] does, with other limits. `sizes` are the requested, the default and the maximum
+    /// size.
     pub(super) fn within(caller: &Caller, query: &str, sizes: (i32, i32, i32), token: &str) -> Result<Self> {
         let (size, default, most) = sizes;
         if size < 0 {
@@ -54,12 +57,12 @@ impl Page {
         })
     }
 
-    /// Number of rows to query: one more than the page has, to detect whether a next page exists.
+    /// Number of rows to query. It is one more than the page size, to detect whether a next page exists.
     pub(super) fn limit(&self) -> u64 {
         self.size as u64 + 1
     }
 
-    /// The id of the previous page's last row.
+    /// The id of the last row of the previous page; `None` on the first page.
     pub fn after(&self) -> Result<Option<Uuid>> {
         if self.cursor.is_empty() {
             return Ok(None);
@@ -67,7 +70,7 @@ impl Page {
         Uuid::from_slice(&self.cursor).map(Some).map_err(|_| invalid())
     }
 
-    /// The two ids of the previous page's last row.
+    /// The two ids of the last row of the previous page; `None` on the first page.
     pub fn after_pair(&self) -> Result<Option<(Uuid, Uuid)>> {
         if self.cursor.is_empty() {
             return Ok(None);
@@ -77,7 +80,7 @@ impl Page {
         Ok(Some((id(first)?, id(second)?)))
     }
 
-    /// The time of the last activity in the previous page's last row, and its id.
+    /// The time of the last activity and the id of the last row of the previous page; `None` on the first page.
     pub(super) fn after_activity(&self) -> Result<Option<(DateTime<Utc>, Uuid)>> {
         if self.cursor.is_empty() {
             return Ok(None);
@@ -88,7 +91,7 @@ impl Page {
         Ok(Some((time, id)))
     }
 
-    /// The number of rows on all previous pages.
+    /// The total number of rows on all previous pages.
     pub fn offset(&self) -> Result<u64> {
         if self.cursor.is_empty() {
             return Ok(0);
@@ -97,12 +100,12 @@ impl Page {
         Ok(u64::from_be_bytes(bytes).min(u64::from(u32::MAX)))
     }
 
-    /// The last path of the previous page.
+    /// The last path of the previous page; `None` on the first page.
     pub(super) fn behind(&self) -> Option<Vec<u8>> {
         (!self.cursor.is_empty()).then(|| self.cursor.clone())
     }
 
-    /// The number of the previous page's last row.
+    /// The number of the last row of the previous page; `None` on the first page.
     pub(super) fn before(&self) -> Result<Option<i32>> {
         if self.cursor.is_empty() {
             return Ok(None);
@@ -111,14 +114,15 @@ impl Page {
         Ok(Some(i32::from_be_bytes(bytes)))
     }
 
-    /// Truncates the rows to the page, and returns the token of the next page; empty on the last page.
+    /// Truncates the rows to the page size, and returns the token of the next page. The token is empty on the last
+    /// page.
     pub fn cut<T>(&self, rows: &mut Vec<T>, cursor: impl Fn(&T) -> Vec<u8>) -> String {
         let has_more = rows.len() > self.size;
         rows.truncate(self.size);
         self.token(rows, has_more, cursor)
     }
 
-    /// The token of the page after these rows; empty when there is none.
+    /// The token of the page after these rows; empty if there is no next page.
     pub(super) fn token<T>(&self, rows: &[T], has_more: bool, cursor: impl Fn(&T) -> Vec<u8>) -> String {
         if !has_more {
             return String::new();

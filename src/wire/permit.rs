@@ -1,7 +1,8 @@
-//! Checks the scopes of API keys before every method, for every protocol. All scope decisions are made here.
+//! Checks the scopes of API keys before every method, for every protocol. This file makes all scope decisions.
 //!
-//! Called by `wire/stack.rs`. A token grants full access to its own account; a key grants only what its scope allows. A
-//! method missing from [`METHODS`] requires the widest scope; a test compares the list with the contract.
+//! Called by `wire/stack.rs`. A token grants full access to its own account. An API key grants access only to the
+//! methods that its scope allows. A method that is missing from [`METHODS`] requires the widest scope. A test compares
+//! the list with the contract.
 
 use std::{
     convert::Infallible,
@@ -18,7 +19,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// The scope that a key needs for each method of the contract.
+/// The scope that an API key needs for each method of the contract.
 pub const METHODS: &[(&str, &[(&str, Access)])] = &[
     (
         "AgentService",
@@ -94,7 +95,7 @@ pub const METHODS: &[(&str, &[(&str, Access)])] = &[
             ("RevokeApiKey", Access::Admin),
         ],
     ),
-    // These also require the role super_admin, which no key has.
+    // The methods of this service also require the role super_admin, which no API key has.
     (
         "AdminService",
         &[
@@ -106,8 +107,8 @@ pub const METHODS: &[(&str, &[(&str, Access)])] = &[
     ),
 ];
 
-/// The scope that a key needs for a gRPC path such as `/runyard.v1.RunService/StartRun`; `None` for services outside
-/// the contract (health, reflection).
+/// The scope that an API key needs for a gRPC path such as `/runyard.v1.RunService/StartRun`. `None` for services that
+/// are not part of the contract, such as health and reflection.
 fn needed(path: &str) -> Option<Access> {
     let (service, method) = path.strip_prefix("/runyard.v1.")?.split_once('/')?;
     let listed = METHODS
@@ -139,7 +140,7 @@ pub struct Permit<S> {
 }
 
 impl<S> Permit<S> {
-    /// Wraps the services.
+    /// Wraps the services in this layer.
     pub fn new(inner: S) -> Self {
         Self { inner }
     }
@@ -161,7 +162,7 @@ where
         let caller = request.extensions().get::<Caller>();
         let permitted = match (caller, needed(request.uri().path())) {
             (Some(caller), Some(needed)) => check(caller, needed),
-            // Methods that require a caller check that themselves.
+            // No caller or no scope is present. A method that requires a caller checks this itself.
             (None, _) | (_, None) => Ok(()),
         };
         match permitted {

@@ -1,8 +1,8 @@
-//! Logs for the operator that a plan refused an account's request, and how to change that.
+//! Logs for the operator that a plan has refused a request of an account, with advice on how to change the plan.
 //!
-//! `wire/stack.rs` puts it around the services, which every protocol passes through. The contract fixes the response,
-//! so the advice cannot be sent there. Callers can cause refusals at will, so there is one line per account and hour,
-//! and a bounded number of lines per hour.
+//! `wire/stack.rs` adds this layer around the services, which the requests of every protocol pass through. The contract
+//! defines the response, so the response cannot contain the advice. Callers can cause any number of refusals, so the
+//! log contains one line per account and hour, and a bounded number of lines per hour.
 
 use std::{
     collections::HashMap,
@@ -30,10 +30,10 @@ use crate::{
 
 /// Minimum time between two log lines about the same account.
 const PAUSE: TimeDelta = TimeDelta::hours(1);
-/// Maximum number of accounts to log within that time.
+/// Maximum number of accounts to log within [`PAUSE`].
 const MAX_ACCOUNTS: usize = 100;
 
-/// The layer that logs refusals by plans.
+/// The layer that logs requests that a plan has refused.
 #[derive(Clone)]
 pub(super) struct PlanLog<S> {
     inner: S,
@@ -41,7 +41,7 @@ pub(super) struct PlanLog<S> {
 }
 
 impl<S> PlanLog<S> {
-    /// Wraps the services.
+    /// Wraps the services in this layer.
     pub(super) fn new(inner: S, clock: Clock) -> Self {
         Self {
             inner,
@@ -81,7 +81,7 @@ where
     }
 }
 
-/// The accounts mentioned in the log, and the time of each mention.
+/// The accounts that the log mentions, with the time of each log line.
 struct Mentioned {
     clock: Clock,
     accounts: Mutex<HashMap<Uuid, DateTime<Utc>>>,
@@ -118,7 +118,7 @@ impl Mentioned {
     }
 }
 
-/// The refusal by a plan, read from the headers of a response.
+/// Reads the refusal by a plan from the headers of a response.
 fn refusal(headers: &HeaderMap) -> Option<StatusDetails> {
     let status = headers.get("grpc-status")?;
     let may_be = [GrpcCode::ResourceExhausted, GrpcCode::PermissionDenied]

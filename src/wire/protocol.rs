@@ -1,4 +1,4 @@
-//! The three protocols of the server's port, distinguished by the content type.
+//! The three protocols on the port of the server. The content type of a request determines its protocol.
 
 use http::{HeaderMap, header::CONTENT_TYPE};
 

@@ -1,4 +1,4 @@
-//! Ranges and entity tags (RFC 9110, sections 13 and 14). Pure functions.
+//! Ranges and entity tags (RFC 9110, sections 13 and 14). All functions are pure.
 
 /// The conditional and range headers of a request.
 pub(super) struct Asked<'a> {
@@ -13,13 +13,13 @@ pub(super) struct Asked<'a> {
 /// The part of a file to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The whole file: 200.
+    /// The whole file, with status 200.
     Whole,
-    /// The bytes from the first to the second offset, both inclusive: 206.
+    /// The bytes from the first to the second offset, both inclusive, with status 206.
     Range(u64, u64),
-    /// Nothing, because the client's copy is current: 304.
+    /// Nothing, with status 304, because the copy of the client is current.
     Unchanged,
-    /// Nothing, because the range is outside the file: 416.
+    /// Nothing, with status 416, because the range is outside the file.
     Unsatisfiable,
 }
 
@@ -41,7 +41,7 @@ impl Asked<'_> {
 }
 
 impl Part {
-    /// The HTTP status, when it is not 200.
+    /// The HTTP status; `None` if it is 200.
     pub(super) fn status(self) -> Option<u16> {
         match self {
             Self::Whole => None,
@@ -51,7 +51,7 @@ impl Part {
         }
     }
 
-    /// The value of `Content-Range`.
+    /// The value of the header `Content-Range`; `None` if the response has no such header.
     pub(super) fn content_range(self, size: u64) -> Option<String> {
         match self {
             Self::Range(first, last) => Some(format!("bytes {first}-{last}/{size}")),
@@ -60,7 +60,7 @@ impl Part {
         }
     }
 
-    /// The part's offset and length.
+    /// The offset and the length of the part.
     pub(super) fn bounds(self, size: u64) -> (u64, u64) {
         match self {
             Self::Whole => (0, size),
@@ -70,7 +70,7 @@ impl Part {
     }
 }
 
-// An invalid range, or several ranges, are ignored, as the RFC allows.
+// Parses one range. An invalid range is ignored, and so is a list of several ranges, as the RFC allows.
 fn range(text: &str, size: u64) -> Part {
     let Some((first, last)) = text
         .trim()

@@ -1,11 +1,11 @@
-//! Readiness: whether the server can accept work now, for `/readyz` and `grpc.health.v1`.
+//! Readiness. `/readyz` and `grpc.health.v1` report whether the server can accept work now.
 
 use crate::app::App;
 
-/// Checks the database, the disk, and that this process is neither stopping nor on standby.
+/// Checks that the database and the disk are available, and that this process is neither stopping nor on standby.
 ///
 /// # Errors
-/// One line with the reason.
+/// The error is one line with the reason.
 pub async fn check(app: &App) -> Result<(), &'static str> {
     if app.stopping.is_cancelled() {
         return Err("stopping");

@@ -1,4 +1,5 @@
-//! `RunService`: each method converts messages and calls one domain function. Events are sent as they were stored.
+//! `RunService`: each method converts messages and calls one domain function. The stored bytes of an event are sent
+//! unchanged.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -51,7 +52,7 @@ impl RunService for Runs {
         let timed = asked.emit_timing && caller.role == Role::SuperAdmin;
         let new = new_run(asked)?;
         let app = self.app.clone();
-        // In its own task: when the client disconnects, only the waiting ends; the start runs to completion.
+        // The start runs in its own task. If the client disconnects, the start still runs to completion.
         let started = super::finish(async move { runs::start(&app, &caller, new).await });
         let started = started.await.map_err(|error| error.doing("Failed to start agent"))?;
         Ok(Response::new(shown_start(&started, timed)))
@@ -88,7 +89,8 @@ impl RunService for Runs {
         let events = credential_expiry::hold(&self.app, expiry, Alive::new(&self.app, (run.id, after), events));
         let mut response = Response::new(Box::pin(events) as Events);
         if ended {
-            // An EventSource that reconnects with the cursor of the terminal event stops at this.
+            // An EventSource that reconnects with the cursor of the terminal event stops reconnecting when it receives
+            // 204.
             response
                 .metadata_mut()
                 .insert(HTTP_STATUS, tonic::metadata::MetadataValue::from_static("204"));
@@ -164,7 +166,8 @@ impl RunService for Runs {
 }
 
 impl Runs {
-    // A cursor must lie within its run: no event beyond the run's end could ever follow.
+    // Loads the runs of the cursors. A cursor beyond the last event of its run is refused, because no event could ever
+    // follow it.
     async fn cursors(&self, caller: &Caller, asked: &[v1::RunCursor]) -> Result<Vec<(Run, i64)>> {
         let mut run_ids = Vec::with_capacity(asked.len());
         for cursor in asked {
@@ -181,7 +184,7 @@ impl Runs {
             .into_iter()
             .zip(asked.iter().map(|cursor| cursor.after_sequence))
             .collect();
-        // The row of a finished run holds its last sequence; only unfinished runs need a query.
+        // The row of a finished run contains its last sequence. Only unfinished runs need a query.
         let open: Vec<Uuid> = found
             .iter()
             .filter(|(run, after)| run.last_sequence.is_none() && *after > 0)
@@ -232,7 +235,8 @@ impl Runs {
 }
 
 fn new_run(asked: v1::StartRunRequest) -> Result<NewRun> {
-    // The API documentation fixes the error for missing ids in optimistic mode, so it precedes the checks of each id.
+    // The API documentation defines the error for missing ids in optimistic mode. This check therefore precedes the
+    // check of each id.
     if asked.optimistic && (asked.thread_id.is_empty() || asked.project_id.is_empty()) {
         return Err(Error::invalid("thread_id and project_id required for optimistic mode"));
     }

@@ -22,7 +22,7 @@ use send::{Pieces, content_type};
 /// The default and the maximum number of files on a page.
 const PAGE: (i32, i32) = (200, 1000);
 
-/// The content found at a path.
+/// The file or folder at a path.
 enum Content {
     File(File),
     Folder(Box<Archive>),
@@ -117,7 +117,8 @@ impl SandboxService for Sandboxes {
     }
 }
 
-// The token of the next page. A page that lacks entries is an error, because the caller could not tell it from a whole one.
+// Returns the token of the next page. An incomplete page is an error, because the caller could not distinguish it from
+// a complete page.
 fn next_page(listed: &Listing, page: &Page) -> Result<String> {
     if let Some(reason) = listed.cut {
         let message = format!("the folder cannot be listed completely: {reason}; list its subfolders one by one");

@@ -1,8 +1,9 @@
-//! The console and the API reference: the files built from clients/web, served unchanged.
+//! The site: the console and the API reference. Its files are built from clients/web and are served unchanged.
 //!
-//! `build.rs` embeds them in the program; `http.console_dir` names a folder to serve instead. A program built without
-//! them serves a page that explains how to build them. `wire::stack` looks up files after the fixed pages and before
-//! the transcoder. Files whose path belongs to a method of the contract are skipped: the contract takes precedence.
+//! `build.rs` embeds the files in the program. If `http.console_dir` names a folder, the files of that folder are
+//! served instead. A program that was built without the files serves a page that explains how to build them.
+//! `wire::stack` looks up files after the fixed pages and before the transcoder. A file is not served if its path
+//! belongs to a method of the contract.
 
 mod asset;
 
@@ -21,36 +22,38 @@ use self::asset::Asset;
 use super::http::fault;
 use crate::error::{Error, Result};
 
-/// The files found by build.rs: names relative to the folder, and content.
+/// The files that build.rs has found. Each entry has a name relative to the folder, and the content.
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/console.rs"));
 }
 
-/// The page of a program without a console, for the addresses of both the console and the API reference.
+/// The page of a program without a console. It is served at the addresses of the console and of the API reference.
 const WITHOUT: &[(&str, &[u8])] = &[
     ("index.html", include_bytes!("site/without.html")),
     ("docs.html", include_bytes!("site/without.html")),
     ("without.css", include_bytes!("site/without.css")),
 ];
 
-/// The folder whose file names contain a hash. A missing file in it is answered with 404 without a credential.
+/// The folder whose file names contain a hash. If a file in this folder is missing, the response is 404 even without a
+/// credential.
 const HASHED: &str = "/assets/";
-/// The icon that browsers request on their own.
+/// The path of the icon that browsers request by themselves.
 const ICON: &str = "/favicon.ico";
-/// Limits for a folder, because its files are kept in memory.
+/// Maximum number and total size in bytes of the files of a folder. They are limited because they stay in memory.
 const MAX_FILES: usize = 4096;
 const MAX_BYTES: u64 = 64 * 1024 * 1024;
 
-/// The files, by URL path.
+/// The files of the site, by URL path.
 pub struct Site {
     assets: BTreeMap<String, Asset>,
 }
 
 impl Site {
-    /// Loads the files of the folder, or the embedded ones, or the page that explains how to build them.
+    /// Loads the files of the folder. Without a folder, this function loads the embedded files. Without embedded files,
+    /// it loads the page that explains how to build them.
     ///
     /// # Errors
-    /// INVALID_REQUEST when the folder cannot be read or is not a console.
+    /// INVALID_REQUEST if the folder cannot be read or contains no console.
     pub fn open(folder: Option<&Path>) -> Result<Self> {
         let mut site = Self {
             assets: BTreeMap::new(),
@@ -61,7 +64,7 @@ impl Site {
                 .iter()
                 .for_each(|(name, content)| site.add(name, Cow::Borrowed(content))),
         }
-        // A console without an API reference is valid, too.
+        // A console without an API reference is also valid.
         for (name, content) in WITHOUT {
             if !site.has(&format!("/{name}")) {
                 site.add(name, Cow::Borrowed(content));
@@ -70,7 +73,7 @@ impl Site {
         Ok(site)
     }
 
-    /// Removes the files whose paths are taken.
+    /// Removes the files whose paths are in use by methods of the contract.
     #[must_use]
     pub fn without(mut self, is_taken: impl Fn(&str) -> bool) -> Self {
         self.assets.retain(|path, _| {
@@ -88,12 +91,13 @@ impl Site {
         self.assets.contains_key(path)
     }
 
-    /// Returns true if a path needs no token. Anyone may read the files, and learn that a file is missing.
+    /// Returns true if a path needs no token. Without a token, every client may read the files of the site and learn
+    /// that a file is missing.
     pub fn is_open(&self, path: &str) -> bool {
         self.has(path) || path.starts_with(HASHED) || path == ICON
     }
 
-    /// The response to a request, if a file has its path.
+    /// The response to a request; `None` if no file has the path of the request.
     pub async fn answer(&self, method: &Method, path: &str, headers: &HeaderMap) -> Option<Response<Body>> {
         let asset = self.assets.get(path)?;
         Some(match *method {

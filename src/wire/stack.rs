@@ -1,14 +1,16 @@
-//! The tower stack for all protocols. Its layers, from the outside in, and their purpose:
+//! The tower stack for all protocols. The layers have these purposes, from the outermost to the innermost layer:
 //!
-//! 1. Limits the total bytes of responses that clients do not read.
-//! 2. Times out a stalled request body, and keeps the unread rest of a body from harming its connection.
-//! 3. Gives the request an id, which the response and the log carry; counts and logs the request.
-//! 4. Contains panics, so that one request cannot end the other requests of its connection.
-//! 5. CORS: answers preflight requests, which carry no token, and lets configured origins read responses.
-//! 6. Authenticates the caller before any of the body is read.
-//! 7. `grpc-timeout` bounds the call and its stream, for every protocol.
-//! 8. Selects the protocol by content type: gRPC-Web and gRPC go to the services, everything else to the pages, the
-//!    console and the transcoder.
+//! 1. It limits the total size of the responses that clients do not read.
+//! 2. It times out a stalled request body. It also handles the unread rest of a body, so that the connection stays
+//!    usable or closes cleanly.
+//! 3. It gives the request an id, which appears in the response and in the log. It also counts and logs the request.
+//! 4. It catches panics, so that a panic in one request does not end the other requests of the connection.
+//! 5. CORS: it answers preflight requests, which contain no token, and lets pages of the configured origins read
+//!    responses.
+//! 6. It authenticates the caller before the body is read.
+//! 7. It ends the call and its stream at the deadline of `grpc-timeout`, for every protocol.
+//! 8. It selects the protocol by content type. gRPC-Web and gRPC requests go to the services. All other requests go to
+//!    the pages, the console and the transcoder.
 
 use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
 
@@ -56,7 +58,7 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// Builds the stack.
 ///
 /// # Errors
-/// A contract whose HTTP rules conflict.
+/// The HTTP rules of the contract conflict.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
     let pool = DescriptorPool::decode(DESCRIPTORS)
         .map_err(|error| Error::internal("the compiled-in API description is invalid", error))?;
@@ -67,7 +69,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         heartbeat: Duration::from_secs(app.config.http.heartbeat_seconds),
     };
     let transcoder = Transcoder::new(&pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
-    // Adds the error code to refusals that tonic makes itself.
+    // Adds the error code to the refusals that tonic itself creates.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
         status::show(answer.headers_mut());
@@ -86,7 +88,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let grpc = Permit::new(Counted::new(Bounded::new(grpc), streams));
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
-    // Paths of methods belong to the contract, whatever the console's files are called.
+    // A path of a method belongs to the contract, even if a file of the console has the same path.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
     let pages = pages(app, transcoder.router().rules())?
@@ -114,7 +116,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
 }
 
-/// Adds the request id and the log line to every response, including the response to a panic.
+/// Adds the request id to every response, and logs the request. This includes the response to a panic.
 fn observed<S>(inner: S) -> Access<CatchPanic<S, AnswerPanic>> {
     Access::new(CatchPanicLayer::custom(answer_panic as AnswerPanic).layer(inner))
 }
@@ -128,7 +130,7 @@ fn answer_panic(_: Box<dyn Any + Send>) -> Response<Body> {
     ))
 }
 
-// Otherwise nginx buffers messages before it passes them on.
+// Without this header, nginx buffers the messages of a stream.
 fn unbuffered(mut answer: Response<Body>) -> Response<Body> {
     answer
         .headers_mut()
@@ -161,7 +163,7 @@ fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
         .with_state(state))
 }
 
-/// Answers with a file of the site if there is one; passes everything else to the contract.
+/// Answers with a file of the site if a file has the path of the request. All other requests go to the contract.
 fn beside<S>(
     site: Arc<Site>,
     contract: S,
@@ -176,7 +178,8 @@ where
     service_fn(move |request: Request<Body>| {
         let (site, contract) = (Arc::clone(&site), contract.clone());
         async move {
-            // Taken apart first: a `Body` is not `Sync`, so the future must not hold a reference to the request.
+            // The request is split before the first await. A `Body` is not `Sync`, so the future must not hold a
+            // reference to the request across an await.
             let (parts, body) = request.into_parts();
             if let Some(answer) = site.answer(&parts.method, parts.uri.path(), &parts.headers).await {
                 return Ok(answer);
@@ -194,7 +197,7 @@ async fn ready(State(pages): State<Pages>) -> Response<Body> {
 }
 
 async fn metrics(State(pages): State<Pages>, request: Request<Body>) -> Response<Body> {
-    // A request with the metrics token has no caller.
+    // A request with the metrics token is accepted although it has no caller.
     if request
         .extensions()
         .get::<Caller>()

@@ -1,8 +1,8 @@
-//! Converts a core error into `google.rpc.Status`, and back.
+//! Converts an error of the core into `google.rpc.Status`, and a Status back into an error.
 //!
-//! The `?` of every wire method ends in the one conversion here; `wire/http/fault.rs` and the command line read a
-//! Status with `read`. Only the Status is sent to the client: the cause of an error is logged here, once, and
-//! never sent.
+//! The operator `?` in the wire methods uses the conversion in this file. `wire/http/fault.rs` and the command line
+//! call `read` to read a Status. Only the Status is sent to the client. The cause of an error is logged here once and
+//! is never sent.
 
 use std::collections::HashMap;
 
@@ -32,7 +32,7 @@ impl From<Error> for Status {
     }
 }
 
-/// Reads a Status, whether Runyard, tonic or another server created it.
+/// Reads a Status. Runyard, tonic or another server may have created it.
 pub fn read(status: &Status) -> StatusDetails {
     let message = match status.message() {
         "" => status.code().description(),
@@ -44,7 +44,8 @@ pub fn read(status: &Status) -> StatusDetails {
 /// Adds the code and the details of Runyard's errors to a Status that tonic created, in the headers of a trailers-only
 /// response.
 ///
-/// For gRPC: tonic reports a message that cannot be decoded as INTERNAL, which wrongly blames the server.
+/// If a message cannot be decoded, tonic reports INTERNAL, which is the code for errors of the server. This function
+/// also corrects that code.
 pub fn complete(headers: &mut HeaderMap) {
     let failed = headers.get(STATUS_HEADER).is_some_and(|status| status != "0");
     if !failed || headers.contains_key(DETAILS_HEADER) {
@@ -64,13 +65,13 @@ pub fn complete(headers: &mut HeaderMap) {
         headers.remove(name);
     }
     if full.add_header(headers).is_err() {
-        // The message does not fit in a header; the code alone still identifies the error.
+        // If the message does not fit into a header, only the code is set. The code alone still identifies the error.
         headers.insert(STATUS_HEADER, http::HeaderValue::from(full.code() as i32));
     }
 }
 
-/// Rewrites the message of a Status so that clients that do not decode it can read it. gRPC requires percent-encoding
-/// only for `%` and bytes outside printable ASCII; tonic also encodes spaces and more.
+/// Makes the message of a Status readable for clients that do not percent-decode it. gRPC requires percent-encoding
+/// only for `%` and for bytes outside printable ASCII. tonic also encodes other characters, such as spaces.
 pub fn show(headers: &mut HeaderMap) {
     use percent_encoding::{AsciiSet, CONTROLS, percent_decode, percent_encode};
     const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
@@ -82,7 +83,7 @@ pub fn show(headers: &mut HeaderMap) {
     }
     let text: Vec<u8> = percent_decode(message.as_bytes()).collect();
     let encoded = percent_encode(&text, ENCODED).to_string();
-    // A header value loses leading and trailing spaces.
+    // A header value would lose leading and trailing spaces, so a message with such spaces stays encoded.
     if encoded.trim() == encoded
         && let Ok(value) = http::HeaderValue::try_from(encoded)
     {
@@ -90,14 +91,14 @@ pub fn show(headers: &mut HeaderMap) {
     }
 }
 
-/// A Status as a response without a message.
+/// Converts a Status into a response without a message.
 pub fn refuse<B: Default>(status: Status) -> http::Response<B> {
     let mut answer = status.into_http();
     show(answer.headers_mut());
     answer
 }
 
-/// The gRPC code of a kind.
+/// The gRPC code of an error kind.
 pub const fn grpc_code(kind: Kind) -> GrpcCode {
     match kind {
         Kind::Invalid => GrpcCode::InvalidArgument,
@@ -123,19 +124,20 @@ fn log(error: &Error) {
         (Kind::Internal, Some(cause)) => tracing::error!(code, message, cause = %chain(cause), "call failed"),
         (Kind::Internal, None) => tracing::error!(code, message, "call failed"),
         (Kind::Unavailable, Some(cause)) => tracing::warn!(code, message, cause = %chain(cause), "call refused"),
-        // Errors that anyone can cause at will, such as bad tokens, must not fill the log.
+        // Every client can cause errors such as invalid tokens. These errors are logged at debug only, so that they do
+        // not fill the log.
         (_, Some(cause)) => tracing::debug!(code, message, cause = %chain(cause), "call refused"),
         (_, None) => tracing::debug!(code, message, "call refused"),
     }
 }
 
-/// The cause and its own chain of causes, in one line.
+/// One line with the cause and the whole chain of its causes.
 fn chain(cause: &(dyn std::error::Error + Send + Sync)) -> String {
     let mut text = cause.to_string();
     let mut next = cause.source();
     while let Some(deeper) = next {
         let deeper_text = deeper.to_string();
-        // Many errors already print their source.
+        // Many errors already contain the text of their source, so it is not repeated.
         if !text.contains(&deeper_text) {
             text.push_str(": ");
             text.push_str(&deeper_text);
@@ -194,7 +196,7 @@ fn error_info(reason: &str, metadata: HashMap<String, String>) -> pb::ErrorInfo 
     }
 }
 
-/// The details as text, for clients that know google.rpc but not Runyard's own detail type.
+/// The details as text. They are for clients that can decode google.rpc messages but not Runyard's own detail type.
 fn metadata(details: Option<&ErrorDetails>) -> HashMap<String, String> {
     let Some(details) = details else {
         return HashMap::new();
@@ -229,7 +231,7 @@ fn refusal(error: &Error) -> Refusal {
     }
 }
 
-/// Packs a message of google.rpc or of Runyard.
+/// Packs a message of google.rpc or of Runyard into an `Any`.
 fn any<M: Detail>(message: &M) -> Any {
     Any {
         type_url: format!("type.googleapis.com/{}", M::FULL_NAME),

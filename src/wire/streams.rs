@@ -1,6 +1,7 @@
-//! Limits of open streams: per account, per address without a credential, and for the process.
+//! Limits the number of open streams per account, per address without a credential, and for the whole process.
 //!
-//! Called by `wire/stack.rs`, before the services, for every protocol. A stream counts until its response is dropped.
+//! Called by `wire/stack.rs`, before the services, for every protocol. A stream counts as open until its response is
+//! dropped.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -25,11 +26,11 @@ use tower::Service;
 use super::owner::Owner;
 use crate::error::{Code, Error, Result};
 
-/// Maximum number of open streams of one address without a credential.
+/// Maximum number of open streams that one address may have without a credential.
 const MAX_PER_ADDRESS: usize = 100;
-/// Requests without a credential may use one tenth of the process's streams in total.
+/// Divisor for requests without a credential: together, they may use one tenth of the streams of the process.
 const OPEN_PART: usize = 10;
-/// Retry delay told to a refused client.
+/// Retry delay in the response to a refused client.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 
 /// The limits of a process, and its open streams.
@@ -49,7 +50,7 @@ struct Open {
 }
 
 impl Streams {
-    /// The limits for the streaming methods of a contract.
+    /// Creates the limits for the streaming methods of a contract.
     pub fn new(pool: &DescriptorPool, most: usize, most_per_account: usize) -> Arc<Self> {
         let methods = pool.services().flat_map(|service| {
             let methods: Vec<_> = service
@@ -73,10 +74,10 @@ impl Streams {
         })
     }
 
-    /// Counts a stream until the ticket is dropped.
+    /// Counts a stream. It counts as open until the returned ticket is dropped.
     ///
     /// # Errors
-    /// THROTTLED at a limit.
+    /// THROTTLED, if a limit is reached.
     fn admit(self: &Arc<Self>, owner: Owner) -> Result<Ticket> {
         let mut open = self.open();
         let mine = open.owners.get(&owner).copied().unwrap_or_default();
@@ -145,7 +146,7 @@ pub struct Counted<S> {
 }
 
 impl<S> Counted<S> {
-    /// Wraps the services.
+    /// Wraps the services in this layer.
     pub fn new(inner: S, streams: Arc<Streams>) -> Self {
         Self { inner, streams }
     }

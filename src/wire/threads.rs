@@ -22,8 +22,8 @@ use crate::{
     v1,
 };
 
-/// Maximum size of the messages on a page, in bytes, unless a single message is larger. Keeps the JSON and gRPC
-/// encodings within the limits of clients.
+/// Maximum total size of the messages on a page, in bytes. A page with a single message may be larger. The limit
+/// ensures that clients accept the page in JSON and in gRPC.
 const PAGE_BYTES: usize = 2 * 1024 * 1024;
 
 /// Implements `ThreadService`.
@@ -144,8 +144,8 @@ impl ThreadService for Threads {
     }
 }
 
-// With a mask, the name changes if the mask names it, and is cleared if it is not set. Without one, it changes if it is
-// set.
+// Returns the new name of the thread. If the mask names the field `name`, the name changes; an unset field clears it.
+// If there is no mask, the name changes only if the field is set.
 fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     let paths = asked.update_mask.map(|mask| mask.paths).unwrap_or_default();
     for path in &paths {

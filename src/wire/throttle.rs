@@ -1,7 +1,7 @@
-//! Rate limits: requests per account, requests per address, and new accounts per address.
+//! Rate limits for requests per account, requests per address, and new accounts per address.
 //!
-//! Called by `wire::caller` for every path that needs a credential. Memory is bounded: keys that were not used for a
-//! while are forgotten, and if too many are in use at once, all of them start anew.
+//! Called by `wire::caller` for every path that needs a credential. Memory use is bounded: keys that were not used
+//! recently are removed. If too many keys are still in use, all counts are reset.
 
 use std::{
     hash::Hash,
@@ -22,7 +22,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of tracked keys, plus those added between clean-ups.
+/// Maximum number of keys after a clean-up. Between two clean-ups, more keys may be added.
 const REMEMBERED: usize = 100_000;
 /// Number of checks between two clean-ups.
 const LOOK_EVERY: u32 = 1024;
@@ -35,7 +35,7 @@ pub struct Throttle {
 }
 
 impl Throttle {
-    /// The configured limits.
+    /// Creates the configured limits.
     pub fn new(config: &Config) -> Self {
         Self {
             accounts: config
@@ -50,7 +50,7 @@ impl Throttle {
         }
     }
 
-    /// Counts a request of an address.
+    /// Counts a request from an address.
     ///
     /// # Errors
     /// THROTTLED, with the time after which to retry.
@@ -89,7 +89,7 @@ impl Throttle {
     }
 }
 
-/// One limit, applied to each key separately.
+/// A rate limit that applies to each key separately.
 struct Limiter<K: Clone + Eq + Hash> {
     quota: Quota,
     states: ArcSwap<DefaultKeyedRateLimiter<K>>,
@@ -125,7 +125,8 @@ impl<K: Clone + Eq + Hash> Limiter<K> {
     }
 }
 
-/// The network that counts as one address: a client with one IPv6 address controls 2^64 of them.
+/// The network that counts as one address. For IPv6, it is the /64 network, because one client usually controls all
+/// 2^64 addresses of such a network.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),

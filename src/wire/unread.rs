@@ -1,10 +1,10 @@
-//! Limits the bytes of unread responses in the whole process.
+//! Limits the total size of unread responses in the process.
 //!
-//! The outermost layer of `wire/stack.rs`. When a client stops reading, its response stays in memory: the part that a
-//! service has produced and the connection has not accepted. This layer passes each response on in small chunks and
-//! counts the rest. When all responses together exceed the limit, the owner that holds most loses the responses that
-//! have waited longest. Such a client sees its response aborted and requests it again; an event stream resumes from its
-//! cursor, so nothing is lost.
+//! This is the outermost layer of `wire/stack.rs`. If a client stops reading, the unsent part of its response stays in
+//! memory. This layer passes each response to the connection in small chunks, and counts the bytes that remain. If all
+//! responses together exceed the limit, this layer aborts responses of the owner whose responses use most memory. It
+//! starts with the responses that have waited longest. The client of an aborted response can request it again. An event
+//! stream resumes from its cursor, so no event is lost.
 
 mod answer;
 
@@ -41,7 +41,7 @@ pub struct Unread<S> {
 }
 
 impl<S> Unread<S> {
-    /// Wraps a service in this layer; `limit` is the maximum size of all unread responses together, in bytes.
+    /// Wraps a service in this layer. `limit` is the maximum total size of all unread responses, in bytes.
     pub fn new(inner: S, limit: usize) -> Self {
         let ledger = Ledger {
             limit,
@@ -84,16 +84,16 @@ where
     }
 }
 
-/// Puts a response under the control of the layer.
+/// A function that adds a response to the ledger of the layer.
 type Hold<B, E> = Box<dyn FnOnce(Result<Response<B>, E>) -> Result<Response<Body>, E> + Send>;
 
-/// All responses that are not complete.
+/// All responses that are not completely sent.
 struct Ledger {
     limit: usize,
     total: AtomicUsize,
     next: AtomicU64,
     answers: DashMap<u64, Arc<PendingResponse>>,
-    /// Held while responses are selected to be aborted.
+    /// This lock is held while responses are selected and aborted.
     relief: Mutex<()>,
     opened: Instant,
 }
@@ -123,7 +123,7 @@ impl Ledger {
         u64::try_from(self.opened.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Records how many bytes a response holds.
+    /// Records the number of bytes of a response in memory.
     fn count(&self, answer: &PendingResponse, held: usize) {
         let before = answer.bytes.swap(held, Relaxed);
         let total = if held >= before {
@@ -136,7 +136,7 @@ impl Ledger {
         }
     }
 
-    /// Aborts responses until the total is below the limit again, with an eighth to spare.
+    /// Aborts responses until the total is at most seven eighths of the limit.
     fn relieve(&self) {
         let Ok(_turn) = self.relief.try_lock() else { return };
         let mut owners: HashMap<Owner, (usize, Vec<Arc<PendingResponse>>)> = HashMap::new();
@@ -149,7 +149,7 @@ impl Ledger {
             }
         }
         for (_, answers) in owners.values_mut() {
-            // The response that has waited longest comes last and is popped first.
+            // The response that has waited longest is last in the list, so it is popped first.
             answers.sort_unstable_by_key(|answer| std::cmp::Reverse(answer.taken_at.load(Relaxed)));
         }
         let room = self.limit - self.limit / 8;
@@ -224,7 +224,7 @@ mod tests {
 
     const KIB: usize = 1024;
 
-    /// A service whose responses are streams of frames of this size, for the account with this number.
+    /// Returns the body of a response to the account with this number.
     async fn answer(
         layer: &Unread<
             impl Clone + Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Send,

@@ -1,9 +1,10 @@
-//! Handles the part of a request's body that no service reads, such as that of a refused request.
+//! Handles the part of a request body that no service reads, such as the body of a refused request.
 //!
-//! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection stays open for other calls; unread frames
-//! count against it, and h2 closes a connection that has too many of them ("too_many_data_frames"). On HTTP/1, the next
-//! request follows the body: either the body is read to its end, or the response announces that the connection closes.
-//! In both cases, a short rest is read while the response is sent, and a longer one is dropped.
+//! Called by `wire/body_timeout.rs`, for every protocol. An HTTP/2 connection stays open for other calls. h2 closes a
+//! connection that has too many unread frames ("too_many_data_frames"). On an HTTP/1 connection, the next request
+//! follows the body. The server must therefore either read the body to its end, or announce in the response that the
+//! connection closes. In both protocols, the server reads a short rest while it sends the response, and drops a longer
+//! rest.
 
 use std::{
     pin::pin,
@@ -22,13 +23,14 @@ use tokio::{runtime::Handle, time::timeout};
 
 use super::link::Link;
 
-/// Maximum number of bytes to read on a shared connection, and the time limit. More than the message size of most
-/// calls.
+/// Maximum number of bytes to read on a shared (HTTP/2) connection, and the maximum time. The messages of most calls
+/// are smaller.
 const SHARED: (u64, Duration) = (64 * 1024, Duration::from_secs(2));
-/// The same for an HTTP/1 connection, which carries nothing else in the meantime.
+/// Maximum number of bytes to read on an HTTP/1 connection, and the maximum time. The limits are higher, because the
+/// connection has no other requests in the meantime.
 const ALONE: (u64, Duration) = (1024 * 1024, Duration::from_secs(30));
 
-/// Decides what happens to a body that is dropped before its end.
+/// Decides whether the rest of a body is read or dropped, if the service drops the body before its end.
 pub(super) struct UnreadBody {
     link: Option<Arc<Link>>,
     /// True if other calls share the connection.
@@ -40,7 +42,7 @@ pub(super) struct UnreadBody {
 }
 
 impl UnreadBody {
-    /// The initial state for a request, from its headers.
+    /// Creates the initial state from the headers of a request.
     pub(super) fn of(request: &Request<Body>) -> Self {
         let expects = request.headers().get(header::EXPECT);
         Self {
@@ -51,19 +53,19 @@ impl UnreadBody {
         }
     }
 
-    /// A handle that tells, when the response is sent, whether the connection closes.
+    /// A handle to the decision whether the connection closes. The decision is read when the response is sent.
     pub(super) fn verdict(&self) -> Verdict {
         Verdict {
             cut: Arc::clone(&self.cut),
         }
     }
 
-    /// Records that the client was told to continue.
+    /// Records that the client has been asked to send its body, so it no longer waits for `100 Continue`.
     pub(super) fn asked_for(&mut self) {
         self.waits = false;
     }
 
-    /// Takes over a body that no service reads any further.
+    /// Reads or drops the rest of a body that no service will read.
     pub(super) fn take(&self, body: Body) {
         let Ok(runtime) = Handle::try_current() else { return };
         if self.is_shared {
@@ -129,6 +131,6 @@ where
             }
         }
     };
-    // Any bytes left after that are dropped with the body.
+    // The bytes that remain after the timeout are dropped with the body.
     let _ = timeout(patience, reading).await;
 }

@@ -1,7 +1,8 @@
 //! Converts request messages into changes of agents.
 //!
-//! With an update mask, exactly the named fields change; a named field that the message does not set is cleared.
-//! Without a mask, the fields that are set change; a list or map counts as set when it is not empty.
+//! With an update mask, exactly the fields that the mask names change. If such a field is not set in the message, it is
+//! cleared. Without a mask, every field that is set in the message changes. A list or map counts as set if it is not
+//! empty.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +12,7 @@ use crate::{
     id, v1,
 };
 
-/// Fields that a mask may name although they never change.
+/// Fields that a mask may name although an update never changes them.
 const IDS: [&str; 3] = ["agent_id", "expected_version_id", "update_mask"];
 
 /// The fields that may change.
@@ -31,7 +32,7 @@ const FIELDS: [&str; 13] = [
     "is_public",
 ];
 
-/// The fields whose change creates a new version.
+/// The fields of a version. A change of any of these fields creates a new version.
 const CONTENT: [&str; 5] = [
     "system_prompt",
     "model",
@@ -40,7 +41,7 @@ const CONTENT: [&str; 5] = [
     "agentpress_tools",
 ];
 
-/// The fields that change; all that are set when `None`.
+/// The fields that change. If `fields` is `None`, every field that is set in the message changes.
 struct Mask {
     fields: Option<BTreeSet<String>>,
 }
@@ -105,7 +106,8 @@ pub(super) fn change(asked: v1::UpdateAgentRequest) -> Result<AgentChange> {
     })
 }
 
-/// Converts a request for a new version: fields that are neither set nor named by the mask keep their value.
+/// Converts a request for a new version. A field keeps its value if the mask does not name it or, without a mask, if it
+/// is not set.
 pub(super) fn new_version(asked: v1::CreateAgentVersionRequest) -> Result<ContentChange> {
     let mask = Mask::read(asked.update_mask, &CONTENT)?;
     Ok(ContentChange {

@@ -15,7 +15,7 @@ use crate::{
     v1,
 };
 
-/// An agent with its current version.
+/// Converts an agent with its current version.
 pub(super) fn agent(agent: Agent) -> Result<v1::Agent> {
     let Agent { row, version } = agent;
     let current = self::version(version, row.current_version_id)?;
@@ -40,7 +40,7 @@ pub(super) fn agent(agent: Agent) -> Result<v1::Agent> {
     })
 }
 
-/// A version of an agent; `current` is the id of the agent's current version.
+/// Converts a version of an agent. `current` is the id of the agent's current version.
 pub(super) fn version(row: table::version::Model, current: Uuid) -> Result<v1::AgentVersion> {
     let settings: Settings = read(&row.tools)?;
     let setting = |enabled| v1::ToolSetting { enabled };
@@ -63,7 +63,7 @@ pub(super) fn version(row: table::version::Model, current: Uuid) -> Result<v1::A
     })
 }
 
-/// A field that differs between two versions.
+/// Converts the difference of a field between two versions.
 pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference {
     v1::AgentVersionDifference {
         field: difference.field.to_owned(),
@@ -72,7 +72,7 @@ pub(super) fn difference(difference: &Difference) -> v1::AgentVersionDifference 
     }
 }
 
-/// A tool available to agents.
+/// Converts a tool that is available to agents.
 pub(super) fn tool(tool: Offered) -> v1::AgentTool {
     v1::AgentTool {
         name: tool.spec.name,

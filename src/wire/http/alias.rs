@@ -1,4 +1,4 @@
-//! Reads fields that a request fills under another name, through a header or a query parameter.
+//! Reads aliases: headers and query parameters that fill a field under another name.
 //!
 //! Used by `request`.
 
@@ -7,7 +7,7 @@ use http::HeaderMap;
 use super::route::{Alias, Method};
 use crate::error::{Error, Result};
 
-/// The fields of a method that have aliases, each once.
+/// The names of the fields of a method that have aliases. Each name occurs once.
 pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     let aliases = &method.aliases;
     aliases.iter().enumerate().filter_map(|(position, alias)| {
@@ -16,14 +16,15 @@ pub fn fields(method: &Method) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The text given for an aliased field; empty when the request gives none.
+/// The text that a request gives for a field with aliases; empty if the request gives no text.
 ///
-/// A header takes precedence, because an EventSource that reconnects repeats the query of its first request. Among
-/// query parameters, the one listed last in the contract wins: a client that cannot send headers adds its own parameter
-/// to that query.
+/// A header takes precedence over query parameters, because an EventSource that reconnects sends the new value in a
+/// header but repeats the query of its first request. If there are several query parameters, the parameter that the
+/// contract lists last wins. Thus, a client that cannot send headers can add its own parameter to the query that it
+/// repeats.
 ///
 /// # Errors
-/// 400 for a header value that is not ASCII text.
+/// 400 if the header value is not ASCII text.
 pub fn text<'t>(
     method: &Method,
     field: &str,

@@ -1,6 +1,6 @@
-//! The body of an HTTP request: its declared type, and its bytes up to a limit.
+//! Reads the body of an HTTP request: its declared type, and its bytes up to a limit.
 //!
-//! Used by `request` and `multipart`; knows nothing about the fields that the bytes fill.
+//! Used by `request` and `multipart`, which fill fields with the bytes.
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -15,7 +15,7 @@ use crate::error::{Code, Error, Result};
 /// Refuses a compressed body.
 ///
 /// # Errors
-/// 415 for any `Content-Encoding` other than `identity`.
+/// 415 if `Content-Encoding` has a value other than `identity`.
 pub fn check_encoding(headers: &HeaderMap) -> Result<(), Refused> {
     match headers.get(header::CONTENT_ENCODING) {
         Some(encoding) if !encoding.as_bytes().eq_ignore_ascii_case(b"identity") => Err(Refused::Media(
@@ -34,7 +34,7 @@ pub fn essence(headers: &HeaderMap) -> Option<&str> {
 /// Returns true if the declared type of the body is JSON, such as `application/json` or `application/problem+json`.
 pub fn is_json(headers: &HeaderMap) -> bool {
     if !headers.contains_key(header::CONTENT_TYPE) {
-        // Without a Content-Type, JSON is the only type a method can take here.
+        // A body without a Content-Type counts as JSON, the only type that a method can accept here.
         return true;
     }
     let Some((kind, subtype)) = essence(headers).and_then(|essence| essence.split_once('/')) else {
@@ -44,7 +44,7 @@ pub fn is_json(headers: &HeaderMap) -> bool {
     kind.eq_ignore_ascii_case("application") && suffix.eq_ignore_ascii_case("json")
 }
 
-/// Returns true if the HTTP method never has a body: GET and HEAD.
+/// Returns true if requests with the HTTP method have no body. These methods are GET and HEAD.
 pub fn is_reading(method: &Method) -> bool {
     *method == Method::GET || *method == Method::HEAD
 }
@@ -78,10 +78,11 @@ pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
     Ok(if joined.is_empty() { first } else { joined.freeze() })
 }
 
-/// Writes `google.api.HttpBody` as a field, or as the whole message.
+/// Writes `google.api.HttpBody` as the field with this number or, without a number, as the whole message.
 pub fn put_raw(number: Option<u32>, content_type: &[u8], data: &[u8], wire: &mut Vec<u8>) {
     let mut body = Vec::with_capacity(data.len() + content_type.len() + 16);
-    // content_type = 1, data = 2. A header that is not UTF-8 cannot be a protobuf string.
+    // The field numbers are content_type = 1 and data = 2. A header that is not UTF-8 is left out, because it cannot be
+    // a protobuf string.
     if let Ok(text) = std::str::from_utf8(content_type)
         && !text.is_empty()
     {

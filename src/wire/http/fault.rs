@@ -1,8 +1,8 @@
-//! Renders a gRPC Status as an HTTP response. All HTTP errors are rendered here.
+//! Renders a gRPC Status as an HTTP response. This file renders all HTTP errors.
 //!
-//! Called by the transcoder, its streams, and the server layers that refuse a request by themselves. The body is
-//! exactly `{"detail": …}`, where `detail` is a sentence or, for a refusal by the plan, the object that the API
-//! documentation defines. The code travels in the header `X-Error-Code`.
+//! Called by the transcoder, its streams, and the layers that refuse a request. The body is exactly `{"detail": …}`.
+//! `detail` is a sentence. For a refusal by the plan, `detail` is the object that the API documentation defines. The
+//! header `X-Error-Code` contains the code.
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use crate::{
     wire::status,
 };
 
-/// The header that carries the stable code of an error.
+/// The header that contains the stable code of an error.
 pub const ERROR_CODE: HeaderName = HeaderName::from_static("x-error-code");
 
 /// The response for a Status that is not OK.
@@ -26,22 +26,22 @@ pub fn respond(status: &Status) -> Response<Body> {
     render(&status::read(status))
 }
 
-/// The response for an error raised by the HTTP layer itself; rendered like an error of a service.
+/// The response for an error that the HTTP layer itself has raised. It is rendered like an error of a service.
 pub fn refuse(error: Error) -> Response<Body> {
     respond(&Status::from(error))
 }
 
-/// The error body for a Status that ends a stream after it has begun.
+/// The error body for a Status that ends a stream that has already begun.
 pub fn body_of(status: &Status) -> Bytes {
     body(&status::read(status))
 }
 
-/// 404: no method is bound to this path.
+/// The response with status 404. No method is bound to the path.
 pub fn no_such_path() -> Response<Body> {
     plain(StatusCode::NOT_FOUND, "NO_SUCH_PATH", "Not Found")
 }
 
-/// 405: the path exists, but not for this HTTP method; `allow` lists the allowed ones.
+/// The response with status 405. The path exists, but not for the HTTP method. `allow` lists the allowed HTTP methods.
 pub fn method_not_allowed(allow: &str) -> Response<Body> {
     let mut response = plain(
         StatusCode::METHOD_NOT_ALLOWED,
@@ -54,7 +54,7 @@ pub fn method_not_allowed(allow: &str) -> Response<Body> {
     response
 }
 
-/// 415: the method does not accept a body of this type; `detail` names the accepted types.
+/// The response with status 415. The method does not accept a body of this type. `detail` names the accepted types.
 pub fn unsupported_media(detail: &str) -> Response<Body> {
     plain(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail)
 }
@@ -70,7 +70,7 @@ pub fn http_status(kind: Kind) -> StatusCode {
         Kind::Existing | Kind::Conflicting | Kind::Contended => StatusCode::CONFLICT,
         Kind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Kind::Throttled => StatusCode::TOO_MANY_REQUESTS,
-        // nginx's "client closed request"; no registered status exists for it.
+        // 499 is nginx's status "client closed request". No registered status for this case exists.
         Kind::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Kind::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -87,7 +87,7 @@ fn render(fault: &StatusDetails) -> Response<Body> {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Kind::Throttled | Kind::Unavailable => {
-            // Whole seconds, rounded up: a client that retries a moment too early is refused again.
+            // The delay is rounded up to whole seconds, because a client that retries too early is refused again.
             let hint = fault.retry_after.map(|wait| wait.as_millis().div_ceil(1000).max(1));
             let seconds = hint.or((fault.kind == Kind::Throttled).then_some(1));
             if let Some(value) = seconds.and_then(|seconds| HeaderValue::from_str(&seconds.to_string()).ok()) {
@@ -102,7 +102,7 @@ fn render(fault: &StatusDetails) -> Response<Body> {
 fn body(fault: &StatusDetails) -> Bytes {
     let detail = match &fault.refusal {
         Some(refusal) => Detail::Refusal(refusal),
-        // One sentence for every authentication failure: the reason would only help an attacker.
+        // All authentication failures have the same sentence, because the reason would only help an attacker.
         None if fault.kind == Kind::Unauthenticated => Detail::Sentence("Not authenticated"),
         None => Detail::Sentence(&fault.message),
     };
@@ -125,7 +125,7 @@ fn answer(status: StatusCode, code: &str, body: Bytes) -> Response<Body> {
 }
 
 fn encode(detail: &Detail<'_>) -> Bytes {
-    // Serializing strings and numbers to memory cannot fail.
+    // This serialization cannot fail, because it writes strings and numbers to memory.
     serde_json::to_vec(&Wrapped { detail }).unwrap_or_default().into()
 }
 
@@ -148,7 +148,8 @@ impl Serialize for Detail<'_> {
     }
 }
 
-/// The details that the API documentation defines for a code, in its order; printed between `message` and `error_code`.
+/// The keys of the details that the API documentation defines for a code, in the order of the documentation. They are
+/// printed between `message` and `error_code`.
 fn keys(error_code: &str) -> &'static [&'static str] {
     match error_code {
         "AGENT_RUN_LIMIT_EXCEEDED" => &["running_thread_ids", "running_count", "limit"],

@@ -1,7 +1,7 @@
-//! gRPC framing: one message as a request body, and the messages of a response.
+//! gRPC framing. Writes one message as a request body, and reads the messages of a response.
 //!
-//! Used by the transcoder around the in-process call. A response that ends without a gRPC status is a failure, as in
-//! any gRPC client.
+//! Used by the transcoder for the call in the same process. A response that ends without a gRPC status is a failure, as
+//! for every gRPC client.
 
 use std::{
     future::poll_fn,
@@ -14,24 +14,24 @@ use http::HeaderMap;
 use http_body::Body as _;
 use tonic::{Status, body::Body};
 
-/// Size of the header before a message: one byte of flags and four of length.
+/// Size of the header before a message, in bytes: one byte of flags and four bytes of length.
 pub const HEADER_BYTES: usize = 5;
 
-/// Starts a frame: reserves room for the header; the caller appends the message.
+/// Starts a frame with space for the header. The caller appends the message.
 pub fn begin() -> Vec<u8> {
     let mut wire = Vec::with_capacity(256);
     wire.resize(HEADER_BYTES, 0);
     wire
 }
 
-/// Fills in the header of a finished message; `None` when the message is too long for a frame (4 GiB).
+/// Writes the header of a finished message. Returns `None` if the message is too long for a frame (4 GiB).
 pub fn finish(mut wire: Vec<u8>) -> Option<Bytes> {
     let length = u32::try_from(wire.len().checked_sub(HEADER_BYTES)?).ok()?;
     wire[1..HEADER_BYTES].copy_from_slice(&length.to_be_bytes());
     Some(wire.into())
 }
 
-/// The failure reported by headers or trailers, if any.
+/// The failure that headers or trailers report; `None` if they report no failure.
 pub fn failure(headers: &HeaderMap) -> Option<Status> {
     match headers.get("grpc-status") {
         Some(status) if status != "0" => Status::from_header_map(headers),
@@ -43,15 +43,15 @@ pub fn failure(headers: &HeaderMap) -> Option<Status> {
 #[derive(Debug)]
 pub struct Frames {
     body: Body,
-    /// Bytes received but not yet returned.
+    /// Bytes that have been received but not yet returned.
     arrived: Bytes,
-    /// True if an OK status was received, or the end of the messages was reported.
+    /// True if an OK status was received, or if the end of the messages was already returned to the caller.
     ended: bool,
 }
 
 impl Frames {
-    /// Reads the body of a response whose headers reported no failure. `said_ok`: whether those headers already
-    /// contained the status.
+    /// Reads the body of a response whose headers report no failure. `said_ok` is true if these headers already contain
+    /// the status.
     pub fn new(body: Body, said_ok: bool) -> Self {
         Self {
             body,
@@ -60,17 +60,17 @@ impl Frames {
         }
     }
 
-    /// Size of the bytes received but not yet returned.
+    /// Number of bytes that have been received but not yet returned.
     pub fn held(&self) -> usize {
         self.arrived.len()
     }
 
-    /// The next message; `None` after the last one, when the status is OK.
+    /// The next message; `None` after the last message, if the status is OK.
     pub async fn next(&mut self) -> Option<Result<Bytes, Status>> {
         poll_fn(|cx| self.poll_next(cx)).await
     }
 
-    /// The next message, if it has been received completely. Never waits.
+    /// The next message; `None` if it has not been received completely. This method does not wait.
     pub fn arrived(&mut self) -> Option<Result<Bytes, Status>> {
         let header = self.arrived.get(..HEADER_BYTES)?;
         if header[0] != 0 {
@@ -87,7 +87,7 @@ impl Frames {
         Some(Ok(self.arrived.split_to(length)))
     }
 
-    /// The poll version of [`Frames::next`], for bodies.
+    /// Polls for the next message. Bodies use this method instead of [`Frames::next`].
     pub fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Status>>> {
         loop {
             if let Some(message) = self.arrived() {
@@ -124,7 +124,8 @@ impl Frames {
             self.arrived = data;
             return;
         }
-        // A message split over several frames is rare in process: tonic writes whole messages.
+        // This copy is rarely needed: within a process, tonic writes whole messages, so a message rarely spans several
+        // frames.
         let mut joined = BytesMut::with_capacity(self.arrived.len() + data.len());
         joined.extend_from_slice(&self.arrived);
         joined.extend_from_slice(&data);

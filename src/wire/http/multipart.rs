@@ -1,8 +1,10 @@
-//! multipart/form-data as a request: text parts fill fields, parts with a file name stream into the upload store.
+//! Reads multipart/form-data as a request. Text parts fill fields. Parts with a file name are streamed into the upload
+//! store.
 //!
-//! Called by the transcoder for methods whose contract names a field for files. Memory use does not grow with the form:
-//! the body is read one chunk at a time, and text size, header size and part count are bounded. Files stored for a
-//! request that is refused, cut off or abandoned are discarded.
+//! Called by the transcoder for methods for which the contract names a field for files. Memory use does not grow with
+//! the size of the form: the body is read one chunk at a time, and the text size, the header size and the number of
+//! parts are bounded. If the request is refused or incomplete, or if the client disconnects, its stored files are
+//! discarded.
 
 use std::{
     pin::Pin,
@@ -35,14 +37,14 @@ const MAX_BOUNDARY_BYTES: usize = 70;
 
 /// Stores the files of a form.
 ///
-/// When the client disconnects, the future of `receive` is dropped before it completes; the store must then remove what
-/// it has written so far.
+/// When the client disconnects, the future of `receive` is dropped before it completes. The store must then remove the
+/// part of the file that it has already written.
 #[async_trait]
 pub trait FormFiles: Send + Sync + 'static {
     /// Streams one file into the store and returns the upload's id. `name` comes from the client and may be hostile.
     ///
     /// # Errors
-    /// The error that ended the content, or the store's reason for refusing the file.
+    /// The error that ended the content, or the error with which the store refused the file.
     async fn receive(
         &self,
         extensions: &Extensions,
@@ -54,7 +56,7 @@ pub trait FormFiles: Send + Sync + 'static {
     async fn discard(&self, extensions: &Extensions, ids: Vec<String>);
 }
 
-/// The uploads of one request. They are discarded on drop unless kept.
+/// The uploads of one request. On drop, they are discarded, unless `keep` was called.
 pub struct Uploads {
     store: Arc<dyn FormFiles>,
     extensions: Extensions,
@@ -67,12 +69,12 @@ impl Uploads {
         Self { store, extensions, ids }
     }
 
-    /// The request was accepted: the uploads now belong to the service.
+    /// Keeps the uploads, because the service has accepted the request. They now belong to the service.
     pub fn keep(mut self) {
         self.ids.clear();
     }
 
-    /// The request was refused: removes the uploads before the response is sent.
+    /// Removes the uploads of a refused request before the response is sent.
     pub async fn discard(mut self) {
         let ids = std::mem::take(&mut self.ids);
         if !ids.is_empty() {
@@ -87,7 +89,7 @@ impl Drop for Uploads {
         if ids.is_empty() {
             return;
         }
-        // The client disconnected and no task awaits this one, so the removal is spawned.
+        // The client has disconnected, so nothing can await the removal. It therefore runs in its own task.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let (store, extensions) = (Arc::clone(&self.store), self.extensions.clone());
             runtime.spawn(async move { store.discard(&extensions, ids).await });
@@ -104,11 +106,11 @@ pub struct FormLimits {
     pub text_bytes: usize,
 }
 
-/// Reads a form: text into the draft, files into the store. The uploads of a refused form are removed before this
-/// returns.
+/// Reads a form. Text is written to the draft, and files to the store. If the form is refused, its uploads are removed
+/// before this function returns.
 ///
 /// # Errors
-/// 413 over a limit, 400 for an invalid form, and the store's own errors.
+/// 413 if a limit is exceeded, 400 if the form is invalid, and the errors of the store.
 pub async fn read(
     draft: &mut Draft<'_>,
     files_field: &str,
@@ -223,7 +225,7 @@ impl Form {
             })?;
             bytes.extend_from_slice(&piece);
         }
-        // Browsers send an empty part for an input that was left blank, file inputs included.
+        // For each empty input of a form, including file inputs, browsers send an empty part.
         if bytes.is_empty() {
             return Ok(());
         }
@@ -241,17 +243,17 @@ impl Form {
     }
 }
 
-/// The body, one chunk at a time. multer buffers everything that is ready before it parses any of it. This stream makes
-/// multer parse after every chunk, and ends when a part's headers exceed their limit.
+/// The body as a stream that pauses after every chunk. multer buffers all chunks that are ready before it parses them.
+/// The pause makes multer parse every chunk separately. The stream fails if the headers of a part exceed their limit.
 struct Paced {
     inner: BodyDataStream,
-    /// True if the next poll must pause, because a chunk was just returned.
+    /// True if the next poll must pause, because the previous poll returned a chunk.
     rests: bool,
     /// Number of bytes that may still arrive before the headers of a part must end.
     allowance: Arc<AtomicUsize>,
 }
 
-/// The headers of a part exceed their limit.
+/// The error for a part whose headers exceed their limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the headers of a part are larger than {MAX_PART_HEADER_BYTES} bytes")]
 struct EndlessHeaders;

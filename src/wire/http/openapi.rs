@@ -1,7 +1,7 @@
-//! `/openapi.json`: describes the HTTP API, generated from the rules that the router follows.
+//! The `OpenAPI` document of the HTTP API (`/openapi.json`). It is generated from the rules that the router uses.
 //!
-//! Called once at start by `server`. Nothing is written by hand: a method added to the contract appears in the
-//! document. Each path is listed once; the second root (`/v1`) is listed as a second server.
+//! Called once at start by `wire/stack.rs`. No part is written by hand, so every method of the contract appears in the
+//! document. Each path is listed once. The second root (`/v1`) is listed as a second server.
 
 mod comments;
 mod operation;
@@ -47,7 +47,7 @@ pub fn document(rules: &[Rule]) -> Value {
             }
         }
     }
-    // If all methods share one second root, it belongs to the document, not to each operation.
+    // If all methods have the same second root, the document lists it once instead of in each operation.
     let shared = prefixes
         .first()
         .filter(|prefix| prefixes.len() == 1 && !prefix.is_empty());
@@ -131,7 +131,7 @@ fn verbs(verb: &Verb) -> Vec<String> {
     }
 }
 
-/// The typed refusal of a plan. Only the details that apply are present, so only two keys are required.
+/// The schema of a refusal by the plan. A refusal contains only the details that apply, so only two keys are required.
 fn refusal(message: &MessageDescriptor, schemas: &mut Schemas<'_>) -> Value {
     let shape = Shape {
         way: Way::Response,

@@ -1,8 +1,8 @@
-//! Translates an HTTP request into a gRPC request: path, query, body, headers, form.
+//! Translates the path, the query, the body, the headers and the form of an HTTP request into a gRPC request.
 //!
 //! Called by the transcoder for every request that matched a rule. The message is written as wire bytes, field by
-//! field, which protobuf allows in any order. Fields from the path are written last, so that nothing can overwrite the
-//! values that routed the request. A field may be given in one place only.
+//! field. protobuf allows any order of fields. Fields from the path are written last, so that no other value can
+//! replace the values that determined the route. A request may give a field in one place only.
 
 use std::borrow::Cow;
 
@@ -24,12 +24,12 @@ use crate::{
     wire::json::{Cardinality, Codec, CodecError, FieldInfo, FieldKind, MessageId},
 };
 
-/// Reason why a request is not passed on.
+/// Reason why a request is not passed to the service.
 #[derive(Debug)]
 pub enum Refused {
     /// An error with a code.
     Error(Error),
-    /// Unsupported media type; the sentence names the accepted types.
+    /// The media type of the body is not supported. The sentence names the accepted types.
     Media(&'static str),
 }
 
@@ -61,14 +61,14 @@ pub struct Draft<'r> {
     rule: &'r Rule,
     captures: &'r [(&'r str, Cow<'r, str>)],
     wire: Vec<u8>,
-    /// The fields given under their own names, as paths of proto names.
+    /// The fields that the request has given under their own names, as paths of proto names.
     given: Vec<Cow<'r, str>>,
-    /// The keys of the body, from which an update mask is inferred.
+    /// The keys of the body. If the request has no update mask, these keys become the mask.
     mask: Option<Vec<Cow<'r, str>>>,
 }
 
 impl<'r> Draft<'r> {
-    /// An empty message.
+    /// Creates a draft with an empty message.
     pub fn new(codec: &'r Codec, rule: &'r Rule, captures: &'r [(&'r str, Cow<'r, str>)]) -> Self {
         Self {
             codec,
@@ -80,10 +80,10 @@ impl<'r> Draft<'r> {
         }
     }
 
-    /// Reads the body as the rule says.
+    /// Reads the body. The rule determines which fields it fills.
     ///
     /// # Errors
-    /// 413 over `max_bytes`, 415 for a type that the rule does not accept, 400 for an invalid body.
+    /// 413 if the body exceeds `max_bytes`, 415 if the rule does not accept its type, 400 if it is invalid.
     pub async fn body(&mut self, parts: &Parts, content: Body, max_bytes: usize) -> Result<(), Refused> {
         if self.rule.body == BodyRule::None && (content.is_end_stream() || body::is_reading(&parts.method)) {
             return Ok(());
@@ -123,7 +123,7 @@ impl<'r> Draft<'r> {
     /// Fills a field from a text part of a form.
     ///
     /// # Errors
-    /// 400 when the field does not exist, was already given, or cannot hold this text.
+    /// 400 if the field does not exist, was already given, or does not accept this text.
     pub fn form_text(&mut self, name: &str, text: &str) -> Result<()> {
         let (path, _) = self.resolve(name, "form field")?;
         self.codec.decode_text(
@@ -139,10 +139,10 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Adds the id of an uploaded file to the form's file field.
+    /// Adds the id of an uploaded file to the field for files.
     ///
     /// # Errors
-    /// The field cannot hold the id; Runyard's own store never returns such an id.
+    /// The field does not accept the id. The store of Runyard never returns such an id.
     pub fn form_file(&mut self, field: &str, id: &str) -> Result<()> {
         Ok(self
             .codec
@@ -152,7 +152,7 @@ impl<'r> Draft<'r> {
     /// Fills fields from the query, then from aliases (headers and query parameters), then from the path.
     ///
     /// # Errors
-    /// 400 when a parameter is unknown, is given in two places, or is not a value of its field.
+    /// 400 if a parameter is unknown, is given in two places, or is not a value of its field.
     pub fn rest(&mut self, parts: &Parts) -> Result<()> {
         let renamed = match parts.uri.query() {
             Some(query) => self.query(query)?,
@@ -168,10 +168,10 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// The finished message in its frame.
+    /// Returns the finished message in a frame.
     ///
     /// # Errors
-    /// 413 when it is too long for a frame.
+    /// 413 if the message is too long for a frame.
     pub fn finish(self) -> Result<Bytes> {
         frames::finish(self.wire).ok_or_else(|| Error::new(Code::TooLarge, "the request is too large"))
     }
@@ -219,7 +219,7 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Fills fields from the query, and returns the parameters that are aliases.
+    /// Fills fields from the query. Returns the parameters that are aliases, which the caller must handle.
     fn query(&mut self, query: &str) -> Result<Vec<(&'r Alias, String)>> {
         let mut renamed: Vec<(&Alias, String)> = Vec::new();
         let method = self.method();
@@ -267,7 +267,7 @@ impl<'r> Draft<'r> {
         Ok(())
     }
 
-    /// Writes the keys of the body as the update mask, unless the request has one.
+    /// Writes the keys of the body as the update mask, unless the request already has a mask.
     fn update_mask(&mut self) {
         let (Some(keys), Some(number)) = (self.mask.take(), self.method().update_mask) else {
             return;
@@ -282,7 +282,7 @@ impl<'r> Draft<'r> {
         body::put_bytes(number, &mask, &mut self.wire);
     }
 
-    /// The field that a client-supplied name refers to, with its path in proto names.
+    /// Returns the field to which a name from the client refers, and its path of proto names.
     fn resolve(&self, name: &str, what: &str) -> Result<(Cow<'r, str>, FieldInfo<'r>)> {
         let (path, field, first) = resolve(self.codec, self.method().input, name).ok_or_else(|| unknown(name, what))?;
         if self.is_bound(&path) {
@@ -309,7 +309,7 @@ impl<'r> Draft<'r> {
         Ok((path, field))
     }
 
-    /// A member of the same oneof that was already given.
+    /// Returns another member of the same oneof that the request has already given.
     fn other_choice(&self, path: &str) -> Option<&str> {
         let member = top(path)?;
         let choice = self
@@ -326,7 +326,7 @@ impl<'r> Draft<'r> {
     }
 }
 
-/// The gRPC request that carries a message, with the caller's headers and extensions.
+/// Creates the gRPC request with a message, and with the headers and extensions of the HTTP request.
 pub fn wrap(method: &Method, parts: Parts, message: Bytes) -> Request<tonic::body::Body> {
     let mut request = Request::new(tonic::body::Body::new(Full::new(message)));
     *request.method_mut() = HttpMethod::POST;
@@ -343,7 +343,7 @@ pub fn wrap(method: &Method, parts: Parts, message: Bytes) -> Request<tonic::bod
     request
 }
 
-/// Headers that describe the HTTP message itself; a gRPC service would ignore or misread them.
+/// Headers that are not copied, because they describe the HTTP message. A gRPC service would misinterpret them.
 static NOT_CARRIED: [HeaderName; 12] = [
     header::CONTENT_LENGTH,
     header::CONTENT_ENCODING,

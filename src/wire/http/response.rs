@@ -1,7 +1,7 @@
-//! Translates a gRPC response into an HTTP response, when it is one message or raw bytes.
+//! Translates a gRPC response that is one message or raw bytes into an HTTP response.
 //!
-//! Called by the transcoder. gRPC cannot express some HTTP details; a service sets them through the fixed list of
-//! initial metadata below. All other metadata is dropped.
+//! Called by the transcoder. gRPC has no form for some HTTP details. A service sets these details in its initial
+//! metadata. The constants below list the accepted metadata. All other metadata is dropped.
 
 use std::{
     pin::Pin,
@@ -24,13 +24,14 @@ use crate::{contract::google::api::HttpBody, error::Error, wire::json::Codec};
 
 /// Metadata that sets the HTTP status of a successful response: 200, 201, 202, 204, 206, 304 or 416.
 pub const HTTP_STATUS: &str = "x-http-status";
-/// Metadata that becomes `Content-Type`, instead of `HttpBody.content_type`. gRPC reserves `content-type` for itself.
+/// Metadata that becomes `Content-Type` and takes precedence over `HttpBody.content_type`. The name `content-type` is
+/// reserved by gRPC.
 pub const HTTP_CONTENT_TYPE: &str = "x-http-content-type";
-/// Metadata that becomes `Content-Length`: the total size of the `HttpBody` stream, in bytes. As plain `content-length`
-/// it would break the gRPC response, whose frames are longer.
+/// Metadata that becomes `Content-Length`. Its value is the total size of the `HttpBody` stream, in bytes. The name
+/// `content-length` cannot be used, because the frames of the gRPC response are longer than this value.
 pub const HTTP_CONTENT_LENGTH: &str = "x-http-content-length";
 
-/// Metadata that becomes the HTTP header of the same name.
+/// Metadata that becomes the HTTP header with the same name.
 pub static CARRIED: [HeaderName; 8] = [
     header::ETAG,
     header::LAST_MODIFIED,
@@ -54,7 +55,7 @@ pub async fn unary(codec: &Codec, rule: &Rule, answer: Response<tonic::body::Bod
         Some(Err(status)) => return fault::respond(&status),
         None => return fault::respond(&Status::internal("the service sent no response")),
     };
-    // The status follows the message, and only the status tells whether the call succeeded.
+    // The status follows the message. Only the status shows whether the call has succeeded.
     match frames.next().await {
         None => {}
         Some(Ok(_)) => return fault::respond(&Status::internal("the service sent more than one response")),
@@ -73,14 +74,15 @@ pub async fn unary(codec: &Codec, rule: &Rule, answer: Response<tonic::body::Bod
     }
 }
 
-/// Renders the response of a method that streams `HttpBody`: the bytes of all messages, concatenated.
+/// Renders the response of a method that streams `HttpBody`. The body is the concatenated bytes of all messages.
 pub async fn raw(answer: Response<tonic::body::Body>) -> Response<Body> {
     let (parts, body) = answer.into_parts();
     if let Some(status) = failure(&parts.headers) {
         return fault::respond(&status);
     }
     let mut frames = Frames::new(body, parts.headers.contains_key("grpc-status"));
-    // The first message carries the content type. A failure instead of it still becomes an ordinary HTTP error.
+    // The first message contains the content type. If the service fails before the first message, the failure becomes
+    // an ordinary HTTP error.
     let first = match frames.next().await.transpose() {
         Ok(first) => first.unwrap_or_default(),
         Err(status) => return fault::respond(&status),
@@ -94,10 +96,10 @@ pub async fn raw(answer: Response<tonic::body::Body>) -> Response<Body> {
     }
 }
 
-/// Writes the JSON of one message, or of the field named by `response_body`.
+/// Writes the JSON of one message. If the rule has a `response_body`, only this field of the message is written.
 ///
 /// # Errors
-/// INTERNAL when the service's bytes are not a message of its type.
+/// INTERNAL if the bytes from the service are not a message of the expected type.
 pub fn encode(codec: &Codec, rule: &Rule, message: &[u8], json: &mut Vec<u8>) -> Result<(), Error> {
     let method = &rule.method;
     let written = match rule.response_body {
@@ -121,7 +123,7 @@ pub fn status_of(metadata: &HeaderMap) -> StatusCode {
     }
 }
 
-/// A complete response, with the headers that the metadata carries.
+/// Creates a complete response, with the HTTP headers that the metadata contains.
 fn whole(metadata: &HeaderMap, content_type: &str, body: Body) -> Response<Body> {
     let status = status_of(metadata);
     let bodiless = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
@@ -158,8 +160,8 @@ fn carry(metadata: &HeaderMap, headers: &mut HeaderMap) {
     }
 }
 
-/// The bytes of a stream of `HttpBody`. A failure in the middle aborts the connection, so that the reader cannot
-/// mistake a part for the whole.
+/// The body of a response with the bytes of a stream of `HttpBody`. If the stream fails, the connection is aborted, so
+/// that the reader does not treat an incomplete body as complete.
 struct RawBody {
     first: Option<Bytes>,
     frames: Frames,

@@ -1,7 +1,7 @@
-//! Maps an HTTP method and path to the gRPC method that answers.
+//! Maps an HTTP method and a path to a gRPC method.
 //!
-//! Built once from a descriptor set; queried by the transcoder for every request. Two rules that match the same path
-//! are refused when the router is built, so routing never depends on the order of the files.
+//! The router is built once from a descriptor set. The transcoder queries it for every request. If two rules match the
+//! same paths, the router cannot be built. Routing therefore never depends on the order of the files.
 
 pub mod rules;
 pub mod template;
@@ -30,7 +30,7 @@ pub struct Router {
     tree: Tree,
 }
 
-/// One path of a rule: its own path, or that path below its service's second root.
+/// One path of a rule. It is either the path in the contract, or this path below the second root of the service.
 #[derive(Debug)]
 struct Target {
     rule: usize,
@@ -46,7 +46,7 @@ pub enum Routed<'r> {
     OtherMethods(Vec<HttpMethod>),
     /// No rule has this path.
     Nowhere,
-    /// The path cannot be decoded.
+    /// The percent-encoding of the path cannot be decoded.
     Malformed,
 }
 
@@ -54,7 +54,8 @@ impl Router {
     /// Reads the rules of a descriptor set and builds the matcher.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` with the method's name when a rule is wrong, with both names when two rules conflict.
+    /// `INVALID_REQUEST`. If a rule is wrong, the error names its method. If two rules conflict, the error names both
+    /// methods.
     pub fn new(pool: &DescriptorPool, codec: &Codec) -> Result<Self> {
         let mut router = Self {
             rules: rules::read(pool, codec)?,
@@ -78,7 +79,7 @@ impl Router {
         &self.rules
     }
 
-    /// Finds the rule for a request; `path` is the path of the URI, still percent-encoded.
+    /// Finds the rule for a request. `path` is the percent-encoded path of the URI.
     pub fn find<'r>(&'r self, method: &HttpMethod, path: &'r str) -> Routed<'r> {
         match self.tree.find(method, path) {
             Found::Rule(target, path) => {

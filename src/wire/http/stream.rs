@@ -1,8 +1,9 @@
 //! Renders a streamed gRPC response as server-sent events or as newline-delimited JSON.
 //!
-//! Called by the transcoder. Headers are sent immediately, so that the reader knows it is connected. A failure that is
-//! already known becomes an ordinary HTTP error; a later one becomes an event `fault` (browsers reserve `error`). When
-//! the reader disconnects, this body is dropped, and with it the service's stream.
+//! Called by the transcoder. The headers are sent immediately, so that the reader knows that it is connected. A failure
+//! that is known by then becomes an ordinary HTTP error. A later failure becomes an event named `fault`, because
+//! browsers reserve the name `error`. When the reader disconnects, the body is dropped, which also drops the stream of
+//! the service.
 
 use std::{
     future::poll_fn,
@@ -26,7 +27,7 @@ use super::{
     response,
 };
 
-/// A comment, which readers skip.
+/// A heartbeat. It is a comment, which readers ignore.
 const HEARTBEAT: &[u8] = b":\n\n";
 
 /// The format of a stream.
@@ -39,7 +40,8 @@ pub enum Format {
 }
 
 impl Format {
-    /// The format that the `Accept` header requests: server-sent events, unless it names newline-delimited JSON.
+    /// The format that the `Accept` header requests. It is server-sent events, unless the header names
+    /// newline-delimited JSON.
     pub fn asked_by(headers: &HeaderMap) -> Self {
         let lines = headers.get_all(header::ACCEPT).iter().any(|accept| {
             let accept = accept.to_str().unwrap_or_default();
@@ -53,14 +55,14 @@ impl Format {
 
     fn content_type(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            // Some clients read text without a charset as Latin-1.
+            // Without a charset, some clients read text as Latin-1.
             Self::Events => "text/event-stream; charset=utf-8",
             Self::Lines => "application/x-ndjson",
         })
     }
 }
 
-/// Renders the response of a method that streams messages; `rule` is the index of its rule.
+/// Renders the response of a method that streams messages. `rule` is the index of the method's rule.
 pub(super) async fn begin(
     shared: Arc<Shared>,
     rule: usize,
@@ -77,7 +79,8 @@ pub(super) async fn begin(
     if response.status() == StatusCode::NO_CONTENT {
         return response;
     }
-    // Polls once without waiting, so that an error of the call itself becomes an HTTP error instead of an event.
+    // The stream is polled once without waiting. If the call itself has failed, the failure thus becomes an HTTP error
+    // instead of an event.
     let now = poll_fn(|cx| Poll::Ready(frames.poll_next(cx))).await;
     let first = match now {
         Poll::Ready(Some(Err(status))) => return fault::respond(&status),
@@ -87,7 +90,7 @@ pub(super) async fn begin(
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, format.content_type());
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    // Otherwise nginx buffers events before it passes them on.
+    // Without this header, nginx buffers events.
     headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     let heartbeat = shared.options.heartbeat;
     *response.body_mut() = Body::new(StreamBody {
@@ -111,14 +114,14 @@ struct StreamBody {
     frames: Frames,
     format: Format,
     heartbeat: Duration,
-    /// Time of the last write.
+    /// Time of the most recent write.
     sent: Instant,
     timer: Option<Pin<Box<Sleep>>>,
     ended: bool,
 }
 
 impl StreamBody {
-    /// Writes one message, and any others that have already been received.
+    /// Writes one message, and all further messages that have already been received.
     fn write(&mut self, first: &[u8]) -> Bytes {
         let mut out = Vec::with_capacity(first.len() * 2 + 128);
         let mut result = self.write_one(first, &mut out);
@@ -149,7 +152,7 @@ impl StreamBody {
             }
             match codec.set_member(method.output, message).map_err(internal)? {
                 Some(name) => write_field("event", name, out),
-                // An event without a set field is a heartbeat.
+                // An event in which no kind is set is a heartbeat.
                 None if has_kinds(&method.descriptor.output()) => {
                     out.truncate(before);
                     out.extend_from_slice(HEARTBEAT);
@@ -174,7 +177,7 @@ impl StreamBody {
         let body = fault::body_of(status);
         let (before, after): (&[u8], &[u8]) = match self.format {
             Format::Events => (b"event: fault\ndata: ", b"\n\n"),
-            // Readers tell a failure from a message by its single key.
+            // Readers recognize a failure by its only key, `fault`.
             Format::Lines => (b"{\"fault\":", b"}\n"),
         };
         out.extend_from_slice(before);
@@ -183,13 +186,13 @@ impl StreamBody {
         self.ended = true;
     }
 
-    /// Yields a comment when nothing has been written for one heartbeat interval.
+    /// Yields a heartbeat if nothing has been written for one heartbeat interval.
     fn poll_heartbeat(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         let Some(timer) = &mut self.timer else {
             return Poll::Pending;
         };
         while timer.as_mut().poll(cx).is_ready() {
-            // Writes do not reset the timer: only when it fires does it check whether a heartbeat is due.
+            // A write does not reset the timer. When the timer fires, this loop checks whether a heartbeat is due.
             let due = self.sent + self.heartbeat;
             if due <= Instant::now() {
                 self.sent = Instant::now();
@@ -202,7 +205,7 @@ impl StreamBody {
     }
 }
 
-/// Returns true if the messages of a stream have a oneof, and so different kinds.
+/// Returns true if the messages of a stream have different kinds, which are the members of a oneof.
 fn has_kinds(message: &MessageDescriptor) -> bool {
     message.oneofs().any(|oneof| !oneof.is_synthetic())
 }
@@ -210,7 +213,8 @@ fn has_kinds(message: &MessageDescriptor) -> bool {
 fn write_field(name: &str, value: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    // A line break would end the field, and readers ignore an id with a NUL.
+    // Line breaks and NUL are removed from the id. A line break would end the field, and readers ignore an id with a
+    // NUL.
     out.extend(value.bytes().filter(|byte| !b"\r\n\0".contains(byte)));
     out.push(b'\n');
 }
@@ -251,7 +255,7 @@ impl http_body::Body for StreamBody {
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = SizeHint::new();
-        // Reports the bytes buffered for the reader, which `wire::unread` counts.
+        // The lower bound is the number of bytes that are buffered for the reader. `wire::unread` counts these bytes.
         let held = self.first.as_ref().map_or(0, Bytes::len) + self.frames.held();
         hint.set_lower(held as u64);
         hint

@@ -1,7 +1,7 @@
 //! Decodes JSON text to wire bytes.
 //!
-//! The text is read once, and each value is encoded by its field's type as soon as it is read. Default values are
-//! written as well: over HTTP, a key that is present means a field that is set.
+//! The text is read once. Each value is encoded by the type of its field as soon as it is read. Default values are also
+//! written, because a key that is present in the JSON means that the field is set.
 
 use std::{borrow::Cow, collections::HashSet};
 
@@ -13,7 +13,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, close, open, put_tag, put_varint},
 };
 
-/// State of one decoding.
+/// The state of decoding one text.
 #[derive(Debug)]
 pub(super) struct Decoder<'c, 'j> {
     pub tables: &'c Tables,
@@ -22,7 +22,7 @@ pub(super) struct Decoder<'c, 'j> {
     depth: u32,
 }
 
-/// The fields and oneofs of a message seen so far.
+/// The fields and oneofs of a message that have occurred so far.
 #[derive(Debug, Default)]
 struct Seen {
     first: [u128; 2],
@@ -33,7 +33,7 @@ impl Seen {
     const FIELDS: usize = 0;
     const ONEOFS: usize = 1;
 
-    /// Records an index; returns false when it was already recorded.
+    /// Records an index. Returns false if the index was already recorded.
     fn insert(&mut self, group: usize, index: usize) -> bool {
         if index >= 128 {
             let new = !self.others.contains(&(group, index));
@@ -47,7 +47,8 @@ impl Seen {
     }
 }
 
-/// The keys of a map seen so far. Most maps are small, and scanning a few keys is cheaper than hashing them.
+/// The keys of a map that have occurred so far. Most maps are small, and comparing with a few keys is cheaper than
+/// hashing.
 #[derive(Debug, Default)]
 struct Keys<'j> {
     few: Vec<Cow<'j, str>>,
@@ -57,7 +58,7 @@ struct Keys<'j> {
 impl<'j> Keys<'j> {
     const FEW: usize = 16;
 
-    /// Records a key; returns false when it was already recorded.
+    /// Records a key. Returns false if the key was already recorded.
     fn insert(&mut self, key: Cow<'j, str>) -> bool {
         if self.many.contains(&key) || self.few.contains(&key) {
             return false;
@@ -81,13 +82,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
         })
     }
 
-    /// Decodes the text as one message, with nothing after it.
+    /// Decodes the text as one message. The text must end after the message.
     pub fn whole(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.message(id, wire)?;
         self.json.end()
     }
 
-    /// Decodes the text as one message, and returns the fields that its outermost object names.
+    /// Decodes the text as one message, and returns the names of the fields that are keys of the outermost object.
     pub fn whole_with_keys(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<Vec<&'c str>, CodecError> {
         let mut keys = Vec::new();
         let table = self.tables.message(id);
@@ -100,19 +101,19 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(keys)
     }
 
-    /// Decodes the text as the value of one field, with nothing after it.
+    /// Decodes the text as the value of one field. The text must end after the value.
     pub fn whole_field(&mut self, id: MessageId, index: usize, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let field = &self.tables.message(id).fields[index];
         self.whole_value(field, wire).map_err(|error| error.within(&field.name))
     }
 
-    /// Decodes the text as the value of a field, without naming the field in errors.
+    /// Decodes the text as the value of a field. Errors do not name the field.
     pub fn whole_value(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.field(field, wire)?;
         self.json.end()
     }
 
-    /// Decodes a message, without tag and length.
+    /// Decodes a message. No tag and no length are written.
     pub fn message(&mut self, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let table = self.tables.message(id);
         match table.known {
@@ -121,7 +122,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Enters a nested message or map entry.
+    /// Increases the nesting depth, at the start of a nested message or map entry.
     pub fn descend(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -131,12 +132,12 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Leaves a nested message or map entry.
+    /// Decreases the nesting depth, at the end of a nested message or map entry.
     pub fn ascend(&mut self) {
         self.depth -= 1;
     }
 
-    /// Decodes the fields of an object; calls `met` for each field that a key names.
+    /// Decodes the fields of an object. Calls `met` for each field that a key names.
     pub fn object(
         &mut self,
         table: &'c Message,
@@ -146,7 +147,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         self.object_besides("", table, wire, met)
     }
 
-    /// Like `object`, but skips the key `besides`, which is not a field.
+    /// Decodes the fields of an object as `object` does, but skips the key `besides`, which is not a field.
     pub fn object_besides(
         &mut self,
         besides: &str,
@@ -183,7 +184,8 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes a field's value with its tags; returns false when the value was null and the field stays unset.
+    /// Decodes the value of a field, and writes it with its tags. Returns false if the value is null and the field
+    /// stays unset.
     fn field(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<bool, CodecError> {
         if self.json.peek()? == Token::Null && !(field.shape == Shape::Single && self.takes_null(field.kind)) {
             self.json.null()?;
@@ -197,13 +199,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(true)
     }
 
-    /// Decodes one value of a field, with its tag.
+    /// Decodes one value of a field, and writes it with its tag.
     pub fn single(&mut self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         put_tag(wire, field.number, field.kind.wire_type());
         self.value(field.kind, wire)
     }
 
-    /// Returns true if null is a value of this kind, instead of meaning "unset".
+    /// Returns true if null is a value of this kind. For all other kinds, null means that the field is unset.
     fn takes_null(&self, kind: Kind) -> bool {
         self.tables.known(kind) == Some(Known::Value) || self.tables.is_null_enum(kind)
     }
@@ -234,7 +236,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes an object as a map whose entries are of this message.
+    /// Decodes an object as a map. `entry` is the message type of the entries of the map.
     pub fn map(&mut self, number: u32, entry: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let [key_field, value_field, ..] = self.tables.message(entry).fields.as_slice() else {
@@ -262,7 +264,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
         Ok(())
     }
 
-    /// Decodes one value, with its length prefix where the type has one.
+    /// Decodes one value. If its type has a length prefix, the prefix is also written.
     fn value(&mut self, kind: Kind, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => {
@@ -297,7 +299,8 @@ impl<'c, 'j> Decoder<'c, 'j> {
     fn enumeration(&mut self, id: u32, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let table = self.tables.enumeration(id);
         match self.json.peek()? {
-            // The Runyard dialect prints null for an unspecified value, in lists and maps as well.
+            // The Runyard dialect prints an unspecified value as null, also in lists and maps. Null is therefore
+            // accepted here.
             Token::Null if table.is_null || self.dialect == Dialect::Runyard => {
                 self.json.null()?;
                 put_varint(wire, 0);
@@ -309,13 +312,13 @@ impl<'c, 'j> Decoder<'c, 'j> {
         }
     }
 
-    /// Reads a string; `refusal` is the error for any other token.
+    /// Reads a string. `refusal` is the error if the next token is not a string.
     pub fn string(&mut self, refusal: &'static str) -> Result<Quoted<'j>, CodecError> {
         self.expect(Token::String, refusal)?;
         self.json.string()
     }
 
-    /// Checks that the next token is `token`; `refusal` is the error otherwise.
+    /// Checks that the next token is `token`. `refusal` is the error if it is not.
     pub fn expect(&mut self, token: Token, refusal: &'static str) -> Result<(), CodecError> {
         if self.json.peek()? == token {
             Ok(())
@@ -325,7 +328,7 @@ impl<'c, 'j> Decoder<'c, 'j> {
     }
 }
 
-/// Appends a map's key, which is always a string in JSON, whatever its type.
+/// Appends the key of a map entry. In JSON, keys of every type are strings.
 fn put_key(kind: Kind, key: Quoted<'_>, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     let text = key.text();
     match kind {
@@ -333,7 +336,7 @@ fn put_key(kind: Kind, key: Quoted<'_>, wire: &mut Vec<u8>) -> Result<(), CodecE
         Kind::Bool if text == "true" => put_varint(wire, 1),
         Kind::Bool if text == "false" => put_varint(wire, 0),
         Kind::Bool => return Err(CodecError::text("the key must be true or false")),
-        // Only one spelling per number is accepted, so that keys with different text are different keys.
+        // Each number has only one accepted spelling, so that keys with different texts are different keys.
         _ if text.bytes().all(|byte| byte == b'-' || byte.is_ascii_digit()) && text != "-0" => {
             put_number(kind, &text, wire).map_err(|_| CodecError::text("the key must be a whole number in range"))?;
         }

@@ -60,11 +60,11 @@ impl<'c> Decoder<'c, '_> {
         self.single(&table.fields[index], wire)
     }
 
-    /// Decodes `{"@type": …}`: either the other keys are the message's fields, or `value` holds the message's special
-    /// JSON form.
+    /// Decodes an Any, such as `{"@type": …}`. If the type has a special JSON form, the key `value` contains this form.
+    /// Otherwise, the other keys are the fields of the message.
     fn any(&mut self, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let Some(url) = self.find_type()? else {
-            // Only an empty object may lack a type.
+            // The type may be missing only in an empty object.
             self.json.enter()?;
             return match self.json.key(&mut true)? {
                 None => Ok(()),
@@ -105,7 +105,8 @@ impl<'c> Decoder<'c, '_> {
         Ok(())
     }
 
-    /// Looks ahead for the type of an Any, because its key may come last.
+    /// Searches the object for the type of an Any without consuming it, because the key of the type may be the last
+    /// key.
     fn find_type(&mut self) -> Result<Option<String>, CodecError> {
         self.expect(Token::Object, "must be an object")?;
         let here = self.json.clone();
@@ -132,7 +133,7 @@ impl<'c> Decoder<'c, '_> {
 }
 
 impl Known {
-    /// Appends the fields of a time, a duration or a field mask that is given as text.
+    /// Parses the text of a time, a duration or a field mask, and appends its fields.
     pub(super) fn put_text(self, text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
         let (seconds, nanos) = match self {
             Self::Timestamp => time::parse_time(text)?,
@@ -147,7 +148,7 @@ impl Known {
     }
 }
 
-/// Appends the paths of a field mask; the Runyard dialect also accepts proto names.
+/// Appends the paths of a field mask. The Runyard dialect also accepts proto names.
 fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     if text.is_empty() {
         return Ok(());
@@ -165,7 +166,7 @@ fn put_field_mask(text: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<()
                 _ => return Err("must be comma-separated field names"),
             }
         }
-        // Each `_` must precede a letter; otherwise the path has no camelCase form and could not be encoded.
+        // A letter must follow each `_`. Otherwise, the path has no camelCase form and could not be encoded again.
         let has_camel_case = proto
             .split('_')
             .skip(1)

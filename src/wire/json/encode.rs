@@ -1,8 +1,8 @@
 //! Encodes wire bytes as JSON text.
 //!
-//! A message is walked twice. The first pass locates each field's value (the last one wins, as the wire format
-//! requires). The second prints the fields in the order of the proto file, including unset ones where the dialect
-//! prints them.
+//! A message is read in two passes. The first pass locates the value of each field. If a field has several values, the
+//! last one wins, as the wire format requires. The second pass prints the fields in the order of the proto file. Unset
+//! fields are printed if the dialect requires it.
 
 use super::{
     CodecError, Dialect, MessageId,
@@ -13,7 +13,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, low_half, read_packed, too_deep},
 };
 
-/// State of one encoding.
+/// The state of encoding one message.
 #[derive(Debug)]
 pub(super) struct Encoder<'c> {
     pub tables: &'c Tables,
@@ -23,7 +23,7 @@ pub(super) struct Encoder<'c> {
 }
 
 impl<'c> Encoder<'c> {
-    /// Starts an encoding.
+    /// Creates an encoder.
     pub fn new(tables: &'c Tables, dialect: Dialect) -> Self {
         Self {
             tables,
@@ -54,7 +54,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Enters a nested message.
+    /// Increases the nesting depth, at the start of a nested message.
     pub fn descend(&mut self) -> Result<(), CodecError> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
@@ -64,12 +64,12 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Leaves a nested message.
+    /// Decreases the nesting depth, at the end of a nested message.
     pub fn ascend(&mut self) {
         self.depth -= 1;
     }
 
-    /// Prints the fields of a message, without the braces; `first` is false when other keys precede them.
+    /// Prints the fields of a message without the braces. `first` is false if other keys precede the fields.
     pub fn fields(
         &mut self,
         table: &'c Message,
@@ -95,7 +95,7 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Prints a field's value after its key; returns false when the caller must remove the key again.
+    /// Prints the value of a field after its key. Returns false if the caller must remove the key again.
     fn field(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let omits = self.dialect == Dialect::Canonical || field.omit_unset;
         match field.shape {
@@ -130,7 +130,7 @@ impl<'c> Encoder<'c> {
         self.value(field.kind, slot.value, &bytes, json)
     }
 
-    /// Prints a list; returns false when it is empty.
+    /// Prints a list. Returns false if the list is empty.
     pub fn list(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         json.push(b'[');
         let mut count = 0;
@@ -156,7 +156,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints a map; returns false when it is empty. If two entries have the same key, the last one wins.
+    /// Prints a map. If two entries have the same key, the last entry wins. Returns false if the map is empty.
     pub fn map(&mut self, field: &Field, slot: Slot, wire: &[u8], json: &mut Vec<u8>) -> Result<bool, CodecError> {
         let tables = self.tables;
         let Shape::Map(entry) = field.shape else {
@@ -198,7 +198,7 @@ impl<'c> Encoder<'c> {
         Ok(count > 0)
     }
 
-    /// Prints one value: `value` for a number, `bytes` for anything else.
+    /// Prints one value. A number is in `value`. A value of any other kind is in `bytes`.
     pub fn value(&mut self, kind: Kind, value: u64, bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
         match kind {
             Kind::Message(id) => self.nested(id, bytes, json),
@@ -224,7 +224,7 @@ impl<'c> Encoder<'c> {
         }
     }
 
-    /// Prints the value of one field of a message; null when it is unset and has no default.
+    /// Prints the value of one field of a message. Prints null if the field is unset and has no default.
     pub fn one_field(
         &mut self,
         id: MessageId,
@@ -255,13 +255,13 @@ impl<'c> Encoder<'c> {
         Ok(())
     }
 
-    /// Returns true if a field occurs.
+    /// Returns true if a field occurs in the wire bytes.
     pub fn is_set(&mut self, id: MessageId, index: usize, wire: &[u8]) -> Result<bool, CodecError> {
         let base = self.slots.index(self.tables.message(id), wire)?;
         Ok(self.slots.at(base, index).count > 0)
     }
 
-    /// The name of the set member of the first oneof.
+    /// The name of the member that is set in the first oneof.
     pub fn set_member(&mut self, id: MessageId, wire: &[u8]) -> Result<Option<&'c str>, CodecError> {
         let tables = self.tables;
         let table = tables.message(id);
@@ -269,7 +269,7 @@ impl<'c> Encoder<'c> {
         Ok(self.slots.member(table, base, 0).map(|(field, _)| &*field.name))
     }
 
-    /// A scalar as text without quotes.
+    /// The value of a scalar field, as text without quotes.
     pub fn read_text(&mut self, id: MessageId, index: usize, wire: &[u8]) -> Result<Option<String>, CodecError> {
         let tables = self.tables;
         let table = tables.message(id);
@@ -294,7 +294,7 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// Prints a map's key, which is always a string, whatever its type.
+/// Prints the key of a map entry. In JSON, keys of every type are strings.
 fn put_key(kind: Kind, key: &Key<'_>, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if kind == Kind::String {
         print(text(key.text)?, json)?;

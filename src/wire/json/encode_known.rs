@@ -9,7 +9,8 @@ use super::{
     wire::{Records, low_half},
 };
 
-/// Numbers of a `Value` are doubles; whole numbers up to this one print without a fraction, as they were written.
+/// Largest whole number of a `Value` that prints without a fraction. The numbers of a `Value` are doubles, which are
+/// exact for all whole numbers up to this limit.
 const LARGEST_EXACT: f64 = 9_007_199_254_740_992.0;
 
 impl<'c> Encoder<'c> {
@@ -123,7 +124,7 @@ impl<'c> Encoder<'c> {
     }
 }
 
-/// Prints the paths in camelCase, separated by commas.
+/// Prints the paths of a field mask in camelCase, separated by commas.
 fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     let mut mask = String::new();
     let mut records = Records::new(wire);
@@ -138,7 +139,8 @@ fn field_mask(wire: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError> {
     print(mask.as_str(), json)
 }
 
-/// `current_version.model` becomes `currentVersion.model`; a path that could not be decoded again is refused.
+/// Converts a path to camelCase: `current_version.model` becomes `currentVersion.model`. A path that cannot be
+/// converted back is refused.
 fn camel_case(path: &str, out: &mut String) -> Result<(), CodecError> {
     let mut characters = path.chars();
     while let Some(character) = characters.next() {

@@ -1,7 +1,7 @@
 //! The names of enum values in each dialect.
 //!
-//! Part of the codec's tables. The Runyard dialect prints a value in lower case without its type's prefix, and null for
-//! the value named "unspecified".
+//! They are part of the tables of the codec. The Runyard dialect prints a value in lower case, without the prefix of
+//! its type. It prints the value named "unspecified" as null.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ const MAX_NAMES: usize = 12;
 /// The names of one enum.
 #[derive(Debug)]
 pub(super) struct Enum {
-    /// True if this is `google.protobuf.NullValue`, whose only value is JSON's null.
+    /// True if this enum is `google.protobuf.NullValue`, whose only value is null in JSON.
     pub is_null: bool,
     values: HashMap<i32, EnumValue>,
     full_names: HashMap<Box<str>, i32>,
@@ -51,7 +51,7 @@ impl Enum {
             let unspecified = value.number() == 0 && value.name().ends_with("UNSPECIFIED");
             table.full_names.insert(value.name().into(), value.number());
             table.short_names.entry(short.clone()).or_insert(value.number());
-            // If two names share a number, the first one prints.
+            // If two names have the same number, the first name is printed.
             table.values.entry(value.number()).or_insert_with(|| EnumValue {
                 canonical: value.name().into(),
                 short: (!unspecified).then_some(short),
@@ -60,7 +60,7 @@ impl Enum {
         table
     }
 
-    /// How a number prints.
+    /// The JSON form of a number.
     pub fn spelling(&self, number: i32, dialect: Dialect) -> Spelling<'_> {
         match self.values.get(&number) {
             None => Spelling::Number,
@@ -72,7 +72,7 @@ impl Enum {
         }
     }
 
-    /// The number of a name in this dialect.
+    /// The number that a name has in this dialect.
     pub fn number(&self, name: &str, dialect: Dialect) -> Option<i32> {
         let full = self.full_names.get(name);
         match dialect {
@@ -81,7 +81,7 @@ impl Enum {
         }
     }
 
-    /// The names that this dialect prints, ordered by number, for use in an error.
+    /// The names that this dialect prints, ordered by number. They are used in an error.
     pub fn names(&self, dialect: Dialect) -> String {
         let mut numbers: Vec<i32> = self.values.keys().copied().collect();
         numbers.sort_unstable();
@@ -107,7 +107,7 @@ pub fn short_enum_name(type_name: &str, value_name: &str) -> String {
     rest.unwrap_or(value_name).to_ascii_lowercase()
 }
 
-/// `RunStatus` becomes `RUN_STATUS_`.
+/// The prefix of the values of a type: `RunStatus` becomes `RUN_STATUS_`.
 fn screaming(name: &str) -> String {
     let mut prefix = String::with_capacity(name.len() + 4);
     let mut previous = '_';

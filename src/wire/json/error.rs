@@ -1,14 +1,14 @@
-//! An error in JSON text, plain text or wire bytes, and its location.
+//! The error for invalid JSON text, plain text or wire bytes, with its location.
 //!
-//! Created by the codec only. The location is a path of proto field names such as `configured_mcps[0].headers["x"]`. It
-//! is assembled while the error propagates, so that valid requests pay nothing for it.
+//! Created by the codec only. The location is a path of proto field names such as `configured_mcps[0].headers["x"]`.
+//! The path is assembled while the error propagates, so valid requests have no cost for it.
 
 use std::{borrow::Cow, error::Error as StdError, fmt};
 
-/// Maximum number of characters of a client-supplied name that an error repeats.
+/// Maximum number of characters that an error quotes from a name that the client has sent.
 const MAX_QUOTED_CHARS: usize = 64;
 
-/// The input in which the error was found.
+/// The kind of input that contains the error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Source {
     /// Text from a client.
@@ -17,7 +17,7 @@ enum Source {
     Wire,
 }
 
-/// A JSON text or wire bytes that the codec refuses.
+/// The error of the codec for text or wire bytes that it refuses.
 #[derive(Debug)]
 pub struct CodecError {
     inner: Box<Inner>,
@@ -48,7 +48,7 @@ impl CodecError {
         }
     }
 
-    /// Adds the field in which the error happened to the location.
+    /// Adds the field that contains the error to the location.
     #[must_use]
     pub(super) fn within(mut self, field: &str) -> Self {
         let rest = std::mem::take(&mut self.inner.path);
@@ -61,14 +61,14 @@ impl CodecError {
         self
     }
 
-    /// Adds the list index at which the error happened to the location.
+    /// Adds the list index of the element that contains the error to the location.
     #[must_use]
     pub(super) fn at_index(mut self, index: usize) -> Self {
         self.bracket(&index.to_string());
         self
     }
 
-    /// Adds the map key at which the error happened to the location.
+    /// Adds the map key of the entry that contains the error to the location.
     #[must_use]
     pub(super) fn at_key(mut self, key: &str) -> Self {
         self.bracket(&format!("{:?}", shortened(key)));
@@ -85,7 +85,8 @@ impl CodecError {
         self.inner.path = format!("[{inside}]{dot}{rest}");
     }
 
-    /// The path of the field in error, in proto names; empty when the error does not concern a single field.
+    /// The path of the field that contains the error, in proto names. It is empty if the error does not concern a
+    /// single field.
     pub fn field(&self) -> &str {
         &self.inner.path
     }
@@ -95,13 +96,13 @@ impl CodecError {
         &self.inner.message
     }
 
-    /// Returns true if the client's text is wrong, as opposed to bytes from a service.
+    /// Returns true if the error is in text from a client. Returns false if it is in bytes from a service.
     pub fn is_callers(&self) -> bool {
         self.inner.source == Source::Text
     }
 }
 
-/// A client-supplied text, cut to a length that is safe to repeat.
+/// Truncates a text from a client to a length that is safe to quote.
 fn shortened(text: &str) -> Cow<'_, str> {
     match text.char_indices().nth(MAX_QUOTED_CHARS) {
         None => Cow::Borrowed(text),
@@ -129,7 +130,7 @@ impl From<CodecError> for crate::Error {
     fn from(error: CodecError) -> Self {
         let sentence = error.to_string();
         match error.inner.source {
-            // Without a path, the body itself is wrong.
+            // The sentence begins with "must", so it needs a subject. Without a path, the subject is the body.
             Source::Text if sentence.starts_with("must ") => Self::invalid(format!("the body {sentence}")),
             Source::Text if error.inner.path.is_empty() => Self::invalid(sentence),
             Source::Text => Self::invalid_field(error.inner.path, sentence),

@@ -1,8 +1,8 @@
-//! A pull parser for JSON text, strict to RFC 8259.
+//! A pull parser for JSON text. It accepts exactly the JSON of RFC 8259.
 //!
-//! Used by the decoder. It builds no values: strings stay slices of the text until they are unescaped on request, and
-//! numbers stay text until their field's type is known, so that 64-bit integers and exponents lose no precision. Depth
-//! is bounded.
+//! Used by the decoder. It builds no values. A string stays a slice of the text until the decoder unescapes it. A
+//! number stays text until the type of its field is known, so that 64-bit integers and exponents lose no precision. The
+//! nesting depth is bounded.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::{CodecError, wire};
 /// Maximum nesting of objects and arrays.
 const MAX_DEPTH: u32 = 128;
 
-/// Maximum length of a number, in characters; the exact decimal form of any double is shorter.
+/// Maximum length of a number, in characters. The exact decimal form of every double is shorter.
 const MAX_NUMBER_LENGTH: usize = 1100;
 
 /// A position in a JSON text.
@@ -33,7 +33,7 @@ pub(super) enum Token {
     Null,
 }
 
-/// A string as written in the text; its escapes have been validated.
+/// A string in the form in which it occurs in the text. Its escapes have been validated.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quoted<'j> {
     raw: &'j str,
@@ -50,7 +50,7 @@ impl<'j> Parser<'j> {
         Ok(Self { text, at: 0, depth: 0 })
     }
 
-    /// The type of the next value.
+    /// Returns the type of the next value without consuming the value.
     pub fn peek(&mut self) -> Result<Token, CodecError> {
         self.skip_space();
         match self.byte() {
@@ -74,7 +74,8 @@ impl<'j> Parser<'j> {
         Ok(())
     }
 
-    /// The next key of the entered object, its colon consumed. `None` at the end, where the object is left.
+    /// Reads the next key of the current object, and the colon after it. At the end of the object, this method leaves
+    /// the object and returns `None`.
     pub fn key(&mut self, first: &mut bool) -> Result<Option<Quoted<'j>>, CodecError> {
         if !self.more(b'}', first)? {
             return Ok(None);
@@ -91,7 +92,8 @@ impl<'j> Parser<'j> {
         Ok(Some(key))
     }
 
-    /// Returns true if the entered array has another element; at its end, the array is left.
+    /// Returns true if the current array has another element. At the end of the array, this method leaves the array and
+    /// returns false.
     pub fn element(&mut self, first: &mut bool) -> Result<bool, CodecError> {
         self.more(b']', first)
     }
@@ -116,7 +118,7 @@ impl<'j> Parser<'j> {
         Ok(true)
     }
 
-    /// The string that `peek` reported.
+    /// Reads the string that `peek` reported.
     pub fn string(&mut self) -> Result<Quoted<'j>, CodecError> {
         self.at += 1;
         let start = self.at;
@@ -154,7 +156,7 @@ impl<'j> Parser<'j> {
         Ok(())
     }
 
-    /// The text of the number that `peek` reported.
+    /// Reads the number that `peek` reported, as text.
     pub fn number(&mut self) -> Result<&'j str, CodecError> {
         let rest = &self.text[self.at..];
         let length = rest
@@ -171,14 +173,14 @@ impl<'j> Parser<'j> {
         Ok(token)
     }
 
-    /// The boolean that `peek` reported.
+    /// Reads the boolean that `peek` reported.
     pub fn boolean(&mut self) -> Result<bool, CodecError> {
         let value = self.byte() == Some(b't');
         self.literal(if value { "true" } else { "false" })?;
         Ok(value)
     }
 
-    /// The null that `peek` reported.
+    /// Reads the null that `peek` reported.
     pub fn null(&mut self) -> Result<(), CodecError> {
         self.literal("null")
     }
@@ -243,7 +245,7 @@ impl<'j> Parser<'j> {
 }
 
 impl<'j> Quoted<'j> {
-    /// The string, unescaped.
+    /// The unescaped string.
     pub fn text(self) -> Cow<'j, str> {
         if !self.escaped {
             return Cow::Borrowed(self.raw);
@@ -260,13 +262,13 @@ impl<'j> Quoted<'j> {
         Cow::Owned(text)
     }
 
-    /// Appends the string, preceded by its length.
+    /// Appends the length of the unescaped string, then the string.
     pub fn put(self, buffer: &mut Vec<u8>) {
         wire::put_bytes(buffer, self.text().as_bytes());
     }
 }
 
-/// The character of a validated escape, and the escape's length.
+/// The character of a validated escape, and the length of the escape.
 fn unescape(escape: &str) -> (char, usize) {
     let character = match escape.as_bytes().get(1) {
         Some(b'b') => '\u{8}',
@@ -296,7 +298,7 @@ fn unicode(escape: &str) -> Option<(char, usize)> {
 
 fn code_unit(escape: &str) -> Option<u32> {
     let digits = escape.strip_prefix("\\u")?.get(..4)?;
-    // `from_str_radix` would also accept a sign.
+    // This check is needed because `from_str_radix` also accepts a sign.
     if !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;
     }

@@ -1,6 +1,6 @@
 //! Prints scalars as JSON text.
 //!
-//! Used by the encoder. `serde_json` does the escaping and formats the digits.
+//! Used by the encoder. `serde_json` escapes strings and formats numbers.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde::Serialize;
@@ -16,7 +16,7 @@ pub(super) fn print<T: Serialize + ?Sized>(value: &T, json: &mut Vec<u8>) -> Res
     serde_json::to_writer(json, value).map_err(|_| CodecError::wire("a value could not be encoded"))
 }
 
-/// The bytes as UTF-8 text.
+/// Returns the bytes as UTF-8 text.
 pub(super) fn text(bytes: &[u8]) -> Result<&str, CodecError> {
     std::str::from_utf8(bytes).map_err(|_| CodecError::wire("a string is not valid UTF-8"))
 }
@@ -39,7 +39,8 @@ pub(super) fn number(kind: Kind, value: u64, json: &mut Vec<u8>) -> Result<(), C
     }
 }
 
-/// Prints a float in its own precision; JSON has no numbers for NaN and the infinities.
+/// Prints a float in its own precision. NaN and the infinities are printed as strings, because JSON has no such
+/// numbers.
 fn float<T: Serialize>(value: T, wide: f64, json: &mut Vec<u8>) -> Result<(), CodecError> {
     if wide.is_finite() {
         print(&value, json)
@@ -63,7 +64,7 @@ pub(super) fn base64(bytes: &[u8], json: &mut Vec<u8>) -> Result<(), CodecError>
     Ok(())
 }
 
-/// Prints a comma before every element but the first.
+/// Prints a comma before every element except the first.
 pub(super) fn separate(count: &mut usize, json: &mut Vec<u8>) {
     if *count > 0 {
         json.push(b',');

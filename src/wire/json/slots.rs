@@ -1,8 +1,8 @@
 //! Locates the fields of a message in its wire bytes.
 //!
-//! Used by the encoder's first pass over a message. The merge rules of protobuf are implemented here: the last value
-//! wins, split messages are joined, a oneof member clears the others, and the later of two map entries with one key
-//! wins.
+//! Used by the encoder's first pass over a message. This file implements the merge rules of protobuf. The last value of
+//! a field wins. A message in several parts is joined. A member of a oneof clears the other members. If two entries of
+//! a map have the same key, the later entry wins.
 
 use std::{
     borrow::Cow,
@@ -15,7 +15,7 @@ use super::{
     wire::{Records, WireType},
 };
 
-/// The position of a field's last value, and of its first record.
+/// The position of the last value of a field and of its first record, and the number of its records.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Slot {
     pub count: usize,
@@ -25,13 +25,14 @@ pub(super) struct Slot {
     pub value: u64,
 }
 
-/// The slots of the messages being printed, innermost last. Each message has one slot per field, then one per oneof; a
-/// oneof's slot stores the index of the set member in `start`.
+/// The slots of the messages that are being printed. The slots of the innermost message are last. Each message has one
+/// slot for each field, followed by one slot for each oneof. In the slot of a oneof, `start` is the index of the member
+/// that is set.
 #[derive(Debug)]
 pub(super) struct Slots(Vec<Slot>);
 
 impl Slots {
-    /// Starts without slots.
+    /// Creates an empty list of slots.
     pub fn new() -> Self {
         Self(Vec::with_capacity(64))
     }
@@ -41,7 +42,7 @@ impl Slots {
         self.0[base + index]
     }
 
-    /// Locates the fields of a message; returns the index of its first slot.
+    /// Locates the fields of a message. Returns the index of the message's first slot.
     pub fn index(&mut self, table: &Message, wire: &[u8]) -> Result<usize, CodecError> {
         let base = self.0.len();
         let oneofs = base + table.fields.len();
@@ -56,7 +57,8 @@ impl Slots {
                 return Err(CodecError::wire("the field has a wrong wire type").within(&field.name));
             }
             if let Presence::Oneof(oneof) = field.presence {
-                // The previously set member loses its value, for a later merge as well.
+                // The member that was set before loses its value. If it is set again later, its old value is not
+                // merged.
                 let current = self.0[oneofs + usize::from(oneof)];
                 if current.count > 0 && current.start != index {
                     self.0[base + current.start] = Slot::default();
@@ -84,14 +86,14 @@ impl Slots {
         self.0.truncate(base);
     }
 
-    /// The slot of a field of an indexed message; empty when the message has no such field.
+    /// The slot of a field in a message that `index` has processed; empty if the message has no such field.
     pub fn slot(&self, table: &Message, base: usize, number: u32) -> Slot {
         table
             .by_number(number)
             .map_or_else(Slot::default, |index| self.0[base + index])
     }
 
-    /// The set member of a oneof of an indexed message.
+    /// The member that is set in a oneof of a message that `index` has processed.
     pub fn member<'c>(&self, table: &'c Message, base: usize, oneof: usize) -> Option<(&'c Field, Slot)> {
         let current = self
             .0
@@ -105,7 +107,7 @@ impl Slots {
 }
 
 impl Slot {
-    /// Returns true if a single value is the default of its kind.
+    /// Returns true if the value of a single field is the default of its kind.
     pub fn is_default(&self, kind: Kind) -> bool {
         match kind.wire_type() {
             WireType::Length => self.start == self.end,
@@ -113,7 +115,8 @@ impl Slot {
         }
     }
 
-    /// The bytes of a single value. A message that was sent in several parts is concatenated, which merges the parts.
+    /// The bytes of the value of a single field. If a message was sent in several parts, the parts are concatenated,
+    /// which merges them.
     pub fn bytes<'w>(&self, field: &Field, wire: &'w [u8]) -> Result<Cow<'w, [u8]>, CodecError> {
         if self.count < 2 || !matches!(field.kind, Kind::Message(_)) {
             return Ok(Cow::Borrowed(&wire[self.start..self.end]));
@@ -128,7 +131,7 @@ impl Slot {
         Ok(Cow::Owned(whole))
     }
 
-    /// The records from the field's first to its last, including other fields' records in between.
+    /// The records from the first to the last record of the field, including the records of other fields in between.
     pub fn records<'w>(&self, wire: &'w [u8]) -> Records<'w> {
         Records::starting_at(&wire[..self.end], self.first)
     }
@@ -141,16 +144,16 @@ pub(super) struct Entry<'w> {
     pub value: Slot,
 }
 
-/// The key of a map entry, whatever its type: a number, or text when the number is 0.
+/// The key of a map entry. A numeric key is in `number`; a key of type string is in `text`, and `number` is then 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Key<'w> {
     pub number: u64,
     pub text: &'w [u8],
 }
 
-/// Removes entries that a later one with the same key replaces.
+/// Removes each entry for which a later entry has the same key.
 pub(super) fn keep_last(entries: &mut Vec<Entry<'_>>) {
-    // Maps written by prost are sorted, so usually no more work is needed.
+    // If the entries are sorted and their keys are unique, no entry must be removed. This is the usual case.
     if entries.windows(2).all(|pair| pair[0].key < pair[1].key) {
         return;
     }

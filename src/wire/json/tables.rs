@@ -1,7 +1,7 @@
-//! The tables that drive the codec, compiled once from the descriptors.
+//! The tables of the codec. They are compiled once from the descriptors.
 //!
-//! Everything that does not depend on a message is decided here: the order in which fields print, their keys as JSON
-//! text, and the names of enum values in each dialect.
+//! The tables contain everything that does not depend on the content of a message: the order in which fields are
+//! printed, their keys as JSON text, and the names of enum values in each dialect.
 
 use std::collections::HashMap;
 
@@ -9,13 +9,13 @@ use prost_reflect::{DescriptorPool, ExtensionDescriptor, FieldDescriptor, Messag
 
 use super::{Dialect, MessageId, enums::Enum};
 
-/// The option that omits a field's key when the field is unset.
+/// The option of a field whose key is omitted if the field is unset.
 const OMIT_UNSET: &str = "runyard.v1.omit_unset";
 
-/// Field numbers below this limit are found by one array access.
+/// Limit of the dense table. A field with a number below this limit is found by one array access.
 const DENSE: u32 = 256;
 
-/// Marks an entry of the dense table that has no field.
+/// The value of an entry in the dense table that has no field.
 const NO_FIELD: u16 = u16::MAX;
 
 /// All messages and enums of a pool.
@@ -40,7 +40,7 @@ pub(super) enum Known {
     Wrapper,
 }
 
-/// A message; its fields are in the order of the proto file.
+/// A message type. Its fields are in the order of the proto file.
 #[derive(Debug)]
 pub(super) struct Message {
     pub known: Option<Known>,
@@ -51,7 +51,7 @@ pub(super) struct Message {
     sparse: HashMap<u32, u16>,
 }
 
-/// A field, and how it prints.
+/// A field and its JSON form.
 #[derive(Debug)]
 pub(super) struct Field {
     pub name: Box<str>,
@@ -66,7 +66,7 @@ pub(super) struct Field {
     canonical_key: Box<[u8]>,
 }
 
-/// The type of a field's value; for a map, the type of its values.
+/// The type of the value of a field. For a map, it is the type of the map's values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Double,
@@ -88,23 +88,23 @@ pub(super) enum Kind {
     Message(MessageId),
 }
 
-/// How often a field may occur.
+/// The number of values that a field may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Shape {
     Single,
     List,
-    /// A map, with the message type of its entries (key and value).
+    /// A map. The id is the message type of its entries, which consist of a key and a value.
     Map(MessageId),
 }
 
-/// How a single field can be unset.
+/// The way in which a single field can be unset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Presence {
-    /// A field set to its default cannot be told from an unset one.
+    /// A field that is set to its default cannot be distinguished from an unset field.
     Implicit,
-    /// `optional`, or a message.
+    /// The field is `optional`, or its type is a message.
     Explicit,
-    /// A member of the oneof with this index.
+    /// The field is a member of the oneof with this index.
     Oneof(u16),
 }
 
@@ -144,7 +144,7 @@ impl Tables {
         &self.enums[id as usize]
     }
 
-    /// The well-known type of a kind, if it is one.
+    /// The well-known type of a kind; `None` if the kind is not a well-known type.
     pub fn known(&self, kind: Kind) -> Option<Known> {
         match kind {
             Kind::Message(id) => self.message(id).known,
@@ -166,7 +166,7 @@ struct Compiler<'p> {
 
 impl Compiler<'_> {
     fn message(&self, message: &MessageDescriptor) -> Message {
-        // In the order of the file, which is not always the order of the numbers.
+        // The fields are in the order of the file, which is not always the order of the field numbers.
         let fields: Vec<Field> = message
             .descriptor_proto()
             .field
@@ -190,7 +190,8 @@ impl Compiler<'_> {
             }
             names.insert(field.json_name.clone(), index);
         }
-        // Inserted last, so that a proto name wins over another field's camelCase name.
+        // The proto names are inserted last. If a proto name equals the camelCase name of another field, the proto name
+        // wins.
         for (index, field) in (0..NO_FIELD).zip(&fields) {
             names.insert(field.name.clone(), index);
         }
@@ -306,7 +307,7 @@ impl Message {
         (index != NO_FIELD).then_some(usize::from(index))
     }
 
-    /// The index of the field with this proto or camelCase name; index `guess` is tried first.
+    /// The index of the field with this proto or camelCase name. Index `guess` is tried first.
     pub fn find(&self, name: &str, guess: usize) -> Option<usize> {
         match self.fields.get(guess) {
             Some(field) if *field.name == *name => Some(guess),
@@ -316,7 +317,7 @@ impl Message {
 }
 
 impl Field {
-    /// The field's key as JSON text, colon included.
+    /// The key of the field as JSON text, including the colon.
     pub fn key(&self, dialect: Dialect) -> &[u8] {
         match dialect {
             Dialect::Canonical => &self.canonical_key,
@@ -326,7 +327,7 @@ impl Field {
 }
 
 impl Presence {
-    /// The oneof that a field belongs to.
+    /// The index of the oneof that the field belongs to.
     pub fn oneof(self) -> Option<u16> {
         match self {
             Self::Oneof(oneof) => Some(oneof),

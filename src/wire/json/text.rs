@@ -1,8 +1,8 @@
-//! Decodes text values: the scalars of JSON, and whole fields from path variables, query parameters, headers and form
-//! parts.
+//! Decodes text values. These are the scalars of JSON, and whole fields from path variables, query parameters, headers
+//! and form parts.
 //!
-//! Text is decoded by the type of its field. This module also defines which JSON numbers and strings are valid for a
-//! numeric field.
+//! The type of the field determines how its text is decoded. This module also defines which JSON numbers and strings
+//! are valid for a numeric field.
 
 use std::str::FromStr;
 
@@ -20,7 +20,7 @@ use super::{
     wire::{MAX_DEPTH, WireType, close, open, put_bytes, put_tag, put_varint, zigzag},
 };
 
-/// The defect of a text.
+/// The description of the defect in a text.
 pub(super) type Refusal = &'static str;
 
 const NOT_WHOLE: Refusal = "must be a whole number";
@@ -78,7 +78,7 @@ impl Reading<'_> {
     fn leaf(&self, field: &Field, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let single_message = match field.shape {
             Shape::Map(_) => return self.json(field, wire),
-            // A list of messages may also be given as one JSON array.
+            // The text of a list of messages is either one message or a JSON array of messages.
             Shape::List => !self.text.trim_start().starts_with('['),
             Shape::Single => true,
         };
@@ -92,7 +92,7 @@ impl Reading<'_> {
         }
     }
 
-    /// Decodes a message: some have a plain text form, all others are JSON.
+    /// Decodes a message. Some message types have a plain text form. All other messages are given as JSON.
     fn message(&self, field: &Field, id: MessageId, wire: &mut Vec<u8>) -> Result<(), CodecError> {
         let inner = self.tables.message(id);
         put_tag(wire, field.number, WireType::Length);
@@ -150,7 +150,7 @@ fn put_scalar(
     }
 }
 
-/// Appends an enum value, given by name.
+/// Appends the enum value with this name.
 pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Vec<u8>) -> Result<(), CodecError> {
     let number = table.number(name, dialect).ok_or_else(|| {
         let names = table.names(dialect);
@@ -164,7 +164,8 @@ pub(super) fn put_enum(table: &Enum, name: &str, dialect: Dialect, wire: &mut Ve
     Ok(())
 }
 
-/// Appends bytes given in base64, in the standard or URL-safe alphabet, padded or not.
+/// Appends bytes that are given in base64. Both the standard and the URL-safe alphabet are accepted, with or without
+/// padding.
 pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     let engine = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     let start = open(wire);
@@ -173,7 +174,7 @@ pub(super) fn put_base64(text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> 
     Ok(())
 }
 
-/// Appends a number. Whole numbers may have a fraction of zeros or an exponent, as JSON allows.
+/// Appends a number. A whole number may have an exponent, or a fraction that consists of zeros, as JSON allows.
 pub(super) fn put_number(kind: Kind, text: &str, wire: &mut Vec<u8>) -> Result<(), Refusal> {
     match kind {
         Kind::Double => wire.extend_from_slice(&double(text)?.to_le_bytes()),
@@ -203,7 +204,7 @@ fn whole<T: FromStr + TryFrom<i128>>(text: &str) -> Result<T, Refusal> {
     T::try_from(exact(text)?).map_err(|_| OUT_OF_RANGE)
 }
 
-/// The exact whole number that a JSON number denotes.
+/// Returns the exact whole number that a JSON number represents.
 fn exact(text: &str) -> Result<i128, Refusal> {
     let (mantissa, exponent) = text.split_once(['e', 'E']).unwrap_or((text, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
@@ -213,7 +214,8 @@ fn exact(text: &str) -> Result<i128, Refusal> {
     if significant.trim_start_matches('-').is_empty() {
         return Ok(0);
     }
-    // An exponent that does not fit in an `i64` makes the number huge or tiny, so any extreme value will do.
+    // An exponent that does not fit into an `i64` makes the number huge or tiny. An extreme value therefore has the
+    // same result.
     let negative = exponent.starts_with('-');
     let exponent: i64 = exponent
         .parse()

@@ -1,4 +1,4 @@
-//! Times and durations as text, in the forms of RFC 3339 and of proto3 JSON.
+//! Prints and parses times and durations, in the formats of RFC 3339 and of proto3 JSON.
 //!
 //! Used by the codec for `google.protobuf.Timestamp` and `google.protobuf.Duration`.
 
@@ -6,23 +6,23 @@ use std::io::Write as _;
 
 use chrono::{DateTime, Datelike as _, NaiveDate, Timelike as _};
 
-/// Seconds of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z.
+/// The range of valid times: the Unix times of 0001-01-01T00:00:00Z and 9999-12-31T23:59:59Z, in seconds.
 const TIMES: std::ops::RangeInclusive<i64> = -62_135_596_800..=253_402_300_799;
 
-/// Maximum duration in seconds, about ten thousand years.
+/// Maximum duration in seconds. It is about ten thousand years.
 const MAX_DURATION_SECONDS: i64 = 315_576_000_000;
 
 const NANOS_PER_SECOND: i32 = 1_000_000_000;
 
-/// The defect of a time or a duration.
+/// The description of the defect in a time or a duration.
 type Refusal = &'static str;
 
 /// Minimum number of digits printed after the seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fraction {
-    /// No digits when the fraction is zero.
+    /// No digits are printed if the fraction is zero.
     Optional,
-    /// Milliseconds.
+    /// The milliseconds are always printed.
     Milliseconds,
 }
 
@@ -33,8 +33,8 @@ pub(super) fn print_time(seconds: i64, nanos: i32, fraction: Fraction, out: &mut
     }
     let time = DateTime::from_timestamp(seconds, 0).ok_or("the time is out of range")?;
     let (date, clock) = (time.date_naive(), time.time());
-    // Printed digit by digit: nearly every message contains times, and formatting them would dominate the cost of a
-    // small one.
+    // The time is printed digit by digit, which is faster than formatting. Nearly every message contains times, and
+    // formatting them would be the main cost of printing a small message.
     let year = date.year_ce().1;
     put_two(year / 100, out);
     put_two(year % 100, out);
@@ -74,7 +74,7 @@ fn put_two(number: u32, out: &mut Vec<u8>) {
     out.extend([digit(number / 10), digit(number)]);
 }
 
-/// Prints three, six or nine digits, as many as needed.
+/// Prints the fraction with three, six or nine digits, depending on its precision.
 fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(), Refusal> {
     let printed = if nanos == 0 && fraction == Fraction::Optional {
         Ok(())
@@ -88,7 +88,8 @@ fn print_fraction(nanos: i32, fraction: Fraction, out: &mut Vec<u8>) -> Result<(
     printed.map_err(|_| "the fraction could not be encoded")
 }
 
-/// Parses a time with any offset, up to nanoseconds. Strict RFC 3339; `T` and `Z` must be capitals.
+/// Parses a time with any offset and a precision of up to nanoseconds. The format is strict RFC 3339, in which `T` and
+/// `Z` must be capitals.
 pub(super) fn parse_time(text: &str) -> Result<(i64, i32), Refusal> {
     const WRONG: Refusal = "must be a time such as 2025-08-15T10:30:00.000Z";
     let mut rest = text.as_bytes();
@@ -161,7 +162,7 @@ fn digits(rest: &mut &[u8], count: usize) -> Option<u32> {
     })
 }
 
-/// The nanoseconds of a fraction such as `.5`; zero when there is no dot.
+/// Parses a fraction such as `.5`, and returns it in nanoseconds. Returns zero if there is no dot.
 fn parse_fraction(rest: &mut &[u8]) -> Option<i32> {
     if after(rest, b'.').is_none() {
         return Some(0);
@@ -174,7 +175,7 @@ fn parse_fraction(rest: &mut &[u8]) -> Option<i32> {
     (count..9).try_fold(number, |number, _| number.checked_mul(10))
 }
 
-/// The offset from UTC in seconds.
+/// Parses the offset from UTC, and returns it in seconds.
 fn parse_offset(rest: &mut &[u8]) -> Option<i64> {
     if after(rest, b'Z').is_some() {
         return Some(0);

@@ -1,6 +1,6 @@
-//! The protobuf wire format, both ways: reads records from bytes, and appends values to a buffer.
+//! The protobuf wire format. Reads records from bytes, and appends values to a buffer.
 //!
-//! Used by the codec only. It accepts what prost accepts: unpacked and packed lists, records in any order, groups of
+//! Used by the codec only. Like prost, it accepts unpacked and packed lists, records in any order, and groups of
 //! unknown fields. Truncated or malformed input is an error.
 
 use super::{
@@ -8,7 +8,7 @@ use super::{
     tables::{Field, Kind, Shape},
 };
 
-/// Maximum nesting of messages and map entries below the outermost message, which is prost's limit.
+/// Maximum nesting of messages and map entries below the outermost message. prost has the same limit.
 pub(super) const MAX_DEPTH: u32 = 100;
 
 /// The encoding of a value on the wire.
@@ -27,9 +27,9 @@ pub(super) struct Record {
     pub wire_type: WireType,
     /// Offset of the tag.
     pub tag_at: usize,
-    /// The value of a number; 0 for bytes.
+    /// The value if it is a number; 0 if the value consists of bytes.
     pub value: u64,
-    /// Range of the payload, without its length prefix.
+    /// `start` and `end` are the range of the payload, without its length prefix.
     pub start: usize,
     pub end: usize,
 }
@@ -42,17 +42,17 @@ pub(super) struct Records<'w> {
 }
 
 impl<'w> Records<'w> {
-    /// Reads all records.
+    /// Reads all records of a message.
     pub fn new(bytes: &'w [u8]) -> Self {
         Self { bytes, at: 0 }
     }
 
-    /// Reads the records from a tag onwards.
+    /// Reads the records of a message from the tag at this offset on.
     pub fn starting_at(bytes: &'w [u8], at: usize) -> Self {
         Self { bytes, at }
     }
 
-    /// The next record; groups are skipped.
+    /// The next record. Groups are skipped.
     pub fn next(&mut self) -> Result<Option<Record>, CodecError> {
         let mut open_groups: Vec<u32> = Vec::new();
         loop {
@@ -158,7 +158,7 @@ fn truncated() -> CodecError {
     CodecError::wire("the message ends in the middle of a field")
 }
 
-/// The bytes nest too deeply.
+/// The error for bytes that are nested too deeply.
 pub(super) fn too_deep() -> CodecError {
     CodecError::wire("nested too deeply")
 }
@@ -174,7 +174,7 @@ impl Kind {
         }
     }
 
-    /// Returns true if values of this kind have 32 bits; any higher bits on the wire are ignored.
+    /// Returns true if values of this kind have 32 bits. Any higher bits on the wire are ignored.
     fn is_narrow(self) -> bool {
         matches!(self, Self::Int32 | Self::Uint32 | Self::Sint32 | Self::Enum(_))
     }
@@ -190,7 +190,8 @@ impl Kind {
 }
 
 impl Field {
-    /// Returns true if a record can belong to this field: one value, or a packed list of them.
+    /// Returns true if a record with this wire type can belong to this field. The record contains one value or a packed
+    /// list of values.
     pub fn accepts(&self, wire_type: WireType) -> bool {
         let own = match self.shape {
             Shape::Map(_) => WireType::Length,
@@ -200,7 +201,7 @@ impl Field {
     }
 }
 
-/// The lower 32 bits; a 32-bit field has no others.
+/// The lower 32 bits of a value. A 32-bit field has no other bits.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "the upper bits of a 32-bit field must be ignored"
@@ -240,21 +241,21 @@ pub(super) fn put_bytes(wire: &mut Vec<u8>, bytes: &[u8]) {
     wire.extend_from_slice(bytes);
 }
 
-/// Starts a payload of unknown length; returns its offset.
+/// Starts a payload of unknown length. Returns the offset of the payload.
 pub(super) fn open(wire: &mut Vec<u8>) -> usize {
-    // One length byte is enough for most messages; `close` makes room for more.
+    // One byte is enough for the length of most messages. If more bytes are needed, `close` inserts them.
     wire.push(0);
     wire.len()
 }
 
-/// Ends a payload that `open` started, by writing its length before it.
+/// Ends a payload that `open` has started. Writes the length before the payload.
 pub(super) fn close(wire: &mut Vec<u8>, start: usize) {
     let end = wire.len();
     let mut length = [0; 10];
     put_varint(wire, (end - start) as u64);
     let length = &mut length[..wire.len() - end];
     length.copy_from_slice(&wire[end..]);
-    // The placeholder holds one byte of the length; the payload is moved to make room for the others.
+    // The placeholder has space for one byte of the length. The payload is moved to make space for the other bytes.
     wire.truncate(end + length.len() - 1);
     wire.copy_within(start..end, start + length.len() - 1);
     wire[start - 1..start - 1 + length.len()].copy_from_slice(length);

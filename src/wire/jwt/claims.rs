@@ -1,6 +1,6 @@
-//! The claims of a token, and the rules that they must meet.
+//! Reads the claims of a token, and checks the rules that they must meet.
 //!
-//! Called by `jwt` after the signature was verified. A repeated member makes the whole token invalid, because two
+//! Called by `jwt` after the signature was verified. A token in which a member occurs twice is invalid, because two
 //! parsers might read different values.
 
 use std::collections::BTreeMap;
@@ -19,19 +19,19 @@ use crate::config::Auth;
 /// Maximum size of a subject or an issuer, in bytes.
 pub const MAX_NAME_BYTES: usize = 255;
 
-/// The end of the year 9999; later times cannot be printed everywhere.
+/// The last second of the year 9999. Later times cannot be printed in all formats.
 const LAST_SECOND: f64 = 253_402_300_799.0;
 
 /// The claims of a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Claims {
-    /// `iss`; empty when the token has none.
+    /// `iss`: the issuer; empty if the token has no issuer.
     pub issuer: String,
     /// `sub`: the subject, unique within the issuer.
     pub subject: String,
-    /// The role, when the role claim is a string.
+    /// The role; `None` if the role claim is not a string.
     pub role: Option<String>,
-    /// `exp`: when the token expires, without leeway.
+    /// `exp`: the time at which the token expires, without leeway.
     pub expires_at: DateTime<Utc>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn read(part: &str, rules: &Rules, now: i64) -> Result<Claims, String
     })
 }
 
-/// Decodes base64url without padding, then a JSON object without repeated members.
+/// Decodes base64url without padding. The result must be a JSON object without repeated members.
 pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     let bytes = URL_SAFE_NO_PAD
         .decode(part)
@@ -93,7 +93,7 @@ pub(super) fn decode(part: &str, what: &str) -> Result<Unique, String> {
     serde_json::from_slice(&bytes).map_err(|error| format!("the {what} cannot be read: {error}"))
 }
 
-/// A `NumericDate`, truncated to whole seconds.
+/// Reads a member as a `NumericDate`, truncated to whole seconds.
 fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, String> {
     let Some(value) = members.get(name) else {
         return Ok(None);
@@ -105,13 +105,13 @@ fn time(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<i64>, St
     }
 }
 
-/// Returns true if a text can be the subject or the issuer of an account: not empty, at most [`MAX_NAME_BYTES`] long,
-/// and without control characters, which databases and logs cannot hold.
+/// Returns true if a text can be the subject or the issuer of an account. It must not be empty or longer than
+/// [`MAX_NAME_BYTES`], and must not contain control characters, which databases and logs cannot store.
 pub fn is_name(text: &str) -> bool {
     !text.is_empty() && text.len() <= MAX_NAME_BYTES && !text.contains(char::is_control)
 }
 
-/// The member as a valid subject or issuer.
+/// Reads a member as a subject or an issuer, which must be valid.
 fn text(members: &BTreeMap<String, Value>, name: &str) -> Result<Option<String>, String> {
     match members.get(name) {
         None => Ok(None),

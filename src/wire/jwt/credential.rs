@@ -1,7 +1,8 @@
 //! Finds the credential of a request.
 //!
-//! Called by the caller layer, for every protocol alike: gRPC metadata are HTTP headers. A request has one credential.
-//! Generated clients send the same one in both headers, which is accepted; two different ones are refused as ambiguous.
+//! Called by the caller layer, for every protocol, because gRPC metadata are HTTP headers. A request has one
+//! credential. Generated clients send the same credential in both headers, which is accepted. Two different credentials
+//! are refused as ambiguous.
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
@@ -19,11 +20,12 @@ pub enum Credential<'a> {
     ApiKey(&'a str),
 }
 
-/// The credential of a request: `Authorization: Bearer <token or API key>`, `X-API-Key`, or the same in both.
+/// Reads the credential of a request from `Authorization: Bearer <token or API key>` or from `X-API-Key`. If both
+/// headers are present, they must contain the same credential.
 ///
 /// # Errors
-/// NOT_AUTHENTICATED when there is none, when several differ, when the scheme is not Bearer, or when it is not a single
-/// word.
+/// NOT_AUTHENTICATED if there is no credential, if there are different credentials, if the scheme is not Bearer, or if
+/// the credential is not a single word.
 pub fn credential(headers: &HeaderMap) -> Result<Credential<'_>> {
     find(headers).map_err(|why| not_authenticated(why.into()))
 }

@@ -1,7 +1,8 @@
-//! The keys that verify tokens, and the part of a token's header that selects one.
+//! The keys that verify tokens, and the part of a token's header that selects a key.
 //!
-//! Called by `jwt` only. A key has exactly one algorithm, fixed when the key is read: the one named in the JWK, or the
-//! one of its key type. Header members that contain or point to keys (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
+//! Called by `jwt` only. A key has exactly one algorithm, which is determined when the key is read. It is the algorithm
+//! that the JWK names or, if the JWK names none, the algorithm of its key type. Header members that contain or point to
+//! keys (`jku`, `x5u`, `jwk`, `x5c`) are ignored.
 
 use std::{collections::BTreeSet, fs::File, io::Read, path::Path};
 
@@ -17,18 +18,18 @@ pub(super) const MAX_JWKS_BYTES: u64 = 1024 * 1024;
 const MIN_RSA_BYTES: usize = 256;
 const MAX_KEY_ID_BYTES: usize = 255;
 
-/// The members of a token's header that are used.
+/// The members that are used from the header of a token.
 pub(super) struct Header {
     pub(super) alg: String,
     kid: Option<String>,
 }
 
 impl Header {
-    /// Reads a header; refuses members that change how the token must be interpreted.
+    /// Reads a header. Refuses a header with members that change how the token must be interpreted.
     pub(super) fn read(part: &str) -> Result<Self, String> {
         let Unique(members) = claims::decode(part, "header")?;
-        // `b64` and `zip` change the signed bytes, `crit` names extensions that must be understood, `enc` marks a JWE,
-        // and `cty` a nested token.
+        // `b64` and `zip` change the signed bytes. `crit` names extensions that the server must support. `enc`
+        // indicates a JWE, and `cty` a nested token.
         if let Some(name) = ["crit", "b64", "zip", "enc", "cty"]
             .iter()
             .find(|name| members.contains_key(**name))
@@ -72,7 +73,8 @@ impl Key {
         }
     }
 
-    /// Returns true if the header selects this key: by key id if it names one, otherwise by algorithm.
+    /// Returns true if the header selects this key. If the header names a key id, it selects by key id. Otherwise, it
+    /// selects by algorithm.
     pub(super) fn fits(&self, header: &Header) -> bool {
         match &header.kid {
             Some(kid) => self.kid.as_ref() == Some(kid),
@@ -80,13 +82,13 @@ impl Key {
         }
     }
 
-    /// Returns true if a token verified with this key may name this algorithm.
+    /// Returns true if the header of a token may name this algorithm when the token is verified with this key.
     pub(super) fn allows(&self, alg: &str) -> bool {
         match self.algorithm {
             Algorithm::HS256 => alg == "HS256",
             Algorithm::RS256 => alg == "RS256",
             Algorithm::ES256 => alg == "ES256",
-            // RFC 9864 added a second name for EdDSA over this curve.
+            // RFC 9864 has added a second name for EdDSA over the curve Ed25519.
             Algorithm::EdDSA => alg == "EdDSA" || alg == "Ed25519",
             _ => false,
         }

@@ -1,4 +1,4 @@
-//! Mints tokens: for `runyard token`, for `runyard run` with its embedded server, and for tests.
+//! Mints tokens for `runyard token`, for `runyard run` with its embedded server, and for tests.
 
 use std::time::Duration;
 
@@ -24,10 +24,10 @@ pub struct Grant {
     pub lifetime: Duration,
 }
 
-/// Signs a token with the secret; a verifier with the same configuration accepts it.
+/// Creates a token and signs it with the secret. A verifier with the same configuration accepts the token.
 ///
 /// # Errors
-/// INVALID_REQUEST when the lifetime is too long for an expiry date.
+/// INVALID_REQUEST if the lifetime is so long that the expiry time cannot be represented.
 pub fn mint(auth: &Auth, secret: &SecretString, grant: &Grant, now: DateTime<Utc>) -> Result<String> {
     let seconds = i64::try_from(grant.lifetime.as_secs()).unwrap_or(i64::MAX);
     let expires_at = now

@@ -1,8 +1,8 @@
-//! The keys that an issuer publishes at a URL.
+//! Fetches the keys that an issuer publishes at a URL.
 //!
-//! Called by `jwt`. The keys are fetched at start, again when they are older than five minutes, and when a token names
-//! an unknown key. Fetches happen at most once a minute, whether they succeed or not. A failed fetch keeps the previous
-//! keys. The issuer's response is bounded in size and time, and redirects are not followed.
+//! Called by `jwt`. The keys are fetched at start, when they are older than five minutes, and when a token names an
+//! unknown key. A minute or more passes between two fetches, even if a fetch fails. After a failed fetch, the previous
+//! keys stay in use. The response of the issuer is bounded in size and time, and redirects are not followed.
 
 use std::{
     net::IpAddr,
@@ -31,7 +31,7 @@ const FETCH_TIMEOUT: Duration = Duration::from_secs(5);
 enum Why {
     /// The keys are stale.
     Stale,
-    /// A token names a key that is not among them.
+    /// A token names a key that is not among the fetched keys.
     Unknown,
 }
 
@@ -41,17 +41,18 @@ pub(super) struct Remote {
     url: Url,
     client: Client,
     keys: ArcSwap<KeySet>,
-    /// Held while fetching. Callers with an unknown key wait for it; callers with stale keys do not.
+    /// This lock is held during a fetch. A caller whose token names an unknown key waits for the lock. A caller with
+    /// stale keys does not wait.
     gate: Mutex<()>,
     tried_at: AtomicI64,
     fetched_at: AtomicI64,
 }
 
 impl Remote {
-    /// Prepares to fetch the keys of a URL; fetches nothing yet.
+    /// Prepares to fetch the keys of a URL. Nothing is fetched yet.
     ///
     /// # Errors
-    /// INVALID_REQUEST, when the URL is neither https nor http on loopback.
+    /// INVALID_REQUEST if the URL is neither an https URL nor an http URL on loopback.
     pub(super) fn new(url: &str) -> Result<Arc<Self>> {
         let refused = || {
             Error::invalid(format!(
@@ -89,14 +90,15 @@ impl Remote {
         self.keys.load_full()
     }
 
-    /// Fetches the keys when they are stale. While another caller is fetching, continues with the old ones.
+    /// Fetches the keys if they are stale. If another caller is already fetching, this method returns and the old keys
+    /// stay in use.
     pub(super) async fn refresh_when_stale(self: &Arc<Self>, now: i64) {
         if self.wants(Why::Stale, now) {
             self.refresh(Why::Stale, now).await;
         }
     }
 
-    /// Fetches the keys because a token names an unknown one.
+    /// Fetches the keys because a token names an unknown key.
     pub(super) async fn refresh_for_unknown_key(self: &Arc<Self>, now: i64) {
         self.refresh(Why::Unknown, now).await;
     }
@@ -106,7 +108,7 @@ impl Remote {
         age(&self.tried_at) >= REFRESH_SECONDS && (why == Why::Unknown || age(&self.fetched_at) >= KEYS_TTL_SECONDS)
     }
 
-    // Runs in its own task, so that a disconnecting client does not abort the fetch.
+    // The fetch runs in its own task, so that it continues if the client disconnects.
     async fn refresh(self: &Arc<Self>, why: Why, now: i64) {
         let remote = Arc::clone(self);
         let refreshing = tokio::spawn(async move {

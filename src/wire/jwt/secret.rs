@@ -1,7 +1,7 @@
-//! The HS256 secret: taken from the configuration, or created once in the data folder.
+//! The HS256 secret. It is in the configuration, or is created once in the data folder.
 //!
-//! `server` creates it at start; the commands that sign tokens only read it. If several servers start at once, the
-//! first one creates the file and the others read it complete.
+//! `server` creates the secret at start. The commands that sign tokens only read it. If several servers start at once,
+//! the first server creates the file. The others read the complete file.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,11 +23,11 @@ const FILE: &str = "jwt.secret";
 const MIN_BYTES: usize = 32;
 const MAX_FILE_BYTES: u64 = 4096;
 
-/// The configured secret, or the one in the data folder, which is created if missing. `None` if only a JWKS is
-/// configured.
+/// Returns the secret from the configuration or, if there is none, from the data folder. If the file in the data folder
+/// is missing, this function creates it. `None` if only a JWKS is configured.
 ///
 /// # Errors
-/// INVALID_REQUEST, with advice, when the secret is too short or its file cannot be used.
+/// INVALID_REQUEST, with advice, if the secret is too short or its file cannot be used.
 pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     match load(config)? {
         None if config.auth.jwks_file.is_none() && config.auth.jwks_url.is_none() => {
@@ -39,10 +39,11 @@ pub fn load_or_create(config: &Config) -> Result<Option<SecretString>> {
     }
 }
 
-/// The configured secret, or the one in the data folder. `None` if there is neither, or only a JWKS is configured.
+/// Returns the secret from the configuration or, if there is none, from the data folder. `None` if there is no secret,
+/// or if only a JWKS is configured.
 ///
 /// # Errors
-/// Same as [`load_or_create`].
+/// The errors are those of [`load_or_create`].
 pub fn load(config: &Config) -> Result<Option<SecretString>> {
     if let Some(secret) = &config.auth.jwt_secret {
         check(secret)?;
@@ -105,8 +106,8 @@ fn read(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes the secret to a temporary file and hard-links it to its final name. Linking to an existing name fails, so the
-/// first server wins.
+/// Writes the secret to a temporary file, and creates a hard link with the final name. Creating the link fails if the
+/// name exists, so the secret of the first server stays.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
     data_folder::prepare(folder)?;
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));

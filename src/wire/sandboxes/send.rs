@@ -1,4 +1,4 @@
-//! Sends the content of files and folders: ranges of a file, or a folder as a tar stream.
+//! Sends files and folders. A file is sent whole or as a range, and a folder as a tar stream.
 
 use std::{
     fs::File,
@@ -33,7 +33,7 @@ const PIECE: usize = 64 * 1024;
 /// The content type of a folder.
 const TAR: &str = "application/x-tar";
 
-/// A stream of content.
+/// A stream of the chunks of a file or folder.
 pub(super) type Pieces = Pin<Box<dyn Stream<Item = Result<HttpBody, Status>> + Send>>;
 
 /// Sends a file, or the requested range of it.
@@ -100,8 +100,8 @@ pub(super) fn content_type(path: &str) -> String {
         .to_owned()
 }
 
-/// Sends a folder as a tar stream of unknown length. `place` limits the account's concurrent archives and is held until
-/// the end.
+/// Sends a folder as a tar stream of unknown length. `place` limits the number of concurrent archives of the account.
+/// It is released when the stream ends.
 pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     let mut metadata = guarded();
     let name = format!("{}.tar", archive.name());
@@ -127,8 +127,8 @@ pub(super) fn folder(archive: Archive, place: QueueTurn) -> Response<Pieces> {
     response
 }
 
-// Headers that stop a browser from guessing a content type and from running any of the content, whose author is not
-// trusted.
+// Returns headers that prevent a browser from guessing the content type and from running the content. The author of the
+// content is not trusted.
 fn guarded() -> MetadataMap {
     let mut metadata = MetadataMap::new();
     for (name, value) in [
@@ -140,14 +140,15 @@ fn guarded() -> MetadataMap {
     metadata
 }
 
-// Non-ASCII values cannot be sent; all values set here are ASCII.
+// Sets a metadata value. Values that are not ASCII cannot be sent, but all values in this file are ASCII.
 fn set(metadata: &mut MetadataMap, name: &'static str, value: String) {
     if let Ok(value) = MetadataValue::try_from(value) {
         metadata.insert(name, value);
     }
 }
 
-// A browser displays only types that cannot run script in the server's origin; all others are downloaded.
+// Returns the value of `Content-Disposition`. A browser may display only content types that cannot run scripts in the
+// origin of the server. It must download all other content.
 fn disposition(path: &str, content_type: &str, download: bool) -> String {
     let is_harmless = matches!(
         content_type,

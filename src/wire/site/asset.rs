@@ -1,4 +1,4 @@
-//! One file as a response: its content type, its caching, and the content security policy.
+//! Sends one file as a response, with its content type, its caching rules and the content security policy.
 
 use std::{
     borrow::Cow,
@@ -12,19 +12,19 @@ use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use tokio::sync::OnceCell;
 
-/// For names with a hash, whose content never changes.
+/// `Cache-Control` of files whose name contains a hash. Their content never changes.
 const FOR_EVER: &str = "public, max-age=31536000, immutable";
-/// For all other names: clients must revalidate, usually with a 304 response.
+/// `Cache-Control` of all other files. Clients must revalidate their copy, usually with a 304 response.
 const ASK_AGAIN: &str = "no-cache";
-/// Minimum size to compress, in bytes; smaller files gain nothing from gzip.
+/// Minimum size of a file to compress, in bytes. gzip does not make smaller files much smaller.
 const MIN_COMPRESSED: usize = 1024;
 /// Minimum length of a hash in a file name.
 const MIN_HASH: usize = 8;
 
-/// The content security policy of a page: resources of the same origin, and images that the page creates.
+/// The content security policy of a page. It allows resources of the same origin, and images that the page creates.
 const POLICY: &str = "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; \
      connect-src 'self'; font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
-/// Browser features that neither page uses.
+/// Browser features that are disabled because no page uses them.
 const NO_PERMISSIONS: &str = "camera=(), geolocation=(), microphone=(), payment=(), usb=()";
 
 const PERMISSIONS_POLICY: HeaderName = HeaderName::from_static("permissions-policy");
@@ -37,18 +37,18 @@ pub(super) struct Asset(Arc<Content>);
 
 struct Content {
     kind: HeaderValue,
-    /// The entity tag without quotes and encoding suffix. Computed on first use, so that a start reads no file
-    /// contents.
+    /// The entity tag, without quotes and encoding suffix. It is computed on first use, so that the start does not need
+    /// to read the content of the files.
     tag: OnceLock<String>,
     keeping: &'static str,
     is_page: bool,
     plain: Bytes,
-    /// Compressed on first use; `None` when compression does not make it smaller.
+    /// The compressed content. It is created on first use. `None` if compression does not make the content smaller.
     gzip: OnceCell<Option<Bytes>>,
 }
 
 impl Asset {
-    /// A file with this name, relative to the folder.
+    /// Creates a file with this name and content. The name is relative to the folder.
     pub(super) fn new(name: &str, content: Cow<'static, [u8]>) -> Self {
         let plain = match content {
             Cow::Borrowed(bytes) => Bytes::from_static(bytes),
@@ -130,7 +130,7 @@ impl Asset {
     }
 }
 
-/// The response to HEAD: the headers of GET, without the body.
+/// Removes the body from the response to HEAD. The headers are those of the response to GET.
 pub(super) fn without_body(response: Response<Body>) -> Response<Body> {
     response.map(|_| Body::empty())
 }
@@ -158,17 +158,17 @@ fn is_text(kind: &str) -> bool {
     kind.starts_with("text/") || ["javascript", "json", "svg+xml"].iter().any(|word| kind.contains(word))
 }
 
-/// Returns true if the name has a hash as Vite generates it, such as `assets/index-BxT5a0uZ.js`.
+/// Returns true if the name contains a hash in the format of Vite, such as `assets/index-BxT5a0uZ.js`.
 fn has_hash(name: &str) -> bool {
     let Some(file) = name.strip_prefix("assets/") else {
         return false;
     };
     let stem = file.split('.').next().unwrap_or_default();
-    // A hash may itself contain a hyphen, so it begins after the first hyphen.
+    // The hash may contain hyphens, so it begins after the first hyphen of the name.
     stem.split_once('-').is_some_and(|(_, hash)| hash.len() >= MIN_HASH)
 }
 
-/// Returns true if gzip is named in `Accept-Encoding`, and not with q=0 (RFC 9110, 12.5.3).
+/// Returns true if `Accept-Encoding` names gzip with a weight other than q=0 (RFC 9110, 12.5.3).
 fn accepts_gzip(asked: &HeaderMap) -> bool {
     let lists = asked.get_all(header::ACCEPT_ENCODING).iter();
     let mut codings = lists
@@ -184,7 +184,7 @@ fn accepts_gzip(asked: &HeaderMap) -> bool {
     })
 }
 
-/// Returns true if the browser's copy is current (RFC 9110, 13.1.2).
+/// Returns true if the copy of the browser is current (RFC 9110, 13.1.2).
 fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     let lists = asked.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lists

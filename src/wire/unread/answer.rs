@@ -1,6 +1,6 @@
-//! A response being sent, passed on in chunks.
+//! A response that is being sent. It is passed to the connection in chunks.
 //!
-//! Used by `wire/unread.rs`, which counts the bytes that all responses hold.
+//! Used by `wire/unread.rs`, which counts the bytes of all responses in memory.
 
 use std::{
     error::Error as StdError,
@@ -20,16 +20,16 @@ use tower::BoxError;
 
 use crate::wire::owner::Owner;
 
-/// Maximum number of bytes passed to the connection at once. The connection may hold two such chunks, and they cannot
-/// be taken back.
+/// Maximum number of bytes that are passed to the connection at once. The connection may buffer two chunks of this
+/// size, which cannot be discarded.
 pub(super) const PIECE: usize = 16 * 1024;
 
-/// A response being sent.
+/// A response that is being sent.
 pub(super) struct PendingResponse {
     pub(super) owner: Owner,
-    /// Number of bytes that it holds.
+    /// Number of bytes of the response in memory.
     pub(super) bytes: AtomicUsize,
-    /// Time at which its client last took data, in milliseconds since the ledger was opened.
+    /// Time at which the client most recently accepted data, in milliseconds since the ledger was opened.
     pub(super) taken_at: AtomicU64,
     content: Mutex<Content>,
 }
@@ -37,15 +37,15 @@ pub(super) struct PendingResponse {
 /// The unsent part of a response.
 pub(super) struct Content {
     body: Option<Body>,
-    /// The rest of a frame that was too large for one chunk.
+    /// The unsent rest of a frame that was too large for one chunk.
     rest: Bytes,
-    /// Size of the frame that `rest` is part of.
+    /// Size of the frame to which `rest` belongs.
     frame: usize,
     cut: bool,
 }
 
 impl PendingResponse {
-    /// A response with this body.
+    /// Creates a response with this body.
     pub(super) fn new(owner: Owner, body: Body, now: u64) -> Self {
         Self {
             owner,
@@ -65,20 +65,21 @@ impl PendingResponse {
         self.content.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Aborts the response: drops the bytes that it holds; its client sees a failure.
+    /// Aborts the response. Its bytes are dropped, and its client receives an error.
     pub(super) fn cut(&self) {
         let (body, rest) = {
             let mut content = self.content();
             content.cut = true;
             (content.body.take(), std::mem::take(&mut content.rest))
         };
-        // Dropped after the lock is released; dropping the body stops its producer.
+        // The body is dropped after the lock is released. When the body is dropped, the service stops producing data.
         drop((body, rest));
     }
 }
 
 impl Content {
-    /// Bytes in memory: the rest of the current frame, what the body reports to hold, and the buffer of the last frame.
+    /// Number of bytes in memory. It is the sum of the rest of the current frame and the bytes that the body buffers.
+    /// The body buffers the size that it reports or the size of the most recent frame, whichever is larger.
     pub(super) fn held(&self) -> usize {
         let body = self.body.as_ref().map_or(0, |body| {
             let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
@@ -101,7 +102,7 @@ impl Content {
                 return Poll::Ready(None);
             };
             let Poll::Ready(frame) = Pin::new(body).poll_frame(context) else {
-                // The client has read everything so far.
+                // The client has read all data so far.
                 self.frame = 0;
                 return Poll::Pending;
             };
@@ -153,7 +154,7 @@ impl Content {
         if self.frame <= PIECE {
             return std::mem::take(&mut self.rest);
         }
-        // Copied, because a slice would keep the whole frame in memory.
+        // The chunk is copied, because a slice would keep the whole frame in memory.
         let piece = Bytes::copy_from_slice(&self.rest[..self.rest.len().min(PIECE)]);
         self.rest.advance(piece.len());
         if self.rest.is_empty() {
@@ -163,7 +164,7 @@ impl Content {
     }
 }
 
-/// The client did not read the response.
+/// The error for a response that its client has not read.
 #[derive(Debug)]
 struct TooSlow;
 

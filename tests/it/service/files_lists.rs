@@ -109,14 +109,14 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
                 async move { walks.run(ann, || Ok::<_, runyard::Error>(())).await }
             });
             // Meanwhile many walks of another account complete.
-            join_all((0..50).map(|_| walks.run(bob, || Ok(()))))
+            join_all((0..50).map(|_| walks.run(bob, || Ok::<_, runyard::Error>(()))))
                 .await
                 .into_iter()
                 .for_each(|walked| walked.unwrap());
             assert!(!next.is_finished());
             // A disconnected caller does not end its walk, so the next walk of the account keeps waiting.
             long.abort();
-            walks.run(bob, || Ok(())).await.unwrap();
+            walks.run(bob, || Ok::<_, runyard::Error>(())).await.unwrap();
             assert!(!next.is_finished());
             release.send(()).unwrap();
             next.await.unwrap().unwrap();

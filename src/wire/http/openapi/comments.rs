@@ -1,4 +1,4 @@
-//! The comments of the proto files, used as descriptions.
+//! Reads the comments of the proto files, which become descriptions.
 //!
 //! Used by the `OpenAPI` document. A comment above an item in its proto file becomes the item's description.
 
@@ -14,7 +14,7 @@ pub(super) struct Comments {
 }
 
 impl Comments {
-    /// Gathers the comments of every file.
+    /// Collects the comments of every file.
     pub fn of(pool: &DescriptorPool) -> Self {
         let mut by_place = HashMap::new();
         for file in pool.files() {
@@ -33,14 +33,14 @@ impl Comments {
         Self { by_place }
     }
 
-    /// The comment above the item at this path of a file; empty when there is none.
+    /// The comment above the item at this path in a file; empty if there is no comment.
     pub fn at(&self, file: &FileDescriptor, path: &[i32]) -> &str {
         self.by_place
             .get(&(file.name().to_owned(), path.to_vec()))
             .map_or("", String::as_str)
     }
 
-    /// Adds the comment as a description, when there is one.
+    /// If the item has a comment, this method adds the comment to the schema as a description.
     pub fn describe(&self, file: &FileDescriptor, path: &[i32], schema: &mut Map<String, Value>) {
         let text = self.at(file, path);
         if !text.is_empty() {

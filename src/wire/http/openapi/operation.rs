@@ -1,6 +1,6 @@
-//! One operation of the `OpenAPI` document: its parameters, its body, its responses.
+//! Generates one operation of the `OpenAPI` document: its parameters, its body and its responses.
 //!
-//! Used by the `OpenAPI` document only; follows the same rule as the transcoder does.
+//! Used by the `OpenAPI` document only. An operation is generated from the same rule that the transcoder uses.
 
 use std::{collections::BTreeSet, fmt::Write as _};
 
@@ -18,7 +18,7 @@ use super::{
 /// Maximum nesting of message fields in query parameters.
 const MAX_QUERY_DEPTH: usize = 3;
 
-/// The path with its variables: `/v1/{name=agents/*}:stop` becomes `/v1/{name}:stop`.
+/// The path of a template, without the patterns of its variables: `/v1/{name=agents/*}:stop` becomes `/v1/{name}:stop`.
 pub(super) fn path_of(template: &Template) -> String {
     let mut path = String::new();
     let mut index = 0;
@@ -66,7 +66,7 @@ pub(super) fn operation(rule: &Rule, schemas: &mut Schemas<'_>, ids: &mut BTreeS
     operation
 }
 
-/// The operation id: `AgentService_UpdateAgent`, with a number appended from the second binding on.
+/// The operation id, such as `AgentService_UpdateAgent`. From the second binding of a method on, it ends in a number.
 fn id(rule: &Rule, ids: &mut BTreeSet<String>) -> String {
     let method = &rule.method.descriptor;
     let first = format!("{}_{}", method.parent_service().name(), method.name());
@@ -124,7 +124,7 @@ fn parameters(rule: &Rule, schemas: &mut Schemas<'_>) -> Vec<Value> {
         let text = description(&field, schemas);
         let text = format!("Fills `{}`. {text}", alias.field);
         if let Some(header) = &alias.header {
-            // Header names are case-insensitive; the document shows the usual capitals.
+            // Header names are case-insensitive. The document shows them with the usual capitals.
             let name = capitals(header.as_str());
             parameters.push(parameter("header", &name, &schemas.field(&field, &shape), text.trim()));
         }
@@ -139,7 +139,7 @@ fn parameter(place: &str, name: &str, schema: &Value, description: &str) -> Valu
     json!({"name": name, "in": place, "description": description, "schema": schema})
 }
 
-/// The comment above a field.
+/// The description of a field, from the comment above it.
 pub(super) fn description(field: &FieldDescriptor, schemas: &Schemas<'_>) -> String {
     schemas
         .comments
@@ -147,7 +147,7 @@ pub(super) fn description(field: &FieldDescriptor, schemas: &Schemas<'_>) -> Str
         .to_owned()
 }
 
-/// `last-event-id` becomes `Last-Event-ID`.
+/// Converts a header name to the usual capitals: `last-event-id` becomes `Last-Event-ID`.
 fn capitals(header: &str) -> String {
     let words = header.split('-').map(|word| {
         if word == "id" {
@@ -196,7 +196,7 @@ impl Query<'_, '_, '_> {
             }
             return;
         }
-        // A parameter is left out instead of being null, so its schema is not nullable.
+        // A client omits a parameter that has no value. The schema is therefore not nullable.
         let schema = if field.is_list() {
             self.schemas.field(field, &self.shape)
         } else {
@@ -235,7 +235,7 @@ fn request_body(rule: &Rule, schemas: &mut Schemas<'_>) -> Option<Value> {
     Some(json!({"required": true, "content": content}))
 }
 
-/// The schema of a form: a text part for each field, and the files.
+/// The schema of a form. It has a text part for each field, and the files.
 fn form(input: &MessageDescriptor, files: &str, shape: &Shape, schemas: &mut Schemas<'_>) -> Value {
     let mut properties = Map::new();
     let mut required = Vec::new();

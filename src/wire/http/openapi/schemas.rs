@@ -1,8 +1,8 @@
-//! JSON schemas of messages, as the codec prints and reads them.
+//! Generates JSON schemas of messages. They describe the JSON that the codec prints and reads.
 //!
-//! Used by the `OpenAPI` document. Each requested message becomes a component, and so does everything that it refers
-//! to. In a response schema, fields that are always present are required; in a request schema, only those that the
-//! contract marks as required.
+//! Used by the `OpenAPI` document. Each requested message becomes a component, and so does each message that it refers
+//! to. In a response schema, the fields that are always present are required. In a request schema, the fields that the
+//! contract marks as required are required.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -12,20 +12,20 @@ use serde_json::{Map, Value, json};
 use super::comments::Comments;
 use crate::wire::json::Dialect;
 
-/// Values of `google.api.field_behavior`: the field must be set; the field is ignored in requests.
+/// Values of `google.api.field_behavior`. A REQUIRED field must be set. An OUTPUT_ONLY field is ignored in requests.
 const REQUIRED: i32 = 2;
 const OUTPUT_ONLY: i32 = 3;
 
 /// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Way {
-    /// From the client.
+    /// A message from the client.
     Request,
-    /// To the client.
+    /// A message to the client.
     Response,
 }
 
-/// A variant of a message: its direction, its JSON dialect, and the fields left out because the path fills them.
+/// A variant of a message: its direction, its JSON dialect, and the fields that it omits because the path fills them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Shape {
     pub way: Way,
@@ -33,7 +33,7 @@ pub(super) struct Shape {
     pub without: Vec<u32>,
 }
 
-/// The components generated so far.
+/// The components that have been generated so far.
 #[derive(Debug)]
 pub(super) struct Schemas<'p> {
     pool: &'p DescriptorPool,
@@ -44,7 +44,7 @@ pub(super) struct Schemas<'p> {
 }
 
 impl<'p> Schemas<'p> {
-    /// Starts without components.
+    /// Creates an empty collection of components.
     pub fn new(pool: &'p DescriptorPool, comments: &'p Comments) -> Self {
         Self {
             pool,
@@ -55,7 +55,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Returns all requested components, and those that they refer to.
+    /// Returns all requested components, and the components that they refer to.
     pub fn finish(mut self) -> Map<String, Value> {
         while let Some((name, message, shape)) = self.queue.pop_front() {
             let schema = self.object(&message, &shape);
@@ -64,7 +64,7 @@ impl<'p> Schemas<'p> {
         self.done.into_iter().collect()
     }
 
-    /// The schema of a message: a reference to a component, or the inline schema of a well-known type.
+    /// The schema of a message. It is a reference to a component. For a well-known type, it is an inline schema.
     pub fn message(&mut self, message: &MessageDescriptor, shape: &Shape) -> Value {
         if let Some(known) = self.known(message, shape) {
             return known;
@@ -75,13 +75,13 @@ impl<'p> Schemas<'p> {
         }
         let name = self.free_name(message.full_name(), message.package_name(), shape.way);
         self.names.insert(key, name.clone());
-        // Reserves the name.
+        // Reserves the name until the schema is generated.
         self.done.insert(name.clone(), Value::Null);
         self.queue.push_back((name.clone(), message.clone(), shape.clone()));
         reference(&name)
     }
 
-    /// The schema of a field's value, lists and maps included, without its description.
+    /// The schema of the value of a field, without a description. The value may be a list or a map.
     pub fn field(&mut self, field: &FieldDescriptor, shape: &Shape) -> Value {
         let inner = Shape {
             without: Vec::new(),
@@ -150,7 +150,8 @@ impl<'p> Schemas<'p> {
         schema
     }
 
-    /// Returns true if the field is always present.
+    /// Returns true if the field is required: in a response, it is always present; in a request, the contract marks it
+    /// as required.
     pub fn is_required(&self, field: &FieldDescriptor, shape: &Shape) -> bool {
         match (shape.way, shape.dialect) {
             (Way::Request, _) => self.behaves(field, REQUIRED),
@@ -159,7 +160,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// Returns true if the field has no key when it is unset.
+    /// Returns true if the response omits the key of the field when the field is unset.
     fn is_omitted(&self, field: &FieldDescriptor) -> bool {
         let option = self.pool.get_extension_by_name("runyard.v1.omit_unset");
         option.is_some_and(|option| *field.options().get_extension(&option) == Setting::Bool(true))
@@ -197,7 +198,7 @@ impl<'p> Schemas<'p> {
         }
     }
 
-    /// The component of an enum, without the value that prints as null.
+    /// The component of an enum. The value that prints as null is omitted.
     fn enumeration(&mut self, descriptor: &EnumDescriptor, dialect: Dialect) -> Value {
         let shape = Shape {
             way: Way::Response,
@@ -251,7 +252,7 @@ impl<'p> Schemas<'p> {
         })
     }
 
-    /// A component name that is not yet used.
+    /// Returns a component name that is not yet in use.
     fn free_name(&self, full_name: &str, package: &str, way: Way) -> String {
         let short = full_name
             .strip_prefix(package)
@@ -283,7 +284,7 @@ fn reference(name: &str) -> Value {
     json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// The same schema, with null allowed.
+/// Changes a schema so that it also allows null.
 pub(super) fn nullable(mut schema: Value) -> Value {
     let plain = schema.get("type").filter(|kind| kind.is_string()).cloned();
     match (schema.as_object_mut(), plain) {

@@ -1,9 +1,9 @@
-//! The rules of a contract: the `google.api.http` annotations and Runyard's own options of every method, checked and
-//! compiled.
+//! Reads, checks and compiles the rules of a contract: the `google.api.http` annotations and Runyard's own options of
+//! every method.
 //!
-//! Read once when the router is built, from the descriptors alone; the `OpenAPI` document reads the same rules. At
-//! start, a rule is refused with the method's name if it names a missing field, or a field that is not allowed in its
-//! place.
+//! The rules are read once from the descriptors, when the router is built. The `OpenAPI` document uses the same rules.
+//! If a rule names a field that is missing or not allowed in its place, the start fails with an error that names the
+//! method.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::{
 
 const HTTP_BODY: &str = "google.api.HttpBody";
 
-/// A gRPC method as the transcoder calls it.
+/// A gRPC method that the transcoder can call.
 #[derive(Debug)]
 pub struct Method {
     /// The method's descriptor.
@@ -31,7 +31,7 @@ pub struct Method {
     pub input: MessageId,
     /// The response message.
     pub output: MessageId,
-    /// The JSON dialect of its service.
+    /// The JSON dialect of the service.
     pub dialect: Dialect,
     /// True if the response is a stream.
     pub streams: bool,
@@ -45,59 +45,60 @@ pub struct Method {
     pub form_files: Option<Box<str>>,
     /// The number of the request's `update_mask`.
     pub update_mask: Option<u32>,
-    /// The oneofs of the request: the names of the members of each.
+    /// For each oneof of the request, the names of its members.
     pub choices: Vec<Vec<Box<str>>>,
-    /// The second root of its service, such as `/v1`; empty when there is none.
+    /// The second root of the service, such as `/v1`; empty if there is no second root.
     pub prefix: String,
 }
 
-/// Another name under which a request can fill a field.
+/// An alias: a header or query parameter that fills a field under another name.
 #[derive(Debug)]
 pub struct Alias {
     /// The field.
     pub field: Box<str>,
-    /// The header that fills it.
+    /// The header that fills the field.
     pub header: Option<HeaderName>,
-    /// The query parameter that fills it.
+    /// The query parameter that fills the field.
     pub query: Option<Box<str>>,
 }
 
 /// The part of the request message that the HTTP body fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyRule {
-    /// The request has no body; fields come from the path and the query.
+    /// The request has no body. Its fields come from the path and the query.
     None,
-    /// All fields that the path does not fill.
+    /// The body fills all fields that the path does not fill.
     Whole,
-    /// One field, by its number.
+    /// The body fills the field with this number.
     Field(u32),
-    /// Bytes of any type: the request is an `HttpBody`, or the field with this number is.
+    /// The body contains bytes of any type. They fill the `HttpBody` field with this number or, without a number, the
+    /// request, which is itself an `HttpBody`.
     Raw(Option<u32>),
 }
 
 /// One binding of a method to HTTP.
 #[derive(Debug)]
 pub struct Rule {
-    /// The method that is called.
+    /// The gRPC method to call.
     pub method: Arc<Method>,
     /// The HTTP method.
     pub verb: Verb,
-    /// The path, as written in the contract.
+    /// The path from the contract, as text.
     pub path: String,
-    /// The path, parsed.
+    /// The path from the contract, parsed.
     pub template: Template,
     /// The part of the request message that the body fills.
     pub body: BodyRule,
-    /// The number of the field that is the whole response.
+    /// The number of the response field that becomes the whole HTTP body.
     pub response_body: Option<u32>,
-    /// True if the keys of the body become the update mask when the request has none.
+    /// True if the keys of the body become the update mask of a request without a mask.
     pub infers_mask: bool,
 }
 
 /// Reads the rules of every method of every service.
 ///
 /// # Errors
-/// `INVALID_REQUEST` with the method's name and the defect of its rule.
+/// `INVALID_REQUEST`, with the name of the method and the defect of its rule.
 pub fn read(pool: &DescriptorPool, codec: &Codec) -> Result<Vec<Rule>> {
     let mut rules = Vec::new();
     for service in pool.services() {

@@ -1,37 +1,37 @@
-//! The path templates of `google.api.http`, parsed once when the router is built.
+//! Path templates of `google.api.http`. They are parsed once, when the router is built.
 //!
 //! ```text
 //! Template = "/" [ Segments ] [ ":" LITERAL ]        Segment  = "*" | "**" | LITERAL | Variable
 //! Segments = Segment { "/" Segment }                 Variable = "{" IDENT { "." IDENT } [ "=" Segments ] "}"
 //! ```
-//! `**` is allowed at the end only; variables do not nest.
+//! `**` is allowed only at the end. Variables cannot be nested.
 
 use std::fmt;
 
 /// One segment of a path template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Segment {
-    /// Exactly this text.
+    /// A segment with exactly this text.
     Literal(Box<str>),
-    /// `*`: any one segment that is not empty.
+    /// `*`, which matches one segment that is not empty.
     One,
-    /// `**`: the rest of the path, which may be empty.
+    /// `**`, which matches the rest of the path. The rest may be empty.
     Rest,
 }
 
-/// A variable: the part of the path that fills a field of the request.
+/// A variable. The part of the path that it covers fills a field of the request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Capture {
-    /// The field's path, such as `agent.name`.
+    /// The path of the field, such as `agent.name`.
     pub field: Box<str>,
-    /// Index of the first segment it covers.
+    /// Index of the first segment that the variable covers.
     pub start: usize,
-    /// Index after the last segment it covers; `None` when it covers the rest.
+    /// Index after the last segment that the variable covers; `None` if the variable covers the rest of the path.
     pub end: Option<usize>,
 }
 
 impl Capture {
-    /// Returns true if it covers exactly one segment, and so never contains a separator.
+    /// Returns true if the variable covers exactly one segment. Its text then contains no separator.
     pub fn is_single(&self) -> bool {
         self.end == Some(self.start + 1)
     }
@@ -40,20 +40,20 @@ impl Capture {
 /// A parsed template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Template {
-    /// The segments that a path is matched against.
+    /// The segments that a path must match.
     pub segments: Vec<Segment>,
     /// The variables, in the order of the path.
     pub captures: Vec<Capture>,
-    /// The custom verb after the last colon.
+    /// The custom verb after the last colon, if any.
     pub verb: Option<Box<str>>,
 }
 
 /// Reason why a template is refused.
 #[derive(Debug, PartialEq, Eq)]
 pub struct BadTemplate {
-    /// Offset of the defect, in bytes.
+    /// Offset of the defect in the template, in bytes.
     pub at: usize,
-    /// The defect.
+    /// A description of the defect.
     pub what: &'static str,
 }
 
@@ -67,7 +67,7 @@ impl Template {
     /// Parses a template.
     ///
     /// # Errors
-    /// The defect and its offset.
+    /// The defect of the template and its offset.
     pub fn parse(text: &str) -> Result<Self, BadTemplate> {
         let mut parser = Parser {
             text,
@@ -100,7 +100,7 @@ impl Template {
         })
     }
 
-    /// The same template below a prefix of literals, such as `/v1`.
+    /// Returns this template below a prefix, such as `/v1`. The prefix must consist of literals.
     ///
     /// # Errors
     /// The defect of the prefix.

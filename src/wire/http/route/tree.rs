@@ -1,7 +1,8 @@
-//! The matcher: a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
+//! The matcher. It is a tree over the segments of all templates. Literals are tried before `*`, and `*` before `**`.
 //!
-//! Built once by `route`; read by every request. Depth in the tree is the position in the path, so a path visits each
-//! node at most once and no path is expensive. Paths over the limits match nothing.
+//! `route` builds the tree once, and every request reads it. The depth of a node equals the position in the path. The
+//! search for a path therefore visits each node no more than once, and no path is expensive. Paths that exceed the
+//! limits match nothing.
 
 use std::borrow::Cow;
 
@@ -10,7 +11,7 @@ use percent_encoding::percent_decode_str;
 
 use super::template::{Capture, Segment, Template};
 
-/// Maximum length of a path, in bytes; longer paths match nothing.
+/// Maximum length of a path, in bytes. Longer paths match nothing.
 pub const MAX_PATH_BYTES: usize = 8 * 1024;
 /// Maximum number of segments of a path.
 pub const MAX_SEGMENTS: usize = 256;
@@ -18,16 +19,16 @@ pub const MAX_SEGMENTS: usize = 256;
 /// The HTTP method of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verb {
-    /// Only this method.
+    /// The rule is for this method only.
     Only(Method),
-    /// `custom: {kind: "*"}`: every method without a specific rule at this path.
+    /// The rule has `custom: {kind: "*"}`. It is for every method that has no specific rule at this path.
     Any,
 }
 
 /// Result of a lookup.
 #[derive(Debug)]
 pub enum Found<'p> {
-    /// The index of the matching rule, and the path.
+    /// The index of the matching rule, and the path that matched.
     Rule(usize, Path<'p>),
     /// The path exists, but only for these methods.
     OtherMethods(Vec<Method>),
@@ -37,15 +38,15 @@ pub enum Found<'p> {
     Malformed,
 }
 
-/// The segments of a path, still encoded, without the custom verb.
+/// The percent-encoded segments of a path, without the custom verb.
 #[derive(Debug)]
 pub struct Path<'p> {
     raw: Vec<&'p str>,
 }
 
 impl<'p> Path<'p> {
-    /// The text of a variable. A variable of one segment is decoded fully. In a longer one, `%2F` stays encoded, so
-    /// that it can be distinguished from a separator.
+    /// The decoded text of a variable. If the variable may cover several segments, `%2F` stays encoded, so that it can
+    /// be distinguished from a separator.
     pub fn value(&self, capture: &Capture) -> Cow<'p, str> {
         let end = capture.end.unwrap_or(self.raw.len());
         match self.raw.get(capture.start..end) {
@@ -65,7 +66,7 @@ impl<'p> Path<'p> {
     }
 }
 
-/// Two rules match the same path; holds the index of the earlier one.
+/// The error for two rules that match the same paths. It contains the index of the earlier rule.
 #[derive(Debug)]
 pub struct Conflict(pub usize);
 
@@ -86,7 +87,7 @@ struct End {
     rule: usize,
 }
 
-/// The matcher's tree; node 0 is the root.
+/// The tree of the matcher. Node 0 is the root.
 #[derive(Debug)]
 pub struct Tree {
     nodes: Vec<Node>,
@@ -106,7 +107,7 @@ impl Tree {
     /// Adds a rule under the segments of its template.
     ///
     /// # Errors
-    /// The earlier rule that has the same method and matches the same paths.
+    /// An earlier rule has the same method and matches the same paths.
     pub fn add(&mut self, template: &Template, verb: Verb, rule: usize) -> Result<(), Conflict> {
         let mut at = 0;
         let mut rest = false;
@@ -134,7 +135,7 @@ impl Tree {
         Ok(())
     }
 
-    /// Finds the rule for a method and a path. HEAD falls back to the rule for GET.
+    /// Finds the rule for a method and a path. If there is no rule for HEAD, the rule for GET is used.
     pub fn find<'p>(&self, method: &Method, path: &'p str) -> Found<'p> {
         let Some(inner) = path.strip_prefix('/').filter(|_| path.len() <= MAX_PATH_BYTES) else {
             return Found::Nothing;
@@ -163,7 +164,8 @@ impl Tree {
         decoded: &[T],
         decode: impl Fn(&'p str) -> Option<T>,
     ) -> Found<'p> {
-        // A custom verb is the more specific reading of a colon, so it is tried first.
+        // A colon in the last segment may begin a custom verb or be part of the text. The custom verb is more specific,
+        // so it is tried first.
         let cut = self.has_custom.then(|| cut_custom(&raw)).flatten();
         let custom = cut.and_then(|(whole, custom)| {
             let mut shorter = decoded.to_vec();
@@ -230,7 +232,8 @@ impl Tree {
         methods
     }
 
-    /// Offers each rule that the path reaches to `take`, the most specific first, until `take` accepts one.
+    /// Calls `take` with each rule that matches the path, until `take` returns true. The most specific rule comes
+    /// first.
     fn walk<T: AsRef<str>>(&self, at: usize, path: &[T], take: &mut dyn FnMut(&End) -> bool) -> bool {
         let node = &self.nodes[at];
         if let Some((first, rest)) = path.split_first() {
@@ -276,14 +279,14 @@ impl Tree {
     }
 }
 
-/// Splits the last segment into the text before its custom verb, and the verb. The path is still encoded, so `%3A` does
-/// not count as a colon.
+/// Splits the last segment into the text before the custom verb and the custom verb. The segment is percent-encoded, so
+/// `%3A` does not count as a colon.
 fn cut_custom<'p>(raw: &[&'p str]) -> Option<(&'p str, &'p str)> {
     let (whole, custom) = raw.last()?.rsplit_once(':')?;
     (!custom.is_empty()).then_some((whole, custom))
 }
 
-/// Decodes a segment; `None` when an escape is invalid or the bytes are not UTF-8.
+/// Decodes a segment. Returns `None` if an escape is invalid or the bytes are not UTF-8.
 fn decode(raw: &str) -> Option<Cow<'_, str>> {
     if !raw.contains('%') {
         return Some(Cow::Borrowed(raw));
@@ -298,7 +301,7 @@ fn decode(raw: &str) -> Option<Cow<'_, str>> {
     percent_decode_str(raw).decode_utf8().ok()
 }
 
-/// Decodes a segment of a longer variable, except `%2F`.
+/// Decodes one segment of a variable that may cover several segments. `%2F` stays encoded.
 fn decode_reserved(raw: &str, out: &mut String) {
     let mut rest = raw;
     while let Some(at) = [rest.find("%2F"), rest.find("%2f")].into_iter().flatten().min() {
