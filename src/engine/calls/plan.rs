@@ -20,7 +20,7 @@ pub(in crate::engine) enum Decision {
     Run,
     /// Report the model's mistake.
     Invalid(String),
-    /// Report why the engine does not run it.
+    /// Report why the engine does not run the call.
     Refused(String),
 }
 
