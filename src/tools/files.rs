@@ -1,7 +1,7 @@
 //! Shared code of the file tools: blocking work on the workspace, and paths as the model writes them.
 //!
-//! Called by read, write, edit, glob and grep. Invariants: arguments never pass through a shell, and a cancelled call
-//! returns at once; work that is still running stops at its next check of [`Files::is_over`].
+//! The tools read, write, edit, glob and grep use it. Invariants: arguments never pass through a shell, and a cancelled
+//! call returns at once. Its work on another thread stops at its next check of [`Files::is_over`].
 
 use std::{
     borrow::Cow,
@@ -69,8 +69,8 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// Converts an error of a file or of the sandbox for the model. Internal errors are logged here, because the cause goes
-/// no further.
+/// Converts an error of a file or of the sandbox for the model. Internal errors are logged here, because the model does
+/// not get their cause.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Reported(match error.kind() {
         Kind::Missing => format!("there is no file {path}"),
@@ -87,7 +87,8 @@ pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
     ToolFailure::Reported(format!("{path} cannot be read: {error}"))
 }
 
-/// Formats a path for one line of a result: a name with a line feed must not look like two lines.
+/// Formats a path for one line of a result. Control characters are escaped, so that a name with a line feed does not
+/// look like two lines.
 pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     if path.chars().any(char::is_control) {
         Cow::Owned(path.escape_debug().to_string())
