@@ -204,12 +204,12 @@ impl Sandbox {
         &self.place
     }
 
-    /// Access to the project's files from the host.
+    /// The service's access to the project's files.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }
 
-    /// Time limit of a command that sets none.
+    /// Time limit of a command that does not set a limit itself.
     pub fn default_timeout(&self) -> Duration {
         Duration::from_secs(self.host.config.default_timeout_seconds)
     }
@@ -223,8 +223,8 @@ impl Sandbox {
     /// bounded total size. The command is stopped when `cancel` is cancelled or the future is dropped.
     ///
     /// # Errors
-    /// UNAVAILABLE when bubblewrap does not work, with how to fix it; `INVALID_REQUEST` for a script that cannot be
-    /// passed to bash; `FILE_NOT_FOUND` when the workspace does not exist.
+    /// UNAVAILABLE when bubblewrap does not work (the message explains how to fix it); `INVALID_REQUEST` for a script
+    /// that cannot be passed to bash; `FILE_NOT_FOUND` when the workspace does not exist.
     pub async fn execute(
         &self,
         command: Command,

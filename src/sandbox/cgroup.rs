@@ -61,7 +61,7 @@ pub struct Group {
     folders: Vec<PathBuf>,
     procs: Vec<File>,
     kills: Option<PathBuf>,
-    /// File that lists the processes.
+    /// File that lists the processes of the group.
     list: PathBuf,
 }
 
@@ -128,7 +128,8 @@ impl Cgroups {
                 let folder = group.add(parent, &name)?;
                 fs::write(folder.join("memory.max"), bounds.memory.to_string())?;
                 fs::write(folder.join("pids.max"), bounds.processes.to_string())?;
-                // These files do not exist on every host, and nothing depends on them.
+                // These files do not exist on every host. Errors are ignored, because the limits do not depend on these
+                // files.
                 let _ = fs::write(folder.join("memory.swap.max"), "0");
                 let _ = fs::write(folder.join("memory.oom.group"), "1");
                 let _ = fs::write(folder.join("cpu.weight"), V2_CPU_WEIGHT.to_string());
@@ -178,7 +179,7 @@ impl Group {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }
 
-    /// File that lists the processes.
+    /// File that lists the processes of the group.
     pub fn list(&self) -> &Path {
         &self.list
     }

@@ -1,7 +1,7 @@
-//! Sandbox support of this host, detected once.
+//! Detects once which sandbox features this host supports.
 //!
-//! `Sandboxes` owns it. If bubblewrap is missing or cannot create sandboxes, commands fail with the stored explanation.
-//! Only a problem that would make the service unsafe or its data unreachable stops the start.
+//! `Sandboxes` owns the [`Host`]. If bubblewrap is missing or cannot create sandboxes, commands fail with the stored
+//! explanation. Only a problem that would make the service unsafe or its data unreachable stops the start.
 
 use std::{
     fs, io,
@@ -36,7 +36,7 @@ use crate::{
 
 /// Oldest supported version of bubblewrap.
 const OLDEST: (u32, u32) = (0, 8);
-/// Minimum of the projects' first uid. Lower uids belong to users and services of the host.
+/// Minimum value of `uid_base`. Lower uids belong to users and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
 /// Maximum run time of a bubblewrap probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -15,13 +15,13 @@ use crate::disk;
 
 const DISK_PERIOD: Duration = Duration::from_secs(1);
 const MEMORY_PERIOD: Duration = Duration::from_millis(250);
-/// The pause after a measurement is at least this many times as long as the measurement.
+/// Minimum pause after a measurement, as a multiple of the duration of the measurement.
 const MOST_OF_THE_TIME: u32 = 4;
 
 /// Limits of one command, and the workspace to measure.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// Workspace to measure; `None` when the command has none.
+    /// Workspace to measure; `None` when the command has no workspace.
     pub workspace: Option<Workspace>,
     /// Disk usage of the workspace when the command started.
     pub at_start: Usage,

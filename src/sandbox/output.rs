@@ -1,4 +1,4 @@
-//! Bounded output of a command.
+//! Bounds the size of a command's output.
 //!
 //! `reading` passes all output of a command to this module. Memory use does not depend on the size of the output.
 //! `Clip` keeps the head and the tail for the model. `Live` returns chunks at a bounded rate while the command runs.
@@ -17,7 +17,7 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Keeps up to `max_bytes` of text, plus a line that says how much was left out.
+    /// Creates a clip that keeps up to `max_bytes` of text, plus a line that says how much was left out.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,

@@ -104,7 +104,8 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
         libc::SYS_memfd_secret,
     ];
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
-    // Huge pages come from a pool of the host that none of our limits covers. Programs fall back to ordinary pages.
+    // Huge pages come from a pool of the host that none of the sandbox's limits covers. Programs fall back to ordinary
+    // pages.
     for (call, argument, flag) in [
         (libc::SYS_mmap, 3, libc::MAP_HUGETLB.unsigned_abs()),
         (libc::SYS_shmget, 2, libc::SHM_HUGETLB.unsigned_abs()),

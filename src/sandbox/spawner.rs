@@ -53,7 +53,8 @@ impl Spawner {
 fn work(queue: &Receiver<Job>) {
     while let Ok(Job { mut command, answer }) = queue.recv() {
         let child = command.spawn();
-        // Close the service's ends of the child's pipes, so that the caller sees their end when the child closes them.
+        // Close the service's ends of the child's pipes, so that the caller sees the end of the output when the child
+        // closes its ends.
         drop(command);
         if let Err(refused) = answer.send(child)
             && let Ok(mut child) = refused.0

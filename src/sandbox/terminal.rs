@@ -127,8 +127,8 @@ impl Parser {
                 self.state = State::Text;
                 return self.step(character, sink);
             }
-            // Intermediate characters are between an escape and its final character, for example to select a character
-            // set.
+            // Intermediate characters may precede the final character of an escape sequence, for example to select a
+            // character set.
             (State::Text, '\x1b') | (State::Escape, '\x1b' | ' '..='/') => State::Escape,
             (State::Text, '\x08') => {
                 sink(Step::Control('D', None));

@@ -18,7 +18,8 @@ use super::{
 
 /// Number of names read from a folder at once.
 const BATCH: usize = 1000;
-/// Maximum number of times a folder is listed, in case a running command keeps filling it.
+/// Maximum number of times that a folder is listed. The limit is needed because a running command may keep adding
+/// files.
 const ROUNDS: usize = 100_000;
 
 /// Measures a workspace. Stops as soon as one of the limits is exceeded. If folders are nested deeper than the maximum

@@ -1,8 +1,8 @@
 //! A bounded walk over a workspace, for glob, grep, lists and archives. The walk follows no links, and reports if a
 //! limit ended it early.
 //!
-//! A folder may contain hundreds of thousands of files. A walk keeps only a bounded number of its names in memory, the
-//! first ones in order, and reads the folder again for the next names. A walk can start after any path, so that each
+//! A folder may contain hundreds of thousands of files. A walk keeps only the first names of a folder in memory, in
+//! order and up to a limit. It reads the folder again for the next names. A walk can start after any path, so that each
 //! page of a list returns only its own names.
 
 use std::{
@@ -31,7 +31,7 @@ const NAMES_A_LOOK: usize = 1024;
 /// Limits of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkLimits {
-    /// Maximum number of files and folders returned.
+    /// Maximum number of files and folders that a walk returns.
     pub entries: usize,
     /// Maximum depth. At depth 1, a walk returns only the folder's own entries.
     pub depth: usize,
@@ -184,7 +184,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Returns the next name from the deepest folder that has one.
+    /// Returns the next name from the deepest folder that still has names.
     fn next_name(&mut self) -> Option<(usize, Vec<u8>)> {
         while let Some(depth) = self.levels.len().checked_sub(1) {
             if let Some(name) = self.levels[depth].names.pop() {
@@ -223,7 +223,7 @@ impl Walk {
         }
     }
 
-    /// Reads the metadata of a name.
+    /// Returns the entry with this name and its metadata.
     fn look(&mut self, depth: usize, name: &[u8]) -> Option<Found> {
         let above = self.levels.get(depth)?.path.clone();
         let folder = match self.folder(depth, &above) {
