@@ -100,7 +100,7 @@ pub enum ModelEvent {
     End(EndReason),
 }
 
-/// Why an answer ended.
+/// Reason why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// The model had nothing more to say, or called tools.
@@ -122,7 +122,7 @@ pub struct TokenUsage {
     pub cached_input: u64,
 }
 
-/// Why a model could not answer. The run fails with this error.
+/// Reason why a model could not answer. The run fails with this error.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key (401, 403); a retry does not help.

@@ -98,7 +98,7 @@ impl Attempt {
     }
 
     /// Checks whether the provider has been silent for too long. If frames have arrived meanwhile, the alarm is set to
-    /// a later time. To set the alarm at each frame would cost more.
+    /// a later time. Setting the alarm at each frame would cost more.
     fn check_silence(&mut self) -> Option<Fault> {
         let (deadline, what) = match self.tap.last_frame() {
             None => (

@@ -201,7 +201,8 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
     last.to_string()
 }
 
-/// Returns the explanation in an error body: `error.message` from JSON, a fixed text for HTML, else the body itself.
+/// Returns the explanation in an error body: `error.message` from JSON, a fixed text for HTML, otherwise the body
+/// itself.
 fn said(body: &str) -> String {
     let body = body.trim();
     if let Ok(json) = serde_json::from_str::<Value>(body) {

@@ -42,7 +42,8 @@ impl Retries {
             Some(asked) if asked > self.longest_pause => {
                 return Err(format!("the provider asked for a pause of {} s", asked.as_secs()));
             }
-            // Respects the provider's pause, and adds jitter so that waiting clients do not all return at once.
+            // Waits as long as the provider requests, plus a jitter, so that waiting clients do not all call again at
+            // the same time.
             Some(asked) => asked + self.first_pause.mul_f64(id::jitter() / 2.0),
             None => {
                 let doubled = self.first_pause.saturating_mul(1 << (made.saturating_sub(1)).min(16));

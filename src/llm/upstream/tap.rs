@@ -2,8 +2,8 @@
 //! OpenAI-compatible answer.
 //!
 //! genai reports the end only when `[DONE]` arrives, drops tool calls without an index, and allocates as much memory as
-//! an index demands. The tap therefore parses these parts of each raw frame itself, with limits. Text and reasoning
-//! come from genai.
+//! an index demands. The tap therefore parses the end and the tool calls from the raw frames itself, with limits. Text
+//! and reasoning come from genai.
 
 use std::{
     collections::VecDeque,
