@@ -3,7 +3,7 @@
 //! `worker` calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the tools that the model
 //! calls, and repeats until the model calls no more tools or a budget is used up. It knows nothing about accounts,
 //! tables or protocols. Its invariant: a tool starts only after its call is recorded, and a recorded call gets exactly
-//! one recorded result, from this worker or from the one that resumes the run.
+//! one recorded result, from this worker or from the worker that resumes the run.
 
 pub mod answer;
 mod budget;
@@ -94,7 +94,7 @@ pub struct Job {
     pub interrupted: Vec<ToolRequest>,
     /// Number of model calls already made; not zero when the run is resumed.
     pub steps_done: u32,
-    /// Number of tokens that these calls used, input plus output.
+    /// Number of tokens that these model calls used, input plus output.
     pub tokens_used: u64,
 }
 
@@ -116,8 +116,8 @@ pub struct Budget {
     pub max_steps: u32,
     /// Maximum duration of the run, counted from the start of this job.
     pub max_duration: Duration,
-    /// Maximum number of tokens, input plus output, of all model calls. Checked before each call, so one call can
-    /// exceed it.
+    /// Maximum number of tokens, input plus output, of all model calls. The limit is checked before each call, so one
+    /// call can exceed it.
     pub max_tokens: u64,
     /// Maximum number of read-only tool calls in parallel.
     pub max_parallel_calls: usize,
@@ -138,8 +138,8 @@ pub trait Sink: Send + Sync {
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
 
     /// Records events in the same order as [`Sink::record`], but does not wait for the commit. The events become
-    /// durable with the next call of `record`, or when the caller records the end of the run. The engine uses it for
-    /// the last answer of a run.
+    /// durable with the next call of `record`, or when the caller records the end of the run. The engine uses this
+    /// function for the last answer of a run.
     fn leave(&self, events: Vec<Recorded>);
 
     /// Reserves credits to call the model with a prompt of about `input_tokens`. Returns the maximum number of tokens
@@ -183,7 +183,7 @@ pub enum Outcome {
         /// Error text for people.
         message: String,
     },
-    /// The run was stopped by its cancel token.
+    /// The cancel token stopped the run.
     Stopped,
     /// The sink refused to record. This worker must not write anything more about the run.
     Abandoned(Error),

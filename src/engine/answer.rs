@@ -96,7 +96,7 @@ impl Answer {
         !self.text.is_empty() || !self.calls.is_empty() || self.reasoning_bytes > 0
     }
 
-    /// Size in bytes, for an estimate of its tokens.
+    /// Size of the answer in bytes, for an estimate of its tokens.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + self.reasoning_bytes + self.argument_bytes
     }

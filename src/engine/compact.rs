@@ -65,7 +65,7 @@ fn estimate(message: &ChatMessage) -> u64 {
     MESSAGE_TOKENS + estimate_bytes(bytes)
 }
 
-/// Shortens and drops messages until they fit into `max_tokens`, or nothing more can be removed.
+/// Shortens and drops messages until the conversation fits into `max_tokens` or cannot be shortened further.
 pub fn compact(mut messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     let mut total = estimate_all(&messages);
     let old = messages.len().saturating_sub(NEWEST);
