@@ -53,7 +53,7 @@ pub struct ToolContext {
 pub struct ToolAnswer {
     /// Text for the model.
     pub text: String,
-    /// True if the call failed, such as a command with a non-zero exit status.
+    /// True if the call failed, for example if a command exited with a non-zero status.
     pub is_error: bool,
     /// True if output was left out.
     pub truncated: bool,

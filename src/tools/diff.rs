@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-/// Lines shown before and after a change.
+/// Number of lines shown before and after a change.
 const CONTEXT_LINES: usize = 3;
 /// Maximum number of changes shown.
 const MAX_HUNKS: usize = 5;

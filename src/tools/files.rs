@@ -1,7 +1,8 @@
 //! Shared code of the file tools: blocking work on the workspace, and paths as the model writes them.
 //!
 //! The tools read, write, edit, glob and grep use it. Invariants: arguments never pass through a shell, and a cancelled
-//! call returns at once. Its work on another thread stops at its next check of [`Files::is_over`].
+//! call returns at once. The work of a cancelled call may still run on another thread; it stops at its next check of
+//! [`Files::is_over`].
 
 use std::{
     borrow::Cow,
@@ -36,8 +37,9 @@ impl Files {
     }
 }
 
-/// Runs blocking work. If the future is dropped or the call is cancelled, the work continues until its own limits stop
-/// it.
+/// Runs blocking work on another thread. If the call is cancelled, the future ends at once, and the work stops at its
+/// next check of [`Files::is_over`]. If only the future is dropped, the work continues until it ends or reaches its
+/// time limit.
 pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
 where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
