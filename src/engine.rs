@@ -1,9 +1,9 @@
-//! The engine: it takes a history, a budget and a cancel token, and emits events.
+//! The engine takes a history, a budget and a cancel token, and emits events.
 //!
 //! `worker` calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the tools that the model
 //! calls, and repeats until the model calls no more tools or a budget is used up. It knows nothing about accounts,
 //! tables or protocols. Its invariant: a tool starts only after its call is recorded, and a recorded call gets exactly
-//! one recorded result, from this worker or from the one that resumes the run.
+//! one recorded result, from this worker or from the worker that resumes the run.
 
 pub mod answer;
 mod budget;
@@ -111,7 +111,7 @@ pub struct Job {
     pub interrupted: Vec<ToolRequest>,
     /// Number of model calls already made; not zero when the run is resumed.
     pub steps_done: u32,
-    /// Number of tokens that these calls used, input plus output.
+    /// Number of tokens that these model calls used, input plus output.
     pub tokens_used: u64,
 }
 
@@ -131,10 +131,10 @@ pub struct ModelLimits {
 pub struct Budget {
     /// Maximum number of model calls with tools. When they are used up, one more call without tools asks for a summary.
     pub max_steps: u32,
-    /// Maximum duration of the run from now.
+    /// Maximum duration of the run, counted from the start of this job.
     pub max_duration: Duration,
-    /// Maximum number of tokens, input plus output, of all model calls. Checked before each call, so one call can
-    /// exceed it.
+    /// Maximum number of tokens, input plus output, of all model calls. The limit is checked before each call, so one
+    /// call can exceed it.
     pub max_tokens: u64,
     /// Maximum number of read-only tool calls in parallel.
     pub max_parallel_calls: usize,
@@ -146,19 +146,20 @@ pub trait Sink: Send + Sync {
     /// Receives a chunk of text or tool output. Must not block; may merge adjacent chunks.
     fn say(&self, event: Event);
 
-    /// Records events, and the thread's messages that belong to them, in one transaction. Returns after the commit.
-    /// Everything passed to `say` before is ordered before these events.
+    /// Records events, and the thread's messages that belong to them, in one transaction. Returns after the commit. All
+    /// chunks that were passed to `say` earlier are ordered before these events.
     ///
     /// # Errors
-    /// The journal refuses, for example because the lease was lost. The engine then stops at once and returns
-    /// [`Outcome::Abandoned`].
+    /// The journal's error when it refuses the events, for example because the lease was lost. The engine then stops at
+    /// once and returns [`Outcome::Abandoned`].
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
 
-    /// Like [`Sink::record`], and in the same order, but does not wait for the commit: the events become durable with
-    /// the next record, or with the end of the run, which the caller records. Used for the last answer of a run.
+    /// Records events in the same order as [`Sink::record`], but does not wait for the commit. The events become
+    /// durable with the next call of `record`, or when the caller records the end of the run. The engine uses this
+    /// function for the last answer of a run.
     fn leave(&self, events: Vec<Recorded>);
 
-    /// Asks whether the model may be called with a prompt of about `input_tokens`. Returns the maximum number of tokens
+    /// Reserves credits to call the model with a prompt of about `input_tokens`. Returns the maximum number of tokens
     /// of the answer, which may be less than `max_output_tokens`.
     ///
     /// # Errors
@@ -169,9 +170,10 @@ pub trait Sink: Send + Sync {
 /// An event to record, with the thread message that it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Recorded {
-    /// The event. In a usage event `credits` is zero: the implementation knows the prices.
+    /// The event. In a usage event, `credits` is zero: the implementation of [`Sink`] knows the prices and computes the
+    /// credits.
     pub event: Event,
-    /// Message to store in the same transaction.
+    /// Message to store in the same transaction; `None` if the event has no message.
     pub message: Option<StoredMessage>,
 }
 
@@ -198,7 +200,7 @@ pub enum Outcome {
         /// Error text for people.
         message: String,
     },
-    /// The run was stopped by its cancel token.
+    /// The cancel token stopped the run.
     Stopped,
     /// The sink refused to record. This worker must not write anything more about the run.
     Abandoned(Error),

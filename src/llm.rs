@@ -1,7 +1,7 @@
-//! Model providers: one of the engine's two external interfaces; the other is `sandbox`.
+//! Model providers. They are one of the engine's two external interfaces; the other one is `sandbox`.
 //!
 //! The engine uses only the trait `Llm`. `llm/upstream.rs` calls real providers through genai, `llm/demo.rs` is the
-//! built-in model, and `llm/models.rs` maps public names to them. Dropping its stream cancels a call.
+//! built-in model, and `llm/models.rs` maps public names to them. Dropping the stream of a call cancels the call.
 
 pub mod demo;
 pub mod models;
@@ -24,7 +24,7 @@ pub struct ModelRequest {
     pub system: String,
     /// The conversation so far, oldest first.
     pub messages: Vec<ChatMessage>,
-    /// Tools that the model may call; an empty list ends tool use.
+    /// Tools that the model may call. If the list is empty, the model cannot call tools.
     pub tools: Vec<ToolSpec>,
     /// Maximum number of tokens of the answer.
     pub max_output_tokens: u32,
@@ -94,13 +94,13 @@ pub enum ModelEvent {
     Reasoning(String),
     /// A complete tool call.
     ToolCall(ToolRequest),
-    /// Token usage of the call; missing if the provider does not report it.
+    /// Token usage of the call. The event is missing if the provider does not report the usage.
     Usage(TokenUsage),
     /// End of the answer; always the last event of a complete stream.
     End(EndReason),
 }
 
-/// Why an answer ended.
+/// Reason why an answer ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
     /// The model had nothing more to say, or called tools.
@@ -122,7 +122,7 @@ pub struct TokenUsage {
     pub cached_input: u64,
 }
 
-/// Why a model could not answer. The run fails with this error.
+/// Reason why a model could not answer. The run fails with this error.
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key (401, 403); a retry does not help.
@@ -134,7 +134,7 @@ pub enum LlmError {
     /// The provider reports that the conversation exceeds its context window.
     #[error("the conversation does not fit the model's context window: {0}")]
     TooLong(String),
-    /// The provider could not be reached, sent an invalid answer or kept failing; all retries are used up.
+    /// The provider could not be reached, sent an invalid answer or kept failing. All retries are used up.
     #[error("the model provider is unavailable: {0}")]
     Unavailable(String),
     /// The stream broke after the first token.
@@ -162,6 +162,6 @@ pub type ModelStream = BoxStream<'static, Result<ModelEvent, LlmError>>;
 #[async_trait]
 pub trait Llm: Send + Sync {
     /// Requests one answer. Retries before the first token happen inside the stream and appear as
-    /// [`ModelEvent::Retried`], so the stream starts at once. A failure is the last item of the stream.
+    /// [`ModelEvent::Retried`], so this function returns at once. A failure is the last item of the stream.
     async fn stream(&self, request: ModelRequest) -> ModelStream;
 }

@@ -1,7 +1,8 @@
 //! The tools that an agent can call: one file per tool, each with its JSON schema and limits.
 //!
 //! `worker` takes a [`Toolbox`] from [`core`] or [`none`] and passes it to the engine, which validates arguments
-//! against the schema before it calls a tool. Arguments never pass through a shell, except the script that bash runs.
+//! against the schema before it calls a tool. Arguments never pass through a shell. The only exception is the script of
+//! the bash tool.
 
 pub mod bash;
 mod diff;
@@ -52,13 +53,13 @@ pub struct ToolContext {
 pub struct ToolAnswer {
     /// Text for the model.
     pub text: String,
-    /// True if the call failed, such as a command with a non-zero exit status.
+    /// True if the call failed, for example if a command exited with a non-zero status.
     pub is_error: bool,
     /// True if output was left out.
     pub truncated: bool,
 }
 
-/// Why a call has no result.
+/// Reason why a call has no result.
 #[derive(Debug)]
 pub enum ToolFailure {
     /// The model gets this text and may try something else.

@@ -1,7 +1,7 @@
 //! Receives one answer of the model.
 //!
-//! `turn` calls [`Listener::hear`]; text and reasoning are passed on as they arrive. Invariant: whatever the model
-//! sends, an answer has a bounded size, and the cancel token and the deadline end it at once.
+//! `turn` calls [`Listener::hear`]. Text and reasoning are passed on as they arrive. Invariants: the size of an answer
+//! is bounded, and the cancel token and the deadline end an answer at once.
 
 use futures::StreamExt;
 use tokio::time::Instant;
@@ -30,15 +30,15 @@ pub const MAX_CALLS: usize = 32;
 pub const MAX_RECEIVED_CALLS: usize = 64;
 /// Maximum size of a tool's name and of a call's id in bytes; the rest is cut.
 const MAX_NAME_BYTES: usize = 128;
-/// Bytes kept of arguments that are too long.
+/// Number of bytes that are kept of arguments that are too long.
 const KEPT_ARGUMENT_BYTES: usize = 1024;
 
 /// How an answer ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// The provider ended it.
+    /// The provider ended the answer.
     Done(EndReason),
-    /// It reached one of our size limits.
+    /// The answer reached one of the engine's size limits.
     Cut,
     /// The stream failed.
     Broken(LlmError),
@@ -53,7 +53,7 @@ pub(super) enum Ended {
 pub(super) struct ReceivedCall {
     /// The call; its arguments are cut if they are too long.
     pub(super) request: ToolRequest,
-    /// Why the call is not run, as text for the model.
+    /// Reason why the call is not run, as text for the model; `None` if it may run.
     pub(super) refusal: Option<String>,
 }
 
@@ -72,7 +72,7 @@ pub(super) struct Answer {
     pub(super) reasoning_bytes: usize,
     /// Token usage reported by the provider.
     pub(super) usage: Option<TokenUsage>,
-    /// How it ended.
+    /// How the answer ended.
     pub(super) ended: Ended,
     argument_bytes: usize,
 }
@@ -96,7 +96,7 @@ impl Answer {
         !self.text.is_empty() || !self.calls.is_empty() || self.reasoning_bytes > 0
     }
 
-    /// Size in bytes, for an estimate of its tokens.
+    /// Size of the answer in bytes, for an estimate of its tokens.
     pub(super) fn bytes(&self) -> usize {
         self.text.len() + self.reasoning_bytes + self.argument_bytes
     }
@@ -176,7 +176,7 @@ impl Listener<'_> {
         ))
     }
 
-    /// Handles one event; fails when the answer has reached its size limit.
+    /// Handles one event. Fails when the answer has reached its size limit.
     fn take(&self, event: ModelEvent, answer: &mut Answer) -> Result<(), Full> {
         let message_id = answer.message_id.to_string();
         match event {
@@ -219,10 +219,10 @@ impl Listener<'_> {
     }
 }
 
-/// The answer has reached its size limit.
+/// Error of an answer that has reached its size limit.
 struct Full;
 
-/// Returns the longest prefix of up to `max_bytes`.
+/// Returns the longest prefix of up to `max_bytes` bytes that ends between two characters.
 fn prefix(text: &str, max_bytes: usize) -> &str {
     &text[..text.floor_char_boundary(max_bytes)]
 }

@@ -1,13 +1,14 @@
 //! Tracks how much of its budget a run has used.
 //!
-//! `turn` checks it before every model call and updates it afterwards. Counters only grow and never overflow.
+//! `turn` checks the budget before every model call and updates it afterwards. Counters only grow and never overflow.
 
 use tokio::time::Instant;
 
 use super::{Budget, ModelLimits};
 use crate::llm::TokenUsage;
 
-/// A reported usage of more than this many times the model's window is considered invalid.
+/// Maximum plausible usage of one call, as a multiple of the model's context window. A higher reported usage is
+/// considered invalid.
 const PLAUSIBLE_WINDOWS: u64 = 4;
 
 /// Usage and limits of a run.
@@ -21,10 +22,10 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// Creates a meter that continues the counts of an earlier worker. The time limit starts now.
+    /// Creates a meter that starts with the counts of the earlier workers. The time limit starts now.
     pub(super) fn new(budget: &Budget, steps_done: u32, tokens_used: u64) -> Self {
         let now = Instant::now();
-        // A duration too long for the clock means that there is effectively no deadline.
+        // If the duration is too long for the clock, the deadline is one year from now, so it has no effect.
         let deadline = now
             .checked_add(budget.max_duration)
             .unwrap_or_else(|| now + std::time::Duration::from_hours(24 * 365));
@@ -59,7 +60,8 @@ impl Meter {
     }
 }
 
-/// Returns the provider's numbers if they are plausible: not all zero, and not more than the model could have seen.
+/// Returns the provider's numbers if they are plausible: not all zero, and not more than a few context windows of the
+/// model.
 pub(super) fn plausible(usage: Option<TokenUsage>, model: &ModelLimits) -> Option<TokenUsage> {
     let most = model.context_window.saturating_mul(PLAUSIBLE_WINDOWS);
     usage

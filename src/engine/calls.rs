@@ -1,8 +1,8 @@
 //! Runs the tools that one answer calls.
 //!
-//! `turn` plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in parallel; calls that
-//! change something run one after another, in order. Invariant: every call gets exactly one recorded result, whatever
-//! happens to it, and no tool starts after the run was stopped or tool use has ended.
+//! `turn` plans the calls, records them and passes them to [`CallRunner::run`]. Read-only calls run in parallel. Calls
+//! that change something run one after another, in order. Invariant: every call gets exactly one recorded result, and
+//! no tool starts after the run was stopped or tool use has ended.
 
 mod failures;
 mod plan;
@@ -37,9 +37,9 @@ pub(super) use plan::{Decision, Planned};
 
 /// Maximum size of a result in bytes. The tools themselves have lower limits.
 pub const MAX_RESULT_BYTES: usize = 256 << 10;
-/// Maximum output of one call in bytes that is shown while it runs. The result contains what the model gets.
+/// Maximum size in bytes of the live output of one call. It does not limit the result for the model.
 pub const MAX_SHOWN_BYTES: usize = 512 << 10;
-/// Time that tools get to stop after the run was stopped; then they are dropped.
+/// Time in which tools can end by themselves after the run was stopped. After that, they are dropped.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// A call that has ended.
@@ -50,10 +50,10 @@ struct Done {
     fatal: Option<Error>,
 }
 
-/// Why the remaining calls are not run.
+/// Reason why the remaining calls are not run.
 #[derive(Debug)]
 pub(super) enum WorkEnd {
-    /// The model repeated its mistakes; the text says which.
+    /// The model repeated its mistakes. The text names the mistakes.
     ToolsEnded(String),
     /// A tool failed in a way that ends the run.
     Fatal(Error),
@@ -68,7 +68,7 @@ pub(super) enum WorkEnd {
 pub(super) struct Worked {
     /// Results, as messages for the model.
     pub(super) messages: Vec<ChatMessage>,
-    /// Why not all calls were run, if so.
+    /// Reason why some calls were not run; `None` if all calls were run.
     pub(super) end: Option<WorkEnd>,
 }
 
@@ -113,7 +113,8 @@ impl CallRunner<'_> {
         Ok(worked)
     }
 
-    /// Takes the read-only calls up to the next call that changes something; if there are none, takes that call.
+    /// Takes the read-only calls before the next call that changes something. If the next call changes something, takes
+    /// only this call.
     fn next_group(&self, rest: &mut VecDeque<Planned>) -> Vec<Planned> {
         let looking = rest.iter().take_while(|call| !self.may_change(call)).count();
         rest.drain(..looking.max(1)).collect()
@@ -126,7 +127,7 @@ impl CallRunner<'_> {
         worked: &mut Worked,
     ) -> Result<(), Outcome> {
         let token = CancellationToken::new();
-        // However this function returns, the tools are cancelled.
+        // The tools are cancelled when this function returns, even if it returns early.
         let _ends_tools = token.clone().drop_guard();
         let mut waiting: VecDeque<ToolRequest> = group.iter().map(|call| call.request.clone()).collect();
         let performed = group.into_iter().map(|call| self.perform(call, token.clone()));
@@ -243,7 +244,8 @@ impl CallRunner<'_> {
         }
     }
 
-    /// Returns the receiver of a tool's live output: it passes the output to the sink, up to the limit.
+    /// Returns the receiver of a tool's live output. The receiver passes the output to the sink until the limit is
+    /// reached.
     fn output(&self, tool_call_id: &str) -> OutputSink {
         let sink = Arc::clone(&self.sink);
         let tool_call_id = tool_call_id.to_owned();
@@ -296,7 +298,7 @@ impl CallRunner<'_> {
 }
 
 impl Done {
-    /// The result of a call that was not run.
+    /// Creates the result of a call that was not run.
     fn told(call: Planned, text: String) -> Self {
         let answer = ToolAnswer {
             text,

@@ -2,8 +2,8 @@
 //!
 //! `turn` calls [`compact`] when [`estimate_all`] says that the conversation is too long, and records a notice. The
 //! first and the last message of the user and the newest messages are kept. Old tool results and arguments are
-//! shortened first; then old turns are dropped and replaced by a note. A call and its results are kept or dropped
-//! together.
+//! shortened first. If this is not enough, old turns are dropped and a note replaces them. A call and its results are
+//! kept or dropped together.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -23,9 +23,10 @@ const MESSAGE_TOKENS: u64 = 8;
 const NEWEST: usize = 6;
 /// Maximum size in bytes of an old tool result or argument after shortening.
 const SHORTENED_BYTES: usize = 600;
-/// Limits in bytes, tried one after another, to which messages of any age are cut when nothing else helps.
+/// Size limits in bytes for messages of any age. If nothing else helps, messages are cut to these limits, one limit
+/// after another.
 const LAST_RESORT_BYTES: [usize; 8] = [65_536, 32_768, 16_384, 8_192, 4_096, 2_048, 1_024, 512];
-/// Maximum number of user messages quoted in the note that replaces dropped turns, and the maximum bytes of each quote.
+/// Maximum number of user messages that the note for dropped turns quotes, and maximum size of a quote in bytes.
 const QUOTED: usize = 5;
 const QUOTED_BYTES: usize = 160;
 
@@ -64,7 +65,7 @@ fn estimate(message: &ChatMessage) -> u64 {
     MESSAGE_TOKENS + estimate_bytes(bytes)
 }
 
-/// Shortens and drops messages until they fit into `max_tokens`, or nothing more can be removed.
+/// Shortens and drops messages until the conversation fits into `max_tokens` or cannot be shortened further.
 pub fn compact(mut messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     let mut total = estimate_all(&messages);
     let old = messages.len().saturating_sub(NEWEST);
@@ -100,14 +101,15 @@ pub fn compact(mut messages: Vec<ChatMessage>, max_tokens: u64) -> Compacted {
     }
 }
 
-/// Shortens the texts and arguments of a message. Returns whether it changed anything.
+/// Shortens the texts and arguments of a message. Returns whether the message was changed.
 fn shorten(message: &mut ChatMessage, max_bytes: usize) -> bool {
     match message {
         ChatMessage::User { text } | ChatMessage::Tool { text, .. } => shorten_text(text, max_bytes),
         ChatMessage::Assistant { text, tool_calls } => {
             let mut changed = shorten_text(text, max_bytes);
             for call in tool_calls.iter_mut().filter(|call| call.arguments.len() > max_bytes) {
-                // Providers require the arguments to be JSON, so the strings inside are cut instead of the whole text.
+                // Providers require arguments to be JSON. The strings in the JSON are therefore cut, not the whole
+                // text.
                 let mut arguments = serde_json::from_str(&call.arguments).unwrap_or(Value::Null);
                 shorten_strings(&mut arguments, max_bytes);
                 let shorter = arguments.to_string();

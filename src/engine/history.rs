@@ -1,7 +1,7 @@
-//! The conversation in the form that providers accept: every call is followed by exactly one result.
+//! Brings the conversation into the form that providers accept: every call is followed by exactly one result.
 //!
-//! `turn` repairs the history once at the start; the messages that it adds later keep this form. The engine's notes to
-//! the model are user messages that start with [`NOTE`]; they are never stored.
+//! `turn` repairs the history once at the start. The messages that `turn` adds later keep this form. The engine's notes
+//! to the model are user messages that start with [`NOTE`]; they are never stored.
 
 use std::collections::BTreeMap;
 

@@ -1,6 +1,6 @@
 //! The system prompt: the agent's own prompt or the built-in default, plus the information that every run needs.
 //!
-//! `worker` calls [`Prompt::assemble`] once per run. The result depends only on the parts.
+//! `worker` calls [`Prompt::assemble`] once per run. The result depends only on the fields of [`Prompt`].
 
 use chrono::NaiveDate;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ work.";
 /// Parts of a system prompt.
 #[derive(Clone, Debug)]
 pub struct Prompt<'a> {
-    /// The agent's own system prompt; if absent or blank, the built-in default is used.
+    /// The agent's own system prompt. If it is missing or blank, the built-in default is used.
     pub agent: Option<&'a str>,
     /// Description of the sandbox; absent when the run has no tools (mode "chat").
     pub sandbox: Option<&'a str>,

@@ -1,7 +1,7 @@
 //! Builds the events that the engine records.
 //!
-//! Called by `turn`, `answer` and `calls`. Invariants: no text that leaves the engine contains NUL, which some
-//! databases cannot store, and no event is nested more deeply than a protobuf reader accepts.
+//! `turn`, `answer` and `calls` use it. Invariants: no text that leaves the engine contains NUL, which some databases
+//! cannot store, and no event is nested more deeply than a protobuf reader accepts.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) fn notice(kind: NoticeKind, message: impl Into<String>) -> Recorded {
     }
 }
 
-/// A finished message of the model, with its tool calls.
+/// Builds the event for a finished message of the model, with its tool calls.
 pub(super) fn message(answer: &Answer, calls: Vec<ToolRequest>, partial: bool) -> Recorded {
     let text = answer.text.clone();
     Recorded {
@@ -63,7 +63,7 @@ pub(super) fn usage(model_name: &str, usage: TokenUsage, estimated: bool) -> Rec
     Recorded { event, message: None }
 }
 
-/// A call that is about to start.
+/// Builds the event for a call that is about to start.
 pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
     let arguments = structs::object(arguments);
     let event = Event::ToolCall(ToolCall {
@@ -75,7 +75,7 @@ pub(super) fn tool_call(request: &ToolRequest, arguments: &Value) -> Recorded {
     Recorded { event, message: None }
 }
 
-/// The result of a call: the event to record, and the message for the model.
+/// Builds the event to record for the result of a call, and the message for the model.
 pub(super) fn tool_result(request: &ToolRequest, answer: &ToolAnswer, took: Duration) -> (Recorded, ChatMessage) {
     let message = ChatMessage::Tool {
         tool_call_id: request.id.clone(),

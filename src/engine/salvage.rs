@@ -1,8 +1,8 @@
 //! Extracts tool calls from plain text, for models without native tool calls.
 //!
-//! Used by `turn` for an answer without native calls. Accepted are an answer that consists only of JSON, and fenced
-//! JSON or `<tool_call>` tags at the end of an answer. Each value must name a known tool and have arguments. Invariant:
-//! text that only mentions a tool, or contains JSON in the middle, stays text.
+//! `turn` uses it for an answer without native calls. An answer is accepted if it consists only of JSON, or if it ends
+//! with fenced JSON or `<tool_call>` tags. Each value must name a known tool and have arguments. Invariant: text that
+//! only mentions a tool, or contains JSON in the middle, stays text.
 
 use serde_json::{Map, Value};
 
@@ -16,7 +16,8 @@ const ARGUMENT_KEYS: [&str; 4] = ["arguments", "parameters", "args", "input"];
 /// Other keys that a call may have.
 const OTHER_KEYS: [&str; 2] = ["id", "type"];
 
-/// Returns the calls that a text consists of or ends with; none if it is ordinary text. Their ids are empty.
+/// Returns the calls that a text consists of or ends with. For ordinary text, the list is empty. The ids of the calls
+/// are empty.
 pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     let text = text.trim();
     let blocks = if text.starts_with(['{', '[']) {
@@ -44,7 +45,8 @@ pub fn calls(text: &str, is_known: impl Fn(&str) -> bool) -> Vec<ToolRequest> {
     calls
 }
 
-/// Returns the fenced or tagged blocks at the end of a text, in order. Prose may precede but not follow them.
+/// Returns the fenced or tagged blocks at the end of a text, in order. Prose may precede the blocks, but must not
+/// follow them.
 fn closing_blocks(text: &str) -> Vec<&str> {
     let mut blocks = Vec::new();
     let mut rest = text;
@@ -66,7 +68,7 @@ fn closing_fence(text: &str) -> Option<(&str, &str)> {
     let language = language.trim();
     match language {
         "" | "json" | "tool_call" | "tool_code" | "tool" => Some((before, json)),
-        // The block starts on the same line as its fence.
+        // The JSON starts on the same line as its fence.
         _ if language.starts_with(['{', '[']) => Some((before, block)),
         _ => None,
     }

@@ -1,7 +1,7 @@
 //! The main loop: call the model, run its tool calls, repeat.
 //!
-//! `worker` calls [`run`] once per claim of a run. Invariants: an answer is recorded, with its tool calls, before any
-//! of them starts; after the sink refuses to record, nothing more happens.
+//! `worker` calls [`run`] once per claim of a run. Invariants: an answer and its tool calls are recorded before any of
+//! the calls starts. After the sink has refused to record, nothing more happens.
 
 mod fit;
 mod reply;
@@ -61,7 +61,8 @@ struct RunLoop<'a> {
     is_last: bool,
     was_empty: bool,
     is_taken_up: bool,
-    /// Divides the window after the provider found a conversation longer than our estimate.
+    /// Divisor of the context window. It is 2 after the provider rejected a conversation as too long, because the
+    /// estimate was then too low.
     squeeze: u64,
 }
 
@@ -120,8 +121,8 @@ impl<'a> RunLoop<'a> {
         }
     }
 
-    /// Gives results to the calls of a worker that stopped: read-only calls are repeated, and the others get an error
-    /// that says so.
+    /// Gives results to the calls that the previous worker did not finish. Read-only calls are repeated. All other
+    /// calls get an error that explains the interruption.
     async fn settle_interrupted(&mut self) -> Result<(), Outcome> {
         let answered: HashSet<&str> = self
             .messages
@@ -179,7 +180,8 @@ impl<'a> RunLoop<'a> {
         ));
     }
 
-    /// Calls the model. If the provider finds the conversation too long, compacts it further and tries once more.
+    /// Calls the model. If the provider finds the conversation too long, compacts the conversation further and tries
+    /// once more.
     async fn ask(&mut self) -> Result<Answer, Outcome> {
         let mut has_squeezed = false;
         loop {

@@ -1,7 +1,8 @@
 //! Maps each public model name to its provider.
 //!
-//! Created once at start from the configuration; the engine uses it like any other `Llm`. A model whose provider is not
-//! configured is served by the built-in model; the worker checks [`Models::is_demo`] before each run and reports it.
+//! [`Models`] is created once at start from the configuration. The engine uses it like any other `Llm`. The built-in
+//! model serves all models whose provider is not configured. The worker checks [`Models::is_demo`] before each run and
+//! reports the use of the built-in model.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -36,8 +37,8 @@ enum Server {
 }
 
 impl Models {
-    /// Creates the models of a configuration. `default` is the provider from the environment; it takes precedence over
-    /// a provider of the same name in the file.
+    /// Creates the models of a configuration. `default` is the provider from the environment. It takes precedence over
+    /// a provider with the same name in the configuration.
     ///
     /// # Errors
     /// `INVALID_REQUEST` when a provider's base URL is invalid.
@@ -74,7 +75,7 @@ impl Models {
         Ok(Self { routes })
     }
 
-    /// Creates models that are all served by one `Llm`, for example in tests.
+    /// Creates models that one `Llm` serves, for example in tests.
     pub fn with_one(names: impl IntoIterator<Item = String>, llm: &Arc<dyn Llm>) -> Self {
         let route = |name: &String| Route {
             llm: Arc::clone(llm),

@@ -1,9 +1,9 @@
 //! Real model providers, called through genai.
 //!
 //! `llm/models.rs` creates one `Upstream` for each configured provider. Invariant: a reader never receives the same
-//! text twice. Before the first token a failed attempt is retried, with a notice (`upstream/retry.rs`); after it a
-//! failure ends the stream as `Broken`. The API key is kept in a `SecretString` and removed from every text of the
-//! provider.
+//! text twice. If an attempt fails before the first token, the call is retried with a notice (`upstream/retry.rs`). A
+//! failure after the first token ends the stream with `Broken`. The API key is stored in a `SecretString` and removed
+//! from every text of the provider.
 //!
 //! genai's own log lines contain response bodies, so the log filter disables the target `genai`.
 
@@ -39,11 +39,11 @@ pub use retry::Retries;
 /// Time limits for the parts of a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Timeouts {
-    /// Until the connection is established.
+    /// Maximum time until the connection is established.
     pub connect: Duration,
-    /// From the request to the first event of the answer.
+    /// Maximum time from the request to the first event of the answer.
     pub first_byte: Duration,
-    /// Between two events of the answer; a provider's keep-alive comments count.
+    /// Maximum time between two events of the answer. Keep-alive comments of the provider count as events.
     pub gap: Duration,
 }
 
@@ -84,7 +84,7 @@ impl Upstream {
     /// Creates a provider with the given timeouts and retries.
     ///
     /// # Errors
-    /// The same as [`Upstream::new`].
+    /// The errors of [`Upstream::new`].
     pub fn with_limits(provider: &Provider, timeouts: Timeouts, retries: Retries) -> Result<Self> {
         let base_url = base_url(provider)?;
         let http = reqwest::Client::builder()
@@ -222,15 +222,16 @@ impl Inner {
     fn target(&self, model: &str) -> ServiceTarget {
         let auth = match &self.api_key {
             Some(key) => AuthData::from_single(key.expose_secret()),
-            // genai requires a key for this protocol, but a local server may have none; the override sets the whole
-            // request instead.
+            // genai requires an API key for this protocol, but a local server may have no key. The override sets the
+            // URL and headers directly, so that no key is needed.
             None if self.kind == ProviderKind::OpenAi => AuthData::RequestOverride {
                 url: format!("{}chat/completions", self.base_url),
                 headers: genai::Headers::default(),
             },
             None => AuthData::from_single(""),
         };
-        // genai parses the part before `::` as its own namespace and removes it; a model name may contain `::`.
+        // genai removes the part of a model name before `::`, because it treats this part as a namespace. If a model
+        // name contains `::`, a namespace is added for genai to remove.
         let name = if model.contains("::") {
             format!("upstream::{model}")
         } else {
@@ -252,7 +253,8 @@ fn adapter(kind: ProviderKind) -> AdapterKind {
     }
 }
 
-/// Returns the provider's base URL with a trailing slash, which URL joining needs.
+/// Returns the provider's base URL with a trailing slash. Without the slash, joining URLs would remove the last part of
+/// the path.
 fn base_url(provider: &Provider) -> Result<String> {
     let default = match provider.kind {
         ProviderKind::OpenAi => "https://api.openai.com/v1/",

@@ -1,10 +1,10 @@
-//! A small unified diff of replacements at known places.
+//! Creates a small unified diff of replacements at known positions.
 //!
-//! Called by edit. Changes must be in order and must not overlap.
+//! The edit tool calls it. Changes must be in order and must not overlap.
 
 use std::fmt::Write as _;
 
-/// Lines shown before and after a change.
+/// Number of lines shown before and after a change.
 const CONTEXT_LINES: usize = 3;
 /// Maximum number of changes shown.
 const MAX_HUNKS: usize = 5;
@@ -39,8 +39,8 @@ pub(super) fn unified(old: &str, changes: &[Change<'_>]) -> String {
 fn hunk(text: &mut String, old: &str, change: &Change<'_>, shift: &mut isize) {
     let end = change.start + change.old_bytes;
     let from = old[..change.start].rfind('\n').map_or(0, |place| place + 1);
-    // A change that ends with a line feed does not touch the next line, unless it deletes from the middle of a line:
-    // then the next line is joined to the rest of that line.
+    // A change that ends with a line feed does not affect the next line. There is one exception: if the change only
+    // deletes text and starts in the middle of a line, the rest of this line and the next line become one line.
     let ends_line =
         end > from && old.as_bytes()[end - 1] == b'\n' && (change.new.is_empty() || change.new.ends_with('\n'));
     let ends_line = ends_line && (change.start == from || !change.new.is_empty());

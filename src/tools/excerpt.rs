@@ -1,13 +1,14 @@
-//! Shortens a text: keeps its head and its tail, and marks how much was left out.
+//! Shortens a text: keeps its head and its tail, with a notice of how many bytes were left out.
 //!
-//! The tools use it for their results, and the engine for old results that it keeps.
+//! The tools use it for their results. The engine uses it for old results in a conversation.
 
 use std::borrow::Cow;
 
-/// Bytes reserved for the mark in the middle.
+/// Number of bytes reserved for the notice between head and tail.
 const MARK_BYTES: usize = 64;
 
-/// Returns the text if it fits into `max_bytes`, else its head (two thirds) and its tail around a mark.
+/// Returns the text if it fits into `max_bytes`. Otherwise returns its head (two thirds) and its tail, with a notice
+/// between them.
 pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);
@@ -19,7 +20,7 @@ pub fn excerpt(text: &str, max_bytes: usize) -> Cow<'_, str> {
     Cow::Owned(format!("{head}\n[… {left_out} bytes left out …]\n{tail}"))
 }
 
-/// Returns up to `max_bytes` from the start of the text, with a mark if the rest was left out.
+/// Returns up to `max_bytes` from the start of the text, with a notice if the rest was left out.
 pub fn opening(text: &str, max_bytes: usize) -> Cow<'_, str> {
     if text.len() <= max_bytes {
         return Cow::Borrowed(text);

@@ -1,7 +1,8 @@
 //! Shared code of the file tools: blocking work on the workspace, and paths as the model writes them.
 //!
-//! Called by read, write, edit, glob and grep. Invariants: arguments never pass through a shell, and a cancelled call
-//! returns at once; work that is still running stops at its next check of [`Files::is_over`].
+//! The tools read, write, edit, glob and grep use it. Invariants: arguments never pass through a shell, and a cancelled
+//! call returns at once. The work of a cancelled call may still run on another thread; it stops at its next check of
+//! [`Files::is_over`].
 
 use std::{
     borrow::Cow,
@@ -33,8 +34,9 @@ impl Files {
     }
 }
 
-/// Runs blocking work. If the future is dropped or the call is cancelled, the work continues until its own limits stop
-/// it.
+/// Runs blocking work on another thread. If the call is cancelled, the future ends at once, and the work stops at its
+/// next check of [`Files::is_over`]. If only the future is dropped, the work continues until it ends or reaches its
+/// time limit.
 pub(super) async fn blocking<F>(context: &ToolContext, work: F) -> Result<ToolAnswer, ToolFailure>
 where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
@@ -66,8 +68,8 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// Converts an error of a file or of the sandbox for the model. Internal errors are logged here, because the cause goes
-/// no further.
+/// Converts an error of a file or of the sandbox for the model. Internal errors are logged here, because the model does
+/// not get their cause.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Reported(match error.kind() {
         ErrorKind::FileNotFound => format!("there is no file {path}"),
@@ -84,7 +86,8 @@ pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
     ToolFailure::Reported(format!("{path} cannot be read: {error}"))
 }
 
-/// Formats a path for one line of a result: a name with a line feed must not look like two lines.
+/// Formats a path for one line of a result. Control characters are escaped, so that a name with a line feed does not
+/// look like two lines.
 pub(super) fn on_one_line(path: &str) -> Cow<'_, str> {
     if path.chars().any(char::is_control) {
         Cow::Owned(path.escape_debug().to_string())

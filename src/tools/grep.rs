@@ -25,7 +25,7 @@ use crate::{
     sandbox::{FileKind, WalkLimits},
 };
 
-/// Maximum number of lines in a result, or of paths in the mode "files".
+/// Maximum number of lines in a result. In the mode "files", it is the maximum number of paths.
 pub const MAX_MATCHES: usize = 200;
 /// Maximum number of bytes searched in a line.
 pub const MAX_LINE_BYTES: usize = 16 << 10;

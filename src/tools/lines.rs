@@ -1,11 +1,11 @@
 //! Reads lines of any length with bounded memory.
 //!
-//! Called by read and grep. If a line is longer than the limit, its start and its length are returned and the rest is
-//! skipped.
+//! The tools read and grep use it. If a line is longer than the limit, its start and its length are returned and the
+//! rest is skipped.
 
 use std::io::{self, BufRead};
 
-/// Bytes at the start of a file that decide whether it is binary.
+/// Number of bytes at the start of a file that are checked to decide whether the file is binary.
 const PROBE_BYTES: usize = 8192;
 
 /// Reads a file line by line.
@@ -23,7 +23,7 @@ pub(super) struct Line {
 }
 
 impl<R: BufRead> Lines<R> {
-    /// Reads lines and keeps up to `max_bytes` of each.
+    /// Creates a reader that keeps up to `max_bytes` of each line.
     pub(super) fn new(reader: R, max_bytes: usize) -> Self {
         Self {
             reader,
@@ -44,7 +44,7 @@ impl<R: BufRead> Lines<R> {
     }
 
     /// Reads the next line into the buffer, without its line end; returns `None` at the end of the file. `give_up` is
-    /// called between the chunks of a long line; if it returns true, the line ends there.
+    /// called between the chunks of a long line; if `give_up` returns true, reading stops and the line ends there.
     pub(super) fn next(&mut self, line: &mut Vec<u8>, give_up: impl Fn(u64) -> bool) -> io::Result<Option<Line>> {
         line.clear();
         let mut bytes = 0;
@@ -79,7 +79,7 @@ impl<R: BufRead> Lines<R> {
     }
 }
 
-/// Formats the line as text, with a mark where it was cut.
+/// Formats the line as text. If the line was cut, a notice with its full length follows.
 pub(super) fn shown(line: &[u8], full_bytes: usize, max_bytes: usize) -> String {
     let text = String::from_utf8_lossy(&line[..line.len().min(max_bytes)]);
     let text = text.trim_end_matches('\u{fffd}');

@@ -121,17 +121,17 @@ static CORE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| {
 });
 static NONE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| Arc::new(Toolbox::new(Vec::new())));
 
-/// The six core tools: bash, read, write, edit, glob, grep.
+/// Returns the six core tools: bash, read, write, edit, glob, grep.
 pub fn core() -> Arc<Toolbox> {
     Arc::clone(&CORE)
 }
 
-/// The empty set, used in the mode "chat".
+/// Returns the empty set, for the mode "chat".
 pub fn none() -> Arc<Toolbox> {
     Arc::clone(&NONE)
 }
 
-/// The core tools with the given names, in the order of [`core`]; unknown names are ignored.
+/// Returns the core tools with the given names, in the order of [`core`]. Unknown names are ignored.
 pub fn named(names: &[&str]) -> Arc<Toolbox> {
     let tools = CORE
         .slots

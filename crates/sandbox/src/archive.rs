@@ -1,8 +1,8 @@
-//! A folder of a workspace as a tar stream, created chunk by chunk.
+//! Creates a tar archive of a workspace folder, chunk by chunk.
 //!
-//! The file service requests the next chunk only after its reader has taken the last one, so a slow reader occupies
-//! neither memory nor a thread. Links, pipes and devices are skipped and nothing is followed. If an archive would be
-//! incomplete, it ends with an error.
+//! The file service requests the next chunk only after the reader has received the previous chunk. A slow reader
+//! therefore occupies neither memory nor a thread. Links, pipes and devices are skipped, and links are never followed.
+//! An archive that would be incomplete ends with an error.
 
 use std::{
     fs::File,
@@ -33,11 +33,11 @@ const LIMITS: WalkLimits = WalkLimits {
     names: 16_384,
 };
 
-/// A tar archive of a folder in progress.
+/// A tar archive that is being created.
 pub struct Archive {
     walk: Walk,
     name: String,
-    /// Number of leading bytes to strip from a path: the parent of the folder.
+    /// Number of bytes to strip from the start of each path: the path of the folder's parent.
     above: usize,
     file: Option<(File, u64)>,
     piece: Vec<u8>,
@@ -77,7 +77,8 @@ impl Archive {
     /// Returns the next chunk, or `None` after the last. Blocks on file reads.
     ///
     /// # Errors
-    /// `INVALID_REQUEST` when the permissions of a file do not allow reading it; INTERNAL when reading fails; `TOO_LARGE` when the folder exceeds the limits of an archive.
+    /// `INVALID_REQUEST` when the permissions of a file do not allow reading it; INTERNAL when reading fails;
+    /// `TOO_LARGE` when the folder exceeds the limits of an archive.
     pub fn next_piece(&mut self) -> Result<Option<Vec<u8>>> {
         while self.piece.len() < PIECE && !self.ended {
             match self.file.take() {
@@ -107,7 +108,7 @@ impl Archive {
                     self.file = Some((file, size));
                 }
                 Err(error) if self.walk.is_file(found) => return Err(error),
-                // It was removed or replaced since the walk read its name.
+                // The file was removed or replaced after the walk read its name.
                 Err(_) => {}
             },
             FileKind::Link | FileKind::Other => {}
@@ -115,8 +116,8 @@ impl Archive {
         Ok(())
     }
 
-    // The header has already announced the size, so a file that grows meanwhile is cut and one that shrinks is
-    // zero-filled.
+    // The header has already announced the size of the file. If the file grows meanwhile, its content is cut. If the
+    // file shrinks, the missing bytes are filled with zeros.
     fn copy(&mut self, mut file: File, left: u64) -> Result<()> {
         let before = self.piece.len();
         let wanted = left.min(PIECE as u64);
@@ -161,7 +162,8 @@ impl Archive {
         self.piece.extend(block(short, kind, size, metadata));
     }
 
-    // Pads to a whole block. This works because all chunks before were multiples of a block.
+    // Pads the chunk to a whole block. This works because the sizes of all earlier chunks are multiples of the block
+    // size.
     fn pad(&mut self) {
         let full = self.piece.len().next_multiple_of(BLOCK);
         self.piece.resize(full, 0);

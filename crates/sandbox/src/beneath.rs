@@ -1,6 +1,6 @@
-//! Opening files inside a workspace and nowhere else.
+//! Opens files inside a workspace and nowhere else.
 //!
-//! Used by `workspace` and `walk`. The kernel resolves every path with `RESOLVE_BENEATH`, `NO_SYMLINKS` and
+//! `workspace` and `walk` use this module. The kernel resolves every path with `RESOLVE_BENEATH`, `NO_SYMLINKS` and
 //! `NO_MAGICLINKS`. Checking a path first and opening it afterwards would be a race: a command could replace a folder
 //! with a link in between.
 
@@ -27,12 +27,14 @@ use crate::{
 
 /// Path of the workspace inside the sandbox.
 pub const GUEST_FOLDER: &str = "/workspace";
-/// Maximum path length in bytes: the kernel's limit, less some reserve.
+/// Maximum path length in bytes: the kernel's limit of 4096 bytes, minus a reserve.
 pub const MAX_PATH_BYTES: usize = 4000;
-/// Maximum number of retries. `RESOLVE_BENEATH` fails with EAGAIN when anything on the system was renamed meanwhile.
+/// Maximum number of retries. `openat2` with `RESOLVE_BENEATH` fails with EAGAIN if anything on the system was renamed
+/// during the call.
 const TRIES: usize = 64;
 
-/// Returns the path relative to the workspace, without leading or repeated slashes; empty for the workspace itself.
+/// Returns the path relative to the workspace, without leading or repeated slashes. The result for the workspace itself
+/// is empty.
 ///
 /// # Errors
 /// `INVALID_REQUEST` for an invalid path.
@@ -78,7 +80,7 @@ pub struct Root {
 }
 
 impl Root {
-    /// Opens the workspace folder. The host's path to it is trusted, but its last component must not be a link.
+    /// Opens the workspace folder. The path on the host is trusted, but its last component must not be a link.
     pub fn open(folder: &Path) -> Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match rustix::fs::openat(CWD, folder, flags, Mode::empty()) {
@@ -93,12 +95,12 @@ impl Root {
         &self.folder
     }
 
-    /// Opens a path inside the workspace with the given flags, whatever its file type.
+    /// Opens a file of any type inside the workspace with the given flags.
     pub fn open_at(&self, path: impl AsRef<[u8]>, flags: OFlags) -> rustix::io::Result<OwnedFd> {
         open_beneath(&self.folder, path.as_ref(), flags)
     }
 
-    /// Opens a folder inside the workspace, for listing it and for working in it.
+    /// Opens a folder inside the workspace. The caller can list it and change its entries.
     pub fn open_folder(&self, path: impl AsRef<[u8]>) -> rustix::io::Result<OwnedFd> {
         open_folder(&self.folder, path.as_ref())
     }
@@ -131,8 +133,9 @@ pub fn open_beneath(folder: impl AsFd, path: &[u8], flags: OFlags) -> rustix::io
     }
 }
 
-/// Opens a folder below another. If its owner has no access to it, the access is restored first: a command must not be
-/// able to hide files from the meter, or prevent the removal of the workspace, with `chmod 000`.
+/// Opens a folder below another folder. If the owner of the folder has no access to it, the owner's permissions are
+/// restored first. Otherwise a command could use `chmod 000` to hide files from the meter, or to prevent the removal of
+/// the workspace.
 pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NONBLOCK;
     match open_beneath(&folder, path, flags) {
@@ -144,13 +147,14 @@ pub fn open_folder(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<OwnedFd
     }
 }
 
-/// Restores the owner's permissions on a folder. Works on the open descriptor, so a command cannot substitute a link.
+/// Restores the owner's permissions on a folder. The mode is changed through an open descriptor, so a command cannot
+/// replace the folder with a link meanwhile.
 pub fn open_up(folder: impl AsFd, path: &[u8]) -> rustix::io::Result<()> {
     let closed = open_beneath(&folder, path, OFlags::PATH | OFlags::DIRECTORY)?;
     rustix::fs::chmod(format!("/proc/self/fd/{}", closed.as_raw_fd()), Mode::RWXU)
 }
 
-/// Returns the status of an entry of an open folder. Links are described, not followed.
+/// Returns the status of an entry of an open folder. A link is not followed: the status is that of the link itself.
 pub fn look(folder: impl AsFd, name: &[u8]) -> rustix::io::Result<Stat> {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }

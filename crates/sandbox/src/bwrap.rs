@@ -1,8 +1,8 @@
 //! The command line of bubblewrap: it defines what a command can see.
 //!
-//! Used by `execute` and by the probe in `host`. The arguments are passed through a descriptor because the command
-//! could read them in `/proc/1/cmdline`. It could read the environment too, so the environment contains only what is
-//! listed in `environment`.
+//! `start` and the probe in `host` use it. The arguments are passed through a descriptor, because a command could read
+//! them in `/proc/1/cmdline` if they were on the command line. A command could also read the environment of bubblewrap,
+//! so the environment contains only the variables that `environment` lists.
 
 use std::{
     ffi::{CString, OsStr},
@@ -29,11 +29,12 @@ use super::{
 
 /// Uid and gid of a command inside the sandbox; `settings` defines their names.
 const GUEST_ID: &str = "1000";
-/// Folders of the root that contain programs. Where the root has a link (merged /usr), the sandbox gets the same link.
+/// Folders of the root that contain programs. If the root has a link in place of a folder (merged /usr), the sandbox
+/// gets the same link.
 const PROGRAMS: &[&str] = &["usr", "bin", "sbin", "lib", "lib32", "lib64", "libx32"];
-/// The first process (pid 1 of the sandbox). It waits at the gate, sets the last limits, and waits for the script's
-/// shell and for orphans. bubblewrap's own pid 1 would only wait, and would keep a descriptor that the command should
-/// not have.
+/// End of the script of the first process, which is pid 1 of the sandbox. The first process waits at the gate, sets the
+/// last limits, and waits for the shell of the command and for orphans. bubblewrap's own pid 1 would only wait, and
+/// would keep a descriptor open that the command should not have.
 const FIRST_PROCESS: &str = "\"$0\" -c -- \"$1\"; exit $?";
 
 /// File-system layout and limits of one command.
@@ -42,16 +43,16 @@ pub struct Layout<'a> {
     pub bwrap: &'a Path,
     /// Root whose programs are bound read-only.
     pub root: &'a Path,
-    /// Workspace on the host; without one the command gets an empty tmpfs.
+    /// Folder of the workspace on the host; `None` gives the command an empty tmpfs instead.
     pub workspace: Option<&'a Path>,
     /// Folder that every uid can traverse. The workspace is bind-mounted over it when the project's uid cannot traverse
     /// the path to the workspace.
     pub carry_over: Option<&'a Path>,
-    /// Size in bytes of /tmp, of /dev/shm and of a private workspace.
+    /// Maximum size in bytes of each tmpfs: /tmp, /dev/shm, and the workspace of a command without a project.
     pub tmp_bytes: u64,
     /// Write access to the workspace.
     pub room: Room,
-    /// Maximum number of processes, when no control group limits them.
+    /// Maximum number of processes; `None` if the first process sets no such limit.
     pub max_processes: Option<u64>,
     /// Process name of bubblewrap on the host; the command does not see it.
     pub mark: &'a str,
@@ -62,9 +63,9 @@ pub struct Layout<'a> {
 /// Write access of the command to its workspace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Room {
-    /// It may write.
+    /// The command may write.
     Free,
-    /// The workspace exceeds its limit: files can only be removed.
+    /// The workspace exceeds its limit, so the command can only remove files.
     Full,
 }
 
@@ -76,7 +77,7 @@ pub struct Prepared {
     pub status: OwnedFd,
     /// Gate at which the command waits.
     pub gate: Gate,
-    /// Kept open until the command is spawned.
+    /// Files that must stay open until the command is spawned.
     _files: Vec<OwnedFd>,
 }
 
@@ -137,9 +138,9 @@ impl Layout<'_> {
         })
     }
 
-    /// Script of the first process. It sets two limits that cannot be set earlier: the file-size limit, because
-    /// bubblewrap itself writes small files, and the process limit, because processes are counted per user namespace,
-    /// so that inside the sandbox the limit applies to this command alone.
+    /// Returns the script of the first process. It sets two limits that cannot be set earlier. The file-size limit
+    /// would apply to bubblewrap, which itself writes small files. The process limit applies to one user namespace, so
+    /// it must be set inside the sandbox to count only the processes of this command.
     fn first_process(&self) -> String {
         let mut script = gate::WAIT.to_owned();
         if self.room == Room::Full {
@@ -188,7 +189,7 @@ impl Layout<'_> {
         }
     }
 
-    /// /etc and /var: files of the programs in /usr, and a few small files of our own.
+    /// Adds /etc and /var: settings of the programs in /usr, and a few small files that the service creates.
     fn settings(&self, line: &mut Line, files: &mut Files) -> io::Result<()> {
         for folder in ["/etc", "/var"] {
             line.add(["--dir", folder, "--chmod", "0755", folder]);
@@ -232,7 +233,7 @@ impl Layout<'_> {
     }
 }
 
-/// NUL-terminated arguments.
+/// Arguments of bubblewrap, each terminated by NUL.
 #[derive(Default)]
 struct Line(Vec<u8>);
 
@@ -249,8 +250,8 @@ impl Line {
     }
 }
 
-/// Descriptors for bubblewrap. They are created close-on-exec, so that no other child of the service inherits them; the
-/// confinement clears the flag for this child.
+/// Descriptors for bubblewrap. They are created close-on-exec, so that no other child of the service inherits them. The
+/// confinement clears the flag in bubblewrap's process.
 #[derive(Default)]
 struct Files {
     open: Vec<OwnedFd>,

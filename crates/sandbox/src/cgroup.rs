@@ -1,7 +1,8 @@
 //! Control groups: they limit the memory and the number of processes of a command and all its children.
 //!
-//! `host` detects them at start: version 2 if its memory and pids controllers are available, else version 1, else none;
-//! then only rlimits and the meter apply. Each command gets its own group, which is removed afterwards.
+//! `host` detects the version at start. It uses version 2 if the memory and pids controllers of version 2 are
+//! available, otherwise version 1. If neither version is available, only rlimits and the meter limit a command. Each
+//! command gets its own group, which is removed after the command.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -16,10 +17,10 @@ use rustix::process::{Pid, Signal};
 
 use super::hierarchy;
 
-/// CPU share of every group: half of the service's default share.
+/// CPU share of every group, for version 1 and for version 2: half of the service's default share.
 const V1_CPU_SHARES: u64 = 512;
 const V2_CPU_WEIGHT: u64 = 50;
-/// Attempts to remove a group after its last process was killed, and the pause between them.
+/// Maximum number of attempts to remove a group after its last process was killed, and the pause between two attempts.
 const REMOVAL_TRIES: u32 = 200;
 const REMOVAL_PAUSE: Duration = Duration::from_millis(10);
 
@@ -30,27 +31,27 @@ pub struct Cgroups {
     next: AtomicU64,
 }
 
-/// Where groups can be created.
+/// The control group version in use, with the folders in which groups are created.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Our folder; the controllers are enabled for the groups in it.
+    /// Version 2, with the service's folder. The controllers are enabled for the groups in this folder.
     V2(PathBuf),
-    /// Our folder in the hierarchy of each controller, where there is one.
+    /// Version 1, with the service's folder for each controller; `None` for a controller that is not available.
     V1 {
         memory: Option<PathBuf>,
         pids: Option<PathBuf>,
         cpu: Option<PathBuf>,
     },
-    /// No control groups, with the reason.
+    /// The host provides no control groups, for the given reason.
     None(String),
 }
 
 /// Limits of a group.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// Maximum memory of all its processes in bytes, including their share of the page cache and of /tmp.
+    /// Maximum memory in bytes of all processes of the group, including their share of the page cache and of /tmp.
     pub memory: u64,
-    /// Maximum number of its processes and threads.
+    /// Maximum number of processes and threads of the group.
     pub processes: u64,
 }
 
@@ -60,12 +61,12 @@ pub struct Group {
     folders: Vec<PathBuf>,
     procs: Vec<File>,
     kills: Option<PathBuf>,
-    /// File that lists the processes.
+    /// File that lists the processes of the group.
     list: PathBuf,
 }
 
 impl Cgroups {
-    /// Finds a place where groups can be created, and removes the groups of an earlier service that was killed.
+    /// Finds the folders in which groups can be created, and removes the groups that a killed service left behind.
     pub fn detect() -> Self {
         let kind = match (
             fs::read_to_string("/proc/self/mountinfo"),
@@ -127,7 +128,8 @@ impl Cgroups {
                 let folder = group.add(parent, &name)?;
                 fs::write(folder.join("memory.max"), bounds.memory.to_string())?;
                 fs::write(folder.join("pids.max"), bounds.processes.to_string())?;
-                // These files do not exist on every host, and nothing depends on them.
+                // These files do not exist on every host. Errors are ignored, because the limits do not depend on these
+                // files.
                 let _ = fs::write(folder.join("memory.swap.max"), "0");
                 let _ = fs::write(folder.join("memory.oom.group"), "1");
                 let _ = fs::write(folder.join("cpu.weight"), V2_CPU_WEIGHT.to_string());
@@ -165,19 +167,19 @@ impl Cgroups {
 impl Drop for Cgroups {
     fn drop(&mut self) {
         for folder in self.folders() {
-            // Fails while a group is left in it; the next start removes it.
+            // Fails while the folder contains a group. The next start of the service removes the folder.
             let _ = fs::remove_dir(folder);
         }
     }
 }
 
 impl Group {
-    /// Files that a process joins by writing to them.
+    /// Descriptors of the files to which a process writes to join the group.
     pub fn joins(&self) -> impl Iterator<Item = RawFd> {
         self.procs.iter().map(AsRawFd::as_raw_fd)
     }
 
-    /// File that lists the processes.
+    /// File that lists the processes of the group.
     pub fn list(&self) -> &Path {
         &self.list
     }
@@ -191,7 +193,7 @@ impl Group {
         count.and_then(|count| count.trim().parse().ok()).unwrap_or(0)
     }
 
-    /// Removes the group after its last process has ended. Blocks for up to two seconds.
+    /// Kills the remaining processes of the group and removes the group. Blocks for up to two seconds.
     pub fn remove(self) {
         let mut folders = self.folders;
         drop(self.procs);
@@ -209,7 +211,7 @@ impl Group {
     }
 }
 
-/// A group under construction; dropping it removes the folders that were already created.
+/// A group that is being created. Dropping this value removes the folders that were already created.
 #[derive(Default)]
 struct Unfinished {
     folders: Vec<PathBuf>,
@@ -245,9 +247,9 @@ impl Drop for Unfinished {
     }
 }
 
-/// Kills all processes of a group. A sandbox started all of them.
+/// Kills all processes of a group. The group contains only processes of a sandbox.
 pub(super) fn kill_all(folder: &Path) {
-    // Version 2 kills them all at once; version 1 does not have this file.
+    // In version 2, this file kills all processes at once. Version 1 does not have the file.
     let at_once = OpenOptions::new().write(true).open(folder.join("cgroup.kill"));
     if at_once
         .and_then(|mut file| io::Write::write_all(&mut file, b"1"))

@@ -9,7 +9,7 @@ use std::{
 use rustix::process::{Pid, PidfdFlags};
 use tokio::io::{Interest, unix::AsyncFd};
 
-/// A child process. Dropping it kills and reaps the child, unless its end was already observed.
+/// A child process. Dropping this value kills and reaps the child, unless `wait` has already returned its status.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -17,7 +17,7 @@ pub struct Process {
     ended: bool,
 }
 
-/// A process that is not our child, watched for its end.
+/// A process that is not a child of the service. Its end can be awaited.
 #[derive(Debug)]
 pub struct Watched {
     exit: AsyncFd<OwnedFd>,
@@ -56,7 +56,7 @@ impl Process {
 
     /// Sends SIGKILL.
     pub fn kill(&mut self) {
-        // Fails if the child has already ended, which is fine.
+        // An error means that the child has already ended.
         let _ = self.child.kill();
     }
 }
@@ -85,7 +85,8 @@ impl Watched {
         let _ = rustix::process::pidfd_send_signal(self.exit.get_ref(), rustix::process::Signal::KILL);
     }
 
-    /// Waits for the process to end. If it is the first process of a pid namespace, the whole namespace has ended then.
+    /// Waits for the process to end. If the process is the first of a pid namespace, all processes of the namespace
+    /// have then ended.
     pub async fn wait(&self) -> io::Result<()> {
         self.exit.readable().await?.retain_ready();
         Ok(())

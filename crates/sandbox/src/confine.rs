@@ -1,47 +1,48 @@
-//! Setup between fork and exec: bubblewrap starts with only what it needs.
+//! Sets up the child process between fork and exec, so that bubblewrap starts with only the access that it needs.
 //!
-//! Used by `bwrap` for every command. The command builder clears the environment; this code runs in the child, which
-//! joins its control groups, switches to the project's uid, sets its limits and closes all descriptors except those it
-//! should keep.
+//! `bwrap` uses this code for every command. The code runs in the child. It joins the control groups, switches to the
+//! project's uid, sets the resource limits and closes all descriptors that bubblewrap should not inherit. The command
+//! builder clears the environment.
 
 use std::{ffi::CString, io, os::fd::RawFd, process::Command};
 
 /// Setup of the child. All values are created before the fork.
 #[derive(Clone, Debug, Default)]
 pub struct Confinement {
-    /// `cgroup.procs` files, open for writing, of the groups that the child joins.
+    /// Descriptors of the `cgroup.procs` files of the groups that the child joins. The files are open for writing.
     pub join: Vec<RawFd>,
-    /// Uid and gid to switch to, when the service runs as root.
+    /// Uid and gid to which the child switches; `None` when the service is not root.
     pub become_user: Option<u32>,
-    /// Bind mount in the child's own mount namespace, needed when the project's uid cannot traverse the path to the
-    /// folder.
+    /// Bind mount in the child's own mount namespace. It is needed when the project's uid cannot traverse the path to
+    /// the folder.
     pub carry: Option<Carry>,
     /// Resource limits and their values.
     pub limits: Vec<(libc::__rlimit_resource_t, u64)>,
-    /// Descriptors that bubblewrap inherits, besides stdin, stdout and stderr.
+    /// Descriptors that bubblewrap inherits in addition to stdin, stdout and stderr.
     pub keep: Vec<RawFd>,
 }
 
 /// A bind mount that only the child sees.
 #[derive(Clone, Debug)]
 pub struct Carry {
-    /// Absolute path of the folder.
+    /// Absolute path of the folder to mount.
     pub source: CString,
-    /// Folder that every uid can traverse.
+    /// Folder over which the source is mounted. Every uid can traverse it.
     pub target: CString,
 }
 
-/// Added to the command's OOM score, so that the kernel kills a command before the service when the host runs out of
-/// memory.
+/// Value that is added to the OOM score of commands, so that the kernel kills a command before the service when the
+/// host runs out of memory.
 const OOM_SCORE: &[u8] = b"600";
 /// Nice value of commands, so that the service gets processor time first.
 const NICENESS: i32 = 5;
 
 impl Confinement {
-    /// Runs this setup in the command's child before exec.
+    /// Makes the child process of the command run this setup before exec.
     pub fn apply_to(self, command: &mut Command) {
         use std::os::unix::process::CommandExt as _;
-        // Read in the parent: the child must not outlive this process.
+        // The pid is read in the parent. The child compares it with its parent's pid, because it must not outlive the
+        // service.
         let parent = std::process::id();
         let apply = move || self.apply(parent);
         // SAFETY: `apply` runs in the forked child of a multi-threaded program, where only async-signal-safe functions
@@ -77,8 +78,7 @@ impl Confinement {
                 checked(libc::setresuid(id, id, id))?;
             }
         }
-        // Set after the change of uid, which clears it. bubblewrap sets it again; this covers the time until then.
-        // SAFETY: plain system calls.
+        // The change of uid clears the death signal, so the signal is set after it. bubblewrap sets it again later.
         unsafe {
             checked(libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL))?;
             if libc::getppid().unsigned_abs() != parent {
@@ -89,7 +89,7 @@ impl Confinement {
     }
 
     fn close_others(&self) -> io::Result<()> {
-        // SAFETY: marks descriptors to be closed at exec; none that this process still uses is closed now.
+        // SAFETY: the call marks descriptors to be closed at exec. It closes none of them now.
         let marked = unsafe { libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC) };
         checked(marked)?;
         for descriptor in &self.keep {
@@ -103,8 +103,7 @@ impl Confinement {
 impl Carry {
     fn mount(&self) -> io::Result<()> {
         let none = std::ptr::null::<libc::c_char>();
-        // SAFETY: the strings are NUL-terminated and outlive the calls; the null pointers are arguments that are not
-        // read.
+        // SAFETY: the strings are NUL-terminated and outlive the calls. The kernel does not read the null pointers.
         unsafe {
             checked(libc::unshare(libc::CLONE_NEWNS))?;
             checked(libc::mount(
@@ -126,8 +125,8 @@ impl Carry {
     }
 }
 
-/// Lowers the child's priority for CPU and memory. Errors are ignored: a command may run even where the host forbids
-/// this.
+/// Lowers the child's priority for CPU and memory. Errors are ignored, because a command may run even if the host
+/// forbids the change.
 fn stand_back() {
     // SAFETY: the strings are NUL-terminated, the buffer is valid for its length, and the descriptor is closed once.
     unsafe {
@@ -140,7 +139,7 @@ fn stand_back() {
     }
 }
 
-/// Sets the soft and the hard limit, unless the service itself has a stricter hard limit.
+/// Sets the soft and the hard limit of a resource. If the service itself has a lower hard limit, that value is used.
 fn set_limit(resource: libc::__rlimit_resource_t, limit: u64) -> io::Result<()> {
     let mut current = libc::rlimit {
         rlim_cur: 0,

@@ -1,6 +1,7 @@
 //! Describes the sandbox to the model: its limits and the installed programs.
 //!
-//! `worker` puts the text into the system prompt. Without it, models try to install packages and fetch web pages.
+//! `worker` puts the text into the system prompt. Without this text, models try to install packages and fetch web
+//! pages.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,14 +17,15 @@ impl Sandboxes {
     /// Describes the sandbox, for the system prompt.
     pub async fn describe_for_model(&self) -> String {
         let programs = self.programs().await;
-        // The probe has finished by now, so this does not block.
+        // `programs` has already run the probe, so `layout` does not block.
         match self.host.layout(None) {
             Ok(_) => format!("{}\n{programs}", limits(&self.host.config)),
             Err(_) => "Commands cannot be run on this server: bash always fails. The other tools work.".to_owned(),
         }
     }
 
-    /// Lists the programs of the sandbox. Runs once, in a sandbox; the list is empty while that fails.
+    /// Lists the programs that are installed in the sandbox. A script in a sandbox creates the list once. If the script
+    /// fails, the list is empty and the next call tries again.
     pub async fn programs(&self) -> &str {
         let asked = self.programs.get_or_try_init(|| async {
             let cell = Cell {
@@ -87,7 +89,7 @@ fn size(bytes: u64) -> String {
     }
 }
 
-/// Prints two lines about programs and one about Python's modules.
+/// Script that prints two lines about programs and one line about Python modules.
 const PROGRAMS_SCRIPT: &str = r#"
 found= missing=
 for name in bash sh awk sed grep rg sort jq sqlite3 psql git tar zip unzip make cmake gcc g++ node npm perl ruby php java javac go \

@@ -1,10 +1,11 @@
 //! The complete environment of a command.
 //!
-//! Set by `bwrap`; the service's own environment never reaches a command. HOME is the workspace, so that files a
-//! program saves in `~` are kept. Caches and downloads go to /tmp, to keep them out of the project's files.
+//! `bwrap` sets these variables. The service's own environment never reaches a command. HOME is the workspace, so that
+//! files that a program saves in `~` are kept. Caches and downloads go to /tmp, so that they are not stored among the
+//! project's files.
 //!
-//! There is no network. Package managers that would retry for a minute are configured not to, so that they fail at once
-//! with a clear error.
+//! Commands have no network. Some package managers would retry for a minute. The variables tell them not to retry, so
+//! that they fail at once with a clear error.
 
 use super::beneath::GUEST_FOLDER;
 
@@ -26,7 +27,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("MPLBACKEND", "Agg"),
     ("PYTHONDONTWRITEBYTECODE", "1"),
     ("PYTHONUNBUFFERED", "1"),
-    // Without any retry, pip does not print why it found nothing.
+    // With no retry at all, pip does not print why it found no package.
     ("PIP_RETRIES", "1"),
     ("PIP_DEFAULT_TIMEOUT", "5"),
     ("PIP_DISABLE_PIP_VERSION_CHECK", "1"),
@@ -64,7 +65,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("DOTNET_CLI_HOME", "/tmp"),
     ("DOTNET_CLI_TELEMETRY_OPTOUT", "1"),
     ("DOTNET_NOLOGO", "1"),
-    // A git built for /usr/local looks for its configuration elsewhere.
+    // A git that was built for /usr/local would read the system configuration from another folder.
     ("GIT_CONFIG_SYSTEM", "/etc/gitconfig"),
     ("GIT_TERMINAL_PROMPT", "0"),
 ];

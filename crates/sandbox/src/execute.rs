@@ -1,7 +1,7 @@
 //! The life of one command, from its start to the end of its last process.
 //!
-//! Called by `Sandbox::execute` in its own task: if the caller drops its future, the command is cancelled and the task
-//! still cleans up. All processes of the command have ended when `run` returns.
+//! `Sandbox::execute` calls [`run`] in its own task. If the caller drops its future, the command is cancelled and the
+//! task still cleans up. All processes of the command have ended when `run` returns.
 
 use std::{os::unix::process::ExitStatusExt, process::ExitStatus, sync::Arc, time::Duration};
 
@@ -31,7 +31,8 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 
-/// Time between SIGTERM and SIGKILL: after a timeout, and after a cancellation, whose caller is waiting.
+/// Time between SIGTERM and SIGKILL after a timeout, and after a cancellation. After a cancellation it is shorter,
+/// because the caller is waiting.
 const TIMEOUT_GRACE: Duration = Duration::from_secs(2);
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
 /// Maximum time that killed processes may take to end.
@@ -42,7 +43,7 @@ const REPORT: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(2);
 /// Maximum size of bubblewrap's report; it normally has a few hundred bytes.
 const MAX_REPORT_BYTES: u64 = 8192;
-/// Signals with names. Shells report a death by signal N as exit status 128 + N.
+/// Numbers of the signals that have names. Shells report a death by signal N as exit status 128 + N.
 const SIGNALS: std::ops::RangeInclusive<i32> = 1..=31;
 
 /// Runs a command. `live` receives chunks of its output while the channel has room.
@@ -73,9 +74,9 @@ struct Running {
     process: Process,
     group: Option<Group>,
     at_start: Usage,
-    /// bubblewrap's report so far.
+    /// The received part of bubblewrap's report.
     report: watch::Receiver<String>,
-    /// Opens the gate, then holds the record of the command.
+    /// Task that opens the gate. Its result is the record of the command.
     opening: JoinHandle<Option<Record>>,
     pump: JoinHandle<Clip>,
     /// Tells the pump to stop before the end of the output.
@@ -124,7 +125,7 @@ impl Running {
             ),
         };
         let exit_code = self.exit_code().await;
-        // bubblewrap itself was killed, by the kernel or by someone on the host. The sandbox dies a moment later.
+        // bubblewrap itself was killed, by the kernel or by a user of the host. The sandbox ends a moment later.
         let status = match status {
             Ok(status) if status.signal().is_some() && ended.is_none() => {
                 self.end(CommandEnd::OutOfMemory).await.or(Ok(status))
@@ -165,16 +166,18 @@ impl Running {
         }
     }
 
-    /// Ends all processes. Sends SIGTERM first if the reason leaves time for it, then SIGKILL.
+    /// Ends all processes with SIGKILL. After a timeout or a cancellation, SIGTERM is sent first.
     async fn end(&mut self, why: CommandEnd) -> Result<ExitStatus> {
-        // Wait until bubblewrap has reported the first process. That process requests to die with bubblewrap only a
-        // moment after it was created; killing bubblewrap before would leave it running.
+        // Wait until bubblewrap has reported the first process. This process asks the kernel to kill it when bubblewrap
+        // ends, but only a moment after its creation. If bubblewrap were killed earlier, the first process would keep
+        // running.
         let reported = self.report.wait_for(|report| parse_scope(report, None).is_some());
         let _ = timeout(REPORT, reported).await;
         let list = self.group.as_ref().map(|group| group.list().into());
         let scope = parse_scope(&self.report.borrow(), list);
         let first = scope.as_ref().and_then(|scope| Watched::open(scope.first).ok());
-        // The first process is still in the sandbox after the pidfd was opened, so the pidfd belongs to it.
+        // The check follows after the pidfd was opened: if the first process is still in the sandbox, the pidfd refers
+        // to it.
         let first = first.filter(|_| scope.as_ref().is_some_and(Scope::holds_first));
         let grace = match why {
             CommandEnd::TimedOut => TIMEOUT_GRACE,
@@ -203,7 +206,8 @@ impl Running {
         }
     }
 
-    /// Returns the exit status that bubblewrap reported. It reports one only if it has executed the command.
+    /// Returns the exit status that bubblewrap reported. bubblewrap reports a status only if it has executed the
+    /// command.
     async fn exit_code(&mut self) -> Option<i32> {
         let reported = self.report.wait_for(|report| field(report, "exit-code").is_some());
         let report = timeout(DRAIN, reported).await.ok()?.ok()?;
@@ -222,7 +226,7 @@ impl Running {
             .map_err(|error| Error::internal("reading the command's output failed", error))
     }
 
-    /// Removes the control group. Returns whether it had run out of memory.
+    /// Removes the control group. Returns whether the group had run out of memory.
     async fn clear_away(&mut self) -> bool {
         let Some(group) = self.group.take() else { return false };
         let removed = spawn_blocking(move || {
@@ -237,14 +241,14 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         self.enough.cancel();
-        // Ends the task that holds the command's record, so that the record is removed even if the command's end was
-        // not seen.
+        // Ends the task that owns the command's record, so that the record is removed even if the end of the command
+        // was not observed.
         self.opening.abort();
     }
 }
 
-/// Records the sandbox, so that the next start can find it, then opens the gate. If bubblewrap does not report the
-/// sandbox, the command does not run.
+/// Records the sandbox, so that the next start of the service can find it, then opens the gate. If bubblewrap does not
+/// report the sandbox, the command does not run.
 async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) -> Option<Record> {
     let reported = report.wait_for(|report| parse_scope(report, None).is_some()).await;
     let scope = reported.ok().and_then(|report| parse_scope(&report, None))?;
@@ -260,11 +264,11 @@ async fn open(host: Arc<Host>, gate: Gate, mut report: watch::Receiver<String>) 
     }
 }
 
-/// The result for a bubblewrap that ended before it executed the command, or that was killed.
+/// Returns the result if bubblewrap was killed, or if it ended before it executed the command.
 fn lost(status: ExitStatus, said: &str) -> Result<CommandEnd> {
     match status.signal() {
         Some(signal) => Ok(CommandEnd::Signalled(signal)),
-        // Its message contains paths of the host, so it goes only to the log.
+        // bubblewrap's message contains paths of the host, so it is written only to the log.
         None => {
             Err(Error::new(ErrorKind::Unavailable, "the sandbox could not be set up").caused_by(said.trim().to_owned()))
         }

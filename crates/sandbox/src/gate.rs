@@ -1,30 +1,31 @@
 //! The gate at which each command waits until the service is ready for it.
 //!
 //! bubblewrap asks the kernel to kill the sandbox when the service dies, but the sandbox's first process makes this
-//! request only a moment after it was created. If the service were killed in that moment, the sandbox would stay. So
-//! the first process reports that it is ready and waits for an answer from the service. If the service is gone, the
-//! process reads the end of the socket instead and exits before it has run anything.
+//! request only a moment after its creation. If the service were killed in this moment, the sandbox would keep running.
+//! The first process therefore reports that it is ready and waits for an answer from the service. If the service has
+//! ended, the process reads the end of the socket's stream instead, and exits before it has run anything.
 
 use std::{
     io::{self, Write},
     os::{fd::OwnedFd, unix::net::UnixStream},
 };
 
-/// Script that the first process runs before the command. Its standard input is its end of the gate.
+/// Script that the first process runs before the command. The standard input of this process is its end of the gate.
 pub const WAIT: &str = "echo >&0 && read -r go && exec </dev/null || exit 125; ";
 
-/// The service's end of the gate. Dropping it keeps the command from running.
+/// The service's end of the gate. If it is dropped before it was opened, the command does not run.
 #[derive(Debug)]
 pub struct Gate(UnixStream);
 
 impl Gate {
-    /// Creates a gate and the standard input for the first process. Other children inherit neither.
+    /// Creates a gate, and the end of the gate that becomes the standard input of the first process. Other child
+    /// processes inherit neither end.
     pub fn new() -> io::Result<(Self, OwnedFd)> {
         let (ours, theirs) = UnixStream::pair()?;
         Ok((Self(ours), theirs.into()))
     }
 
-    /// Lets the command run as soon as it is ready. For commands that need no guard.
+    /// Lets the command run as soon as the first process is ready. Use this for commands that need no guard.
     pub fn open_ahead(&self) -> io::Result<()> {
         (&self.0).write_all(b"\n")
     }

@@ -1,6 +1,7 @@
-//! Finds the folder of each cgroup hierarchy in which the service may create groups.
+//! Finds, for each cgroup hierarchy, the folder in which the service may create groups.
 //!
-//! Used by `cgroup` at start. Groups left by a killed service are emptied and removed.
+//! `cgroup` uses it at start. If a killed service left groups behind, their processes are killed and the groups are
+//! removed.
 
 use std::{
     ffi::OsStr,
@@ -14,10 +15,11 @@ use super::{
     records,
 };
 
-/// Number of the next instance. Several services in one process, as in tests, each get their own folder.
+/// Number of the next instance. In tests, several services run in one process, and each needs its own folder.
 static INSTANCES: AtomicU64 = AtomicU64::new(0);
 
-/// Searches the mounted hierarchies.
+/// Returns the control group version to use. `mounts` is the text of `/proc/self/mountinfo`, `own` that of
+/// `/proc/self/cgroup`.
 pub fn detect(mounts: &str, own: &str) -> Kind {
     let v2 = own_folder(mounts, own, "");
     let mut why = "no cgroup file system is mounted".to_owned();
@@ -46,8 +48,9 @@ pub fn detect(mounts: &str, own: &str) -> Kind {
     Kind::V1 { memory, pids, cpu }
 }
 
-/// Returns a folder whose groups get the controllers. A group that contains processes cannot pass controllers on, so
-/// the service moves into a leaf group if it is alone in a group that was delegated to it (systemd: `Delegate=yes`).
+/// Returns a folder in which new groups get the memory and pids controllers. A group that contains processes cannot
+/// pass controllers on to groups below it. If the service is alone in a group that was delegated to it (systemd:
+/// `Delegate=yes`), it therefore moves into a leaf group.
 fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     const NEEDED: [&str; 2] = ["memory", "pids"];
     let has = |folder: &Path, file: &str| {
@@ -88,7 +91,7 @@ fn v2_parent(top: &Path, own: &Path) -> Result<PathBuf, String> {
     Err("no cgroup v2 group is delegated to the service".into())
 }
 
-/// Creates our folder, `runyard.<process>.<instance>`, after removing those of processes that have ended.
+/// Removes the folders of processes that have ended, then creates the service's folder `runyard.<process>.<instance>`.
 fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     for entry in fs::read_dir(folder)?.flatten() {
         let name = entry.file_name();
@@ -111,15 +114,15 @@ fn make_parent(folder: &Path) -> io::Result<PathBuf> {
     Ok(parent)
 }
 
-/// Pid namespace, pid and start time of this process: together a unique name.
+/// Unique name of this process: its pid namespace, pid and start time.
 fn own_name() -> String {
     let process = std::process::id();
     let started = records::start_time(process).unwrap_or_default();
     format!("{}-{process}-{started}", records::own_namespace())
 }
 
-/// Returns whether the process of a name has ended. Processes of another pid namespace, such as another container's,
-/// are not visible and count as running.
+/// Returns whether the process with this name has ended. Processes of another pid namespace, for example in another
+/// container, are not visible and count as running.
 fn is_over(name: &str) -> bool {
     let numbers: Option<Vec<u64>> = name.split('-').map(|number| number.parse().ok()).collect();
     match numbers.as_deref() {
@@ -127,13 +130,14 @@ fn is_over(name: &str) -> bool {
             let process = u32::try_from(*process).ok();
             *namespace == records::own_namespace() && process.and_then(records::start_time) != Some(*started)
         }
-        // The format of earlier versions.
+        // Earlier versions of the service used only the pid as the name.
         Some([process]) => !Path::new("/proc").join(process.to_string()).exists(),
         _ => false,
     }
 }
 
-/// Returns where a hierarchy is mounted and the folder of our group in it. `controller` is empty for version 2.
+/// Returns the mount point of a hierarchy, and the folder of the service's own group in it. `controller` is empty for
+/// version 2.
 fn own_folder(mounts: &str, own: &str, controller: &str) -> Option<(PathBuf, PathBuf)> {
     let (root, top) = mounts.lines().find_map(|line| {
         let (before, after) = line.split_once(" - ")?;

@@ -1,7 +1,7 @@
-//! Sandbox support of this host, detected once.
+//! Detects once which sandbox features this host supports.
 //!
-//! Held by `Sandboxes`. If bubblewrap is missing or cannot create sandboxes, commands fail with the stored explanation.
-//! Only a problem that would make the service unsafe or its data unreachable stops the start.
+//! `Sandboxes` owns the [`Host`]. If bubblewrap is missing or cannot create sandboxes, commands fail with the stored
+//! explanation. Only a problem that would make the service unsafe or its data unreachable stops the start.
 
 use std::{
     fs, io,
@@ -36,12 +36,12 @@ use crate::{
 
 /// Oldest supported version of bubblewrap.
 const OLDEST: (u32, u32) = (0, 8);
-/// Lower uids belong to people and services of the host.
+/// Minimum value of `uid_base`. Lower uids belong to users and services of the host.
 const LOWEST_UID_BASE: u32 = 1000;
 /// Maximum run time of a bubblewrap probe.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Folders that exist on every host and that every uid can traverse. A workspace is mounted over one of them, visible
-/// only to bubblewrap.
+/// Folders that exist on every host and that every uid can traverse. A workspace is mounted over one of these folders.
+/// Only bubblewrap sees the mount.
 const CARRY_TARGETS: &[&str] = &["/mnt", "/media", "/srv", "/opt"];
 
 /// The host and its sandbox configuration.
@@ -52,12 +52,13 @@ pub struct Host {
     pub cgroups: Cgroups,
     /// Thread that starts commands.
     pub spawner: Spawner,
-    /// Records of running commands, and clean-up after earlier services.
+    /// Records of running commands, so that the next start can clean up after a killed service.
     pub remains: CommandRecords,
     /// First uid of the projects; `None` when the service is not root and all projects share its uid.
     uid_base: Option<u32>,
     filters: Filters,
-    /// bubblewrap, or why it cannot be used. Detected on first use, so that the service starts without waiting.
+    /// The host's bubblewrap, or the reason why it cannot be used. It is detected on first use, so that the service
+    /// starts without waiting.
     bwrap: OnceLock<Result<Bwrap, String>>,
     /// Result of the probe: `Ok` if bubblewrap can create a sandbox on this host.
     works: OnceLock<Result<(), String>>,
@@ -72,7 +73,7 @@ struct Bwrap {
 }
 
 impl Host {
-    /// Detects what the host supports.
+    /// Detects which sandbox features the host supports.
     ///
     /// # Errors
     /// `INVALID_REQUEST` and `UNAVAILABLE` for a problem that must stop the start.
@@ -111,7 +112,7 @@ impl Host {
         self.uid_base.map(|base| base.saturating_add(number).min(u32::MAX - 2))
     }
 
-    /// Checks that a uid is left for the project with this number.
+    /// Checks that there is a uid for the project with this number.
     pub fn check_number(&self, number: u32) -> Result<()> {
         match self
             .uid_base
@@ -136,14 +137,15 @@ impl Host {
     /// Returns the layout of a command if bubblewrap works. The first call blocks for the probe.
     ///
     /// # Errors
-    /// UNAVAILABLE, with what is wrong and how to fix it.
+    /// UNAVAILABLE when bubblewrap does not work. The message names the problem and how to fix it.
     pub fn layout<'a>(&'a self, workspace: Option<&'a Path>) -> Result<Layout<'a>> {
         let broken = |why: &String| Error::new(ErrorKind::Unavailable, format!("commands cannot be run: {why}"));
         self.works.get_or_init(|| self.probe()).as_ref().map_err(broken)?;
         self.untried_layout(workspace).map_err(broken)
     }
 
-    /// Process limit, where no control group sets one. Kernels before 5.14 would count the service's own processes too.
+    /// Maximum number of processes of a command; `None` if a control group limits them, or if the kernel is older than
+    /// 5.14. Older kernels would also count the service's own processes.
     fn max_processes(&self) -> Option<u64> {
         let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let counted_apart = parse_version(&release).is_some_and(|version| version >= (5, 14));
@@ -216,7 +218,7 @@ impl Host {
                 OLDEST.1
             )
         })?;
-        // Runs bubblewrap as a project's uid, which also shows whether bind mounts work.
+        // The probe runs bubblewrap as a project's uid, which also shows whether bind mounts work.
         let target = CARRY_TARGETS.iter().map(PathBuf::from).find(|target| target.is_dir());
         let target = target.filter(|_| self.uid_base.is_some());
         let carried = target
@@ -313,8 +315,8 @@ impl Host {
     }
 }
 
-/// Checks that `openat2` works: the service opens files in workspaces only with it. Old kernels and some confinements
-/// lack it.
+/// Checks that `openat2` works, because the service uses only this call to open files in workspaces. Old kernels do not
+/// have it, and some containers block it.
 fn check_openat2() -> Result<()> {
     match open_beneath(CWD, b"", OFlags::PATH | OFlags::DIRECTORY) {
         Err(errno @ (Errno::NOSYS | Errno::PERM)) => Err(Error::new(
@@ -356,7 +358,7 @@ fn finish(mut child: Child) -> io::Result<(bool, String)> {
     ))
 }
 
-/// Returns the first folder on the path, including its end, that other users may not traverse.
+/// Returns the first folder on the path that other users may not traverse. The last component is checked too.
 fn closed_folder(path: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(path).ok()?;
     let path = path.ancestors().find_map(|folder| folder.canonicalize().ok())?;

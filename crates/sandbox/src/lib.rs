@@ -1,8 +1,9 @@
-//! The sandbox in which tools run: one of the engine's two external interfaces; the other is `llm`.
+//! The sandbox in which tools run. It is one of the engine's two external interfaces; the other one is `llm`.
 //!
-//! `Sandboxes` is created once at start and holds what the host supports. `Sandbox` belongs to one project: it runs
-//! commands in bubblewrap (`sandbox/bwrap.rs`) and gives the host access to the project's files through `Workspace`
-//! (`sandbox/workspace.rs`), which opens only paths inside the workspace. No command ever runs outside bubblewrap.
+//! `Sandboxes` is created once at start and knows which sandbox features the host supports. A `Sandbox` belongs to one
+//! project. It runs commands in bubblewrap (`sandbox/bwrap.rs`). Its `Workspace` (`sandbox/workspace.rs`) gives the
+//! service access to the project's files and opens only paths inside the workspace. No command ever runs outside
+//! bubblewrap.
 
 mod advice;
 mod archive;
@@ -81,7 +82,8 @@ pub struct Command {
 /// Result of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Execution {
-    /// Standard output and standard error, interleaved: head and tail, as UTF-8, without escape sequences.
+    /// Head and tail of the output as UTF-8, without escape sequences. Standard output and standard error are
+    /// interleaved.
     pub text: String,
     /// True if the middle of the output was left out.
     pub truncated: bool,
@@ -89,18 +91,18 @@ pub struct Execution {
     pub ending: CommandEnd,
 }
 
-/// How a command ended. In every case all of its processes are gone.
+/// How a command ended. In every case, all processes of the command have ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CommandEnd {
-    /// Exited with this status.
+    /// The command exited with this status.
     Exited(i32),
-    /// Killed by this signal.
+    /// The signal with this number killed the command.
     Signalled(i32),
-    /// Reached its time limit.
+    /// The command reached its time limit.
     TimedOut,
-    /// Cancelled by the caller.
+    /// The caller cancelled the command.
     Cancelled,
-    /// Exceeded its memory limit.
+    /// The command exceeded its memory limit.
     OutOfMemory,
     /// The workspace exceeded its limit of bytes or files.
     DiskFull,
@@ -122,7 +124,8 @@ pub struct Sandbox {
 }
 
 impl Sandboxes {
-    /// Detects what the host supports. A missing bubblewrap is not an error here: commands then fail with UNAVAILABLE.
+    /// Detects which sandbox features the host supports. A missing bubblewrap is not an error here: commands then fail
+    /// with UNAVAILABLE.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a problem that must stop the start, such as a data folder that the projects' uids cannot
@@ -137,22 +140,22 @@ impl Sandboxes {
     /// Checks that commands can run on this host. The first call probes bubblewrap and blocks for some milliseconds.
     ///
     /// # Errors
-    /// UNAVAILABLE, with what is missing and how to fix it.
+    /// UNAVAILABLE when commands cannot run. The message names the problem and how to fix it.
     pub fn check(&self) -> Result<()> {
         self.host.layout(None).map(drop)
     }
 
-    /// Describes the sandbox and its weaknesses, one sentence each, for the start log and `doctor`. The first call
-    /// probes bubblewrap and blocks for some milliseconds.
+    /// Describes the sandbox and its weaknesses for the start log and `doctor`, one sentence for each item. The first
+    /// call probes bubblewrap and blocks for some milliseconds.
     pub fn describe(&self) -> Vec<String> {
         self.host.describe()
     }
 
-    /// Creates the workspace with mode 0700, owned by the project's uid, and its `output/` folder. Existing files are
-    /// kept.
+    /// Creates the workspace and its `output/` folder. The workspace gets mode 0700 and belongs to the project's uid.
+    /// Existing files are kept.
     ///
     /// # Errors
-    /// CONFLICT when no uid is left; INTERNAL when the folder cannot be created.
+    /// CONFLICT when there is no uid for the project's number; INTERNAL when the folder cannot be created.
     pub fn make(&self, place: &Place) -> Result<()> {
         self.host.check_number(place.number)?;
         self.open(place.clone()).workspace().make()
@@ -161,14 +164,15 @@ impl Sandboxes {
     /// Removes the workspace and everything in it.
     ///
     /// # Errors
-    /// INTERNAL when something cannot be removed.
+    /// INTERNAL when a file or folder cannot be removed.
     pub fn discard(&self, place: &Place) -> Result<()> {
         self.open(place.clone()).workspace().discard()
     }
 
-    /// Returns the sandbox of a project without touching the file system.
+    /// Returns the sandbox of a project without accessing the file system.
     pub fn open(&self, place: Place) -> Sandbox {
-        // The command's child process has another working directory than the service, so the path must be absolute.
+        // The child process of a command has a different working directory from the service, so the path must be
+        // absolute.
         let folder = std::path::absolute(&place.folder).unwrap_or_else(|_| place.folder.clone());
         Sandbox {
             workspace: Workspace::at(folder, self.host.owner(place.number)),
@@ -184,12 +188,12 @@ impl Sandbox {
         &self.place
     }
 
-    /// Access to the project's files from the host.
+    /// The service's access to the project's files.
     pub fn workspace(&self) -> &Workspace {
         &self.workspace
     }
 
-    /// Time limit of a command that sets none.
+    /// Time limit of a command that does not set a limit itself.
     pub fn default_timeout(&self) -> Duration {
         Duration::from_secs(self.host.config.default_timeout_seconds)
     }
@@ -200,11 +204,11 @@ impl Sandbox {
     }
 
     /// Runs a command to its end. While it runs, `output` receives chunks of its output, at a bounded rate and with a
-    /// bounded total size. Dropping the future stops the command, as `cancel` does.
+    /// bounded total size. The command is stopped when `cancel` is cancelled or the future is dropped.
     ///
     /// # Errors
-    /// UNAVAILABLE when bubblewrap does not work, with how to fix it; `INVALID_REQUEST` for a script that cannot be
-    /// passed to bash; `FILE_NOT_FOUND` when the workspace does not exist.
+    /// UNAVAILABLE when bubblewrap does not work (the message explains how to fix it); `INVALID_REQUEST` for a script
+    /// that cannot be passed to bash; `FILE_NOT_FOUND` when the workspace does not exist.
     pub async fn execute(
         &self,
         command: Command,
@@ -220,7 +224,7 @@ impl Sandbox {
     }
 }
 
-/// Runs a command in its own task, so that it is cleaned up even if the caller's future is dropped.
+/// Runs a command in its own task, so that the command is cleaned up even if the caller's future is dropped.
 async fn run(
     cell: Cell,
     command: Command,

@@ -1,7 +1,7 @@
 //! Memory use of a command on hosts without a memory control group.
 //!
-//! The meter measures it several times a second. The sum aims to be complete rather than exact: memory that a command
-//! could hide is either counted here or refused by the seccomp filter (`seccomp`).
+//! The meter measures it several times a second. The sum aims to be complete rather than exact. Memory that a command
+//! could hide is either counted here, or the seccomp filter (`seccomp`) refuses the calls that create it.
 
 use std::{
     collections::HashSet,
@@ -11,15 +11,16 @@ use std::{
 
 use super::processes::Scope;
 
-/// tmpfs mounts of a sandbox.
+/// Paths of the tmpfs mounts in a sandbox.
 const TMPFS: &[&str] = &["tmp", "dev/shm"];
 /// Kernel memory per file on a tmpfs, besides its content: inode, entry and name.
 const INODE_BYTES: u64 = 2 * 1024;
-/// Maximum unread data in a socket: twice the default send buffer, the largest size that a program can request.
+/// Maximum unread data in a socket, in bytes: twice the default send buffer, the largest size that a program can
+/// request.
 const SOCKET_BYTES: u64 = 416 * 1024;
-/// Maximum data in a pipe after the user's allowance for larger pipes is used up.
+/// Maximum data in a pipe in bytes, after the user's limit for larger pipes is used up.
 const PIPE_BYTES: u64 = 8 * 1024;
-/// Sockets that are not counted. Ordinary programs have some hundreds of them, and leave them empty.
+/// Number of sockets that are not counted. Ordinary programs have up to some hundred sockets, most of them empty.
 const FREE_SOCKETS: u64 = 256;
 
 impl Scope {
@@ -31,13 +32,13 @@ impl Scope {
         if quick.saturating_add(beside) <= limit {
             return quick + beside;
         }
-        // Resident sizes count a shared page once per process. Above the limit, count proportional shares, which takes
-        // longer.
+        // Resident sizes count a shared page once per process. If their sum exceeds the limit, proportional shares are
+        // counted instead, which takes longer.
         let fair: u64 = members.iter().map(|process| proportional_bytes(*process)).sum();
         fair.saturating_add(beside)
     }
 
-    /// Memory used by the tmpfs mounts: content and inodes.
+    /// Memory of the tmpfs mounts in bytes: content and inodes.
     fn tmpfs_bytes(&self) -> u64 {
         let used = |folder: &&str| {
             let disk = rustix::fs::statvfs(format!("/proc/{}/root/{folder}", self.first)).ok()?;
@@ -50,7 +51,7 @@ impl Scope {
         if self.holds_first() { bytes } else { 0 }
     }
 
-    /// Maximum memory that the processes' sockets and pipes can hold.
+    /// Maximum memory in bytes that the sockets and pipes of the processes can use.
     fn buffer_bytes(members: &[i32]) -> u64 {
         let (mut sockets, mut pipes) = (HashSet::new(), HashSet::new());
         let is_complete = Self::each_open_file(members, |file| {

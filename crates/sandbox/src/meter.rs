@@ -1,8 +1,8 @@
 //! Enforces disk and memory limits that the kernel does not enforce.
 //!
-//! A meter runs beside each command. Disk: it counts the blocks and files of the workspace once a second, or less often
-//! when counting takes long. A command can exceed the limit by what it writes between two measurements; that is the
-//! price of not using disk quotas. Memory: measured only on hosts without a memory control group, four times a second.
+//! A meter runs beside each command. It counts the blocks and files of the workspace once a second, or less often if
+//! counting takes long. Between two measurements, a command can write more than the limit allows; only disk quotas
+//! would prevent this. On hosts without a memory control group, the meter also measures memory four times a second.
 
 use std::time::{Duration, Instant};
 
@@ -15,26 +15,26 @@ use crate::disk;
 
 const DISK_PERIOD: Duration = Duration::from_secs(1);
 const MEMORY_PERIOD: Duration = Duration::from_millis(250);
-/// The pause after a measurement is at least this many times as long as the measurement.
+/// Minimum pause after a measurement, as a multiple of the duration of the measurement.
 const MOST_OF_THE_TIME: u32 = 4;
 
-/// Limits of one command, and what to measure.
+/// Limits of one command, and the workspace to measure.
 #[derive(Clone, Debug)]
 pub struct Meter {
-    /// Workspace to measure; `None` when the command has none.
+    /// Workspace to measure; `None` when the command has no workspace.
     pub workspace: Option<Workspace>,
-    /// Usage of the workspace at the start.
+    /// Disk usage of the workspace when the command started.
     pub at_start: Usage,
-    /// Maximum usage of the workspace.
+    /// Maximum disk usage of the workspace.
     pub limit: Usage,
     /// Minimum free space on the host's disk, in bytes.
     pub min_free_bytes: u64,
-    /// Maximum memory of all processes together, where no control group limits it.
+    /// Maximum memory of all processes together in bytes; `None` if a control group limits it.
     pub max_memory_bytes: Option<u64>,
 }
 
 impl Meter {
-    /// Waits until a limit is exceeded, and returns the ending for it.
+    /// Waits until a limit is exceeded, and returns the matching ending.
     pub async fn watch(self, scope: Scope) -> CommandEnd {
         let disk = self.clone().repeat(DISK_PERIOD, scope.clone(), Self::disk_is_full);
         if self.max_memory_bytes.is_none() {
@@ -60,7 +60,7 @@ impl Meter {
                 let start = Instant::now();
                 (check(&meter, &scope), start.elapsed())
             });
-            // The runtime is shutting down, and this command with it.
+            // The runtime is shutting down, which also ends this command.
             let Ok((ending, took)) = measured.await else {
                 return CommandEnd::Cancelled;
             };
@@ -71,8 +71,8 @@ impl Meter {
         }
     }
 
-    /// Returns an ending if the workspace has grown and exceeds its limit, or has grown and the host's disk is almost
-    /// full. A command that frees space in a full workspace may continue.
+    /// Returns an ending if the workspace has grown since the command started, and either exceeds its limit or the
+    /// host's disk is almost full. A command that frees space in a full workspace may continue.
     fn disk_is_full(&self, scope: &Scope) -> Option<CommandEnd> {
         let workspace = self.workspace.as_ref()?;
         let mut usage = workspace.usage_until(self.limit.max(self.at_start)).ok()?;
@@ -90,7 +90,7 @@ impl Meter {
 }
 
 impl Usage {
-    /// Maximum of each field.
+    /// Returns the maximum of each field.
     fn max(self, other: Self) -> Self {
         Self {
             bytes: self.bytes.max(other.bytes),

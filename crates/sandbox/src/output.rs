@@ -1,7 +1,7 @@
-//! Bounded output of a command.
+//! Bounds the size of a command's output.
 //!
-//! `execute` passes in all output of the pipe; memory use stays bounded however much arrives. `Clip` keeps the head and
-//! the tail for the model, `Live` returns chunks while the command runs, at a bounded rate.
+//! `reading` passes all output of a command to this module. Memory use does not depend on the size of the output.
+//! `Clip` keeps the head and the tail for the model. `Live` returns chunks at a bounded rate while the command runs.
 
 use std::mem;
 
@@ -17,7 +17,7 @@ pub struct Clip {
 }
 
 impl Clip {
-    /// Keeps up to `max_bytes` of text, plus a line that says how much was left out.
+    /// Creates a clip that keeps up to `max_bytes` of text, plus a line that says how much was left out.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             max_bytes,
@@ -67,13 +67,13 @@ impl Clip {
     }
 }
 
-/// Chunks for a live view: some text per interval, with a bounded total size.
+/// Collects output into chunks for a live view. The size of a chunk and the total size are bounded.
 #[derive(Debug)]
 pub struct Live {
     pending: String,
     left: usize,
     is_skipped: bool,
-    /// The first line of `pending` continues the last line of the previous chunk.
+    /// True if the first line of `pending` continues the last line of the previous chunk.
     is_continued: bool,
 }
 
@@ -81,7 +81,7 @@ pub struct Live {
 const PIECE_BYTES: usize = 8 * 1024;
 
 impl Live {
-    /// Returns up to `max_bytes` in all chunks together.
+    /// Creates a live view. All its chunks together have up to `max_bytes` bytes.
     pub fn new(max_bytes: usize) -> Self {
         Self {
             pending: String::new(),
@@ -91,8 +91,8 @@ impl Live {
         }
     }
 
-    /// Applies one step. A view can only append, so an overwritten line becomes a new line, unless it has not been sent
-    /// yet.
+    /// Applies one step. A view can only append text. If a part of an overwritten line was already sent, its new
+    /// content therefore starts on a new line.
     pub fn step(&mut self, step: Step<'_>) {
         match step {
             Step::Text(text) => self.append(text),
@@ -135,7 +135,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Text of a live view that takes a chunk after each of these pieces.
+    /// Returns the text of a live view that takes a chunk after each of these pieces.
     fn live(pieces: &[&[u8]]) -> String {
         let (mut decoder, mut parser, mut live) = (Decoder::default(), Parser::default(), Live::new(10_000));
         let mut text = String::new();

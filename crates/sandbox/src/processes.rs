@@ -1,7 +1,8 @@
 //! The processes of a running sandbox, as seen from the host.
 //!
-//! Used by `execute` to terminate them and by the meter. A pid may have been reused since it was listed, so a process
-//! is only signalled through a pidfd and after checking that it is in the sandbox's pid namespace.
+//! `execute` uses this module to terminate the processes, and the meter uses it to measure them. A pid may have been
+//! reused after it was listed. A process therefore gets a signal only through a pidfd, and only after a check that it
+//! is in the sandbox's pid namespace.
 
 use std::{
     collections::HashMap,
@@ -22,12 +23,12 @@ pub struct Scope {
     pub namespace: u64,
     /// Host pid of the first process in the namespace.
     pub first: i32,
-    /// List of processes of the control group; without one, all of /proc is scanned.
+    /// File that lists the processes of the control group. Without a control group, all of /proc is scanned.
     pub list: Option<PathBuf>,
 }
 
 impl Scope {
-    /// Returns all processes, including the first.
+    /// Returns the pids of all processes, including the first.
     pub(super) fn members(&self) -> Vec<i32> {
         let listed: Vec<i32> = match &self.list {
             Some(list) => {
@@ -48,8 +49,8 @@ impl Scope {
         fs::metadata(format!("/proc/{process}/ns/pid")).is_ok_and(|namespace| namespace.ino() == self.namespace)
     }
 
-    /// Sends SIGTERM to all processes except the first. The first is not one of the command's programs and ends after
-    /// the last of them.
+    /// Sends SIGTERM to all processes except the first. The first process is not one of the command's programs. It ends
+    /// after the last program has ended.
     pub fn terminate(&self) {
         for process in self.members() {
             if process != self.first {
@@ -68,12 +69,12 @@ impl Scope {
         if let Ok(descriptor) = rustix::process::pidfd_open(pid, PidfdFlags::empty())
             && self.holds(process)
         {
-            // Fails if the process has ended meanwhile, which is fine.
+            // An error means that the process has ended meanwhile.
             let _ = rustix::process::pidfd_send_signal(descriptor, signal);
         }
     }
 
-    /// Disk space in bytes of deleted files that processes still hold open. Without this count, a command could fill
+    /// Disk space in bytes of deleted files that processes still have open. Without this count, a command could fill
     /// the disk unnoticed.
     pub fn deleted_bytes(&self, workspace: &Path) -> u64 {
         let Ok(device) = fs::metadata(workspace).map(|folder| folder.dev()) else {
@@ -88,7 +89,7 @@ impl Scope {
         sizes.values().sum()
     }
 
-    /// Visits the open files of processes. Returns false when there are more than can be checked.
+    /// Calls `look` for each open file of the processes. Returns false if there are too many open files to check.
     pub(super) fn each_open_file(members: &[i32], mut look: impl FnMut(&Metadata)) -> bool {
         let mut left = MAX_DESCRIPTORS;
         for process in members {
@@ -98,7 +99,7 @@ impl Scope {
                     return false;
                 }
                 left -= 1;
-                // Follows the link to the open file.
+                // The path is a link, which `metadata` follows to the open file.
                 if let Ok(file) = fs::metadata(entry.path()) {
                     look(&file);
                 }

@@ -1,6 +1,7 @@
 //! Reads a command's output while it runs, for the model and for the live view.
 //!
-//! `execute` spawns [`pump`] for each command. It never stops reading, so a slow watcher does not block a command.
+//! `execute` spawns [`pump`] for each command. The task reads without pause, so a slow reader of the live view does not
+//! block the command.
 
 use std::time::Duration;
 
@@ -20,10 +21,10 @@ use super::{
 
 /// Time between chunks of live output.
 const LIVE_PERIOD: Duration = Duration::from_millis(100);
-/// Maximum size of the live output, as a multiple of the output that is kept.
+/// Maximum size of the live output, as a multiple of the maximum output size for the model.
 const LIVE_FACTOR: usize = 4;
 
-/// Reads the output to its end, or until `enough` is cancelled. Sends chunks to `sink` while it has room.
+/// Reads the output to its end, or until `enough` is cancelled. Sends chunks to `sink` while the channel has room.
 pub async fn pump(
     mut output: pipe::Receiver,
     max_bytes: usize,
@@ -41,7 +42,7 @@ pub async fn pump(
                 Ok(0) | Err(_) => break,
             },
             _ = ticks.tick(), if reading.live.is_waiting() => {
-                // Kept for the next tick if the watcher has not received the last chunks.
+                // If the channel is full, the chunk waits for the next tick.
                 if let Ok(room) = sink.try_reserve() {
                     room.send(reading.live.take());
                 }
@@ -51,13 +52,13 @@ pub async fn pump(
     }
     let (clip, mut live) = reading.finish();
     if live.is_waiting() {
-        // Fails if the watcher has ended or does not keep up.
+        // Fails if the receiver was dropped or the channel is full. The last chunk is then lost.
         let _ = sink.try_send(live.take());
     }
     clip
 }
 
-/// The output on its way to the model and to the live view.
+/// Decodes the output for the model and for the live view.
 struct Reading {
     decoder: Decoder,
     parser: Parser,

@@ -1,12 +1,12 @@
 //! Cleans up commands that a killed service left behind.
 //!
-//! Every running command has a file in `commands/` in the data folder, whose name identifies its process. The service
-//! creates the file before the command may run (`gate`) and removes it when the command has ended. On start, the
-//! service kills the commands that earlier services of the same data folder left. In all known cases the kernel has
-//! already killed them; this handles the rest.
+//! Every running command has a file in the folder `commands/` of the data folder. The file's name identifies the
+//! command's process. The service creates the file before the command may run (`gate`) and removes it after the command
+//! has ended. On start, the service kills the commands that earlier services with the same data folder left behind. In
+//! all known cases, the kernel has already killed these commands. This module handles all other cases.
 //!
-//! A pid may have been reused by another process. So a file name also contains the process's start time and the boot
-//! and pid namespace in which the pid is valid. Nothing in the name comes from the command.
+//! A pid may have been reused by another process. A file name therefore also contains the start time of the process,
+//! and the boot and pid namespace in which the pid is valid. Nothing in the name comes from the command.
 
 use std::{
     fs::{self, DirBuilder},
@@ -25,22 +25,23 @@ const MARK: &str = "runyard-sandbox";
 pub struct CommandRecords {
     folder: PathBuf,
     mark: String,
-    /// Prefix of this service's file names: boot, pid namespace and service.
+    /// Prefix of this service's file names: boot id, pid namespace and service process.
     prefix: String,
 }
 
-/// File of one running command; dropping it removes the file.
+/// The file of one running command. Dropping this value removes the file.
 #[derive(Debug)]
 pub struct Record(PathBuf);
 
 impl CommandRecords {
-    /// Kills what earlier services of this data folder left behind. Creates nothing.
+    /// Kills the commands that earlier services with this data folder left behind. Creates no files.
     pub fn clear(data_dir: &Path) -> Self {
         let folder = data_dir.join("commands");
         let place = place();
         for entry in fs::read_dir(&folder).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
-            // Processes of another boot are gone; those of another pid namespace are not visible from here.
+            // Processes of another boot have ended, so their files are removed. Processes of another pid namespace are
+            // not visible from here, so their files are kept.
             let is_over = match name.strip_prefix(&place) {
                 Some(rest) => end_remains(rest),
                 None => name.split('-').next() != place.split('-').next(),
@@ -61,7 +62,7 @@ impl CommandRecords {
         }
     }
 
-    /// Process name of bubblewrap; it identifies the data folder and the service that started it.
+    /// Process name of bubblewrap on the host. It identifies the data folder and the service that started bubblewrap.
     pub fn mark(&self) -> &str {
         &self.mark
     }
@@ -87,7 +88,7 @@ impl CommandRecords {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        // Best effort: the next start removes it.
+        // Best effort: the next start removes the file.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -104,14 +105,15 @@ pub fn own_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map_or(0, |namespace| namespace.ino())
 }
 
-/// Common prefix of the marks of all services of a data folder.
+/// Common prefix of the process names (`mark`) of all services with the same data folder.
 fn family(data_dir: &Path, place: &str) -> String {
     let (device, inode) = fs::metadata(data_dir).map_or((0, 0), |folder| (folder.dev(), folder.ino()));
     format!("{MARK}/{device}-{inode}/{place}")
 }
 
 /// Kills bubblewrap processes that were still creating a sandbox when their service died. Such a process waits for its
-/// parent forever and has not started a command. A command could give itself such a name, but would harm only itself.
+/// parent forever and has not started a command. A command could give itself such a process name, but only the command
+/// itself would then be killed.
 fn end_unfinished(family: &str) {
     let is_left = |process: u32| {
         let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
@@ -141,7 +143,8 @@ fn end_unfinished(family: &str) {
     }
 }
 
-/// Kills the process of a file name, unless its service is alive. Returns whether the file can be removed.
+/// Kills the process that a file name identifies, unless the service that started it is still running. Returns whether
+/// the file can be removed.
 fn end_remains(name: &str) -> bool {
     let numbers: Vec<u64> = name.split('-').filter_map(|number| number.parse().ok()).collect();
     let [service, service_started, process, started] = numbers[..] else {
@@ -156,7 +159,8 @@ fn end_remains(name: &str) -> bool {
         .ok()
         .and_then(Pid::from_raw)
         .and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-    // Compare after opening: from now on the pidfd refers to this process and no other.
+    // The start time is compared after the pidfd was opened: from then on, the pidfd refers to this process and no
+    // other.
     if let Some(descriptor) = opened.filter(|_| is_alive(process, started)) {
         let killed = rustix::process::pidfd_send_signal(&descriptor, Signal::KILL);
         tracing::warn!(
@@ -172,10 +176,10 @@ fn end_remains(name: &str) -> bool {
 /// Start time of a process in ticks since boot. Together with the pid it identifies the process.
 pub fn start_time(process: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    // The program's name, in parentheses, may contain any character.
+    // The program's name is in parentheses and may contain any character, so the text is split at the last parenthesis.
     let (_, fields) = stat.rsplit_once(')')?;
     let mut fields = fields.split_whitespace();
-    // A zombie, which has ended but was not reaped yet, counts as gone.
+    // A zombie has ended but was not reaped yet. It counts as ended.
     if fields.next()? == "Z" {
         return None;
     }
@@ -201,7 +205,7 @@ mod tests {
         let (mut left, mut others, mut ours) = (sleeper(), sleeper(), sleeper());
 
         let record = remains.record(i32::try_from(ours.id()).unwrap()).unwrap();
-        // A service that has ended: its pid exists, but with another start time.
+        // Name prefix of a service that has ended: its pid exists, but the process has another start time.
         let dead = format!("{}{}-1-", place(), std::process::id());
         let folder = data.path().join("commands");
         let started = start_time(left.id()).unwrap();

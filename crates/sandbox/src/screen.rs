@@ -1,15 +1,16 @@
 //! Renders the final appearance of a command's output, so that a progress bar is one line instead of one for each step.
 //!
-//! `execute` uses it for the text that the model sees. It emulates a terminal of unlimited width whose last lines can
-//! still be overwritten; the lines above are final. Memory is bounded: [`ROWS`] lines of up to [`COLUMNS`] characters.
+//! `reading` uses it for the text that the model sees. It emulates a terminal of unlimited width. The last lines can
+//! still be overwritten, and the lines above them are final. Memory is bounded: [`ROWS`] lines of up to [`COLUMNS`]
+//! characters.
 
 use std::collections::VecDeque;
 
 use super::terminal::Step;
 
-/// Number of lines that the cursor can move back to. More progress bars at once are rare.
+/// Number of lines to which the cursor can move back. Few programs show more progress bars at once.
 const ROWS: usize = 32;
-/// Maximum length of a line that can be overwritten. A longer line is data, not a progress bar.
+/// Maximum length in characters of a line that can be overwritten. A longer line is data, not a progress bar.
 const COLUMNS: usize = 4096;
 
 /// The last lines of an output, and the final text above them.
@@ -18,7 +19,7 @@ pub struct Screen {
     lines: VecDeque<Line>,
     row: usize,
     column: usize,
-    /// The current line was too long; its start is already final.
+    /// True if the current line was too long. The start of the line is then already final.
     is_spilled: bool,
     done: String,
 }
@@ -61,7 +62,7 @@ impl Screen {
         std::mem::take(&mut self.done)
     }
 
-    /// Makes everything final and returns it.
+    /// Makes all lines final and returns their text.
     pub fn finish(mut self) -> String {
         self.settle();
         self.done
@@ -79,7 +80,7 @@ impl Screen {
             }
         }
         if line.characters.len() > COLUMNS {
-            // Lines below this one, if any, were printed before it.
+            // Lines below the current line were printed before its last characters, so they become final too.
             self.row = self.lines.len() - 1;
             self.settle();
             self.is_spilled = true;
@@ -103,7 +104,7 @@ impl Screen {
         }
     }
 
-    /// Applies control sequences that overwrite text. All others, such as colours, are ignored.
+    /// Applies a control sequence that moves the cursor or erases text. Other sequences, such as colours, are ignored.
     fn control(&mut self, name: char, number: Option<usize>) {
         let count = number.unwrap_or(1).max(1);
         match name {
@@ -123,7 +124,7 @@ impl Screen {
         }
     }
 
-    /// Makes all lines final, without a line end after the last.
+    /// Makes all lines final, without a line end after the last line.
     fn settle(&mut self) {
         for (index, line) in self.lines.iter().enumerate() {
             if index > 0 {
@@ -181,7 +182,7 @@ mod tests {
     use super::*;
     use crate::terminal::{Decoder, Parser};
 
-    /// Final text, checked to be the same however the bytes are split.
+    /// Returns the final text. Checks that the text does not depend on how the bytes are split into chunks.
     fn shown(bytes: &[u8]) -> String {
         let whole = shown_in_pieces(bytes, bytes.len().max(1));
         for size in [1, 2, 3, 7] {

@@ -1,9 +1,9 @@
 //! Seccomp filters: the system calls that a command may not use.
 //!
-//! `host` compiles them once and passes them to bubblewrap for each command. There are two filters because a filter
-//! returns a single error: EPERM for forbidden calls, and ENOSYS for calls that programs must believe to be missing, so
-//! that they fall back to an older one (`clone3`, whose flags no filter can see, and `io_uring`, whose operations no
-//! filter can see).
+//! `host` compiles the filters once and passes them to bubblewrap for each command. There are two filters, because a
+//! filter returns a single error. The first filter returns EPERM for forbidden calls. The second filter returns ENOSYS
+//! for calls that must appear to be missing, so that programs fall back to older calls. Examples are `clone3`, whose
+//! flags no filter can see, and `io_uring`, whose operations no filter can see.
 
 use std::collections::BTreeMap;
 
@@ -17,25 +17,25 @@ use crate::error::{Error, Result};
 /// The filters in the format that bubblewrap reads.
 #[derive(Debug)]
 pub struct Filters {
-    /// Returns EPERM.
+    /// Filter that returns EPERM.
     pub forbidden: Vec<u8>,
-    /// Returns ENOSYS.
+    /// Filter that returns ENOSYS.
     pub missing: Vec<u8>,
 }
 
 /// How the memory of a command is limited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Memory {
-    /// By a control group, which counts all memory that the kernel provides.
+    /// A control group limits the memory. It counts all memory that the kernel provides.
     Grouped,
-    /// By the meter (`held`), which sees processes, open files and tmpfs mounts. Calls whose memory it cannot see are
-    /// refused.
+    /// The meter limits the memory (`memory`). It sees processes, open files and tmpfs mounts. Calls whose memory the
+    /// meter cannot see are refused.
     Metered,
 }
 
-/// Limits without a control group: the maximum size of a System V segment in bytes, and the maximum number of
-/// semaphores in a set. The kernel allows some thousands of each, and they cannot be counted from outside the sandbox.
-/// Databases need no more than this.
+/// Limits if no control group limits the memory: the maximum size of a System V segment in bytes, and the maximum
+/// number of semaphores in a set. The kernel allows some thousands of segments and sets, and the service cannot count
+/// them from outside the sandbox. Databases need no larger segments or sets.
 const MAX_SEGMENT: u64 = 4096;
 const MAX_SEMAPHORES: u64 = 16;
 
@@ -74,7 +74,8 @@ fn program(rules: Rules, errno: i32) -> Result<BpfProgram, seccompiler::BackendE
     clippy::cast_possible_truncation,
     reason = "the codes are small; checked by the types of the kernel"
 )]
-/// Refuses the x32 calls: they are the same calls under other numbers, so the rules would not match them.
+/// Returns a filter that refuses the x32 calls. They are the same calls with other numbers, so the rules would not
+/// match.
 fn no_x32() -> BpfProgram {
     // Instruction codes have 16 bits; their constants are wider.
     const LOAD: u16 = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
@@ -99,11 +100,12 @@ fn missing(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
         libc::SYS_io_uring_setup,
         libc::SYS_io_uring_enter,
         libc::SYS_io_uring_register,
-        // Control groups do not count its pages reliably.
+        // Control groups do not reliably count the pages of `memfd_secret`.
         libc::SYS_memfd_secret,
     ];
     let mut rules: Rules = calls.into_iter().map(|call| (call, Vec::new())).collect();
-    // Huge pages come from a pool of the host that none of our limits covers. Programs fall back to ordinary pages.
+    // Huge pages come from a pool of the host that none of the sandbox's limits covers. Programs fall back to ordinary
+    // pages.
     for (call, argument, flag) in [
         (libc::SYS_mmap, 3, libc::MAP_HUGETLB.unsigned_abs()),
         (libc::SYS_shmget, 2, libc::SHM_HUGETLB.unsigned_abs()),
@@ -213,8 +215,8 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
             .push(when(&[(0, SeccompCmpOp::MaskedEq(flag), flag)])?);
     }
 
-    // The kernel reads only the low 32 bits, so only these are compared. A filter on the whole register could be
-    // bypassed by setting a high bit.
+    // The kernel reads only the low 32 bits of the argument, so the filter compares only these bits. A filter on the
+    // whole register could be bypassed by setting a high bit.
     for request in [libc::TIOCSTI, libc::TIOCLINUX] {
         rules
             .entry(libc::SYS_ioctl)
@@ -227,12 +229,12 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
     let others = families.map(|family| (0, SeccompCmpOp::Ne, u64::from(family.unsigned_abs())));
     rules.insert(libc::SYS_socket, vec![when(&others)?]);
 
-    // Personalities of ordinary programs; others disable protections.
+    // Personalities that ordinary programs use. Other personalities disable protections.
     let usual = [0, 0x0008, 0x2_0000, 0x2_0008, 0xffff_ffff].map(|persona| (0, SeccompCmpOp::Ne, persona));
     rules.insert(libc::SYS_personality, vec![when(&usual)?]);
 
-    // PR_SET_PDEATHSIG: the first process must not outlive bubblewrap. PR_SET_DUMPABLE 0: a process must not hide its
-    // open files from the meter.
+    // PR_SET_PDEATHSIG is refused, so that the first process cannot outlive bubblewrap. PR_SET_DUMPABLE with the value
+    // 0 is refused, so that a process cannot hide its open files from the meter.
     let undying = when(&[(0, SeccompCmpOp::Eq, 1)])?;
     let hiding = when(&[(0, SeccompCmpOp::Eq, 4), (1, SeccompCmpOp::Eq, 0)])?;
     rules.insert(libc::SYS_prctl, vec![undying, hiding]);
@@ -242,7 +244,7 @@ fn forbidden(memory: Memory) -> Result<Rules, seccompiler::BackendError> {
     Ok(rules)
 }
 
-/// Refuses calls that can hold memory invisible to the meter: System V objects, and pages that only a pipe refers to.
+/// Refuses calls that create memory that the meter cannot see: System V objects, and pages that only a pipe refers to.
 fn forbid_uncounted(rules: &mut Rules) -> Result<(), seccompiler::BackendError> {
     rules.insert(libc::SYS_msgget, Vec::new());
     rules.insert(libc::SYS_vmsplice, Vec::new());
@@ -253,7 +255,7 @@ fn forbid_uncounted(rules: &mut Rules) -> Result<(), seccompiler::BackendError> 
     Ok(())
 }
 
-/// Creates a rule that matches when all conditions hold: argument, operator, value.
+/// Creates a rule that matches when all conditions are met. A condition is an argument number, an operator and a value.
 fn when(conditions: &[(u8, SeccompCmpOp, u64)]) -> Result<SeccompRule, seccompiler::BackendError> {
     let conditions = conditions.iter().map(|(argument, operator, value)| {
         SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, operator.clone(), *value)

@@ -1,15 +1,15 @@
 //! The parts of /etc and /var that a command can see.
 //!
-//! `bwrap` binds them read-only. Programs in /usr need the settings and data that their packages put there: javac,
-//! LaTeX and Chromium do not start without them. Most of /etc is of no use to a command, and some of it is secret, so
-//! this is a list of what is shown, never of what is hidden. A name may be listed if
+//! `bwrap` binds them read-only. Programs in /usr need the settings and data that their packages install there: javac,
+//! LaTeX and Chromium do not start without them. Commands need only few files of /etc, and some files are secret. The
+//! list therefore names the files that are shown, never the files that are hidden. A file may be listed if
 //!
-//! - a package puts it there for programs that ordinary users run, not for a service;
-//! - neither the package nor its manual keeps passwords, tokens or keys in it (so no `npmrc`, `wgetrc`, `pip.conf`,
-//!   `maven/settings.xml`, `R/Renviron.site` or `php/*/fpm`).
+//! - a package installs it for programs that ordinary users run, not for a service;
+//! - neither the package nor its manual stores passwords, tokens or keys in it (this excludes `npmrc`, `wgetrc`,
+//!   `pip.conf`, `maven/settings.xml`, `R/Renviron.site` and `php/*/fpm`).
 //!
-//! In addition, every user of the host must be allowed to read it, and it must not be a link that leads out of /etc,
-//! /usr or /var.
+//! In addition, every user of the host must be allowed to read the file, and the file must not be a link that leads out
+//! of /etc, /usr or /var.
 
 use std::{
     fs,
@@ -101,7 +101,8 @@ const SHARED: &[&str] = &[
     "var/lib/mecab",
     "var/lib/sgml-base",
     "var/lib/xml-core",
-    // Browsers and graphics. etc/chromium.d is listed by file, so that our own file can be added to it.
+    // Browsers and graphics. The files of etc/chromium.d are shared one by one, so that the service can add its own
+    // file to the folder.
     "etc/chromium",
     "etc/chromium.d/*",
     "etc/firefox",
@@ -112,7 +113,7 @@ const SHARED: &[&str] = &[
     "etc/vulkan",
 ];
 
-/// Folders in which the target of a shared path may be.
+/// Folders that may contain the target of a shared path. If the target is elsewhere, the path is skipped.
 const HOMES: &[&str] = &["etc", "usr", "var"];
 
 /// Small files that every command gets.
@@ -127,7 +128,7 @@ const MADE: &[(&str, &str)] = &[
     ("/etc/gitconfig", GIT),
 ];
 
-/// Minimal git settings; a repository's or user's own settings override them. Processes that outlive their command are
+/// Minimal git settings. The settings of a repository or a user override them. Processes that outlive their command are
 /// killed, so git must not run its garbage collection in the background.
 const GIT: &str = "\
 [user]
@@ -139,13 +140,14 @@ const GIT: &str = "\
 \tautoDetach = false
 ";
 
-/// Read by Debian's launcher. Chromium's own sandbox cannot be created inside ours.
+/// Settings file for Debian's launcher of Chromium. Chromium cannot create its own sandbox inside the service's
+/// sandbox.
 const CHROMIUM: (&str, &str) = (
     "/etc/chromium.d/runyard",
     "export CHROMIUM_FLAGS=\"$CHROMIUM_FLAGS --no-sandbox\"\n",
 );
 
-/// The existing files of [`SHARED`]: their path on the host, and their path in the sandbox.
+/// Returns the paths of [`SHARED`] that exist, each as its path on the host and its path in the sandbox.
 pub fn shared(root: &Path) -> Vec<(PathBuf, PathBuf)> {
     let Ok(root) = root.canonicalize() else {
         return Vec::new();
@@ -161,13 +163,14 @@ pub fn shared(root: &Path) -> Vec<(PathBuf, PathBuf)> {
         .collect()
 }
 
-/// The files to create, given the shared ones.
+/// Returns the path and content of each file to create. Chromium's settings file is created only if `shared` contains
+/// Chromium's folder.
 pub fn made(shared: &[(PathBuf, PathBuf)]) -> impl Iterator<Item = (&'static str, &'static str)> {
     let has_chromium = shared.iter().any(|(_, inside)| inside.starts_with("/etc/chromium.d"));
     MADE.iter().copied().chain(has_chromium.then_some(CHROMIUM))
 }
 
-/// Paths below the root that match a pattern.
+/// Returns the paths below the root that match a pattern.
 fn matches(root: &Path, pattern: &str) -> Vec<PathBuf> {
     let mut found = vec![PathBuf::new()];
     for part in pattern.split('/') {

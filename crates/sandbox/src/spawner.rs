@@ -1,7 +1,8 @@
 //! The thread that starts bubblewrap.
 //!
-//! `--die-with-parent` refers to the *thread* that forked: a sandbox started from a pool thread dies when the pool ends
-//! that thread. This thread lives as long as there are sandboxes, and all of them die when the process is killed.
+//! bubblewrap's `--die-with-parent` refers to the thread that forked, not to the process. A sandbox that a pool thread
+//! started would die when the pool ends this thread. The thread of this module runs as long as there are sandboxes.
+//! When the service is killed, the thread ends and all sandboxes die.
 
 use std::{
     io,
@@ -12,10 +13,10 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// Maximum number of queued starts; each takes a millisecond or two.
+/// Maximum number of queued starts. A start takes one or two milliseconds.
 const QUEUE: usize = 64;
 
-/// Handle to the thread.
+/// Handle to the thread that starts bubblewrap.
 #[derive(Debug)]
 pub struct Spawner {
     jobs: SyncSender<Job>,
@@ -40,7 +41,7 @@ impl Spawner {
         Ok(Self { jobs })
     }
 
-    /// Starts a command from the thread. Blocks for fork and exec.
+    /// Starts a command on the thread. Blocks until fork and exec are done.
     pub fn spawn(&self, command: Command) -> io::Result<Child> {
         let gone = || io::Error::other("the sandbox thread has ended");
         let (answer, child) = sync_channel(1);
@@ -52,12 +53,13 @@ impl Spawner {
 fn work(queue: &Receiver<Job>) {
     while let Ok(Job { mut command, answer }) = queue.recv() {
         let child = command.spawn();
-        // Close our ends of the child's pipes before the caller waits for them to close.
+        // Close the service's ends of the child's pipes, so that the caller sees the end of the output when the child
+        // closes its ends.
         drop(command);
         if let Err(refused) = answer.send(child)
             && let Ok(mut child) = refused.0
         {
-            // The caller is gone. An error means that the child has already ended.
+            // The caller no longer waits, so the child is killed. An error means that the child has already ended.
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -1,6 +1,6 @@
 //! Starts one command: its control group, limits and pipes.
 //!
-//! Called by `execute` on a blocking thread. If the start fails, everything created for it is removed.
+//! `execute` calls it on a blocking thread. If the start fails, the control group that was created for it is removed.
 
 use std::{os::fd::OwnedFd, process::Stdio, sync::Arc};
 
@@ -19,23 +19,24 @@ use crate::error::{Error, Result};
 
 /// Maximum script size in bytes: the kernel's limit on one argument.
 pub const MAX_SCRIPT_BYTES: usize = 128 * 1024 - 1;
-/// Processes of the group besides the command's: bubblewrap and the first process.
+/// Number of processes in the group that are not part of the command: bubblewrap and the first process.
 const OWN_PROCESSES: u64 = 3;
-/// Limit per uid, only against runaway commands: the kernel enforces it late and counts all processes of the uid. The
-/// control group enforces the exact limit.
+/// Maximum number of processes per uid. It only stops runaway commands, because the kernel enforces it late and counts
+/// all processes of the uid. The control group enforces the exact limit.
 const MAX_PROCESSES_OF_UID: u64 = 2048;
 const MAX_OPEN_FILES: u64 = 4096;
-/// Maximum size of POSIX message queues in bytes: the kernel's default, whatever limit the service has.
+/// Maximum size of POSIX message queues in bytes. It is the kernel's default and does not depend on the service's own
+/// limit.
 const MAX_MESSAGE_BYTES: u64 = 819_200;
 
-/// The place where a command runs, and its uid.
+/// The host, workspace and uid of a command.
 #[derive(Clone)]
 pub struct Cell {
-    /// Host on which it runs.
+    /// Host on which the command runs.
     pub host: Arc<Host>,
-    /// Workspace; `None` when only the programs are listed.
+    /// Workspace of the command; `None` for the command that lists the installed programs.
     pub workspace: Option<Workspace>,
-    /// Uid to switch to; `None` when the service is not root.
+    /// Uid to which the command switches; `None` when the service is not root.
     pub owner: Option<u32>,
 }
 
@@ -43,15 +44,15 @@ pub struct Cell {
 pub struct Started {
     /// The bubblewrap process.
     pub process: Process,
-    /// Reading end of the command's output and errors.
+    /// Reading end of the pipe for standard output and standard error.
     pub output: OwnedFd,
-    /// Reading end of bubblewrap's report.
+    /// Reading end of the pipe for bubblewrap's report.
     pub status: OwnedFd,
     /// Gate at which the command waits.
     pub gate: Gate,
     /// Control group of the command.
     pub group: Option<Group>,
-    /// Usage of the workspace before the command.
+    /// Disk usage of the workspace before the start of the command.
     pub at_start: Usage,
 }
 
@@ -88,7 +89,8 @@ impl Cell {
             let (output, writer) = pipe_with(PipeFlags::CLOEXEC)?;
             let errors = writer.try_clone()?;
             let prepared = layout.prepare(script, confinement, Stdio::from(writer), Stdio::from(errors))?;
-            // Our copies of the files close when this returns; bubblewrap has its own by then.
+            // The service's copies of the descriptors close when this closure returns. By then, bubblewrap has its own
+            // copies.
             let process = Process::new(self.host.spawner.spawn(prepared.command)?)?;
             Ok((process, output, prepared.status, prepared.gate))
         })();
@@ -121,7 +123,8 @@ impl Cell {
             (libc::RLIMIT_CPU, config.max_timeout_seconds + 10),
         ];
         if !self.host.cgroups.bounds_memory() {
-            // Limits data, not address space: some programs reserve terabytes of address space without using it.
+            // This limits data, not address space, because some programs reserve terabytes of address space without
+            // using it.
             limits.push((libc::RLIMIT_DATA, config.max_memory_bytes));
         }
         limits

@@ -1,12 +1,12 @@
 //! Interprets a program's output as a terminal does: text, line ends, cursor movements.
 //!
-//! `Decoder` decodes text from bytes that arrive in chunks. `Parser` splits text into [`Step`]s: escape sequences that
-//! only change colours or titles are dropped, those that overwrite a line are kept. `output` uses the steps for the
-//! live stream, `screen` for the text that the model sees.
+//! `Decoder` decodes text from bytes that arrive in chunks. `Parser` splits text into [`Step`]s. It drops strings such
+//! as window titles. A control sequence becomes a step, even if it only changes colours. `output` uses the steps for
+//! the live stream, `screen` for the text that the model sees.
 
 use std::mem;
 
-/// Maximum number read from an escape sequence. No line or window is larger.
+/// Maximum value of a number in an escape sequence. No line or window is larger.
 const MAX_NUMBER: usize = 9_999;
 
 /// Decodes UTF-8 that arrives in chunks. Invalid bytes are replaced by U+FFFD.
@@ -29,7 +29,7 @@ pub enum Step<'a> {
     Control(char, Option<usize>),
 }
 
-/// Splits text into steps, across any number of calls.
+/// Splits text into steps. An escape sequence may be split between several calls.
 #[derive(Debug, Default)]
 pub struct Parser {
     state: State,
@@ -42,7 +42,7 @@ pub struct Parser {
 enum State {
     #[default]
     Text,
-    /// After a carriage return: it counts only when no line feed follows.
+    /// After a carriage return. It becomes a step only if no line feed follows.
     Return,
     /// After ESC.
     Escape,
@@ -81,7 +81,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the rest at the end of the input: the start of a character that was never completed.
+    /// Decodes the last bytes at the end of the input: the start of a character that was never completed.
     pub fn finish(&mut self) -> String {
         String::from_utf8_lossy(&mem::take(&mut self.partial)).into_owned()
     }
@@ -117,7 +117,7 @@ impl Parser {
                 State::Text | State::Return | State::Escape | State::Sequence | State::Title | State::TitleEscape,
                 '\n',
             ) => {
-                // A line feed ends an unfinished sequence; otherwise one stray byte would swallow all that follows.
+                // A line feed ends an unfinished sequence; otherwise one stray byte would hide all following text.
                 sink(Step::NewLine);
                 State::Text
             }
@@ -127,7 +127,8 @@ impl Parser {
                 self.state = State::Text;
                 return self.step(character, sink);
             }
-            // Intermediate characters between an escape and its final character, as when selecting a character set.
+            // Intermediate characters may precede the final character of an escape sequence, for example to select a
+            // character set.
             (State::Text, '\x1b') | (State::Escape, '\x1b' | ' '..='/') => State::Escape,
             (State::Text, '\x08') => {
                 sink(Step::Control('D', None));

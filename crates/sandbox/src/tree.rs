@@ -1,7 +1,8 @@
-//! Measuring and removing a workspace's tree, whatever a command put into it.
+//! Measures and removes the folder tree of a workspace, even if a command tries to prevent this.
 //!
-//! A command may nest folders deeper than the maximum path length or the maximum number of descriptors, and may change
-//! them at the same time. Neither function recurses or holds more than a few descriptors.
+//! A command may nest folders more deeply than the maximum path length or the maximum number of descriptors allows, and
+//! may change the folders at the same time. No function of this module therefore recurses or has more than a few
+//! descriptors open.
 
 use std::os::fd::OwnedFd;
 
@@ -17,11 +18,12 @@ use super::{
 
 /// Number of names read from a folder at once.
 const BATCH: usize = 1000;
-/// Maximum number of times a folder is listed, in case a running command keeps filling it.
+/// Maximum number of times that a folder is listed. The limit is needed because a running command may keep adding
+/// files.
 const ROUNDS: usize = 100_000;
 
-/// Measures a workspace, stopping when one of the limits is exceeded. If folders are nested deeper than the maximum
-/// path length, the file count is `u64::MAX`: a tree that cannot be measured exceeds every limit.
+/// Measures a workspace. Stops as soon as one of the limits is exceeded. If folders are nested deeper than the maximum
+/// path length, the file count is `u64::MAX`, so that a tree that cannot be measured exceeds every limit.
 #[expect(
     clippy::cast_sign_loss,
     clippy::unnecessary_cast,
@@ -33,7 +35,7 @@ pub fn measure(root: &Root, limit: Usage) -> rustix::io::Result<Usage> {
     while let Some(path) = pending.pop() {
         let folder = match root.open_folder(&path) {
             Ok(folder) => folder,
-            // The folder was removed or replaced since it was listed.
+            // The folder was removed or replaced after it was listed.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => continue,
             Err(errno) => return Err(errno),
         };
@@ -66,7 +68,7 @@ pub fn measure(root: &Root, limit: Usage) -> rustix::io::Result<Usage> {
     Ok(usage)
 }
 
-/// Removes an entry of a folder inside the root, with everything in it.
+/// Removes an entry of a folder inside the root. If the entry is a folder, its content is removed too.
 pub fn remove(root: &Root, folder: &OwnedFd, name: &[u8]) -> rustix::io::Result<()> {
     match rustix::fs::unlinkat(folder, name, AtFlags::empty()) {
         Err(Errno::ISDIR) => {}
@@ -95,8 +97,8 @@ pub fn empty(root: &Root) -> rustix::io::Result<()> {
     Err(Errno::NOTEMPTY)
 }
 
-/// A folder at the top of the workspace. Folders are moved into it side by side before they are removed, so that paths
-/// stay short however deep the folders were nested.
+/// A temporary folder at the top of the workspace. Folders are moved into it side by side before they are removed, so
+/// that their paths stay short at any nesting depth.
 struct Bin<'a> {
     root: &'a Root,
     name: String,

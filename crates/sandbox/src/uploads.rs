@@ -1,4 +1,4 @@
-//! Places a finished upload in its workspace: by a rename, never a copy, and only after its owner was changed.
+//! Moves a finished upload into its workspace. The file gets its new owner first. It is then renamed, never copied.
 
 use std::{os::fd::OwnedFd, path::Path};
 
@@ -17,8 +17,8 @@ use crate::{
 };
 
 impl Workspace {
-    /// Moves a finished upload to the given name. Succeeds if that has already happened, for crash recovery: the name
-    /// is chosen and recorded first.
+    /// Moves a finished upload to the given name. The caller records the name first, and repeats the call after a
+    /// crash. The call therefore also succeeds if the upload was already moved.
     ///
     /// # Errors
     /// CONFLICT when another file has the name; `FILE_NOT_FOUND` when neither the upload nor the file exists.
@@ -34,7 +34,7 @@ impl Workspace {
                 ErrorKind::Conflict,
                 format!("a file named {name:?} already exists"),
             )),
-            // Already moved, either before a crash or by a concurrent call.
+            // The upload was already moved, either before a crash or by a concurrent call.
             Err(Errno::NOENT) => {
                 let found = look(root.folder(), name.as_bytes());
                 found.map(drop).map_err(|errno| refusal(name.as_bytes(), errno))
@@ -43,8 +43,8 @@ impl Workspace {
         }
     }
 
-    /// Moves a finished upload to a path and replaces a file or link there. The replacement is atomic: readers see
-    /// either the old content or the new; a link is replaced, never followed. Creates parent folders.
+    /// Moves a finished upload to a path. An existing file or link is replaced atomically: readers see either the old
+    /// content or the new content. A link is never followed. Missing parent folders are created.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path that cannot be a file; `UPLOAD_NOT_FOUND` when the upload does not exist.
@@ -71,7 +71,7 @@ impl Workspace {
         rustix::fs::fchmod(&file, mode).map_err(failed)?;
         self.hand_over(&file).map_err(failed)?;
         rustix::fs::renameat(CWD, host_file, &folder, name).map_err(|errno| match errno {
-            // A folder was created there meanwhile.
+            // A folder was created at the path meanwhile.
             Errno::ISDIR | Errno::NOTEMPTY | Errno::EXIST => refusal(path.as_bytes(), Errno::ISDIR),
             errno => failed(errno),
         })?;
@@ -87,7 +87,8 @@ impl Workspace {
         rustix::fs::fsync(self.root()?.folder()).map_err(failed)
     }
 
-    /// Moves a file in unless the name is taken. Its owner is changed before the project can access it.
+    /// Moves a file into the workspace unless the name already exists. The owner of the file is changed before the
+    /// project can access it.
     fn move_in(&self, root: &Root, host_file: &Path, name: &str) -> rustix::io::Result<()> {
         let file = open_upload(host_file)?;
         if metadata(&rustix::fs::fstat(&file)?).kind != FileKind::File {

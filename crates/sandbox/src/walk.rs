@@ -1,9 +1,9 @@
-//! A bounded walk over a workspace, for glob, grep, lists and archives. It follows no links, and reports when a limit
-//! ended it early.
+//! A bounded walk over a workspace, for glob, grep, lists and archives. The walk follows no links, and reports if a
+//! limit ended it early.
 //!
-//! A folder may contain hundreds of thousands of files. A walk keeps a bounded number of its names in memory, the first
-//! ones in order, and reads the folder again for the next ones. It can start after any path, so that a page of a list
-//! reads only its own names.
+//! A folder may contain hundreds of thousands of files. A walk keeps only the first names of a folder in memory, in
+//! order and up to a limit. It reads the folder again for the next names. A walk can start after any path, so that each
+//! page of a list returns only its own names.
 
 use std::{
     collections::BinaryHeap,
@@ -31,13 +31,13 @@ const NAMES_A_LOOK: usize = 1024;
 /// Limits of a walk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WalkLimits {
-    /// Maximum number of files and folders returned.
+    /// Maximum number of files and folders that a walk returns.
     pub entries: usize,
-    /// Maximum depth; 1 is the folder's own entries.
+    /// Maximum depth. At depth 1, a walk returns only the folder's own entries.
     pub depth: usize,
     /// Maximum duration.
     pub time: Duration,
-    /// Maximum number of names of one folder in memory.
+    /// Maximum number of names of one folder that are in memory at the same time.
     pub names: usize,
 }
 
@@ -51,14 +51,15 @@ pub struct Found {
     raw: Vec<u8>,
 }
 
-/// A walk: returns every file and folder once, in name order, each folder before its content.
+/// A walk over a folder. It returns every file and folder once, in name order. A folder comes before its content.
 ///
-/// Besides the workspace's descriptor it holds only one, however deep it is: each folder is opened from the root again.
+/// At any depth, a walk keeps only two descriptors open: the workspace and the current folder. It opens each folder
+/// again from the workspace.
 pub struct Walk {
     root: Root,
     /// The folders from the start of the walk to its current position.
     levels: Vec<Level>,
-    /// The open folder, and the index of its level.
+    /// The current folder, and the index of its level.
     open: Option<(usize, OwnedFd)>,
     seen: usize,
     limits: WalkLimits,
@@ -78,8 +79,8 @@ struct Level {
 }
 
 impl Walk {
-    /// Starts a walk over a folder, at its beginning or after a path that an earlier walk returned. That path may no
-    /// longer exist.
+    /// Starts a walk over a folder. The walk starts at the beginning, or after `behind`, a path that an earlier walk
+    /// returned. The path `behind` may no longer exist.
     pub(super) fn new(root: Root, start: &str, limits: WalkLimits, behind: Option<&[u8]>) -> Result<Self> {
         let mut walk = Self {
             root,
@@ -108,7 +109,7 @@ impl Walk {
                 .map(|level| level.path.as_slice())
                 .unwrap_or_default();
             let path = joined(above, &name);
-            // Nothing to resume below a file, a link or a removed folder.
+            // A file, a link or a removed folder has no entries to continue with.
             if walk.enter(path, next.clone()).is_err() {
                 break;
             }
@@ -117,7 +118,7 @@ impl Walk {
         Ok(walk)
     }
 
-    /// Why the walk is incomplete, if it is.
+    /// Reason why the walk is incomplete; `None` if it is complete.
     pub fn cut(&self) -> Option<&'static str> {
         self.cut
     }
@@ -125,12 +126,12 @@ impl Walk {
     /// Opens a regular file that the walk returned.
     ///
     /// # Errors
-    /// The same as `Workspace::open_file`.
+    /// The errors of `Workspace::open_file`.
     pub fn open(&self, found: &Found) -> Result<File> {
         self.root.open_regular(&found.raw)
     }
 
-    /// Whether the walk's file still exists and is still a regular file.
+    /// Returns whether a file that the walk returned still exists and is still a regular file.
     pub(super) fn is_file(&self, found: &Found) -> bool {
         let opened = self.root.open_at(&found.raw, OFlags::PATH | OFlags::NOFOLLOW);
         let stat = opened.and_then(rustix::fs::fstat);
@@ -151,7 +152,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Reads the next names of a folder: the first ones in order of all that remain.
+    /// Reads the next names of a folder: of all remaining names, the first ones in order.
     fn read_on(&mut self, folder: &OwnedFd, level: &mut Level) -> rustix::io::Result<()> {
         let most = self.limits.names.max(1);
         let mut first = BinaryHeap::new();
@@ -183,7 +184,7 @@ impl Walk {
         Ok(())
     }
 
-    /// Returns the next name from the deepest folder that has one.
+    /// Returns the next name from the deepest folder that still has names.
     fn next_name(&mut self) -> Option<(usize, Vec<u8>)> {
         while let Some(depth) = self.levels.len().checked_sub(1) {
             if let Some(name) = self.levels[depth].names.pop() {
@@ -207,7 +208,7 @@ impl Walk {
         None
     }
 
-    /// Takes the open folder of a level. Opens it again if the walk has opened another folder since.
+    /// Returns the open folder of a level. If the walk has opened another folder meanwhile, the folder is opened again.
     fn folder(&mut self, depth: usize, path: &[u8]) -> rustix::io::Result<OwnedFd> {
         match self.open.take() {
             Some((open, folder)) if open == depth => Ok(folder),
@@ -215,20 +216,20 @@ impl Walk {
         }
     }
 
-    // Records an error. A file or folder that was removed since its name was read is silently skipped.
+    // Records an error. A file or folder that was removed after its name was read is silently skipped.
     fn note(&mut self, errno: Errno) {
         if !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) {
             self.cut = Some(UNREADABLE);
         }
     }
 
-    /// Reads the metadata of a name.
+    /// Returns the entry with this name and its metadata.
     fn look(&mut self, depth: usize, name: &[u8]) -> Option<Found> {
         let above = self.levels.get(depth)?.path.clone();
         let folder = match self.folder(depth, &above) {
             Ok(folder) => folder,
             Err(errno) => {
-                // The remaining names are in the folder that cannot be opened.
+                // The remaining names are in the folder that cannot be opened, so they are skipped.
                 self.note(errno);
                 self.levels.truncate(depth);
                 return None;
@@ -244,7 +245,7 @@ impl Walk {
 
     fn descend(&mut self, found: &Found) {
         if self.levels.len() >= self.limits.depth || found.raw.len() > MAX_PATH_BYTES {
-            // A list of depth 1 does not ask for deeper entries, so nothing is missing.
+            // A list of depth 1 does not request deeper entries, so the list is complete.
             if self.limits.depth > 1 {
                 self.cut = Some(TOO_DEEP);
             }

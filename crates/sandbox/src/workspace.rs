@@ -1,8 +1,8 @@
-//! A project's files, accessed from the host.
+//! Gives the service access to a project's files.
 //!
-//! Used by the file tools, the file service and uploads. Every open uses `openat2` with `RESOLVE_BENEATH`,
-//! `NO_SYMLINKS` and `NO_MAGICLINKS`, so that neither a link nor a race with a command leads out of the workspace.
-//! Everything created here gets the project's uid. All functions block: call them through `spawn_blocking`.
+//! The file tools, the file service and uploads use it. Every open uses `openat2` with `RESOLVE_BENEATH`, `NO_SYMLINKS`
+//! and `NO_MAGICLINKS`, so that neither a link nor a race with a command leads out of the workspace. All created files
+//! and folders get the project's uid. All functions block: call them through `spawn_blocking`.
 
 use std::{
     fs::File,
@@ -47,7 +47,7 @@ pub enum FileKind {
     File,
     /// A folder.
     Folder,
-    /// A symbolic link; never followed.
+    /// A symbolic link. It is never followed.
     Link,
     /// A pipe, a socket or a device.
     Other,
@@ -84,9 +84,9 @@ pub struct Entry {
 pub struct Listing {
     /// Files and folders of the page.
     pub entries: Vec<Entry>,
-    /// Why the list is incomplete, if it is.
+    /// Reason why the list is incomplete; `None` if it is complete.
     pub cut: Option<&'static str>,
-    /// The last path as bytes, if more entries follow; the next page starts after it.
+    /// Last path of the page as bytes; the next page starts after this path. `None` on the last page.
     pub next: Option<Vec<u8>>,
 }
 
@@ -95,7 +95,7 @@ pub struct Listing {
 pub enum Depth {
     /// Only the folder's own entries.
     One,
-    /// Everything below the folder.
+    /// All entries below the folder.
     All,
 }
 
@@ -109,13 +109,14 @@ pub struct Usage {
 }
 
 impl Workspace {
-    /// The workspace in a folder. Everything created in it gets the uid `owner`, if there is one.
+    /// Returns the workspace in a folder. If `owner` is set, all files and folders that are created in the workspace
+    /// get this uid.
     pub(super) fn at(folder: PathBuf, owner: Option<u32>) -> Self {
         Self { folder, owner }
     }
 
-    /// Creates the folder with mode 0700, owned by the project's uid, and its `output/` folder. Existing files are
-    /// kept.
+    /// Creates the folder and its `output/` folder. The folder gets mode 0700 and belongs to the project's uid.
+    /// Existing files are kept.
     pub(super) fn make(&self) -> Result<()> {
         let made = std::fs::create_dir_all(&self.folder);
         made.map_err(|error| disk::fault("the workspace cannot be created", error))?;
@@ -123,7 +124,7 @@ impl Workspace {
         let failed = |errno: Errno| disk::fault("the owner or mode of the workspace cannot be set", errno.into());
         rustix::fs::fchmod(root.folder(), Mode::RWXU).map_err(failed)?;
         self.hand_over(root.folder()).map_err(failed)?;
-        // If `output` already exists, whatever it is, it belongs to the project and is kept.
+        // If `output` already exists, it belongs to the project and is kept, even if it is not a folder.
         match rustix::fs::mkdirat(root.folder(), "output", Mode::from_raw_mode(0o755)) {
             Ok(()) => self
                 .hand_over(open_folder(root.folder(), b"output").map_err(failed)?)
@@ -144,10 +145,11 @@ impl Workspace {
         rustix::fs::unlinkat(CWD, &self.folder, AtFlags::REMOVEDIR).map_err(failed)
     }
 
-    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same.
+    /// Opens a regular file for reading. `/workspace/x`, `./x` and `x` are the same file.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for a path outside the workspace, a link, or anything but a regular file.
+    /// `FILE_NOT_FOUND` when the file does not exist; `INVALID_REQUEST` when the path is outside the workspace, leads
+    /// through a link, or is not a regular file.
     pub fn open_file(&self, path: &str) -> Result<File> {
         let path = relative(path)?;
         self.root()?.open_regular(&path)
@@ -156,7 +158,7 @@ impl Workspace {
     /// Reads a whole file.
     ///
     /// # Errors
-    /// The same as `open_file`; `TOO_LARGE` when it has more than `max_bytes`.
+    /// The errors of `open_file`; `TOO_LARGE` when the file has more than `max_bytes`.
     pub fn read(&self, path: &str, max_bytes: u64) -> Result<Vec<u8>> {
         let mut content = Vec::new();
         let read = self
@@ -173,8 +175,8 @@ impl Workspace {
         Ok(content)
     }
 
-    /// Writes a whole file atomically: readers see either the old content or the new. Creates parent folders and keeps
-    /// the mode. A link at the path is replaced, never followed.
+    /// Writes a whole file atomically: readers see either the old content or the new content. Missing parent folders
+    /// are created, and an existing file keeps its mode. A link at the path is replaced, never followed.
     ///
     /// # Errors
     /// `INVALID_REQUEST` for a path that cannot be a file; UNAVAILABLE when the disk is full.
@@ -194,7 +196,7 @@ impl Workspace {
             Ok(())
         });
         written.map_err(|error| {
-            // Best effort: if this fails too, the file stays until the workspace is removed.
+            // Best effort: if this fails too, the temporary file stays until the workspace is removed.
             let _ = rustix::fs::unlinkat(&folder, temporary.as_str(), AtFlags::empty());
             match Errno::from_io_error(&error) {
                 Some(errno) => refusal(path.as_bytes(), errno),
@@ -203,10 +205,11 @@ impl Workspace {
         })
     }
 
-    /// Returns the metadata of a path. Links are described, not followed.
+    /// Returns the metadata of a path. A link is not followed: the metadata describes the link itself.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for a path outside the workspace or through a link.
+    /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for a path outside the workspace or through a
+    /// link.
     pub fn metadata(&self, path: &str) -> Result<Metadata> {
         let path = relative(path)?;
         let opened = self.root()?.open_at(&path, OFlags::PATH | OFlags::NOFOLLOW);
@@ -215,8 +218,8 @@ impl Workspace {
             .map_err(|errno| refusal(path.as_bytes(), errno))
     }
 
-    /// Lists up to `max_entries` of a folder, sorted by path, from the beginning or after the last path of an earlier
-    /// page. Memory use does not depend on the size of the folder.
+    /// Lists up to `max_entries` entries of a folder, sorted by path. The list starts at the beginning, or after
+    /// `behind`, the last path of an earlier page. Memory use does not depend on the size of the folder.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the folder does not exist.
@@ -249,7 +252,7 @@ impl Workspace {
         })
     }
 
-    /// Walks over everything below a folder, for glob and grep.
+    /// Starts a walk over all files and folders below a folder, for glob and grep.
     ///
     /// # Errors
     /// `FILE_NOT_FOUND` when the folder does not exist.
@@ -260,7 +263,7 @@ impl Workspace {
     /// Removes a file, a link, or a folder with everything in it.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND`; `INVALID_REQUEST` for the workspace itself.
+    /// `FILE_NOT_FOUND` when the path does not exist; `INVALID_REQUEST` for the workspace itself.
     pub fn remove(&self, path: &str) -> Result<()> {
         let path = relative(path)?;
         let (parent, name) = split(&path)?;
@@ -274,7 +277,8 @@ impl Workspace {
     /// Removes a file, a link, or an empty folder.
     ///
     /// # Errors
-    /// `FILE_NOT_FOUND`; CONFLICT for a folder that is not empty; `INVALID_REQUEST` for the workspace itself.
+    /// `FILE_NOT_FOUND` when the path does not exist; CONFLICT for a folder that is not empty; `INVALID_REQUEST` for
+    /// the workspace itself.
     pub fn remove_one(&self, path: &str) -> Result<()> {
         let path = relative(path)?;
         let (parent, name) = split(&path)?;
@@ -303,7 +307,7 @@ impl Workspace {
         })
     }
 
-    /// Measures the disk usage, stopping when one of the limits is exceeded.
+    /// Measures the disk usage of the workspace. Stops as soon as one of the limits is exceeded.
     pub(super) fn usage_until(&self, limit: Usage) -> Result<Usage> {
         tree::measure(&self.root()?, limit)
             .map_err(|errno| disk::fault("the size of the workspace cannot be measured", errno.into()))
@@ -327,7 +331,7 @@ impl Workspace {
         Ok(())
     }
 
-    /// Opens a folder. Creates the missing components of its path, each owned by the project's uid.
+    /// Opens a folder. Missing folders on its path are created and get the project's uid.
     pub(super) fn make_folders(&self, root: &Root, path: &str) -> Result<OwnedFd> {
         let refused = |errno| match errno {
             Errno::NOTDIR => Error::invalid_field("path", format!("a part of {path:?} is a file, not a folder")),

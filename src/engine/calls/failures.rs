@@ -1,8 +1,8 @@
 //! Ends tool use when a model repeats its mistakes.
 //!
-//! If a call failed in the previous answer and the same call fails again, with no change in between, the model has not
-//! learned from the failure. The same call twice in one answer is not counted: the model had not yet seen the first
-//! failure.
+//! Tool use ends if a call failed in the previous answer and the same call fails again, with no change in between: the
+//! model has not learned from the failure. Two failures of the same call in one answer do not count as a repetition,
+//! because the model had not yet seen the first failure.
 
 use serde_json::Value;
 
@@ -20,15 +20,15 @@ pub(in crate::engine) struct Failures {
 }
 
 impl Failures {
-    /// Starts counting the calls of another answer.
+    /// Starts counting the calls of the next answer.
     pub(super) fn next_answer(&mut self) {
         self.before = std::mem::take(&mut self.now);
     }
 
-    /// Counts a failed call. Returns why tool use has to end, if it has to.
+    /// Counts a failed call. Returns the reason if tool use has to end.
     pub(super) fn failed(&mut self, call: &Planned) -> Option<String> {
         match call.plan {
-            // Refused by the engine, not a mistake of the model.
+            // The engine refused the call, which is not a mistake of the model.
             Decision::Refused(_) => return None,
             Decision::Invalid(_) => self.mistakes += 1,
             Decision::Run => self.mistakes = 0,
@@ -44,7 +44,7 @@ impl Failures {
         (self.mistakes >= MAX_MISTAKES).then(|| format!("{MAX_MISTAKES} calls in a row were invalid"))
     }
 
-    /// Counts a successful call that may have changed something: failed calls may work now.
+    /// Counts a successful call that may have changed something. Calls that failed before may work now.
     pub(super) fn changed(&mut self) {
         self.before.clear();
         self.now.clear();

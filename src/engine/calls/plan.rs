@@ -20,7 +20,7 @@ pub(in crate::engine) enum Decision {
     Run,
     /// Report the model's mistake.
     Invalid(String),
-    /// Report why the engine does not run it.
+    /// Report why the engine does not run the call.
     Refused(String),
 }
 
@@ -79,7 +79,7 @@ impl CallRunner<'_> {
     }
 }
 
-/// Parses the arguments of a call: a JSON object, a JSON string that contains one, or an empty text.
+/// Parses the arguments of a call: a JSON object, a JSON string that contains such an object, or an empty text.
 fn read_arguments(text: &str) -> Result<Value, String> {
     if text.trim().is_empty() {
         return Ok(Value::Object(serde_json::Map::new()));

@@ -10,8 +10,8 @@ use crate::{
     v1::NoticeKind,
 };
 
-/// Target size of a compacted conversation, in percent of the available tokens, so that the next step does not compact
-/// it again.
+/// Target size of a compacted conversation, in percent of the available tokens. It is below 100, so that the next step
+/// does not compact the conversation again.
 const COMPACTED_PERCENT: u64 = 75;
 
 impl RunLoop<'_> {
@@ -48,7 +48,7 @@ impl RunLoop<'_> {
         (window / self.squeeze).saturating_sub(self.fixed_tokens())
     }
 
-    /// Estimated number of tokens that every request has besides the conversation.
+    /// Estimated number of tokens that every request has in addition to the conversation.
     pub(super) fn fixed_tokens(&self) -> u64 {
         let tools = self.bench.tools.spec_bytes();
         estimate_bytes(self.system_prompt.len() + tools + self.note.as_ref().map_or(0, String::len))

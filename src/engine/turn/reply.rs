@@ -38,7 +38,7 @@ impl RunLoop<'_> {
         );
         events.extend(remark(&answer, calls.is_empty()).map(|text| record::notice(NoticeKind::Other, text)));
         if calls.is_empty() {
-            // The caller records the end of the run next, and these events with it.
+            // The caller records the end of the run next, which makes these events durable too.
             self.sink.leave(events);
             return Ok(Next::Finish);
         }
@@ -51,7 +51,8 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Returns the calls of an answer, native or extracted from its text, with ids that are unique in the run.
+    /// Returns the calls of an answer, with ids that are unique in the run. The calls are native or extracted from the
+    /// text.
     fn plan(&mut self, answer: &mut Answer) -> Vec<Planned> {
         if self.is_last || self.specs.is_empty() {
             return Vec::new();
@@ -85,8 +86,8 @@ impl RunLoop<'_> {
         self.ids.insert(id.clone());
     }
 
-    /// Counts the tokens of an answer; `None` if it never began. If the provider reports no plausible usage, it is
-    /// estimated.
+    /// Counts the tokens of an answer and returns the usage event; `None` if no part of the answer arrived. If the
+    /// provider reports no plausible usage, the usage is estimated.
     fn spend(&mut self, answer: &Answer) -> Option<Recorded> {
         let is_whole = matches!(answer.ended, Ended::Done(_) | Ended::Cut);
         let told = plausible(answer.usage, &self.model);
@@ -102,7 +103,8 @@ impl RunLoop<'_> {
         Some(record::usage(&self.model.name, usage, told.is_none()))
     }
 
-    /// Handles an answer without text and calls: the first time, the model is called once more.
+    /// Handles an answer without text and calls. After the first such answer, the model is called once more. After a
+    /// second one, the run fails.
     async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         self.record(usage.into_iter().collect()).await?;
         if matches!(answer.ended, Ended::Done(EndReason::Refused)) {
@@ -124,7 +126,7 @@ impl RunLoop<'_> {
         Ok(Next::AskAgain)
     }
 
-    /// Records what has arrived of an answer that did not end normally, and returns the outcome of the run.
+    /// Records the received part of an answer that did not end normally, and returns the outcome of the run.
     async fn give_up(&mut self, answer: Answer, usage: Option<Recorded>) -> Result<Outcome, Outcome> {
         let mut events = Vec::new();
         if !answer.text.is_empty() {
@@ -150,7 +152,7 @@ impl RunLoop<'_> {
     }
 }
 
-/// Remark about the end of an answer, for its reader.
+/// Returns a remark about the end of an answer, for the user.
 fn remark(answer: &Answer, is_final: bool) -> Option<String> {
     if answer.left_out > 0 {
         return Some(format!(

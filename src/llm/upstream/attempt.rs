@@ -1,4 +1,4 @@
-//! One attempt: a genai stream, checked for silence, excessive size and a missing end.
+//! One attempt of a call: a genai stream that is checked for silence, excessive size and a missing end.
 
 use std::{collections::VecDeque, pin::Pin, sync::Arc};
 
@@ -62,7 +62,7 @@ impl Attempt {
         }
     }
 
-    /// Returns whether any part of the answer has arrived. From then on a retry could repeat it.
+    /// Returns whether any part of the answer has arrived. If so, a retry could repeat text.
     pub(super) fn has_started(&self) -> bool {
         self.has_started
     }
@@ -97,8 +97,8 @@ impl Attempt {
         }
     }
 
-    /// Checks whether the provider has been silent for too long. Resets the alarm if frames arrived meanwhile; moving
-    /// it with each frame would cost more.
+    /// Checks whether the provider has been silent for too long. If frames have arrived meanwhile, the alarm is set to
+    /// a later time. Setting the alarm at each frame would cost more.
     fn check_silence(&mut self) -> Option<Fault> {
         let (deadline, what) = match self.tap.last_frame() {
             None => (
@@ -130,7 +130,7 @@ impl Attempt {
             ChatStreamEvent::ThoughtSignatureChunk(_) => self.start(),
             ChatStreamEvent::ToolCallChunk(chunk) => {
                 self.start();
-                // For the other protocols, genai's chunks contain all arguments so far.
+                // For the other protocols, each chunk of genai contains all arguments that have arrived so far.
                 let bytes = chunk.tool_call.fn_arguments.as_str().map_or(0, str::len);
                 if self.tap.has_overflown() || bytes > MAX_ARGUMENT_BYTES {
                     return Err(Fault::passing("the tool calls exceed the size limit of an answer"));
@@ -144,7 +144,8 @@ impl Attempt {
     fn start(&mut self) {
         if !self.has_started {
             self.has_started = true;
-            // The alarm is set to the limit of the first byte, which may be later than that of a gap.
+            // The alarm is still set to the time limit of the first event, which may be later than the limit for the
+            // next event.
             self.alarm.as_mut().reset(Instant::now() + self.timeouts.gap);
         }
     }
@@ -162,12 +163,12 @@ impl Attempt {
         }
     }
 
-    /// Handles the end of the stream as reported by the provider.
+    /// Handles the end of the stream that the provider reported.
     fn end(&mut self, end: StreamEnd) -> Result<(), Fault> {
         if self.tap.kind() == ProviderKind::OpenAi {
             return self.finish_openai(true);
         }
-        // genai also reports an end when the connection just closed; only a stop reason tells the two apart.
+        // genai also reports an end if the connection was closed too early. Only a complete answer has a stop reason.
         let Some(reason) = end.captured_stop_reason else {
             return Err(Fault::passing("the stream ended before the answer was complete"));
         };
@@ -199,7 +200,7 @@ impl Attempt {
         Ok(())
     }
 
-    /// Handles the end of the connection without an end reported by the provider.
+    /// Handles the end of the connection if the provider did not report the end of the stream.
     fn finish(&mut self) -> Result<(), Fault> {
         if self.tap.kind() == ProviderKind::OpenAi {
             return self.finish_openai(false);

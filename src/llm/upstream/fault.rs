@@ -1,4 +1,4 @@
-//! Classifies a provider's failure: retry, or report it.
+//! Decides whether a failure of a provider is retried or reported.
 
 use std::{error::Error as StdError, time::Duration};
 
@@ -39,7 +39,7 @@ pub(super) enum Fault {
     Passing {
         /// Explanation for people.
         message: String,
-        /// Pause that the provider asked for.
+        /// Pause that the provider requested.
         retry_after: Option<Duration>,
     },
     /// Permanent: a retry does not help.
@@ -136,7 +136,7 @@ fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scr
     }
     match status.as_u16() {
         401 | 403 => Fault::Final(LlmError::Credentials(message)),
-        // A used-up balance also returns 429, but waiting does not help.
+        // Providers also return 429 when the balance is used up. In this case, waiting does not help.
         429 if body.contains("insufficient_quota") => Fault::Final(LlmError::Unavailable(message)),
         408 | 409 | 425 | 429 | 500..=599 => Fault::Passing {
             message,
@@ -150,7 +150,8 @@ fn by_status(status: StatusCode, body: &str, headers: &HeaderMap, scrubber: &Scr
 /// Classifies an error that arrived as an event of a stream with status 200.
 fn by_event(body: &Value, scrubber: &Scrubber) -> Fault {
     let text = body.to_string();
-    // Anthropic wraps its error in another object; genai has already unwrapped those of OpenAI-compatible providers.
+    // Anthropic wraps its error in another object. For OpenAI-compatible providers, genai has already removed this
+    // object.
     let error = body.get("error").filter(|inner| inner.is_object()).unwrap_or(body);
     let words = error["message"].as_str().or_else(|| error.as_str()).unwrap_or(&text);
     let message = format!("the provider reports: {}", scrubber.quote(words));
@@ -191,7 +192,7 @@ fn by_transport(error: &(dyn StdError + Send + Sync + 'static), scrubber: &Scrub
     }
 }
 
-/// Returns the innermost cause of an error, which is the informative one.
+/// Returns the innermost cause of an error. It is the most informative one.
 fn innermost(error: &(dyn StdError + 'static)) -> String {
     let mut last = error;
     while let Some(source) = last.source() {
@@ -200,7 +201,8 @@ fn innermost(error: &(dyn StdError + 'static)) -> String {
     last.to_string()
 }
 
-/// Returns the explanation in an error body: `error.message` from JSON, a fixed text for HTML, else the body itself.
+/// Returns the explanation in an error body: `error.message` from JSON, a fixed text for HTML, otherwise the body
+/// itself.
 fn said(body: &str) -> String {
     let body = body.trim();
     if let Ok(json) = serde_json::from_str::<Value>(body) {

@@ -14,7 +14,7 @@ use crate::{
     llm::{ChatMessage, ModelRequest, ToolRequest, ToolSpec},
 };
 
-/// Maximum number of bytes of text per token; an answer with more is considered endless.
+/// Maximum number of bytes of text per token. An answer with more bytes per token is considered endless.
 const BYTES_PER_TOKEN: usize = 32;
 
 /// Minimum size limit of an answer in bytes.
@@ -27,15 +27,17 @@ pub(super) fn options(request: &ModelRequest, kind: ProviderKind, tap: Arc<Tap>)
         .with_capture_usage(true)
         .with_raw_frame_sink_arc(tap);
     match kind {
-        // The tap assembles the tool calls of this protocol. genai's own code trusts the index that the provider sends
-        // and allocates up to it, so a single frame could use up all memory. A reasoning budget is not sent in this
-        // protocol, but keeps genai from deriving a reasoning effort from model names that end in -low, -high or -none.
+        // `Tap` assembles the tool calls of this protocol. genai's own code allocates memory up to the index that the
+        // provider sends, so a single frame could use up all memory. The reasoning budget is not sent in this protocol.
+        // It is set only because genai would otherwise derive a reasoning effort from model names that end in -low,
+        // -high or -none.
         ProviderKind::OpenAi => options.with_reasoning_effort(ReasoningEffort::Budget(0)),
         ProviderKind::Anthropic | ProviderKind::Gemini => options.with_capture_tool_calls(true),
     }
 }
 
-/// Maximum size of text and reasoning in bytes. The answer is cut there even if the provider ignores the token limit.
+/// Maximum size of text and reasoning in bytes. The answer is cut at this size even if the provider ignores the token
+/// limit.
 pub(super) fn answer_limit(request: &ModelRequest) -> usize {
     usize::try_from(request.max_output_tokens)
         .unwrap_or(usize::MAX)
@@ -68,7 +70,7 @@ fn messages(history: &[ChatMessage]) -> Vec<Said> {
     let mut said: Vec<Said> = Vec::with_capacity(history.len());
     let mut answers: Vec<ToolResponse> = Vec::new();
     for message in history {
-        // Some providers require the results of all calls of one turn in a single message.
+        // Some providers require the results of all calls of one answer in a single message.
         if !matches!(message, ChatMessage::Tool { .. }) && !answers.is_empty() {
             said.push(Said::tool(MessageContent::from_tool_responses(std::mem::take(
                 &mut answers,

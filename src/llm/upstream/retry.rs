@@ -13,11 +13,11 @@ use crate::{clock::Clock, id};
 pub struct Retries {
     /// Maximum number of attempts, including the first.
     pub attempts: u32,
-    /// Pause before the first retry; it doubles with each further one.
+    /// Pause before the first retry; it doubles with each further retry.
     pub first_pause: Duration,
-    /// Maximum pause. If a provider asks for a longer one, there is no retry.
+    /// Maximum pause. If a provider requests a longer pause, there is no retry.
     pub longest_pause: Duration,
-    /// Maximum time from the first attempt to the start of the last.
+    /// Maximum time from the first attempt to the start of the last attempt.
     pub total: Duration,
 }
 
@@ -33,7 +33,7 @@ impl Default for Retries {
 }
 
 impl Retries {
-    /// Returns the pause before the next attempt, or why there is none.
+    /// Returns the pause before the next attempt, or the reason why there is no further attempt.
     pub(super) fn next(&self, made: u32, spent: Duration, asked: Option<Duration>) -> Result<Duration, String> {
         if made >= self.attempts {
             return Err(format!("failed {made} times"));
@@ -42,7 +42,8 @@ impl Retries {
             Some(asked) if asked > self.longest_pause => {
                 return Err(format!("the provider asked for a pause of {} s", asked.as_secs()));
             }
-            // Respects the provider's pause, and adds jitter so that waiting clients do not all return at once.
+            // Waits as long as the provider requests, plus a jitter, so that waiting clients do not all call again at
+            // the same time.
             Some(asked) => asked + self.first_pause.mul_f64(id::jitter() / 2.0),
             None => {
                 let doubled = self.first_pause.saturating_mul(1 << (made.saturating_sub(1)).min(16));
@@ -56,7 +57,8 @@ impl Retries {
     }
 }
 
-/// Returns the pause that a provider asks for: seconds or a date (RFC 9110, 10.2.3), or milliseconds.
+/// Returns the pause that a provider requests: in milliseconds (`retry-after-ms`), in seconds or as a date
+/// (`retry-after`; RFC 9110, 10.2.3).
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     if let Some(milliseconds) = text("retry-after-ms").and_then(|text| text.parse::<u64>().ok()) {

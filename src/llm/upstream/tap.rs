@@ -1,8 +1,9 @@
-//! Reads raw frames for what genai does not pass on: when a frame arrived, and how an OpenAI-compatible answer ends.
+//! Reads raw frames for the information that genai does not pass on: the arrival time of each frame, and the end of an
+//! OpenAI-compatible answer.
 //!
-//! genai reports the end only when `[DONE]` arrives, drops tool calls without an index, and lets an index decide how
-//! much memory it allocates. So the tap parses these parts of each raw frame itself, with limits; text and reasoning
-//! come from genai.
+//! genai reports the end only when `[DONE]` arrives, drops tool calls without an index, and allocates as much memory as
+//! an index demands. The tap therefore parses the end and the tool calls from the raw frames itself, with limits. Text
+//! and reasoning come from genai.
 
 use std::{
     collections::VecDeque,
@@ -50,7 +51,7 @@ struct Call {
     arguments: String,
 }
 
-/// The end of an answer, from its frames.
+/// The end of an answer, parsed from its frames.
 pub(super) struct StreamEnd {
     /// Tool calls, usage and the end, in this order.
     pub(super) events: VecDeque<ModelEvent>,
@@ -71,7 +72,7 @@ impl Tap {
         self.kind
     }
 
-    /// Time of the last frame, including keep-alive comments.
+    /// Arrival time of the last frame. Keep-alive comments count as frames.
     pub(super) fn last_frame(&self) -> Option<Instant> {
         self.lock().last_frame
     }
@@ -215,7 +216,8 @@ impl Seen {
         call.arguments.push_str(&arguments);
     }
 
-    /// Finds the call to which a delta belongs: by its index, else by its id, else the newest.
+    /// Finds the call to which a delta belongs: by its index if it has one, otherwise by its id. A delta without both
+    /// belongs to the newest call.
     fn position(&mut self, index: Option<u64>, id: &str, name: &str) -> usize {
         let known = self.calls.iter().rposition(|call| match index {
             Some(_) => call.index == index,
@@ -223,8 +225,8 @@ impl Seen {
         });
         if let Some(known) = known {
             let call = &self.calls[known];
-            // Some servers give all calls the index 0 or no index. There, a different id or a second name starts
-            // another call.
+            // Some servers give all calls the index 0 or no index. With such servers, a different id or a second name
+            // starts another call.
             let is_other = !name.is_empty()
                 && !call.name.is_empty()
                 && ((!id.is_empty() && call.id != id) || (id.is_empty() && index.is_none()));
@@ -240,7 +242,7 @@ impl Seen {
     }
 }
 
-/// Parses token counts; the provider may send anything.
+/// Parses token counts. Values that are not token counts are ignored, because the provider may send any JSON.
 fn usage(value: &Value) -> Option<TokenUsage> {
     let count = |value: &Value| {
         let number = value.as_f64().filter(|number| number.is_finite() && *number >= 0.0)?;
