@@ -1,4 +1,4 @@
-//! Agents and their versions. A run is pinned to the version that is current when it starts.
+//! Agents and their versions. A run is pinned to the version that is current when the run starts.
 
 pub mod create;
 pub mod default;

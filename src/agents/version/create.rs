@@ -14,7 +14,7 @@ use crate::{
     error::Result,
 };
 
-/// Adds a version and makes it the current one, even if nothing differs.
+/// Adds a version and makes it the current one, even if it equals the previous version.
 ///
 /// # Errors
 /// `AGENT_NOT_FOUND`, INVALID_REQUEST naming the field, UNKNOWN_MODEL.
