@@ -1,8 +1,8 @@
 //! Per-account queue: writers of one account wait here before they take a database connection.
 //!
-//! On PostgreSQL a writer waits for the account's row while it holds a connection of the shared pool. This queue lets
-//! only a few writers of an account use connections. The other writers wait here without a connection, in order of
-//! arrival. SQLite needs no queue: all writers share one lane, and concurrent writes are committed together.
+//! On PostgreSQL, a writer waits for the lock of the account's row while it holds a connection of the shared pool. This
+//! queue lets only a few writers of an account use connections. The other writers wait here without a connection, in
+//! order of arrival. SQLite needs no queue: all writers share one lane, and concurrent writes are committed together.
 
 use std::{
     collections::HashMap,

@@ -10,15 +10,15 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Only rows of one account.
+    /// A scope with only the rows of one account.
     pub fn account(account_id: Uuid) -> Self {
         Self {
             account_id: Some(account_id),
         }
     }
 
-    /// Rows of all accounts, for work that no caller requested, such as claiming runs and sweeping. The reason is not
-    /// used; it tells readers of the code why the query needs all accounts.
+    /// A scope with the rows of all accounts, for work that no caller requested, such as claiming runs and sweeping.
+    /// The reason is not used; it tells readers of the code why the query needs all accounts.
     pub fn system(_reason: &'static str) -> Self {
         Self { account_id: None }
     }
