@@ -42,9 +42,9 @@ pub struct NewAgent {
     pub icon_color: Option<String>,
     /// Icon background; light grey if absent.
     pub icon_background: Option<String>,
-    /// System prompt; the built-in one if absent.
+    /// System prompt; the built-in prompt if absent.
     pub system_prompt: Option<String>,
-    /// Model; the tier's default if absent.
+    /// Model; the tier's default model if absent.
     pub model: Option<String>,
     /// Configured MCP integrations.
     pub configured_mcps: Vec<Server>,
@@ -59,7 +59,7 @@ pub struct NewAgent {
 /// Creates an agent.
 ///
 /// # Errors
-/// INVALID_REQUEST naming the field, UNKNOWN_MODEL, AGENT_LIMIT_EXCEEDED.
+/// INVALID_REQUEST, which names the field, UNKNOWN_MODEL, AGENT_LIMIT_EXCEEDED.
 pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> {
     let settings = check(app, &new)?;
     let now = app.clock.now();

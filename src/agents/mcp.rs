@@ -54,7 +54,7 @@ pub struct Server {
 /// Validates one list of servers.
 ///
 /// # Errors
-/// INVALID_REQUEST naming the entry and the rule.
+/// INVALID_REQUEST, which names the entry and the rule.
 pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     if servers.len() > MAX_SERVERS {
         return Err(Error::invalid_field(
@@ -73,7 +73,7 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
 /// Validates the two lists of a version together. Names must be unique, because a server's name prefixes its tools.
 ///
 /// # Errors
-/// INVALID_REQUEST naming the entry and the rule.
+/// INVALID_REQUEST, which names the entry and the rule.
 pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
     let mut names = BTreeSet::new();
     let mut bytes = 0;

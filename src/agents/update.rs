@@ -54,7 +54,7 @@ impl<T> Change<T> {
 /// A change of an agent.
 #[derive(Clone, Debug, Default)]
 pub struct AgentChange {
-    /// The name; cannot be cleared.
+    /// The name, which cannot be reset.
     pub name: Change<String>,
     /// Description of the agent's purpose.
     pub description: Change<String>,
@@ -94,8 +94,8 @@ pub struct ContentChange {
 /// Changes an agent. Setting a field to its current value changes nothing.
 ///
 /// # Errors
-/// `AGENT_NOT_FOUND`, INVALID_REQUEST naming the field, UNKNOWN_MODEL; CONTENDED if the current version is not the
-/// expected one.
+/// `AGENT_NOT_FOUND`, INVALID_REQUEST, which names the field, UNKNOWN_MODEL; CONTENDED if the current version is not
+/// the expected one.
 pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentChange) -> Result<Agent> {
     check(app, &change)?;
     let now = app.clock.now();
@@ -200,7 +200,7 @@ impl ContentChange {
     /// Validates the new values.
     ///
     /// # Errors
-    /// INVALID_REQUEST naming the field, UNKNOWN_MODEL.
+    /// INVALID_REQUEST, which names the field, UNKNOWN_MODEL.
     pub(super) fn check(&self, app: &App) -> Result<()> {
         self.system_prompt.check(|text| rules::system_prompt(text))?;
         self.model.check(|name| rules::model(app, name))?;
