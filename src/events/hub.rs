@@ -1,4 +1,5 @@
-//! The hub: a bounded ring buffer of the newest committed events, for each run that this process works on or follows.
+//! The hub holds a bounded ring buffer of the newest committed events for each run that this process works on or
+//! follows.
 //!
 //! A ring is freed when its worker and its readers have dropped it. Pushing never waits for a reader.
 

@@ -2,7 +2,7 @@
 //! yet.
 //!
 //! Used by `events/follow.rs`. If a reader stops reading, its page stays in memory, so pages are small. The process
-//! also counts the bytes of all pages; above a limit, new pages hold one event only.
+//! also counts the bytes of all pages; above a limit, each new page holds only one event.
 
 use std::{
     collections::VecDeque,

@@ -1,4 +1,4 @@
-//! The relay: fetches events of runs that other processes work on, for the followers in this process.
+//! The relay fetches events of runs that other processes work on, for the followers in this process.
 //!
 //! On a shared database another process may write a followed run, and this process is not notified. One task per
 //! process polls for all such runs together: often while events arrive, less often while no events arrive, and not at
