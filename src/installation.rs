@@ -6,9 +6,9 @@
 //! that id.
 //!
 //! If a workspace exists, a process with another folder refuses to start. If no workspace exists, no files can be
-//! missing, so the process goes on standby. On standby, the process answers no requests and claims no runs. It starts
-//! to work after the other folder has not been in use for 30 seconds. A SQLite database is stored in the data folder
-//! itself, so this check does not apply to it.
+//! missing, so the process goes on standby. On standby, the process answers no requests and claims no runs. The process
+//! starts to work after the other folder has not been in use for 30 seconds. A SQLite database is stored in the data
+//! folder itself, so this check does not apply to it.
 
 mod marker;
 mod table;

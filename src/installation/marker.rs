@@ -18,7 +18,7 @@ pub(super) fn load(folder: &Path) -> Option<Uuid> {
     fs::read_to_string(folder.join(FILE)).ok()?.trim().parse().ok()
 }
 
-/// Reads the id of a data folder, or creates one in a new folder. Processes that start together get the same id.
+/// Reads the id of a data folder, or creates an id in a new folder. Processes that start together get the same id.
 pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     let path = folder.join(FILE);
     match fs::read_to_string(&path) {
