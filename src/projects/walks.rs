@@ -1,7 +1,7 @@
 //! Directory walks over workspaces on behalf of callers: lists, sizes, archives.
 //!
 //! A walk over a large workspace keeps a processor busy for a large part of a second. Each account therefore runs one
-//! walk at a time and the process runs a few, so an account with many requests delays only itself.
+//! walk at a time, and the process runs a few walks at a time, so an account with many requests delays only itself.
 
 use std::{sync::Arc, time::Duration};
 
