@@ -1,8 +1,8 @@
 //! Starting a run.
 //!
-//! Called by `wire::runs` only. One transaction makes every decision: the thread belongs to the account, the plan
-//! allows one more run, and the run's row and first event are inserted. A worker can see the run only after the commit.
-//! Files are moved into the workspace before the response; if the process crashes before that, a worker moves them.
+//! Called by `wire::runs` only. One transaction checks that the thread belongs to the account and that the plan allows
+//! one more run. It also inserts the run's row and first event. A worker can see the run only after the commit. Files
+//! are moved into the workspace before the response; if the process crashes before that, a worker moves them.
 
 mod account;
 mod decide;
@@ -112,7 +112,7 @@ pub struct NewRun {
     pub if_busy: IfBusy,
 }
 
-/// A run that this call has started, or an earlier call with the same key.
+/// A run that was started by this call or by an earlier call with the same key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     /// The run.

@@ -1,4 +1,4 @@
-//! Free slots of this process's worker, offered to starts.
+//! The free slots that this process's worker offers to starts.
 //!
 //! A start that takes a slot writes its run as already claimed and hands it to the worker after the commit. This saves
 //! the query and the commit of a claim before the model is called. Starts take no slot while a run waits to be claimed.
@@ -87,7 +87,7 @@ impl WorkerSlot {
     /// Hands the committed run to the worker.
     ///
     /// # Errors
-    /// Returns the run if the worker has stopped. The caller must then release it.
+    /// Returns the run if the worker has stopped. The caller must then release the run.
     pub fn hand_over(self, claimed: Claimed) -> Result<(), Box<Claimed>> {
         // The channel has as many places as there are slots, so it is never full.
         self.seated

@@ -1,4 +1,5 @@
-//! Space for the files of a start: measured before the transaction, checked inside it.
+//! Space for the files of a start. The workspace is measured before the transaction, and the space is checked inside
+//! the transaction.
 
 use std::collections::BTreeSet;
 

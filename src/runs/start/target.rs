@@ -1,4 +1,4 @@
-//! The target of a start: the thread and project that it continues or creates.
+//! The target of a start: the thread and project that the start continues or creates.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -79,7 +79,7 @@ impl Target {
         }
     }
 
-    /// The unfinished runs of the thread, oldest first; locked on PostgreSQL.
+    /// Lists the unfinished runs of the thread, oldest first. On PostgreSQL, their rows are locked.
     pub(super) async fn busy(&self, tx: &Tx, scope: Scope) -> Result<Vec<Run>> {
         if self.makes_thread {
             return Ok(Vec::new());
