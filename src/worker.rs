@@ -1,4 +1,4 @@
-//! The worker: claims runs and drives them.
+//! The worker claims runs and executes them.
 //!
 //! Each process has one worker. The worker renews the leases of all its runs together. If a lease could not be renewed
 //! because another worker owns the run, the worker drops the run and writes nothing more for it. `worker/drive.rs`
