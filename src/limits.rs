@@ -152,7 +152,7 @@ pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &StartRequest<'_>, load:
     Ok(admission)
 }
 
-/// Decides whether a thread may be created, and its project if `makes_project` is set.
+/// Decides whether a thread may be created, and also a project if `makes_project` is true.
 ///
 /// # Errors
 /// `THREAD_LIMIT_EXCEEDED`, `PROJECT_LIMIT_EXCEEDED`.

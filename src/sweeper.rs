@@ -63,7 +63,7 @@ pub async fn sweep(app: App, stopping: CancellationToken) {
 /// Runs one sweep. A failure in one part does not stop the other parts. `began` is the start time of this process.
 ///
 /// # Errors
-/// The first error: from the database, or from the file system if a workspace cannot be removed.
+/// The first error of the database, or of the file system if a workspace cannot be removed.
 pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let agents = agents::delete::purge(app, AT_ONCE as u64).await.map(drop);
     let workspaces = workspaces(app).await;
