@@ -1,7 +1,7 @@
 //! Balance, tier and usage of an account.
 //!
 //! Called by `wire::accounts`. Triggers keep the counts of agents, threads and projects; runs are counted from their
-//! rows. The numbers are therefore exact as soon as a change has committed.
+//! rows. The numbers are therefore exact as soon as a change is committed.
 
 use sea_orm::{PaginatorTrait, QueryFilter};
 

@@ -12,26 +12,26 @@ pub use ensure::Accounts;
 pub use queue::AccountQueues;
 pub use scope::{Owned, Scope, of};
 
-/// The authenticated party behind a request: its account, its role and what its credential allows.
+/// The authenticated party behind a request, with its account, its role and the access of its credential.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
     /// The account.
     pub account_id: Uuid,
     /// Role from the token.
     pub role: Role,
-    /// Access within the account: full for a token, the key's scope for an API key.
+    /// Access within the account. A token has full access; an API key has the access that was chosen for it.
     pub access: Access,
 }
 
-/// Access of a credential within its own account. Each level includes the ones before it.
+/// Access of a credential within its own account. Each level includes the levels before it.
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, Eq, Ord, PartialEq, PartialOrd)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Access {
-    /// Read only.
+    /// May read.
     Read = 1,
-    /// Everything except API keys and changes of the account itself.
+    /// May do everything except manage API keys and change the account itself.
     Run = 2,
-    /// Everything.
+    /// May do everything.
     Admin = 3,
 }
 
@@ -49,9 +49,9 @@ impl Access {
 /// Rights of a caller beyond its own account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
-    /// Nothing beyond the own account.
+    /// Has no rights beyond its own account.
     User,
-    /// May read timings and metrics and administer accounts.
+    /// May read timings, read metrics and administer accounts.
     SuperAdmin,
 }
 

@@ -1,5 +1,5 @@
-//! Operations of an administrator on accounts. Each change is recorded together with the administrator's account in the
-//! same transaction, and logged.
+//! Operations of an administrator on accounts. Each change is logged. The audit log records it with the administrator's
+//! account, in the same transaction.
 //!
 //! Called by `wire::admin`, which has checked the role.
 
@@ -35,7 +35,8 @@ pub struct Known {
     pub microcredits: i64,
 }
 
-/// Creates the account of a subject within an issuer, in the first tier. Returns the existing account if there is one.
+/// Creates the account of a subject within an issuer, in the first tier. Returns the existing account if the subject
+/// has one.
 ///
 /// # Errors
 /// Database errors.
@@ -58,7 +59,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<Known> {
     Ok(Known { account, microcredits })
 }
 
-/// Moves an account to another tier. The balance stays; the next monthly credits are those of the new tier.
+/// Moves an account to another tier. The balance does not change. The next monthly grant is that of the new tier.
 ///
 /// # Errors
 /// `ACCOUNT_NOT_FOUND`; INVALID_REQUEST if the tier does not exist.
@@ -72,7 +73,7 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
     })?;
     find(app.db.read(), account_id).await?;
     let tx = queue::begin(app, account_id, "admin.set_tier").await?;
-    // Read under the lock, so that the record names the tier that this change replaces.
+    // Read the tier under the lock, so that the audit entry names the tier that this change replaces.
     let before = ensure::lock(&tx, account_id).await?;
     Entity::update_many()
         .col_expr(Column::Tier, Expr::value(tier.name.as_str()))
@@ -88,16 +89,16 @@ pub async fn set_tier(app: &App, caller: &Caller, account_id: Uuid, tier: &str) 
 pub struct Grant {
     /// Number of credits.
     pub credits: i64,
-    /// Idempotency key: a retry with the same key grants nothing more. Empty if the grant has none.
+    /// Idempotency key: a retry with the same key grants nothing more. Empty if the grant has no key.
     pub request_key: String,
-    /// Reason, for the record.
+    /// Reason, for the audit log.
     pub reason: String,
 }
 
 /// Grants credits to an account, once per request key.
 ///
 /// # Errors
-/// `ACCOUNT_NOT_FOUND`, INVALID_REQUEST, `REQUEST_KEY_REUSED` if the key was used for a different amount.
+/// `ACCOUNT_NOT_FOUND`; INVALID_REQUEST; `REQUEST_KEY_REUSED` if the key was used for a different amount.
 pub async fn grant(app: &App, caller: &Caller, account_id: Uuid, new: Grant) -> Result<Known> {
     let Grant {
         credits,

@@ -1,4 +1,4 @@
-//! Agents and their versions. A run is pinned to the version that is current when it starts.
+//! Agents and their versions. A run is pinned to the version that is current when the run starts.
 
 pub mod create;
 pub mod default;
@@ -24,6 +24,6 @@ use table::{agent, version as version_table};
 pub struct Agent {
     /// The agent's row.
     pub row: agent::Model,
-    /// Its current version's row.
+    /// The row of the agent's current version.
     pub version: version_table::Model,
 }

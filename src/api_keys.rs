@@ -1,4 +1,5 @@
-//! API keys: random, shown once, stored as a keyed hash, compared in constant time.
+//! API keys. A key is random and is shown only once. The database stores a keyed hash of the key; hashes are compared
+//! in constant time.
 //!
 //! Called by `wire::accounts`, and by `wire::caller` for every request with a key. Keys are not cached, so a revoked or
 //! expired key is refused on the next request.
@@ -16,7 +17,8 @@ pub use verify::verify;
 
 /// Prefix of every key, which tells keys apart from tokens.
 pub const PREFIX: &str = "ry_";
-/// Length of the visible part of a key, in characters. The server finds the key by it, and its owner recognises it.
+/// Length of the visible part of a key, in characters. The server finds the row of a key by this part, and the owner
+/// recognises the key by it.
 const SHOWN: usize = PREFIX.len() + 11;
 
 /// BLAKE3 hash of a key, keyed with the salt of its row.

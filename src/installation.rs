@@ -3,11 +3,12 @@
 //! Several processes may share one PostgreSQL database, but then they must also share one data folder: a process with
 //! another folder would not find the placed files and would run agents in empty workspaces. Each data folder therefore
 //! has a random id in a file, and the database stores the id of its folder. The first process on a new database writes
-//! it.
+//! that id.
 //!
-//! A process with another folder refuses to start. As long as no workspace exists, no files can be lost; the process
-//! then goes on standby instead. On standby it answers no requests and claims no runs, and it becomes a member once the
-//! other folder has not been in use for a while. SQLite is stored in the data folder itself and needs none of this.
+//! If a workspace exists, a process with another folder refuses to start. If no workspace exists, no files can be
+//! missing, so the process goes on standby. On standby, the process answers no requests and claims no runs. The process
+//! starts to work after the other folder has not been in use for 30 seconds. A SQLite database is stored in the data
+//! folder itself, so this check does not apply to it.
 
 mod marker;
 mod table;
@@ -27,7 +28,8 @@ use crate::{
 };
 use table::Claim;
 
-/// Interval at which a process reports that its folder is in use, or on standby asks for the database again.
+/// Interval at which a process reports that its folder is in use. On standby, the interval at which it tries to claim
+/// the database again.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// Tells whether this process may work on the database. Cheap to clone.
@@ -53,7 +55,8 @@ enum Membership {
 }
 
 impl Installation {
-    /// Compares the data folder with the one that the database names. If the database names none, it takes this one.
+    /// Compares the data folder with the one that the database names. If the database names no folder, this folder is
+    /// assigned to it.
     ///
     /// # Errors
     /// CONFLICT if the database belongs to another data folder that has workspaces; database and file system errors.
@@ -100,7 +103,7 @@ impl Installation {
     /// Waits until this process may work on the database.
     pub async fn member(&self) {
         let mut membership = self.membership.subscribe();
-        // The sender belongs to `self`, so it lives as long as this wait.
+        // The wait cannot fail, because `self` owns the sender.
         drop(
             membership
                 .wait_for(|membership| *membership == Membership::Member)
@@ -123,7 +126,8 @@ pub async fn keep(app: App, stopping: CancellationToken) {
         }
         let was_member = app.installation.check().is_ok();
         let membership = match table::claim(&app.db, &folder).await {
-            // From now on the workspaces show which folder the database belongs to.
+            // A workspace exists, so no process with another folder can claim the database, and reports are no longer
+            // needed.
             Ok(Claim::Ours { is_used: true }) if was_member => return,
             Ok(Claim::Ours { .. }) => Membership::Member,
             Ok(Claim::Unused(_)) => Membership::Standby,
@@ -153,7 +157,7 @@ pub enum Belongs {
     ToNone,
     /// The database belongs to the configured data folder.
     ToThis,
-    /// The database belongs to another data folder, with its description.
+    /// The database belongs to another data folder, which the text describes.
     ToOther(String),
 }
 
@@ -170,7 +174,7 @@ pub async fn compare(config: &Config, database: &Inspected) -> Belongs {
     }
 }
 
-/// Makes the database belong to this data folder, whichever folder it belonged to before.
+/// Makes the database belong to this data folder, even if it belonged to another folder before.
 ///
 /// # Errors
 /// Database and file system errors.

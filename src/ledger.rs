@@ -1,9 +1,9 @@
 //! The ledger: grants, charges and balances of accounts. Amounts are millionths of a credit.
 //!
-//! Every entry moves an amount from one book to another, so the entries sum to zero. Each account's balance has its own
-//! row, which is locked before any decision and cannot go below zero. Locks are taken in the order account, run,
-//! balance. A running run reserves the maximum cost of its next call (`runs/reserve.rs`). The charge is written once
-//! per step of a run, in the same transaction as the usage event (`runs/journal/write.rs`).
+//! Every entry moves an amount from one book to another, so the entries sum to zero. The balance of each account has
+//! its own row, which is locked before any decision. A balance cannot go below zero. Locks are taken in the order
+//! account, run, balance. A running run reserves the maximum cost of its next call (`runs/reserve.rs`). The charge is
+//! written once per step of a run, in the same transaction as the usage event (`runs/journal/write.rs`).
 
 pub mod charge;
 pub mod direct;
@@ -19,7 +19,7 @@ pub use table::entry::Book;
 /// Millionths in one credit.
 pub const MICRO: i64 = 1_000_000;
 
-/// Converts an amount to credits for display. The exact amount is the one in millionths.
+/// Converts an amount to credits for display. The amount in millionths is exact; the returned number may be rounded.
 #[expect(clippy::cast_precision_loss, reason = "balances are far below 2^52")]
 pub fn in_credits(microcredits: i64) -> f64 {
     microcredits as f64 / MICRO as f64

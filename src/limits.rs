@@ -1,7 +1,7 @@
-//! Plan limits, as pure functions: they take counts and return an admission or a refusal with the wording fixed by the
-//! API documentation.
+//! Plan limits. All functions are pure: they take counts and return an admission or a refusal. The API documentation
+//! fixes the wording of the refusals.
 //!
-//! Callers run inside the writing transaction and hold the account's lock, so the counts are current.
+//! Callers run inside the writing transaction and have locked the account, so the counts are current.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -24,7 +24,7 @@ pub struct Plan<'a> {
     pub limits: Limits,
 }
 
-/// Details of a start that limits depend on.
+/// Properties of a start on which the limits depend.
 #[derive(Clone, Copy, Debug)]
 pub struct StartRequest<'a> {
     /// The requested model, or else the agent's model.
@@ -84,7 +84,8 @@ impl Plan<'_> {
         }
     }
 
-    /// Maximum duration of a run: the tier's timeout, or the worker's if the tier sets none or limits are off.
+    /// Maximum duration of a run: the tier's timeout. If the tier sets no timeout, or if limits are off, the worker's
+    /// timeout applies.
     pub fn run_timeout(&self, worker: &Worker) -> Duration {
         let seconds = match self.limits {
             Limits::On => self.tier.run_timeout_seconds,
@@ -151,7 +152,7 @@ pub fn admit(plan: &Plan<'_>, models: &ModelTable, ask: &StartRequest<'_>, load:
     Ok(admission)
 }
 
-/// Decides whether a thread may be created, and its project if `makes_project` is set.
+/// Decides whether a thread may be created, and also a project if `makes_project` is true.
 ///
 /// # Errors
 /// `THREAD_LIMIT_EXCEEDED`, `PROJECT_LIMIT_EXCEEDED`.

@@ -1,4 +1,4 @@
-//! Projects: a workspace and its threads. Each project has one sandbox, created on first use.
+//! Projects. A project has a workspace and threads. It also has one sandbox, which is created on first use.
 
 pub mod create;
 pub mod list;

@@ -1,7 +1,8 @@
-//! Runs: started durably, claimed under a lease, journaled, finished exactly once.
+//! Runs. A start commits the run before it returns. A worker claims the run under a lease, writes its output to the
+//! journal and finishes it exactly once.
 //!
-//! A run's unfinished row is its slot, so no separate counter can drift. Everything that a worker writes about a run
-//! goes through `runs/journal.rs`, under the epoch of its lease.
+//! A run occupies a slot while its row is unfinished. Slots are counted from the rows, so the count is always exact. A
+//! worker writes about a run only through `runs/journal.rs`, which compares the epoch of the lease before each write.
 
 pub mod claim;
 pub mod finish;

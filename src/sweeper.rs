@@ -32,7 +32,7 @@ const EVERY: Duration = Duration::from_mins(10);
 /// Pause after a failure, multiplied by the number of failures in a row. A short database outage should not delay the
 /// sweep by ten minutes.
 const AGAIN: Duration = Duration::from_secs(2);
-/// Age at which a staged file without a row counts as abandoned; a younger one may still be arriving.
+/// Age at which a staged file without a row counts as abandoned; a younger file may still be arriving.
 const ON_ITS_WAY: Duration = Duration::from_hours(1);
 /// Maximum number of rows or files per batch.
 const AT_ONCE: usize = 500;
@@ -60,10 +60,10 @@ pub async fn sweep(app: App, stopping: CancellationToken) {
     }
 }
 
-/// Runs one sweep. A failure in one part does not stop the others. `began` is the start time of this process.
+/// Runs one sweep. A failure in one part does not stop the other parts. `began` is the start time of this process.
 ///
 /// # Errors
-/// The first error: from the database, or from the file system if a workspace cannot be removed.
+/// The first error of the database, or of the file system if a workspace cannot be removed.
 pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     let agents = agents::delete::purge(app, AT_ONCE as u64).await.map(drop);
     let workspaces = workspaces(app).await;
@@ -71,7 +71,8 @@ pub async fn sweep_once(app: &App, began: SystemTime) -> Result<()> {
     agents.and(workspaces).and(uploads)
 }
 
-// A project's row is created before its workspace and deleted before it, so a workspace without a row is a leftover.
+// A project's row is created before the workspace and deleted before the workspace, so a workspace without a row is
+// left over from a crash.
 async fn workspaces(app: &App) -> Result<()> {
     let Ok(mut folders) = fs::read_dir(projects::sandbox::folder(app)).await else {
         return Ok(());
@@ -105,7 +106,7 @@ async fn next_named(folder: &mut ReadDir) -> Vec<(Uuid, DirEntry)> {
     some
 }
 
-/// The ids that have a row.
+/// Finds the ids that have a row.
 async fn known<E: Owned>(app: &App, scope: Scope, id: E::Column, some: &[(Uuid, DirEntry)]) -> Result<HashSet<Uuid>> {
     if some.is_empty() {
         return Ok(HashSet::new());
@@ -137,8 +138,8 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         uploads::receive::discard(app, scope, &forgotten).await?;
         info!(uploads = forgotten.len(), "removed uploads that no run used");
     }
-    // A crash while a file arrives leaves it without a row. If this process is the only user of the folder, any such
-    // file older than the process is a leftover.
+    // If a process crashes while a file arrives, the file has no row. If no other process uses the folder, every file
+    // without a row that is older than this process is left over from a crash.
     let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
         return Ok(());
     };
@@ -147,7 +148,7 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         if some.is_empty() {
             return Ok(());
         }
-        // Check the ages before the rows: a file that is old enough has its row by now or never gets one.
+        // Check the ages before the rows. A file that is old enough either has a row already or never gets one.
         let mut left = Vec::new();
         for (upload_id, file) in some {
             let modified = file.metadata().await.and_then(|metadata| metadata.modified());

@@ -1,7 +1,7 @@
 //! Uploads: files on their way into a workspace.
 //!
-//! A file waits in the staging folder under the upload's id until a run uses the upload; then it is renamed into the
-//! workspace. `uploads/name.rs` chooses its name there.
+//! A file waits in the staging folder under the upload's id until a run uses the upload. The file is then moved into
+//! the workspace by a rename. `uploads/name.rs` chooses its name in the workspace.
 
 pub mod name;
 pub mod place;
@@ -54,8 +54,8 @@ pub async fn largest(app: &App, account_id: Uuid) -> Result<u64> {
     Ok(plan.largest_upload(&app.config.http))
 }
 
-/// Condition: a run has taken the upload, and its file is not in the workspace yet. The value is a literal because a
-/// partial index cannot match a bound parameter.
+/// Condition that a run has taken the upload and that its file is not in the workspace yet. The value is a literal,
+/// because a condition with a bound parameter cannot use a partial index.
 pub fn is_coming() -> Expr {
     let placed = Expr::col((table::Entity, table::Column::Placed)).eq(Expr::cust("FALSE"));
     table::Column::RunId.is_not_null().and(placed)

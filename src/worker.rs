@@ -1,7 +1,8 @@
-//! The worker: claims runs and drives them.
+//! The worker claims runs and executes them.
 //!
-//! One per process. It renews the leases of all its runs together; a run whose lease was not renewed belongs to another
-//! worker and is dropped without writing anything. `worker/drive.rs` takes one run from claim to end.
+//! Each process has one worker. The worker renews the leases of all its runs together. If a lease could not be renewed
+//! because another worker owns the run, the worker drops the run and writes nothing more for it. `worker/drive.rs`
+//! executes one run from claim to end.
 
 mod drive;
 mod history;
@@ -34,7 +35,7 @@ use crate::{
 
 /// Maximum wait for a hint before the worker polls for work. Other processes on the same database send no hints.
 const POLL_SHARED: Duration = Duration::from_secs(1);
-/// The same for a private database, where every start and every end of a run sends a hint.
+/// Maximum wait for a hint on a private database, where every start and every end of a run sends a hint.
 const POLL_PRIVATE: Duration = Duration::from_secs(5);
 /// Maximum number of runs claimed in one transaction.
 const CLAIM_AT_ONCE: usize = 64;
@@ -47,7 +48,7 @@ pub(crate) struct Held {
     runs: Arc<Mutex<HashMap<Uuid, Tokens>>>,
 }
 
-/// The two ways to end a run from outside.
+/// Tokens that end the execution of a run.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {
     /// A caller asked the run to stop.
@@ -89,7 +90,7 @@ pub async fn work(app: App) -> Result<()> {
     };
     let seating = tokio::spawn(seat(executor.clone(), arrivals));
     while !shutdown.is_cancelled() {
-        // Taken before the claim, because a start may take a slot meanwhile.
+        // Take the slots before the claim, because a start may take a slot during the claim.
         let free: Vec<OwnedSemaphorePermit> = iter::from_fn(|| Arc::clone(&slots).try_acquire_owned().ok())
             .take(CLAIM_AT_ONCE)
             .collect();
@@ -116,7 +117,7 @@ pub async fn work(app: App) -> Result<()> {
             }
         }
     }
-    // A start that holds a slot hands its run over before the channel closes; the tracker waits for that run, too.
+    // A start that has taken a slot sends its run before the channel closes, so the tracker also waits for that run.
     app.worker_slots.close();
     if let Err(fault) = seating.await {
         error!(error = %fault, "the task that receives started runs failed");
@@ -159,7 +160,7 @@ async fn seat(executor: Executor, mut arrivals: mpsc::Receiver<ClaimedInSlot>) {
     }
 }
 
-// Each run detects by itself that the app is stopping (`worker/drive.rs`).
+// The task of each run detects by itself that the app is stopping (`worker/drive.rs`).
 async fn hand_over(held: &Held, tasks: &TaskTracker) {
     tasks.close();
     let runs = held.with(|runs| runs.len());
@@ -192,7 +193,8 @@ async fn renew(app: App, worker_id: Uuid, held: Held, ended: CancellationToken) 
                     match renewed.iter().find(|run| run.run_id == run_id) {
                         Some(run) if run.stop_requested => tokens.stop.cancel(),
                         Some(_) => {}
-                        // Finished a moment ago, or owned by another worker: the journal knows which.
+                        // The run has just finished, or another worker owns it. The token has no effect on a finished
+                        // run.
                         None => tokens.lost.cancel(),
                     }
                 }

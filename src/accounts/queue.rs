@@ -1,8 +1,8 @@
 //! Per-account queue: writers of one account wait here before they take a database connection.
 //!
-//! On PostgreSQL a writer waits for the account's row while it holds a connection of the shared pool. This queue lets
-//! only a few writers of an account hold connections; the rest wait here without one, in order of arrival. SQLite needs
-//! no queue: all writers share one lane, and concurrent writes are committed together.
+//! On PostgreSQL, a writer waits for the lock of the account's row while it holds a connection of the shared pool. This
+//! queue lets only a few writers of an account use connections. The other writers wait here without a connection, in
+//! order of arrival. SQLite needs no queue: all writers share one lane, and concurrent writes are committed together.
 
 use std::{
     collections::HashMap,
@@ -22,11 +22,12 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of connections held by the writers of one account: one works, the next is ready.
+/// Maximum number of connections that the writers of one account use: one writer works, and the next one is ready to
+/// start.
 const AT_ONCE: usize = 2;
 /// Maximum number of waiting writers per account.
 const MAX_WAITING: usize = 1_000;
-/// Maximum wait for a turn.
+/// Maximum time that a writer waits in the queue.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The queues, by account. Empty queues are removed.
@@ -39,18 +40,18 @@ pub struct AccountQueues {
 
 struct Line {
     turns: Arc<Semaphore>,
-    /// Number of turns that are running or waiting. The entry is removed when this reaches zero.
+    /// Number of running and waiting operations. The queue is removed when this number reaches zero.
     length: usize,
 }
 
-/// A place in an account's queue. Dropping it frees the place.
+/// The place of one operation in an account's queue. Dropping the value frees the place.
 pub struct QueueTurn {
     account_id: Uuid,
     turns: AccountQueues,
     permit: Option<OwnedSemaphorePermit>,
 }
 
-/// Waits for a turn in the account's queue, then begins a unit of work.
+/// Waits until the account's queue admits this writer, then begins a unit of work.
 ///
 /// # Errors
 /// UNAVAILABLE if the queue is full or the wait times out; database errors.
@@ -62,7 +63,7 @@ pub async fn begin(app: &App, account_id: Uuid, name: &'static str) -> Result<Tx
     Ok(app.db.begin(name).await?.keeping(turn))
 }
 
-/// Limits for database writers on PostgreSQL.
+/// The default limits are those for database writers on PostgreSQL.
 impl Default for AccountQueues {
     fn default() -> Self {
         Self::new(AT_ONCE, MAX_WAITING)
@@ -70,7 +71,7 @@ impl Default for AccountQueues {
 }
 
 impl AccountQueues {
-    /// Creates queues with up to `at_once` running and `waiting` waiting turns per account.
+    /// Creates queues. Up to `at_once` operations of an account run at a time, and up to `waiting` more wait.
     pub fn new(at_once: usize, waiting: usize) -> Self {
         Self {
             at_once,
@@ -79,13 +80,13 @@ impl AccountQueues {
         }
     }
 
-    /// Number of running and waiting turns of an account.
+    /// Number of running and waiting operations of an account.
     pub fn length(&self, account_id: Uuid) -> usize {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         lines.get(&account_id).map_or(0, |line| line.length)
     }
 
-    /// Waits up to ten seconds for a turn.
+    /// Waits up to ten seconds until the account's queue admits the operation.
     ///
     /// # Errors
     /// UNAVAILABLE if the queue is full or the wait times out.
@@ -93,7 +94,7 @@ impl AccountQueues {
         self.take_within(account_id, PATIENCE).await
     }
 
-    /// Waits up to `patience` for a turn.
+    /// Waits up to `patience` until the account's queue admits the operation.
     ///
     /// # Errors
     /// UNAVAILABLE if the queue is full or the wait times out.

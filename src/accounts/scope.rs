@@ -1,24 +1,24 @@
-//! The scope of a query: the account whose rows it may see. Every query about owned rows starts at [`of`].
+//! The scope of a query: the account whose rows the query may read. Every query about owned rows starts at [`of`].
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Select};
 use uuid::Uuid;
 
-/// The rows that a query may see.
+/// The rows that a query may read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Scope {
     account_id: Option<Uuid>,
 }
 
 impl Scope {
-    /// Only rows of one account.
+    /// A scope with only the rows of one account.
     pub fn account(account_id: Uuid) -> Self {
         Self {
             account_id: Some(account_id),
         }
     }
 
-    /// Rows of all accounts, for work that the service starts itself: claiming, sweeping, recovering. The reason is for
-    /// readers of the code.
+    /// A scope with the rows of all accounts, for work that no caller requested, such as claiming runs and sweeping.
+    /// The reason is not used; it tells readers of the code why the query needs all accounts.
     pub fn system(_reason: &'static str) -> Self {
         Self { account_id: None }
     }
@@ -30,7 +30,7 @@ pub trait Owned: EntityTrait {
     fn owner() -> Self::Column;
 }
 
-/// Starts a query for the rows of a table that the scope may see.
+/// Starts a query for the rows of a table that belong to the scope.
 #[expect(clippy::disallowed_methods, reason = "every query starts here")]
 pub fn of<E: Owned>(scope: Scope) -> Select<E> {
     match scope.account_id {

@@ -18,9 +18,9 @@ pub struct Model {
     pub subject: String,
     /// Name of the tier.
     pub tier: String,
-    /// Time of the subject's first request.
+    /// Time at which the account was created.
     pub created_at: DateTime<Utc>,
-    /// Number of agents that are not deleted. Triggers keep this count and the next two.
+    /// Number of agents that are not deleted. Triggers update this count and the counts of threads and projects.
     pub agents: i64,
     /// Number of threads.
     pub threads: i64,

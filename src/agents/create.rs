@@ -32,9 +32,9 @@ pub struct NewAgent {
     pub name: String,
     /// Description of the agent's purpose.
     pub description: Option<String>,
-    /// True if it becomes the account's default agent.
+    /// True if the agent becomes the account's default agent.
     pub is_default: bool,
-    /// Public label; grants no access.
+    /// True if the agent is labelled as public. The label grants no access.
     pub is_public: bool,
     /// Icon name; "bot" if absent.
     pub icon_name: Option<String>,
@@ -42,9 +42,9 @@ pub struct NewAgent {
     pub icon_color: Option<String>,
     /// Icon background; light grey if absent.
     pub icon_background: Option<String>,
-    /// System prompt; the built-in one if absent.
+    /// System prompt; the built-in prompt if absent.
     pub system_prompt: Option<String>,
-    /// Model; the tier's default if absent.
+    /// Model; the tier's default model if absent.
     pub model: Option<String>,
     /// Configured MCP integrations.
     pub configured_mcps: Vec<Server>,
@@ -59,12 +59,12 @@ pub struct NewAgent {
 /// Creates an agent.
 ///
 /// # Errors
-/// INVALID_REQUEST naming the field, UNKNOWN_MODEL, AGENT_LIMIT_EXCEEDED.
+/// INVALID_REQUEST, which names the field, UNKNOWN_MODEL, AGENT_LIMIT_EXCEEDED.
 pub async fn create(app: &App, caller: &Caller, new: NewAgent) -> Result<Agent> {
     let settings = check(app, &new)?;
     let now = app.clock.now();
     let tx = queue::begin(app, caller.account_id, "agents.create").await?;
-    // Lock the account first, so that two creates cannot both take the last free place.
+    // Lock the account first, so that two concurrent calls cannot both create the last agent that the plan allows.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let plan = Plan {
         tier: app.tiers.load(&account.tier),

@@ -1,4 +1,5 @@
-//! The account's default agent, used by runs that name no agent. The database allows at most one per account.
+//! The default agent of an account. Runs that name no agent use it. The database allows only one default agent per
+//! account.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -13,8 +14,8 @@ use crate::{
     error::Result,
 };
 
-/// Condition: the agent is its account's default. The value is a literal because a partial index cannot match a bound
-/// parameter.
+/// Condition that the agent is the default of its account. The value is a literal, because a condition with a bound
+/// parameter cannot use a partial index.
 pub(super) fn is_default() -> Expr {
     Expr::col((agent::Entity, agent::Column::IsDefault)).eq(Expr::cust("TRUE"))
 }

@@ -1,5 +1,5 @@
-//! Deleting an agent. Its runs and threads stay readable. A started run keeps the version it is pinned to, so the row
-//! is hidden at once and removed from the database after the last such run has ended.
+//! Deleting an agent. Its runs and threads stay readable. An unfinished run still needs the version that it is pinned
+//! to. The agent is therefore hidden at once, and its row is removed after the last of its runs has ended.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect,
@@ -38,7 +38,8 @@ pub async fn delete(app: &App, caller: &Caller, agent_id: Uuid) -> Result<()> {
 /// # Errors
 /// Database errors.
 pub async fn purge(app: &App, limit: u64) -> Result<u64> {
-    // The module `runs` is above this one and cannot be imported, so the SQL names its table. Status 1 is `running`.
+    // The module `runs` depends on this module, so this module must not import it. The SQL therefore names the table of
+    // `runs`. Status 1 is `running`.
     let run = |column: &'static str| Expr::col(("runs", column));
     let needed = Query::select()
         .expr(Expr::cust("1"))

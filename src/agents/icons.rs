@@ -1,6 +1,6 @@
-//! The icon library, and icon suggestions for an agent's name. The tier's default model chooses. If its answer
-//! is unusable or only the built-in model is available, a hash of the name decides, so the same name always gets the
-//! same icon.
+//! The icon library, and icon suggestions for an agent's name. The tier's default model chooses the icon. If the
+//! model's answer is unusable, or only the built-in model is available, a hash of the name chooses the icon, so that
+//! the same name always gets the same icon.
 
 use std::time::Duration;
 
@@ -19,13 +19,13 @@ use crate::{
     llm::{ChatMessage, Llm, ModelEvent, ModelRequest, TokenUsage},
 };
 
-/// Maximum time for the model's answer, and maximum wait for the account's other suggestions.
+/// Maximum time for the model's answer, and maximum wait for earlier suggestions of the account.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Maximum number of waiting suggestions per account.
 const MAX_WAITING: usize = 100;
-/// Maximum output tokens, enough for a model that reasons first.
+/// Maximum number of output tokens. The number is large enough for a model that reasons before it answers.
 const MAX_TOKENS: u32 = 1_000;
-/// Maximum size of the answer in bytes; a longer one is cut off and not used.
+/// Maximum size of the answer in bytes; a longer answer is cut off and not used.
 const MAX_ANSWER: usize = 4_096;
 
 /// Names of the icon library: the Lucide icons that suit an agent.
@@ -163,7 +163,7 @@ pub const LIBRARY: &[&str] = &[
     "zap",
 ];
 
-/// Pairs of colour and background with readable contrast.
+/// Pairs of an icon colour and a background colour with readable contrast.
 const PALETTE: &[(&str, &str)] = &[
     ("#6366F1", "#EEF2FF"),
     ("#0EA5E9", "#F0F9FF"),
@@ -196,9 +196,9 @@ pub fn queues() -> AccountQueues {
     AccountQueues::new(1, MAX_WAITING)
 }
 
-/// Suggests an icon for an agent with this name. The account pays for the model call from the balance that remains
-/// after the microcredits `held` for runs. `held` is awaited only after the account's earlier suggestions have
-/// finished.
+/// Suggests an icon for an agent with this name. The account pays for the model call from its balance, without the
+/// microcredits that are reserved for runs. `held` returns the reserved amount. It is awaited only after the account's
+/// earlier suggestions have finished.
 ///
 /// # Errors
 /// INVALID_REQUEST if the name is not a valid agent name; INSUFFICIENT_CREDITS if the balance does not cover the call;
@@ -219,7 +219,8 @@ pub async fn generate(
     let prompt = prompt_tokens(&request);
     let known = app.models.find(model);
     let charged = known.and_then(|model| Price::find(app, model));
-    // One at a time per account: the earlier call must be charged before this one is compared with the balance.
+    // Only one charged suggestion of an account runs at a time, because the earlier call must be charged before the
+    // cost of this call is compared with the balance.
     let mut turn = None;
     if let Some(price) = charged {
         turn = Some(app.icon_queues.take_within(caller.account_id, PATIENCE).await?);
@@ -296,7 +297,7 @@ async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut PartialAnswer) 
             }
             Ok(ModelEvent::Reasoning(_) | ModelEvent::ToolCall(_)) => {}
             Err(fault) => {
-                // The provider's own text is not logged, because it may quote the name.
+                // The provider's own text is not logged, because it may quote the agent's name.
                 tracing::warn!(kind = fault.kind(), "the model suggested no icon");
                 return false;
             }

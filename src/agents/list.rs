@@ -40,11 +40,11 @@ pub enum Order {
 /// Filters, order and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Text to find in name or description, ignoring case.
+    /// Text to find in name or description, ignoring case; empty for all agents.
     pub search: String,
-    /// Only default agents, or only the others.
+    /// If set, lists only default agents (`true`) or only the other agents (`false`).
     pub is_default: Option<bool>,
-    /// Only agents with this tag.
+    /// Tag that the listed agents have; empty for all agents.
     pub tag: String,
     /// Sort order.
     pub order: Order,
@@ -54,13 +54,13 @@ pub struct Listing {
     pub limit: u64,
 }
 
-/// Starts every query about agents: those of the scope that are not deleted.
+/// Starts a query for the agents of the scope that are not deleted. Every query about agents starts here.
 pub(super) fn live(scope: Scope) -> Select<agent::Entity> {
     of::<agent::Entity>(scope).filter(agent::Column::DeletedAt.is_null())
 }
 
-/// Text that a search compares with: name and description in lower case. Rust folds the case, because a database folds
-/// only ASCII or depends on its locale.
+/// Builds the text that a search is compared with: name and description in lower case. Rust folds the case, because
+/// SQLite folds only ASCII letters and PostgreSQL depends on its locale.
 pub(super) fn folded(name: &str, description: Option<&str>) -> String {
     format!("{name}\n{}", description.unwrap_or_default()).to_lowercase()
 }
@@ -126,8 +126,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         .collect())
 }
 
-// Tags are stored as a JSON list; each database has its own operator and placeholder for it.
-// PostgreSQL's placeholder is inside a function call because one inside brackets would be parsed as part of a quoted
+// Tags are stored as a JSON list; each database has its own operator and placeholder for the condition. PostgreSQL's
+// placeholder is inside a function call, because a placeholder inside brackets would be parsed as part of a quoted
 // name.
 fn has_tag(backend: DbBackend, tag: &str) -> SimpleExpr {
     match backend {

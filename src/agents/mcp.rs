@@ -15,7 +15,8 @@ const MAX_NAME: usize = 64;
 const MAX_TEXT: usize = 4096;
 /// Maximum number of values in the arguments, headers, tools, URL and command of a server.
 const MAX_ENTRIES: usize = 200;
-/// Maximum size of a version's servers in bytes of JSON. It is small because a page of versions holds many of them.
+/// Maximum size of a version's servers in bytes of JSON. The limit is small, because a page of versions contains the
+/// servers of many versions.
 const MAX_BYTES: usize = 64 * 1024;
 
 /// Transport of an MCP server.
@@ -53,7 +54,7 @@ pub struct Server {
 /// Validates one list of servers.
 ///
 /// # Errors
-/// INVALID_REQUEST naming the entry and the rule.
+/// INVALID_REQUEST, which names the entry and the rule.
 pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
     if servers.len() > MAX_SERVERS {
         return Err(Error::invalid_field(
@@ -72,7 +73,7 @@ pub fn check(field: &'static str, servers: &[Server]) -> Result<()> {
 /// Validates the two lists of a version together. Names must be unique, because a server's name prefixes its tools.
 ///
 /// # Errors
-/// INVALID_REQUEST naming the entry and the rule.
+/// INVALID_REQUEST, which names the entry and the rule.
 pub fn check_together(configured: &[Server], custom: &[Server]) -> Result<()> {
     let mut names = BTreeSet::new();
     let mut bytes = 0;
@@ -146,8 +147,8 @@ fn reach(server: &Server) -> Option<&'static str> {
     }
 }
 
-// URL parsers repair bad input: they drop line breaks, and take the first name they find for the host. So check the
-// text first.
+// URL parsers repair invalid input: they drop line breaks and take the first name that they find as the host. The text
+// is therefore checked before it is parsed.
 fn is_address(url: &str) -> bool {
     let after = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
     let Some(authority) = after.and_then(|rest| rest.split(['/', '\\', '?', '#']).next()) else {

@@ -28,9 +28,9 @@ pub mod agent {
         pub icon_background: String,
         /// True for the account's default agent.
         pub is_default: bool,
-        /// Public label; grants no access.
+        /// True if the agent is labelled as public. The label grants no access.
         pub is_public: bool,
-        /// Text that a search compares with; see `list::folded`.
+        /// Text that a search is compared with; built by `list::folded`.
         pub search_text: String,
         /// Tags: a JSON list of strings.
         pub tags: Json,
@@ -42,7 +42,7 @@ pub mod agent {
         pub created_at: DateTime<Utc>,
         /// Time of the last change.
         pub updated_at: DateTime<Utc>,
-        /// Time of deletion. The row stays while unfinished runs need its versions.
+        /// Time of deletion. The row is removed when no unfinished run needs its versions.
         pub deleted_at: Option<DateTime<Utc>>,
     }
 
@@ -77,7 +77,7 @@ pub mod version {
         pub agent_id: Uuid,
         /// Account that owns the row.
         pub account_id: Uuid,
-        /// Version number: 1 for the first, without gaps.
+        /// Version number. Numbers start at 1 and have no gaps.
         pub number: i32,
         /// The system prompt.
         pub system_prompt: String,

@@ -1,4 +1,5 @@
-//! Tool settings of a version: the six core tools, which are always enabled, and any others that were set.
+//! Tool settings of a version. They contain the six core tools, which are always enabled, and all other tools that a
+//! request has set.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +30,7 @@ pub type Settings = BTreeMap<String, Setting>;
 /// Merges the requested settings with the core tools.
 ///
 /// # Errors
-/// INVALID_REQUEST for invalid tool names or too many of them.
+/// INVALID_REQUEST for an invalid tool name or too many tools.
 pub fn merged(asked: Settings) -> Result<Settings> {
     const FIELD: &str = "agentpress_tools";
     if asked.len() > MAX_TOOLS {
@@ -62,9 +63,9 @@ pub fn merged(asked: Settings) -> Result<Settings> {
 pub struct Offered {
     /// Description of the tool as the model sees it.
     pub spec: ToolSpec,
-    /// True if it is a core tool, which is always enabled.
+    /// True if the tool is a core tool, which is always enabled.
     pub is_core: bool,
-    /// True if the agent may use it.
+    /// True if the agent may use the tool.
     pub enabled: bool,
 }
 

@@ -34,7 +34,7 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// The new value: `None` if the field is kept, the default if it is cleared.
+    /// Returns the new value: `None` if the field does not change, the default if the field is reset.
     fn value(self, default: impl FnOnce() -> T) -> Option<T> {
         match self {
             Self::Keep => None,
@@ -54,13 +54,13 @@ impl<T> Change<T> {
 /// A change of an agent.
 #[derive(Clone, Debug, Default)]
 pub struct AgentChange {
-    /// The name; cannot be cleared.
+    /// The name, which cannot be reset.
     pub name: Change<String>,
     /// Description of the agent's purpose.
     pub description: Change<String>,
-    /// Makes it the default agent, or no longer the default.
+    /// Whether the agent is the account's default agent.
     pub is_default: Change<bool>,
-    /// Public label; grants no access.
+    /// True if the agent is labelled as public. The label grants no access.
     pub is_public: Change<bool>,
     /// Icon name.
     pub icon_name: Change<String>,
@@ -70,7 +70,7 @@ pub struct AgentChange {
     pub icon_background: Change<String>,
     /// Tags.
     pub tags: Change<Vec<String>>,
-    /// The fields of which a change creates a new version.
+    /// The changes that create a new version.
     pub content: ContentChange,
     /// Version that the caller expects to be current; `None` skips the check.
     pub expected_version_id: Option<Uuid>,
@@ -94,15 +94,15 @@ pub struct ContentChange {
 /// Changes an agent. Setting a field to its current value changes nothing.
 ///
 /// # Errors
-/// `AGENT_NOT_FOUND`, INVALID_REQUEST naming the field, UNKNOWN_MODEL; CONTENDED if the current version is not the
-/// expected one.
+/// `AGENT_NOT_FOUND`, INVALID_REQUEST, which names the field, UNKNOWN_MODEL; CONTENDED if the current version is not
+/// the expected one.
 pub async fn update(app: &App, caller: &Caller, agent_id: Uuid, change: AgentChange) -> Result<Agent> {
     check(app, &change)?;
     let now = app.clock.now();
     // Refuse an agent of another account before locking anything.
     load(app.db.read(), caller.scope(), agent_id).await?;
     let tx = queue::begin(app, caller.account_id, "agents.update").await?;
-    // The account's lock keeps version numbers without gaps and the default agent unique.
+    // While the account is locked, no other writer can create the same version number or another default agent.
     let account = ensure::lock(&tx, caller.account_id).await?;
     let before = load(&tx, caller.scope(), agent_id).await?;
     if change
@@ -200,7 +200,7 @@ impl ContentChange {
     /// Validates the new values.
     ///
     /// # Errors
-    /// INVALID_REQUEST naming the field, UNKNOWN_MODEL.
+    /// INVALID_REQUEST, which names the field, UNKNOWN_MODEL.
     pub(super) fn check(&self, app: &App) -> Result<()> {
         self.system_prompt.check(|text| rules::system_prompt(text))?;
         self.model.check(|name| rules::model(app, name))?;
@@ -213,7 +213,7 @@ impl ContentChange {
     /// Applies the change to the current content.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the new values conflict with the kept ones.
+    /// INVALID_REQUEST if the new values conflict with values that do not change.
     pub(super) fn over(self, old: Content, tier: &Tier) -> Result<Content> {
         let changes_servers = self.configured_mcps != Change::Keep || self.custom_mcps != Change::Keep;
         let default_prompt = || crate::engine::prompt::DEFAULT_SYSTEM_PROMPT.to_owned();

@@ -1,6 +1,6 @@
 //! Versions of an agent.
 //!
-//! Numbers start at 1 and have no gaps: [`add`] is called under the account's lock and takes the next one.
+//! Numbers start at 1 and have no gaps: [`add`] is called while the account is locked and takes the next number.
 
 pub mod activate;
 pub mod compare;
@@ -28,7 +28,7 @@ use crate::{
 pub struct Pinned {
     /// The agent.
     pub agent_id: Uuid,
-    /// The version; current when the run was pinned.
+    /// The version, which was current when the run was pinned to it.
     pub version_id: Uuid,
     /// The version's model.
     pub model: String,
@@ -142,7 +142,7 @@ pub async fn list(
         .await?)
 }
 
-/// Writes the next version of an agent and makes it current. The caller holds the account's lock and writes the agent's
+/// Writes the next version of an agent and makes it current. The caller has locked the account and writes the agent's
 /// row.
 pub(super) async fn add(
     tx: &Tx,

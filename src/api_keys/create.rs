@@ -47,7 +47,7 @@ pub async fn create(app: &App, caller: &Caller, new: NewKey) -> Result<(ApiKey, 
     if new.expires_at.is_some_and(|expires_at| expires_at <= now) {
         return Err(Error::invalid_field("expires_at", "expires_at must be in the future"));
     }
-    // 64 bits to find the key by, and 256 secret bits.
+    // 64 random bits identify the row of the key; 256 other random bits are the secret.
     let found_by = URL_SAFE_NO_PAD.encode(id::random_bytes::<8>());
     let secret = URL_SAFE_NO_PAD.encode(id::random_bytes::<32>());
     let key = format!("{PREFIX}{found_by}{secret}");

@@ -12,7 +12,7 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Lists keys before a cursor, newest first, revoked ones included.
+/// Lists keys before a cursor, newest first. Revoked keys are included.
 ///
 /// # Errors
 /// Database errors.

@@ -1,4 +1,4 @@
-//! Revoking an API key: the next request with it is refused.
+//! Revoking an API key: the next request with the key is refused.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;

@@ -16,7 +16,7 @@ pub struct Model {
     pub account_id: Uuid,
     /// Name chosen by the owner.
     pub name: String,
-    /// First characters of the key, by which it is found.
+    /// First characters of the key. The server finds the row by them.
     #[sea_orm(unique)]
     pub prefix: String,
     /// Key of the hash: 32 random bytes.

@@ -33,7 +33,7 @@ pub async fn verify(app: &App, key: &str) -> Result<ApiKey> {
         .filter(Column::Prefix.eq(prefix))
         .one(app.db.read())
         .await?;
-    // An unknown key costs as much work as a known one, so the response time does not show whether it exists.
+    // An unknown key costs as much work as a known one, so the response time does not show whether a key exists.
     let (salt, expected) = row.as_ref().map_or(([0; 32], vec![0; 32]), |row| {
         (row.salt.as_slice().try_into().unwrap_or([0; 32]), row.hash.clone())
     });
@@ -71,7 +71,7 @@ pub async fn is_good(app: &App, key_id: Uuid) -> Result<bool> {
     Ok(row.is_some_and(|row| row.revoked_at.is_none() && row.expires_at.is_none_or(|expires_at| expires_at > now)))
 }
 
-// The condition on the time makes only one of several concurrent requests write.
+// Because of the condition on the time, only one of several concurrent requests writes.
 async fn note_use(app: &App, key_id: Uuid) -> Result<()> {
     let now = app.clock.now();
     let tx = app.db.begin("api_keys.use").await?;

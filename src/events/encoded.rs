@@ -8,7 +8,7 @@ use prost::{
 
 use crate::v1::RunEvent;
 
-/// The encoded bytes of a `RunEvent`; replaces it on the server's side of a stream.
+/// The encoded bytes of a `RunEvent`. The server uses this type in place of `RunEvent` in a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncodedEvent {
     bytes: Bytes,
@@ -45,7 +45,7 @@ impl Message for EncodedEvent {
         buf: &mut impl Buf,
         ctx: DecodeContext,
     ) -> Result<(), DecodeError> {
-        // The server never receives events, and clients decode `RunEvent`, so the fields are skipped.
+        // The server never receives events, and clients decode into `RunEvent`, so the fields are skipped.
         prost::encoding::skip_field(wire_type, tag, buf, ctx)
     }
 

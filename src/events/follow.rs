@@ -1,8 +1,10 @@
-//! Following a run: its events after any cursor, live, up to the terminal event.
+//! Following a run. A follower gets the events after any cursor, and then new events as they are committed, up to the
+//! terminal event.
 //!
-//! Called by `wire/runs.rs`. A follower reads the run's ring buffer, and the table when it has fallen behind, so a slow
-//! reader holds only a small page in memory and slows nothing down. Wake-ups are hints and may be lost; a slow poll of
-//! the table backs them up. Events of runs that another process works on arrive through the relay (`events/relay.rs`).
+//! Called by `wire/runs.rs`. A follower reads the run's ring buffer. If the follower has fallen behind the ring, it
+//! reads the table. A slow reader therefore needs memory only for a small page, and delays no writer. Wake-ups may be
+//! lost, so followers also poll the table at long intervals. Events of runs that another process works on arrive
+//! through the relay (`events/relay.rs`).
 
 use std::{sync::Arc, time::Duration};
 
@@ -78,7 +80,7 @@ impl Follower {
         if self.app.stopping.is_cancelled() {
             return Err(going_down());
         }
-        // Marked as seen before reading, so that an event pushed in between wakes this follower.
+        // Mark both values as seen before reading, so that an event that is pushed during the read wakes this follower.
         self.newest.borrow_and_update();
         self.hints.borrow_and_update();
         match self.ring.after(self.cursor, self.page.budget()) {
@@ -124,7 +126,8 @@ impl Follower {
     /// Reads the next page, and the run's newest event if the page is empty.
     async fn read_table(&self) -> Result<(Vec<Stored>, Option<(i64, bool)>)> {
         let (app, run_id, cursor, budget) = (self.app.clone(), self.run_id, self.cursor, self.page.budget());
-        // Runs as a task: a reader that stops in the middle of a query must not keep a database connection.
+        // The query runs in its own task. If the reader stops reading during the query, the task still completes and
+        // returns the database connection.
         let reading = tokio::spawn(async move {
             let events = table::page(app.db.read(), run_id, cursor, budget).await?;
             let newest = if events.is_empty() {
@@ -140,7 +143,7 @@ impl Follower {
     }
 }
 
-// The error that ends streams at shutdown. The reader reconnects with its cursor and misses nothing.
+// The error that ends streams at shutdown. The reader reconnects with its cursor and misses no event.
 fn going_down() -> Error {
     Error::new(
         Code::Unavailable,

@@ -1,4 +1,5 @@
-//! The hub: a bounded ring buffer of the newest committed events, for each run that is worked on or followed here.
+//! The hub holds a bounded ring buffer of the newest committed events for each run that this process works on or
+//! follows.
 //!
 //! A ring is freed when its worker and its readers have dropped it. Pushing never waits for a reader.
 
@@ -24,7 +25,7 @@ const RING_EVENTS: usize = 1024;
 /// Maximum size of the events in a ring, in bytes.
 const RING_BYTES: usize = 512 * 1024;
 
-/// The rings of the runs that are worked on or followed in this process.
+/// The rings of the runs that this process works on or follows.
 #[derive(Clone, Default)]
 pub struct Hub {
     rings: Arc<DashMap<Uuid, Weak<Ring>>>,
@@ -38,8 +39,8 @@ pub struct Ring {
     hub: Hub,
     events: Mutex<Kept>,
     newest: watch::Sender<i64>,
-    /// For a run that another process works on: the newest event that a waiting follower has read. -1 while no follower
-    /// waits.
+    /// Sequence of the newest event that a waiting follower has read, if another process works on the run; -1 while no
+    /// follower waits.
     reached: AtomicI64,
     /// Tells the followers to read the table.
     hints: watch::Sender<()>,
@@ -51,18 +52,18 @@ struct Kept {
     bytes: usize,
 }
 
-/// The answer of a ring to a read after a cursor.
+/// The result of reading a ring after a cursor.
 pub enum RingRead {
     /// Events after the cursor.
     Events(Vec<Stored>),
-    /// The ring has nothing newer than the cursor.
+    /// The ring has no event after the cursor.
     UpToDate,
-    /// The ring does not reach back to the cursor; read the table.
+    /// The ring may lack events after the cursor; read the table.
     InTable,
 }
 
 impl Hub {
-    /// Returns the ring of a run; creates it if no caller holds one.
+    /// Returns the ring of a run; creates a ring if none exists.
     pub fn ring(&self, run_id: Uuid) -> Arc<Ring> {
         let mut entry = self.rings.entry(run_id).or_default();
         if let Some(ring) = entry.upgrade() {
@@ -93,10 +94,11 @@ impl Hub {
         }
     }
 
-    /// The rings whose followers wait for events that another process writes.
+    /// Finds the rings whose followers wait for events that another process writes.
     pub(super) fn waiting(&self) -> Vec<(Uuid, Arc<Ring>)> {
         let rings = self.rings.iter();
-        // Collect all rings before filtering: dropping one locks the map, which is locked while it is iterated.
+        // Collect all rings before filtering them. Dropping a ring locks the map, and the iteration over the map
+        // already holds its lock.
         let mut rings: Vec<_> = rings
             .filter_map(|entry| Some((*entry.key(), entry.value().upgrade()?)))
             .collect();
@@ -104,7 +106,8 @@ impl Hub {
         rings
     }
 
-    /// Waits until a follower needs events that another process writes. A follower that started waiting earlier counts.
+    /// Waits until a follower needs events that another process writes. Returns at once if a follower has needed events
+    /// since the last call.
     pub(super) async fn followed(&self) {
         self.follower.notified().await;
     }
@@ -122,8 +125,8 @@ impl Hub {
 
 impl Ring {
     /// Adds committed events and wakes the readers. Events older than the newest one are ignored; readers find them in
-    /// the table. They occur because two writers of a run, such as its worker and an interrupt, may push in a different
-    /// order than they committed.
+    /// the table. Such events occur because two writers of a run, such as its worker and a start that interrupts the
+    /// run, may push in a different order than they committed.
     pub fn push(&self, events: &[Stored]) {
         let (Some(first), Some(last)) = (events.first(), events.last()) else {
             return;
@@ -133,7 +136,8 @@ impl Ring {
             if first.sequence <= *self.newest.borrow() {
                 return;
             }
-            // After a gap, the ring can no longer answer for the events before it; the table can.
+            // If events are missing before the new ones, remove the older events from the ring. A ring must have no
+            // gap; readers find the older events in the table.
             if kept
                 .events
                 .back()
@@ -160,7 +164,8 @@ impl Ring {
         self.hub.follower.notify_one();
     }
 
-    /// The newest event known in this process, for a run that another process works on; -1 while no follower waits.
+    /// Sequence of the newest event that this process knows, if another process works on the run; -1 while no follower
+    /// waits.
     pub(super) fn reached(&self) -> i64 {
         match self.reached.load(Ordering::Relaxed) {
             reached if reached < 0 => reached,
@@ -173,17 +178,17 @@ impl Ring {
         self.hints.send_replace(());
     }
 
-    /// Changes when the table has an event that the relay does not carry.
+    /// Returns a receiver that changes when the table has an event that the relay does not fetch.
     pub(super) fn hints(&self) -> watch::Receiver<()> {
         self.hints.subscribe()
     }
 
-    /// Changes when a newer event was pushed.
+    /// Returns a receiver that changes when a newer event was pushed.
     pub fn newest(&self) -> watch::Receiver<i64> {
         self.newest.subscribe()
     }
 
-    /// Returns the events after a cursor: as many as fit into `max_bytes`, but at least one if there is one.
+    /// Returns the events after a cursor: as many as fit into `max_bytes`, but at least one if an event exists.
     pub fn after(&self, cursor: i64, max_bytes: usize) -> RingRead {
         let kept = self.events.lock().unwrap_or_else(PoisonError::into_inner);
         let (Some(oldest), Some(newest)) = (kept.events.front(), kept.events.back()) else {

@@ -1,7 +1,8 @@
-//! A page: events that a follower has read from the ring or table and its reader has not taken yet.
+//! A page holds the events that a follower has read from the ring or the table and that its reader has not received
+//! yet.
 //!
 //! Used by `events/follow.rs`. If a reader stops reading, its page stays in memory, so pages are small. The process
-//! also counts the bytes of all pages; above a limit, new pages hold one event only.
+//! also counts the bytes of all pages; above a limit, each new page holds only one event.
 
 use std::{
     collections::VecDeque,
@@ -77,7 +78,7 @@ impl Drop for Page {
     }
 }
 
-/// Counts how many of the sizes fit into a budget, but at least one if there is one.
+/// Counts how many of the sizes fit into the budget. The count is at least 1 unless there are no sizes.
 pub fn fitting(sizes: impl IntoIterator<Item = usize>, budget: usize) -> usize {
     let mut sum: usize = 0;
     let fits = sizes.into_iter().enumerate().take_while(|(position, size)| {

@@ -1,9 +1,9 @@
-//! The relay: fetches events of runs that other processes work on, for the followers in this process.
+//! The relay fetches events of runs that other processes work on, for the followers in this process.
 //!
 //! On a shared database another process may write a followed run, and this process is not notified. One task per
-//! process polls for all such runs together: often while events arrive, less often while none do, and not at all while
-//! no such run is followed. `LISTEN` and `NOTIFY` are not used, because every commit that notifies takes one lock of
-//! the whole database server.
+//! process polls for all such runs together: often while events arrive, less often while no events arrive, and not at
+//! all while no such run is followed. `LISTEN` and `NOTIFY` are not used, because every commit with a notification
+//! takes the same lock of the database server.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -20,20 +20,22 @@ use uuid::Uuid;
 use super::{Ring, Stored};
 use crate::{app::App, error::Result};
 
-/// Pause between two polls while events arrive. It grows with each poll that finds none.
+/// Pause between two polls while events arrive. The pause grows with each poll that finds no events.
 const SHORTEST: Duration = Duration::from_millis(50);
 /// Maximum pause between two polls.
 const LONGEST: Duration = Duration::from_millis(400);
 /// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Numbers of runs per statement. There are few, so that the database keeps the statements prepared.
+/// Numbers of runs that a statement may have. There are only a few numbers, so that the database keeps the statements
+/// prepared.
 const SIZES: [usize; 3] = [1, 8, 64];
-/// Maximum number of events per run and poll. Later ones come with the next poll, or the follower reads them itself.
+/// Maximum number of events per run and poll. Further events are fetched by the next poll, or the follower reads them
+/// from the table.
 const EVENTS: u64 = 32;
-/// Maximum size in bytes of an event that the relay carries. Followers read larger ones themselves.
+/// Maximum size in bytes of an event that the relay fetches. Followers read larger events from the table.
 const LARGEST: u64 = 32 * 1024;
 
-/// Polls for events of runs that are followed here and written elsewhere, until the process stops.
+/// Polls for events of runs that this process follows and other processes write, until the process stops.
 pub async fn relay(app: App) {
     let mut pause = SHORTEST;
     loop {
@@ -61,14 +63,14 @@ pub async fn relay(app: App) {
     }
 }
 
-// The rings with waiting followers whose runs this process does not work on.
+// Finds the rings of runs that this process does not work on and whose followers wait.
 fn followed(app: &App) -> Vec<(Uuid, Arc<Ring>)> {
     let mut rings = app.hub.waiting();
     rings.retain(|(run_id, _)| !app.wake.is_working(*run_id));
     rings
 }
 
-/// Polls once and publishes new events; returns whether there were any.
+/// Polls once and publishes new events; returns whether it found any.
 async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
     let mut found = false;
     for chunk in rings.chunks(SIZES[SIZES.len() - 1]) {
@@ -77,7 +79,8 @@ async fn look(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<bool> {
         for (run_id, event) in read(app, chunk).await? {
             match event {
                 Some(event) if !left.contains(&run_id) => events.entry(run_id).or_default().push(event),
-                // For an event that is too large, and all after it, the followers read the table.
+                // The event is too large, or it follows an event that is too large. The followers read it from the
+                // table.
                 _ => drop(left.insert(run_id)),
             }
             found = true;
@@ -98,7 +101,7 @@ async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Optio
         .find(|size| rings.len() <= *size)
         .unwrap_or(rings.len());
     let asked = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
-    // No run has an event after the maximum sequence: these values only fill up the statement.
+    // Fill up the statement with values that match no event: no event has a sequence above the maximum.
     let filled = asked.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
     let values = filled.flat_map(|(run_id, reached)| [Value::from(run_id), Value::from(reached)]);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, text(size), values);

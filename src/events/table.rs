@@ -1,4 +1,4 @@
-//! Database rows of events: run, sequence and the encoded event. Only `runs` writes them, under the run's lease.
+//! Database rows of events: run, sequence and the encoded event. Only the module `runs` writes events.
 
 use std::sync::OnceLock;
 
@@ -36,7 +36,7 @@ pub enum Relation {}
 impl ActiveModelBehavior for ActiveModel {}
 
 impl Owned for Entity {
-    // An event belongs to a run; the caller checks access to the run before.
+    // Events have no account column. The caller has checked access to the run before.
     fn owner() -> Column {
         Column::RunId
     }
@@ -44,11 +44,12 @@ impl Owned for Entity {
 
 /// Maximum number of events per page.
 const MAX_PAGE: u64 = 128;
-/// Numbers of rows per INSERT. There are few, so that the database keeps the statements prepared.
+/// Numbers of rows that an INSERT may have. There are only a few numbers, so that the database keeps the statements
+/// prepared.
 const SIZES: [usize; 8] = [1, 2, 4, 8, 16, 32, 64, 128];
 
-/// Inserts events of any runs. An existing row is left alone: it is the same event, written by a commit whose response
-/// was lost. The last event may therefore be repeated to fill up a statement.
+/// Inserts events of any runs. An existing row is not changed: it is the same event, and only the response to the
+/// commit that wrote it was lost. The last event may therefore be repeated to fill up a statement.
 ///
 /// # Errors
 /// Database errors.
@@ -124,8 +125,8 @@ pub async fn list(db: &impl ConnectionTrait, run_id: Uuid, after: i64, limit: u6
         .collect())
 }
 
-/// Lists the events of a run after a cursor, oldest first: as many as fit into `max_bytes`, but at least one if there
-/// is one.
+/// Lists the events of a run after a cursor, oldest first: as many as fit into `max_bytes`, but at least one if an
+/// event exists.
 ///
 /// # Errors
 /// Database errors.
@@ -133,7 +134,7 @@ pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes
     if max_bytes == 0 {
         return list(db, run_id, after, 1).await;
     }
-    // Read the sizes first: an event may have a few bytes or a megabyte.
+    // Read the sizes first, because events have between a few bytes and a megabyte.
     let sizes: Vec<i64> = of::<Entity>(Scope::system("the run was loaded through its owner's scope"))
         .select_only()
         .expr_as(Expr::cust("CAST(LENGTH(payload) AS BIGINT)"), "size")
@@ -153,7 +154,7 @@ pub async fn page(db: &impl ConnectionTrait, run_id: Uuid, after: i64, max_bytes
     }
 }
 
-/// Sequence of a run's newest event; 0 if it has none.
+/// Sequence of a run's newest event; 0 if the run has no events.
 ///
 /// # Errors
 /// Database errors.

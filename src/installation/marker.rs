@@ -1,4 +1,4 @@
-//! The id of a data folder, stored in a file inside it, so that a copied or restored folder keeps its id.
+//! The id of a data folder, stored in a file inside the folder, so that a copied or restored folder keeps its id.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -13,12 +13,12 @@ use crate::id;
 
 const FILE: &str = "folder.id";
 
-/// Reads the id of a data folder, if it has one.
+/// Reads the id of a data folder. Returns `None` if the folder has no id.
 pub(super) fn load(folder: &Path) -> Option<Uuid> {
     fs::read_to_string(folder.join(FILE)).ok()?.trim().parse().ok()
 }
 
-/// Reads the id of a data folder, or creates one in a new folder. Processes that start together get the same id.
+/// Reads the id of a data folder, or creates an id in a new folder. Processes that start together get the same id.
 pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     let path = folder.join(FILE);
     match fs::read_to_string(&path) {
@@ -39,8 +39,8 @@ pub(super) fn load_or_create(folder: &Path) -> io::Result<Uuid> {
     }
 }
 
-/// Writes the id to a temporary file and links it to its name. Linking fails if the name exists, so the first process
-/// wins.
+/// Writes the id to a temporary file and links it to its name. Linking fails if the name exists, so all processes use
+/// the id of the first one.
 fn create(folder: &Path, path: &Path) -> io::Result<()> {
     let draft = folder.join(format!("{FILE}.{}", id::new().simple()));
     let written = write(&draft).and_then(|()| match fs::hard_link(&draft, path) {

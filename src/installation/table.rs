@@ -9,7 +9,7 @@ use crate::{
     error::{Error, Result},
 };
 
-// The row is locked until the commit, so that one of several processes that start together is first.
+// The row is locked until the commit, so that processes that start together are compared one after another.
 const READ: &str = "SELECT i.data_folder, i.described_as, \
     COALESCE(i.seen_at < now() - INTERVAL '30 seconds', TRUE) AS is_old, \
     (SELECT s.number FROM sandboxes s ORDER BY s.number LIMIT 1) IS NOT NULL AS is_used FROM installation i WHERE i.id = 1 FOR UPDATE OF i";
@@ -19,9 +19,9 @@ pub(super) const DESCRIBED_AS: &str = "SELECT described_as AS value FROM install
 const WRITE: &str = "UPDATE installation SET data_folder = $1, described_as = $2, seen_at = now() WHERE id = 1";
 const SEEN: &str = "UPDATE installation SET seen_at = now() WHERE id = 1";
 
-/// The result of comparing this data folder with the database's.
+/// The result of comparing this data folder with the one that the database names.
 pub(super) enum Claim {
-    /// The database belongs to our folder, as before or from now on.
+    /// The database belongs to this folder. It did before, or this call has assigned it.
     Ours {
         /// True if any workspace exists.
         is_used: bool,
@@ -32,8 +32,8 @@ pub(super) enum Claim {
     Used(String),
 }
 
-/// Claims the database for our folder if it belongs to no folder yet, or to one without workspaces that has not been in
-/// use for a while.
+/// Checks whether the database belongs to this folder. Claims it for this folder if it belongs to no folder yet, or if
+/// no workspace exists and its folder has not been in use for 30 seconds.
 pub(super) async fn claim(db: &Db, folder: &Folder) -> Result<Claim> {
     let tx = db.begin("installation.claim").await?;
     let row = tx

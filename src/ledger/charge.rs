@@ -1,8 +1,8 @@
 //! Charges for model calls, written in the transaction that records their usage.
 //!
 //! The entry is inserted first, and the balance changes only if the entry is new, so a repeated write never charges
-//! twice. A charge takes at most what the balance holds. A call that costs the account nothing also has an entry,
-//! booked on [`Book::Free`].
+//! twice. A charge never exceeds the balance. A call that costs the account nothing also has an entry, which debits
+//! [`Book::Free`].
 
 use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
@@ -33,7 +33,7 @@ use crate::{
 pub struct Charge {
     /// The account.
     pub account_id: Uuid,
-    /// Book that pays: the account's wallet, or [`Book::Free`] if nothing is charged.
+    /// Book that is debited: the account's wallet, or [`Book::Free`] if nothing is charged.
     pub book: Book,
     /// The run.
     pub run_id: Uuid,
@@ -91,8 +91,8 @@ pub async fn write(tx: &Tx, charges: &[&Charge], clock: &Clock) -> Result<()> {
     Ok(())
 }
 
-// Locks in the order of the account ids, so that two writers cannot deadlock. Every entry belongs to a balance, and an
-// account that was never charged may not have one yet.
+// Locks the balances in the order of the account ids, so that two writers cannot deadlock. Every entry needs a balance,
+// so an account without a balance gets one.
 async fn find_locked(tx: &Tx, charges: &[&Charge]) -> Result<BTreeMap<Uuid, i64>> {
     let mut query = of::<balance::Entity>(Scope::system("the journal charges for the runs of this worker"))
         .filter(balance::Column::AccountId.is_in(charges.iter().map(|charge| charge.account_id)))

@@ -17,21 +17,21 @@ use crate::{
 /// Filters and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Only charges of this thread.
+    /// Limits the list to charges of this thread.
     pub thread_id: Option<Uuid>,
-    /// Only charges of this run.
+    /// Limits the list to charges of this run.
     pub run_id: Option<Uuid>,
-    /// Only charges at or after this time.
+    /// Limits the list to charges at or after this time.
     pub created_after: Option<DateTime<Utc>>,
-    /// Only charges before this time.
+    /// Limits the list to charges before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Page cursor: only charges that come after this one in the list.
+    /// Page cursor: the last charge of the previous page.
     pub before: Option<Uuid>,
     /// Maximum number of rows.
     pub limit: u64,
 }
 
-/// Lists charges, newest first. They are kept after their runs and threads are deleted.
+/// Lists charges, newest first. Charges still exist after their runs and threads are deleted.
 ///
 /// # Errors
 /// Database errors.
@@ -49,7 +49,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(thread_id) = listing.thread_id {
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
-    // Ids contain the time of their row, so the index on ids also finds a time span.
+    // An id contains the creation time of its row, so the index on ids also finds the rows of a time span.
     let span = IdRange::of(listing.created_after, listing.created_before, listing.before);
     if let Some(from) = span.from {
         query = query.filter(Column::Id.gte(from));
@@ -60,8 +60,8 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     Ok(query.order_by_desc(Column::Id).limit(listing.limit).all(db).await?)
 }
 
-/// Lists the charges of a run by step, which has an index. With a condition or order on the id, SQLite would search all
-/// charges of the account.
+/// Lists the charges of a run sorted by step, because steps have an index. With a condition or order on the id, SQLite
+/// would search all charges of the account.
 async fn of_run(
     db: &impl ConnectionTrait,
     mut query: Select<Entity>,
@@ -85,7 +85,8 @@ async fn of_run(
     Ok(rows)
 }
 
-/// Condition: the entry is a charge. The number is a literal because a partial index cannot match a bound parameter.
+/// Condition that the entry is a charge. The number is a literal, because a condition with a bound parameter cannot use
+/// a partial index.
 fn is_charge() -> Expr {
     Expr::col((Entity, Column::Credited)).eq(Expr::cust("3"))
 }

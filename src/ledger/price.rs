@@ -1,9 +1,8 @@
-//! Prices of model calls, as pure functions, except for [`Price::find`] and [`Price::recorded`], which read the
-//! configuration.
+//! Prices of model calls. [`Price::find`] and [`Price::recorded`] read the configuration; all other functions are pure.
 
 use crate::{app::App, config::Limits, config::Model};
 
-/// Converts US dollars per million tokens to millionths of a credit per token.
+/// Factor that converts US dollars per million tokens to millionths of a credit per token.
 const MICRO_PER_TOKEN: f64 = 100.0;
 
 /// Price of a model's tokens, in millionths of a credit per token.
@@ -14,8 +13,8 @@ pub struct Price {
 }
 
 impl Price {
-    /// The price that an account is charged. `None` if nothing is charged: limits are off, the model is free, or the
-    /// built-in model answers in its place.
+    /// Finds the price that an account is charged. Returns `None` if limits are off, if the model is free, or if the
+    /// built-in model answers in place of the model.
     pub fn find(app: &App, model: &Model) -> Option<Self> {
         if app.config.limits == Limits::Off || app.llm.is_demo(&model.name) {
             return None;
@@ -23,7 +22,8 @@ impl Price {
         Self::of(model)
     }
 
-    /// The price that usage is recorded with, charged or not. `None` if the built-in model answers, which has no cost.
+    /// Finds the price at which usage is recorded, even if the account is not charged. Returns `None` if the built-in
+    /// model answers, which has no cost.
     pub fn recorded(app: &App, model: &Model) -> Option<Self> {
         (!app.llm.is_demo(&model.name)).then_some(Self {
             input: model.input_price * MICRO_PER_TOKEN,
@@ -50,7 +50,7 @@ impl Price {
         (cost as i64).max(0)
     }
 
-    /// Maximum number of output tokens that an amount pays for after the prompt.
+    /// Maximum number of output tokens that an amount pays for in addition to the prompt.
     #[expect(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
@@ -62,7 +62,7 @@ impl Price {
         if left <= 0 {
             return 0;
         }
-        // A price of zero makes this infinite, which saturates.
+        // A price of zero gives infinity, which the conversion turns into the largest number.
         (left as f64 / self.output) as u64
     }
 }

@@ -15,7 +15,7 @@ pub mod balance {
         pub account_id: Uuid,
         /// Balance: the sum of the account's wallet entries.
         pub microcredits: i64,
-        /// Month of the last monthly grant: years times twelve plus the month.
+        /// Month of the last monthly grant: the year times twelve plus the month.
         pub granted_month: i32,
     }
 

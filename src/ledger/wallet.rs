@@ -1,5 +1,5 @@
-//! An account's balance: created on first use, and given the tier's credits once per calendar month (UTC) in which it
-//! is used. Months without any use are not granted later.
+//! The balance of an account. It is created on first use. It receives the tier's credits once in each calendar month
+//! (UTC) in which it is used. The credits of a month without use are not granted later.
 
 use chrono::{DateTime, Datelike, Utc};
 use sea_orm::{
@@ -57,7 +57,7 @@ pub async fn lock(app: &App, tx: &Tx, account_id: Uuid) -> Result<i64> {
     Ok(wallet.microcredits.saturating_add(granted))
 }
 
-/// Creates an empty balance unless one exists. The month's credits are granted on its first use.
+/// Creates an empty balance unless one exists. The month's credits are granted when the balance is first used.
 ///
 /// # Errors
 /// Database errors.
@@ -85,7 +85,7 @@ pub async fn load(app: &App, account_id: Uuid) -> Result<i64> {
         return Ok(wallet.microcredits);
     }
     let tx = queue::begin(app, account_id, "ledger.load").await?;
-    // Creating a balance requires the lock on the account's row; a start holds it, too.
+    // Creating a balance requires the lock on the account's row. A start takes the same lock.
     ensure::lock(&tx, account_id).await?;
     let microcredits = lock(app, &tx, account_id).await?;
     tx.commit().await?;

@@ -27,7 +27,7 @@ pub async fn insert(tx: &Tx, account_id: Uuid, name: String, now: DateTime<Utc>)
     Ok(row)
 }
 
-/// Builds the statement that sets a project's last activity, which moves it to the top of the list.
+/// Builds the statement that sets a project's last activity, which moves the project to the top of the list.
 pub fn moved(backend: DbBackend, account_id: Uuid, project_id: Uuid, at: DateTime<Utc>) -> Statement {
     project::Entity::update_many()
         .col_expr(project::Column::UpdatedAt, Expr::value(at))

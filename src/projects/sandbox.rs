@@ -1,4 +1,4 @@
-//! The sandbox of a project: the row is created on demand, then the folder.
+//! The sandbox of a project. Its row is created on demand, and then its folder.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -35,7 +35,7 @@ pub async fn find(db: &impl ConnectionTrait, scope: Scope, project_id: Uuid) -> 
         .await?)
 }
 
-/// Finds the sandboxes of several projects; the map is keyed by project.
+/// Finds the sandboxes of several projects; returns a map from project ids to sandbox ids.
 ///
 /// # Errors
 /// Database errors.
@@ -87,7 +87,7 @@ pub async fn insert(tx: &Tx, account_id: Uuid, project_id: Uuid, now: DateTime<U
     })
 }
 
-/// Opens the sandbox of a project, creating it if there is none.
+/// Opens the sandbox of a project, and creates it if it does not exist.
 ///
 /// # Errors
 /// Database and file system errors.
@@ -119,7 +119,7 @@ pub fn folder(app: &App) -> PathBuf {
 pub async fn discard(app: &App, project_id: Uuid) -> Result<()> {
     let place = Place {
         folder: folder(app).join(project_id.to_string()),
-        // Unknown without the row, and not needed to remove the folder.
+        // The number is unknown without the row, and removing the folder does not need it.
         number: 0,
     };
     let sandboxes = app.sandboxes.clone();

@@ -48,7 +48,7 @@ pub mod sandbox {
     #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
     #[sea_orm(table_name = "sandboxes")]
     pub struct Model {
-        /// Number from which the sandbox's uid is derived; never reused.
+        /// Number from which the sandbox's uid is derived. A number is never reused.
         #[sea_orm(primary_key)]
         pub number: i32,
         /// The sandbox's UUID.

@@ -1,7 +1,7 @@
 //! Directory walks over workspaces on behalf of callers: lists, sizes, archives.
 //!
 //! A walk over a large workspace keeps a processor busy for a large part of a second. Each account therefore runs one
-//! walk at a time and the process runs a few, so an account with many requests delays only itself.
+//! walk at a time, and the process runs a few walks at a time, so an account with many requests delays only itself.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,9 +20,9 @@ use crate::{
 
 /// Maximum number of waiting walks per account.
 const MAX_WAITING: usize = 200;
-/// Maximum time that a walk waits for its turn.
+/// Maximum time that a walk waits in the queue of its account.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Maximum number of concurrent walks in the process, however many processors there are.
+/// Maximum number of concurrent walks in the process, for any number of processors.
 const MOST: usize = 8;
 /// Maximum number of concurrent archives per account.
 const ARCHIVES: usize = 4;
@@ -56,8 +56,8 @@ impl Default for Walks {
 }
 
 impl Walks {
-    /// Runs a walk when the account's turn comes. If the caller disconnects, the walk continues and keeps its turn
-    /// until it ends.
+    /// Runs a walk after the earlier walks of the account. If the caller disconnects, the walk continues and keeps its
+    /// place in the queue until it ends.
     ///
     /// # Errors
     /// UNAVAILABLE if too many walks of the account wait or the wait times out; errors of the walk.
@@ -77,7 +77,7 @@ impl Walks {
         .await
     }
 
-    /// Reserves a place for one more archive of the account, until the returned turn is dropped.
+    /// Reserves a place for one more archive of the account, until the returned value is dropped.
     ///
     /// # Errors
     /// UNAVAILABLE if the account already reads the maximum number of archives.
@@ -91,14 +91,15 @@ impl Walks {
     }
 }
 
-/// Size of a sandbox's workspace, at most one second old. Concurrent callers share one walk.
+/// Size of a sandbox's workspace. The size may be up to one second old. Concurrent callers share one walk.
 ///
 /// # Errors
-/// Same as [`Walks::run`].
+/// The errors of [`Walks::run`].
 pub async fn usage(app: &App, row: &sandbox::Model, opened: &Sandbox) -> Result<Usage> {
     let workspace = opened.workspace().clone();
     let measured = app.walks.run(row.account_id, move || workspace.usage());
     let usage = app.walks.usage.try_get_with(row.project_id, measured).await;
-    // The first of the concurrent callers has logged the cause.
+    // Concurrent callers share one error. Its cause is already logged, so the copies contain only the code and the
+    // message.
     usage.map_err(|error| Error::new(error.code(), error.message().to_owned()))
 }

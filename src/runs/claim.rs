@@ -1,8 +1,8 @@
 //! Claiming runs under a lease with an epoch.
 //!
-//! Called by `worker`. The oldest unfinished run of a thread may be claimed if no worker holds it or its lease has
-//! expired; later runs of the thread wait. Each claim increments the epoch, so that an earlier worker can change
-//! nothing.
+//! Called by `worker`. The oldest unfinished run of a thread may be claimed if it has no lease or its lease has
+//! expired; later runs of the thread wait. Each claim increments the epoch, so that an earlier worker can no longer
+//! change the run.
 
 use std::time::Duration;
 
@@ -23,8 +23,9 @@ use crate::{
     error::Result,
 };
 
-// A run that was ended from outside blocks its thread until its worker has released it. The two reasons to wait are
-// separate subqueries with literal status numbers, so that each one uses its partial index.
+// A run waits for two kinds of other runs of its thread: earlier unfinished runs, and runs that a request has ended but
+// whose worker has not released them yet. Each kind has its own subquery with a literal status number, so that each
+// subquery uses its partial index.
 const CLAIM: &str = "UPDATE runs SET lease_owner = $1, lease_epoch = lease_epoch + 1, lease_expires_at = $2, \
     started_at = COALESCE(started_at, $3) WHERE id IN (SELECT r.id FROM runs r WHERE r.status = 1 \
     AND (r.lease_expires_at IS NULL OR r.lease_expires_at < $3) \
@@ -42,7 +43,7 @@ pub struct Claimed {
     pub run: Run,
     /// Sequence of the newest event.
     pub newest_event: i64,
-    /// True if some files are not in the workspace yet.
+    /// True if some files of the run are not in the workspace yet.
     pub awaits_files: bool,
 }
 
@@ -56,7 +57,7 @@ pub async fn claim(app: &App, worker_id: Uuid, limit: usize, lease: Duration) ->
     let backend = tx.get_database_backend();
     let text = match backend {
         DbBackend::Postgres => CLAIM.replace("{lock}", " FOR UPDATE OF r SKIP LOCKED"),
-        // The writer lane has only one writer.
+        // SQLite needs no row lock, because only one writer works at a time.
         _ => CLAIM.replace("{lock}", ""),
     };
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
@@ -103,9 +104,9 @@ pub async fn has_waiting(app: &App) -> Result<bool> {
     Ok(waiting.is_some())
 }
 
-/// Renews the leases of the given runs and returns those that the worker still holds, including runs that were ended
-/// from outside. A run missing from the result belongs to another worker or has finished. Only the given runs are
-/// renewed, so that the lease of a claimed run that never reached the worker expires.
+/// Renews the leases of the given runs and returns the runs that the worker still holds, including runs that a request
+/// has ended. A run that is missing from the result belongs to another worker or has finished. Other leases of the
+/// worker are not renewed, so that the lease of a run expires if the response to its claim was lost.
 ///
 /// # Errors
 /// Database errors.
@@ -113,7 +114,8 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
     let until: DateTime<Utc> = app.clock.now() + lease;
     let tx = app.db.begin("runs.renew").await?;
     if tx.get_database_backend() == DbBackend::Postgres {
-        // Locked in the order of ids, like the journal's batches, so that the two cannot deadlock.
+        // Lock the rows in the order of their ids, as the journal does, so that this transaction and the journal cannot
+        // deadlock.
         of::<Entity>(Scope::system("a worker locks the runs that it renews"))
             .select_only()
             .column(Column::Id)
@@ -146,8 +148,8 @@ pub async fn renew(app: &App, worker_id: Uuid, run_ids: &[Uuid], lease: Duration
         .collect())
 }
 
-/// Releases the lease of an unfinished run, or of one that was ended from outside, so that the next claim need not
-/// wait.
+/// Releases the lease of a run that is unfinished or that a request has ended. The next claim then need not wait until
+/// the lease expires.
 ///
 /// # Errors
 /// Database errors.
@@ -165,14 +167,14 @@ pub async fn release(app: &App, worker_id: Uuid, run_id: Uuid) -> Result<()> {
     Ok(())
 }
 
-/// Releases all leases that an earlier process held. Only for a database that no other process can use.
+/// Releases all leases that an earlier process held. Must be called only for a database that no other process can use.
 ///
 /// # Errors
 /// Database errors.
 pub async fn release_all(app: &App) -> Result<()> {
     let tx = app.db.begin("runs.release_all").await?;
     let backend = tx.get_database_backend();
-    // One statement per partial index: runs with a lease that are unfinished, and ones that have ended.
+    // One statement for each partial index: one for unfinished runs with a lease, and one for ended runs with a lease.
     let release = [is_unfinished(), is_over()].map(|state| {
         Entity::update_many()
             .col_expr(Column::LeaseOwner, Expr::value(None::<Uuid>))

@@ -1,4 +1,4 @@
-//! Ending a run from outside of its worker: no worker holds it yet, or the worker is to lose it.
+//! Ending a run because of a request, without its worker: either no worker holds the run, or its worker loses the run.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -16,9 +16,10 @@ use crate::{
     events::{self, Stored, table as event_table},
 };
 
-/// Ends an unfinished run in a transaction that holds its account's lock. The epoch is incremented, so a worker that
-/// holds the run loses it; the lease stays until that worker's processes have ended or it expires. Returns the terminal
-/// event, which the caller publishes after the commit, or `None` if the run has ended meanwhile.
+/// Ends an unfinished run in a transaction that has locked the run's account. The epoch is incremented, so a worker
+/// that holds the run can write no further events. The lease stays until the processes of that worker have ended or the
+/// lease expires. Returns the terminal event, which the caller publishes after the commit, or `None` if the run had
+/// already ended.
 ///
 /// # Errors
 /// Database errors.

@@ -1,9 +1,10 @@
-//! The journal: the single writer of everything that running runs produce.
+//! The journal writes the output of all running runs of this process. Nothing else writes their output.
 //!
 //! Each claimed run has a [`RunLog`], which collects the engine's output. One task takes the pending output of all logs
-//! and writes it in one transaction: events, messages, usage and the end. A batch is whatever was collected while the
-//! previous one was written; there is no timer. The task first compares the epochs of the leases: it drops the output
-//! of a run whose lease was lost and tells its worker. Events are published to followers only after the commit.
+//! and writes it in one transaction: events, messages, usage and the end. A batch is the output that was collected
+//! while the previous batch was written; there is no timer. The task first compares the epochs of the leases. If the
+//! lease of a run was lost, the task drops the output of the run and notifies its worker. Events are published to
+//! followers only after the commit.
 
 mod log;
 mod rows;
@@ -16,7 +17,7 @@ use tokio::sync::mpsc;
 use crate::{clock::Clock, db::Db};
 pub use log::{Entry, RunEnd, RunLog, Spent};
 
-/// Maximum number of logs that wait for the journal. A log waits in the queue at most once.
+/// Maximum number of logs that wait for the journal. A log is in the queue only once.
 const QUEUE: usize = 16_384;
 /// Maximum number of logs written in one transaction.
 const BATCH: usize = 512;

@@ -23,15 +23,15 @@ use crate::{
 /// Filters and page of a list.
 #[derive(Clone, Debug, Default)]
 pub struct Listing {
-    /// Only runs of this thread.
+    /// Limits the list to runs of this thread.
     pub thread_id: Option<Uuid>,
-    /// Only runs with this status.
+    /// Limits the list to runs with this status.
     pub status: Option<Status>,
-    /// Only runs started at or after this time.
+    /// Limits the list to runs that started at or after this time.
     pub created_after: Option<DateTime<Utc>>,
-    /// Only runs started before this time.
+    /// Limits the list to runs that started before this time.
     pub created_before: Option<DateTime<Utc>>,
-    /// Page cursor: only runs that come after this one in the list.
+    /// Page cursor: the last run of the previous page.
     pub before: Option<Uuid>,
     /// Maximum number of rows.
     pub limit: u64,
@@ -55,7 +55,7 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
     if let Some(before) = listing.created_before {
         query = query.filter(Column::CreatedAt.lt(before));
     }
-    // Ids contain the time of their row, so the index on ids also finds a time span.
+    // An id contains the creation time of its row, so the index on ids also finds the rows of a time span.
     let span = IdRange::of(listing.created_after, listing.created_before, listing.before);
     if let Some(from) = span.from {
         query = query.filter(Column::Id.gte(from));
@@ -94,7 +94,7 @@ pub async fn load_all(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid])
 /// # Errors
 /// Database errors.
 pub async fn newest_events(db: &impl ConnectionTrait, scope: Scope, run_ids: &[Uuid]) -> Result<HashMap<Uuid, i64>> {
-    // One index lookup per run, however many events it has.
+    // One index lookup per run, for any number of events.
     let newest = of::<event::Entity>(Scope::system("the outer query is limited to the scope"))
         .select_only()
         .expr(Expr::col((event::Entity, event::Column::Sequence)).max())

@@ -1,8 +1,8 @@
 //! Deleting threads and projects together with their runs.
 //!
-//! Called by `wire` for `DeleteThread` and `DeleteProject`. The account's lock keeps new runs from starting meanwhile;
-//! foreign keys delete messages, runs, events and uploads. Files are deleted after the commit; the sweeper removes any
-//! that a crash leaves behind.
+//! Called by `wire` for `DeleteThread` and `DeleteProject`. While the account is locked, no new run can start. Foreign
+//! keys delete messages, runs, events and uploads. Files are deleted after the commit; the sweeper removes files that
+//! are left over after a crash.
 
 use sea_orm::{
     ColumnTrait, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
@@ -67,7 +67,8 @@ pub async fn project(app: &App, caller: &Caller, project_id: Uuid) -> Result<()>
     Ok(())
 }
 
-// A run that was ended from outside counts as busy until its worker's processes have ended: they may still write files.
+// A run that a request has ended counts as busy until the processes of its worker have ended, because they may still
+// write files.
 async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<()> {
     let held = is_over().and(Column::LeaseExpiresAt.gt(app.clock.now()));
     let mut is_busy = false;
@@ -94,8 +95,8 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
     Err(Error::new(Code::Conflict, message))
 }
 
-// The staged files of the runs to delete, read before their rows are gone. The query starts at the account's few
-// uploads that are not placed yet, not at the runs.
+// Finds the staged files of the runs that will be deleted; the rows of the uploads must still exist. The query starts
+// with the account's uploads that are not placed yet, because they are fewer than the runs.
 async fn staged(tx: &Tx, scope: Scope, column: Column, id: Uuid) -> Result<Vec<Uuid>> {
     let run = of::<Entity>(scope)
         .select_only()

@@ -1,6 +1,6 @@
-//! The log lines of runs: one when a run starts and one when it ends, whatever ends it.
+//! The log lines of runs: one line when a run starts, and one line when it ends for any reason.
 //!
-//! They hold ids, codes and numbers, and no text from a caller, a model or a provider.
+//! The lines contain ids, codes and numbers, but no text from a caller, a model or a provider.
 
 use chrono::{DateTime, Utc};
 use tracing::{info, warn};
@@ -11,7 +11,7 @@ use crate::{
     error::Code,
 };
 
-/// Logs a start. Within a request, the line also carries the request's id and so links it to the run's id.
+/// Logs a start. Within a request, the line also contains the request's id, which links the request to the run.
 pub(super) fn started(run: &Run) {
     info!(
         run_id = %run.id,
@@ -22,7 +22,7 @@ pub(super) fn started(run: &Run) {
     );
 }
 
-/// Logs an end, as a warning if the cause is the provider, the sandbox or this server.
+/// Logs the end of a run. The line is a warning if the cause is the provider, the sandbox or this server.
 pub fn ended(run: &Run, status: Status, error_code: Option<&str>, used: Spent, now: DateTime<Utc>) {
     let millis = |from: DateTime<Utc>, until: DateTime<Utc>| (until - from).num_milliseconds();
     macro_rules! line {

@@ -1,8 +1,8 @@
 //! Reserving credits for a run, so that the balance never goes below zero.
 //!
-//! A start reserves the cost of a usual first call. The worker's sink reserves the maximum cost before each call that
-//! needs more. The reservation is stored in the run's row and counts only while the run is unfinished; charging for the
-//! call or ending the run in any way releases it.
+//! A start reserves the cost of a usual first call. Before a call that may cost more than is reserved, the worker's
+//! sink reserves the maximum cost of the call. The reservation is stored in the run's row and counts only while the run
+//! is unfinished; the charge for the call or any end of the run releases it.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, EntityTrait, QueryFilter, QuerySelect, QueryTrait, sea_query::Expr,
@@ -22,7 +22,7 @@ use crate::{
     limits::INSUFFICIENT_CREDITS,
 };
 
-/// Prompt tokens for which a start reserves credits.
+/// Number of prompt tokens for which a start reserves credits.
 const FIRST_PROMPT_TOKENS: u64 = 8_000;
 /// Minimum number of output tokens that must be affordable; a smaller answer is not worth a call.
 const MIN_OUTPUT_TOKENS: u32 = 256;
@@ -51,7 +51,7 @@ pub(super) fn first(price: Price, model: &Model) -> i64 {
 }
 
 /// Reserves the cost of the next call of a claimed run, in place of the previous reservation. If the balance does not
-/// cover it, the answer is limited to what it does cover.
+/// cover the full cost, the maximum length of the answer is reduced to the length that the balance covers.
 ///
 /// # Errors
 /// INSUFFICIENT_CREDITS if too little is left; CONTENDED if another worker owns the run; database errors.
@@ -69,7 +69,8 @@ pub async fn reserve(app: &App, run: &Run, price: Price, ask: CallEstimate) -> R
     if !current {
         return Err(Error::new(Code::Contended, "another worker owns the run"));
     }
-    // Lock the balance before adding up the other reservations: every change of a reservation holds this lock.
+    // Lock the balance before adding up the other reservations: every writer that changes a reservation has locked the
+    // balance.
     let left = wallet::lock(app, &tx, run.account_id).await?;
     let others = sum_held(&tx, run.account_id, Some(run.id)).await?;
     let hold = decide(left.saturating_sub(others), price, ask)?;
@@ -109,7 +110,8 @@ fn decide(available: i64, price: Price, ask: CallEstimate) -> Result<Reservation
     if max_output_tokens < ask.max_output_tokens.min(MIN_OUTPUT_TOKENS) || available <= 0 {
         return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
     }
-    // A shortened answer reserves the whole balance: a remainder from rounding would let another run start.
+    // If the answer is shortened, reserve the whole available balance. Otherwise, a remainder from rounding would let
+    // another run start.
     let microcredits = if max_output_tokens < ask.max_output_tokens {
         available
     } else {

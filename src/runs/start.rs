@@ -1,8 +1,8 @@
 //! Starting a run.
 //!
-//! Called by `wire::runs` only. One transaction makes every decision: the thread belongs to the account, the plan
-//! allows one more run, and the run's row and first event are inserted. A worker can see the run only after the commit.
-//! Files are moved into the workspace before the response; after a crash in between, the worker moves them.
+//! Called by `wire::runs` only. One transaction checks that the thread belongs to the account and that the plan allows
+//! one more run. It also inserts the run's row and first event. A worker can see the run only after the commit. Files
+//! are moved into the workspace before the response; if the process crashes before that, a worker moves them.
 
 mod account;
 mod decide;
@@ -56,7 +56,7 @@ const KEY_LIVES: Duration = Duration::from_hours(24);
 /// Action if the thread already has an unfinished run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum IfBusy {
-    /// Queue the new run behind it.
+    /// Queue the new run behind the unfinished run.
     #[default]
     Enqueue,
     /// Refuse the new run.
@@ -90,15 +90,15 @@ impl Mode {
 pub struct NewRun {
     /// The task.
     pub prompt: Option<String>,
-    /// The thread to continue, or the id of a new one in optimistic mode.
+    /// The thread to continue, or the id of the new thread in optimistic mode.
     pub thread_id: Option<Uuid>,
     /// The project.
     pub project_id: Option<Uuid>,
     /// True if the client generated the ids.
     pub optimistic: bool,
-    /// The agent; the account's default if absent.
+    /// The agent; the account's default agent if absent.
     pub agent_id: Option<Uuid>,
-    /// The model that replaces the agent's.
+    /// The model to use instead of the agent's model.
     pub model: Option<String>,
     /// Tools that the run may use.
     pub mode: Mode,
@@ -112,7 +112,7 @@ pub struct NewRun {
     pub if_busy: IfBusy,
 }
 
-/// A run that was started by this call, or by an earlier one with the same key.
+/// A run that was started by this call or by an earlier call with the same key.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Started {
     /// The run.
@@ -126,13 +126,13 @@ pub struct Started {
 /// Duration of the phases of a start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
-    /// Waiting for the writer lane or the account's lock, reading and deciding.
+    /// Time to wait for the writer lane or the account's lock, to read and to decide.
     pub load: Duration,
-    /// Writing.
+    /// Time to write the rows.
     pub write: Duration,
-    /// Waiting until the commit is durable.
+    /// Time until the commit is durable.
     pub commit: Duration,
-    /// Placing the files.
+    /// Time to place the files.
     pub files: Duration,
 }
 
@@ -157,7 +157,7 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
         uploads::take::give_copies(app, &files, earlier.id).await?;
         return answer(app, caller, earlier, Timing::default()).await;
     }
-    // On an almost full disk, the remaining space is left to runs that have started.
+    // If the disk is almost full, refuse new runs, so that the remaining space is available to runs that have started.
     app.disk.check(0)?;
     let target = Target::find(&tx, caller.scope(), &new).await?;
     let pinned = match new.agent_id {
@@ -191,7 +191,8 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     }
     let first = first_events(&run, &admission, now);
     let mut statements = inserts(tx.get_database_backend(), &target, &run, &new, &first);
-    // Without files the prompt's message is complete now, and one statement fewer saves a thread hop.
+    // Without files, the message of the prompt is already complete. Inserting it together with the other rows saves a
+    // thread hop.
     let early = files.is_empty();
     if early {
         statements.extend(message(&tx, &run, new.prompt.as_deref(), Vec::new())?);
@@ -237,7 +238,8 @@ pub async fn start(app: &App, caller: &Caller, new: NewRun) -> Result<Started> {
     })
 }
 
-// A new thread has no earlier run to wait for. With files, the start places them before a worker may begin.
+// Takes a worker slot if the run can begin directly after the commit: its thread is new, so that it waits for no
+// earlier run; it has no files to place; and no other run waits to be claimed.
 fn seat(app: &App, target: &Target, files: &[uploads::table::Model]) -> Option<WorkerSlot> {
     if !target.makes_thread || !files.is_empty() || app.wake.has_waiting() {
         return None;
@@ -324,7 +326,8 @@ fn inserts(backend: DbBackend, target: &Target, run: &Run, new: &NewRun, first: 
     statements
 }
 
-// The message of the caller with the names of its files. A run without both continues from the thread's history.
+// Builds the caller's message with the names of its files. A run without a prompt and without files has no message and
+// continues from the thread's history.
 fn message(tx: &Tx, run: &Run, prompt: Option<&str>, names: Vec<String>) -> Result<Option<Statement>> {
     let prompt = prompt.unwrap_or_default();
     if prompt.is_empty() && names.is_empty() {
@@ -366,7 +369,7 @@ async fn find_by_key(app: &App, tx: &Tx, caller: &Caller, key: Option<&decide::K
 
 async fn answer(app: &App, caller: &Caller, run: Run, timing: Timing) -> Result<Started> {
     let sandbox = projects::sandbox::find(app.db.read(), caller.scope(), run.project_id).await?;
-    // A sandbox that was created later was not part of the first response.
+    // The first response did not contain a sandbox that was created later.
     let sandbox = sandbox.filter(|sandbox| sandbox.created_at <= run.created_at);
     Ok(Started {
         sandbox_id: sandbox.map(|sandbox| sandbox.id),
@@ -375,7 +378,8 @@ async fn answer(app: &App, caller: &Caller, run: Run, timing: Timing) -> Result<
     })
 }
 
-// The start is durable, so a failure here must not fail the call: the worker places the files before the first step.
+// The start is already durable, so a failure to place its files must not fail the call. The worker then places the
+// files before the first step.
 async fn place(app: &App, caller: &Caller, run: &Run) {
     let placed = async {
         let sandbox = projects::sandbox::ensure(app, caller.account_id, run.project_id).await?;

@@ -1,4 +1,4 @@
-//! Stopping a run. A run that no worker holds ends at once; otherwise its worker is asked to end it.
+//! Stopping a run. A run without a worker ends at once; otherwise its worker is asked to end the run.
 
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, sea_query::Expr};
 use uuid::Uuid;

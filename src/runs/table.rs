@@ -9,7 +9,7 @@ use crate::{accounts::Owned, v1::RunStatus};
 #[derive(Clone, Copy, Debug, DeriveActiveEnum, EnumIter, PartialEq, Eq)]
 #[sea_orm(rs_type = "i16", db_type = "SmallInteger")]
 pub enum Status {
-    /// Waiting for a worker or being worked on; occupies a slot.
+    /// The run waits for a worker, or a worker executes it. It occupies a slot.
     Running = 1,
     /// Ended normally.
     Completed = 2,
@@ -55,7 +55,7 @@ pub struct Model {
     pub thread_id: Uuid,
     /// The project.
     pub project_id: Uuid,
-    /// The agent; absent for the built-in one.
+    /// The agent; absent for the built-in agent.
     pub agent_id: Option<Uuid>,
     /// The agent's version that the run is pinned to.
     pub agent_version_id: Option<Uuid>,
@@ -75,8 +75,8 @@ pub struct Model {
     pub request_hash: Option<String>,
     /// The worker that holds the lease.
     pub lease_owner: Option<Uuid>,
-    /// Fencing number. Each claim increments it, as does ending the run from outside; writes under an earlier number are
-    /// refused.
+    /// Fencing number. It is incremented when a worker claims the run and when a request ends the run. Writes with an
+    /// earlier number are refused.
     pub lease_epoch: i64,
     /// Expiry of the lease, unless it is renewed.
     pub lease_expires_at: Option<DateTime<Utc>>,
@@ -118,17 +118,18 @@ impl Owned for Entity {
     }
 }
 
-/// Condition: the run has this status. The number is a literal because a partial index cannot match a bound parameter.
+/// Condition that the run has this status. The number is a literal, because a condition with a bound parameter cannot
+/// use a partial index.
 pub fn has_status(status: Status) -> Expr {
     Expr::col((Entity, Column::Status)).eq(Expr::cust((status as i32).to_string()))
 }
 
-/// Condition: the run is unfinished.
+/// Condition that the run is unfinished.
 pub fn is_unfinished() -> Expr {
     has_status(Status::Running)
 }
 
-/// Condition: the run has ended; a literal as in [`has_status`].
+/// Condition that the run has ended. The number is a literal for the same reason as in [`has_status`].
 pub fn is_over() -> Expr {
     Expr::col((Entity, Column::Status)).ne(Expr::cust("1"))
 }

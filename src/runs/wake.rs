@@ -1,5 +1,5 @@
-//! Hints for the worker of this process: a run waits, or a run should stop. A lost hint only costs time, because the
-//! worker also polls for work and reads stop requests when it renews its leases.
+//! Hints to the worker of this process that a run waits or that a run should stop. A lost hint only causes a delay,
+//! because the worker also polls for work and reads stop requests when it renews its leases.
 
 use std::sync::{
     Arc,
@@ -20,7 +20,7 @@ pub struct Wake {
 }
 
 impl Default for Wake {
-    // An earlier process may have left waiting runs, so assume that there are some until the worker has checked.
+    // Runs of an earlier process may still wait, so assume that some do until the worker has checked.
     fn default() -> Self {
         Self {
             work: Arc::default(),
@@ -37,7 +37,7 @@ impl Wake {
         self.work.notify_one();
     }
 
-    /// Signals that a run has ended, so that a waiting one may be claimable now.
+    /// Signals that a run has ended, so that a run that waited for it may be claimed now.
     pub fn run_ended(&self) {
         if self.has_waiting() {
             self.work.notify_one();
@@ -49,8 +49,8 @@ impl Wake {
         self.waits.load(Ordering::SeqCst)
     }
 
-    /// Sets whether runs wait, as the worker has just read it. If a run was queued meanwhile, the next [`Wake::work`]
-    /// returns at once and the worker checks again.
+    /// Records whether runs wait, which the worker has just read from the database. If a run was queued meanwhile, the
+    /// next [`Wake::work`] returns at once and the worker checks again.
     pub fn note_waiting(&self, waits: bool) {
         self.waits.store(waits, Ordering::SeqCst);
     }
@@ -60,7 +60,7 @@ impl Wake {
         self.stops.is_empty()
     }
 
-    /// Waits for [`Wake::run_queued`]; an earlier call that was not awaited yet counts.
+    /// Waits until a run was queued or has ended. Returns at once if this has happened since the last wait.
     pub async fn work(&self) {
         self.work.notified().await;
     }

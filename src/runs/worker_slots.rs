@@ -1,8 +1,9 @@
-//! Free slots of this process's worker, offered to starts.
+//! The free slots that this process's worker offers to starts.
 //!
 //! A start that takes a slot writes its run as already claimed and hands it to the worker after the commit. This saves
 //! the query and the commit of a claim before the model is called. Starts take no slot while a run waits to be claimed.
-//! Dropping a slot frees it; if its start did commit the run, the run is claimed after its lease has expired.
+//! Dropping a slot frees it. If the start had already committed the run, a worker claims the run after the lease has
+//! expired.
 
 use std::{
     sync::{Arc, Mutex, PoisonError},
@@ -14,7 +15,7 @@ use uuid::Uuid;
 
 use super::claim::Claimed;
 
-/// The slots that the worker offers; cheap to clone. Closed until a worker opens them.
+/// The slots that the worker offers; cheap to clone. No slots are offered until a worker opens them.
 #[derive(Clone, Default)]
 pub struct WorkerSlots {
     open: Arc<Mutex<Option<Open>>>,
@@ -43,7 +44,7 @@ pub struct WorkerSlot {
 }
 
 impl WorkerSlots {
-    /// Offers up to `most` free slots of a worker. The worker receives the runs that took one.
+    /// Offers up to `most` free slots of a worker. The worker receives each run that took a slot.
     pub fn open(
         &self,
         worker_id: Uuid,
@@ -86,7 +87,7 @@ impl WorkerSlot {
     /// Hands the committed run to the worker.
     ///
     /// # Errors
-    /// Returns the run if the worker has stopped. The caller must then release it.
+    /// Returns the run if the worker has stopped. The caller must then release the run.
     pub fn hand_over(self, claimed: Claimed) -> Result<(), Box<Claimed>> {
         // The channel has as many places as there are slots, so it is never full.
         self.seated

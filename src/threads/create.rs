@@ -1,4 +1,4 @@
-//! Creating an empty thread, and renaming one.
+//! Creating an empty thread, and renaming a thread.
 
 use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel};
 use uuid::Uuid;
@@ -24,7 +24,7 @@ pub async fn create(app: &App, caller: &Caller, project_id: Option<Uuid>, name: 
     check(&name)?;
     let now = app.clock.now();
     let tx = queue::begin(app, caller.account_id, "threads.create").await?;
-    // Lock the account first, so that two creates cannot both take the last free place.
+    // Lock the account first, so that two concurrent calls cannot both create the last thread that the plan allows.
     let account = ensure::lock(&tx, caller.account_id).await?;
     if let Some(project_id) = project_id {
         let found = projects::find(&tx, caller.scope(), project_id).await?;

@@ -34,7 +34,7 @@ pub fn not_found() -> Error {
     Error::new(Code::ThreadNotFound, "Thread not found")
 }
 
-/// Lists threads before a cursor, most recently active first, of one project or of all.
+/// Lists the threads of one project or of all projects before a cursor, most recently active first.
 ///
 /// # Errors
 /// Database errors.

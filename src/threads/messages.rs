@@ -20,7 +20,7 @@ use crate::{
 const FIRST_PORTION: usize = 8;
 /// Maximum number of messages per query.
 const LARGEST_PORTION: usize = 128;
-/// Size of a query's result in bytes from which the next query reads no more messages than this one.
+/// If the result of a query has fewer bytes than this, the next query reads twice as many messages.
 const SMALL_PORTION: usize = 256 * 1024;
 
 /// A tool call as it is stored in the message that made it.
@@ -117,8 +117,8 @@ pub fn row(belongs: Belongs, new: NewMessage, at: DateTime<Utc>) -> Result<Model
     })
 }
 
-/// Builds the statement that inserts a message. An existing row with the same id is left alone: it is the same message,
-/// written by a commit whose response was lost.
+/// Builds the statement that inserts a message. An existing row with the same id is not changed: it is the same
+/// message, and only the response to the commit that wrote it was lost.
 pub fn insert(backend: DbBackend, row: Model) -> Statement {
     use sea_orm::sea_query::OnConflict;
     Entity::insert(row.into_active_model())
@@ -137,7 +137,7 @@ pub async fn insert_all(tx: &crate::db::Tx, rows: Vec<Model>) -> Result<(), DbEr
     Ok(())
 }
 
-/// Maximum size of a read. A single row is returned even if it exceeds the bytes.
+/// Maximum size of a read. A single row is returned even if it exceeds the number of bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Bound {
     /// Maximum number of rows.
@@ -146,7 +146,7 @@ pub struct Bound {
     pub bytes: usize,
 }
 
-/// Lists the messages of a thread after a cursor, oldest first. The flag tells whether there are more.
+/// Lists the messages of a thread after a cursor, oldest first. The flag is true if more messages follow.
 ///
 /// # Errors
 /// Database errors.
@@ -168,7 +168,8 @@ pub async fn list(
     .await
 }
 
-/// Lists the newest messages that a run may see, oldest first: those of earlier turns and its own.
+/// Lists the newest messages that a run may see, oldest first: the run's own messages and all messages that are ordered
+/// before the run.
 ///
 /// # Errors
 /// Database errors.
@@ -193,7 +194,8 @@ pub async fn history(
     Ok(rows)
 }
 
-/// Position of a message in its thread, compared as one tuple: an index cannot be searched by the equivalent OR.
+/// Position of a message in its thread, to be compared as one tuple. The equivalent condition with OR cannot use an
+/// index.
 fn place() -> Expr {
     Expr::tuple([Column::Turn, Column::Id].map(Expr::col))
 }
@@ -202,8 +204,8 @@ fn values((turn, id): (Uuid, Uuid)) -> Expr {
     Expr::tuple([turn, id].map(Expr::value))
 }
 
-/// Reads rows in several queries until the bound is reached; the flag tells whether there are more rows. Messages may
-/// be large, so the number of rows per query grows only while they are small.
+/// Reads rows in several queries until the bound is reached; the flag is true if more rows follow. Messages may be
+/// large, so the number of rows per query grows only while the results are small.
 async fn read(
     db: &impl ConnectionTrait,
     bound: Bound,

@@ -23,7 +23,7 @@ pub const MAX_CONTENT_BYTES: usize = 1024 * 1024;
 /// Adds a message with the role of the user or of the assistant.
 ///
 /// # Errors
-/// INVALID_REQUEST naming the field, `THREAD_NOT_FOUND`.
+/// INVALID_REQUEST, which names the field, `THREAD_NOT_FOUND`.
 pub async fn say(
     app: &App,
     caller: &Caller,
@@ -34,7 +34,7 @@ pub async fn say(
     let role = match role {
         MessageRole::Unspecified | MessageRole::User => MessageRole::User,
         MessageRole::Assistant => MessageRole::Assistant,
-        // A tool message answers a tool call, and no call is given here.
+        // A tool message must answer a tool call, but this request names no call.
         MessageRole::Tool => return Err(Error::invalid_field("role", "role must be user or assistant")),
     };
     if content.trim().is_empty() {
@@ -48,7 +48,7 @@ pub async fn say(
     }
     load(app.db.read(), caller.scope(), thread_id).await?;
     let tx = queue::begin(app, caller.account_id, "threads.say").await?;
-    // The lock keeps the thread from being deleted meanwhile.
+    // While the account is locked, the thread cannot be deleted.
     ensure::lock(&tx, caller.account_id).await?;
     // Run ids come from the same clock, so the message is ordered after all runs started before it.
     let (message_id, now) = app.clock.stamp();

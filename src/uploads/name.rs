@@ -1,7 +1,7 @@
-//! The name of an upload in the workspace: always one plain file name, whatever the client sent.
+//! The name of an upload in the workspace: always one plain file name, for any name that the client sent.
 //!
 //! Names use Unicode NFC, so that two spellings of a name are the same name. An upload cannot replace or imitate
-//! another file by a different spelling.
+//! another file by a different spelling of its name.
 
 use unicode_normalization::UnicodeNormalization;
 
@@ -11,7 +11,8 @@ use crate::error::{Error, Result};
 const MAX_BYTES: usize = 200;
 
 /// Turns a name from a client into a plain file name: the last part of the path, without control characters and without
-/// characters that other systems refuse. The result is never empty, never a hidden file and never looks like an option.
+/// characters that other systems refuse. The result is never empty, never names a hidden file and never looks like a
+/// command-line option.
 pub fn sanitise(given: &str) -> String {
     let last = given
         .rsplit(['/', '\\'])
@@ -53,7 +54,7 @@ pub fn free(name: &str, is_taken: impl Fn(&str) -> bool) -> String {
     }
 }
 
-/// The NFC form of a name, for comparison with other names.
+/// Returns the NFC form of a name, for comparison with other names.
 pub fn canonical(name: &str) -> String {
     name.nfc().collect()
 }
@@ -70,7 +71,8 @@ pub fn path(given: &str) -> Result<String> {
     Ok(canonical(given))
 }
 
-// Bidirectional controls can make `vsc.exe` look like `exe.csv`; the other characters make two names look the same.
+// Bidirectional controls can make `vsc.exe` look like `exe.csv`; the other characters make two different names look the
+// same.
 fn is_invisible(letter: char) -> bool {
     matches!(letter, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

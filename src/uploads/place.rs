@@ -1,9 +1,10 @@
-//! Placing the uploads of a run in its workspace: one rename per file. The start does this before it answers. The
-//! worker does it again before the first step and so finishes what a crash interrupted. Both may run at the same time.
+//! Placing the uploads of a run in its workspace: one rename per file. The start places the files before it answers.
+//! The worker places the remaining files before the first step, because a crash may have interrupted the start. Both
+//! may place files at the same time.
 //!
 //! The start chooses and stores each file's name. If the name is taken when the file is placed, the file gets the next
-//! free one. The new name is stored first, in the upload and in the message that names the file, so that the file can
-//! be found after a crash.
+//! free name. The new name is stored before the file is moved, in the upload and in the message that names the file, so
+//! that the file can be found after a crash.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +30,7 @@ use crate::{
 
 /// Maximum number of names read from the workspace to find a free one.
 const MAX_NAMES: usize = 10_000;
-/// Maximum number of names tried for a file whose name keeps being taken.
+/// Maximum number of new names that are tried for one file.
 const MAX_TRIES: usize = 32;
 
 /// Lists the names in a workspace in NFC.
@@ -58,7 +59,7 @@ pub async fn waiting(app: &App, scope: Scope, run_id: Uuid) -> Result<Vec<Model>
     Ok(query.all(app.db.read()).await?)
 }
 
-/// Moves uploads into the workspace and marks them as placed. Repeating it changes nothing.
+/// Moves uploads into the workspace and marks them as placed. Repeating the call changes nothing.
 ///
 /// # Errors
 /// File system and database errors.
@@ -105,9 +106,9 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
             };
             match workspace.place_as(&file, name) {
                 Ok(()) => {}
-                // The name is taken, or the file is in neither place because a concurrent call has renamed it.
+                // The name is taken, or a concurrent call has moved the file to another name.
                 Err(fault) if matches!(fault.kind(), ErrorKind::Conflict | ErrorKind::FileNotFound) => {
-                    left.push((upload, fault.into()))
+                    left.push((upload, fault.into()));
                 }
                 Err(fault) => return Err(fault),
             }
@@ -120,21 +121,21 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
     .await
 }
 
-// Returns the upload with a new name: the one that a concurrent call has stored, or the next free one. Returns `None`
-// if the file is placed already.
+// Gives an upload a new name: the name that a concurrent call has stored, or the next free name. Returns `None` if the
+// file is already placed.
 async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Result<Option<Model>> {
     let names = names(sandbox).await?;
     let workspace = sandbox.workspace().clone();
     let wanted = name::sanitise(&upload.name);
     let free = super::blocking(move || {
-        // A folder may hold more names than were listed.
+        // A folder may contain more names than the list.
         let is_there =
             |name: &str| !matches!(workspace.metadata(name), Err(fault) if fault.kind() == ErrorKind::FileNotFound);
         Ok::<_, Error>(name::free(&wanted, |name| names.contains(name) || is_there(name)))
     });
     let free = free.await?;
     let tx = queue::begin(app, upload.account_id, "uploads.rename").await?;
-    // The account's lock keeps two files of one message from being renamed at the same time.
+    // While the account is locked, no other file of the same message can be renamed.
     ensure::lock(&tx, upload.account_id).await?;
     let scope = Scope::account(upload.account_id);
     let row = of::<Entity>(scope).filter(Column::Id.eq(upload.id)).one(&tx).await?;
@@ -157,8 +158,8 @@ async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Re
 }
 
 async fn rename_in_message(tx: &Tx, scope: Scope, run_id: Uuid, (old, new): (&str, &str)) -> Result<()> {
-    // Messages are found by thread and turn. The module `runs` is above this one and cannot be imported, so the SQL
-    // names its table.
+    // Messages are found by thread and turn. The module `runs` depends on this module, so this module must not import
+    // it. The SQL therefore names the table of `runs`.
     let thread = Query::select()
         .column("thread_id")
         .from("runs")

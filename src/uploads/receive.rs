@@ -1,4 +1,5 @@
-//! Receiving files: announced and sent in chunks (`FileService`), or as one stream (a part of a form).
+//! Receiving files. A client announces a file and sends it in chunks (`FileService`), or sends it as one stream (a part
+//! of a form).
 
 use std::{
     io::SeekFrom,
@@ -72,7 +73,7 @@ pub async fn announce(app: &App, caller: &Caller, name: String, size: i64) -> Re
     if size == 0 { finish(app, row).await } else { Ok(row) }
 }
 
-/// Adds a chunk. Bytes that were received before are skipped, so a chunk may be sent again.
+/// Adds a chunk. A chunk may be sent again: a chunk whose bytes were all received before changes nothing.
 ///
 /// # Errors
 /// `UPLOAD_NOT_FOUND`; `UPLOAD_INCOMPLETE` for a gap; `TOO_LARGE` beyond the announced size.
@@ -131,7 +132,8 @@ pub async fn chunk(app: &App, caller: &Caller, upload_id: Uuid, offset: i64, dat
     }
 }
 
-/// Receives a whole file as a stream. Nothing is kept if the file is too large or the stream breaks off.
+/// Receives a whole file as a stream. If the file is too large or the stream breaks off, the received bytes are
+/// removed.
 ///
 /// # Errors
 /// `TOO_LARGE` as soon as the limit is exceeded; THROTTLED if too many uploads wait; errors of the stream.
@@ -143,7 +145,7 @@ pub async fn stream(
 ) -> Result<Model> {
     check_name(name)?;
     let largest = largest(app, caller.account_id).await?;
-    // Counts the bytes from the first one; `insert` checks again with the final size.
+    // The account's limits are checked while the bytes arrive; `insert` checks them again with the final size.
     let arrival = Arrival::begin(app, caller.account_id, largest).await?;
     let upload_id = id::new();
     let mut staging = Staging {
@@ -227,7 +229,7 @@ pub async fn discard(app: &App, scope: Scope, upload_ids: &[Uuid]) -> Result<()>
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // A run may have taken the upload since it was read; then the file belongs to that run.
+        // A run may have taken the upload since its row was read. The file then belongs to that run.
         if deleted.rows_affected == 1 {
             gone.push(row.id);
         }

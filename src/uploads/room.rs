@@ -1,8 +1,10 @@
-//! Checks whether files fit into a workspace: its current content, the uploads on their way into it, and the new files.
+//! Checks whether new files fit into a workspace, together with its current content and the uploads that are not placed
+//! yet.
 //!
-//! Within this process, writers of one project take turns ([`crate::app::Handles::placing`]) from the measurement until
-//! their files are in the workspace, so that two cannot both take the last free space. The rows of uploads show what
-//! other processes have promised, and starts before a crash.
+//! Within this process, writers of one project wait for each other ([`crate::app::Handles::placement_queues`]). Each
+//! writer works alone from the measurement until its files are in the workspace, so that two writers cannot both use
+//! the last free space. The rows of uploads also show the files of starts in other processes, and of starts before a
+//! crash.
 
 use std::collections::BTreeSet;
 
@@ -28,9 +30,9 @@ const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOI
 pub struct Coming {
     /// The upload.
     pub id: Uuid,
-    /// Its size in bytes.
+    /// Size of the upload in bytes.
     pub size: i64,
-    /// True if its file is in the workspace.
+    /// True if the file is in the workspace.
     pub placed: bool,
     /// Name in the workspace.
     pub name: Option<String>,
@@ -71,7 +73,8 @@ impl Measured {
     /// # Errors
     /// Database and file system errors.
     pub async fn of(app: &App, account_id: Uuid, project_id: Uuid, sandbox: &Sandbox) -> Result<Self> {
-        // Read before measuring: an upload that is placed in between is counted twice, never missed.
+        // Read the uploads before measuring. An upload that is placed during the measurement is then counted twice, but
+        // never missed.
         let coming = coming(app.db.read(), account_id, project_id).await?;
         let workspace = sandbox.workspace().clone();
         let usage = app.walks.run(account_id, move || workspace.usage()).await?;
@@ -87,7 +90,7 @@ impl Measured {
         coming.iter().filter(|upload| !self.placed.contains(&upload.id))
     }
 
-    /// Checks that files fit beside the workspace's content and the uploads on their way into it.
+    /// Checks that files fit into the workspace, together with its content and the uploads that are not placed yet.
     ///
     /// # Errors
     /// `TOO_LARGE` if the workspace would exceed its limit.
@@ -109,7 +112,7 @@ impl Measured {
     }
 }
 
-// Disk usage of a file, counted as `Usage` counts it.
+// Disk usage of a file, rounded up in the same way as in `Usage`.
 fn on_disk(size: i64) -> u64 {
     let size = size.unsigned_abs();
     size.checked_next_multiple_of(BLOCK).unwrap_or(size)

@@ -1,4 +1,4 @@
-//! Taking uploads for a run: the transaction of the start names them and binds them to the run.
+//! Taking uploads for a run. The transaction of a start chooses the names of the uploads and binds them to the run.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +24,7 @@ pub const MAX_FILES: usize = 100;
 /// Loads the uploads of a start, in the order of the request.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND` for one that belongs to another account or was used; `UPLOAD_INCOMPLETE`.
+/// `UPLOAD_NOT_FOUND` for an upload that belongs to another account or was used; `UPLOAD_INCOMPLETE`.
 pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) -> Result<Vec<Model>> {
     if upload_ids.is_empty() {
         return Ok(Vec::new());
@@ -58,7 +58,7 @@ pub async fn load(db: &impl ConnectionTrait, scope: Scope, upload_ids: &[Uuid]) 
 /// Binds uploads to a run and chooses their names; returns the names.
 ///
 /// # Errors
-/// `UPLOAD_NOT_FOUND` if another run took one first.
+/// `UPLOAD_NOT_FOUND` if another run took an upload first.
 pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<String>) -> Result<Vec<String>> {
     let mut names = Vec::with_capacity(uploads.len());
     for upload in uploads {
@@ -81,7 +81,7 @@ pub async fn bind(tx: &Tx, uploads: &[Model], run_id: Uuid, mut taken: BTreeSet<
 }
 
 /// Binds the uploads of a retried start to the run that already has their content. Their files are removed. Their rows
-/// stay with the run, so that a further retry that names them still succeeds.
+/// stay with the run, so that a further retry with the same uploads still succeeds.
 ///
 /// # Errors
 /// Database errors.
@@ -104,7 +104,7 @@ pub async fn give_copies(app: &App, uploads: &[Model], run_id: Uuid) -> Result<(
             .filter(Column::RunId.is_null())
             .exec(&tx)
             .await?;
-        // Another start may have taken the upload meanwhile; then the file belongs to that start.
+        // Another start may have taken the upload meanwhile. The file then belongs to that start.
         if bound.rows_affected == 1 {
             given.push(upload_id);
         }

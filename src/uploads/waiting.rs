@@ -23,12 +23,12 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Maximum number of unused files; larger than the number of parts of a form.
+/// Maximum number of unused files. It is larger than the maximum number of parts of a form.
 const MAX_FILES: i64 = 300;
 /// Maximum size of all unused files, as a multiple of the plan's maximum file size.
 const LARGEST_FILES: u64 = 10;
 
-/// Files that arrive as streams, by account. They have no rows yet. Cheap to clone.
+/// Files that arrive as streams, grouped by account. These files have no rows yet. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Arriving {
     accounts: Arc<Mutex<HashMap<Uuid, Sum>>>,
@@ -40,7 +40,7 @@ struct Sum {
     bytes: u64,
 }
 
-/// A file that is arriving. It is counted until this is dropped.
+/// A file that is arriving. The file is counted until this value is dropped.
 pub(super) struct Arrival {
     arriving: Arriving,
     account_id: Uuid,
@@ -92,7 +92,7 @@ impl Arrival {
     /// Counts more bytes of the file.
     ///
     /// # Errors
-    /// THROTTLED if the account's unused and arriving files are too large together.
+    /// THROTTLED if the account's unused and arriving files are too large in total.
     pub(super) fn grow(&mut self, bytes: u64, largest: u64) -> Result<()> {
         self.bytes += bytes;
         let total = self.arriving.with(self.account_id, |sum| {

@@ -1,4 +1,4 @@
-//! Placing a complete upload at a path in a workspace. The file appears there whole and replaces an existing one.
+//! Placing a complete upload at a path in a workspace. The whole file appears at once and replaces an existing file.
 
 use sea_orm::{ColumnTrait, EntityTrait, IntoActiveModel, QueryFilter};
 use uuid::Uuid;
@@ -44,7 +44,7 @@ pub async fn write(app: &App, caller: &Caller, sandbox_id: Uuid, path: &str, upl
     let coming = coming(app.db.read(), caller.account_id, sandbox.project_id).await?;
     measured.check(app, &coming, [upload.size])?;
     let workspace = opened.workspace().clone();
-    // Delete the row first: a concurrent start or second call then finds no upload rather than half of one.
+    // Delete the row first, so that a concurrent start or a second call finds no upload.
     take(app, &upload).await?;
     let staged = staged(app, upload_id);
     let placed = blocking(move || {

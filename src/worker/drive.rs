@@ -1,7 +1,8 @@
-//! One run from claim to end.
+//! Executes one run from claim to end.
 //!
 //! `worker` spawns [`drive`] for each claimed run. At shutdown the run is handed over at once: a model call is
-//! cancelled, a tool call gets a moment to end, nothing new begins, and the lease is released for the next process.
+//! cancelled, a running tool call gets a short time to end, nothing new begins, and the lease is released for the next
+//! process.
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
@@ -48,7 +49,7 @@ pub(super) async fn drive(app: &App, worker_id: Uuid, claimed: Claimed, tokens: 
             }
             Ok(()) => {}
         }
-        // A finished run has no lease. An unfinished one is free for the next claim.
+        // Releases the lease of an unfinished run for the next claim. A finished run has no lease.
         if tokens.lost.is_cancelled()
             && let Err(fault) = claim::release(app, worker_id, run_id).await
         {
@@ -127,8 +128,8 @@ async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Resu
 
 /// Prepares a run and executes it, until the engine ends or this worker no longer owns the run.
 async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
-    // Preparing can stop anywhere, because it has no effects that must be completed; the next worker places the
-    // remaining files.
+    // The preparation can be cancelled at any point, because none of its effects must be completed; the next worker
+    // places the remaining files.
     let (job, sink) = tokio::select! {
         biased;
         () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "handing over the run")),
@@ -146,13 +147,14 @@ async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Token
 }
 
 /// Waits until this worker must release a run: it has lost the lease, or the process shuts down. At shutdown, running
-/// tool calls get a moment to end, and all earlier output is committed first.
+/// tool calls get a short time to end, and all earlier output is committed first.
 async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl Future<Output = ()>) {
     tokio::select! {
         () = tokens.lost.cancelled() => return,
         () = app.stopping.cancelled() => {}
     }
-    // A timeout needs no record: the call's outcome is then unknown, and the next worker tells the model so.
+    // After a timeout, the outcome of the tool call is unknown. It need not be recorded here, because the next worker
+    // reports it to the model.
     let _ = timeout(TOOL_GRACE, tools_ended).await;
     if let Err(fault) = log.flush().await {
         warn!(error = %fault, "could not write the last events of a run that is being handed over");
@@ -206,7 +208,7 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
     Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
 }
 
-/// The sandbox of a run's project, created on first use: a run without tool calls needs none.
+/// The sandbox of a run's project, created on first use, because a run without tool calls needs no sandbox.
 struct OnDemand {
     app: App,
     account_id: Uuid,
@@ -237,7 +239,7 @@ impl SandboxSource for OnDemand {
     }
 }
 
-// Notices that a reader of the run should see first.
+// Writes the notices that a reader of the run should see first.
 fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     let notice = |kind: NoticeKind, message: &str| {
         log.say(Event::Notice(Notice {

@@ -17,17 +17,17 @@ use crate::{
 
 /// Maximum number of messages in the history. The engine shortens it further to fit the model's context window.
 const MAX_MESSAGES: usize = 2_000;
-/// Maximum bytes of history per token of the context window: several times what fits, so that the engine chooses what
-/// to shorten.
+/// Maximum bytes of history per token of the context window. This is several times the size that fits, so that the
+/// engine chooses which messages to shorten.
 const BYTES_PER_TOKEN: u64 = 16;
-/// Maximum bytes of history, however large the context window is.
+/// Maximum bytes of history, for any size of the context window.
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The thread's history.
 pub(super) struct Past {
     /// The conversation, oldest first.
     pub(super) messages: Vec<ChatMessage>,
-    /// Tool calls of the last message without results, because their worker stopped.
+    /// Tool calls of the last message that have no results because their worker stopped.
     pub(super) interrupted: Vec<ToolRequest>,
 }
 

@@ -1,4 +1,5 @@
-//! The engine's sink over the journal: it reserves credits before each model call, and prices what the call used.
+//! The engine's sink, which writes to the journal. It reserves credits before each model call and calculates the cost
+//! of each call.
 
 use std::sync::{
     Arc,
@@ -29,7 +30,7 @@ pub(super) struct JournalSink {
     app: App,
     run: Run,
     log: Arc<RunLog>,
-    /// Price of the model's tokens; none for the built-in model.
+    /// Price of the model's tokens; `None` for the built-in model.
     price: Option<Price>,
     /// True if the account is charged.
     is_charged: bool,
@@ -118,7 +119,7 @@ impl Sink for JournalSink {
         let results = count(|event| matches!(event, Event::ToolResult(_)));
         self.open_calls.send_modify(|open| *open += calls);
         let outcome = self.log.record(self.entry(recorded)).await;
-        // Results of calls that an earlier worker recorded were never counted here.
+        // Some results may belong to calls that an earlier worker recorded. This counter does not include those calls.
         self.open_calls.send_modify(|open| *open = open.saturating_sub(results));
         outcome
     }

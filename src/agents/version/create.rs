@@ -14,10 +14,10 @@ use crate::{
     error::Result,
 };
 
-/// Adds a version and makes it the current one, even if nothing differs.
+/// Adds a version and makes it the current one, even if it equals the previous version.
 ///
 /// # Errors
-/// `AGENT_NOT_FOUND`, INVALID_REQUEST naming the field, UNKNOWN_MODEL.
+/// `AGENT_NOT_FOUND`, INVALID_REQUEST, which names the field, UNKNOWN_MODEL.
 pub async fn create(app: &App, caller: &Caller, agent_id: Uuid, change: ContentChange) -> Result<version::Model> {
     change.check(app)?;
     load(app.db.read(), caller.scope(), agent_id).await?;

@@ -22,7 +22,7 @@ use crate::{
     v1::run_event::Event,
 };
 
-/// Number of pending events from which adjacent chunks are merged.
+/// Adjacent chunks are merged if at least this number of events is pending.
 const MERGE_FROM: usize = 64;
 /// Maximum size of a merged chunk in bytes.
 const MERGED_BYTES: usize = 16 * 1024;
@@ -99,8 +99,8 @@ struct State {
 }
 
 impl RunLog {
-    /// Opens the log of a run that this process has claimed. `stop` is cancelled if the run was ended from outside,
-    /// `lost` if the lease belongs to another worker.
+    /// Opens the log of a run that this process has claimed. `stop` is cancelled if a request has ended the run, and
+    /// `lost` if this worker no longer owns the run.
     pub fn open(
         journal: &Journal,
         run: &Run,
@@ -151,7 +151,7 @@ impl RunLog {
         self.write(|gathered| gathered.entry.add(entry)).await
     }
 
-    /// Adds an entry that is written together with the run's end, which must follow at once.
+    /// Adds an entry that is written together with the end of the run. The end must follow at once.
     pub fn leave(&self, entry: Entry) {
         let mut state = self.lock();
         state.used.add(entry.spent);
@@ -161,12 +161,12 @@ impl RunLog {
     /// Returns when all earlier output is committed.
     ///
     /// # Errors
-    /// Same as [`RunLog::record`].
+    /// The errors of [`RunLog::record`].
     pub async fn flush(self: &Arc<Self>) -> Result<()> {
         self.write(|_| {}).await
     }
 
-    /// Total usage of the run, earlier workers included.
+    /// Total usage of the run, including the usage that earlier workers recorded.
     pub fn used(&self) -> Spent {
         self.lock().used
     }
@@ -174,13 +174,13 @@ impl RunLog {
     /// Ends the run with its terminal event; returns after the commit.
     ///
     /// # Errors
-    /// Same as [`RunLog::record`].
+    /// The errors of [`RunLog::record`].
     pub async fn finish(self: &Arc<Self>, ending: RunEnd) -> Result<()> {
         self.write(|gathered| gathered.ending = Some(ending)).await
     }
 
     async fn write(self: &Arc<Self>, add: impl FnOnce(&mut Gathered)) -> Result<()> {
-        // Handing over starts with this check: output of the cancelled engine is no longer written.
+        // The run is being handed over, or another worker owns it. Output of the cancelled engine must not be written.
         if self.lost.is_cancelled() {
             return Err(Error::new(Code::Contended, "handing over the run"));
         }
@@ -201,7 +201,7 @@ impl RunLog {
             return;
         }
         if let Err(full) = self.journal.dirty().try_send(Arc::clone(self)) {
-            // The queue is full or the journal has stopped: wait in a task, so that the caller does not.
+            // The queue is full or the journal has stopped: wait in a task, so that the caller does not wait.
             let log = full.into_inner();
             let dirty = self.journal.dirty().clone();
             tokio::spawn(async move { drop(dirty.send(log).await) });
@@ -220,7 +220,7 @@ impl RunLog {
         self.lock().next_sequence = next_sequence;
     }
 
-    /// Tells the worker that the run was ended from outside. Usage so far still counts.
+    /// Tells the worker that a request has ended the run. The usage until then is still recorded.
     pub(super) fn stop(&self) {
         self.stop.cancel();
     }

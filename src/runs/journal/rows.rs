@@ -1,5 +1,6 @@
-//! The journal's statements. There are few texts, so that the database keeps them prepared, and few statements, because
-//! each one costs a thread hop on SQLite. Unused places in a statement are filled with values that change nothing.
+//! The journal's SQL statements. Their texts are few, so that the database keeps them prepared. The statements
+//! themselves are also few, because each one costs a thread hop on SQLite. Unused places in a statement are filled with
+//! values that change nothing.
 
 use chrono::{DateTime, Utc};
 use sea_orm::{
@@ -16,17 +17,17 @@ use crate::{
     threads::table::message,
 };
 
-/// Numbers of rows per statement or execution.
+/// Numbers of rows that a statement or an execution may have.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 128];
-/// The largest of these numbers.
+/// The largest number in `SIZES`.
 const MOST: usize = SIZES[SIZES.len() - 1];
 
-/// The smallest number that has room for the rows.
+/// Returns the smallest number in `SIZES` that has room for the rows.
 fn size_for(rows: usize) -> usize {
     SIZES.into_iter().find(|size| rows <= *size).unwrap_or(rows)
 }
 
-/// Repeats the last id until the list has one of the usual sizes.
+/// Repeats the last id until the length of the list is one of `SIZES`.
 pub(super) fn filled_up(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
     let mut ids: Vec<Uuid> = ids.collect();
     if let Some(last) = ids.last().copied() {
@@ -35,7 +36,7 @@ pub(super) fn filled_up(ids: impl Iterator<Item = Uuid>) -> Vec<Uuid> {
     ids
 }
 
-/// Inserts messages. An existing row is the same message, so the last one may be repeated to fill up a statement.
+/// Inserts messages. An existing row is the same message, so the last message may be repeated to fill up a statement.
 pub(super) async fn insert_messages(tx: &Tx, rows: &[&message::Model]) -> Result<(), DbErr> {
     for chunk in rows.chunks(MOST) {
         let filled = chunk.iter().chain(std::iter::repeat(&chunk[chunk.len() - 1]));
@@ -55,7 +56,7 @@ pub(super) struct Spending {
     pub(super) spent: Spent,
 }
 
-/// The end of a run's row.
+/// The end of a run, to be written into the run's row.
 #[derive(Clone, Copy)]
 pub(super) struct Last<'a> {
     pub(super) spending: Spending,
@@ -64,7 +65,7 @@ pub(super) struct Last<'a> {
     pub(super) at: DateTime<Utc>,
 }
 
-/// A run that does not exist: updating it changes nothing.
+/// Usage of a run that does not exist. Updating this run changes nothing.
 const NOBODY: Spending = Spending {
     run_id: Uuid::nil(),
     spent: Spent {
@@ -125,7 +126,7 @@ async fn update<T: Copy>(
 ) -> Result<(), DbErr> {
     let backend = tx.get_database_backend();
     for chunk in rows.chunks(MOST) {
-        // SQLite runs the statements as one text; few different lengths keep it prepared.
+        // SQLite executes the statements as one text. Only a few lengths are used, so that the text stays prepared.
         let size = if backend == DbBackend::Sqlite {
             size_for(chunk.len())
         } else {

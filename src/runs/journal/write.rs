@@ -27,15 +27,15 @@ use crate::{
     threads::{messages, table::message},
 };
 
-/// Number of attempts to write a batch before its runs are given up. Their leases then expire and the runs are resumed.
+/// Number of attempts to write a batch before its runs are released. A worker then resumes the runs.
 const ATTEMPTS: u32 = 6;
 /// Number of attempts after which a batch that the database refuses is split into single runs.
 const REFUSALS: u32 = 4;
-/// Number of attempts after which a single run that the database refuses is given up.
+/// Number of attempts after which a single run that the database refuses is released.
 const REFUSALS_ALONE: u32 = 2;
 /// Number of runs written concurrently after a batch was split.
 const AT_ONCE: usize = 8;
-/// Pause after the first attempt; it doubles with each further one.
+/// Pause after the first attempt; the pause doubles after each further attempt.
 const PAUSE: Duration = Duration::from_millis(100);
 
 struct Taken {
@@ -51,10 +51,10 @@ struct Taken {
 /// Relation of a log to its run's lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LeaseState {
-    /// The log holds the current lease: everything is written.
+    /// The log's worker holds the lease: all output is written.
     Current,
-    /// The run was ended from outside while its worker held it. No event follows the terminal one, but messages so far
-    /// are added to the thread and usage is charged.
+    /// A request ended the run while its worker held it. Events are not written, because no event may follow the
+    /// terminal event. Messages are still added to the thread, and usage is charged.
     Ended,
     /// Another worker holds the run, or the run was deleted: nothing is written.
     Lost,
@@ -65,7 +65,8 @@ pub(super) async fn write(db: &Db, clock: &Clock, logs: &[Arc<RunLog>]) {
     let Err(refused) = write_together(db, clock, taken, REFUSALS).await else {
         return;
     };
-    // One of the runs has data that the database refuses. Write each alone, so that the others are not affected.
+    // One of the runs has data that the database refuses. Write each run alone, so that the other runs are not
+    // affected.
     stream::iter(refused)
         .for_each_concurrent(AT_ONCE, |run| async {
             if let Err(refused) = write_together(db, clock, vec![run], REFUSALS_ALONE).await {
@@ -100,7 +101,7 @@ async fn write_together(db: &Db, clock: &Clock, taken: Vec<Taken>, refusals: u32
     Ok(())
 }
 
-/// Gives up the leases of runs that cannot be written. The next worker continues from the last committed state.
+/// Releases runs that cannot be written. The next worker continues from the last committed state.
 fn give_up(taken: Vec<Taken>, why: &'static str) {
     error!(
         runs = taken.len(),
@@ -156,7 +157,7 @@ fn take(log: &Arc<RunLog>, clock: &Clock) -> Option<Taken> {
     })
 }
 
-/// Writes the output that each run may write; returns the lease_states of the runs in the same order.
+/// Writes the output that the lease state of each run allows. Returns the lease states in the order of the runs.
 async fn write_once(db: &Db, clock: &Clock, taken: &[Taken]) -> Result<Vec<LeaseState>> {
     if taken.is_empty() {
         return Ok(Vec::new());
@@ -216,7 +217,7 @@ async fn lease_states(tx: &crate::db::Tx, taken: &[Taken]) -> Result<Vec<LeaseSt
         .collect();
     let state = |log: &RunLog| match rows.get(&log.run_id) {
         Some((epoch, Status::Running, _)) if *epoch == log.epoch => LeaseState::Current,
-        // Ending a run from outside increments the epoch and keeps the lease; a worker that ends its run releases the
+        // A request that ends a run increments the epoch and keeps the lease. A worker that ends its run releases the
         // lease.
         Some((epoch, status, Some(_))) if *status != Status::Running && *epoch == log.epoch + 1 => LeaseState::Ended,
         _ => LeaseState::Lost,

@@ -1,4 +1,4 @@
-//! The account that starts a run, locked, and its default agent.
+//! Locks the account that starts a run, and finds the account's default agent.
 
 use sea_orm::{ConnectionTrait, DbBackend, Statement};
 use uuid::Uuid;
@@ -27,7 +27,8 @@ pub(super) struct StartAccount {
     pub(super) default_agent: Option<Pinned>,
 }
 
-/// Locks the account of a start, like [`ensure::lock`], and finds its default agent if the start names none.
+/// Locks the account of a start in the same way as [`ensure::lock`], and finds the default agent if the start names no
+/// agent.
 pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Result<StartAccount> {
     if agent_id.is_some() {
         let account = ensure::lock(tx, caller.account_id).await?;
@@ -40,9 +41,9 @@ pub(super) async fn lock(tx: &Tx, caller: &Caller, agent_id: Option<Uuid>) -> Re
     }
     let backend = tx.get_database_backend();
     let text = match backend {
-        // The lock mode of `ensure::lock`.
+        // The lock mode is the same as in `ensure::lock`.
         DbBackend::Postgres => FIND.replace("{lock}", " FOR NO KEY UPDATE OF a"),
-        // The writer lane is the lock.
+        // SQLite needs no row lock, because only one writer works at a time.
         _ => FIND.replace("{lock}", ""),
     };
     let statement = Statement::from_sql_and_values(backend, text, [caller.account_id.into()]);

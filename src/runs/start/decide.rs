@@ -1,4 +1,5 @@
-//! The decisions of a start: is the request valid, is it a retry, is the thread busy, does the plan allow it.
+//! The decisions of a start: whether the request is valid, whether it is a retry, whether the thread is busy and
+//! whether the plan allows the run.
 
 use std::fmt::Write;
 
@@ -63,7 +64,8 @@ pub(super) fn check(new: &NewRun) -> Result<()> {
     Ok(())
 }
 
-/// The key of a start: the client's key, or in optimistic mode the thread and a hash of the request.
+/// Returns the key of a start, which is the client's key. If the client sent no key in optimistic mode, the key
+/// consists of the thread id and a hash of the request.
 pub(super) fn key(new: &NewRun, files: &[uploads::table::Model]) -> Option<Key> {
     let given = new.request_key.as_ref().filter(|key| !key.is_empty());
     if given.is_none() && !new.optimistic {
@@ -101,7 +103,7 @@ fn hash(new: &NewRun, files: &[uploads::table::Model]) -> String {
     blake3::hash(body.as_bytes()).to_hex().to_string()
 }
 
-/// Applies `if_busy` to a thread with unfinished runs; returns the runs that were ended.
+/// Applies `if_busy` to a thread with unfinished runs; returns the runs that it ended.
 pub(super) async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBusy) -> Result<Vec<(Run, Stored)>> {
     match if_busy {
         IfBusy::Enqueue => Ok(Vec::new()),
@@ -147,7 +149,8 @@ pub(super) async fn admit(
     let model = app.models.load(plan.model(asked, &app.models)?.model())?;
     let price = Price::find(app, model);
     if price.is_some() {
-        // Lock the balance before adding up the reservations: every change of a reservation holds this lock.
+        // Lock the balance before adding up the reservations: every writer that changes a reservation has locked the
+        // balance.
         left = wallet::lock(app, tx, caller.account_id).await?;
     }
     if plan.limits == Limits::On && (plan.tier.concurrent_runs.is_some() || price.is_some()) {

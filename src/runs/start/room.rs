@@ -1,4 +1,5 @@
-//! Space for the files of a start: measured before the transaction, checked inside it.
+//! Space for the files of a start. The workspace is measured before the transaction, and the space is checked inside
+//! the transaction.
 
 use std::collections::BTreeSet;
 
@@ -14,8 +15,8 @@ use crate::{
     uploads::{self, room::Measured},
 };
 
-/// The project's workspace as it was before the transaction. While this is held, this process places no other file
-/// there.
+/// The project's workspace before the transaction. While this value exists, this process places no other files in the
+/// workspace.
 #[derive(Default)]
 pub(super) struct Room {
     measured: Measured,
@@ -47,7 +48,7 @@ impl Room {
         Ok(room)
     }
 
-    /// Refuses files that do not fit; returns the names that are taken.
+    /// Refuses files that do not fit; returns the names that are already used.
     pub(super) async fn admit(
         &mut self,
         app: &App,
@@ -63,13 +64,13 @@ impl Room {
         };
         self.measured.check(app, &coming, files.iter().map(|file| file.size))?;
         let mut taken = std::mem::take(&mut self.names);
-        // A name that is missed here is found to be taken when the file is placed, which then gets another name.
+        // This list may lack a name that is already used. A file with that name gets another name when it is placed.
         taken.extend(self.measured.missing(&coming).filter_map(|upload| upload.name.clone()));
         Ok(taken)
     }
 }
 
-// The project that the request names, or the project of its thread.
+// Finds the project of the requested thread, or the requested project if the thread does not exist.
 async fn project(app: &App, scope: Scope, new: &NewRun) -> Result<Option<Uuid>> {
     let thread = match new.thread_id {
         Some(thread_id) => threads::find(app.db.read(), scope, thread_id).await?,

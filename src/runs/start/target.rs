@@ -1,4 +1,4 @@
-//! The target of a start: the thread and project that it continues or creates.
+//! The target of a start: the thread and project that the start continues or creates.
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
@@ -79,7 +79,7 @@ impl Target {
         }
     }
 
-    /// The unfinished runs of the thread, oldest first; locked on PostgreSQL.
+    /// Lists the unfinished runs of the thread, oldest first. On PostgreSQL, their rows are locked.
     pub(super) async fn busy(&self, tx: &Tx, scope: Scope) -> Result<Vec<Run>> {
         if self.makes_thread {
             return Ok(Vec::new());
@@ -124,7 +124,7 @@ impl Target {
             .collect();
         let mut statements = Vec::new();
         if let Some(thread) = &self.continued {
-            // The first prompt names a thread that has no name.
+            // A thread without a name gets its name from the first prompt.
             let named = Some(name.clone()).filter(|name| thread.name.is_empty() && !name.is_empty());
             statements.extend(threads::moved::moved(backend, thread, named, run.created_at));
         } else if !self.makes_project {
@@ -160,7 +160,8 @@ impl Target {
     }
 }
 
-/// A client-supplied id that already exists must belong to another account; the caller's own ids were found before.
+/// Converts the error of an insert. If the id from the client already exists, its row belongs to another account,
+/// because the caller's own rows were found before.
 pub(super) fn lost_race(error: DbErr) -> Error {
     if is_duplicate(&error) {
         threads::list::not_found().caused_by(error)
