@@ -45,7 +45,7 @@ pub(super) fn complain(message: &str) {
 
 /// Prints a message to standard error.
 pub(super) fn remark(message: &str) {
-    // If standard error is closed, there is nowhere to report that.
+    // A write to a closed standard error fails; that failure cannot be reported.
     let _ = writeln!(io::stderr(), "runyard: {message}");
 }
 
