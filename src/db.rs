@@ -107,8 +107,8 @@ impl Db {
         &self.read
     }
 
-    /// Returns true if no other process can use the database, which is so on SQLite. Leases of an earlier process are
-    /// then void.
+    /// Returns true if no other process can use the database. This is the case on SQLite. Leases of an earlier process
+    /// are then void.
     pub fn is_private(&self) -> bool {
         matches!(self.writer, Writer::Lane(_))
     }
@@ -254,9 +254,9 @@ impl Tx {
         }
     }
 
-    /// Executes statements that return no rows, in one round trip on both databases. PostgreSQL executes them as a single
-    /// statement on one snapshot. No statement may therefore read or change rows that another statement writes. Foreign
-    /// keys are an exception: they are checked after all statements.
+    /// Executes statements that return no rows, in one round trip on both databases. PostgreSQL executes them as a
+    /// single statement on one snapshot. No statement may therefore read or change rows that another statement writes.
+    /// Foreign keys are an exception: they are checked after all statements.
     ///
     /// # Errors
     /// The errors of the statements.

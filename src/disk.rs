@@ -13,10 +13,10 @@ use rustix::io::Errno;
 
 use crate::error::{Code, Error, Result};
 
-/// The reserve is limited to 1/`LARGEST_PART` of the disk, for small disks.
+/// Limits the reserve on small disks: it is at most 1/`LARGEST_PART` of the disk.
 const LARGEST_PART: u64 = 20;
 
-/// The disk of a folder and its reserve, cheap to clone.
+/// The disk of a folder, with the size of the reserve. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Disk {
     folder: PathBuf,
@@ -24,7 +24,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The disk that contains a folder.
+    /// Creates a handle to the disk that contains a folder.
     pub fn new(folder: &Path, min_free_bytes: u64) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -32,7 +32,7 @@ impl Disk {
         }
     }
 
-    /// Checks that writing `more` bytes leaves the reserve free; zero checks the current state.
+    /// Checks that the reserve stays free after a write of `more` bytes. Zero checks the current state.
     ///
     /// # Errors
     /// UNAVAILABLE if too little space would be left.
@@ -45,7 +45,8 @@ impl Disk {
     }
 }
 
-/// Converts an I/O error: UNAVAILABLE if the disk is the cause, because a retry may succeed later, otherwise INTERNAL.
+/// Converts an I/O error. If the disk is the cause, the code is UNAVAILABLE, because a later retry may succeed.
+/// Otherwise the code is INTERNAL.
 pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     let is_disk = matches!(
         error.kind(),
@@ -59,7 +60,7 @@ pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     }
 }
 
-/// Returns true if `more` bytes fit on a folder's disk without using the reserve, or if the free space is unknown.
+/// Returns true if a write of `more` bytes leaves the reserve of a folder's disk free, or if the free space is unknown.
 pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {
     let Ok(disk) = rustix::fs::statvfs(folder) else {
         return true;

@@ -84,8 +84,8 @@ impl<'t> File<'t> {
         self.refusal(line(self.text, span.start), &path, &what)
     }
 
-    /// Returns the error for a failed validation. If the file does not contain the value, the error points to the nearest
-    /// enclosing value in the file.
+    /// Returns the error for a failed validation. If the file does not contain the value, the error points to the
+    /// nearest enclosing value in the file.
     pub(super) fn mistaken(&self, mistake: &Mistake<'_>) -> Error {
         let found = (1..=mistake.path.len())
             .rev()

@@ -244,7 +244,7 @@ impl TextView {
             reason = "the display shows one decimal; the lost bits do not matter"
         )]
         let took = format!("{:.1} s", result.duration_ms as f64 / 1000.0);
-        // Of a failed call, or a call that printed nothing while it ran, the first line of the result is shown.
+        // If the call failed, or printed nothing while it ran, the first line of its result is shown.
         let gist = if result.is_error || shown.lines == 0 {
             one_line(result.text.lines().next().unwrap_or(""))
         } else {
