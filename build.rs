@@ -47,8 +47,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn embed_console(out: &Path) -> Result<(), Box<dyn Error>> {
     let built = Path::new(CONSOLE);
     println!("cargo:rerun-if-changed={CONSOLE}");
-    // Cargo reruns this script whenever a watched path is missing, so the folder is created. Its modification time is the
-    // oldest possible, so that the folder does not count as changed.
+    // Cargo reruns this script whenever a watched path is missing, so the folder is created. Its modification time is
+    // the oldest possible, so that the folder does not count as changed.
     if !built.exists() && fs::create_dir_all(built).is_ok() {
         let _ = fs::File::open(built).and_then(|folder| folder.set_modified(SystemTime::UNIX_EPOCH));
     }

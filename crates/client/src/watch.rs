@@ -55,7 +55,7 @@ impl Watch {
                     self.ended = is_terminal(&event);
                     return Ok(Some(event));
                 }
-                // Events are missing, or the stream ended before the last event. The latter happens when the server shuts down.
+                // Events are missing, or the stream ended before the last event of the run, as at a server shutdown.
                 Ok(_) => self.retry(None).await?,
                 Err(status) if status::is_passing(&status) => self.retry(Some(status)).await?,
                 Err(status) => return Err(status::from_status(status)),

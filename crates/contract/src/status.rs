@@ -109,7 +109,7 @@ fn bare_kind(code: i32, message: &str) -> (Kind, &'static str) {
     }
 }
 
-/// Returns true if the message is one with which tonic or tonic-web 0.14 refuses a request that it cannot decode.
+/// Returns true if tonic or tonic-web 0.14 sends this message for a request that it cannot decode.
 fn is_undecodable(message: &str) -> bool {
     const SENTENCES: &[&str] = &[
         "failed to decode Protobuf message",
@@ -117,7 +117,7 @@ fn is_undecodable(message: &str) -> bool {
         "Unexpected EOF decoding stream",
         "protocol error: received message with",
         "Error decompressing",
-        // From the gRPC-Web decoder: invalid base64, or a body that ended early.
+        // The gRPC-Web decoder sends this for invalid base64, or for a body that ended early.
         "tonic-web: ",
     ];
     SENTENCES.iter().any(|sentence| message.starts_with(sentence))
