@@ -51,8 +51,8 @@ mkdir -p "$data"
 pid_file=$data/demo.pid
 log=$data/demo.log
 
-# The server of an earlier demo locks the data folder, so stop that server. First check that the process id still belongs
-# to a server.
+# The server of an earlier demo locks the data folder, so stop that server. First check that the process id still
+# belongs to a server.
 if [ -f "$pid_file" ]; then
     earlier=$(cat "$pid_file")
     if [[ $earlier =~ ^[0-9]+$ ]] && [ "$(tr '\0' ' ' <"/proc/$earlier/cmdline" 2>/dev/null | grep -c -- "serve .*--data-dir $data ")" = 1 ]; then

@@ -231,7 +231,8 @@ impl Tx {
         outcome
     }
 
-    /// Executes statements that return no rows. On SQLite, all statements together take one round trip (one thread hop).
+    /// Executes statements that return no rows. On SQLite, all statements together take one round trip (one thread
+    /// hop).
     ///
     /// # Errors
     /// The errors of the statements. The statements before the failed statement have been executed.

@@ -80,8 +80,8 @@ impl Error {
         self
     }
 
-    /// Adds the failed operation, such as "Failed to start agent", before the message of an internal error. Other errors
-    /// stay unchanged.
+    /// Adds the failed operation, such as "Failed to start agent", before the message of an internal error. Other
+    /// errors stay unchanged.
     #[must_use]
     pub fn doing(mut self, what: &str) -> Self {
         if self.code() == Code::Internal {

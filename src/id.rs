@@ -30,7 +30,7 @@ pub fn first_at(time: DateTime<Utc>) -> Uuid {
     let ms = u64::try_from(time.timestamp_millis())
         .unwrap_or_default()
         .min(LATEST_MS);
-    // Version 7, variant 2.
+    // The constants set the version to 7 and the variant to 2.
     Uuid::from_u128((u128::from(ms) << 80) | (7 << 76) | (2 << 62))
 }
 

@@ -1,8 +1,8 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
-//! The modules form layers (rings). A module uses only its own ring and the rings to the right of it: WIRE (`wire`, with
-//! `server` above it) → NOUNS (`accounts` … `runs`) → ENGINE (`engine`, `llm`, `tools`, `sandbox`) → GROUND (`error`,
-//! `id`, `clock`, `config`, `data_folder`, `db`, `disk`, `telemetry`). ARCHITECTURE.md gives the reasons.
+//! The modules form layers (rings). A module uses only its own ring and the rings to the right of it: WIRE (`wire`,
+//! with `server` above it) → NOUNS (`accounts` … `runs`) → ENGINE (`engine`, `llm`, `tools`, `sandbox`) → GROUND
+//! (`error`, `id`, `clock`, `config`, `data_folder`, `db`, `disk`, `telemetry`). ARCHITECTURE.md gives the reasons.
 
 // Ground.
 pub mod clock;

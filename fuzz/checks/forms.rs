@@ -1,8 +1,8 @@
-//! Checks request bodies of the HTTP API, mainly multipart forms. Chunk boundaries must not change the result, a refused
-//! form must not leave uploads behind, and the contents of a valid form must arrive unchanged.
+//! Checks request bodies of the HTTP API, mainly multipart forms. Chunk boundaries must not change the result, a
+//! refused form must not leave uploads behind, and the contents of a valid form must arrive unchanged.
 //!
-//! The first byte selects the check: 0 for a JSON body, 1 for an arbitrary form body, 2 for a valid form whose parts are
-//! the bytes.
+//! The first byte selects the check: 0 for a JSON body, 1 for an arbitrary form body, 2 for a valid form whose parts
+//! are the bytes.
 
 use std::{
     convert::Infallible,
@@ -99,7 +99,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Checks that arbitrary bytes get the same response as one body and in chunks. The last byte determines the chunk size.
+/// Checks that a body of arbitrary bytes gets the same response as a whole and in chunks. The last byte determines the
+/// chunk size.
 fn as_it_is(kind: &str, body: &[u8]) {
     let size = usize::from(body.last().copied().unwrap_or(1) % 32) + 1;
     let (whole, in_pieces) = (ask(kind, body, body.len().max(1)), ask(kind, body, size));

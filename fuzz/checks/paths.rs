@@ -1,5 +1,5 @@
-//! Compares the path matcher with the simplest possible matcher. Checks that a template matches the paths that are built
-//! from it.
+//! Compares the path matcher with the simplest possible matcher. Checks that a template matches the paths that are
+//! built from it.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -150,7 +150,8 @@ fn route(method: &Method, path: &str) {
     }
 }
 
-/// Returns the variables with their values; `None` if the path does not match. `own` is the template without its prefix.
+/// Returns the variables with their values; `None` if the path does not match. `own` is the template without its
+/// prefix.
 fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<Vec<(&'a str, &'p str)>> {
     let segments: Vec<&str> = template[1..].split('/').collect();
     if segments.len() != parts.len() {

@@ -2,8 +2,8 @@
 //! uploads, runs and their events.
 //!
 //! Every reference to a parent row is a foreign key. An account cannot be deleted while it owns rows. Deleting a thread
-//! also deletes its messages, runs and events. Deleting an agent does not delete its runs: a run stores all data that it
-//! needs.
+//! also deletes its messages, runs and events. Deleting an agent does not delete its runs: a run stores all data that
+//! it needs.
 
 use sea_orm_migration::{
     prelude::*,

@@ -1,8 +1,8 @@
 //! Credits, API keys and the audit log of administrators.
 //!
 //! A ledger entry moves an amount from one book to another, so the sum of all entries is always zero. The balance of an
-//! account is the sum of the account's own book. The balance is stored in its own row, so that the row can be locked and
-//! the balance cannot become negative.
+//! account is the sum of the account's own book. The balance is stored in its own row, so that the row can be locked
+//! and the balance cannot become negative.
 
 use sea_orm_migration::{
     prelude::*,
@@ -75,7 +75,7 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(amount)
                 // The part of a call's cost that exceeded the balance.
                 .col(big_integer("uncollected"))
-                // Without foreign keys, because entries outlive the runs and threads to which they refer.
+                // These columns have no foreign keys, because entries outlive the runs and threads to which they refer.
                 .col(uuid_null("run_id"))
                 .col(integer_null("step"))
                 .col(uuid_null("thread_id"))

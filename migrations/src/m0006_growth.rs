@@ -1,9 +1,9 @@
 //! Indexes that keep every statement fast, even with many finished runs, and the times by which threads and projects
 //! are sorted from now on.
 //!
-//! Each list has an index in the order of the list. Frequent queries, such as the query for runs that wait for a worker,
-//! use a partial index without finished runs. Unused indexes are dropped, because every start of a run must update each
-//! index.
+//! Each list has an index in the order of the list. Frequent queries, such as the query for runs that wait for a
+//! worker, use a partial index without finished runs. Unused indexes are dropped, because every start of a run must
+//! update each index.
 
 use sea_orm_migration::prelude::*;
 

@@ -1,5 +1,5 @@
-//! Counts of agents, threads and projects in each account's row. A start of a run reads these counts instead of counting
-//! rows.
+//! Counts of agents, threads and projects in each account's row. A start of a run reads these counts instead of
+//! counting rows.
 //!
 //! Triggers update the counts in the transaction that adds or removes rows. They fire for every statement and for
 //! foreign key cascades, so the counts are always exact.

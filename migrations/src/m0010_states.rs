@@ -1,6 +1,6 @@
 //! One partial index for each state of a run, instead of one index over all states.
 //!
-//! PostgreSQL uses the same plan for a list by state whatever the state is. If almost all runs of an account have the
+//! PostgreSQL uses one plan for the list by state, for every state. If almost all runs of an account have the
 //! same state, a list of another state could read all runs to find a few. A partial index contains only the runs of one
 //! state.
 

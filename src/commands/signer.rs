@@ -1,7 +1,7 @@
 //! Signs tokens with the secret of the server on this machine.
 //!
-//! Used by `token`, `run`, `agents` and `tier`. A command reads the secret and never creates one: no server would
-//! accept a token signed with a new secret.
+//! Used by `token`, `run`, `agents` and `tier`. A command only reads the secret. It never creates a new secret, because
+//! no server would accept tokens that are signed with it.
 
 use std::{
     fmt,

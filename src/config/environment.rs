@@ -53,7 +53,7 @@ pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Config {
-    /// Loads the configuration from the file, if one is given, and overrides it with environment variables.
+    /// Loads the configuration from the file, if a file is given, and overrides it with environment variables.
     ///
     /// # Errors
     /// INVALID_REQUEST with the name of the file or variable and the problem.

@@ -285,7 +285,8 @@ async fn fill(
             }
             None if ended.has_written => {
                 if let Err(fault) = writer.undo().await {
-                    // The savepoints and the batch no longer exist. The commit fails, and every unit receives its error.
+                    // The savepoints and the batch no longer exist. The commit fails, and every unit receives its
+                    // error.
                     error!(error = %fault, "rolling back a unit of work failed");
                     drop(writer.execute("ROLLBACK").await);
                     break;

@@ -300,8 +300,8 @@ async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Sta
     }
 }
 
-/// Returns the pause before the next attempt. It starts at 100 ms and doubles with every attempt up to 3.2 s. Up to half
-/// of the pause is subtracted at random, so that clients do not retry at the same moment.
+/// Returns the pause before the next attempt. It starts at 100 ms and doubles with every attempt up to 3.2 s. Up to
+/// half of the pause is subtracted at random, so that clients do not retry at the same moment.
 fn backoff(attempt: u32) -> Duration {
     let full = Duration::from_millis(100) * 2_u32.pow(attempt.saturating_sub(1).min(5));
     full.mul_f64(1.0 - rand::random::<f64>() / 2.0)

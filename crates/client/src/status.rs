@@ -1,4 +1,4 @@
-//! Converts a gRPC `Status` to an error. If the server sent a code and a message, the error has the same ones.
+//! Converts a gRPC `Status` to an error. If the server sent a code and a message, the error has this code and message.
 
 use runyard_contract::status::StatusDetails;
 use tonic::{Code as Grpc, Status};

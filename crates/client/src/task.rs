@@ -124,8 +124,8 @@ impl Running {
         self.watch.next().await
     }
 
-    /// Waits for the end of the run and returns the run. If the run failed, this is not an error: the run's `status` and
-    /// `error` report the failure.
+    /// Waits for the end of the run and returns the run. If the run failed, this is not an error: the run's `status`
+    /// and `error` report the failure.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if reconnecting keeps failing.

@@ -31,8 +31,8 @@ pub struct StatusDetails {
 }
 
 impl StatusDetails {
-    /// Reads a Status. A Status from tonic or from another service may have no `ErrorInfo`; its kind and reason are then
-    /// derived from its code and message.
+    /// Reads a Status. A Status from tonic or from another service may have no `ErrorInfo`; its kind and reason are
+    /// then derived from its code and message.
     ///
     /// `code` is the gRPC status code. `details` is the encoded `google.rpc.Status`.
     pub fn read(code: i32, message: &str, details: &[u8]) -> Self {
