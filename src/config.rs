@@ -81,7 +81,7 @@ pub struct Auth {
     pub jwt_secret: Option<SecretString>,
     /// A JWKS file with public keys for RS256, ES256 and EdDSA.
     pub jwks_file: Option<PathBuf>,
-    /// URL of a JWKS, instead of a file: https, or http on this machine.
+    /// URL of a JWKS, as an alternative to a file. It must use https, or http on this machine.
     pub jwks_url: Option<String>,
     /// Required `iss` of tokens, if set.
     pub issuer: Option<String>,

@@ -188,7 +188,7 @@ impl Tx {
         self
     }
 
-    /// Makes the unit of work durable; returns after the commit that contains it.
+    /// Makes the unit of work durable. Returns after the commit of the batch or transaction that contains the unit.
     ///
     /// # Errors
     /// CONTENDED if the database requests a retry, UNAVAILABLE if the database or its disk is unavailable, otherwise

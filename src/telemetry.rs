@@ -19,7 +19,7 @@ const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
 
-/// Interval at which histogram samples are aggregated. Until its aggregation, every sample takes memory.
+/// Interval at which histogram samples are aggregated. Every sample takes memory until it is aggregated.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();

@@ -64,7 +64,7 @@ const PATHS: [&str; 15] = [
     "/billing/usage-history?page_size=1",
 ];
 
-/// A server with a history.
+/// A server under measurement, and the number of its finished runs.
 struct Grown {
     history: usize,
     server: Server,

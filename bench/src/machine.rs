@@ -140,7 +140,7 @@ impl Usage {
         })
     }
 
-    /// Returns the usage since the creation.
+    /// Returns the usage since the creation of this value.
     pub(crate) fn so_far(&self) -> Result<Used> {
         let now = Self::read(self.server, &self.family)?;
         let family = now.1.saturating_sub(self.at_start.1);

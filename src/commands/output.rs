@@ -57,7 +57,7 @@ pub(super) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// Cleans text and joins it to one line.
+/// Cleans text and joins its lines into one line.
 pub(super) fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
