@@ -21,7 +21,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     let out = PathBuf::from(env::var("OUT_DIR")?);
     embed_console(&out)?;
 
-    // Service traits. RunEvent is replaced by its encoded bytes; an event is encoded once, when it is recorded.
+    // The service traits. They use the encoded bytes of a RunEvent instead of the message, because an event is encoded
+    // only once, when it is recorded.
     let files = FileDescriptorSet::decode(runyard_contract::DESCRIPTORS)?;
     let traits = out.join("traits");
     fs::create_dir_all(&traits)?;
@@ -41,13 +42,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Copies the console next to the code and generates the list of its files. A console without index.html is still being
-/// built and is ignored.
+/// Copies the console next to the generated code, and generates the list of its files. A console without index.html is
+/// still being built; it is ignored.
 fn embed_console(out: &Path) -> Result<(), Box<dyn Error>> {
     let built = Path::new(CONSOLE);
     println!("cargo:rerun-if-changed={CONSOLE}");
-    // Cargo reruns this script whenever a watched path is missing. So the folder is created, with the oldest possible
-    // modification time so that it does not count as changed.
+    // Cargo reruns this script whenever a watched path is missing, so the folder is created. Its modification time is
+    // the oldest possible, so that the folder does not count as changed.
     if !built.exists() && fs::create_dir_all(built).is_ok() {
         let _ = fs::File::open(built).and_then(|folder| folder.set_modified(SystemTime::UNIX_EPOCH));
     }
@@ -78,7 +79,7 @@ fn embed_console(out: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Appends the names of all files below a folder, relative to it.
+/// Appends the names of all files below a folder, relative to the folder.
 fn list(folder: &Path, prefix: &str, names: &mut Vec<String>) -> Result<(), Box<dyn Error>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;

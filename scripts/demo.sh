@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # make demo: builds Runyard, starts a server and shows the example run live.
 #
-# On a terminal the server keeps running afterwards; otherwise it is stopped. All of its files are in one data folder.
-# Plans are off, so that you can repeat the demo as often as you like.
+# On a terminal, the server keeps running after the demo; otherwise it is stopped. All files of the server are in one
+# data folder. Plans are off, so that you can repeat the demo as often as you like.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -17,7 +17,7 @@ if ! command -v cargo >/dev/null 2>&1; then
 fi
 scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap curl:curl
 
-# The program works without the console, and so does the demo.
+# If the console cannot be built, the demo continues, because the program works without the console.
 step "1/3 The web console (the first time takes about a minute)"
 if ! scripts/console.sh; then
     echo "The console could not be built, see above. The demo continues without it." >&2
@@ -33,8 +33,8 @@ cargo build --locked --bin runyard
 target=$(cargo metadata --locked --no-deps --format-version 1 | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')
 runyard=$target/debug/runyard
 
-# A server that runs as root executes tools as other users, who must be able to reach their folders below the data
-# folder.
+# Checks that other users can enter a folder. A server that runs as root executes tools as other users, who must be able
+# to reach their workspaces in the data folder.
 reachable() {
     local folder=$1
     while [ "$folder" != / ]; do
@@ -51,7 +51,8 @@ mkdir -p "$data"
 pid_file=$data/demo.pid
 log=$data/demo.log
 
-# The server of an earlier demo locks the data folder: stop it, but only if the process is really that server.
+# The server of an earlier demo locks the data folder, so stop that server. First check that the process id still
+# belongs to a server.
 if [ -f "$pid_file" ]; then
     earlier=$(cat "$pid_file")
     if [[ $earlier =~ ^[0-9]+$ ]] && [ "$(tr '\0' ' ' <"/proc/$earlier/cmdline" 2>/dev/null | grep -c -- "serve .*--data-dir $data ")" = 1 ]; then
@@ -70,7 +71,7 @@ done
 url=http://127.0.0.1:$port
 
 step "3/3 The demo: a server, and a run that analyzes a CSV file (a few seconds)"
-# In a separate session, so that Ctrl-C during the run reaches only the run.
+# The server runs in a separate session, so that Ctrl-C during the run stops only the run.
 RUNYARD_LIMITS=off setsid "$runyard" serve --listen "127.0.0.1:$port" --data-dir "$data" </dev/null >"$log" 2>&1 &
 pid=$!
 echo "$pid" >"$pid_file"

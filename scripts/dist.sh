@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # make dist: builds a release with the console, as a tarball and as a Debian package, in target/dist.
 #
-# RUNYARD_BIN packs an existing program instead of building one. It has the console that it was built with, and is
-# compressed for speed instead of size.
+# If RUNYARD_BIN is set, the script packs that program instead of building one. The package then has the console that
+# the program was built with, and is compressed for speed instead of size.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,7 +28,7 @@ name=runyard-$version-$machine-linux
 rm -rf "$dist"
 mkdir -p "$tree" "$dist/$name"
 
-# All files are owned by root and carry the time of the last commit: the same sources give the same files.
+# All files are owned by root and have the time of the last commit, so that the same sources give the same package.
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 
@@ -37,7 +37,8 @@ strip --strip-debug -o "$dist/$name/runyard" "$program"
 chmod 755 "$dist/$name/runyard"
 install -m 644 LICENSE README.md CHANGELOG.md packaging/runyard.toml packaging/runyard.service "$dist/$name"
 install -d "$dist/$name/man" "$dist/$name/completions"
-# The licences of all included packages; a program from RUNYARD_BIN may have been built without the console.
+# The licences of all included packages. If no console has been built, as may be the case with RUNYARD_BIN, the licences
+# of the console's packages are left out.
 inside=()
 [ ! -f clients/web/dist/index.html ] || inside=(--console)
 scripts/third-party.py ${inside[@]+"${inside[@]}"} >"$dist/$name/THIRD-PARTY"
@@ -80,7 +81,7 @@ echo /etc/runyard/runyard.toml >"$tree/DEBIAN/conffiles"
 # The checksums for `dpkg --verify`.
 (cd "$tree" && find usr -type f -print0 | LC_ALL=C sort --zero-terminated | xargs --null md5sum) >"$tree/DEBIAN/md5sums"
 chmod 644 "$tree"/DEBIAN/{conffiles,md5sums}
-# The newest glibc symbol that the program uses determines the glibc version it needs.
+# The program needs the glibc version of the newest glibc symbol that it uses.
 glibc=$(objdump --dynamic-syms "$tree/usr/bin/runyard" | grep -o 'GLIBC_[0-9.]*' | sort -Vu | tail -n 1)
 cat >"$tree/DEBIAN/control" <<END
 Package: runyard

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # install.sh NEED...: installs missing Debian packages.
 #
-# A need is PACKAGE or PLACE:PACKAGE. PACKAGE must be installed. With PLACE, a command on the PATH or an absolute path,
-# the package is installed only if the place does not exist, so software that you installed by other means is used as it
-# is. Each need is checked separately, so it does not matter which of them a machine already has.
+# A NEED is PACKAGE or PLACE:PACKAGE. PLACE is a command on the PATH or an absolute path. A NEED with a PLACE is met if
+# the place exists, so software that you installed by other means is used. A NEED without a PLACE is met if the package
+# is installed. Each NEED is checked separately, and only packages of unmet needs are installed.
 set -euo pipefail
 
-# Maximum time to wait for another apt that holds the locks, in seconds.
+# Maximum time in seconds to wait while another apt process holds the locks.
 LOCK_TIMEOUT=600
 
 is_installed() {
@@ -21,7 +21,7 @@ is_met() {
     *) is_installed "$package" ;;
     esac
 }
-# The packages of unmet needs, without duplicates.
+# Prints the packages of unmet needs, without duplicates.
 missing() {
     local need
     for need in "$@"; do
@@ -50,7 +50,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 apt() {
     local until=$((SECONDS + LOCK_TIMEOUT))
-    # Some of apt's locks do not support a timeout.
+    # Some locks of apt do not support a timeout, so the installation is repeated.
     while ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive LC_ALL=C apt-get --yes --quiet -o "DPkg::Lock::Timeout=$LOCK_TIMEOUT" \
         -o Acquire::Retries=3 "$@" >"$log" 2>&1; do
         if ! grep -q 'Could not get lock' "$log" || [ $SECONDS -gt $until ]; then
@@ -62,7 +62,7 @@ apt() {
 install_packages() {
     apt install --no-install-recommends "${packages[@]}"
 }
-# The package lists may be outdated or missing.
+# If the installation fails, the package lists may be outdated or missing: update the lists and install again.
 if ! install_packages && ! { apt update && install_packages; }; then
     tail -n 20 "$log" >&2
     fail "apt-get failed, see above"

@@ -2,7 +2,7 @@
 # A temporary PostgreSQL cluster for tests, on loopback, with a password.
 #
 #   postgres.sh start FOLDER    creates a cluster in FOLDER (which must not exist), starts it and prints its URL
-#   postgres.sh stop FOLDER     stops it and removes FOLDER
+#   postgres.sh stop FOLDER     stops the cluster and removes FOLDER
 #   postgres.sh version         prints the version of the server that start would use
 #
 # PostgreSQL refuses to run as root, so as root the script switches to the user postgres of the Debian package.
@@ -40,7 +40,7 @@ start() {
     if [ "$(id -u)" = 0 ]; then
         chown -R postgres "$folder"
     fi
-    # No fsync: tests that simulate a crash do not use this cluster.
+    # The cluster runs without fsync, because tests that simulate a crash do not use it.
     as_postgres "$bin/initdb" --pgdata "$folder/data" --username runyard --pwfile "$folder/password" \
         --auth scram-sha-256 --encoding UTF8 --locale C --no-sync >"$folder/initdb.log" 2>&1 || {
         cat "$folder/initdb.log" >&2
@@ -49,7 +49,7 @@ start() {
     for _ in $(seq 20); do
         port=$((20000 + RANDOM % 12000))
         is_free "$port" || continue
-        # The server's user must be able to enter the working folder, hence cd.
+        # The working folder must be accessible to the user of the server, so change to /.
         if (cd / && as_postgres "$bin/pg_ctl" start --wait --silent --pgdata "$folder/data" --log "$folder/data/log" \
             --options "-c listen_addresses=127.0.0.1 -c port=$port -c unix_socket_directories=$folder -c fsync=off \
                 -c max_connections=500 -c shared_buffers=128MB") </dev/null >/dev/null 2>&1; then

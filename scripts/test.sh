@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# make test: runs lints, the tests on SQLite and PostgreSQL, clients in other languages, and the console in Chromium. It
-# leaves only build output and the screenshots in target/web.
+# make test: runs the lints, the tests on SQLite and PostgreSQL, the clients in other languages, and the console in
+# Chromium. It leaves only build output, and screenshots in target/web.
 #
-# RUNYARD_TEST_POSTGRES_URL names a PostgreSQL server to use instead of a temporary one; the tests create their own
-# databases.
+# RUNYARD_TEST_POSTGRES_URL names a PostgreSQL server to use instead of a temporary server. The tests create their own
+# databases on it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 started=$SECONDS
 
-# Agents use git, npm, javac, pip and chromium. The tests try them in the sandbox; with this variable set, a missing one
-# is a failure.
+# Agents use git, npm, javac, pip and chromium. The tests run these programs in the sandbox. If RUNYARD_TEST_PROGRAMS is
+# set, a missing program is a failure.
 scripts/install.sh cc:build-essential /usr/include/stdio.h:build-essential bwrap:bubblewrap git:git npm:npm \
     javac:default-jdk-headless pip3:python3-pip chromium:chromium
 export RUNYARD_TEST_PROGRAMS=1

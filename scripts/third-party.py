@@ -16,19 +16,19 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 
-# Names of licence files, anywhere in a package: bundled C libraries have their own licences.
+# Names of licence files. They may be anywhere in a package, because bundled C libraries have their own licences.
 LICENCE_FILE = re.compile(r"(un)?licen[cs]e|copying|copyright|notice|patents", re.IGNORECASE)
 # Source files are not licence texts, even if they are named after a licence.
 SOURCE_FILE = re.compile(r"\.(rs|c|h|py|js|ts|json|toml|html|S|pl|go|cc|sh)$")
 
-# Licence texts that do not apply to this program.
+# Files with licence texts that do not apply to this program.
 LEFT_OUT = {
     ("libsqlite3-sys", "sqlcipher/LICENSE"): "SQLCipher is not compiled in",
     ("zstd-sys", "zstd/COPYING"): "zstd has two licences; this program uses it under the BSD licence",
 }
-# Dependencies of Rust's standard library on systems other than Linux.
+# Names of packages that Rust's standard library needs only on systems other than Linux.
 OTHER_SYSTEMS = re.compile(r"dlmalloc|fortanix|hermit|moto-|r-efi|unwinding|vex-|wasi|windows|wit-")
-# Licences that are only in the header of a source file.
+# Packages whose licence is only in the header of a source file, with that file.
 IN_SOURCES = {"@bufbuild/protobuf": ["dist/esm/wire/varint.js"]}
 
 MIT = """Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation files \
@@ -110,7 +110,7 @@ def rust_packages():
     packages = []
     for found in metadata["packages"]:
         name, version = found["name"], found["version"]
-        # Packages without a source are part of this repository.
+        # A package without a source is part of this repository, so it is skipped.
         if (name, f"v{version}") not in inside or found["source"] is None:
             continue
         licence = (found["license"] or "").replace("/", " OR ")

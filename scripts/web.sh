@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # make test-web: tests the console in Chromium against the real program. Screenshots go to target/web.
 #
-# RUNYARD_BIN names the program [default: the debug build].
+# RUNYARD_BIN names the program to test [default: the debug build].
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -19,7 +19,7 @@ if [ -z "${RUNYARD_BIN:-}" ]; then
 fi
 export RUNYARD_BIN
 
-# Build the console; the program serves it from this folder instead of its embedded one.
+# Build the console. The program serves this console from its folder, instead of the embedded console.
 scripts/console.sh
 (cd clients/web && npm test --silent)
 cd tests/web

@@ -39,7 +39,7 @@ pub struct Handles {
     pub clock: Clock,
     /// The database.
     pub db: Db,
-    /// Checks whether this process may use the database.
+    /// The installation, which checks whether this process may use the database.
     pub installation: Installation,
     /// The tier table.
     pub tiers: TierTable,
@@ -51,29 +51,29 @@ pub struct Handles {
     pub account_queues: AccountQueues,
     /// Per-account queue for choosing agent icons.
     pub icon_queues: AccountQueues,
-    /// Limits concurrent walks over workspaces.
+    /// Limit on concurrent walks over workspaces.
     pub walks: Walks,
     /// Per-project queue for writing files.
     pub placement_queues: AccountQueues,
-    /// Request bytes that are being received.
+    /// Count of the request bytes that are being received.
     pub arriving: Arriving,
     /// The disk of the data folder.
     pub disk: Disk,
     /// Recent events of live runs, for streams.
     pub hub: Hub,
-    /// Writes the events of running runs to the database.
+    /// The journal, which writes the events of running runs to the database.
     pub journal: Journal,
-    /// Wakes the worker for new runs and stop requests.
+    /// Signal that wakes the worker for new runs and stop requests.
     pub wake: Wake,
     /// Free worker slots.
     pub worker_slots: WorkerSlots,
     /// Sandboxes for commands and tools.
     pub sandboxes: Sandboxes,
-    /// Tells open streams that an API key was revoked in this process.
+    /// Signal to open streams that this process has revoked an API key.
     pub key_revoked: watch::Sender<()>,
     /// The configured model providers.
     pub llm: Models,
-    /// Cancelled at shutdown: streams end and no runs are claimed.
+    /// Token that is cancelled at shutdown. Then streams end, and the worker claims no more runs.
     pub stopping: CancellationToken,
 }
 
@@ -89,7 +89,7 @@ impl App {
     /// Opens the database, detects the sandbox, sets up the models and starts the journal.
     ///
     /// # Errors
-    /// Any error that prevents the start; its message says what to do.
+    /// Any error that prevents the start. Its message says what to do.
     pub async fn open(config: Config) -> Result<Self> {
         let clock = Clock::default();
         let db = Db::open(&config).await?;

@@ -27,8 +27,8 @@ impl Clock {
         DateTime::from_timestamp_micros(now.timestamp_micros()).unwrap_or(now)
     }
 
-    /// Returns a new version 7 id and its timestamp. Ids ascend even if the system clock is set back: then the
-    /// timestamp continues from the latest one.
+    /// Returns a new version 7 id and its timestamp. Ids ascend even if the system clock is set back. In that case, the
+    /// timestamps continue from the latest timestamp.
     pub fn stamp(&self) -> (Uuid, DateTime<Utc>) {
         let now = self.now();
         let seconds = u64::try_from(now.timestamp()).unwrap_or_default();

@@ -55,7 +55,7 @@ enum Command {
     Man(man::Manual),
 }
 
-/// How a command ended, unless it returned an error.
+/// Outcome of a command that returned no error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Outcome {
     Success,
@@ -105,12 +105,12 @@ fn execute(cli: Cli) -> Result<Outcome> {
     }
 }
 
-/// Clients run on a single thread.
+/// Creates the runtime of client commands, which run on a single thread.
 fn client_runtime() -> Result<Runtime> {
     started(Builder::new_current_thread().enable_all().build())
 }
 
-/// Servers use all cores.
+/// Creates the runtime of servers, which use all cores.
 fn server_runtime() -> Result<Runtime> {
     started(Builder::new_multi_thread().enable_all().build())
 }

@@ -25,9 +25,10 @@ use rates::{Network, SlowRateLimit};
 pub use rates::{Rate, RateLimit};
 pub use tiers::{Tier, TierTable};
 
-/// Longest heartbeat interval in seconds: the API promises a heartbeat at least this often.
+/// Longest heartbeat interval in seconds. The API promises a heartbeat at least this often.
 const MAX_HEARTBEAT: u64 = 10;
-/// Longest lease in seconds: after a worker dies, its runs wait this long before another worker resumes them.
+/// Longest lease in seconds. After a worker dies, its runs wait until their leases expire before another worker
+/// resumes them.
 const MAX_LEASE: u64 = 3_600;
 
 const DEFAULTS: &str = include_str!("config/defaults.toml");
@@ -40,7 +41,7 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Folder of the SQLite database, workspaces, uploads and generated secrets.
     pub data_dir: PathBuf,
-    /// PostgreSQL URL; without one, SQLite in the data folder is used.
+    /// PostgreSQL URL. If it is absent, SQLite in the data folder is used.
     pub database_url: Option<SecretString>,
     /// Enforcement of tiers and credits.
     pub limits: Limits,
@@ -57,7 +58,7 @@ pub struct Config {
     pub providers: std::collections::BTreeMap<String, Provider>,
     /// The models that the API offers.
     pub models: Vec<Model>,
-    /// The plans; new accounts get the first one.
+    /// The plans. New accounts get the first plan.
     pub tiers: Vec<Tier>,
 }
 
@@ -67,7 +68,7 @@ pub struct Config {
 pub enum Limits {
     /// Tiers and credits are enforced.
     On,
-    /// Nothing is limited; for private installations.
+    /// Nothing is limited. This is meant for private installations.
     Off,
 }
 
@@ -75,11 +76,12 @@ pub enum Limits {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
-    /// The HS256 secret; generated in the data folder if neither it nor a JWKS is configured.
+    /// The HS256 secret. If neither a secret nor a JWKS is configured, the server generates a secret in the data
+    /// folder.
     pub jwt_secret: Option<SecretString>,
     /// A JWKS file with public keys for RS256, ES256 and EdDSA.
     pub jwks_file: Option<PathBuf>,
-    /// URL of a JWKS, instead of a file: https, or http on this machine.
+    /// URL of a JWKS, as an alternative to a file. It must use https, or http on this machine.
     pub jwks_url: Option<String>,
     /// Required `iss` of tokens, if set.
     pub issuer: Option<String>,
@@ -99,24 +101,24 @@ pub struct Auth {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Http {
-    /// Exact origins from which browsers may call the API; none by default.
+    /// Exact origins from which browsers may call the API. The default is an empty list.
     pub cors_origins: Vec<String>,
-    /// Request headers that pages of these origins may send in addition to the usual ones.
+    /// Request headers that pages of these origins may send in addition to the standard headers.
     pub cors_headers: Vec<String>,
-    /// Folder of a web console to serve instead of the embedded one.
+    /// Folder of a web console, which is served instead of the embedded console.
     pub console_dir: Option<PathBuf>,
     /// Maximum size of a JSON body or gRPC message in bytes.
     pub max_message_bytes: usize,
     /// Maximum size of a multipart body in bytes.
     pub max_form_bytes: u64,
-    /// Time in seconds that open requests get to finish at shutdown. Until then no other process can take over the
-    /// port.
+    /// Time in seconds that open requests get to finish at shutdown. During that time, no other process can listen on
+    /// the port.
     pub shutdown_grace_seconds: u64,
     /// Interval between heartbeats on an idle event stream, in seconds.
     pub heartbeat_seconds: u64,
     /// Maximum number of open connections.
     pub max_connections: usize,
-    /// Maximum number of idle connections per client address without an accepted credential.
+    /// Maximum number of idle connections per client address. Only connections without an accepted credential count.
     pub max_idle_per_address: usize,
     /// Maximum number of open streams: events, file contents, health and reflection.
     pub max_streams: usize,
@@ -151,8 +153,8 @@ pub struct Worker {
 }
 
 impl Config {
-    /// Parses a configuration file and merges it over the defaults key by key; arrays of tables are replaced as a
-    /// whole.
+    /// Parses a configuration file and merges it over the defaults key by key. Arrays of tables are not merged: an
+    /// array in the file replaces the default array.
     ///
     /// # Errors
     /// INVALID_REQUEST with the file's name, the line and the problem.
@@ -161,7 +163,7 @@ impl Config {
         Self::read(&file, file.table().clone())
     }
 
-    /// Merges `over`, the values of file and environment, over the defaults; errors refer to lines of the file.
+    /// Merges `over`, the values of the file and the environment, over the defaults. Errors refer to lines of the file.
     fn read(file: &File<'_>, over: DeTable<'_>) -> Result<Self> {
         let broken = |error| Error::internal("the built-in default configuration is invalid", error);
         let mut merged = DeTable::parse(DEFAULTS).map_err(broken)?;
@@ -171,12 +173,12 @@ impl Config {
         Ok(config)
     }
 
-    /// The models, for lookup by name.
+    /// Returns the models as a table for lookup by name.
     pub fn model_table(&self) -> ModelTable {
         ModelTable::new(self.models.clone())
     }
 
-    /// The tiers, for lookup by name.
+    /// Returns the tiers as a table for lookup by name.
     pub fn tier_table(&self) -> TierTable {
         TierTable::new(self.tiers.clone())
     }

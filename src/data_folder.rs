@@ -1,10 +1,11 @@
 //! The data folder and its access rights.
 //!
-//! Called at start by everything that keeps files there. A reader of the database or the secret can act as any user of
-//! the service, and a process that escaped from a sandbox runs as an ordinary user of the host. Therefore files have
-//! mode 0600 and folders 0700, whatever the umask is. When the service runs as root, the commands of a project run as
-//! another user, who must be able to reach the workspace. In that case the folders on the path to it have mode 0711,
-//! which lets other users pass through but not list them.
+//! Called at start by every module that stores files in the folder. A process that can read the database or the secret
+//! can act as any user of the service, and a process that escaped from a sandbox runs as an ordinary user of the host.
+//! Therefore files have mode 0600 and folders have mode 0700. The umask has no influence on the modes. When the service
+//! runs as root, the commands of a project run as another user, who must be able to reach the workspace. In that case,
+//! the folders on the path to the workspace have mode 0711: other users can pass through these folders but not list
+//! them.
 
 use std::{
     fs::{self, DirBuilder, Permissions},
@@ -22,22 +23,23 @@ use crate::{
 
 /// Folder of the workspaces, in the data folder.
 pub const WORKSPACES: &str = "workspaces";
-/// Folder of uploads that no run has taken yet, in the data folder.
+/// Folder of uploads that no run has used yet, in the data folder.
 pub const UPLOADS: &str = "uploads";
 /// The SQLite database, in the data folder.
 pub const DATABASE: &str = "runyard.db";
-/// Lock file, which one process holds, in the data folder.
+/// Lock file in the data folder. One process at a time locks it.
 pub const LOCK: &str = "lock";
 
 /// Names that identify a folder as a data folder.
 const MARKS: &[&str] = &[DATABASE, LOCK, "jwt.secret", WORKSPACES, UPLOADS];
-/// Files that earlier versions may have left readable by other users. The secret is not among them: if others can read
-/// it, the server refuses to start.
+/// Files that earlier versions may have created with read access for other users. The secret is not in this list: if
+/// other users can read the secret, the server refuses to start.
 const FILES: &[&str] = &[DATABASE, "runyard.db-wal", "runyard.db-shm", LOCK];
-/// Permission bits that let group and others read or write, as opposed to pass through.
+/// Permission bits that let the group and other users read or write.
 const READ_OR_WRITE: u32 = 0o066;
 
-/// Creates the data folder with its subfolders, and restricts access to files that an earlier version left readable.
+/// Creates the data folder with its subfolders. Restricts access to files that an earlier version created with read
+/// access for other users.
 ///
 /// # Errors
 /// File system errors.
@@ -69,10 +71,10 @@ pub fn prepare(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Like [`prepare`], for the data folder of a configuration.
+/// Prepares the data folder of a configuration like [`prepare`].
 ///
 /// # Errors
-/// UNAVAILABLE, naming the folder.
+/// UNAVAILABLE; the message names the folder.
 pub fn prepare_for(config: &Config) -> Result<()> {
     prepare(&config.data_dir).map_err(|error| {
         let message = format!("cannot use the data folder {}: {error}", config.data_dir.display());
@@ -88,7 +90,8 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Removes the permissions of group and others that exceed a mode. Files of another user stay unchanged.
+/// Removes the permissions of the group and of other users that are not in `mode`. A file of another user stays
+/// unchanged.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());
@@ -99,7 +102,7 @@ fn close(path: &Path, mode: u32) -> io::Result<()> {
     fs::set_permissions(path, Permissions::from_mode(closed))
 }
 
-/// Restricts access to an existing folder, unless it seems to serve another purpose: then it only logs a warning.
+/// Restricts access to an existing folder. If the folder seems to serve another purpose, this only logs a warning.
 fn close_existing(folder: &Path, mode: u32) -> io::Result<()> {
     let is_ours = MARKS.iter().any(|mark| folder.join(mark).exists()) || fs::read_dir(folder)?.next().is_none();
     if is_ours {

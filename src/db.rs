@@ -1,8 +1,9 @@
 //! Database access: SQLite by default, PostgreSQL if configured, with the same semantics on both.
 //!
-//! Reads use a pool. Writes always go through [`Db::begin`], which starts a named unit of work: on PostgreSQL an
-//! ordinary transaction, on SQLite a savepoint in a batch. The writer lane (`db/lane.rs`) commits a whole batch at once
-//! (group commit). Code between `begin` and `commit` must not wait for a model, a sandbox, the network or a file.
+//! Reads use a pool. Every write goes through [`Db::begin`], which starts a named unit of work. On PostgreSQL, a unit
+//! of work is an ordinary transaction. On SQLite, it is a savepoint in a batch, and the writer lane (`db/lane.rs`)
+//! commits the whole batch at once (group commit). Code between `begin` and `commit` must not wait for a model, a
+//! sandbox, the network or a file.
 
 mod fault;
 mod health;
@@ -68,7 +69,7 @@ impl Db {
     /// Connects to the database and applies the migrations.
     ///
     /// # Errors
-    /// UNAVAILABLE, with the database and what to do.
+    /// UNAVAILABLE; the message names the database and says what to do.
     pub async fn open(config: &Config) -> Result<Self> {
         match &config.database_url {
             Some(url) => Self::open_postgres(url.expose_secret()).await,
@@ -101,17 +102,18 @@ impl Db {
         })
     }
 
-    /// The handle for reads outside a unit of work; they see committed data.
+    /// Returns the handle for reads outside a unit of work. Such reads see only committed data.
     pub fn read(&self) -> &Read {
         &self.read
     }
 
-    /// Returns true if no other process can use the database (SQLite). Leases of an earlier process are then void.
+    /// Returns true if no other process can use the database. This is the case on SQLite. Leases of an earlier process
+    /// are then void.
     pub fn is_private(&self) -> bool {
         matches!(self.writer, Writer::Lane(_))
     }
 
-    /// The database's name for people: `sqlite` or `postgres`.
+    /// Returns the name of the database for people: `sqlite` or `postgres`.
     pub fn name(&self) -> &'static str {
         match self.writer {
             Writer::Lane(_) => "sqlite",
@@ -119,7 +121,7 @@ impl Db {
         }
     }
 
-    /// Begins a named unit of work. Dropping it without [`Tx::commit`] rolls it back.
+    /// Begins a named unit of work. If the unit is dropped without [`Tx::commit`], it is rolled back.
     ///
     /// # Errors
     /// UNAVAILABLE if the database is unavailable.
@@ -137,10 +139,11 @@ impl Db {
         })
     }
 
-    /// Checks that the database can be read and written. Writes a small row unless a recent commit already proves it.
+    /// Checks that the database can be read and written. If no recent commit proves that it can be written, the check
+    /// writes one row.
     ///
     /// # Errors
-    /// UNAVAILABLE if it cannot.
+    /// UNAVAILABLE if the database cannot be read or written.
     pub async fn check(&self) -> Result<()> {
         self.health.check(self).await
     }
@@ -166,9 +169,9 @@ pub struct Tx {
     name: &'static str,
     work: Work,
     health: Health,
-    /// True if anything was changed. An empty commit proves nothing about the disk.
+    /// True if the unit changed anything. A commit without changes does not prove that the disk can be written.
     changed: AtomicBool,
-    // Declared after `work`, so that it is dropped after the work.
+    // This field is declared after `work`, so that it is dropped after `work`.
     kept: Option<Box<dyn Send + Sync>>,
 }
 
@@ -185,17 +188,17 @@ impl Tx {
         self
     }
 
-    /// Makes the unit of work durable; returns after the commit that contains it.
+    /// Makes the unit of work durable. Returns after the commit of the batch or transaction that contains the unit.
     ///
     /// # Errors
-    /// CONTENDED if the database requests a retry, UNAVAILABLE if it or its disk is unavailable, otherwise INTERNAL.
-    /// The unit has been rolled back, unless the connection or disk failed during the commit: then the outcome is
-    /// unknown.
+    /// CONTENDED if the database requests a retry, UNAVAILABLE if the database or its disk is unavailable, otherwise
+    /// INTERNAL. The unit has been rolled back, except if the connection or the disk failed during the commit. In that
+    /// case, it is unknown whether the unit was committed.
     pub async fn commit(self) -> Result<()> {
         let (name, health) = (self.name, self.health);
         let has_changed = self.changed.into_inner();
         match self.work {
-            // Every unit of the batch succeeded on its own, so only the disk can make the commit fail.
+            // The statements of every unit in the batch have succeeded, so only the disk can make the commit fail.
             Work::Unit(unit) => unit.commit().await.map_err(|error| {
                 health.failed();
                 fault::away(format!("{name}: {error}"))
@@ -228,10 +231,11 @@ impl Tx {
         outcome
     }
 
-    /// Executes statements that return no rows. On SQLite this takes one round trip, that is, one thread hop.
+    /// Executes statements that return no rows. On SQLite, all statements together take one round trip (one thread
+    /// hop).
     ///
     /// # Errors
-    /// Those of each statement; the statements before the failed one have been executed.
+    /// The errors of the statements. The statements before the failed statement have been executed.
     pub async fn execute_all(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
         match &self.work {
             Work::Unit(unit) => match text::in_a_row(statements) {
@@ -251,11 +255,12 @@ impl Tx {
         }
     }
 
-    /// Like [`Tx::execute_all`], but in one round trip on both databases. PostgreSQL executes the statements as one, on one
-    /// snapshot: none may read or change what another writes, except that foreign keys are checked after all of them.
+    /// Executes statements that return no rows, in one round trip on both databases. PostgreSQL executes them as a
+    /// single statement on one snapshot. No statement may therefore read or change rows that another statement writes.
+    /// Foreign keys are an exception: they are checked after all statements.
     ///
     /// # Errors
-    /// Those of each statement.
+    /// The errors of the statements.
     pub async fn execute_together(&self, statements: impl IntoIterator<Item = Statement>) -> Result<(), DbErr> {
         match &self.work {
             Work::Unit(_) => self.execute_all(statements).await,

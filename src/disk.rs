@@ -9,7 +9,7 @@ use runyard_sandbox::disk::has_room;
 
 use crate::error::{Code, Error, Result};
 
-/// The disk of a folder and its reserve, cheap to clone.
+/// The disk of a folder, with the size of the reserve. It is cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Disk {
     folder: PathBuf,
@@ -17,7 +17,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// The disk that contains a folder.
+    /// Creates a handle to the disk that contains a folder.
     pub fn new(folder: &Path, min_free_bytes: u64) -> Self {
         Self {
             folder: folder.to_owned(),
@@ -25,7 +25,7 @@ impl Disk {
         }
     }
 
-    /// Checks that writing `more` bytes leaves the reserve free; zero checks the current state.
+    /// Checks that the reserve stays free after a write of `more` bytes. Zero checks the current state.
     ///
     /// # Errors
     /// UNAVAILABLE if too little space would be left.

@@ -1,7 +1,8 @@
 //! The crate's error type.
 //!
-//! An error is a stable code, a message for people and, for some codes, typed details. It does not depend on a
-//! protocol: `wire/status.rs` converts it to a `google.rpc.Status`, and `wire/http/fault.rs` renders that over HTTP.
+//! An error has a stable code, a message for people and, for some codes, typed details. It does not depend on a
+//! protocol: `wire/status.rs` converts the error to a `google.rpc.Status`, and `wire/http/fault.rs` renders that status
+//! over HTTP.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};
 
@@ -79,8 +80,8 @@ impl Error {
         self
     }
 
-    /// Prefixes an internal error's message with what failed, such as "Failed to start agent"; leaves other errors
-    /// unchanged.
+    /// Adds the failed operation, such as "Failed to start agent", before the message of an internal error. Other
+    /// errors stay unchanged.
     #[must_use]
     pub fn doing(mut self, what: &str) -> Self {
         if self.code() == Code::Internal {
@@ -89,37 +90,37 @@ impl Error {
         self
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> Code {
         self.inner.code
     }
 
-    /// The category of the error.
+    /// Returns the category of the error.
     pub fn kind(&self) -> Kind {
         self.inner.code.kind()
     }
 
-    /// The message for people.
+    /// Returns the message for people.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// The request field that the error is about.
+    /// Returns the request field that caused the error; `None` if no single field is the cause.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// The typed details.
+    /// Returns the typed details.
     pub fn details(&self) -> Option<&ErrorDetails> {
         self.inner.details.as_ref()
     }
 
-    /// The time that the caller should wait before a retry.
+    /// Returns the time that the caller should wait before a retry.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// The cause, which is logged and never sent to the client.
+    /// Returns the cause, which is logged and never sent to the client.
     pub fn cause(&self) -> Option<&(dyn StdError + Send + Sync)> {
         self.inner.cause.as_deref()
     }

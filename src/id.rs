@@ -1,4 +1,4 @@
-//! Ids and randomness. Rows get UUIDv7 ids, so that new rows are inserted next to each other in B-tree indexes.
+//! Ids and random numbers. The id of a row is a UUIDv7, so that B-tree indexes store new rows next to each other.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 
-/// Maximum time by which an id's timestamp is later than its row's time. Ids from [`crate::clock::Clock::stamp`] have
-/// exactly their row's time; earlier versions created the id slightly after reading the clock.
+/// Maximum difference between the timestamp of an id and the earlier time of its row. Ids from
+/// [`crate::clock::Clock::stamp`] have exactly the time of their row. Earlier versions created the id slightly after
+/// they had read the clock.
 const MADE_WITHIN: Duration = Duration::from_secs(1);
-/// The latest timestamp of an id in milliseconds: version 7 has 48 bits for it.
+/// The latest possible timestamp of an id in milliseconds. A version 7 id has 48 bits for its timestamp.
 const LATEST_MS: u64 = (1 << 48) - 1;
 
 /// Returns a new time-ordered id (RFC 9562, version 7).
@@ -24,31 +25,31 @@ pub fn time_of(id: Uuid) -> DateTime<Utc> {
     DateTime::from_timestamp(i64::try_from(seconds).unwrap_or(i64::MAX), nanos).unwrap_or_default()
 }
 
-/// Returns the lowest id with a timestamp.
+/// Returns the lowest id with this timestamp.
 pub fn first_at(time: DateTime<Utc>) -> Uuid {
     let ms = u64::try_from(time.timestamp_millis())
         .unwrap_or_default()
         .min(LATEST_MS);
-    // Version 7, variant 2.
+    // The constants set the version to 7 and the variant to 2.
     Uuid::from_u128((u128::from(ms) << 80) | (7 << 76) | (2 << 62))
 }
 
-/// A range of ids in a list whose ids were created by this server's clock.
+/// A range of ids in a list. The server creates the ids of the list from its clock.
 ///
 /// Lists are ordered by id, so the database finds the rows of a time range by their ids. The range of ids may be
-/// slightly wider than the time range, so statements compare the times as well.
+/// slightly wider than the time range, so statements compare the times of the rows as well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct IdRange {
     /// The lowest id, inclusive.
     pub from: Option<Uuid>,
-    /// The highest id, exclusive. There is one bound per side, because SQLite seeks to one bound and only compares
-    /// others.
+    /// The upper bound, exclusive. There is only one bound per side, because SQLite seeks to a single bound and checks
+    /// any further bound row by row.
     pub below: Option<Uuid>,
 }
 
 impl IdRange {
-    /// The ids of rows created at or after `after`, before `before`, and below `page`, the last id of the previous
-    /// page.
+    /// Returns the range of ids of the rows that were created at or after `after` and before `before`. The ids are also
+    /// below `page`, the last id of the previous page.
     pub fn of(after: Option<DateTime<Utc>>, before: Option<DateTime<Utc>>, page: Option<Uuid>) -> Self {
         let made_before = before.map(|time| first_at(time.checked_add_signed(slack()).unwrap_or(time)));
         Self {
@@ -75,7 +76,7 @@ pub fn jitter() -> f64 {
 /// Parses an id from a request.
 ///
 /// # Errors
-/// INVALID_REQUEST naming the field if the text is not a UUID or is the nil UUID.
+/// INVALID_REQUEST with the name of the field, if the text is not a UUID or is the nil UUID.
 pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     match Uuid::try_parse(text) {
         Ok(id) if !id.is_nil() => Ok(id),
@@ -83,10 +84,10 @@ pub fn parse(field: &'static str, text: &str) -> Result<Uuid> {
     }
 }
 
-/// Parses an optional id from a request; an empty text counts as absent.
+/// Parses an optional id from a request. An empty text means that there is no id.
 ///
 /// # Errors
-/// As [`parse`].
+/// The same errors as [`parse`].
 pub fn parse_optional(field: &'static str, text: &str) -> Result<Option<Uuid>> {
     if text.is_empty() {
         Ok(None)

@@ -1,8 +1,8 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
-//! The modules form rings; each uses only those below it: WIRE (`wire`, with `server` above it) → NOUNS (`accounts` …
-//! `runs`) → ENGINE (`engine`, `llm`, `tools`, `sandbox`) → GROUND (`error`, `id`, `clock`, `config`, `data_folder`,
-//! `db`, `disk`, `telemetry`). ARCHITECTURE.md gives the reasons.
+//! The modules form layers (rings). A module uses only its own ring and the rings to the right of it: WIRE (`wire`,
+//! with `server` above it) → NOUNS (`accounts` … `runs`) → ENGINE (`engine`, `llm`, `tools`, `sandbox`) → GROUND
+//! (`error`, `id`, `clock`, `config`, `data_folder`, `db`, `disk`, `telemetry`). ARCHITECTURE.md gives the reasons.
 
 // Ground.
 pub mod blocking;
@@ -20,7 +20,7 @@ pub mod engine;
 pub mod llm;
 pub mod tools;
 
-// Nouns, ordered so that each uses only those before it.
+// Nouns. Their order in tests/it/tidy.rs decides which noun may use which.
 pub mod account_state;
 pub mod accounts;
 pub mod admin;

@@ -19,7 +19,7 @@ const BUCKETS: &[f64] = &[
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0,
 ];
 
-/// How often histogram samples are aggregated. Until then, every sample takes memory.
+/// Interval at which histogram samples are aggregated. Every sample takes memory until it is aggregated.
 const UPKEEP: Duration = Duration::from_secs(5);
 
 static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
@@ -29,8 +29,8 @@ static METRICS: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
 /// # Errors
 /// INVALID_REQUEST if the filter is invalid.
 pub fn start_logging(filter: &str) -> Result<()> {
-    // `genai` logs provider answers, which may repeat prompts. PostgreSQL notes at each start that the migrations table
-    // exists.
+    // `genai` is off because it logs provider answers, which may repeat prompts. Notices of PostgreSQL are off because
+    // each start would log that the migrations table exists.
     let filter = format!("sqlx::postgres::notice=warn,{filter},genai=off");
     let filter = EnvFilter::try_new(filter).map_err(|error| {
         Error::invalid(format!(
@@ -38,7 +38,7 @@ pub fn start_logging(filter: &str) -> Result<()> {
         ))
     })?;
     let registry = tracing_subscriber::registry().with(filter);
-    // Fails if a subscriber is already installed, which is fine.
+    // This fails if a subscriber is already installed. The failure does not matter.
     let _ = if stderr().is_terminal() {
         registry
             .with(fmt::layer().with_writer(stderr).with_target(false))
@@ -53,7 +53,7 @@ pub fn start_logging(filter: &str) -> Result<()> {
 
 /// Counter of requests by protocol and HTTP status.
 pub const REQUESTS: &str = "runyard_requests_total";
-/// Histogram of seconds until the response head, by protocol.
+/// Histogram of the time until the response head in seconds, by protocol.
 pub const REQUEST_SECONDS: &str = "runyard_request_seconds";
 /// Counter of started runs.
 pub const RUNS_STARTED: &str = "runyard_runs_started_total";
@@ -80,8 +80,8 @@ pub fn start_metrics() {
     }
 }
 
-/// Aggregates histogram samples at regular intervals while it is polled. Without this, samples would pile up on a
-/// server whose metrics are never scraped.
+/// Aggregates histogram samples at regular intervals. Without it, a server whose metrics are never scraped would
+/// collect samples without bound. The future never completes.
 pub async fn add_up_samples() {
     loop {
         tokio::time::sleep(UPKEEP).await;
@@ -91,7 +91,7 @@ pub async fn add_up_samples() {
     }
 }
 
-/// Renders the metrics in the Prometheus text format; empty if another recorder was installed first.
+/// Renders the metrics in the Prometheus text format. The text is empty if another recorder was installed first.
 pub fn render() -> String {
     handle().map_or_else(String::new, |handle| {
         handle.run_upkeep();

@@ -34,7 +34,7 @@ pub(crate) enum Protocol {
 }
 
 impl Protocol {
-    /// The protocol's name.
+    /// Returns the name of the protocol.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Grpc => "gRPC",
@@ -66,7 +66,7 @@ impl Account {
         Ok(Self { token, bearer })
     }
 
-    /// Sends a GET request with the account's token; returns the body of a successful response.
+    /// Sends a GET request with the account's token, and returns the body of a successful response.
     pub(crate) async fn get(&self, http: &reqwest::Client, url: &str) -> Result<Vec<u8>> {
         let answer = http.get(url).bearer_auth(&self.token).send().await?;
         let status = answer.status();
@@ -95,7 +95,7 @@ impl Account {
     }
 }
 
-/// A start request without tools for one of the benchmark's models.
+/// Returns a start request without tools for one of the benchmark's models.
 pub(crate) fn start_on(model: &str) -> StartRunRequest {
     StartRunRequest {
         prompt: Some("Say something.".to_owned()),
@@ -172,7 +172,7 @@ impl Caller {
     }
 }
 
-/// The status with which an event ends its run.
+/// Returns the final status of the run if this is its last event.
 pub(crate) fn ends_with(event: &RunEvent) -> Option<RunStatus> {
     match &event.event {
         Some(Event::Status(status)) if status.status() != RunStatus::Running => Some(status.status()),

@@ -14,18 +14,18 @@ use crate::{
     callers::{Account, connect, ends_with},
 };
 
-/// Number of runs that are read in one stream.
+/// Maximum number of runs that one stream reads.
 const AT_ONCE: usize = 100;
 /// Timeout for all events to arrive.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// Pause between two queries for unfinished runs.
 const PAUSE: Duration = Duration::from_millis(2);
 
-/// Checks the events of one run: each sequence once, in order, and the terminal event last.
+/// Checks the events of one run. Each sequence must arrive once and in order, and the terminal event must be the last.
 #[derive(Debug)]
 pub(crate) struct Reader {
     run_id: String,
-    /// Number of events so far.
+    /// Number of events that have been checked.
     pub(crate) events: i64,
     ended: Option<RunStatus>,
 }
@@ -54,7 +54,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Checks that the run ended with a status; returns the number of its events.
+    /// Checks that the run ended with a status, and returns the number of its events.
     pub(crate) fn ended(&self, status: RunStatus) -> Result<i64> {
         if self.ended == Some(status) {
             return Ok(self.events);
@@ -67,7 +67,7 @@ impl Reader {
     }
 }
 
-/// Waits until an account has no unfinished run, with one small query at a time over one connection.
+/// Waits until an account has no unfinished run. It sends one small query at a time over one connection.
 pub(crate) async fn until_done(client: &mut RunServiceClient<Channel>, account: &Account) -> Result<()> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! Child processes of the benchmark: the server, the scripted model and the echo. Each is killed when its handle is
+//! Child processes of the benchmark: the server, the scripted model and the echo. A child is killed when its handle is
 //! dropped.
 
 use std::{
@@ -24,12 +24,12 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The secret of the benchmark's tokens.
 pub(crate) const SECRET: &str = "a secret of the benchmark that is long enough";
 
-/// The model for live streams: number of deltas, and the pause before each.
+/// The model for live streams: its number of deltas, and the pause before each delta.
 const SLOW: (usize, Duration) = (6_000, Duration::from_millis(100));
 /// Number of deltas of the model in the token rounds.
 pub(crate) const TOKENS: usize = 200;
 
-/// A temporary folder that is removed with its handle.
+/// A temporary folder. It is removed when its handle is dropped.
 pub(crate) struct Folder(PathBuf);
 
 impl Folder {
@@ -40,7 +40,7 @@ impl Folder {
         Ok(Self(path))
     }
 
-    /// The folder's path.
+    /// Returns the path of the folder.
     pub(crate) fn path(&self) -> &Path {
         &self.0
     }
@@ -57,7 +57,7 @@ impl Drop for Folder {
 /// A child that prints one line when it is ready and exits when its input is closed.
 pub(crate) struct Helper {
     child: Child,
-    /// The line that it printed.
+    /// The line that the child printed.
     pub(crate) line: String,
 }
 
@@ -79,13 +79,14 @@ impl Helper {
         })
     }
 
-    /// The child's process id.
+    /// Returns the process id of the child.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 }
 
-/// Serves scripted models and prints their addresses: one token, many tokens, slow tokens, a command.
+/// Serves the scripted models and prints their addresses. The models answer with one token, with many tokens, with slow
+/// tokens, and with a command.
 pub(crate) async fn play_model() -> Result<()> {
     let one = Upstream::start(Script::fixed(1)).await;
     let many = Upstream::start(Script::fixed(TOKENS)).await;
@@ -102,7 +103,7 @@ pub(crate) async fn play_model() -> Result<()> {
     until_input_ends().await
 }
 
-/// Returns when the parent has closed our input or has exited.
+/// Returns when the parent has closed this process's input or has exited.
 pub(crate) async fn until_input_ends() -> Result<()> {
     let mut nothing = Vec::new();
     tokio::io::stdin().read_to_end(&mut nothing).await?;
@@ -114,11 +115,11 @@ pub(crate) struct Server {
     child: Child,
     /// The address on which it listens.
     pub(crate) address: SocketAddr,
-    /// Time from the start of the process until it was ready.
+    /// Time from the start of the process until the server was ready.
     pub(crate) start_up: Duration,
 }
 
-/// The program of a server, its folder and its configuration.
+/// The program, the folder and the configuration of a server.
 pub(crate) struct Place<'a> {
     pub(crate) program: &'a Path,
     pub(crate) folder: &'a Path,
@@ -164,7 +165,7 @@ impl Server {
         })
     }
 
-    /// The server's process id.
+    /// Returns the process id of the server.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
@@ -177,7 +178,7 @@ impl Server {
     }
 }
 
-// Polls every third of a millisecond, so that polling hardly affects the result.
+// Polls every third of a millisecond, so that polling has little effect on the result.
 fn until_ready(address: SocketAddr, began: Instant) -> Option<Duration> {
     while began.elapsed() < PATIENCE {
         if is_ready(address).unwrap_or(false) {

@@ -1,4 +1,5 @@
-//! A bare gRPC echo: the messages of a start over tonic without any work, to measure the transport alone.
+//! A bare gRPC echo. It exchanges the messages of a start over tonic but does no work, so that only the transport is
+//! measured.
 
 use std::{
     convert::Infallible,
@@ -36,7 +37,7 @@ pub(crate) async fn serve() -> Result<()> {
 #[derive(Clone)]
 struct Echo;
 
-// Uses the name of the real service, so that the same client can call it.
+// The echo has the name of the real service, so that the same client can call both.
 impl NamedService for Echo {
     const NAME: &'static str = "runyard.v1.RunService";
 }

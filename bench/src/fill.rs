@@ -1,8 +1,8 @@
 //! Fills a database with finished runs: copies of a real run's rows with new ids and times.
 //!
-//! Every table gets the rows that a run leaves there: project, thread, messages, run, events, ledger entry. The columns
-//! are read from the database, so new columns are copied without changes here. On SQLite the server must not run
-//! meanwhile.
+//! The copies have all rows of a run: project, thread, messages, run, events and ledger entry. The column names come
+//! from the database, so new columns are copied without a change in this file. On SQLite, the server must not run
+//! during the copying.
 
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use crate::Result;
 
-/// The column by which a table refers to the copied run, and its value.
+/// The column by which a table refers to the copied run, and the value of that column.
 type Key = (&'static str, fn(Template) -> Uuid);
-/// The tables in which a run leaves rows.
+/// The tables that contain rows of a run.
 const TABLES: [(&str, Key); 6] = [
     ("projects", ("id", |(project, _, _)| project)),
     ("threads", ("id", |(_, thread, _)| thread)),
@@ -23,9 +23,9 @@ const TABLES: [(&str, Key); 6] = [
     ("run_events", ("run_id", |(_, _, run)| run)),
     ("ledger_entries", ("run_id", |(_, _, run)| run)),
 ];
-/// Number of rows per statement: SQLite allows 32,766 values.
+/// Number of rows per statement. SQLite allows 32,766 values in a statement.
 const AT_ONCE: usize = 1_000;
-/// Time between two runs of the history, in milliseconds.
+/// Time between the starts of two copied runs, in milliseconds.
 const BETWEEN: u64 = 500;
 
 /// Adds `runs` finished runs, divided evenly among the accounts that have a run.
@@ -38,7 +38,7 @@ pub(crate) async fn fill(url: &str, runs: usize) -> Result<()> {
     let now = Clock::default().now();
     let mut rows = Vec::with_capacity(AT_ONCE);
     for number in 0..runs {
-        // Older than any row that the server creates, in history order.
+        // The copied rows are older than all rows that the server creates later. The first copy is the oldest.
         let age = BETWEEN * (runs - number) as u64;
         let at = now - Duration::from_millis(age);
         let mut row: Vec<Value> = vec![accounts[number % accounts.len()].into(), at.into()];
@@ -65,7 +65,7 @@ fn id_at(millis: u64) -> Uuid {
     Uuid::new_v7(Timestamp::from_unix(NoContext, seconds, nanos))
 }
 
-/// The project, thread and run id of the copied run.
+/// The ids of the project, the thread and the run that are copied.
 type Template = (Uuid, Uuid, Uuid);
 
 async fn template(db: &impl ConnectionTrait) -> Result<Template> {
@@ -155,7 +155,7 @@ async fn columns(db: &impl ConnectionTrait, table: &str) -> Result<Vec<String>> 
         .collect::<Result<_, _>>()?)
 }
 
-/// The SQL expression for a column of a copied row.
+/// Returns the SQL expression for a column of a copied row.
 fn value(table: &str, column: &str) -> String {
     match (table, column) {
         ("projects", "id") => "c.project_id".to_owned(),
@@ -171,7 +171,8 @@ fn value(table: &str, column: &str) -> String {
     }
 }
 
-/// Returns the URL of the database in a server's folder, or of a new database next to the given one.
+/// Returns the URL of the database in a server's folder. If a PostgreSQL URL is given, creates a new database on that
+/// server and returns its URL instead.
 pub(crate) async fn database(given: Option<&str>, folder: &std::path::Path) -> Result<(Option<String>, String)> {
     let Some(given) = given else {
         let file = folder.join("data/runyard.db");

@@ -1,7 +1,8 @@
-//! Measures the cost of history: starts, lists and idling of servers that differ only in their number of finished runs.
+//! Measures the cost of history: starts, lists, deletions and idle time of servers that differ only in their number of
+//! finished runs.
 //!
-//! All servers run at the same time and are measured in turn, so that other load on the machine affects all of them
-//! equally.
+//! All servers run at the same time and are measured one after another in each round. Other load on the machine
+//! therefore affects all of them equally.
 
 use std::{fmt::Write, path::Path, time::Duration};
 
@@ -19,30 +20,32 @@ use crate::{
     starts::{self, Target},
 };
 
-/// Total number of finished runs per server; the first server is the fresh one.
+/// Number of finished runs on each server. The first server has no history.
 const HISTORIES: [usize; 3] = [0, 10_000, 100_000];
 /// Number of accounts that share the history.
 const ACCOUNTS: [usize; 2] = [1, 1_000];
-/// Number of callers, and of starts per round.
+/// Number of callers.
 const CALLERS: usize = 16;
+/// Number of starts per round.
 const STARTS: usize = 600;
 /// Number of requests for each list per round.
 const LISTS: usize = 40;
-/// The deletions of each round: the list and the id field of its rows.
+/// The deletions of each round. For each list, the id field of its rows.
 const DELETED: [(&str, &str); 2] = [("threads", "thread_id"), ("projects", "project_id")];
+/// Number of deletions per list and round.
 const DELETES: usize = 8;
 /// Duration of the idle measurement.
 const IDLE: Duration = Duration::from_secs(20);
-/// Pause before idling is measured.
+/// Pause before the idle measurement.
 const REST: Duration = Duration::from_secs(3);
-/// Minimum rate of starts at the longest history, relative to the fresh server.
+/// Minimum rate of starts with the longest history, relative to the server without history.
 const MIN_RATE: f64 = 0.95;
-/// Maximum latency of a list at the longest history, relative to the fresh server.
+/// Maximum latency of a list with the longest history, relative to the server without history.
 const MAX_LATENCY: f64 = 1.3;
 /// Maximum processor time of an idle server, in milliseconds per second.
 const MAX_IDLE: f64 = 0.5;
 
-/// The lists and counts, by path. The page size is one row, which the fresh server has too.
+/// Paths of the measured lists and counts. The page size is one row, because the server without history has only one.
 const PATHS: [&str; 15] = [
     "/agent-runs?page_size=1",
     "/agent-runs?page_size=1&status=completed",
@@ -61,7 +64,7 @@ const PATHS: [&str; 15] = [
     "/billing/usage-history?page_size=1",
 ];
 
-/// A server with a history.
+/// A server under measurement, and the number of its finished runs.
 struct Grown {
     history: usize,
     server: Server,
@@ -73,7 +76,7 @@ struct Grown {
     idle: f64,
 }
 
-/// Measures and prints the result.
+/// Measures all servers and prints the result.
 pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, config: &str) -> Result<()> {
     for accounts in ACCOUNTS {
         let mut all = Vec::new();
@@ -115,7 +118,7 @@ async fn grow(
     let accounts = (0..accounts)
         .map(|number| Account::new(&format!("grown-{number}")))
         .collect::<Result<Vec<_>>>()?;
-    // One real run per account, from which the history is copied.
+    // Each account starts one real run, because only accounts with a run get a history.
     let mut lines = Caller::all(Protocol::Grpc, server.address, &accounts).await?;
     for line in &mut lines {
         line.start("bench/one").await?;
@@ -141,7 +144,7 @@ async fn grow(
     })
 }
 
-/// The paths, with the ids of the account's newest run.
+/// Returns the paths with the ids of the account's newest run.
 async fn paths(server: &Server, account: &Account) -> Result<Vec<String>> {
     let url = format!("http://{}/agent-runs?page_size=1", server.address);
     let answer = account.get(&reqwest::Client::new(), &url).await?;

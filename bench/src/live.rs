@@ -1,4 +1,4 @@
-//! Slow runs that are each followed live: the background load for another measurement of starts.
+//! Slow runs with a live stream each. They are the background load for another measurement of starts.
 
 use runyard::v1::{RunStatus, StopRunRequest, StreamRunRequest};
 use tokio::task::JoinSet;
@@ -22,7 +22,7 @@ pub(crate) struct Live {
 }
 
 impl Live {
-    /// Starts runs and follows each; returns when every stream has received its first event.
+    /// Starts runs and follows each run. Returns when every stream has received its first event.
     pub(crate) async fn open(target: Target<'_>, account: &Account, count: usize) -> Result<Self> {
         let mut starting = Caller::all(Protocol::Grpc, target.address, std::slice::from_ref(account)).await?;
         let (mut runs, mut readers, mut client) = (Vec::with_capacity(count), JoinSet::new(), None);
@@ -55,7 +55,7 @@ impl Live {
         })
     }
 
-    /// Stops the runs and checks that each sequence arrived once; returns the number of live events.
+    /// Stops the runs, checks that each sequence arrived once, and returns the number of live events.
     pub(crate) async fn close(mut self, target: Target<'_>) -> Result<i64> {
         let mut client = connect(target.address).await?;
         for run in &self.runs {

@@ -9,10 +9,10 @@ use std::{
 
 use crate::Result;
 
-/// Clock ticks per second in /proc: always 100 for programs on Linux.
+/// Clock ticks per second in /proc. For programs on Linux, this is always 100.
 const TICKS: u64 = 100;
 
-/// Appends and syncs `count` blocks; returns the time of each in milliseconds.
+/// Appends and syncs `count` blocks, one at a time. Returns the time of each write in milliseconds.
 pub(crate) fn probe_fdatasync(folder: &Path, count: usize) -> Result<Vec<f64>> {
     let path = folder.join("probe");
     let mut file = fs::File::create(&path)?;
@@ -33,18 +33,19 @@ pub(crate) fn millis(time: Duration) -> f64 {
     time.as_secs_f64() * 1000.0
 }
 
-/// Processor time of a process with all its threads, in user mode and kernel mode.
+/// Returns the processor time of a process with all its threads, in user mode and kernel mode.
 pub(crate) fn used_by(pid: u32) -> Result<Duration> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The process name may contain anything, so fields are counted from its closing parenthesis: utime and stime are 14
-    // and 15.
+    // The process name may contain any character, so the fields are counted from its closing parenthesis. Fields 14 and
+    // 15 of the whole line are utime and stime.
     let fields = stat.rsplit_once(')').ok_or("an odd /proc/pid/stat")?.1;
     let mut fields = fields.split_whitespace().skip(11);
     let mut ticks = || -> Result<u64> { Ok(fields.next().ok_or("a short /proc/pid/stat")?.parse()?) };
     Ok(Duration::from_millis((ticks()? + ticks()?) * 1000 / TICKS))
 }
 
-/// Processor time of a process in nanoseconds. More precise than [`used_by`], as long as no thread ends.
+/// Returns the processor time of a process in nanoseconds. It is more precise than [`used_by`], but does not include
+/// threads that have ended.
 pub(crate) fn nanos_of(pid: u32) -> Result<u64> {
     let mut nanos = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
@@ -55,11 +56,11 @@ pub(crate) fn nanos_of(pid: u32) -> Result<u64> {
     Ok(nanos)
 }
 
-/// Number of voluntary context switches of a process's threads.
+/// Returns the number of voluntary context switches of a process's threads.
 pub(crate) fn waits_of(pid: u32) -> Result<u64> {
     let mut waits = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may have ended in the meantime.
+        // The thread may have ended since the folder was listed, so a failed read counts as zero.
         let status = fs::read_to_string(task?.path().join("status")).unwrap_or_default();
         let line = status
             .lines()
@@ -71,7 +72,7 @@ pub(crate) fn waits_of(pid: u32) -> Result<u64> {
     Ok(waits)
 }
 
-/// Resident memory of a process, in MiB.
+/// Returns the resident memory of a process in MiB.
 pub(crate) fn memory_of(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
@@ -79,7 +80,7 @@ pub(crate) fn memory_of(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 
-/// Anonymous memory of a process in MiB, that is, memory that it has allocated.
+/// Returns the anonymous memory of a process in MiB. This is the memory that the process has allocated.
 pub(crate) fn anonymous_memory_of(pid: u32) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
@@ -89,7 +90,7 @@ pub(crate) fn anonymous_memory_of(pid: u32) -> Result<f64> {
     Ok(kib.parse::<f64>()? / 1024.0)
 }
 
-/// Processor time of the whole machine since boot, without idle time.
+/// Returns the processor time of the whole machine since boot, without idle time.
 fn used_by_all() -> Result<Duration> {
     let stat = fs::read_to_string("/proc/stat")?;
     let fields: Vec<u64> = stat
@@ -105,7 +106,7 @@ fn used_by_all() -> Result<Duration> {
     Ok(Duration::from_millis((all - idle) * 1000 / TICKS))
 }
 
-/// Counts processor time from its creation on.
+/// Measures resource usage from the moment of its creation.
 pub(crate) struct Usage {
     server: u32,
     family: Vec<u32>,
@@ -139,7 +140,7 @@ impl Usage {
         })
     }
 
-    /// The usage since the start.
+    /// Returns the usage since the creation of this value.
     pub(crate) fn so_far(&self) -> Result<Used> {
         let now = Self::read(self.server, &self.family)?;
         let family = now.1.saturating_sub(self.at_start.1);

@@ -1,9 +1,9 @@
 //! The benchmark of Runyard, started by `make bench`.
 //!
 //! It starts the real server, a scripted model and a bare gRPC echo as child processes. All measurements are
-//! interleaved in rounds, so that other load on the machine affects all figures equally. A run counts once its terminal
-//! event is durable. Afterwards the events of every run are read back and checked: each sequence exactly once, and one
-//! terminal event at the end.
+//! interleaved in rounds, so that other load on the machine affects all figures equally. A run counts only if its
+//! terminal event is durable. Afterwards, the events of every run are read back and checked: each sequence must occur
+//! exactly once, and the last event must be the only terminal event.
 
 #![expect(clippy::cast_precision_loss, reason = "counts of a benchmark are far below 2^52")]
 
@@ -54,8 +54,8 @@ async fn main() -> ExitCode {
     }
 }
 
-// Handles Ctrl-C and SIGTERM: child processes are killed by dropping their handles, so the process must not exit
-// abruptly.
+// Waits for Ctrl-C or SIGTERM. A child process is killed when its handle is dropped, so this process must end by
+// returning from `main`.
 async fn told_to_stop() -> Result<()> {
     let mut term = signal(SignalKind::terminate())?;
     tokio::select! {

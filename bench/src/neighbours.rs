@@ -1,5 +1,5 @@
-//! Measures how a noisy account affects a quiet one when accounts have a rate limit: starts of the quiet account alone,
-//! and while another account sends ten times its limit.
+//! Measures the effect of a noisy account on a quiet account if accounts have a rate limit. The quiet account starts
+//! runs first alone, and then while the noisy account sends ten times its limit.
 
 use std::{
     net::SocketAddr,
@@ -20,24 +20,24 @@ use crate::{
 
 /// The rate limit of accounts, as server configuration.
 pub(crate) const CONFIG: &str = "[http]\nrate_per_account = { per_second = 20, burst = 20 }\n";
-/// Pause between two starts of the quiet account: half of its limit.
+/// Pause between two starts of the quiet account. It results in half of the rate limit.
 const QUIET: Duration = Duration::from_millis(100);
-/// Pause between two starts of the noisy account: ten times its limit.
+/// Pause between two starts of the noisy account. It results in ten times the rate limit.
 const NOISY: Duration = Duration::from_millis(5);
 /// Maximum number of concurrent starts of the noisy account.
 const UNDER_WAY: usize = 64;
 
 /// The results.
 pub(crate) struct Found {
-    /// 99th percentile of the quiet account's starts alone, in milliseconds.
+    /// 99th percentile of the time of a start of the quiet account without other load, in milliseconds.
     pub(crate) alone: f64,
-    /// The same next to the noisy account.
+    /// 99th percentile of the time of a start of the quiet account next to the noisy account, in milliseconds.
     pub(crate) beside: f64,
     /// Percentage of the noisy account's starts that were refused.
     pub(crate) refused: f64,
 }
 
-/// Lets the quiet account start runs alone, and then next to the noisy one.
+/// Lets the quiet account start runs alone, and then next to the noisy account.
 pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Account, starts: usize) -> Result<Found> {
     // The first start creates the account.
     ask(address, quiet, 1).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn measure(address: SocketAddr, quiet: &Account, noisy: &Accoun
     })
 }
 
-/// Starts runs at the pace of the quiet account; returns the 99th percentile of the time of a start.
+/// Starts runs at the rate of the quiet account, and returns the 99th percentile of the time of a start.
 async fn ask(address: SocketAddr, account: &Account, starts: usize) -> Result<f64> {
     let mut client = connect(address).await?;
     let mut pace = interval(QUIET);
@@ -77,7 +77,7 @@ struct Flood {
 }
 
 impl Flood {
-    /// Sends too many starts until it is cancelled; returns only on an error other than a refusal.
+    /// Sends more starts than the limit allows. Returns only if a start fails with an error other than a refusal.
     async fn make(&mut self, address: SocketAddr, account: &Account) -> Fault {
         let client = match connect(address).await {
             Ok(client) => client,

@@ -30,9 +30,9 @@ pub(crate) enum Command {
 pub(crate) struct Options {
     /// Number of rounds.
     pub(crate) rounds: usize,
-    /// Divides the number of calls and runs of a full benchmark.
+    /// Divisor of the number of calls and runs of a full benchmark.
     pub(crate) divisor: usize,
-    /// Number of runs after which the server's memory is read last.
+    /// Number of runs after which the server's memory is read for the last time.
     pub(crate) many_runs: usize,
     /// Duration of the soak.
     pub(crate) soak: Duration,
@@ -95,12 +95,12 @@ impl Options {
         Ok(Command::Measure(options))
     }
 
-    /// Returns true if the soak is named; it takes long, so it is off by default.
+    /// Returns true if the options name the soak. The soak takes long, so it is off by default.
     pub(crate) fn wants_soak(&self) -> bool {
         self.only.iter().any(|only| only == "soak")
     }
 
-    /// Returns true if any part needs servers that are measured in rounds.
+    /// Returns true if any selected part needs servers that are measured in rounds.
     pub(crate) fn wants_rounds(&self) -> bool {
         self.only.is_empty()
             || self
@@ -109,7 +109,7 @@ impl Options {
                 .any(|only| !["growth", "soak"].contains(&only.as_str()))
     }
 
-    /// Returns true if a part is measured.
+    /// Returns true if a part is selected.
     pub(crate) fn wants(&self, part: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == part)
     }

@@ -1,4 +1,5 @@
-//! Prints the results as a table: medians with minimum and maximum, the targets, and the figures of a bare program.
+//! Prints the results as a table. It has the median, minimum and maximum of each figure, its target, and its value for
+//! a bare program.
 
 use std::{collections::HashMap, fmt::Write};
 
@@ -12,7 +13,8 @@ enum Goal {
     None,
 }
 
-/// The targets: figure, target, and the value of a bare axum + SQLite program without auth, limits and transcoding.
+/// The targets. For each figure, its target and the value of a bare program: axum and SQLite without authentication,
+/// limits and transcoding.
 const GOALS: &[(&str, Goal, Option<f64>)] = &[
     ("start-up, existing data", Goal::AtMost(30.0), Some(10.0)),
     ("memory, idle", Goal::AtMost(30.0), Some(6.0)),
@@ -24,7 +26,7 @@ const GOALS: &[(&str, Goal, Option<f64>)] = &[
     ("100 × 200 tokens: CPU/event", Goal::AtMost(20.4), Some(6.8)),
     ("first token, added", Goal::AtMost(1.5), Some(0.5)),
 ];
-/// The figure whose target is this many milliseconds plus two durable writes.
+/// A figure whose target depends on the disk: this number of milliseconds plus the time of two durable writes.
 const TAIL: (&str, f64) = ("StartRun 64 gRPC: p99", 20.0);
 /// Name of the figure for one durable write.
 pub(crate) const FDATASYNC: &str = "fdatasync of 4 KiB";
@@ -47,14 +49,14 @@ impl Figures {
         values.push(value);
     }
 
-    /// The median of a figure.
+    /// Returns the median of a figure.
     pub(crate) fn median(&self, name: &str) -> Option<f64> {
         let mut values = self.values.get(name)?.clone();
         values.sort_unstable_by(f64::total_cmp);
         Some(median(&values))
     }
 
-    /// Formats the table, with the medians of a server without limits in the last column.
+    /// Formats the table. Its last column has the medians of a server without limits.
     pub(crate) fn table(&self, off: &Self) -> String {
         let mut table = String::new();
         let _ = writeln!(
@@ -111,7 +113,7 @@ impl Figures {
     }
 }
 
-/// The median of sorted values.
+/// Returns the median of sorted values.
 pub(crate) fn median(sorted: &[f64]) -> f64 {
     match sorted.len() {
         0 => 0.0,

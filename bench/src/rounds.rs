@@ -1,5 +1,5 @@
-//! The order of a benchmark: start the servers, measure everything in turn in rounds, then measure what needs a used
-//! server.
+//! The order of a benchmark. It starts the servers, measures all parts one after another in each round, and finally
+//! measures the parts that need a server with many runs.
 
 use std::{
     fmt::Write,
@@ -21,15 +21,15 @@ use crate::{
     tokens,
 };
 
-/// Number of concurrent callers, and of starts per round.
+/// Numbers of concurrent callers, each with the number of starts per round.
 const CALLERS: [(usize, usize); 3] = [(1, 400), (16, 2_000), (64, 2_000)];
 /// Number of open streams.
 const LIVE: usize = 100;
-/// Number of concurrent runs in the token measurement, and repetitions per round.
+/// Numbers of concurrent runs in the token measurement, each with the number of repetitions per round.
 const TALKING: [(usize, usize); 2] = [(1, 20), (100, 4)];
 /// Number of first tokens per round.
 const FIRSTS: usize = 60;
-/// Number of starts of the quiet account, alone and next to the noisy one.
+/// Number of starts of the quiet account in each of its two measurements.
 const QUIET: usize = 200;
 /// Number of writes per probe.
 const PROBES: usize = 100;
@@ -38,7 +38,7 @@ const START_UPS: usize = 5;
 /// Idle time of a server before its memory is read.
 const REST: Duration = Duration::from_secs(2);
 
-/// Explains the figures.
+/// Explanation of the figures.
 const HOW: &str = "\
 StartRun: mode chat (no sandbox tools), limits on (credits, slots, threads and projects are counted), a one-token answer from a
 scripted model in its own process. A run counts once its terminal event is durable; afterwards all events of every run are read back.
@@ -64,7 +64,7 @@ struct Measured {
     runs: usize,
 }
 
-/// Enforcement of limits and charging of credits.
+/// Whether limits are enforced and credits are charged.
 #[derive(Clone, Copy)]
 enum Limits {
     On,
@@ -80,7 +80,7 @@ impl Limits {
     }
 }
 
-/// Measures and prints the result.
+/// Measures all parts and prints the result.
 pub(crate) async fn measure(options: &Options) -> Result<()> {
     let folder = Folder::make(&options.folder)?;
     let accounts = CALLERS.iter().map(|(callers, _)| *callers).max().unwrap_or(1);
@@ -146,7 +146,7 @@ pub(crate) async fn measure(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Starts two servers of one program, with limits on and off.
+/// Starts two servers of one program, one with limits and one without.
 async fn pair(options: &Options, stage: &Stage, program: &Path, folder: &Path) -> Result<[Measured; 2]> {
     let mut both = Vec::new();
     for limits in [Limits::On, Limits::Off] {
@@ -163,7 +163,7 @@ async fn pair(options: &Options, stage: &Stage, program: &Path, folder: &Path) -
     both.try_into().map_err(|_| "two servers are a pair".into())
 }
 
-/// Starts a server several times and leaves it running.
+/// Starts a server several times to measure its start-up time. The last server keeps running.
 async fn open(options: &Options, place: &Place<'_>, limits: Limits) -> Result<Measured> {
     let mut figures = Figures::default();
     let mut server = Server::start(place).await?;
@@ -290,7 +290,7 @@ async fn fill_up(options: &Options, stage: &Stage, measured: &mut Measured) -> R
     Ok(())
 }
 
-/// Measures how a noisy account affects a quiet one, on a separate server with a rate limit.
+/// Measures the effect of a noisy account on a quiet account, on a separate server with a rate limit.
 async fn beside_noise(options: &Options, stage: &Stage, config: &str, measured: &mut Measured) -> Result<()> {
     note("a noisy account next to a quiet one");
     let place = Place {
@@ -319,8 +319,8 @@ fn ratios(figures: &mut Figures) {
     }
 }
 
-/// The configuration of the servers: the scripted models, a plan whose limits are counted but never reached, and
-/// defaults otherwise.
+/// Returns the configuration of the servers. It contains the scripted models, and a plan with limits that are checked
+/// but never reached. All other settings are the defaults.
 fn config(model: &str, limits: Limits) -> Result<String> {
     let urls = tokens::models(model)?;
     let names = ["one", "many", "slow", "tools"];

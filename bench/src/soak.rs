@@ -1,7 +1,8 @@
 //! Mixed load at a low rate for a long time, started by `make soak`, to check that memory does not grow.
 //!
-//! Each step starts and follows a short chat. Some steps also run a command, list, provoke refusals, delete a thread,
-//! or follow a slow run and stop it. Memory is sampled throughout; the result is its slope after the warm-up.
+//! Each step starts a run and follows its events. Some steps also run a command, read lists, provoke refusals, delete a
+//! thread, or stop a slow run. Memory is sampled during the whole time. The result is the slope of the memory after the
+//! warm-up.
 
 use std::{
     fmt::Write,
@@ -24,7 +25,7 @@ use crate::{
     report::{note, say},
 };
 
-/// Number of accounts, which take turns.
+/// Number of accounts. The steps use the accounts in turn.
 const ACCOUNTS: usize = 50;
 /// Pause between two steps.
 const STEP: Duration = Duration::from_millis(100);
@@ -36,12 +37,12 @@ const PATIENCE: Duration = Duration::from_mins(1);
 const SAMPLE: Duration = Duration::from_secs(15);
 /// Number of samples to print.
 const SHOWN: usize = 24;
-/// Fraction of the time that is warm-up.
+/// Warm-up time, as a fraction of the total time.
 const WARM_UP: f64 = 0.25;
 /// Maximum growth of memory after the warm-up, in MiB per hour.
 const MAX_SLOPE: f64 = 1.0;
 
-/// One sample.
+/// One sample of the server's memory.
 struct Sample {
     hours: f64,
     memory: f64,
@@ -49,7 +50,7 @@ struct Sample {
     runs: usize,
 }
 
-/// Runs the load for the given time and prints the curve.
+/// Runs the load for the configured time and prints the samples.
 pub(crate) async fn measure(options: &Options, program: &Path, folder: &Path, config: &str) -> Result<()> {
     let folder = folder.join("soak");
     let place = Place {
@@ -120,7 +121,7 @@ async fn step(address: std::net::SocketAddr, account: Account, number: usize) ->
         }
     }
     if number.is_multiple_of(5) {
-        // Refusals: an unknown thread, a missing token.
+        // These requests must be refused: one has an unknown thread, the other has no token.
         let nowhere = url("/threads/00000000-0000-7000-8000-000000000000");
         if account.get(&http, &nowhere).await.is_ok() || http.get(url("/agents")).send().await?.status() != 401 {
             return Err("a refusal was expected".into());
@@ -132,7 +133,7 @@ async fn step(address: std::net::SocketAddr, account: Account, number: usize) ->
     Ok(())
 }
 
-/// Starts a run and follows it to its end; a slow run is stopped after some events. Returns the thread.
+/// Starts a run, follows it to its end and returns its thread. A slow run is stopped after some events.
 async fn run(address: std::net::SocketAddr, account: &Account, model: &str) -> Result<String> {
     let mut client = connect(address).await?;
     let mut start = start_on(model);
@@ -184,7 +185,7 @@ fn table(samples: &[Sample]) -> String {
     table
 }
 
-/// Slope of the least-squares line through the samples.
+/// Returns the slope of the least-squares line through the samples.
 fn slope(samples: &[&Sample]) -> f64 {
     let count = samples.len() as f64;
     let mean = |of: fn(&Sample) -> f64| samples.iter().map(|sample| of(sample)).sum::<f64>() / count;

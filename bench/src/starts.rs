@@ -1,4 +1,4 @@
-//! Measures StartRun: runs per second, the latency of a call, and its cost on the server.
+//! Measures StartRun: runs per second, the latency of a call, and the cost of a run on the server.
 
 use std::{
     net::SocketAddr,
@@ -34,7 +34,7 @@ pub(crate) struct Target<'a> {
 /// The results.
 #[derive(Debug)]
 pub(crate) struct Found {
-    /// Runs per second, until the last terminal event.
+    /// Executed runs per second, measured until the last terminal event.
     pub(crate) executed: f64,
     /// Median latency of a call in milliseconds.
     pub(crate) p50: f64,
@@ -50,14 +50,14 @@ pub(crate) struct Found {
     pub(crate) used: Used,
 }
 
-/// Lets the callers start `runs` runs in total, each caller one after another. Waits until all runs have ended, then
-/// reads back the events of each.
+/// Lets the callers start `runs` runs in total. The callers work in parallel, and each caller starts one run after
+/// another. Waits until all runs have ended, and then reads back the events of each run.
 pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usize, runs: usize) -> Result<Found> {
     let accounts = &target.accounts[..callers];
     let mut lines = Caller::all(protocol, target.address, accounts).await?;
     let mut asking = connect(target.address).await?;
     for line in &mut lines {
-        // Opens the connections and creates the accounts before the measurement.
+        // This start opens the connection and creates the account before the measurement.
         line.start("bench/one").await?;
     }
     for account in accounts {
@@ -112,7 +112,7 @@ pub(crate) async fn measure(target: Target<'_>, protocol: Protocol, callers: usi
     })
 }
 
-/// Measures the bare echo; returns calls per second and the 99th percentile of the latency in milliseconds.
+/// Measures the bare echo. Returns the calls per second, and the 99th percentile of the latency in milliseconds.
 pub(crate) async fn echo(address: SocketAddr, account: &Account, callers: usize, calls: usize) -> Result<(f64, f64)> {
     let client = connect(address).await?;
     let left = Arc::new(AtomicUsize::new(calls));

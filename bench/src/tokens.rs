@@ -1,5 +1,5 @@
-//! Measures tokens: how fast the output of runs is stored and followed, and the latency that the server adds to the
-//! first token.
+//! Measures tokens: the rate at which the output of runs is stored and followed, and the latency that the server adds
+//! to the first token.
 
 use std::{
     net::SocketAddr,
@@ -38,7 +38,7 @@ pub(crate) struct Found {
     pub(crate) used: Used,
 }
 
-/// Starts `runs` runs of 200 tokens at once, each followed live from its start, and repeats that `waves` times.
+/// Starts `runs` runs of 200 tokens at the same time, and follows each run from its start. Repeats this `waves` times.
 pub(crate) async fn measure(target: Target<'_>, runs: usize, waves: usize) -> Result<Found> {
     let mut clients = Vec::new();
     for _ in 0..runs.div_ceil(RUNS_PER_CONNECTION) {
@@ -96,8 +96,8 @@ async fn follow(client: &mut RunServiceClient<Channel>, account: &Account) -> Re
     reader.ended(RunStatus::Completed)
 }
 
-/// Measures the time to the first token in milliseconds: from the model directly, and through the server from the start
-/// of a run.
+/// Measures the time to the first token in milliseconds. The first list has the times of direct calls to the model; the
+/// second list has the times from the start of a run to its first token.
 pub(crate) async fn first(target: Target<'_>, model: &str, count: usize) -> Result<(Vec<f64>, Vec<f64>)> {
     let http = reqwest::Client::builder().tcp_nodelay(true).timeout(PATIENCE).build()?;
     let mut client = connect(target.address).await?;
@@ -132,7 +132,7 @@ async fn first_direct(http: &reqwest::Client, model: &str) -> Result<Duration> {
     took.ok_or_else(|| "the model returned no token".into())
 }
 
-// A first frame may contain only the role.
+// The first frame of an answer may contain only the role and no text.
 fn has_text(seen: &[u8]) -> bool {
     String::from_utf8_lossy(seen)
         .split("\"content\":\"")
@@ -160,7 +160,7 @@ async fn first_through(client: &mut RunServiceClient<Channel>, account: &Account
     took.ok_or_else(|| "the run produced no token".into())
 }
 
-/// The addresses of the models, from the line that their process printed.
+/// Returns the addresses of the models from the line that their process printed.
 pub(crate) fn models(line: &str) -> Result<[&str; 4]> {
     let mut urls = line.split(' ');
     let mut next = || {

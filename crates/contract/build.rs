@@ -1,7 +1,7 @@
 //! Compiles the protobuf API to messages, without services.
 //!
-//! The raw descriptor bytes are written next to the code, because prost's `FileDescriptorSet` drops the options that
-//! the transcoder and the OpenAPI document need at run time.
+//! The raw descriptor bytes are also written to a file. They contain the options that the transcoder and the OpenAPI
+//! document need at run time; prost's `FileDescriptorSet` drops these options.
 
 use std::{env, error::Error, fs, path::PathBuf};
 

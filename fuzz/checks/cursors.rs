@@ -1,5 +1,5 @@
-//! Checks cursors. A page token is valid only for the caller and query it was issued to and returns unchanged; the id
-//! of a server-sent event is an integer or is refused.
+//! Checks cursors. A page token is valid only for the caller and the query for which it was issued, and decoding it
+//! yields the original cursor. The id of a server-sent event must be an integer; otherwise it is refused.
 
 use std::sync::LazyLock;
 
@@ -34,7 +34,7 @@ fn caller(number: u128) -> Caller {
     }
 }
 
-/// Checks a token that contains these bytes, encoded as a page does it.
+/// Checks a token that contains these bytes as its cursor.
 fn page_token(cursor: &[u8]) {
     if cursor.is_empty() || cursor.len() > 1024 {
         return;
@@ -73,7 +73,7 @@ fn page_token(cursor: &[u8]) {
     }
 }
 
-/// Checks an arbitrary text: no token is valid for two callers.
+/// Checks that an arbitrary text is not a valid token for two callers.
 fn foreign_token(text: &str) {
     let taken = [1, 2].map(|number| Page::read(&caller(number), "agents", 1, text).is_ok());
     assert!(
@@ -82,7 +82,7 @@ fn foreign_token(text: &str) {
     );
 }
 
-/// Checks an arbitrary text: if it is accepted as an event id, the number is read correctly.
+/// Checks an arbitrary text as an event id. If the id is accepted, the number must be correct.
 fn event_id(text: &str) {
     let message = CODEC.message("runyard.v1.StreamRunRequest").unwrap();
     let mut wire = Vec::new();

@@ -1,8 +1,8 @@
-//! Checks request bodies of the HTTP API, above all multipart forms: chunk boundaries do not matter, a refused form
-//! leaves no uploads behind, and the contents of a valid form arrive unchanged.
+//! Checks request bodies of the HTTP API, mainly multipart forms. Chunk boundaries must not change the result, a
+//! refused form must not leave uploads behind, and the contents of a valid form must arrive unchanged.
 //!
-//! The first byte selects the check: 0 a JSON body, 1 an arbitrary form body, 2 a valid form built from the bytes as
-//! its parts.
+//! The first byte selects the check: 0 for a JSON body, 1 for an arbitrary form body, 2 for a valid form whose parts
+//! are the bytes.
 
 use std::{
     convert::Infallible,
@@ -34,7 +34,7 @@ const MAX_TEXT: usize = 64 * 1024;
 /// The id that every upload gets.
 const UPLOAD: &str = "0190a0a0-0000-7000-8000-000000000001";
 
-/// The uploads that were not discarded, and the request that reached the service.
+/// The uploads that remain, and the request that reached the service.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Seen {
     files: Vec<(String, Vec<u8>)>,
@@ -68,7 +68,7 @@ impl FormFiles for Store {
     }
 }
 
-/// The transcoder shared by all checks, and the store that records what it does.
+/// The transcoder of all checks, and the store that records its uploads and its request.
 static DOOR: LazyLock<(Transcoder, Store)> = LazyLock::new(|| {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
     let codec = Arc::new(Codec::new(&pool));
@@ -99,7 +99,8 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Checks arbitrary bytes: the response is the same for the whole body and for chunks, whose size the body determines.
+/// Checks that a body of arbitrary bytes gets the same response as a whole and in chunks. The last byte determines the
+/// chunk size.
 fn as_it_is(kind: &str, body: &[u8]) {
     let size = usize::from(body.last().copied().unwrap_or(1) % 32) + 1;
     let (whole, in_pieces) = (ask(kind, body, body.len().max(1)), ask(kind, body, size));
@@ -115,7 +116,7 @@ fn as_it_is(kind: &str, body: &[u8]) {
     assert_eq!(seen.kept, 0, "a refused form left uploads behind");
 }
 
-/// Checks a form as a browser sends it: a text field, then files.
+/// Checks a form in the format of a browser: a text field, followed by files.
 fn well_made(parts: &[u8]) {
     const BOUNDARY: &str = "----a-boundary-that-is-in-no-part";
     let mut parts = parts.split(|byte| *byte == 0xff);
@@ -153,8 +154,8 @@ fn well_made(parts: &[u8]) {
     assert_eq!(arrived, files, "a file was changed");
 }
 
-/// Sends a body to a service that answers `NOT_FOUND`; returns the status, the response text, and what the store
-/// recorded.
+/// Sends a body to a service that answers `NOT_FOUND`. Returns the status, the response text and the records of the
+/// store.
 fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
     let (transcoder, store) = &*DOOR;
     *store.0.lock().unwrap() = Seen::default();
@@ -180,7 +181,7 @@ fn ask(kind: &str, body: &[u8], size: usize) -> (StatusCode, Bytes, Seen) {
         let answer = service.oneshot(request).await.unwrap();
         let status = answer.status();
         let text = answer.into_body().collect().await.unwrap().to_bytes();
-        // A form that was dropped halfway is cleaned up by another task.
+        // Another task deletes the uploads of an incomplete form; let that task run.
         tokio::task::yield_now().await;
         let seen = store.0.lock().unwrap().clone();
         (status, text, seen)

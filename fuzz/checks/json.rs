@@ -1,6 +1,6 @@
-//! Compares the JSON codec with prost-reflect: both accept the same input and produce the same messages and texts.
+//! Compares the JSON codec with prost-reflect. Both must accept the same input and produce the same messages and texts.
 //!
-//! The first byte selects a message and a dialect; the rest is tried as JSON text and as wire bytes.
+//! The first byte selects a message and a dialect. The remaining bytes are decoded as JSON text and as wire bytes.
 
 use std::sync::LazyLock;
 
@@ -46,7 +46,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Checks that a decoded message can be printed, that its text can be decoded, and that repeating this changes nothing.
+/// Checks that a decoded message can be printed, and that decoding and printing the text again yields the same text.
 fn round_trip((codec, message): (&Codec, MessageId), dialect: Dialect, text: &[u8]) {
     let mut wire = b"before".to_vec();
     if codec.decode(message, dialect, text, &mut wire).is_err() {
@@ -84,8 +84,8 @@ fn prints_like_the_oracle((codec, message): (&Codec, MessageId), descriptor: &Me
         return;
     };
     let printed: Value = serde_json::from_slice(&printed).expect("the output is JSON");
-    // The codec skips unknown fields without decoding them. Where prost rejects such a field, there is nothing to
-    // compare.
+    // The codec skips unknown fields without decoding them, but prost may reject such a field. In that case, there is
+    // no output to compare.
     if let Ok(theirs) = DynamicMessage::decode(descriptor.clone(), wire)
         && let Some(theirs) = shown(&theirs)
     {
@@ -103,8 +103,8 @@ fn print(codec: &Codec, message: MessageId, dialect: Dialect, wire: &[u8]) -> Op
     Some(json.split_off(6))
 }
 
-/// The JSON of prost-reflect, if it has one. It is converted through text, because a 32-bit float has other digits than
-/// a 64-bit one.
+/// Returns the JSON of prost-reflect; `None` if prost-reflect cannot print the message. The JSON is converted through
+/// text, because a 32-bit float has other digits than a 64-bit float.
 fn shown(message: &DynamicMessage) -> Option<Value> {
     let mut text = Vec::new();
     let options = SerializeOptions::new().skip_default_fields(true);
@@ -114,7 +114,7 @@ fn shown(message: &DynamicMessage) -> Option<Value> {
     serde_json::from_slice(&text).ok().map(alike)
 }
 
-/// Normalises numbers so that they compare by value: JSON does not distinguish 1 from 1.0.
+/// Normalises numbers so that they are compared by value, because JSON does not distinguish 1 from 1.0.
 fn alike(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),

@@ -1,4 +1,5 @@
-//! Compares the path matcher with the simplest possible one, and checks that templates match paths built from them.
+//! Compares the path matcher with the simplest possible matcher. Checks that a template matches the paths that are
+//! built from it.
 
 use std::{borrow::Cow, sync::LazyLock};
 
@@ -36,7 +37,7 @@ pub fn check(data: &[u8]) {
         return;
     };
     template(text);
-    // Restrict the text to a valid URI path: it starts with a slash and ends before a question mark.
+    // Make the text a valid URI path, which starts with a slash and ends before a question mark.
     let path = text.split(['?', '#']).next().unwrap_or_default();
     let path = format!("/{}", path.strip_prefix('/').unwrap_or(path));
     for method in METHODS {
@@ -44,7 +45,7 @@ pub fn check(data: &[u8]) {
     }
 }
 
-/// Checks that an accepted template matches a path built from it and finds its variables.
+/// Checks that a valid template matches a path that is built from it, and finds the values of its variables.
 fn template(text: &str) {
     let Ok(template) = Template::parse(text) else {
         return;
@@ -87,7 +88,8 @@ fn template(text: &str) {
     }
 }
 
-/// Checks the API's own rules, which have literals and single-segment variables, against a linear search.
+/// Compares the matcher with a linear search over the rules of the API. These rules have only literals and
+/// single-segment variables.
 fn route(method: &Method, path: &str) {
     let parts: Option<Vec<Cow<str>>> = path[1..].split('/').map(decoded).collect();
     let found = ROUTER.find(method, path);
@@ -148,7 +150,8 @@ fn route(method: &Method, path: &str) {
     }
 }
 
-/// The values of the variables if the path matches; `own` is the same template without its prefix.
+/// Returns the variables with their values; `None` if the path does not match. `own` is the template without its
+/// prefix.
 fn fits<'a, 'p>(template: &str, own: &'a str, parts: &'p [Cow<str>]) -> Option<Vec<(&'a str, &'p str)>> {
     let segments: Vec<&str> = template[1..].split('/').collect();
     if segments.len() != parts.len() {

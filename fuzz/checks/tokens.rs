@@ -1,7 +1,8 @@
-//! Checks JSON Web Tokens: unsigned and modified tokens are refused, and a signed token yields the signed claims.
+//! Checks JSON Web Tokens. Unsigned and modified tokens must be refused, and a signed token must yield the signed
+//! claims.
 //!
-//! The first byte selects the check: 0 a whole token, 1 an Authorization header, 2 a payload to sign, 3 a header to
-//! sign.
+//! The first byte selects the check: 0 for a whole token, 1 for an Authorization header, 2 for a payload to sign, 3 for
+//! a header to sign.
 
 use std::sync::LazyLock;
 
@@ -44,7 +45,7 @@ fn unsigned(token: &[u8]) {
     }
 }
 
-/// Checks that a credential is exactly one word of the header, unchanged.
+/// Checks that the credential is exactly one word of the header and is not changed.
 fn authorization(header: &[u8]) {
     let Ok(value) = http::HeaderValue::from_bytes(header) else {
         return;
@@ -61,8 +62,8 @@ fn authorization(header: &[u8]) {
     assert!(credential(&headers).is_err(), "two credentials were accepted");
 }
 
-/// Checks that a signed payload is accepted only if it follows the rules, and that another JSON reader finds the same
-/// claims.
+/// Checks that a signed payload is accepted only if it follows the rules for claims, and that another JSON parser finds
+/// the same claims.
 fn signed_payload(payload: &[u8]) {
     let token = sign(HEADER.as_bytes(), payload);
     let Some(claims) = verify(&token) else {
@@ -83,7 +84,8 @@ fn signed_payload(payload: &[u8]) {
     changed(&token, payload);
 }
 
-/// Checks that a signed header may name its key and type, but nothing that changes how the token is verified.
+/// Checks that a signed header may name its key and its type. A header with a field that changes the verification must
+/// be refused.
 fn signed_header(header: &[u8]) {
     let token = sign(header, PAYLOAD.as_bytes());
     if let Some(claims) = verify(&token) {
@@ -97,7 +99,7 @@ fn signed_header(header: &[u8]) {
     }
 }
 
-/// Checks that a valid token is refused after one letter is changed, at a position that the bytes determine.
+/// Checks that a valid token is refused after one letter has been changed. The bytes determine the position.
 fn changed(token: &str, data: &[u8]) {
     let sum: usize = data.iter().map(|byte| usize::from(*byte)).sum();
     let mut letters = token.as_bytes().to_vec();

@@ -1,7 +1,7 @@
 //! Runyard's schema migrations for SQLite and PostgreSQL.
 //!
-//! Applied when the server starts and by `runyard migrate`. A released migration is never changed; add a new one
-//! instead.
+//! The server applies them at start; `runyard migrate` applies them too. A released migration is never changed; add a
+//! new migration instead.
 
 mod m0001_first;
 mod m0002_money;

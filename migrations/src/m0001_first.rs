@@ -2,7 +2,8 @@
 //! uploads, runs and their events.
 //!
 //! Every reference to a parent row is a foreign key. An account cannot be deleted while it owns rows. Deleting a thread
-//! also deletes its messages, runs and events. Deleting an agent keeps its runs, which store everything they need.
+//! also deletes its messages, runs and events. Deleting an agent does not delete its runs: a run stores all data that
+//! it needs.
 
 use sea_orm_migration::{
     prelude::*,
@@ -95,7 +96,7 @@ async fn agents(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(index("agents_by_account", "agents", &["account_id", "created_at"]).take())
         .await?;
-    // Enforces at most one default agent per account, even if two requests race.
+    // This index allows only one default agent per account, even if two requests race.
     manager
         .create_index(
             index("agents_one_default", "agents", &["account_id"])
@@ -217,7 +218,8 @@ async fn threads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(uuid("account_id"))
                 .col(uuid("thread_id"))
                 .col(uuid_null("run_id"))
-                // The run's id, or the message's own id: the messages of a queued run sort after all earlier runs.
+                // The id of the message's run. If the message has no run, this is the id of the message. Messages are
+                // sorted by this column, so that a queued run's messages come after the messages of all earlier runs.
                 .col(uuid("turn"))
                 .col(small_integer("role"))
                 .col(text("content"))
@@ -268,7 +270,7 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(big_integer("input_tokens"))
                 .col(big_integer("output_tokens"))
                 .col(big_integer("microcredits"))
-                // The sequence of the last event, once the run has ended.
+                // The sequence of the last event; null until the run has ended.
                 .col(big_integer_null("last_sequence"))
                 .col(timestamp_with_time_zone("created_at"))
                 .col(timestamp_with_time_zone_null("started_at"))
@@ -284,7 +286,8 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     manager
         .create_index(index("runs_by_thread", "runs", &["thread_id", "id"]).take())
         .await?;
-    // Concurrent-run slots: the unfinished runs of an account. The status 1 is `running`.
+    // This index finds the unfinished runs of an account, which the limit on concurrent runs counts. The status 1 is
+    // `running`.
     manager
         .create_index(
             index("runs_unfinished", "runs", &["account_id"])
@@ -311,8 +314,8 @@ async fn runs(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
 }
 
 async fn run_events(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    // On SQLite the primary key is the table itself (WITHOUT ROWID), so that an append touches one B-tree instead of
-    // two. The query builder does not support that.
+    // On SQLite, the rows are stored in the B-tree of the primary key (WITHOUT ROWID), so that an append changes one
+    // B-tree instead of two. The query builder does not support WITHOUT ROWID.
     if manager.get_database_backend() == DbBackend::Sqlite {
         let sql = "CREATE TABLE run_events (run_id uuid_text NOT NULL, sequence bigint NOT NULL, terminal boolean NOT NULL, \
             payload blob NOT NULL, PRIMARY KEY (run_id, sequence), \
@@ -343,10 +346,10 @@ async fn uploads(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(text("name"))
                 .col(big_integer("size"))
                 .col(big_integer("received"))
-                // BLAKE3 hash of the content, once the upload is complete.
+                // BLAKE3 hash of the content; null until the upload is complete.
                 .col(string_null("digest"))
                 .col(uuid_null("run_id"))
-                // The file's name in the workspace, once a run has taken the upload.
+                // Name of the file in the workspace; null until a run uses the upload.
                 .col(text_null("placed_as"))
                 .col(boolean("placed"))
                 .col(timestamp_with_time_zone("created_at"))

@@ -1,7 +1,8 @@
 //! Credits, API keys and the audit log of administrators.
 //!
-//! A ledger entry moves an amount from one book to another, so all entries sum to zero by construction. The balance is
-//! the sum of an account's own book; it has its own row so that it can be locked and cannot become negative.
+//! A ledger entry moves an amount from one book to another, so the sum of all entries is always zero. The balance of an
+//! account is the sum of the account's own book. The balance is stored in its own row, so that the row can be locked
+//! and the balance cannot become negative.
 
 use sea_orm_migration::{
     prelude::*,
@@ -23,8 +24,8 @@ impl MigrationTrait for Migration {
         ledger_entries(manager).await?;
         api_keys(manager).await?;
         audit_entries(manager).await?;
-        // Credits that a running run has reserved. They count only while the run is unfinished, so its end releases
-        // them.
+        // Credits that a running run has reserved. They count only while the run is unfinished, so the end of the run
+        // releases them.
         let mut held = big_integer("held_microcredits");
         held.default(0);
         manager
@@ -74,7 +75,7 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(amount)
                 // The part of a call's cost that exceeded the balance.
                 .col(big_integer("uncollected"))
-                // Entries outlive the runs and threads that they refer to.
+                // These columns have no foreign keys, because entries outlive the runs and threads to which they refer.
                 .col(uuid_null("run_id"))
                 .col(integer_null("step"))
                 .col(uuid_null("thread_id"))
@@ -84,7 +85,8 @@ async fn ledger_entries(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
                 .col(boolean("estimated"))
                 .col(string_null("grant_key"))
                 .col(timestamp_with_time_zone("created_at"))
-                // References the balance's row, which every writer of entries has locked, instead of the account's row.
+                // This references the row of the balance instead of the row of the account, because every writer of
+                // entries has already locked the balance.
                 .foreign_key(&mut belongs("ledger_entries", "balances", "account_id"))
                 .take(),
         )

@@ -1,8 +1,9 @@
-//! Indexes that keep every statement fast however many finished runs there are, and the times by which threads and
-//! projects are now ordered.
+//! Indexes that keep every statement fast, even with many finished runs, and the times by which threads and projects
+//! are sorted from now on.
 //!
-//! Each list has an index in its own order. Frequent queries, such as for runs that wait for a worker, use a partial
-//! index that excludes finished runs. Unused indexes are dropped, because every start of a run pays for each index.
+//! Each list has an index in the order of the list. Frequent queries, such as the query for runs that wait for a
+//! worker, use a partial index without finished runs. Unused indexes are dropped, because every start of a run must
+//! update each index.
 
 use sea_orm_migration::prelude::*;
 
@@ -11,7 +12,7 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// Indexes that are replaced by others: table and name.
+/// Indexes that this migration replaces: table and name.
 const REPLACED: [(&str, &str); 9] = [
     ("runs", "runs_unfinished"),
     ("threads", "threads_by_account"),
@@ -59,11 +60,11 @@ fn partial() -> Vec<IndexCreateStatement> {
     let is = |column: &'static str, value: i32| Expr::col(column).eq(value);
     let is_live = || Expr::col("deleted_at").is_null();
     vec![
-        // The status 1 is `running`; the statements also contain the number as a literal.
+        // The status 1 is `running`. The statements also contain this number as a literal.
         index("runs_unfinished", "runs", &["id"])
             .and_where(is("status", 1))
             .take(),
-        // Runs that were ended from outside and that their worker has not released yet.
+        // Ended runs that their worker has not released yet, such as runs that a request has stopped.
         index("runs_held", "runs", &["account_id", "thread_id"])
             .and_where(Expr::col("status").ne(1))
             .and_where(Expr::col("lease_expires_at").is_not_null())
@@ -73,11 +74,12 @@ fn partial() -> Vec<IndexCreateStatement> {
             .and_where(Expr::col("run_id").is_not_null())
             .and_where(Expr::col("placed").eq(false))
             .take(),
-        // The book 3 holds the cost of model calls.
+        // Book 3 contains the cost of model calls.
         index("ledger_charges", "ledger_entries", &["account_id", "id"])
             .and_where(is("credited", 3))
             .take(),
-        // Created last: of two equally useful indexes SQLite chooses the later one, and a thread has fewer entries.
+        // This index is created after `ledger_charges`. If two indexes are equally useful, SQLite chooses the later
+        // index, which is better here because a thread has fewer entries than an account.
         index("ledger_charges_by_thread", "ledger_entries", &["thread_id", "id"])
             .and_where(is("credited", 3))
             .take(),
@@ -99,8 +101,8 @@ fn partial() -> Vec<IndexCreateStatement> {
     ]
 }
 
-// Before this migration, starting a run did not change `updated_at`. SQLite compares these times as texts, which sort
-// the same way.
+// Sets `updated_at` to the latest activity. Before this migration, a start of a run did not change `updated_at`. SQLite
+// compares the times as texts, which have the same order.
 async fn date_activity(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
     let newer = |parent: &str, child: &str, key: &str, column: &str| {
         format!(

@@ -1,14 +1,16 @@
-//! Counts of agents, threads and projects in each account's row, so that starting a run need not count them.
+//! Counts of agents, threads and projects in each account's row. A start of a run reads these counts instead of
+//! counting rows.
 //!
-//! Triggers update the counts in the transaction that adds or removes rows, whatever statement does it and including
-//! foreign key cascades, so the counts cannot drift.
+//! Triggers update the counts in the transaction that adds or removes rows. They fire for every statement and for
+//! foreign key cascades, so the counts are always exact.
 
 use sea_orm_migration::{prelude::*, schema::big_integer, sea_orm::DbBackend};
 
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// The counted rows: the table, which is also the name of the count column, and the condition for a row to count.
+/// The counted tables: the name of the table, which is also the name of the count column, and the condition under which
+/// a row counts.
 const COUNTED: [(&str, &str); 3] = [
     ("agents", "{row}.deleted_at IS NULL"),
     ("threads", "TRUE"),
@@ -42,7 +44,7 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// Creates one trigger per kind of row change.
+/// Returns one trigger per kind of row change.
 fn sqlite(table: &str, condition: &str) -> Vec<String> {
     let counts = |row: &str| condition.replace("{row}", row);
     let trigger = |event: &str, change: &str, row: &str| {
@@ -65,8 +67,8 @@ fn sqlite(table: &str, condition: &str) -> Vec<String> {
     triggers
 }
 
-/// Creates one trigger per kind of statement: deleting a thread deletes many rows, and every update of an account
-/// leaves a dead row.
+/// Returns one trigger per kind of statement. A single statement can delete many rows. A trigger for each row would
+/// update the account for each of them, and every update leaves a dead row.
 fn postgres(table: &str, condition: &str) -> Vec<String> {
     let sum = |rows: &str, sign: i32| {
         let counts = condition.replace("{row}", rows);

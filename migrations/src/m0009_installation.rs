@@ -1,4 +1,4 @@
-//! The installation: which data folder belongs to the database, and columns for the write probe.
+//! The installation: the data folder that belongs to the database, and columns for the write probe.
 
 use sea_orm_migration::prelude::*;
 

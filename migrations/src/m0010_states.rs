@@ -1,7 +1,8 @@
 //! One partial index for each state of a run, instead of one index over all states.
 //!
-//! PostgreSQL plans a list by state for every value of a parameter. If almost all runs had one state, it could read all
-//! runs of an account to find the few of another. A partial index holds the runs of one state only.
+//! PostgreSQL uses one plan for the list by state, for every state. If almost all runs of an account have the
+//! same state, a list of another state could read all runs to find a few. A partial index contains only the runs of one
+//! state.
 
 use sea_orm_migration::prelude::*;
 
@@ -10,7 +11,7 @@ use crate::parts::index;
 #[derive(DeriveMigrationName)]
 pub struct Migration;
 
-/// The indexes, and the state of the runs in each.
+/// The indexes. For each, its name and the state of its runs.
 const STATES: [(&str, i32); 4] = [
     ("runs_running", 1),
     ("runs_completed", 2),

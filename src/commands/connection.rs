@@ -28,13 +28,13 @@ pub(super) struct Connection {
     token: Option<SecretString>,
 }
 
-/// A token, and advice for the case that the server refuses it.
+/// A token, with the advice to print if the server refuses the token.
 struct Credential {
     token: SecretString,
     advice: String,
 }
 
-/// A connected client, and advice for the case that the server refuses its token.
+/// A connected client, with the advice to print if the server refuses the client's token.
 pub(super) struct Connected {
     /// The connected client.
     pub(super) client: Client,
@@ -42,7 +42,7 @@ pub(super) struct Connected {
 }
 
 impl Connection {
-    /// Connects with the configured token, or as the local account if there is none.
+    /// Connects with the configured token, or as the local account if no token is configured.
     pub(super) async fn open(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
         let credential = match self.given() {
@@ -52,8 +52,8 @@ impl Connection {
         self.connect(&config, credential).await
     }
 
-    /// Connects as an administrator. Signs a token with the local server's secret if possible; otherwise the configured
-    /// token must carry the role.
+    /// Connects as an administrator. If possible, the token is signed with the local server's secret; otherwise the
+    /// configured token must carry the role.
     pub(super) async fn open_as_administrator(&self, settings: &Settings) -> Result<Connected> {
         let config = settings.config()?;
         let credential = match (self.local(&config, Some(ADMINISTRATOR)).await, self.given()) {
@@ -75,8 +75,8 @@ impl Connection {
         })
     }
 
-    /// Signs a token for the local account. Such a token is never sent to another machine, which could use it against
-    /// this server.
+    /// Signs a token for the local account. The token is never sent to another machine, because that machine could use
+    /// the token on this server.
     async fn local(&self, config: &Config, role: Option<&str>) -> Result<Credential> {
         let server = self.server(config);
         if server != local_server(config) && !is_on_this_machine(&server) {
@@ -104,7 +104,7 @@ impl Connection {
 }
 
 impl Connected {
-    /// Returns the outcome of a call; if the server refused the token, the error says where the token came from.
+    /// Returns the outcome of a call. If the server refused the token, the error says where the token came from.
     pub(super) fn explain<T>(&self, outcome: Result<T>) -> Result<T> {
         outcome.map_err(|error| match error.code() {
             Code::NotAuthenticated => {

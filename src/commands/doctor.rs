@@ -31,10 +31,11 @@ use crate::{
     wire::jwt,
 };
 
-/// Recommended limit of open files: connections and running commands need them.
+/// Recommended limit of open files. Each connection and each running command needs some.
 const WANTED_FILES: u64 = 16 * 1024;
-/// Free disk space in bytes: below `FULL_DISK` commands that write are killed; below `TIGHT_DISK` space is getting low.
+/// Free disk space in bytes below which commands that write are killed.
 const FULL_DISK: u64 = 256 << 20;
+/// Free disk space in bytes below which `doctor` warns.
 const TIGHT_DISK: u64 = 2 << 30;
 
 /// Check an installation and say what to change before other machines may reach it.
@@ -177,7 +178,7 @@ fn rates(config: &Config) -> Check {
     }
 }
 
-/// A trusted network that contains clients lets them choose the address that rate limits use.
+/// Checks the trusted proxies. A client inside a trusted network can choose the address that rate limits use.
 fn proxies(config: &Config) -> Check {
     let trusted = &config.http.trusted_proxies;
     match trusted.iter().find(|network| network.is_public()) {
@@ -322,7 +323,8 @@ fn disk(folder: &Path) -> Check {
     }
 }
 
-/// Checks which users may read the database files. In a folder that others cannot enter, file modes do not matter.
+/// Checks whether other users may read the database files. If other users cannot enter the folder, the modes of its
+/// files do not matter.
 fn sqlite(config: &Config) -> Vec<Check> {
     let folder = absolute(&config.data_dir);
     let Ok(entries) = fs::read_dir(&folder) else {

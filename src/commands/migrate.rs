@@ -19,8 +19,8 @@ use crate::{
 /// Apply the database migrations and exit.
 #[derive(Args, Debug)]
 pub(super) struct Migrate {
-    /// Make this the data folder of the PostgreSQL database. Stop all servers first. This moves no files: copy them from
-    /// the old data folder beforehand.
+    /// Make this the data folder of the PostgreSQL database. Stop all servers first. This moves no files: copy them
+    /// from the old data folder beforehand.
     #[arg(long)]
     adopt_data_dir: bool,
 }
@@ -28,8 +28,8 @@ pub(super) struct Migrate {
 impl Migrate {
     /// Applies the migrations that `serve` would apply, and exits.
     ///
-    /// On SQLite the database must exist; otherwise a run in the wrong folder would create an empty database and report
-    /// it as up to date.
+    /// On SQLite the database must exist. Otherwise the command, started in the wrong folder, would create an empty
+    /// database and report that it is up to date.
     pub(super) fn execute(self, settings: &Settings) -> Result<Outcome> {
         telemetry::start_logging(&settings.log_filter("info"))?;
         let config = settings.config()?;

@@ -45,7 +45,7 @@ pub(super) fn complain(message: &str) {
 
 /// Prints a message to standard error.
 pub(super) fn remark(message: &str) {
-    // If standard error is closed, there is nowhere to report that.
+    // A write to a closed standard error fails; that failure cannot be reported.
     let _ = writeln!(io::stderr(), "runyard: {message}");
 }
 
@@ -57,7 +57,7 @@ pub(super) fn clean(text: &str) -> String {
         .collect()
 }
 
-/// Cleans text and joins it to one line.
+/// Cleans text and joins its lines into one line.
 pub(super) fn one_line(text: &str) -> String {
     clean(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -82,7 +82,7 @@ impl Run {
     async fn start(&self, client: &Client) -> Result<Outcome> {
         let mut view = if self.json { View::json()? } else { View::people() };
         let files = self.upload(client, &mut view).await?;
-        // Installed before the run exists, so that Ctrl-C always stops the run.
+        // The signal handler is installed before the run exists, so that Ctrl-C always stops the run.
         let mut interrupts = signal(SignalKind::interrupt())
             .map_err(|error| Error::internal("cannot install a signal handler", error))?;
         let run = client.start_run(self.request(files)).await?;

@@ -11,7 +11,7 @@ use crate::{
     telemetry,
 };
 
-/// Maximum delay of the exit by uninterruptible work, such as a walk over files.
+/// Maximum time that the exit waits for work that cannot be interrupted, such as a walk over files.
 const EXIT_GRACE: Duration = Duration::from_millis(200);
 
 /// Start the server.

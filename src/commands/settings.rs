@@ -1,4 +1,5 @@
-//! Options of all commands: where the configuration is. Options override environment variables, which override the file.
+//! Options of all commands: the configuration file and the data folder. Options override environment variables;
+//! environment variables override the file.
 
 use std::{
     net::SocketAddr,

@@ -1,7 +1,7 @@
 //! Signs tokens with the secret of the server on this machine.
 //!
-//! Used by `token`, `run`, `agents` and `tier`. A command reads the secret and never creates one: no server would
-//! accept a token signed with a new secret.
+//! Used by `token`, `run`, `agents` and `tier`. A command only reads the secret. It never creates a new secret, because
+//! no server would accept tokens that are signed with it.
 
 use std::{
     fmt,
@@ -23,10 +23,11 @@ use crate::{
 
 /// The subject of the local account, which commands use by default.
 pub(super) const LOCAL_SUBJECT: &str = "00000000-0000-4000-8000-000000000001";
-/// Lifetime of a token for one command; exceeds the longest run.
+/// Lifetime of a token for one command. It exceeds the duration of the longest run.
 const LOCAL_TOKEN_LIFETIME: Duration = Duration::from_hours(4);
-/// Number of attempts to read the secret, and the pause between them.
+/// Maximum number of attempts to read the secret.
 const ATTEMPTS: u32 = 20;
+/// Pause between two attempts to read the secret.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// Signs tokens like the server itself.
@@ -36,7 +37,7 @@ pub(super) struct Signer {
     source: Source,
 }
 
-/// Where a secret comes from; displayed in messages.
+/// Source of a secret, shown in messages.
 #[derive(Clone, Debug)]
 pub(super) enum Source {
     /// The configuration file or the environment.
@@ -55,10 +56,10 @@ impl fmt::Display for Source {
 }
 
 impl Signer {
-    /// Finds the server's secret: the configured one, or the one in the data folder.
+    /// Finds the server's secret in the configuration or in the data folder.
     ///
-    /// A server that is starting may not have written its secret yet, so a data folder without one is read again for up
-    /// to a second.
+    /// A server that is starting may not have written its secret yet. If the data folder has no secret, the folder is
+    /// therefore read again for up to a second.
     ///
     /// # Errors
     /// INVALID_REQUEST if no server keeps its data in the folder, if tokens come from a JWKS issuer, or if the secret
@@ -87,7 +88,7 @@ impl Signer {
         }
     }
 
-    /// Where the secret comes from.
+    /// Returns the source of the secret.
     pub(super) fn source(&self) -> &Source {
         &self.source
     }
@@ -95,7 +96,7 @@ impl Signer {
     /// Signs a token for the local account.
     ///
     /// # Errors
-    /// As [`Signer::sign`].
+    /// The same errors as [`Signer::sign`].
     pub(super) fn sign_local(&self, role: Option<&str>) -> Result<SecretString> {
         let grant = Grant {
             subject: LOCAL_SUBJECT.to_owned(),

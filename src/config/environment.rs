@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 /// Looks up an environment variable by name.
 pub type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-/// Variables that set a single key: the variable, the key's table and the key.
+/// Variables that set a single key: for each, its name, the table of the key and the key.
 const KEYS: &[(&str, Option<&str>, &str)] = &[
     ("RUNYARD_LISTEN", None, "listen"),
     ("RUNYARD_DATA_DIR", None, "data_dir"),
@@ -44,7 +44,7 @@ pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The variables that set a single key, with the key's path in the file.
+/// Returns the variables that set a single key, each with the key's path in the file.
 pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
     KEYS.iter().map(|(variable, section, key)| {
         let key = section.map_or_else(|| (*key).to_owned(), |section| format!("{section}.{key}"));
@@ -53,7 +53,7 @@ pub fn keys() -> impl Iterator<Item = (&'static str, String)> {
 }
 
 impl Config {
-    /// Loads the configuration from the file, if one is given, and overrides it with environment variables.
+    /// Loads the configuration from the file, if a file is given, and overrides it with environment variables.
     ///
     /// # Errors
     /// INVALID_REQUEST with the name of the file or variable and the problem.
@@ -86,7 +86,7 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Error {
     Error::invalid(format!("the configuration file {path} cannot be read: {error}"))
 }
 
-/// Checks values here so that the error names the variable instead of a file.
+/// Checks the value of a variable. The check is here, so that the error names the variable instead of a file.
 fn check(variable: &str, value: &str) -> Result<()> {
     let (fits, wanted) = match variable {
         "RUNYARD_LISTEN" => (
@@ -100,7 +100,7 @@ fn check(variable: &str, value: &str) -> Result<()> {
         ),
         _ => return Ok(()),
     };
-    // The error omits the value: a mistyped URL may contain a password.
+    // The error omits the value, because a mistyped URL may contain a password.
     if fits {
         Ok(())
     } else {
@@ -148,7 +148,7 @@ fn set(table: &mut DeTable<'_>, path: &[&str], key: &str, value: String) {
     let entry = table
         .entry(Spanned::new(0..0, (*first).to_owned().into()))
         .or_insert_with(|| nowhere(DeValue::Table(DeTable::new())));
-    // If the file has another type here, the parser reports that.
+    // If the file has a value of another type at this path, the parser reports the wrong type.
     if let DeValue::Table(inner) = entry.get_mut() {
         set(inner, rest, key, value);
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::place::Mistake;
 use crate::error::{Code, Error, Result};
 
-/// The provider of models that do not name one.
+/// The provider of models that name no provider.
 pub const DEFAULT_PROVIDER: &str = "default";
 
 /// The built-in demo provider, which needs no configuration.
@@ -36,7 +36,7 @@ pub struct Provider {
     pub base_url: Option<String>,
     /// API key; not needed for a local server.
     pub api_key: Option<SecretString>,
-    /// Upstream model that serves every public name, instead of the one in the model table.
+    /// Upstream model that serves every public name, instead of the upstream model in the model table.
     pub model: Option<String>,
 }
 
@@ -96,7 +96,7 @@ impl ModelTable {
             .find(|model| model.name == name || model.aliases.iter().any(|alias| alias == name))
     }
 
-    /// All models, in configuration order.
+    /// Returns all models, in configuration order.
     pub fn iter(&self) -> impl Iterator<Item = &Model> {
         self.models.iter()
     }

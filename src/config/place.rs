@@ -1,6 +1,6 @@
-//! Locates configuration errors in the file: line and key.
+//! Finds the line and the key of a configuration error.
 //!
-//! Used only by `config`. The parsed file keeps the position of every value until validation is done.
+//! Used only by `config`. The parsed file holds the position of every value until validation is done.
 
 use std::{fmt, ops::Range};
 
@@ -14,13 +14,13 @@ use crate::error::{Error, Result};
 /// One step of the path to a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step<'a> {
-    /// Into a table, by key.
+    /// A key of a table.
     Key(&'a str),
-    /// Into an array, by index.
+    /// An index of an array.
     Item(usize),
 }
 
-/// A validation error: the path of the value and what is wrong with it.
+/// A validation error: the path of the invalid value, and the reason why it is invalid.
 #[derive(Debug)]
 pub(super) struct Mistake<'a> {
     path: Vec<Step<'a>>,
@@ -28,7 +28,7 @@ pub(super) struct Mistake<'a> {
 }
 
 impl<'a> Mistake<'a> {
-    /// An error in a key of an array of tables, such as `tiers` or `models`.
+    /// Creates an error for a key in an array of tables, such as `tiers` or `models`.
     pub(super) fn entry(list: &'static str, (index, key): (usize, &'static str), what: impl Into<String>) -> Self {
         Self {
             path: vec![Step::Key(list), Step::Item(index), Step::Key(key)],
@@ -36,7 +36,7 @@ impl<'a> Mistake<'a> {
         }
     }
 
-    /// An error in the value of a key.
+    /// Creates an error for the value of a key.
     pub(super) fn at(keys: impl IntoIterator<Item = &'a str>, what: impl Into<String>) -> Self {
         Self {
             path: keys.into_iter().map(Step::Key).collect(),
@@ -68,12 +68,12 @@ impl<'t> File<'t> {
         }
     }
 
-    /// The values that the file sets.
+    /// Returns the values that the file sets.
     pub(super) fn table(&self) -> &DeTable<'t> {
         self.root.get_ref()
     }
 
-    /// The error for a value of the wrong type or an unknown key.
+    /// Returns the error for a value of the wrong type or an unknown key.
     pub(super) fn misread(&self, error: &toml::de::Error) -> Error {
         let what = error.message().replace('\n', ", ");
         let Some(span) = error.span() else {
@@ -84,8 +84,8 @@ impl<'t> File<'t> {
         self.refusal(line(self.text, span.start), &path, &what)
     }
 
-    /// The error for a failed validation. If the file does not contain the value, the error points to the nearest
-    /// enclosing value that it does contain.
+    /// Returns the error for a failed validation. If the file does not contain the value, the error points to the
+    /// nearest enclosing value in the file.
     pub(super) fn mistaken(&self, mistake: &Mistake<'_>) -> Error {
         let found = (1..=mistake.path.len())
             .rev()
@@ -122,13 +122,13 @@ impl fmt::Display for Path<'_> {
     }
 }
 
-/// The line of a byte offset, counted from 1.
+/// Returns the line that contains a byte offset. Lines count from 1.
 fn line(text: &str, at: usize) -> usize {
     let before = text.get(..at).unwrap_or(text);
     before.bytes().filter(|byte| *byte == b'\n').count() + 1
 }
 
-/// The span of a key's value; for an array element, the span of the element's header.
+/// Returns the span of a key's value. For an element of an array of tables, this is the span of its header.
 fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     let (first, rest) = path.split_first()?;
     let Step::Key(key) = first else { return None };
@@ -170,8 +170,8 @@ fn inside<'t>(value: &'t Spanned<DeValue<'_>>, at: &Range<usize>, path: &mut Vec
     }
 }
 
-/// Returns true if a position is inside a value. The span of a table covers only its header, so its entries are checked
-/// too.
+/// Returns true if a position is inside a value. The span of a table covers only the table's header, so the entries of
+/// a table are checked too.
 fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
     covers(&value.span(), at)
         || match value.get_ref() {
@@ -183,7 +183,7 @@ fn holds(value: &Spanned<DeValue<'_>>, at: &Range<usize>) -> bool {
         }
 }
 
-/// Returns true if a span covers a position. Values from the environment have an empty span, which covers nothing.
+/// Returns true if a span covers a position. A value from the environment has an empty span, which covers no position.
 fn covers(span: &Range<usize>, at: &Range<usize>) -> bool {
     span.start <= at.start && at.end <= span.end && !span.is_empty()
 }

@@ -1,6 +1,7 @@
-//! Rate limits, and the proxies trusted to report client addresses.
+//! Rate limits, and the proxies that are trusted to report client addresses.
 //!
-//! The default of an unset limit depends on who can reach the server: on loopback there is no limit.
+//! If a rate limit is not configured, its default depends on the exposure of the server. A server that only this
+//! machine can reach has no request rate limit.
 
 use std::{fmt, net::IpAddr, num::NonZeroU32};
 
@@ -9,9 +10,9 @@ use serde::Deserialize;
 
 use super::Config;
 
-/// Default rate per account: requests per second, burst.
+/// Default rate per account: requests per second, and burst.
 const PER_ACCOUNT: (u32, u32) = (50, 200);
-/// Default rate per client address: requests per second, burst.
+/// Default rate per client address: requests per second, and burst.
 const PER_ADDRESS: (u32, u32) = (100, 400);
 
 /// A sustained request rate with a burst.
@@ -79,7 +80,7 @@ impl Network {
         self.0.contains(&address.to_canonical())
     }
 
-    /// Whether the network is larger than one site can own.
+    /// Returns true if the network is larger than the network of a single site can be.
     pub fn is_public(&self) -> bool {
         match self.0 {
             IpNet::V4(network) => network.prefix_len() < 8,
@@ -111,17 +112,17 @@ impl Config {
         !self.listen.ip().is_loopback() || !self.http.trusted_proxies.is_empty()
     }
 
-    /// The request rate per account, unless unlimited.
+    /// Returns the request rate per account; `None` if there is no limit.
     pub fn rate_per_account(&self) -> Option<Rate> {
         self.effective(self.http.rate_per_account, PER_ACCOUNT)
     }
 
-    /// The request rate per client address, unless unlimited.
+    /// Returns the request rate per client address; `None` if there is no limit.
     pub fn rate_per_address(&self) -> Option<Rate> {
         self.effective(self.http.rate_per_address, PER_ADDRESS)
     }
 
-    /// The rate of new accounts per client address, unless unlimited.
+    /// Returns the rate of new accounts per client address; `None` if there is no limit.
     pub fn new_accounts_per_address(&self) -> Option<SlowRate> {
         match self.auth.new_accounts_per_address {
             SlowRateLimit::Rate(rate) => Some(rate),

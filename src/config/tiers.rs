@@ -20,18 +20,19 @@ pub struct Tier {
     pub threads: Option<i32>,
     /// Maximum number of projects.
     pub projects: Option<i32>,
-    /// Public names of the included models; `*` includes all.
+    /// Public names of the included models. `*` includes all models.
     pub models: Vec<String>,
-    /// Model of runs whose agent does not name one.
+    /// Model of runs whose agent names no model.
     pub default_model: String,
-    /// Models that are replaced by another model instead of being refused.
+    /// Models that are replaced instead of being refused, each with its replacement.
     #[serde(default)]
     pub downgrades: BTreeMap<String, String>,
     /// Maximum size of an uploaded file in bytes.
     pub max_upload_bytes: u64,
     /// Maximum duration of a run in seconds; overrides the worker's `run_timeout_seconds`.
     pub run_timeout_seconds: Option<u64>,
-    /// Credits granted per calendar month, when the balance is first used in it (100 credits are one US dollar).
+    /// Credits granted per calendar month (100 credits are one US dollar). They are granted when the balance is first
+    /// used in the month.
     pub credits_granted: u64,
 }
 
@@ -54,7 +55,7 @@ impl TierTable {
         Self { tiers }
     }
 
-    /// The tier of new accounts: the first one.
+    /// Returns the tier of new accounts, which is the first tier.
     pub fn first(&self) -> &Tier {
         &self.tiers[0]
     }
@@ -64,7 +65,7 @@ impl TierTable {
         self.tiers.iter().find(|tier| tier.name == name)
     }
 
-    /// The names of all tiers, in configuration order.
+    /// Returns the names of all tiers, in configuration order.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.tiers.iter().map(|tier| tier.name.as_str())
     }
@@ -74,7 +75,7 @@ impl TierTable {
         self.tiers.iter().any(|tier| tier.run_timeout_seconds.is_some())
     }
 
-    /// Returns the tier with this name. If it is no longer configured, the account falls back to the first tier.
+    /// Returns the tier with this name, or the first tier if the named tier is no longer configured.
     pub fn load(&self, name: &str) -> &Tier {
         self.find(name).unwrap_or_else(|| self.first())
     }

@@ -7,11 +7,13 @@ use crate::error::{Code, Error};
 /// SQLite primary result codes for disk and file problems: IOERR, READONLY, FULL, CANTOPEN, and BUSY, which means that
 /// another program holds a lock (<https://sqlite.org/rescode.html>).
 const SQLITE_AWAY: [i32; 5] = [10, 8, 13, 14, 5];
-/// SQLSTATE classes for the same: insufficient resources, operator intervention, system errors, lost connections.
+/// SQLSTATE classes for an unavailable database: insufficient resources, operator intervention, system errors and lost
+/// connections.
 const POSTGRES_AWAY: [&str; 4] = ["53", "57P", "58", "08"];
-/// SQLSTATE codes for the same: a read-only transaction, as on a standby, and an idle-in-transaction timeout.
+/// Single SQLSTATE codes for an unavailable database: a read-only transaction, as on a standby, and an
+/// idle-in-transaction timeout.
 const POSTGRES_AWAY_ALONE: [&str; 2] = ["25006", "25P03"];
-/// SQLSTATE codes of lost races: deadlock, serialisation failure, lock timeout.
+/// SQLSTATE codes of lost races: deadlock, serialisation failure and lock timeout.
 const POSTGRES_LOST: [&str; 3] = ["40P01", "40001", "55P03"];
 
 /// Returns true if an error is a unique constraint violation.
@@ -19,7 +21,7 @@ pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
-/// The sqlx error inside a database error.
+/// Returns the sqlx error inside a database error.
 pub(super) fn driver(error: &DbErr) -> Option<&sqlx::Error> {
     match error {
         DbErr::Conn(RuntimeErr::SqlxError(error))
@@ -65,7 +67,7 @@ pub(super) fn is_lost_race(error: &DbErr) -> bool {
     }
 }
 
-/// The error returned while the database is unavailable.
+/// Creates the error that requests get while the database is unavailable.
 pub(super) fn away(cause: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Error {
     let message = "the database is temporarily unavailable; retry later";
     Error::new(Code::Unavailable, message).caused_by(cause)

@@ -1,7 +1,8 @@
-//! Checks that the database can be written: by the outcome of the last commit or, if that is too old, by a small write.
+//! Checks that the database can be written. A recent commit proves that. If there is no recent commit, the check
+//! performs a small write (the probe).
 //!
-//! Called by `/readyz`, which anyone may call as often as they like. One caller performs the write; concurrent callers
-//! share its result.
+//! Called by `/readyz`, which needs no credential and may be called at any rate. One caller performs the probe;
+//! concurrent callers share its result.
 
 use std::{
     sync::{
@@ -27,8 +28,8 @@ const ANSWER_FOR: Duration = Duration::from_millis(500);
 /// Timeout of a probe.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The write of the probe; nothing reads its value. On SQLite it writes more than a run start does: after a failed
-/// write, the end of the log may still have room for a smaller change.
+/// The write of the probe. Its value is never read. On SQLite, the probe writes more than a run start does, because
+/// after a failed write the end of the log may still have room for a smaller change.
 const PROBE: &str = "UPDATE installation SET probes = probes + 1 WHERE id = 1";
 const SQLITE_PROBE: &str = "UPDATE installation SET probe = randomblob(131072) WHERE id = 1";
 
@@ -47,7 +48,7 @@ struct Known {
 }
 
 impl Health {
-    /// Records a durable commit that changed something.
+    /// Records a durable commit that changed data.
     pub(super) fn written(&self) {
         self.known.failed.store(false, Ordering::Relaxed);
         let mut written = self
@@ -76,7 +77,7 @@ impl Health {
     /// Checks that the database can be read and written.
     ///
     /// # Errors
-    /// UNAVAILABLE if it cannot.
+    /// UNAVAILABLE if the database cannot be read or written.
     pub(super) async fn check(&self, db: &Db) -> Result<()> {
         if self.is_good() {
             return db.ping().await;

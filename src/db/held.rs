@@ -1,8 +1,8 @@
 //! SQLite connections that are never returned to their pool.
 //!
-//! When a connection returns to its pool, the pool checks that it is alive, which costs a thread hop, as much as a
-//! statement. A connection to a file does not break, so the connections of the writer and the readers are held for the
-//! life of the process.
+//! When a connection returns to its pool, the pool checks that the connection is alive. The check costs a thread hop,
+//! as much as a statement. A connection to a file does not break, so the writer and the readers keep their connections
+//! until the process ends.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -13,8 +13,9 @@ use sea_orm::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 
-/// A held connection. SeaORM gives out a connection only for a transaction, so this is a transaction handle whose
-/// transaction was committed at once; the holder begins and commits its own transactions.
+/// A connection that is never returned to its pool. SeaORM hands out a connection only as part of a transaction. This
+/// is therefore a transaction handle whose transaction was committed at once. The holder begins and commits its own
+/// transactions.
 pub(super) type Held = DatabaseTransaction;
 
 /// Takes a connection out of a pool.
@@ -24,14 +25,14 @@ pub(super) async fn hold(pool: &DatabaseConnection) -> Result<Held, DbErr> {
     Ok(held)
 }
 
-/// The connections for reads, opened on first use. Each executes one statement at a time.
+/// The connections for reads, opened on first use. Each connection executes one statement at a time.
 pub(super) struct Readers {
     pool: DatabaseConnection,
     free: Semaphore,
     idle: Mutex<Vec<Held>>,
 }
 
-/// A connection lent for one statement.
+/// A connection that one statement uses.
 struct Lent<'a> {
     readers: &'a Readers,
     held: Option<Held>,
@@ -39,7 +40,7 @@ struct Lent<'a> {
 }
 
 impl Readers {
-    /// Reads over up to `count` connections, the size of the pool.
+    /// Creates the readers. They open up to `count` connections, which must be the size of the pool.
     pub(super) fn new(pool: DatabaseConnection, count: usize) -> Self {
         Self {
             pool,
@@ -73,7 +74,7 @@ impl Lent<'_> {
 }
 
 impl Drop for Lent<'_> {
-    // Runs before the permit is released, so that the next reader finds the connection.
+    // This runs before the permit is released, so that the next reader finds the connection.
     fn drop(&mut self) {
         let mut idle = self.readers.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.extend(self.held.take());

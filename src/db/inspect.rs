@@ -10,16 +10,16 @@ use secrecy::ExposeSecret;
 use super::{postgres, sqlite};
 use crate::{config::Config, data_folder, error::Result};
 
-/// The schema of a database compared with the schema of this version.
+/// Result of comparing the schema of a database with the schema of this version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Schema {
     /// The database has no tables yet.
     New,
     /// Both schemas are the same.
     Current,
-    /// The number of migrations that the database lacks.
+    /// The database lacks this number of migrations.
     Behind(usize),
-    /// A migration that this version does not know.
+    /// A newer version has applied this migration, which this version does not know.
     Newer(String),
 }
 
@@ -32,7 +32,7 @@ impl Inspected {
     /// Connects to the configured database; `None` if the SQLite database does not exist yet.
     ///
     /// # Errors
-    /// As [`super::Db::open`].
+    /// The same errors as [`super::Db::open`].
     pub async fn open(config: &Config) -> Result<Option<Self>> {
         let connection = match &config.database_url {
             Some(url) => postgres::connect(url.expose_secret()).await?,
@@ -47,7 +47,7 @@ impl Inspected {
         Ok(Some(Self { connection }))
     }
 
-    /// Compares the migrations of the database with those of this version.
+    /// Compares the migrations of the database with the migrations of this version.
     pub async fn schema(&self) -> Schema {
         let backend = self.connection.get_database_backend();
         let applied = Statement::from_string(backend, "SELECT version FROM seaql_migrations");
@@ -68,7 +68,7 @@ impl Inspected {
         }
     }
 
-    /// The clock of the database server; `None` on SQLite.
+    /// Returns the time of the database server; `None` on SQLite.
     ///
     /// # Errors
     /// Database errors.
@@ -76,7 +76,7 @@ impl Inspected {
         self.read("SELECT clock_timestamp() AS value").await
     }
 
-    /// The single value of a PostgreSQL query; `None` on SQLite or if there is no row.
+    /// Returns the single value of a PostgreSQL query; `None` on SQLite, or if the query returns no row.
     ///
     /// # Errors
     /// Database errors.

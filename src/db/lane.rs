@@ -1,14 +1,14 @@
 //! The writer lane of SQLite: a single writer with group commit.
 //!
 //! Every durable commit costs an fsync, so units of work share commits. A unit of work is a savepoint in the open
-//! batch, and a batch consists of the units that queued while the previous commit ran; there is no timer. One unit runs
-//! at a time. A failed unit rolls back alone; a failed commit fails every unit of its batch.
+//! batch. A batch consists of the units that queued while the previous commit ran; there is no timer. One unit runs
+//! at a time. If a unit fails, only that unit is rolled back. If a commit fails, every unit of its batch fails.
 //!
-//! Each statement costs a thread hop, which takes longer than most statements. To save hops, the lane holds its
-//! connection, and a unit sends its savepoint together with its first write: the first unit that writes begins the
-//! batch, and each later one releases the previous savepoint and sets its own. Savepoints alternate between two names,
-//! so that a unit can never roll back to its predecessor's savepoint. A unit may read before its first write: no one
-//! else writes, so it sees the same data as inside its savepoint.
+//! Each statement costs a thread hop, which takes longer than most statements. To save hops, the lane keeps its
+//! connection out of the pool, and a unit sends its savepoint together with its first write. The first unit that writes
+//! begins the batch; each later unit releases the previous savepoint and sets its own. Savepoints alternate between two
+//! names, so that a unit can never roll back to its predecessor's savepoint. A unit may read before its first write.
+//! There is no other writer, so the unit then sees the same data as inside its savepoint.
 
 use std::{
     fs::File,
@@ -27,7 +27,7 @@ use crate::error::{Code, Error, Result};
 
 /// Maximum number of units that queue for the lane; further units wait for a place in the queue.
 const QUEUE: usize = 4096;
-/// Maximum number of units in one batch, so that the first one does not wait too long for its commit.
+/// Maximum number of units in one batch, so that the first unit does not wait too long for its commit.
 const BATCH: usize = 1024;
 
 type Ask = oneshot::Sender<Result<Unit>>;
@@ -40,8 +40,8 @@ pub(super) struct Lane {
 }
 
 impl Lane {
-    /// Starts the lane on the writing connection. It ends, and releases the lock of the data folder, when the last
-    /// handle is dropped.
+    /// Starts the lane on the writing connection. When the last handle is dropped, the lane ends and releases the lock
+    /// of the data folder.
     ///
     /// # Errors
     /// Database errors.
@@ -71,11 +71,11 @@ impl Lane {
 /// The savepoint that is open on the writing connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
-    /// No transaction; the next write begins a batch.
+    /// No transaction is open; the next write begins a batch.
     Nothing,
-    /// A transaction with savepoint `a`.
+    /// A transaction with savepoint `a` is open.
     A,
-    /// A transaction with savepoint `b`.
+    /// A transaction with savepoint `b` is open.
     B,
 }
 
@@ -87,7 +87,7 @@ impl Open {
         }
     }
 
-    /// SQL that releases the current savepoint and opens the next one.
+    /// Returns the SQL that releases the current savepoint and opens the next savepoint.
     fn turn(self) -> &'static str {
         match self {
             Self::Nothing => "BEGIN IMMEDIATE;SAVEPOINT a;",
@@ -119,14 +119,14 @@ impl Writer {
         self.open = Open::Nothing;
         let outcome = self.execute("COMMIT").await;
         if outcome.is_err() {
-            // Some failures have already ended the transaction.
+            // Some failures have already ended the transaction, so an error of the rollback does not matter.
             drop(self.execute("ROLLBACK").await);
         }
         outcome
     }
 
     /// Rolls back a cancelled or failed unit. If the unit was cancelled before it set its savepoint, the rollback
-    /// fails, and only the savepoint is advanced. If that fails too, the whole transaction is gone.
+    /// fails, and the next savepoint is opened instead. If that fails too, the transaction no longer exists.
     async fn undo(&mut self) -> Result<(), DbErr> {
         let turn = self.open.turn();
         self.open = self.open.next();
@@ -150,7 +150,7 @@ struct Ended {
     durable: Option<oneshot::Sender<Outcome>>,
 }
 
-/// A unit of work with exclusive use of the lane. Dropping it without [`Unit::commit`] rolls it back.
+/// A unit of work with exclusive use of the lane. If it is dropped without [`Unit::commit`], it is rolled back.
 pub(super) struct Unit {
     held: Option<(Writer, oneshot::Sender<Ended>)>,
     has_written: AtomicBool,
@@ -182,7 +182,7 @@ impl Unit {
         held.ok_or_else(|| DbErr::Custom("the unit of work has ended".to_owned()))
     }
 
-    /// SQL to send before a write: the change of savepoints before the first write, nothing later.
+    /// Returns the SQL to send before a write. Before the first write, it changes the savepoint; later, it is empty.
     fn turn(&self) -> Result<&'static str, DbErr> {
         let writer = self.writer()?;
         if self.has_written.swap(true, Ordering::Relaxed) {
@@ -198,14 +198,14 @@ impl Unit {
         }
     }
 
-    /// Executes several statements in one thread hop; the number of changed rows is unknown.
+    /// Executes several statements in one thread hop. The number of changed rows is not available.
     pub(super) async fn execute_together(&self, mut statement: Statement) -> Result<(), DbErr> {
         statement.sql.insert_str(0, self.turn()?);
         self.writer()?.connection.execute_raw(statement).await.map(drop)
     }
 
     pub(super) async fn execute_raw(&self, statement: Statement) -> Result<ExecResult, DbErr> {
-        // Sent separately, because the count of changed rows would otherwise include the savepoint statements.
+        // The savepoint is sent separately; otherwise the count of changed rows would include the savepoint statements.
         self.turn_alone().await?;
         self.writer()?.connection.execute_raw(statement).await
     }
@@ -272,7 +272,7 @@ async fn fill(
             held: Some((writer, back)),
             has_written: AtomicBool::new(false),
         };
-        // If the caller has been cancelled, the unit is dropped here, and `ended` resolves at once.
+        // If the caller has been cancelled, this drops the unit, and `ended` resolves at once.
         drop(ask.send(Ok(unit)));
         let ended = ended.await.ok()?;
         writer = ended.writer;
@@ -285,7 +285,8 @@ async fn fill(
             }
             None if ended.has_written => {
                 if let Err(fault) = writer.undo().await {
-                    // The savepoints are gone, and so is the batch: its commit fails and reports that to every unit.
+                    // The savepoints and the batch no longer exist. The commit fails, and every unit receives its
+                    // error.
                     error!(error = %fault, "rolling back a unit of work failed");
                     drop(writer.execute("ROLLBACK").await);
                     break;

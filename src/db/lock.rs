@@ -1,7 +1,8 @@
-//! The lock of the data folder. It keeps out a second process, because leases and the writer lane assume a single one.
+//! The lock of the data folder. It excludes a second process, because leases and the writer lane assume a single
+//! process.
 //!
-//! A child process inherits the lock between fork and exec and may hold it briefly after its parent has ended, so
-//! taking the lock is retried for a second.
+//! Between fork and exec, a child process inherits the lock. The child may hold the lock briefly after its parent has
+//! ended, so taking the lock is retried for a second.
 
 use std::{
     fs::{File, TryLockError},
@@ -17,16 +18,18 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Number of attempts to take the lock, and the pause between them.
+/// Maximum number of attempts to take the lock.
 const ATTEMPTS: u32 = 20;
+/// Pause between two attempts to take the lock.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The path of a data folder's lock file.
+/// Returns the path of the lock file of a data folder.
 pub(super) fn path(data_dir: &Path) -> PathBuf {
     data_dir.join(data_folder::LOCK)
 }
 
-/// Takes the lock of a data folder, creating the folder if needed. The lock is held as long as the file is open.
+/// Takes the lock of a data folder and creates the folder if it is missing. The lock lasts as long as the returned file
+/// is open.
 ///
 /// # Errors
 /// UNAVAILABLE if another process holds the lock or the folder cannot be used.

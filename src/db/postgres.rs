@@ -14,9 +14,9 @@ use crate::error::{Code, Error, Result};
 /// Maximum number of connections.
 const CONNECTIONS: u32 = 16;
 /// Settings of every connection. The first two limit how long a statement waits for a lock and how long a transaction
-/// may be idle, so that a hung process releases its locks. The others force plans that work for all values and table
-/// sizes: each list is read in index order up to its limit. A bitmap scan, or a sequential scan planned while the table
-/// was small, would read everything first.
+/// may be idle, so that a hung process releases its locks. The other three force plans that work for all values and
+/// table sizes: a plan reads each list in index order up to the list's limit. A bitmap scan reads all matching rows
+/// before it returns the first row. So does a sequential scan, which the planner prefers while a table is small.
 const SETTINGS: [(&str, &str); 5] = [
     ("lock_timeout", "10s"),
     ("idle_in_transaction_session_timeout", "60s"),
@@ -36,18 +36,20 @@ const WITHOUT_TLS: &str = "runyard does not support TLS to PostgreSQL yet: allow
 /// Connects, and waits if the server is starting.
 ///
 /// # Errors
-/// INVALID_REQUEST for an invalid URL; otherwise UNAVAILABLE with the server's reason and what to do about it.
+/// INVALID_REQUEST if the URL is invalid; otherwise UNAVAILABLE. The message contains the reason from the server and
+/// says what to do.
 pub(super) async fn connect(url: &str) -> Result<DatabaseConnection> {
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
         return Err(Error::invalid(
             "the database URL must start with postgres:// (unset it to use SQLite in the data folder)",
         ));
     }
-    // An unparsable URL, and the parser's message about it, may contain the password, so neither is shown.
+    // An invalid URL may contain the password, and so may the parser's message. Neither is shown.
     let options = PgConnectOptions::from_str(url).map_err(|_| {
         Error::invalid("RUNYARD_DATABASE_URL is not a URL such as postgres://user:password@host:5432/runyard")
     })?;
-    // A pool reports only a timeout, so the first connection is made without one to get the real error.
+    // If a connection fails, a pool reports only a timeout. The first connection is therefore made without a pool, to
+    // get the real error.
     try_out(&options.clone().options(SETTINGS)).await?;
     let mut pool = ConnectOptions::new(url.to_owned());
     pool.max_connections(CONNECTIONS)
@@ -65,7 +67,7 @@ async fn try_out(options: &PgConnectOptions) -> Result<()> {
     loop {
         let error = match timeout_at(until, options.connect()).await {
             Ok(Ok(connection)) => {
-                // The connection worked; errors while closing it do not matter.
+                // The connection worked, so an error while closing it does not matter.
                 drop(connection.close().await);
                 return Ok(());
             }
@@ -79,7 +81,7 @@ async fn try_out(options: &PgConnectOptions) -> Result<()> {
     }
 }
 
-// The server does not listen yet, is still starting, or has no free connection slot.
+// Returns true if the server does not listen yet, is still starting, or has no free connection slot.
 fn is_starting(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
@@ -90,7 +92,7 @@ fn is_starting(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Explains why a connection failed, with the server's message and what to do.
+/// Explains why a connection failed. The text contains the server's message and says what to do.
 fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     let place = format!("{}:{}", options.get_host(), options.get_port());
     match error {
@@ -111,7 +113,7 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     }
 }
 
-// The remedy for each SQLSTATE. Poolers have few SQLSTATE codes, so their messages are matched instead.
+// Returns the remedy for an SQLSTATE code. Poolers use few such codes, so their messages are matched instead.
 fn remedy(code: &str, said: &str) -> &'static str {
     if said.contains("unsupported startup parameter") {
         return "the server is behind a connection pooler: set ignore_startup_parameters = extra_float_digits,options and pool_mode = session \
@@ -130,7 +132,7 @@ fn remedy(code: &str, said: &str) -> &'static str {
     }
 }
 
-/// The database's own error message, with advice if a connection pooler caused it.
+/// Returns the error message of the database, with advice if a connection pooler caused the error.
 pub(super) fn sentence(error: &DbErr) -> String {
     match fault::driver(error) {
         Some(sqlx::Error::Database(fault)) if fault.message().contains("prepared statement") => format!(

@@ -1,4 +1,4 @@
-//! Reads outside units of work: over held connections on SQLite, over the pool on PostgreSQL.
+//! Reads outside units of work. On SQLite, they use connections that are kept open; on PostgreSQL, they use the pool.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult,
 
 use super::{held::Readers, text};
 
-/// A handle for reads outside a unit of work; they see committed data.
+/// A handle for reads outside a unit of work. Such reads see only committed data.
 #[derive(Clone)]
 pub struct Read {
     from: ReadFrom,

@@ -8,23 +8,24 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, 
 use super::fault;
 use crate::error::{Code, Error, Result};
 
-/// Key of the PostgreSQL advisory lock that protects migrations: "runyard" in ASCII.
+/// Key of the PostgreSQL advisory lock that protects migrations. It is "runyard" in ASCII.
 const LOCK: i64 = 0x0072_756e_7961_7264;
 /// Maximum time to wait for another process that is applying migrations, in seconds.
 const PATIENCE: u32 = 60;
 
-/// Applies the missing migrations. On PostgreSQL several processes may start at once: one applies the migrations, the
-/// others wait. On SQLite the lock of the data folder already excludes other processes.
+/// Applies the missing migrations. On PostgreSQL, several processes may start at once: one process applies the
+/// migrations while the others wait. On SQLite, the lock of the data folder already excludes other processes.
 ///
 /// # Errors
-/// UNAVAILABLE, with the reason why the schema cannot be updated.
+/// UNAVAILABLE; the message says why the schema cannot be updated.
 pub(super) async fn bring_up_to_date(db: &DatabaseConnection) -> Result<()> {
     if db.get_database_backend() != DbBackend::Postgres {
         refuse_newer(db).await?;
         return Migrator::up(db, None).await.map_err(failed);
     }
     let tx = db.begin().await.map_err(failed)?;
-    // The lock is bound to the transaction, so it also works behind a pooler that shares connections.
+    // The lock belongs to the transaction, not to the connection. It therefore works behind a pooler that shares
+    // connections.
     let bounds = format!("SET LOCAL lock_timeout = '{PATIENCE}s'; SET LOCAL idle_in_transaction_session_timeout = 0");
     tx.execute_unprepared(&bounds).await.map_err(failed)?;
     let lock = Statement::from_string(DbBackend::Postgres, format!("SELECT pg_advisory_xact_lock({LOCK})"));

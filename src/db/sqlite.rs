@@ -17,13 +17,13 @@ use crate::{
     error::{Code, Error, Result},
 };
 
-/// Number of pages in the write-ahead log after which a commit checkpoints it.
+/// Number of pages in the write-ahead log from which a commit starts a checkpoint.
 const WAL_PAGES: &str = "4000";
-/// Size in bytes to which the log is truncated after a checkpoint; slightly more than [`WAL_PAGES`] need.
+/// Size in bytes to which the log is truncated after a checkpoint. It is slightly larger than [`WAL_PAGES`] pages.
 const WAL_BYTES: &str = "16777216";
 
-/// Creates the database file if needed and returns its path. Only the service's user can read it and the files that
-/// SQLite creates beside it, whatever the umask is.
+/// Creates the database file if it is missing, and returns its path. Only the service's user can read this file and the
+/// files that SQLite creates beside it. The umask has no influence on that.
 ///
 /// # Errors
 /// UNAVAILABLE if the file cannot be created.
@@ -42,7 +42,7 @@ pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
 /// Opens connections to the database.
 ///
 /// # Errors
-/// UNAVAILABLE, with the file and what to do.
+/// UNAVAILABLE; the message names the file and says what to do.
 pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseConnection> {
     let url = format!("sqlite://{}?mode=rwc", file.display());
     let mut options = ConnectOptions::new(url);
@@ -60,10 +60,10 @@ pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseCon
                 .foreign_keys(true)
                 .busy_timeout(ACQUIRE_TIMEOUT)
                 .statement_cache_capacity(256)
-                // Otherwise a page of events would wait for its reader row by row.
+                // With a smaller buffer, a query for a page of events would wait for its reader row by row.
                 .row_buffer_size(512)
                 .pragma("wal_autocheckpoint", WAL_PAGES)
-                // A long read keeps the log growing. Afterwards, the next write truncates it to this size.
+                // The log grows during a long read. After the read, the next write truncates the log to this size.
                 .pragma("journal_size_limit", WAL_BYTES)
         });
     Database::connect(options)
@@ -71,11 +71,11 @@ pub(super) async fn connect(file: &Path, connections: u32) -> Result<DatabaseCon
         .map_err(|error| unusable(file).caused_by(error))
 }
 
-/// Opens a read-only connection. A database that is not in use is opened as immutable, because otherwise SQLite creates its
-/// log files.
+/// Opens a read-only connection. A database that is not in use is opened as immutable; otherwise SQLite would create
+/// its log files.
 ///
 /// # Errors
-/// UNAVAILABLE, saying which file.
+/// UNAVAILABLE; the message names the file.
 pub(super) async fn inspect(file: &Path) -> Result<DatabaseConnection> {
     let mut log = file.as_os_str().to_owned();
     log.push("-wal");

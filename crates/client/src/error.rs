@@ -7,7 +7,7 @@ pub use runyard_contract::error::{Code, ErrorDetails, Kind};
 /// A result whose error type defaults to [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error that the server returned, or that kept a call from reaching it.
+/// An error that the server returned, or an error that prevented a call from reaching the server.
 #[derive(Debug)]
 pub struct Error {
     inner: Box<Inner>,
@@ -61,32 +61,32 @@ impl Error {
         self
     }
 
-    /// The stable code.
+    /// Returns the stable code.
     pub fn code(&self) -> Code {
         self.inner.code
     }
 
-    /// The kind of the code.
+    /// Returns the kind of the code.
     pub fn kind(&self) -> Kind {
         self.inner.code.kind()
     }
 
-    /// The human-readable message.
+    /// Returns the message for people.
     pub fn message(&self) -> &str {
         &self.inner.message
     }
 
-    /// The request field in error.
+    /// Returns the invalid field of the request.
     pub fn field(&self) -> Option<&str> {
         self.inner.field.as_deref()
     }
 
-    /// The typed details of a refusal because of plan limits.
+    /// Returns the typed details, which the server sends if plan limits refuse the request.
     pub fn details(&self) -> Option<&ErrorDetails> {
         self.inner.details.as_ref()
     }
 
-    /// The time after which a retry makes sense.
+    /// Returns the time to wait before a retry.
     pub fn retry_after_hint(&self) -> Option<Duration> {
         self.inner.retry_after
     }

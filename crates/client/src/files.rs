@@ -18,7 +18,7 @@ use crate::{
 const CHUNK_BYTES: u64 = 1024 * 1024;
 
 impl Client {
-    /// Uploads a file to the server's staging area; pass the `upload_id` in `StartRunRequest.files`.
+    /// Uploads a file to the server. Pass the `upload_id` of the result in `StartRunRequest.files`.
     ///
     /// # Errors
     /// INVALID_REQUEST if the file cannot be read or changes during the upload; otherwise the server's error.
@@ -82,7 +82,8 @@ impl Client {
         }
     }
 
-    /// Downloads a file of a sandbox to a local path, completely or not at all, and returns its size in bytes.
+    /// Downloads a file of a sandbox to a local path, and returns its size in bytes. If the download fails, the local
+    /// path stays unchanged.
     ///
     /// # Errors
     /// INVALID_REQUEST if the path cannot be written; otherwise the server's error.

@@ -1,12 +1,12 @@
-//! A Rust client of the gRPC API; the commands use it too.
+//! A Rust client of the gRPC API. The `runyard` commands use it too.
 //!
 //! [`Client::task`] prepares a run, and [`Running`] is a started run with its events, result and files. Idempotent
 //! calls are retried a bounded number of times while the server is unavailable. A watched run survives broken
 //! connections and server restarts. For methods that this client does not wrap, use [`Client::channel`] and convert
 //! errors with [`from_status`].
 //!
-//! Calls fail with [`Error`]: `code()` is stable, `message()` is for people, `details()` has the details of a refusal
-//! because of plan limits, and `retry_after_hint()` says how long to wait before a retry.
+//! Calls fail with [`Error`]. Its `code()` is stable, and its `message()` is for people. If plan limits refused the
+//! request, `details()` has the details. `retry_after_hint()` says how long to wait before a retry.
 //!
 //! ```rust
 #![doc = include_str!("../../../tests/it/client/example.rs")]
@@ -63,7 +63,7 @@ pub struct Client {
     server: String,
 }
 
-/// Adds the client's token to every call.
+/// Interceptor that adds the client's token to every call.
 #[derive(Clone, Debug)]
 pub struct Bearer(MetadataValue<Ascii>);
 
@@ -75,17 +75,17 @@ impl Interceptor for Bearer {
 }
 
 impl Client {
-    /// Connects to a server such as `http://127.0.0.1:8080` or `https://runyard.example` with a token or API key.
+    /// Connects to a server such as `http://127.0.0.1:8080` or `https://runyard.example`, with a token or an API key.
     ///
-    /// The certificate of a TLS server must be trusted by this machine; `SSL_CERT_FILE` adds certificates to trust.
+    /// This machine must trust the certificate of a TLS server. `SSL_CERT_FILE` adds certificates to trust.
     ///
     /// # Errors
-    /// INVALID_REQUEST if the address or the token is malformed, UNAVAILABLE if no server answers there.
+    /// INVALID_REQUEST if the address or the token is malformed, UNAVAILABLE if no server answers at the address.
     pub async fn connect(server: &str, token: impl Into<SecretString>) -> Result<Self> {
         let server = server.trim_end_matches('/');
         let channel = endpoint(server)?.connect().await.map_err(|error| {
             let advice = match root_cause(&error) {
-                // The root cause tells what is wrong with a certificate.
+                // The root cause explains a problem with a certificate.
                 Some(cause) if server.starts_with("https:") => cause,
                 _ => "start one with `runyard serve`".to_owned(),
             };
@@ -102,7 +102,7 @@ impl Client {
         })
     }
 
-    /// The channel, for the generated clients in `v1`, which cover every method of the API.
+    /// Returns the channel, for use with the generated clients in `v1`. These cover every method of the API.
     pub fn channel(&self) -> Signed {
         self.channel.clone()
     }
@@ -112,7 +112,7 @@ impl Client {
         Task::new(self.clone(), prompt.into())
     }
 
-    /// Attaches to an existing run, with the events after `after_sequence` (0 for all).
+    /// Returns an existing run with its events after `after_sequence` (0 for all events).
     ///
     /// # Errors
     /// RUN_NOT_FOUND or UNAVAILABLE.
@@ -128,12 +128,12 @@ impl Client {
         Ok(Running::new(self.clone(), started, after_sequence))
     }
 
-    /// The URL of the server.
+    /// Returns the URL of the server.
     pub fn server(&self) -> &str {
         &self.server
     }
 
-    /// Starts a run. A request without a key gets one, so that retries start only one run.
+    /// Starts a run. If the request has no key, the client adds a key, so that retries start only one run.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.
@@ -144,7 +144,7 @@ impl Client {
         repeat(async || self.runs().start_run(call(request.clone())).await).await
     }
 
-    /// Requests that a run stop.
+    /// Asks the server to stop a run.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.
@@ -166,7 +166,7 @@ impl Client {
         repeat(async || self.runs().get_run(call(request.clone())).await).await
     }
 
-    /// Watches a run from the event after `after_sequence` (0 for all) to its last event.
+    /// Watches the events of a run after `after_sequence` (0 for all events), up to the last event of the run.
     pub fn watch_run(&self, agent_run_id: &str, after_sequence: i64) -> Watch {
         Watch::new(self.runs(), agent_run_id, after_sequence)
     }
@@ -269,7 +269,7 @@ fn endpoint(server: &str) -> Result<Endpoint> {
         .tcp_nodelay(true))
 }
 
-/// The message of the innermost error.
+/// Returns the message of the innermost error.
 fn root_cause(error: &dyn std::error::Error) -> Option<String> {
     let mut deepest = error.source()?;
     while let Some(deeper) = deepest.source() {
@@ -300,8 +300,8 @@ async fn repeat<T>(mut call: impl AsyncFnMut() -> Result<tonic::Response<T>, Sta
     }
 }
 
-/// 100 ms, doubled with every attempt up to 3.2 s, minus up to half of it at random, so that clients do not retry in
-/// step.
+/// Returns the pause before the next attempt. It starts at 100 ms and doubles with every attempt up to 3.2 s. Up to
+/// half of the pause is subtracted at random, so that clients do not retry at the same moment.
 fn backoff(attempt: u32) -> Duration {
     let full = Duration::from_millis(100) * 2_u32.pow(attempt.saturating_sub(1).min(5));
     full.mul_f64(1.0 - rand::random::<f64>() / 2.0)

@@ -1,4 +1,4 @@
-//! Converts a gRPC `Status` to an error with the server's code and message, if it sent them.
+//! Converts a gRPC `Status` to an error. If the server sent a code and a message, the error has this code and message.
 
 use runyard_contract::status::StatusDetails;
 use tonic::{Code as Grpc, Status};
@@ -9,14 +9,14 @@ use crate::error::{Code, Error, ErrorDetails};
 pub(super) fn is_passing(status: &Status) -> bool {
     match status.code() {
         Grpc::Unavailable => true,
-        // The connection broke during the call: errors of hyper and h2 are attached as the source.
+        // If the connection broke during the call, the source is an error of hyper or h2.
         Grpc::Unknown | Grpc::Internal | Grpc::Cancelled => std::error::Error::source(status).is_some(),
         _ => false,
     }
 }
 
-/// Converts a status to an error. An unknown code, as from a newer server, is replaced by a known code of the same
-/// kind.
+/// Converts a status to an error. A newer server may send a code that this client does not know. Such a code is
+/// replaced by a known code of the same kind.
 pub fn from_status(status: Status) -> Error {
     let message = match status.message() {
         "" => status.code().description(),

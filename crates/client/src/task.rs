@@ -1,4 +1,4 @@
-//! A task for an agent: its prompt, its files, and the run that it becomes.
+//! A task for an agent, with its prompt and its files, and the run that executes the task.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +8,7 @@ use crate::{
     v1::{File, Run, RunEvent, StartRunRequest, StartRunResponse},
 };
 
-/// A task that has not been started; created by [`Client::task`].
+/// A task that has not been started. [`Client::task`] creates it.
 #[derive(Clone, Debug)]
 #[must_use = "a task does nothing until it is started"]
 pub struct Task {
@@ -30,25 +30,25 @@ impl Task {
         }
     }
 
-    /// Adds a file for the agent; may be called repeatedly.
+    /// Adds a file for the agent. You can call this more than once.
     pub fn file(mut self, path: impl Into<PathBuf>) -> Self {
         self.files.push(path.into());
         self
     }
 
-    /// Continues this thread instead of a new one.
+    /// Continues this thread instead of starting a new thread.
     pub fn thread(mut self, thread_id: impl Into<String>) -> Self {
         self.request.thread_id = thread_id.into();
         self
     }
 
-    /// Uses this agent instead of the default one.
+    /// Uses this agent instead of the default agent.
     pub fn agent(mut self, agent_id: impl Into<String>) -> Self {
         self.request.agent_id = agent_id.into();
         self
     }
 
-    /// Uses this model instead of the agent's.
+    /// Uses this model instead of the agent's model.
     pub fn model(mut self, name: impl Into<String>) -> Self {
         self.request.model_name = name.into();
         self
@@ -81,7 +81,7 @@ impl Task {
 
 /// A started run, and its events after a cursor.
 ///
-/// Dropping it does not stop the run; [`Client::attach`] returns to it.
+/// Dropping this value does not stop the run. [`Client::attach`] creates a new value for the same run.
 #[derive(Debug)]
 pub struct Running {
     client: Client,
@@ -95,28 +95,28 @@ impl Running {
         Self { client, started, watch }
     }
 
-    /// The run's UUID.
+    /// Returns the UUID of the run.
     pub fn agent_run_id(&self) -> &str {
         &self.started.agent_run_id
     }
 
-    /// The thread's UUID, for [`Task::thread`].
+    /// Returns the UUID of the thread, which you can pass to [`Task::thread`].
     pub fn thread_id(&self) -> &str {
         &self.started.thread_id
     }
 
-    /// The project's UUID.
+    /// Returns the UUID of the project.
     pub fn project_id(&self) -> &str {
         &self.started.project_id
     }
 
-    /// The sequence of the last event that [`Running::next`] returned.
+    /// Returns the sequence of the last event that [`Running::next`] returned.
     pub fn cursor(&self) -> i64 {
         self.watch.cursor()
     }
 
-    /// Returns the next event, across broken connections and server restarts; `None` after the last event. Dropping the
-    /// future loses no event.
+    /// Returns the next event, or `None` after the last event. It reconnects after a broken connection or a server
+    /// restart. Dropping the future loses no event.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
@@ -124,8 +124,8 @@ impl Running {
         self.watch.next().await
     }
 
-    /// Waits for the end of the run and returns it. A failed run is not an error here; its `status` and `error` report
-    /// it.
+    /// Waits for the end of the run and returns the run. If the run failed, this is not an error: the run's `status`
+    /// and `error` report the failure.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
@@ -134,7 +134,7 @@ impl Running {
         self.client.load_run(&self.started.agent_run_id).await
     }
 
-    /// Requests that the run stop; its last event confirms it.
+    /// Asks the server to stop the run. The last event of the run confirms the stop.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.
@@ -158,7 +158,8 @@ impl Running {
         }
     }
 
-    /// Downloads a file of the workspace to a local path, completely or not at all, and returns its size in bytes.
+    /// Downloads a file of the workspace to a local path, and returns its size in bytes. If the download fails, the
+    /// local path stays unchanged.
     ///
     /// # Errors
     /// INVALID_REQUEST if the path cannot be written; otherwise the server's error.
@@ -167,7 +168,8 @@ impl Running {
         self.client.download(&sandbox_id, path, to.as_ref()).await
     }
 
-    /// The sandbox's UUID; `None` until something needs a sandbox, which may be after the start of the run.
+    /// Returns the UUID of the sandbox, or `None` if the server has not created the sandbox yet. It may create the
+    /// sandbox after the start of the run.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE.

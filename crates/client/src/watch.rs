@@ -36,12 +36,12 @@ impl Watch {
         }
     }
 
-    /// The sequence of the last returned event.
+    /// Returns the sequence of the last returned event.
     pub fn cursor(&self) -> i64 {
         self.request.after_sequence
     }
 
-    /// Returns the next event; `None` after the last one. Dropping the future loses no event.
+    /// Returns the next event, or `None` after the last event. Dropping the future loses no event.
     ///
     /// # Errors
     /// The server's error, or UNAVAILABLE if reconnecting keeps failing.
@@ -55,7 +55,7 @@ impl Watch {
                     self.ended = is_terminal(&event);
                     return Ok(Some(event));
                 }
-                // A gap, or the stream ended before the last event, as when the server shuts down.
+                // Events are missing, or the stream ended before the last event of the run, as at a server shutdown.
                 Ok(_) => self.retry(None).await?,
                 Err(status) if status::is_passing(&status) => self.retry(Some(status)).await?,
                 Err(status) => return Err(status::from_status(status)),
@@ -94,7 +94,7 @@ impl Watch {
     }
 }
 
-/// Returns true if an event is the last one of its run.
+/// Returns true if an event is the last event of its run.
 pub fn is_terminal(event: &RunEvent) -> bool {
     match &event.event {
         Some(Event::Status(changed)) => match changed.status() {

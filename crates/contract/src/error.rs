@@ -1,9 +1,9 @@
-//! Error codes: stable texts, the kind of each, and the typed details of a refusal.
+//! The error codes with their stable texts and their kinds, and the typed details of a refusal.
 
-/// The category of an error; each kind maps to one gRPC code and one HTTP status.
+/// The category of an error. Each kind maps to one gRPC code and one HTTP status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// The request is invalid; repeating it fails again.
+    /// The request is invalid; a repetition would fail again.
     Invalid,
     /// The caller presented no valid credential.
     Unauthenticated,
@@ -17,11 +17,11 @@ pub enum Kind {
     Conflicting,
     /// Another request changed the same data first; a retry may succeed.
     Contended,
-    /// The plan does not allow more.
+    /// A limit of the plan is reached.
     OverPlan,
     /// The plan does not include the model.
     NotInPlan,
-    /// Too many requests.
+    /// A rate limit is reached.
     Throttled,
     /// The request is too large.
     TooLarge,
@@ -47,13 +47,13 @@ macro_rules! codes {
             /// Every code, in the order of the documentation.
             pub const ALL: &[Self] = &[$(Self::$name,)+];
 
-            /// The code as sent to clients.
+            /// Returns the code as sent to clients.
             pub const fn as_str(self) -> &'static str { match self { $(Self::$name => $text,)+ } }
 
-            /// The kind of error that the code belongs to.
+            /// Returns the kind of error to which the code belongs.
             pub const fn kind(self) -> Kind { match self { $(Self::$name => Kind::$kind,)+ } }
 
-            /// One sentence for docs/errors.md.
+            /// Returns one sentence for docs/errors.md.
             pub const fn describe(self) -> &'static str { match self { $(Self::$name => concat!($($doc,)+),)+ } }
         }
     };
@@ -134,7 +134,7 @@ codes! {
     Internal = "INTERNAL" => Internal,
 }
 
-/// Typed details of a refusal because of plan limits.
+/// Typed details of an error that is caused by plan limits.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ErrorDetails {
     /// The threads with the caller's active runs.

@@ -13,7 +13,7 @@ use crate::{
 /// The `ErrorInfo.domain` of all Runyard errors.
 pub const DOMAIN: &str = "runyard";
 
-/// The content of a Status, whether Runyard, tonic or another server created it.
+/// The content of a Status. The creator of the Status may be Runyard, tonic or another server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatusDetails {
     /// The class of the error.
@@ -22,18 +22,19 @@ pub struct StatusDetails {
     pub reason: Cow<'static, str>,
     /// The human-readable message.
     pub message: String,
-    /// The typed details, when a plan refused the request.
+    /// The typed details, if a plan limit refused the request.
     pub refusal: Option<Refusal>,
-    /// The time after which a retry makes sense.
+    /// The time to wait before a retry.
     pub retry_after: Option<Duration>,
-    /// The request field in error.
+    /// The invalid field of the request.
     pub field: Option<String>,
 }
 
 impl StatusDetails {
-    /// Reads a Status. One without `ErrorInfo`, from tonic or from another service, also gets a kind and a reason.
+    /// Reads a Status. A Status from tonic or from another service may have no `ErrorInfo`; its kind and reason are
+    /// then derived from its code and message.
     ///
-    /// `code` is the gRPC status code, `details` the encoded `google.rpc.Status`.
+    /// `code` is the gRPC status code. `details` is the encoded `google.rpc.Status`.
     pub fn read(code: i32, message: &str, details: &[u8]) -> Self {
         let mut info = None;
         let mut refusal = None;
@@ -84,7 +85,7 @@ fn kind_of_reason(info: &rpc::ErrorInfo) -> Option<Kind> {
         .map(|code| code.kind())
 }
 
-/// The kind and the reason of a Status without `ErrorInfo`.
+/// Returns the kind and the reason of a Status without `ErrorInfo`.
 fn bare_kind(code: i32, message: &str) -> (Kind, &'static str) {
     match code {
         grpc::OUT_OF_RANGE if message.contains("message length too large") => (Kind::TooLarge, "TOO_LARGE"),
@@ -108,7 +109,7 @@ fn bare_kind(code: i32, message: &str) -> (Kind, &'static str) {
     }
 }
 
-/// Returns true if the message is one with which tonic or tonic-web 0.14 refuses a request that it cannot decode.
+/// Returns true if tonic or tonic-web 0.14 sends this message for a request that it cannot decode.
 fn is_undecodable(message: &str) -> bool {
     const SENTENCES: &[&str] = &[
         "failed to decode Protobuf message",
@@ -116,7 +117,7 @@ fn is_undecodable(message: &str) -> bool {
         "Unexpected EOF decoding stream",
         "protocol error: received message with",
         "Error decompressing",
-        // From the gRPC-Web decoder: invalid base64, or a body that ended early.
+        // The gRPC-Web decoder sends this for invalid base64, or for a body that ended early.
         "tonic-web: ",
     ];
     SENTENCES.iter().any(|sentence| message.starts_with(sentence))

@@ -3,12 +3,12 @@
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use serde_json::{Map, Value as Json};
 
-/// Maximum nesting depth of an object. Protobuf readers stop at 100 nested messages, and each level of a Struct takes
-/// three.
+/// Maximum nesting depth of an object. Protobuf readers accept 100 nested messages, and each level of a Struct needs
+/// three messages.
 const MAX_DEPTH: usize = 24;
 
-/// Converts a JSON object. Returns `None` for other values and for objects that nest too deeply for protobuf readers.
-/// NUL characters, which PostgreSQL cannot store, are replaced.
+/// Converts a JSON object. Returns `None` if the value is not an object, or if it is nested too deeply for protobuf
+/// readers. NUL characters are replaced, because PostgreSQL cannot store them.
 pub fn object(json: &Json) -> Option<Struct> {
     match json {
         Json::Object(fields) if depth(json) <= MAX_DEPTH => Some(convert(fields)),

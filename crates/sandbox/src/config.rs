@@ -14,16 +14,17 @@ pub struct Config {
     pub rootfs: Option<PathBuf>,
     /// Path of the bubblewrap program.
     pub bwrap: PathBuf,
-    /// Timeout in seconds of a command for which the model sets none.
+    /// Timeout in seconds of a command for which the model sets no timeout.
     pub default_timeout_seconds: u64,
     /// Maximum timeout of a command in seconds.
     pub max_timeout_seconds: u64,
-    /// Maximum output of one tool call that the model sees, in bytes; the beginning and the end are kept.
+    /// Maximum output of one tool call that the model receives, in bytes. If the output is longer, the model receives
+    /// its beginning and its end.
     pub max_output_bytes: usize,
     /// Maximum size of a workspace in bytes.
     pub max_workspace_bytes: u64,
-    /// Free space in bytes to keep on the data folder's disk; on a small disk, 5 % of it is enough. Below the reserve,
-    /// uploads and new runs are refused, and commands that write are killed.
+    /// Reserve of free space on the data folder's disk, in bytes. On a small disk, the reserve is 5 % of the disk.
+    /// Below the reserve, uploads and new runs are refused, and commands that write are killed.
     pub min_free_bytes: u64,
     /// Maximum number of files and folders in a workspace.
     pub max_workspace_files: u64,

@@ -10,10 +10,11 @@ use rustix::io::Errno;
 
 use crate::error::{Error, ErrorKind};
 
-/// The reserve is limited to 1/`LARGEST_PART` of the disk, for small disks.
+/// Limits the reserve on small disks: it is at most 1/`LARGEST_PART` of the disk.
 const LARGEST_PART: u64 = 20;
 
-/// Converts an I/O error: UNAVAILABLE if the disk is the cause, because a retry may succeed later, otherwise INTERNAL.
+/// Converts an I/O error. If the disk is the cause, the kind is `Unavailable`, because a later retry may succeed.
+/// Otherwise the kind is `Internal`.
 pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     let is_disk = matches!(
         error.kind(),
@@ -27,7 +28,7 @@ pub fn fault(what: impl Into<Cow<'static, str>>, error: io::Error) -> Error {
     }
 }
 
-/// Returns true if `more` bytes fit on a folder's disk without using the reserve, or if the free space is unknown.
+/// Returns true if a write of `more` bytes leaves the reserve of a folder's disk free, or if the free space is unknown.
 pub fn has_room(folder: &Path, min_free_bytes: u64, more: u64) -> bool {
     let Ok(disk) = rustix::fs::statvfs(folder) else {
         return true;

@@ -8,7 +8,8 @@ use crate::{
     installation::{self, Belongs},
 };
 
-/// Maximum difference between the clocks of two hosts, in milliseconds; leases and tokens depend on it.
+/// Maximum difference between the clocks of this host and the database, in milliseconds. Leases and tokens need clocks
+/// that agree.
 const MAX_DIFFERENCE: u64 = 2_000;
 
 /// Runs all database checks. Creates and changes nothing.

@@ -47,7 +47,7 @@ pub(super) async fn take_away(
     Ok(())
 }
 
-/// The sandbox of the run, which may have been created after the run started.
+/// Returns the id of the run's sandbox. The server may have created the sandbox after the start of the run.
 async fn find_sandbox(client: &Client, run: &StartRunResponse) -> Result<Option<String>> {
     if run.sandbox_id.is_some() {
         return Ok(run.sandbox_id.clone());
@@ -66,7 +66,7 @@ async fn find_files(client: &Client, sandbox_id: &str) -> Result<Vec<File>> {
     }
 }
 
-/// Returns the path below the output folder. Refuses a path that leads out of it, even from a trusted server.
+/// Returns the path relative to the output folder. Refuses a path outside that folder, even from a trusted server.
 fn below(path: &str) -> Result<&Path> {
     let path = Path::new(path);
     let path = path.strip_prefix(FOLDER).unwrap_or(path);

@@ -14,7 +14,7 @@ use crate::{
 };
 use text::TextView;
 
-/// One of the output formats of a run.
+/// Output format of a run.
 pub(super) enum View {
     TextView(TextView),
     Json(Box<Json>),
@@ -45,7 +45,7 @@ impl View {
         }
     }
 
-    /// Prints a message about the command, which is not part of the run.
+    /// Prints a message of the command itself, not of the run.
     pub(super) fn say(&mut self, text: &str) -> Result<()> {
         match self {
             Self::TextView(view) => view.say(text),

@@ -1,5 +1,5 @@
 //! Shows a run to people: the model's text as it arrives, one line for each tool call, the first lines of the call's
-//! output, and a spinner during pauses. Without a terminal, the same lines without colours and spinner.
+//! output, and a spinner during pauses. Without a terminal, it prints the same lines without colours and spinner.
 
 use std::{
     collections::HashMap,
@@ -25,7 +25,7 @@ const MAX_LINES: usize = 12;
 const PLAIN_COLUMNS: usize = 160;
 const TICK: Duration = Duration::from_millis(100);
 
-/// The view for people.
+/// Output of a run as text for people.
 pub(in crate::commands::run) struct TextView {
     out: Output,
     live: bool,
@@ -244,7 +244,7 @@ impl TextView {
             reason = "the display shows one decimal; the lost bits do not matter"
         )]
         let took = format!("{:.1} s", result.duration_ms as f64 / 1000.0);
-        // The tool printed nothing while it ran, so its result is shown instead.
+        // If the call failed, or printed nothing while it ran, the first line of its result is shown.
         let gist = if result.is_error || shown.lines == 0 {
             one_line(result.text.lines().next().unwrap_or(""))
         } else {
@@ -261,7 +261,7 @@ impl TextView {
         Ok(())
     }
 
-    /// Prints a part of the model's text.
+    /// Prints a chunk of the model's text.
     fn text(&mut self, text: &str) -> Result<()> {
         if text.is_empty() {
             return Ok(());
