@@ -17,7 +17,7 @@ import { Markdown } from "./markdown";
 import { Picture } from "./preview";
 import { Failure, RunBar, RunTrack } from "./run";
 
-/** One turn of a thread. `fresh` shows the run's steps at once instead of on request. */
+/** One turn of a thread. If `fresh` is set, the run's steps are shown immediately; otherwise, the user must request them. */
 export function TurnView({
   turn,
   fresh,
