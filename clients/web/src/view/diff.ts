@@ -7,8 +7,8 @@ export interface DiffLine {
 }
 
 /**
- * Maximum lines of the part between the first and the last change, because the comparison takes quadratic time. In a longer part,
- * all lines are shown as removed and added.
+ * The table of a comparison may have the square of this number of entries. If it would be larger, all lines between the first and
+ * the last change are shown as removed and added.
  */
 const MAX_LINES = 2_000;
 /** Number of unchanged lines shown around a change. */
