@@ -197,7 +197,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
             error = raised
         if opened_at is not None:
             backoff.was_open(time.monotonic() - opened_at)
-        # The server ends a stream when the credential expires. The client tries once with a new token, if it can get one.
+        # The server ends a stream when the credential expires. If a function returns tokens, try once with a new token.
         renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
         if not may_reconnect(error) and not renews:
             raise error
