@@ -1,4 +1,4 @@
-"""The command-line client against a server."""
+"""Tests the command-line client against a real server."""
 
 import json
 import os

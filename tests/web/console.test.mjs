@@ -1,4 +1,4 @@
-// The console in Chromium, against a real server.
+// Tests the console in Chromium, against a real server.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";

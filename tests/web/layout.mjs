@@ -69,7 +69,7 @@ function findFaults(maxBlank) {
   function lowestContent(element, clip) {
     const style = getComputedStyle(element);
     const box = element.getBoundingClientRect();
-    // Fixed elements are ignored, because they are not at the end of the document.
+    // Fixed elements, and sticky elements as high as the window, are ignored because they are not part of the document's end.
     const stays = style.position === "fixed" || (style.position === "sticky" && box.height > innerHeight * 0.9);
     if (stays || style.visibility === "hidden" || style.display === "none") {
       return -Infinity;

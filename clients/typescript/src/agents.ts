@@ -48,7 +48,7 @@ export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
 /** Options for starting a run. */
 export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming"> {
-  /** Files for the agent, placed in /workspace: new files to upload, or complete uploads. */
+  /** Files for the agent, which the server places in /workspace. Each is a new file to upload or a complete upload. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**
    * The idempotency key. For 24 hours, a retry with the same key returns the same run. If the key is omitted, the client

@@ -14,7 +14,7 @@ export type Token = string | (() => string | Promise<string>);
 export interface CallOptions {
   /** Aborts the call. The call then rejects with the signal's reason, as `fetch` does. */
   signal?: AbortSignal | undefined;
-  /** Timeout of one attempt in milliseconds. Overrides the client's. */
+  /** Timeout of one attempt in milliseconds. Overrides the timeout of the client. */
   timeoutMs?: number | undefined;
 }
 

@@ -145,7 +145,7 @@ function kindOf(reason: string, bare: ErrorKind): ErrorKind {
   }
 }
 
-/** Converts anything thrown by the channel to a `RunyardError`. */
+/** Converts any value that the channel throws to a `RunyardError`. */
 export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   if (thrown instanceof RunyardError) {
     return thrown;

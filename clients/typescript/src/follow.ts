@@ -22,7 +22,7 @@ export type OnConnection = (state: ConnectionState) => void;
 
 /** Options of a stream. */
 export interface FollowOptions {
-  /** Sequence number of the last event that the reader has; 0 (the default) for all events. */
+  /** Sequence number of the last event that the reader has. The default 0 means that the reader has no events. */
   afterSequence?: number | undefined;
   /** Aborts the iteration. The iteration then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;

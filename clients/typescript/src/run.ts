@@ -57,7 +57,7 @@ export class Run implements AsyncIterable<RunEvent> {
     return this.id;
   }
 
-  /** The sandbox's UUID, once it is known. */
+  /** The UUID of the run's sandbox; undefined until it is known. */
   get sandboxId(): string | undefined {
     return this.#sandboxId;
   }

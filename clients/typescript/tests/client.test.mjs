@@ -555,7 +555,7 @@ test("the token appears in no error and no printed object", LIMIT, async () => {
   const short = { attempts: 1, reconnectForMs: 1 };
   await collect(new Runyard({ baseUrl: server.url, token, ...short }));
   await collect(new Runyard({ baseUrl: "http://127.0.0.1:9", token, ...short }));
-  // If this token was passed to `Headers`, the error would contain the token.
+  // If this invalid token were passed to `Headers`, the error would contain the token.
   await collect(new Runyard({ baseUrl: server.url, token: `${token}\nnext`, ...short }));
   for (const text of said) {
     assert.ok(!text?.includes("c2VjcmV0"), text);

@@ -20,7 +20,7 @@ class RunEvent:
     kind: ClassVar[str] = "unknown"
     agent_run_id: str
     sequence: int
-    """The position of the event in the run, counted from 1. A stream resumes from this number, the cursor."""
+    """The position of the event in the run, counted from 1. It is also the cursor from which a stream resumes."""
     created_at: datetime.datetime
 
 

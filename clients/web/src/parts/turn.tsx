@@ -118,7 +118,7 @@ function LiveRun({
   );
 }
 
-// The files changed since the run started, images first.
+// Lists the files that changed after the run started. Images come first.
 function Made({ run, sandboxId, since, onFile }: { run: RunRecord; sandboxId: string; since: number; onFile: (path: string) => void }) {
   const refused = useSignal<Explained | null>(null);
   useEffect(() => {

@@ -16,7 +16,7 @@ import { announce } from "./announce";
 export const changes = signal(0);
 /** The ids of runs whose stream is interrupted. */
 const away: Signal<ReadonlySet<string>> = signal(new Set());
-/** The error of each run whose events are no longer received because of an error, by run id. */
+/** Maps a run id to the error that ended the run's stream. */
 const given: Signal<ReadonlyMap<string, Explained>> = signal(new Map());
 /** Whether the stream is interrupted and the client is reconnecting. */
 export const isAway = computed(() => away.value.size > 0);
@@ -55,7 +55,8 @@ export function watch(runId: string): () => void {
   if (run.watchers === 1) void follow(runId, run);
   return () => {
     run.watchers -= 1;
-    // A component that moves in the tree stops watching and immediately watches again. The microtask runs after that.
+    // A component that moves in the tree stops watching and immediately watches again. The microtask runs afterwards, so the run's
+    // stream stays open.
     queueMicrotask(() => {
       if (run.watchers === 0) leave(runId, run);
       tidy();
@@ -63,7 +64,7 @@ export function watch(runId: string): () => void {
   };
 }
 
-/** Returns the error because of which a run's events are no longer received, or null. */
+/** Returns the error that ended the run's stream, or null. */
 export function givenUp(runId: string): Explained | null {
   return given.value.get(runId) ?? null;
 }

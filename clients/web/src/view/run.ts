@@ -105,7 +105,7 @@ export function hasEnded(view: RunView): boolean {
 }
 
 /**
- * Applies more events to a view. A step that does not change stays the same object. If nothing changes, the view is returned.
+ * Applies more events to a view. A step that does not change stays the same object. If nothing changes, the same view is returned.
  * Events after a gap are ignored.
  */
 export function advance(view: RunView, events: readonly RunEvent[]): RunView {
