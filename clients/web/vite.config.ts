@@ -4,10 +4,10 @@
 import { gzipSync } from "node:zlib";
 import { defineConfig, type Plugin } from "vite";
 
-// Maximum size of the first page's JavaScript in bytes, compressed.
+// Maximum compressed size, in bytes, of the JavaScript that the first page loads.
 const FIRST_PAGE_LIMIT = 200 * 1024;
 
-// Prints the size of the first page's JavaScript and fails the build above the limit.
+// Prints the size of the first page's JavaScript. If the size is above the limit, the build fails.
 function firstPageSize(): Plugin {
   return {
     name: "first-page-size",
@@ -35,7 +35,8 @@ function firstPageSize(): Plugin {
   };
 }
 
-// The policy that the server sends with the console, so that a preview fails where the server would.
+// The content security policy that the server sends with the console. The preview sends it, too, so that the same content is
+// blocked.
 const POLICY =
   "default-src 'self'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; " +
   "font-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'";
@@ -47,7 +48,7 @@ export default defineConfig({
   oxc: { jsx: { runtime: "automatic", importSource: "preact" } },
   build: {
     target: "es2022",
-    // Inlined modules would be inline scripts and data: URLs, which the content security policy forbids.
+    // Vite would inline small assets as scripts and data: URLs, which the content security policy forbids.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     chunkSizeWarningLimit: 2000,

@@ -1,4 +1,4 @@
-"""Runs schemathesis against a real server without limits, as a super admin. The server must be ready afterwards."""
+"""Runs schemathesis as a super admin against a real server without plan limits. Afterwards, the server must still be ready."""
 
 import os
 import subprocess
@@ -17,7 +17,7 @@ CHECKS = [
     "response_schema_conformance",
     "ignored_auth",
 ]
-# Time limit for generating requests, and for the whole process, in seconds.
+# Time limits in seconds: of the generated requests, and of the whole process.
 BUDGET, PATIENCE = 100, 180
 
 

@@ -1,4 +1,4 @@
-"""The command-line client against a server."""
+"""Tests the command-line client against a real server."""
 
 import json
 import os
@@ -77,7 +77,7 @@ class CommandLineTest(unittest.TestCase):
 
 
 class PlanTest(unittest.TestCase):
-    """Messages about plans for the operator of a server."""
+    """Tests the messages about plans that a server's operator gets."""
 
     @classmethod
     def setUpClass(cls):
@@ -99,7 +99,7 @@ class PlanTest(unittest.TestCase):
         self.assertEqual(len(lines), 1, "once per account and hour")
         for words in (account, "AGENT_LIMIT_EXCEEDED", "runyard tier TIER --account ID", "RUNYARD_LIMITS=off"):
             self.assertIn(words, lines[0])
-        # The command from the message works, also with an account id.
+        # The command in the message works, with and without an account id.
         self.assertIn("pro", self.server.call_local("tier", "pro").stdout)
         self.assertEqual(self.server.call_local("agents", "create", "Dan").returncode, 0)
         by_id = self.server.call_local("tier", "enterprise", "--account", account)

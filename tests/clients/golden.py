@@ -1,7 +1,7 @@
 """Plays golden.json through a client. GOLDEN.md describes the table.
 
-The test provides an adapter for its client, called a door: `call(method, request)`, `upload(name, data)`,
-`stream(request, most)` and `read(request)`, which return JSON types or raise `Refused`.
+The test of a client provides an adapter for this client, called a door. It has the methods `call(method, request)`,
+`upload(name, data)`, `stream(request, most)` and `read(request)`, which return JSON types or raise `Refused`.
 """
 
 import json
@@ -17,7 +17,7 @@ UUID = re.compile("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|\+00:00)")
 
 
-# A part of an error that the client cannot see. None means that the part is empty.
+# Stands for a part of an error that the client does not expose. None, in contrast, means that the part is empty.
 HIDDEN = object()
 
 
@@ -37,7 +37,7 @@ def exchanges():
 
 
 class Player:
-    """Plays one exchange. `open_door(token)` creates an adapter, `new_token(tier)` the token of a new account."""
+    """Plays one exchange. `open_door(token)` creates an adapter. `new_token(tier)` creates an account and returns its token."""
 
     def __init__(self, open_door, new_token):
         self.open_door = open_door
@@ -180,7 +180,7 @@ class Player:
 
 
 def name_of(value):
-    """The short name of an enum value in either form: RUN_STATUS_RUNNING and running are both running."""
+    """Returns the short name of an enum value. For example, RUN_STATUS_RUNNING and running both become running."""
     prefixes = ("run_status_", "message_role_", "mcp_transport_", "notice_kind_", "api_key_scope_")
     name = str(value).lower()
     return next((name[len(prefix) :] for prefix in prefixes if name.startswith(prefix)), name)

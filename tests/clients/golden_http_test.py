@@ -1,4 +1,4 @@
-"""golden.json over HTTP/JSON and server-sent events, with only the standard library and the HTTP rules of the .proto files."""
+"""Plays golden.json over HTTP/JSON and server-sent events, with only the standard library and the HTTP rules of the .proto files."""
 
 import base64
 import http.client
@@ -99,7 +99,7 @@ class GoldenHttpTest(unittest.TestCase):
                 Player(lambda token: Door(self.server, token), self.server.caller).play(exchange)
 
     def test_a_wrong_table_fails(self):
-        """Checks the player itself: each of these exchanges must fail."""
+        """Tests the player itself. Each of these exchanges is wrong, so the player must fail."""
         create = {"call": "AgentService.CreateAgent", "request": {"name": "Ours"}}
         start = {"call": "RunService.StartRun", "request": {"prompt": "say: Hello"}, "answer": {"agent_run_id": "$save:run"}}
         stream = {"stream": {"agent_run_id": "$ref:run"}}

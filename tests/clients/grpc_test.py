@@ -1,4 +1,4 @@
-"""The API over gRPC, with stubs that grpcio-tools generates from the .proto files."""
+"""Tests the API over gRPC, with stubs that grpcio-tools generates from the .proto files."""
 
 import os
 import unittest
@@ -266,7 +266,7 @@ class CrashTest(unittest.TestCase):
 
 
 def subject_of(caller):
-    """The subject of a caller's token."""
+    """Returns the subject of a caller's token."""
     import base64
     import json
 

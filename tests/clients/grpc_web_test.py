@@ -1,4 +1,5 @@
-"""gRPC-Web over HTTP/1.1, framed as in browsers: a flag byte, a length of four bytes, a message; the trailers come last."""
+"""Tests gRPC-Web over HTTP/1.1. As in browsers, a frame is a flag byte, a length of four bytes and a message. The last frame has
+the trailers."""
 
 import http.client
 import struct

@@ -6,14 +6,14 @@ state. After the last turn the model says `Done.`
 
     say: TEXT                 streams TEXT, word by word
     stream: N                 streams N chunks, "word-0 word-1 …"
-    slow: N MS                the same, with MS milliseconds between the chunks
+    slow: N MS                streams N chunks, with MS milliseconds between the chunks
     sleep: SECONDS            pauses the stream after its first chunk
     usage: INPUT OUTPUT       the turn reports these token counts
-    bash: COMMAND             calls the tool, like the next three
-    write: PATH | CONTENT
-    edit: PATH | OLD | NEW
-    read: PATH
-    fail: STATUS              responds with this HTTP status; after some text it breaks the stream instead
+    bash: COMMAND             calls the tool bash
+    write: PATH | CONTENT     calls the tool write
+    edit: PATH | OLD | NEW    calls the tool edit
+    read: PATH                calls the tool read
+    fail: STATUS              responds with this HTTP status; if the turn has already sent text, breaks the stream
 
 After the colon, \\n means a newline.
 """
@@ -83,7 +83,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
     """The handler of one request."""
 
     protocol_version = "HTTP/1.1"
-    # Drops a client that stops sending, in seconds.
+    # Seconds after which the server closes the connection of a client that sends nothing.
     timeout = 600
 
     def log_message(self, *_):
@@ -120,7 +120,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         reason = "stop"
         for verb, argument in turn:
             if verb == "fail":
-                # Ends the body without the final chunk, so the client sees a broken stream.
+                # The body ends without the final chunk, so the client gets a broken stream.
                 self.close_connection = True
                 return
             if verb == "usage":
@@ -131,7 +131,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             else:
                 self.text(verb, argument)
         self.event({"choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
-        # Real models use about four characters per token.
+        # Like in real models, a token is about four characters.
         sent, made = tokens or (len(json.dumps(request["messages"])) // 4, max(self.pieces, 1))
         usage = {"prompt_tokens": sent, "completion_tokens": made, "total_tokens": sent + made}
         self.event({"choices": [], "usage": usage})
@@ -142,7 +142,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         if verb == "say":
             if self.pieces:
                 self.piece("\n")
-            # Keeps all whitespace.
+            # The text is split before each space, so that all whitespace is sent.
             for word in argument.replace(" ", " \0").split("\0"):
                 self.piece(word)
         elif verb == "sleep":
@@ -151,7 +151,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
             until = time.monotonic() + min(float(argument), LONGEST_PAUSE)
             while (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, 0.5))
-                # Fails if the client has disconnected.
+                # Writing fails if the client has disconnected. This ends the pause.
                 self.chunk(b": still here\n\n")
         else:
             count, _, pause = argument.partition(" ")
@@ -166,7 +166,7 @@ class Answer(http.server.BaseHTTPRequestHandler):
         arguments = json.dumps(dict(zip(names, values)))
         function = {"name": verb, "arguments": ""}
         self.delta({"tool_calls": [{"index": 0, "id": call_id, "type": "function", "function": function}]})
-        # Sends the arguments in chunks, like real models.
+        # Real models send the arguments of a tool call in chunks, too.
         middle = len(arguments) // 2
         for part in (arguments[:middle], arguments[middle:]):
             self.delta({"tool_calls": [{"index": 0, "function": {"arguments": part}}]})

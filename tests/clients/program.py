@@ -1,7 +1,7 @@
 """Starts a real server for a test, in a temporary data folder, and stops it.
 
-Python tests use `Server` directly, tests in other languages through `serve.py`. The server uses the given `Model`, or the
-built-in demo model.
+Python tests use `Server` directly. Tests in other languages use it through `serve.py`. The server uses the given `Model`. If none
+is given, it uses the built-in demo model.
 """
 
 import json
@@ -28,7 +28,7 @@ class Server:
 
     def __init__(self, model=None, environment=None, configuration=None):
         self.data = tempfile.mkdtemp(prefix="runyard-clients-")
-        # Sandbox users must be able to reach their folders below it.
+        # The users of sandboxes must be able to reach their folders below the data folder.
         os.chmod(self.data, 0o755)
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
@@ -76,7 +76,7 @@ class Server:
         return f"http://{self.address}"
 
     def kill(self):
-        """Kills the server, like a crash."""
+        """Kills the server, to simulate a crash."""
         self.process.kill()
         self.process.wait()
 
@@ -116,7 +116,7 @@ class Server:
             return json.load(answer)
 
     def account(self, subject):
-        """Returns the id of a subject's account. The request creates the account if needed."""
+        """Returns the id of a subject's account. If the account does not exist, this request creates it."""
         return self.http("GET", "/v1/billing/account-state", self.token(subject))["account_id"]
 
     def set_tier(self, subject, tier):

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Tests clients in other languages against a real server: stubs generated from the .proto files, and the clients of this
-# repository. Each part is a separate script; RUNYARD_BIN is the path of the server.
+# Tests clients in other languages than Rust against a real server: stubs generated from the .proto files, and the clients of this
+# repository. Each part is a separate script. RUNYARD_BIN is the path of the server.
 #
 # run.sh [PART...]: runs only these parts.
 set -euo pipefail
@@ -11,7 +11,7 @@ export RUNYARD_BIN=${RUNYARD_BIN:-$target/debug/runyard}
 export RUNYARD_CLIENTS=$target/clients
 mkdir -p "$RUNYARD_CLIENTS"
 
-# A part is a script beside this one.
+# Each part is a script in this folder.
 parts=("$@")
 if [ ${#parts[@]} = 0 ]; then
     parts=(stubs python docs generated typescript)

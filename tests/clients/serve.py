@@ -1,16 +1,17 @@
 """A real server with the scripted model, for tests in languages other than Python.
 
 It prints one line of JSON, {"url": …, "data": …, "pid": …}. Then it reads commands from standard input, one JSON object per
-line, and prints one JSON object per command, {"error": …} if it fails:
+line, and prints one JSON object per command. If a command fails, the object is {"error": …}. The commands are:
 
     {"do": "token", "sub": …, "role": …, "tier": …}   → {"token": …, "sub": …}   sub, role and tier are optional
     {"do": "credits", "sub": …, "credits": N}         → {}            grants credits
-    {"do": "kill"}                                    → {}            kills the server, like a crash
+    {"do": "kill"}                                    → {}            kills the server, to simulate a crash
     {"do": "stop"}                                    → {"code": …}   stops the server with SIGTERM
-    {"do": "start"}                                   → {"pid": …}    restarts it on the same port and data
+    {"do": "start"}                                   → {"pid": …}    restarts the server with the same port and data
 
-At the end of its input it stops the server and removes the data folder. `RUNYARD_BIN` is the path of the program. Arguments
-NAME=VALUE set environment variables of the server; `--demo` uses the built-in demo model instead of the scripted one.
+At the end of the input, this program stops the server and removes the data folder. `RUNYARD_BIN` is the path of the server
+program. Arguments NAME=VALUE set environment variables of the server. With `--demo`, the server uses the built-in demo model instead
+of the scripted model.
 """
 
 import json
@@ -50,7 +51,7 @@ def say(line):
 
 
 def main():
-    # SIGTERM cleans up in the same way as the end of the input.
+    # After SIGTERM, the program cleans up as at the end of the input.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     environment = dict(argument.split("=", 1) for argument in sys.argv[1:] if "=" in argument)
     model = None if "--demo" in sys.argv[1:] else Model()

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# venv.sh NAME REQUIREMENTS [WHEEL]: creates a virtual environment with these packages and prints its path. It is recreated if
-# the requirements, the Python version or pyproject.toml changed. The wheel is always reinstalled.
+# venv.sh NAME REQUIREMENTS [WHEEL]: creates a virtual environment with these packages and prints its path. If the
+# requirements, the Python version or pyproject.toml changed, creates a new one. Always installs the wheel again.
 set -euo pipefail
 
 name=$1
@@ -19,7 +19,7 @@ pip=("$venv/bin/python" -m pip --quiet --disable-pip-version-check)
 if [ ! -f "$venv/ready" ]; then
     rm -rf "$RUNYARD_CLIENTS/$name"-*
     python3 -m venv "$venv"
-    # Installs the dependencies of the wheel, too.
+    # pip also installs the dependencies of the wheel here.
     "${pip[@]}" install --requirement "$requirements" ${wheel:+"$wheel"} >&2
     touch "$venv/ready"
 elif [ -n "$wheel" ]; then

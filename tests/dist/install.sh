@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Tests the installed Debian package: install.sh PACKAGE FOLDER
 #
-# Installs, runs, upgrades, removes and purges the package on top of the root filesystem in FOLDER. FOLDER stays unchanged: it is
-# the lower layer of an overlay whose upper layer is in memory, in private namespaces. Needs root. systemd does not run inside; a
-# fake systemctl records the calls of the package, and the test compares them.
+# Installs, runs, upgrades, removes and purges the package on top of the root filesystem in FOLDER. FOLDER is not changed: it is
+# the lower layer of an overlay in private namespaces, and the upper layer is in memory. Needs root. systemd does not run inside.
+# A fake systemctl records the calls of the package, and the test compares these calls with the expected ones.
 #
-# install.sh can-mount: succeeds if root can mount an overlay here; a container may forbid it.
+# install.sh can-mount: succeeds if root can mount an overlay here. In some containers, this is forbidden.
 set -euo pipefail
 
 fail() {
@@ -92,7 +92,7 @@ install_package() {
 shown() {
     stat --format='%U:%G %a' "$1"
 }
-# Runs a program like the unit does: as its user, without capabilities or a way to gain them.
+# Runs a program as the unit does: with the unit's user, without capabilities and without a way to gain capabilities.
 as_service() {
     setpriv --reuid=runyard --regid=runyard --init-groups --no-new-privs --bounding-set=-all --inh-caps=-all \
         env --ignore-environment PATH=/usr/local/bin:/usr/bin:/bin RUNYARD_SERVER="http://127.0.0.1:$PORT" "$@"
@@ -135,7 +135,7 @@ run_an_agent() {
 
 echo "install"
 ! command -v runyard >/dev/null || fail "runyard is already installed: $(command -v runyard)"
-# The fresh system has no package lists and none of the dependencies.
+# The fresh system has no package lists, and none of the package's dependencies are installed.
 apt-get update --quiet -o APT::Sandbox::User=root -o Acquire::Retries=3 >/run/apt.log 2>&1 || fail "$(cat /run/apt.log)"
 install_package /tmp/first.deb
 asked daemon-reload
@@ -198,7 +198,7 @@ asked daemon-reload
 for file in passwd group shadow; do
     cmp "/etc/$file" "/run/$file"
 done
-# The upper layer of the overlay has the changes. Files of the test and dpkg's records do not count.
+# The upper layer of the overlay contains all changes. Character devices stand for deleted files. Files of the test do not count.
 rm /usr/local/sbin/systemctl
 left=$(find /run/upper -iname '*runyard*' ! -type c)
 [ -z "$left" ] || fail "left behind: $left"

@@ -13,7 +13,7 @@ import time
 
 ENVOY = os.environ["RUNYARD_ENVOY"]
 DEADLINE = 60
-# The short timeout in seconds. Longer than three heartbeats of one second.
+# The short timeout in seconds. It is longer than three heartbeats, whose interval is one second.
 SHORT = 4
 
 
@@ -99,7 +99,7 @@ class Nginx(Proxy):
                 server {{
                     listen 127.0.0.1:{self.http};
                     location / {{ proxy_pass http://{self.server}; }}
-                    # The same with upstream keep-alive and unbuffered request bodies.
+                    # Forwards to the same server, but with upstream keep-alive and without buffering request bodies.
                     location /kept/ {{
                         proxy_pass http://kept/;
                         proxy_http_version 1.1;
@@ -144,7 +144,7 @@ backend grpc
 
 
 class Envoy(Proxy):
-    """Envoy. Its routes end every response, also streams, after 15 seconds by default, so the route timeout is always 0s."""
+    """Envoy. By default, a route ends every response after 15 seconds, even a stream, so the route timeout is always off (0s)."""
 
     def command(self, path):
         return [ENVOY, "-c", path, "--log-level", "error", "--use-dynamic-base-id", "--concurrency", "1"]

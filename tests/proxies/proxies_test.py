@@ -23,7 +23,7 @@ DEADLINE = 120
 
 
 def framed(run_id):
-    """A framed StreamRun request for all events of a run."""
+    """Returns a StreamRun request for all events of a run, as a gRPC frame."""
     message = b"\x0a" + bytes([len(run_id)]) + run_id.encode()
     return b"\0" + len(message).to_bytes(4, "big") + message
 
@@ -91,7 +91,7 @@ class Behind(unittest.TestCase):
     def setUpClass(cls):
         cls.model = Model()
         cls.addClassCleanup(cls.model.close)
-        # Plans would limit concurrent runs.
+        # Limits are off because plans would limit the number of concurrent runs.
         text = f'limits = "off"\n[http]\nheartbeat_seconds = {cls.heartbeat}\n'
         cls.server = Server(model=cls.model, configuration=text)
         cls.addClassCleanup(cls.server.close)
@@ -150,7 +150,7 @@ class Behind(unittest.TestCase):
 
 
 class WithShortTimeouts(Behind):
-    """The timeouts of the proxies and the heartbeat interval are both scaled down."""
+    """Tests with short timeouts of the proxies and a short heartbeat interval."""
 
     def test_a_silent_stream_stays_open(self):
         self.check_silence(3 * SHORT)
@@ -168,9 +168,9 @@ class WithShortTimeouts(Behind):
                 self.assertEqual(self.uploads(proxy, "/nosuch", 300_000, signed), {404: 20})
 
     def uploads(self, proxy, path, size, headers):
-        """Counts the statuses of twenty uploads."""
+        """Sends twenty uploads and counts the statuses of the responses."""
         seen = {}
-        # curl reads while it sends, which is needed because Envoy closes a refused connection after a second.
+        # The test uses curl because curl reads while it sends. Envoy closes the connection of a refused upload after a second.
         command = ["curl", "--silent", "--output", "/dev/null", "--write-out", "%{http_code}", "--data-binary", "@-"]
         for name, value in {"content-type": "application/json", "expect": "", **headers}.items():
             command += ["--header", f"{name}: {value}"]
@@ -198,7 +198,7 @@ class WithShortTimeouts(Behind):
 
 
 class WithRareHeartbeats(Behind):
-    """Control: if heartbeats are too rare for the timeouts, every proxy cuts a silent stream."""
+    """A control test: if the heartbeat interval is longer than the timeouts, every proxy must cut a silent stream."""
 
     heartbeat = 10
 
@@ -214,7 +214,7 @@ class WithRareHeartbeats(Behind):
 
 
 class WithDefaultTimeouts(Behind):
-    """The defaults of the proxies and of the server, with a model that is silent for longer than nginx's timeout."""
+    """Tests with the default settings of the proxies and the server. The model is silent for longer than nginx's timeout."""
 
     timeout = None
     heartbeat = 10

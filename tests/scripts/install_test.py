@@ -1,4 +1,4 @@
-"""Tests scripts/install.sh on machines that have some of the packages already.
+"""Tests scripts/install.sh on machines that already have some of the packages.
 
 dpkg-query and apt-get are fakes that keep the list of installed packages in a file.
 """
@@ -18,7 +18,7 @@ TOOLS = ("bash", "env", "awk", "cat", "grep", "mktemp", "rm", "sleep", "sort", "
 DPKG_QUERY = """#!/usr/bin/env bash
 grep -qx "${!#}" "$MACHINE/installed" && echo installed
 """
-# Installs the packages named after `install`, each with a program of the same name.
+# Installs the packages that are named after the word `install`. Each package contains a program of the same name.
 APT_GET = """#!/usr/bin/env bash
 echo "$*" >>"$MACHINE/asked"
 [ ! -f "$MACHINE/locks" ] || { read -r left <"$MACHINE/locks"; [ "$left" = 0 ] || {
@@ -41,7 +41,7 @@ ID = "#!/usr/bin/env bash\necho ${MACHINE_UID:-0}\n"
 
 
 class Machine:
-    """A machine with these packages, each with a program of its name, and these programs from other sources."""
+    """A machine with some packages and programs. Each package has a program of the same name. `programs` have no package."""
 
     def __init__(self, test, packages=(), programs=(), lists=True, debian=True, locks=0):
         folder = tempfile.TemporaryDirectory()
@@ -93,7 +93,7 @@ class InstallTest(unittest.TestCase):
         machine = Machine(self, programs=["npm"])
         self.assertEqual(machine.install("npm:npm").returncode, 0)
         self.assertEqual(machine.asked(), [])
-        # Without a program, only the package counts.
+        # The program does not count if its package is not installed.
         self.assertEqual(machine.install("npm").returncode, 0)
         self.assertEqual(machine.installed(), {"npm"})
 
@@ -127,7 +127,7 @@ class InstallTest(unittest.TestCase):
                 self.assertIn(words, done.stderr)
 
     def test_no_script_passes_program_and_package_separately(self):
-        """The old form was `install.sh npm npm`."""
+        """No call may use the old form, which names a package twice: `install.sh npm npm`."""
         found = subprocess.run(
             ["git", "grep", "-hoE", r"^[^#]*scripts/install\.sh .*", "--", ":/scripts", ":/tests", ":/Makefile", ":/Dockerfile"],
             cwd=ROOT, check=True, capture_output=True, text=True,

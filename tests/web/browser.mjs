@@ -1,4 +1,4 @@
-// Chromium for the console tests, and the rules that every page must keep.
+// Starts Chromium for the console tests and checks the rules that every page must follow.
 
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -12,7 +12,7 @@ const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.mi
 
 /** Folder for screenshots and downloads. */
 export const OUTPUT = `${ROOT}/target/web`;
-/** The built console, or the one named by RUNYARD_CONSOLE_DIR. */
+/** Folder of the built console. RUNYARD_CONSOLE_DIR overrides the default. */
 export const CONSOLE_DIR = process.env.RUNYARD_CONSOLE_DIR ?? `${ROOT}/clients/web/dist`;
 
 mkdirSync(OUTPUT, { recursive: true });
@@ -22,7 +22,7 @@ const DESKTOP = { width: 1440, height: 900 };
 export const PATIENCE_MS = 90_000;
 export const PHONE = { width: 390, height: 844 };
 
-/** Starts Debian's Chromium, or the one named by RUNYARD_CHROMIUM. */
+/** Starts Debian's Chromium. RUNYARD_CHROMIUM can name another Chromium. */
 export function startBrowser() {
   return chromium.launch({
     executablePath: process.env.RUNYARD_CHROMIUM ?? "/usr/bin/chromium",
@@ -38,7 +38,7 @@ export function startBrowser() {
   });
 }
 
-/** Longest CPU time of a single main-thread task of the page during `doing`, in milliseconds. */
+/** Runs `doing`. Returns the longest CPU time of a single main-thread task of the page during this time, in milliseconds. */
 export async function longestWork(browser, page, doing) {
   await browser.startTracing(page, { categories: ["toplevel", "disabled-by-default-devtools.timeline"] });
   let trace;
@@ -58,16 +58,16 @@ export async function longestWork(browser, page, doing) {
 
 /** A page in a fresh browser profile that records rule violations. */
 export class Visit {
-  /** Requests to other origins, errors on the console, exceptions. */
+  /** The recorded rule violations: requests to other origins, errors on the console, exceptions. */
   wrong = [];
   /** Bodies of loaded scripts, by URL. */
   scripts = new Map();
-  /** Number of open run streams, and its maximum so far. */
+  /** Number of open run streams, and the maximum of this number so far. */
   streams = { open: 0, most: 0 };
   #pending = new Set();
   #others = [];
 
-  /** Opens a page at an origin. `others` are further origins that the page may send requests to. */
+  /** Opens a page at an origin. `others` are other origins to which the page may send requests. */
   static async begin(browser, origin, { viewport = DESKTOP, others = [], ...options } = {}) {
     const visit = new Visit();
     visit.origin = origin;
@@ -162,7 +162,7 @@ export class Visit {
     await page.getByRole("button", { name: "Start", exact: true }).click();
   }
 
-  /** The last run on the page in the given state. */
+  /** Returns the last run on the page that has the given state. */
   run(state) {
     return this.page.getByRole("region", { name: `Run, ${state}` }).last();
   }
@@ -182,7 +182,7 @@ export class Visit {
     assert.deepEqual(serious, [], `${where}:\n  ${serious.join("\n  ")}`);
   }
 
-  /** Longest main-thread task since `start`, in milliseconds. */
+  /** Returns the duration of the longest main-thread task since `start`, in milliseconds. */
   longestTask(start = 0) {
     return this.page.evaluate(
       (since) => Math.max(0, ...window.longTasks.filter((task) => task.start >= since).map((task) => task.duration)),
@@ -190,7 +190,7 @@ export class Visit {
     );
   }
 
-  /** Fails if the page broke a rule, except for entries that match `expected`. */
+  /** Fails if the page broke a rule. Violations that match `expected` are ignored. */
   assertClean(expected = /$^/) {
     assert.deepEqual(
       this.wrong.filter((what) => !expected.test(what)),
@@ -198,7 +198,7 @@ export class Visit {
     );
   }
 
-  /** Closes the page and checks that it kept the rules. */
+  /** Closes the page and checks that it followed the rules. */
   async end(expected) {
     await this.context.close();
     this.assertClean(expected);

@@ -1,4 +1,4 @@
-// The console in Chromium, against a real server.
+// Tests the console in Chromium, against a real server.
 
 import assert from "node:assert/strict";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -16,9 +16,9 @@ import { Site } from "./site.mjs";
 const CSV = fileURLToPath(new URL("../../examples/data.csv", import.meta.url));
 const TASK = "Analyze data.csv and create visualizations";
 const LIMIT = { timeout: 400_000 };
-/** Maximum JavaScript of the first page in bytes, compressed. */
+/** Maximum compressed size, in bytes, of the JavaScript that the first page loads. */
 const FIRST_PAGE_BYTES = 200 * 1024;
-/** Browser messages about broken connections. */
+/** Matches the browser's messages about broken connections. */
 const BROKEN = /net::ERR_(CONNECTION_|SOCKET_|NETWORK_|EMPTY_RESPONSE|INCOMPLETE_CHUNKED_ENCODING)/;
 /** Maximum length of a main-thread task while a run streams. */
 const LONGEST_TASK_MS = 200;
@@ -31,7 +31,7 @@ let demo;
 
 before(async () => {
   const place = `RUNYARD_CONSOLE_DIR=${CONSOLE_DIR}`;
-  // Keep references to everything that started, so that `after` closes it even if another start failed.
+  // The browser and the servers that started are stored even if another start failed, so that `after` closes them.
   const started = await Promise.allSettled([startBrowser(), Server.start(place), Server.start(place, "--demo")]);
   [browser, scripted, demo] = started.map(({ value }) => value);
   for (const { reason } of started.filter(({ status }) => status === "rejected")) {
@@ -47,7 +47,7 @@ async function account(server, wanted = {}) {
   return { token, client: new Runyard({ baseUrl: server.url, token }) };
 }
 
-/** Runs `doing` in a fresh page, then checks that the page kept the rules. */
+/** Runs `doing` in a fresh page, then checks that the page followed the rules. */
 async function visit(server, doing, { expected, ...options } = {}) {
   const visited = await Visit.begin(browser, server.url, options);
   try {
@@ -70,7 +70,7 @@ async function download(page, click) {
 /** Extracts the scripted model's words from a text. */
 const words = (text) => text.match(/word-\d+|And the end\./g) ?? [];
 
-/** The words of the newest run, read from its events. */
+/** Returns the words of the newest run from the events of the run. */
 async function wordsOf(client) {
   const [run] = await client.runs.list().all();
   const said = new Map();
@@ -212,7 +212,7 @@ test("tool output is live, edits are shown as diffs, and a failed task can be ed
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    // Records whether the first line was shown before the second one. A poll could miss this on a slow machine.
+    // An observer records whether the first line was shown before the second line. On a slow machine, polling could miss this.
     await page.evaluate(() => {
       window.wasLive = false;
       const look = () => {
@@ -288,7 +288,7 @@ test("text is shown while it streams", LIMIT, async () => {
   const { token } = await account(scripted);
   await visit(scripted, async (visited, page) => {
     await visited.signIn(token);
-    // Observes every change of the page. A poll could miss states on a slow machine.
+    // An observer records every change of the page. On a slow machine, polling could miss some states.
     await page.evaluate(() => {
       window.counts = new Set();
       const look = () => window.counts.add(document.body.innerText.match(/word-\d+/g)?.length ?? 0);
@@ -434,7 +434,7 @@ test("many runs are shown side by side over one stream", LIMIT, async () => {
     }
     await page.getByRole("article", { name: /, completed$/ }).nth(5).waitFor();
     await visited.audit("runs side by side");
-    // One stream, its replacement, and one whose end the browser has not reported yet.
+    // These are the current stream, the stream that replaces it, and a stream whose end the browser has not reported yet.
     assert.ok(visited.streams.most <= 3, `${visited.streams.most} streams at once`);
   });
 });
@@ -445,8 +445,8 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     await visited.signIn(token);
     let start;
     let best = { long: Infinity, work: Infinity };
-    // Other programs can prolong a task, so the measurement is repeated. On an overloaded machine the thread's CPU time counts
-    // instead of the elapsed time.
+    // Other programs can prolong a task, so the measurement is repeated. On an overloaded machine, the test uses the CPU time of the
+    // thread instead of the elapsed time.
     for (let attempt = 1; attempt <= 3 && best.long > LONGEST_TASK_MS; attempt += 1) {
       await visited.go("#/");
       await page.getByRole("form", { name: "New run" }).waitFor();
@@ -468,7 +468,7 @@ test("5,000 deltas keep the page responsive", LIMIT, async () => {
     const isBusy = loadavg()[0] > availableParallelism();
     const isShort = best.long <= LONGEST_TASK_MS || (isBusy && best.work <= LONGEST_TASK_MS);
     assert.ok(isShort, JSON.stringify({ ...best, isBusy }));
-    // Check the measurements themselves: both detect a page that hangs.
+    // Tests the two measurements themselves. Both must detect a page that hangs.
     const work = await longestWork(browser, page, () =>
       page.evaluate(
         () =>
@@ -619,7 +619,7 @@ test("a task can be run by keyboard alone", LIMIT, async () => {
     };
     await page.goto(`${demo.url}/`);
     await page.getByRole("heading", { name: "Sign in" }).waitFor();
-    // The field has the focus.
+    // The token field already has the focus.
     await keyboard.type(token);
     await keyboard.press("Enter");
     await page.getByRole("heading", { name: "What should the agent do?" }).waitFor();

@@ -1,5 +1,5 @@
-// Layout rules for every screen: nothing is wider than the window, no blank space follows the content, and no element is
-// positioned outside its scrolling container.
+// Checks the layout rules for every screen: no content is wider than the window, no large blank space follows the content, and no
+// element is positioned outside its scrolling container.
 
 import assert from "node:assert/strict";
 
@@ -25,7 +25,7 @@ export async function checkLayout(page, where) {
   assert.deepEqual(faults, [], `${where} at ${width}×${height}:\n  ${faults.join("\n  ")}`);
 }
 
-// Runs in the page.
+// Finds violations of the layout rules. This function runs in the page.
 function findFaults(maxBlank) {
   const root = document.documentElement;
   const faults = new Set();
@@ -65,11 +65,11 @@ function findFaults(maxBlank) {
   scrollTo({ top: before, behavior: "instant" });
   return [...faults];
 
-  /** Bottom edge of the last visible text, control or image, in pixels from the top of the window. */
+  /** Returns the bottom edge of the lowest visible text, control or image, in pixels from the top of the window. */
   function lowestContent(element, clip) {
     const style = getComputedStyle(element);
     const box = element.getBoundingClientRect();
-    // Fixed elements do not mark the end of the document.
+    // Fixed elements, and sticky elements as high as the window, are ignored because they are not part of the document's end.
     const stays = style.position === "fixed" || (style.position === "sticky" && box.height > innerHeight * 0.9);
     if (stays || style.visibility === "hidden" || style.display === "none") {
       return -Infinity;

@@ -38,7 +38,7 @@ export interface AgentIcon extends Plain<GenerateAgentIconResponse> {}
 
 /** The fields of a new agent. */
 export type NewAgent = Input<CreateAgentRequest> & { name: string };
-/** Changes to an agent. Only keys that are present change; null and empty lists clear a field. */
+/** Changes to an agent. Only the fields whose keys are present are changed. Null or an empty list clears a field. */
 export type AgentChanges = Changes<Omit<Input<UpdateAgentRequest>, "agentId" | "updateMask" | "expectedVersionId">> & {
   /** The version that the caller expects to be current. The change is refused if another version is current. */
   expectedVersionId?: string | undefined;
@@ -48,11 +48,11 @@ export type NewAgentVersion = Omit<Input<CreateAgentVersionRequest>, "agentId">;
 
 /** Options for starting a run. */
 export interface RunOptions extends Omit<Input<StartRunRequest>, "files" | "requestId" | "emitTiming"> {
-  /** Files for the agent, placed in /workspace: new files to upload, or complete uploads. */
+  /** Files for the agent, which the server places in /workspace. Each is a new file to upload or a complete upload. */
   files?: readonly (FileInput | { uploadId: string })[] | undefined;
   /**
-   * For 24 hours, a retry with the same key returns the same run. Without one the client generates a key; in optimistic
-   * mode the thread's UUID is the key.
+   * The idempotency key. For 24 hours, a retry with the same key returns the same run. If the key is omitted, the client
+   * generates one; in optimistic mode, the thread's UUID is the key.
    */
   idempotencyKey?: string | undefined;
   /** Aborts the call. It does not stop a run that has started. */
@@ -162,11 +162,12 @@ export class Agents {
     return this.#channel.callSafely(AgentService.method.compareAgentVersions, request, options);
   }
 
-  /** Uploads the files and starts a run. The run continues in the background, with or without a reader. */
+  /** Uploads the files and starts a run. The run continues in the background, even if no client reads its events. */
   async run(asked: RunOptions): Promise<Run> {
     const { files = [], idempotencyKey, signal, timeoutMs, onUploadProgress, onConnection, ...request } = asked;
     const call = { signal, timeoutMs };
-    // Sequentially: this keeps the caller's order, and parallel uploads over one connection are no faster.
+    // The files are uploaded one after the other. This keeps the caller's order, and parallel uploads over one connection are not
+    // faster.
     const sent: string[] = [];
     for (const file of files) {
       const upload = "uploadId" in file ? file : await this.#uploads.create(file, { ...call, onProgress: onUploadProgress });

@@ -7,14 +7,14 @@ import { backoffMs, sleep } from "./backoff.js";
 import { fromTransport, invalid, isPassing, RunyardError } from "./error.js";
 import { fromPlain, toPlain, type Plain } from "./plain.js";
 
-/** A token, or a function that returns one. It is called before every call, and again if the server rejects the token. */
+/** A token, or a function that returns one. The function is called before every call, and again if the server rejects the token. */
 export type Token = string | (() => string | Promise<string>);
 
 /** Options of every call. */
 export interface CallOptions {
-  /** Aborts the call, which then rejects with the signal's reason, as fetch does. */
+  /** Aborts the call. The call then rejects with the signal's reason, as `fetch` does. */
   signal?: AbortSignal | undefined;
-  /** Timeout of one attempt in milliseconds. Overrides the client's. */
+  /** Timeout of one attempt in milliseconds. Overrides the timeout of the client. */
   timeoutMs?: number | undefined;
 }
 
@@ -51,12 +51,12 @@ export class Channel {
     });
   }
 
-  /** Whether the token comes from a function, which may return a new one. */
+  /** Whether the token comes from a function, which may return a new token after the current one has expired. */
   get renewsTokens(): boolean {
     return typeof this.#token === "function";
   }
 
-  /** Calls a method. */
+  /** Calls a method without retries. */
   async call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     input: object,
@@ -65,7 +65,7 @@ export class Channel {
     return toPlain(method.output, await this.ask(method, fromPlain(method.input, input), options));
   }
 
-  /** Calls a repeatable method. Retries a bounded number of times while the server is unavailable. */
+  /** Calls a method that is safe to repeat. While the server is unavailable, retries the call a limited number of times. */
   async callSafely<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     input: object,
@@ -84,7 +84,7 @@ export class Channel {
     }
   }
 
-  /** Calls a method with protobuf messages. */
+  /** Calls a method without retries. The request and the response are protobuf messages. */
   async ask<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageShape<I>,
@@ -96,7 +96,7 @@ export class Channel {
     return answer.message;
   }
 
-  /** Opens a stream. Later failures are thrown by the iteration as `RunyardError`. */
+  /** Opens a stream. If the stream fails later, the iteration throws a `RunyardError`. */
   async stream<I extends DescMessage, O extends DescMessage>(
     method: DescMethodServerStreaming<I, O>,
     request: MessageShape<I>,
@@ -118,7 +118,7 @@ export class Channel {
     }
   }
 
-  // If the server rejects a token from a token function, tries once more with the function's next token.
+  // Makes an attempt. If the server rejects a token that comes from a function, makes a second attempt with a new token.
   async #admitted<A>(signal: AbortSignal | undefined, attempt: (header: Headers) => Promise<A>): Promise<A> {
     for (let refused = 0; ; refused += 1) {
       signal?.throwIfAborted();
@@ -139,7 +139,7 @@ export class Channel {
     const token = typeof this.#token === "function" ? await this.#token() : this.#token;
     const header = new Headers();
     if (token !== undefined && token !== "") {
-      // Headers would throw an error that quotes an invalid value, and so leak the token.
+      // For an invalid value, `Headers` would throw an error that contains the value. This error would leak the token.
       if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
         throw new RunyardError({
           errorCode: "NOT_AUTHENTICATED",

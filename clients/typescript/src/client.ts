@@ -23,13 +23,13 @@ export interface RunyardOptions {
   timeoutMs?: number | undefined;
   /** Maximum attempts of a repeatable call while the server is unavailable; 5 by default. */
   attempts?: number | undefined;
-  /** How long a stream tries to reconnect to an unavailable server, in milliseconds; 5 minutes by default. */
+  /** Maximum time that a stream tries to reconnect to an unavailable server, in milliseconds; 5 minutes by default. */
   reconnectForMs?: number | undefined;
-  /** A stream that is silent for this long is reopened, in milliseconds; one minute by default. */
+  /** Maximum silence of a stream in milliseconds; one minute by default. After this time, the stream is reopened. */
   silenceMs?: number | undefined;
   /** Called when the connection of a stream changes its state. */
   onConnection?: OnConnection | undefined;
-  /** A replacement for the global fetch. */
+  /** A function that the client calls instead of the global `fetch`. */
   fetch?: typeof globalThis.fetch | undefined;
 }
 

@@ -18,7 +18,7 @@ export type ErrorKind =
   | "existing"
   /** The resource's state does not allow the operation. */
   | "conflicting"
-  /** A concurrent change came first. A retry may succeed. */
+  /** A concurrent change was applied first. A retry may succeed. */
   | "contended"
   /** A plan limit was exceeded. */
   | "over_plan"
@@ -68,7 +68,7 @@ export interface ErrorParts {
 
 /** An error from the server or the connection. `message` is for people; `errorCode` is stable. */
 export class RunyardError extends Error {
-  /** The stable code, such as AGENT_RUN_LIMIT_EXCEEDED; docs/errors.md lists them. The client adds CONNECTION_LOST. */
+  /** The stable code, such as AGENT_RUN_LIMIT_EXCEEDED. docs/errors.md lists the server's codes. The client adds CONNECTION_LOST. */
   readonly errorCode: string;
   /** The category of the error. */
   readonly kind: ErrorKind;
@@ -98,7 +98,7 @@ export class RunyardError extends Error {
   }
 }
 
-/** Whether an error is a `RunyardError`, also one from another copy of this package. */
+/** Whether an error is a `RunyardError`. Errors from another copy of this package count, too. */
 export function isRunyardError(error: unknown): error is RunyardError {
   return error instanceof RunyardError || (error instanceof Error && error.name === "RunyardError" && "errorCode" in error);
 }
@@ -114,7 +114,7 @@ const OVER_PLAN = new Set([
   "AGENT_LIMIT_EXCEEDED",
 ]);
 
-// The kind and code of an error without details, by gRPC code.
+// Maps each gRPC code to the kind and the error code of an error that has no details.
 const BARE: Partial<Record<Code, [ErrorKind, string]>> = {
   [Code.Canceled]: ["cancelled", "CANCELLED"],
   [Code.InvalidArgument]: ["invalid", "INVALID_REQUEST"],
@@ -145,7 +145,7 @@ function kindOf(reason: string, bare: ErrorKind): ErrorKind {
   }
 }
 
-/** Converts anything thrown by the channel to a `RunyardError`. */
+/** Converts any value that the channel throws to a `RunyardError`. */
 export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   if (thrown instanceof RunyardError) {
     return thrown;
@@ -173,7 +173,7 @@ export function fromTransport(thrown: unknown, baseUrl: string): RunyardError {
   });
 }
 
-// Errors that do not come from the server: fetch threw, a proxy responded, or the stream broke.
+// Whether an error does not come from the server. This is the case if `fetch` threw, a proxy responded or the stream broke.
 function isLost(error: ConnectError): boolean {
   if (error.metadata.has("grpc-status")) {
     return false;
@@ -190,7 +190,7 @@ function isLost(error: ConnectError): boolean {
   }
 }
 
-// A response that is not gRPC-Web.
+// Whether an error means that the response was not a gRPC-Web response.
 function isStranger(error: ConnectError): boolean {
   const codes = [Code.InvalidArgument, Code.Unknown, Code.Internal, Code.Unimplemented];
   return !error.metadata.has("grpc-status") && codes.includes(error.code);
@@ -215,7 +215,7 @@ export function isPassing(error: unknown): error is RunyardError {
   return error instanceof RunyardError && (error.kind === "unavailable" || error.kind === "throttled");
 }
 
-/** An invalid argument that the client detects before it calls the server. */
+/** Returns the error for an invalid argument that the client detects before it calls the server. */
 export function invalid(message: string): RunyardError {
   return new RunyardError({ errorCode: "INVALID_REQUEST", kind: "invalid", message });
 }

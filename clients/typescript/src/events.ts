@@ -29,13 +29,13 @@ import { toPlain, type Plain } from "./plain.js";
 export interface EventBase {
   /** The run's UUID. */
   agentRunId: string;
-  /** The position in the run, counted from 1 without gaps. Also the cursor from which a stream resumes. */
+  /** The position of the event in the run, counted from 1 without gaps. It is also the cursor from which a stream resumes. */
   sequence: number;
   /** Time of the event. */
   createdAt: Date;
 }
 
-/** The run's status changed. The last event of every run is a status other than "running". */
+/** The run's status changed. The last event of every run changes the status to one other than "running". */
 export type StatusEvent = EventBase & { type: "status" } & Plain<StatusChanged>;
 /** A chunk of the model's text. */
 export type MessageDeltaEvent = EventBase & { type: "message_delta" } & Plain<MessageDelta>;
@@ -53,7 +53,7 @@ export type ToolResultEvent = EventBase & { type: "tool_result" } & Plain<ToolRe
 export type UsageEvent = EventBase & { type: "usage" } & Plain<ModelUsage>;
 /** Information for the user. */
 export type NoticeEvent = EventBase & { type: "notice" } & Plain<Notice>;
-/** An event of a kind that this version of the package does not know. It counts in the sequence. */
+/** An event of a kind that this version of the package does not know. It has a sequence number like any other event. */
 export type UnknownEvent = EventBase & { type: "unknown" };
 
 /** One event of a run. */

@@ -22,9 +22,9 @@ export type OnConnection = (state: ConnectionState) => void;
 
 /** Options of a stream. */
 export interface FollowOptions {
-  /** Sequence number of the last event that the reader has; 0 (the default) for all events. */
+  /** Sequence number of the last event that the reader has. The default 0 means that the reader has no events. */
   afterSequence?: number | undefined;
-  /** Aborts the iteration, which then rejects with the signal's reason. */
+  /** Aborts the iteration. The iteration then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
   /** Called when the stream opens, breaks and closes. */
   onConnection?: OnConnection | undefined;
@@ -38,11 +38,11 @@ export interface RunCursor {
 
 /** Options of a feed. */
 export interface FeedOptions {
-  /** How long a stream tries to reconnect before its readers get an error, in milliseconds. */
+  /** Maximum time that a stream tries to reconnect, in milliseconds. After this time, its readers get an error. */
   reconnectForMs: number;
-  /** A stream that is silent for this long is reopened, in milliseconds, because its connection may be dead. */
+  /** Maximum silence of a stream in milliseconds. After this time, the stream is reopened, because its connection may be dead. */
   silenceMs: number;
-  /** Called with the states of every stream. */
+  /** Called when the connection of any stream changes its state. */
   onConnection: OnConnection | undefined;
 }
 
@@ -57,7 +57,10 @@ export class Feed {
     this.#options = options;
   }
 
-  /** Streams the events of runs: each exactly once, and in order per run. Ends when all runs have ended. */
+  /**
+   * Streams the events of runs. Each event is delivered exactly once, and the events of one run are in order. The stream ends when
+   * all runs have ended.
+   */
   follow(cursors: readonly RunCursor[], options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     const inbox = new Inbox();
     let begun = false;

@@ -1,9 +1,9 @@
 // Runs that share one stream. A browser on HTTP/1.1 has six connections per origin, so a client uses as few streams as
 // possible: one StreamRuns call carries up to 100 runs.
 //
-// The cursor of a run is the sequence number of the last event in its reader's inbox. A broken stream is reopened after the
-// cursors, so every event is delivered exactly once and in order. A slow reader does not block the others: its run leaves
-// the stream until the reader has caught up, and then resumes from its cursor.
+// The cursor of a run is the sequence number of the last event in its reader's inbox. A broken stream is reopened at the cursors,
+// so every event is delivered exactly once and in order. A slow reader does not block other readers: the run of the slow reader is
+// removed from the stream until the reader has caught up, and then resumes from its cursor.
 
 import { backoffMs, onOnline, sleep } from "./backoff.js";
 import type { Channel } from "./channel.js";
@@ -16,9 +16,9 @@ import { roomIn, type Inbox } from "./inbox.js";
 import { fromPlain } from "./plain.js";
 
 const RUNS_PER_STREAM = 100;
-// Delay before a stream is reopened for new runs, so that runs followed in quick succession join together.
+// Delay before a stream is reopened to add new runs, so that several new runs cause only one reopening.
 const GATHER_MS = 15;
-// A reader with a cursor that receives nothing for this long may be at the end of its run.
+// If a reader that gave a cursor receives nothing for this long, the cursor may be the end of the run.
 const QUIET_MS = 500;
 // A stream that stayed open for this long counts as a success, even without events.
 const STEADY_MS = 5_000;
@@ -29,13 +29,13 @@ export interface Follower {
   cursor: number;
   readonly inbox: Inbox;
   readonly onConnection: OnConnection | undefined;
-  /** The inbox is full; the run is left out of the stream until it has room. */
+  /** Whether the inbox is full. The run is then omitted from the stream until the inbox has room. */
   parked: boolean;
-  /** Events of the open stream were dropped. Reopening at the cursor delivers them again. */
+  /** Whether events of the open stream were dropped. The next stream starts at the cursor and delivers the events again. */
   behind: boolean;
   /** Whether the open stream has delivered an event for the run. */
   heard: boolean;
-  /** The reader gave a cursor, which may already be the end of the run. */
+  /** Whether the reader gave a cursor that may already be the end of the run. */
   mayBeAtEnd: boolean;
 }
 
@@ -44,7 +44,7 @@ export class Group {
   readonly #channel: Channel;
   readonly #options: FeedOptions;
   readonly #members = new Set<Follower>();
-  /** Runs whose event at the cursor is requested again. */
+  /** Runs whose event at the cursor is requested again, to check whether the run has ended. */
   readonly #atEnd = new Set<Follower>();
   readonly #isAlone: boolean;
   readonly #expel: (follower: Follower) => void;
@@ -136,7 +136,7 @@ export class Group {
       await this.#read(present, opened);
       await this.#cleanEnd(present);
     } catch (error) {
-      // An aborted stream was closed on purpose, to be reopened.
+      // This class aborts a stream to reopen it. This is not a failure.
       if (!opened.signal.aborted) {
         await this.#recover(error);
       }
@@ -175,14 +175,14 @@ export class Group {
         if (member && this.#members.has(member)) {
           this.#deliver(member, event);
         }
-        // With a single reader, backpressure on the connection is enough.
+        // If the stream has only one run, reading pauses until the inbox has room.
         if (member && this.#members.has(member) && !member.parked && member.inbox.isFull) {
           isHeldBack = true;
           await roomIn(member.inbox, opened.signal);
           isHeldBack = false;
           heardAt = Date.now();
         }
-        // The server would close the stream now; do not wait for it.
+        // The stream has no more runs, so the server is about to close it. The client does not wait for that.
         if (this.#members.size === 0) {
           return;
         }
@@ -193,8 +193,8 @@ export class Group {
     }
   }
 
-  // A stream that starts after the last event of a run is silent, whether the run has ended or only pauses. Requesting the
-  // event at the cursor again tells which.
+  // If a stream starts after the last event of a run, it receives nothing, both from a run that has ended and from a run that
+  // pauses. To distinguish these cases, the event at the cursor is requested again: only the terminal event ends a run.
   #askForEnds(present: readonly Follower[]): void {
     for (const member of present) {
       if (member.mayBeAtEnd && !member.heard && !member.parked && this.#members.has(member)) {
@@ -265,13 +265,13 @@ export class Group {
     if (this.#openSince !== undefined && Date.now() - this.#openSince >= STEADY_MS) {
       this.#failures = 0;
     }
-    // The token expired during the stream: the next attempt gets a new one from the token function.
+    // If the token expired during the stream, the next attempt gets a new token from the token function.
     const isRenewable = isRunyardError(error) && error.kind === "unauthenticated" && this.#channel.renewsTokens;
     if (!isPassing(error) && !(isRenewable && this.#failures === 0)) {
       if (this.#members.size <= 1) {
         throw error;
       }
-      // One of the runs cannot be streamed. Give each run its own stream, so that only the failing one gets the error.
+      // One of the runs cannot be streamed. Each run gets its own stream, so that only the reader of that run gets the error.
       const members = [...this.#members];
       this.#members.clear();
       for (const member of members) {

@@ -1,6 +1,6 @@
 // Generates UUIDs for optimistic mode and idempotency keys.
 
-/** Returns a random UUID. Works without a secure context, where crypto.randomUUID is missing. */
+/** Returns a random UUID. Also works outside a secure context, where `crypto.randomUUID` does not exist. */
 export function newId(): string {
   if (typeof crypto.randomUUID === "function") {
     return crypto.randomUUID();

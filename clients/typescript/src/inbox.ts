@@ -42,7 +42,7 @@ export class Inbox {
     this.#wake?.();
   }
 
-  /** Registers a callback for when a full inbox has room again. */
+  /** Registers a callback that is called when the full inbox has room again. */
   whenRoom(callback: () => void): void {
     this.#waiting.push(callback);
   }
@@ -87,7 +87,7 @@ export class Inbox {
   }
 }
 
-/** Waits until a full inbox has room; rejects with the signal's reason. */
+/** Waits until a full inbox has room. If the signal aborts, rejects with the signal's reason. */
 export function roomIn(inbox: Inbox, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     const abort = () => reject(signal.reason);

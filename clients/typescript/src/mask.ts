@@ -1,4 +1,4 @@
-// Update masks: a change lists the keys that are present, as over HTTP. Null clears a field.
+// Update masks. As in the HTTP API, a change consists of the keys that are present in an object. Null clears a field.
 
 import type { DescMessage } from "@bufbuild/protobuf";
 

@@ -1,10 +1,10 @@
-// Lists: awaiting a list gives its first page; iterating gives all items, page by page.
+// Lists. `await` on a list returns its first page. Iterating over a list returns all items, page by page.
 
 /** One page of a list. */
 export interface Page<T> {
   /** The items of the page. */
   items: T[];
-  /** Requests the next page; empty on the last one. */
+  /** The token that requests the next page. It is empty on the last page. */
   nextPageToken: string;
 }
 
@@ -12,7 +12,7 @@ export interface Page<T> {
 export class Listing<T> implements PromiseLike<Page<T>>, AsyncIterable<T> {
   readonly #load: (pageToken: string | undefined) => Promise<Page<T>>;
 
-  /** Called by the list methods. */
+  /** The list methods of the client call this constructor. */
   constructor(load: (pageToken: string | undefined) => Promise<Page<T>>) {
     this.#load = load;
   }

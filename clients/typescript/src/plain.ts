@@ -1,7 +1,8 @@
-// Converts between protobuf messages and plain objects: int64 is a number, a time a Date, an enum its lower-case word.
+// Converts between protobuf messages and plain objects. An int64 becomes a number, a time becomes a `Date`, and an enum value
+// becomes its lower-case word.
 //
-// Names (in camelCase) and enum words are those of the JSON API. Plain objects can be copied, compared, printed and kept in
-// any UI store.
+// Field names are the camelCase names of the JSON API, and enum words are those of the JSON API. Plain objects can be copied,
+// compared, printed and stored in any UI store.
 
 import { create, ScalarType, type DescEnum, type DescField, type DescMessage, type JsonObject, type Message, type MessageShape } from "@bufbuild/protobuf";
 import { timestampDate, timestampFromDate, type Timestamp } from "@bufbuild/protobuf/wkt";
@@ -109,7 +110,7 @@ function messageValueOf(schema: DescMessage, value: unknown): unknown {
   switch (schema.typeName) {
     case "google.protobuf.Timestamp":
       return timestampDate(value as Timestamp);
-    // protobuf-es represents it as a plain object already.
+    // protobuf-es already represents a Struct as a plain object.
     case "google.protobuf.Struct":
       return value;
     default:
@@ -122,7 +123,7 @@ export function wordOf(schema: DescEnum, value: number): string {
   return (schema.value[value] ?? schema.values[0])?.localName.toLowerCase() ?? "unspecified";
 }
 
-/** Builds a message from a plain object. Keys without a value are skipped; unknown keys are errors. */
+/** Builds a message from a plain object. Keys with the value undefined or null are skipped. An unknown key is an error. */
 export function fromPlain<D extends DescMessage>(schema: D, input: object): MessageShape<D> {
   return create(schema, initOf(schema, input) as never) as MessageShape<D>;
 }

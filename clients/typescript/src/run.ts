@@ -57,12 +57,12 @@ export class Run implements AsyncIterable<RunEvent> {
     return this.id;
   }
 
-  /** The sandbox's UUID, once it is known. */
+  /** The UUID of the run's sandbox; undefined until it is known. */
   get sandboxId(): string | undefined {
     return this.#sandboxId;
   }
 
-  /** The sequence number of the newest event received through this handle. */
+  /** The sequence number of the newest event that this handle has received. */
   get cursor(): number {
     return this.#cursor;
   }
@@ -72,7 +72,7 @@ export class Run implements AsyncIterable<RunEvent> {
     return this.events();
   }
 
-  /** Streams the events of the run after a cursor until it ends, across reconnects. */
+  /** Streams the events of the run after a cursor until the run ends. If the connection breaks, the stream resumes. */
   events(options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     const onConnection = options.onConnection ?? this.#onConnection;
     const cursors = [{ agentRunId: this.id, afterSequence: options.afterSequence }];
@@ -94,7 +94,7 @@ export class Run implements AsyncIterable<RunEvent> {
     return record;
   }
 
-  /** Waits for the run to end. The record tells whether it completed, failed or was stopped. */
+  /** Waits for the run to end. The status in the record tells whether the run completed, failed or was stopped. */
   async wait(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<RunRecord> {
     const signal = within(options);
     for (;;) {
@@ -102,7 +102,7 @@ export class Run implements AsyncIterable<RunEvent> {
       if (record.status !== "running") {
         return record;
       }
-      // Only the last event matters, so start at the cursor and drop all events.
+      // Only the end of the run matters, so the stream starts at the cursor and its events are dropped.
       for await (const _ of this.events({ signal, afterSequence: this.#cursor })) {
       }
     }
@@ -130,7 +130,7 @@ export class Run implements AsyncIterable<RunEvent> {
     return said.join("\n");
   }
 
-  /** Requests a stop. Has no effect on an ended run. */
+  /** Requests that the run stops. Has no effect on a run that has ended. */
   stop(options?: CallOptions): Promise<RunRecord> {
     return this.#channel.callSafely(RunService.method.stopRun, { agentRunId: this.id }, options);
   }

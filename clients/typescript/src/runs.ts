@@ -44,17 +44,17 @@ export class Runs {
     return new Run(this.#channel, this.#feed, this.#sandboxes, { ...(await this.get(agentRunId, call)), onConnection });
   }
 
-  /** Streams the events of a run after a cursor until it ends, across reconnects. */
+  /** Streams the events of a run after a cursor until the run ends. If the connection breaks, the stream resumes. */
   stream(agentRunId: string, options: FollowOptions = {}): AsyncIterableIterator<RunEvent> {
     return this.#feed.follow([{ agentRunId, afterSequence: options.afterSequence }], options);
   }
 
-  /** Streams the events of many runs, in order per run, until all have ended. */
+  /** Streams the events of many runs until all of them have ended. The events of one run are in order. */
   streamMany(cursors: readonly RunCursor[], options: Omit<FollowOptions, "afterSequence"> = {}): AsyncIterableIterator<RunEvent> {
     return this.#feed.follow(cursors, options);
   }
 
-  /** Requests a stop. Has no effect on an ended run. */
+  /** Requests that a run stops. Has no effect on a run that has ended. */
   stop(agentRunId: string, options?: CallOptions): Promise<RunRecord> {
     return this.#channel.callSafely(RunService.method.stopRun, { agentRunId }, options);
   }

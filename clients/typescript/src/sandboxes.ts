@@ -22,7 +22,7 @@ export interface FileEntry extends Plain<WireFile> {}
 
 /** Options for listing a folder. */
 export interface ListFilesOptions extends CallOptions {
-  /** The folder relative to /workspace; /workspace itself by default. */
+  /** The path of the folder relative to /workspace. The default is /workspace itself. */
   path?: string | undefined;
   /** Whether to list subfolders, too. */
   recursive?: boolean | undefined;
@@ -34,7 +34,7 @@ export interface ListFilesOptions extends CallOptions {
 export interface FileStream {
   /** The content type, derived from the name; application/x-tar for a folder. */
   contentType: string;
-  /** The content. A broken connection resumes after the last received byte. */
+  /** The content. If the connection breaks, the download resumes after the last received byte. */
   chunks: AsyncIterable<Uint8Array>;
 }
 
@@ -112,7 +112,8 @@ export class Sandboxes {
     await this.#channel.call(SandboxService.method.deleteFile, { sandboxId, path }, options);
   }
 
-  // Yields the content type, then the bytes. Resumes after the last received byte, provided the file has not changed.
+  // Yields the content type, then the bytes. If the connection breaks and the file has not changed, resumes after the last received
+  // byte.
   async *#content(sandboxId: string, path: string, signal: AbortSignal | undefined): AsyncGenerator<string | Uint8Array> {
     let received = 0;
     let etag: string | null = null;
@@ -150,7 +151,7 @@ export class Sandboxes {
         return;
       } catch (error) {
         failures += 1;
-        // Content without an ETag cannot resume: a folder's archive may differ each time.
+        // A download without an ETag cannot resume. Archives of folders have none, because each archive may be different.
         if (!isPassing(error) || failures >= ATTEMPTS || (received > 0 && etag === null)) {
           throw error;
         }

@@ -1,4 +1,5 @@
-// File uploads: in chunks, with progress, resumed from the server's offset after a failure.
+// File uploads. A file is uploaded in chunks, and its progress is reported. After a failure, the upload resumes from the server's
+// offset.
 
 import { backoffMs, sleep } from "./backoff.js";
 import type { CallOptions, Channel } from "./channel.js";
@@ -91,7 +92,8 @@ export class Uploads {
     return upload;
   }
 
-  // An empty chunk changes nothing; the response has the number of received bytes.
+  // Fetches the state of an upload. To do so, it sends an empty chunk, which changes nothing. The response contains the number of
+  // received bytes.
   #state(uploadId: string, options: CallOptions): Promise<Upload> {
     return this.#channel.callSafely(FileService.method.uploadChunk, { uploadId, offset: 0, data: new Uint8Array() }, options);
   }

@@ -1,4 +1,4 @@
-// Cases beyond the table of exchanges: broken connections, many runs in one stream, aborts, large files, secrets.
+// Cases that golden.json does not cover: broken connections, many runs in one stream, aborts, large files, secrets.
 
 import assert from "node:assert/strict";
 import { openAsBlob } from "node:fs";
@@ -23,7 +23,7 @@ before(async () => {
 });
 after(() => server?.close());
 
-/** A fetch that counts the opened and the open streams. */
+/** Returns a `fetch` that counts how many streams have been opened and how many are open. */
 function counting() {
   const seen = { opened: 0, open: 0, most: 0 };
   const counted = async (url, init) => {
@@ -110,7 +110,7 @@ test("a stream resumes after a restart of the server", LIMIT, async () => {
 });
 
 test("repeatable calls are retried until the server is back", LIMIT, async () => {
-  // Enough attempts for a slow restart.
+  // With this number of attempts, the calls outlast a slow restart of the server.
   const client = await server.client({}, { attempts: 30 });
   const key = newId();
   await server.ask({ do: "kill" });
@@ -129,7 +129,7 @@ test("repeatable calls are retried until the server is back", LIMIT, async () =>
 test("an unavailable server is an error after the last attempt", LIMIT, async () => {
   const states = [];
   const client = new Runyard({
-    // The port of the discard service, on which nothing listens.
+    // Port 9 belongs to the discard service. No program listens on it.
     baseUrl: "http://127.0.0.1:9",
     token: "secret-token",
     attempts: 2,
@@ -190,7 +190,7 @@ async function proxied(onBytes) {
 test("a connection that is cut at any byte loses no events", LIMIT, async () => {
   let cuts = 0;
   const proxy = await proxied((_, count) => {
-    // Cut at a different byte each time, inside frames and between them.
+    // Each connection is cut after a different number of bytes, inside a frame or between two frames.
     const most = 900 + cuts * 37;
     if (count <= most || cuts >= 12) {
       return undefined;
@@ -332,7 +332,7 @@ test("a run continues without a reader and ends when stopped", LIMIT, async () =
 });
 
 test("wait resumes from the reader's cursor", LIMIT, async () => {
-  // The cursor of each opened stream. The body is a frame header of five bytes and the message.
+  // The cursor of each opened stream, read from the request. Its body is a frame header of five bytes, followed by the message.
   const cursors = [];
   const looking = async (url, init) => {
     if (String(url).endsWith("/StreamRuns")) {
@@ -555,7 +555,7 @@ test("the token appears in no error and no printed object", LIMIT, async () => {
   const short = { attempts: 1, reconnectForMs: 1 };
   await collect(new Runyard({ baseUrl: server.url, token, ...short }));
   await collect(new Runyard({ baseUrl: "http://127.0.0.1:9", token, ...short }));
-  // A token that Headers would quote in its error.
+  // If this invalid token were passed to `Headers`, the error would contain the token.
   await collect(new Runyard({ baseUrl: server.url, token: `${token}\nnext`, ...short }));
   for (const text of said) {
     assert.ok(!text?.includes("c2VjcmV0"), text);

@@ -61,7 +61,7 @@ const CALLS = {
   "AccountService.CreateApiKey": (client, asked) => client.apiKeys.create(asked),
   "AccountService.ListApiKeys": (client, asked) => page("apiKeys", client.apiKeys.list(asked)),
   "AccountService.RevokeApiKey": (client, { keyId }) => client.apiKeys.revoke(keyId),
-  // The client uploads and writes in one call, so the single steps go through `call`.
+  // The client's `write` uploads and writes a file in one call. The test therefore makes the single calls through `call`.
   "SandboxService.WriteFile": (client, asked) => client.call(SandboxService.method.writeFile, asked),
   "FileService.CreateUpload": (client, { name, size }) =>
     client.call(FileService.method.createUpload, { name, size: BigInt(size) }),
@@ -88,7 +88,7 @@ const CODES = {
   too_large: "RESOURCE_EXHAUSTED",
 };
 
-/** Map fields whose keys come from the caller. */
+/** Fields that are maps. Their keys come from the caller and are not renamed. */
 const MAPS = new Set(["agentpress_tools", "agentpressTools", "headers", "arguments"]);
 
 function renamed(value, rename) {
@@ -159,7 +159,7 @@ class Player {
         fields: error.facts.fieldViolations?.map(({ field }) => field),
       };
       for (const [key, wanted] of Object.entries(step.error)) {
-        // HTTP-only expectations do not apply to gRPC-Web.
+        // The expected HTTP status does not apply to gRPC-Web.
         if (key !== "http") {
           this.match(wanted, seen[key], key);
         }

@@ -1,4 +1,4 @@
-// The package as users get it: packed, installed into an empty folder, type-checked and run.
+// Tests the package as users get it: the package is packed, installed into an empty folder, type-checked and run.
 
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
@@ -161,7 +161,7 @@ test("the snippets of the README run", LIMIT, async () => {
   assert.match(stdout, /Here\./);
   assert.match(stdout, /output\/data\.csv 27 27/);
 
-  // The second snippet catches an error: the only run slot is in use.
+  // The second snippet catches an error. To cause it, another run of the account uses the only concurrent run of the plan.
   const { token } = await server.ask({ do: "token" });
   const { Runyard } = await import(join(folder, "node_modules/@runyard/client/dist/index.js"));
   const client = new Runyard({ baseUrl: server.url, token });

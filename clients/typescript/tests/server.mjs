@@ -37,7 +37,7 @@ export class Server {
     return answer;
   }
 
-  // Commands run one after another, because responses carry no id.
+  // Commands run one after another, because a response does not tell to which command it belongs.
   ask(command) {
     this.#last = this.#last
       .catch(() => {})

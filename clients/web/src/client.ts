@@ -8,7 +8,7 @@ const made = computed(() => {
   return value === null ? null : new Runyard({ baseUrl: location.origin, token: value });
 });
 
-/** Returns the client. Throws when signed out, so only screens behind the sign-in may call it. */
+/** Returns the client. Throws an error if the user is signed out, so only screens behind the sign-in form may call it. */
 export function runyard(): Runyard {
   const client = made.value;
   if (!client) throw new Error("not signed in");

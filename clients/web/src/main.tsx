@@ -8,7 +8,7 @@ import "./styles/index.css";
 resume();
 readAddress();
 followAddress();
-// A sign-in link may be opened in a tab that already shows the console.
+// If the user opens a sign-in link in a tab that already shows the console, only the URL fragment changes.
 addEventListener("hashchange", () => {
   if (location.hash.includes("token=")) {
     resume();

@@ -1,14 +1,15 @@
 // The session: the sign-in token and where it is stored.
 //
-// A token comes from the form or from the URL fragment (`/#token=…`), which is removed from the address bar at once. It is
-// kept in session storage, or in local storage when the user ticks the box. Only the client gets it; it is never shown.
+// A token comes from the form or from the URL fragment (`/#token=…`). The console removes the fragment from the address bar
+// immediately. It stores the token in session storage, or in local storage if the user ticks the box. Only the API client
+// receives the token; the console never shows it.
 import { signal } from "@preact/signals";
 
 const KEY = "runyard.token";
 
 /** The token, or null when signed out. */
 export const token = signal<string | null>(null);
-/** Why the user was signed out, or null when there is no message to show. */
+/** Reason why the user was signed out, for the sign-in screen; null if there is no message to show. */
 export const farewell = signal<string | null>(null);
 
 /** Restores the session from the URL fragment or from storage. Call it before the first render. */
@@ -22,7 +23,7 @@ export function resume(): void {
   token.value = read(sessionStorageOrNull()) ?? read(localStorageOrNull());
 }
 
-/** Signs in with a token. `remember` stores it for the browser instead of the tab. */
+/** Signs in with a token. If `remember` is set, the token is stored for the whole browser, otherwise only for this tab. */
 export function signIn(value: string, remember: boolean): void {
   forget();
   write(remember ? localStorageOrNull() : sessionStorageOrNull(), value);
@@ -30,7 +31,7 @@ export function signIn(value: string, remember: boolean): void {
   token.value = value;
 }
 
-/** Signs out. `why` is shown on the sign-in screen. */
+/** Signs out. The sign-in screen shows `why` as the reason. */
 export function signOut(why: string | null = null): void {
   forget();
   farewell.value = why;

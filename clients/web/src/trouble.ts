@@ -21,7 +21,7 @@ export function trouble(error: unknown): Explained | null {
     return explain({
       errorCode: error.errorCode,
       message: error.message,
-      // Not every error names the plan.
+      // The plan's name is added because not every error contains it.
       facts: { ...(planName === null ? {} : { tierName: planName }), ...error.facts },
       ...(error.requestId ? { requestId: error.requestId } : {}),
       ...(error.retryAfter !== undefined ? { retryAfter: error.retryAfter } : {}),

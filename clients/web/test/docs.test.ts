@@ -1,4 +1,4 @@
-// The API reference: descriptions of schemas, examples and curl commands.
+// Tests the API reference: descriptions of schemas, examples and curl commands.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { curlOf, exampleOf } from "../src/docs/example";

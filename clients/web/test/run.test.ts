@@ -1,4 +1,4 @@
-// The view of a run: the result is the same however its events are batched.
+// Tests the view of a run. The result must not depend on the batches in which events arrive.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { RunEvent } from "@runyard/client";

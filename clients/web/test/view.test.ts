@@ -1,4 +1,4 @@
-// The pure helpers: tables, diffs, error messages, routes, tokens, turns and usage.
+// Tests the pure helpers: tables, diffs, error messages, routes, tokens, turns and usage.
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { parse } from "../src/router";
@@ -48,7 +48,7 @@ test("both texts can be rebuilt from their difference", () => {
     if (left === right) continue;
     const lines = difference(left, right);
     const rebuild = (side: "removed" | "added") => lines.filter(({ kind }) => kind === "same" || kind === side).map(({ text }) => text).join("\n");
-    // A diff that skips unchanged lines cannot be rebuilt.
+    // The texts cannot be rebuilt from a diff that skips unchanged lines.
     if (lines.some(({ kind }) => kind === "place")) continue;
     assert.equal(rebuild("removed"), left);
     assert.equal(rebuild("added"), right);

@@ -14,7 +14,7 @@ import unittest
 from program import CSV, DEADLINE, ROOT, Server
 
 DOCUMENTS = {
-    # Minimum number of scripts, to notice a lost mark.
+    # Minimum number of scripts in each document. If a snippet loses its mark `run`, the number is too low.
     "docs/quickstart.md": 3,
     "clients/python/README.md": 4,
 }
@@ -24,7 +24,7 @@ OTHERS = (
     "export PATH=", "python -m pip install grpcio-tools", "pip install ./clients/python",
     "(cd clients/typescript && npm ci",
 )
-# Required output of a script, by document and section.
+# The texts that the output of a script must contain, by document and section.
 SAID = {
     ("docs/quickstart.md", "curl"): ["event: status", "id: 6", "output/report.md", "x-error-code: INVALID_REQUEST"],
     ("docs/quickstart.md", "gRPC"): ["tool_call", "output/report.md"],
@@ -40,7 +40,7 @@ def scripts(document):
     """Returns (section, language, variant, script) for each script in a document."""
     with open(os.path.join(ROOT, document), encoding="utf-8") as file:
         text = file.read()
-    # Only text outside of fences has headings: a shell comment looks like one.
+    # Headings are searched only outside of fences, because a shell comment looks like a heading.
     outside = re.sub(r"^```.*?^```$", lambda fence: " " * len(fence[0]), text, flags=re.MULTILINE | re.DOTALL)
     headings = [(match.start(), match[1]) for match in re.finditer(r"^#+ (.+)$", outside, re.MULTILINE)]
     found = {}
@@ -95,7 +95,7 @@ class SnippetsTest(unittest.TestCase):
             with open(os.path.join(ROOT, document), encoding="utf-8") as file:
                 fences = re.findall(r"^```(\S+)( run\S*)?\n(.*?)^```$", file.read(), re.MULTILINE | re.DOTALL)
             for language, mark, text in fences:
-                # Other tests cover the other languages.
+                # Snippets in other languages have their own tests.
                 if language in ("sh", "python") and not mark:
                     self.assertTrue(text.startswith(OTHERS), f"{document}: neither marked as run nor listed in OTHERS:\n{text}")
 

@@ -1,4 +1,4 @@
-"""The Python client against a real server, beyond the golden table."""
+"""Tests the Python client against a real server, in cases that golden.json does not cover."""
 
 import asyncio
 import contextlib
@@ -265,7 +265,7 @@ class ClientTest(unittest.TestCase):
                         await stranger.agents.list()
                     self.assertIn(raised.exception.grpc_code, ("UNAVAILABLE", "DEADLINE_EXCEEDED"))
                 self.assertGreater(len(connections), 0)
-                # A connection whose client rejected the certificate may not have been closed yet.
+                # If a client rejected the certificate, its connection may still be open.
                 for task in connections:
                     task.cancel()
                 await asyncio.gather(*connections)
@@ -346,7 +346,7 @@ class ClientTest(unittest.TestCase):
             cursor = event.sequence
             if isinstance(event, MessageDelta):
                 break
-        # Connections are cut for longer than `reconnect_for` in total, but each one works at first.
+        # In total, connections are cut for longer than `reconnect_for`. This is no error, because each connection works at first.
         with (
             Proxy(self.server, cut_after=1.5) as proxy,
             Runyard(proxy.url, client._transport.options.token, reconnect_for=4) as through,
@@ -430,7 +430,7 @@ class Proxy:
         return self
 
     def __exit__(self, *_):
-        # Closing a socket does not wake a blocked thread; shutting it down does.
+        # Shuts the socket down, because closing it would not wake the blocked thread.
         cut(self.listener)
         self.accepting.join()
         cut(*self.sockets)
@@ -471,7 +471,7 @@ class Proxy:
 
 
 def cut(*sockets):
-    """Shuts connections down, which wakes their readers."""
+    """Shuts connections down. This wakes the threads that read from them."""
     for each in sockets:
         with contextlib.suppress(OSError):
             each.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""golden.json through the Python client, synchronous and asyncio."""
+"""Plays golden.json through the synchronous and the asyncio Python client."""
 
 import asyncio
 import dataclasses
@@ -15,7 +15,7 @@ from golden import Player, Refused, exchanges, name_of
 from model import Model
 from program import Server
 
-# The client's method for each API method, with its positional arguments.
+# For each API method, the method of the client and its positional arguments.
 FACE = {
     "AgentService.CreateAgent": ("agents", "create", ()),
     "AgentService.ListAgents": ("agents", "list", ()),
@@ -55,7 +55,7 @@ FACE = {
     "AccountService.ListApiKeys": ("api_keys", "list", ()),
     "AccountService.RevokeApiKey": ("api_keys", "revoke", ("key_id",)),
 }
-# The client returns plain lists; the API names them.
+# The client returns a list without the field name that the list has in the API. These are the field names, by method or service.
 LISTS = {
     "versions": "versions", "tools": "tools", "messages": "messages", "files": "files", "usage": "entries",
     "list_active": "active_runs",
@@ -83,7 +83,7 @@ class Door:
 
     def call(self, method, request):
         if method.startswith("FileService."):
-            # The client uploads a file in one call, so the single calls go through its transport.
+            # The client has only one method for a whole upload. The test therefore makes the single calls through the transport.
             known = {CREATE_UPLOAD.name: CREATE_UPLOAD, UPLOAD_CHUNK.name: UPLOAD_CHUNK}[method]
             message = json_format.ParseDict(request, known.request())
             answer = self.refuse(lambda: self.client._transport.call(known, message))

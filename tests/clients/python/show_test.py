@@ -1,4 +1,4 @@
-"""Progress output of a run: in a terminal, in a pipe, in a notebook."""
+"""Tests the progress output of a run in a terminal, in a pipe and in a notebook."""
 
 import contextlib
 import io
@@ -50,7 +50,7 @@ class ShowTest(unittest.TestCase):
         early = threading.Event()
 
         def read():
-            # Linux raises an error when the other end is closed.
+            # On Linux, reading fails when the other end is closed.
             with contextlib.suppress(OSError):
                 while piece := os.read(master, 4096):
                     shown.extend(piece)

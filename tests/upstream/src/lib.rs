@@ -24,26 +24,26 @@ pub use turn::{Answer, Call, Gate, Step, Turn};
 
 /// The responses of the model.
 pub enum Script {
-    /// One turn per request. Requests after the last turn get status 400.
+    /// Each request takes the next turn. A request after the last turn gets status 400.
     Turns(VecDeque<Turn>),
-    /// A function from the request to the turn.
+    /// A function that computes the turn from the request.
     Function(Box<dyn Fn(&Received) -> Turn + Send + Sync>),
-    /// The same frames for every request. Requests are not recorded. For benchmarks.
+    /// Every request gets the same frames, and requests are not recorded. Benchmarks use this.
     Fixed(Fixed),
 }
 
 impl Script {
-    /// One turn per request, in this order.
+    /// Returns a script that answers the requests with these turns, in this order.
     pub fn turns(turns: impl IntoIterator<Item = Turn>) -> Self {
         Self::Turns(turns.into_iter().collect())
     }
 
-    /// A turn computed from each request.
+    /// Returns a script that computes the turn from each request.
     pub fn function(function: impl Fn(&Received) -> Turn + Send + Sync + 'static) -> Self {
         Self::Function(Box::new(function))
     }
 
-    /// The same response of `tokens` words, one delta each, to every request.
+    /// Returns a script that answers every request with the same `tokens` words. Each word is one delta.
     pub fn fixed(tokens: usize) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -51,7 +51,7 @@ impl Script {
         })
     }
 
-    /// Like [`Script::fixed`], with a pause before each delta.
+    /// Returns a script that answers every request with the same `tokens` words and pauses before each frame.
     pub fn paced(tokens: usize, pace: Duration) -> Self {
         Self::Fixed(Fixed {
             frames: turn::fixed_frames(tokens),
@@ -92,11 +92,11 @@ pub struct Received {
     pub number: usize,
     /// The request's path.
     pub path: String,
-    /// The key in `x-api-key` or `x-goog-api-key`, for providers that do not use `Authorization`.
+    /// The value of the header `x-api-key` or `x-goog-api-key`. Some providers use them instead of `Authorization`.
     pub api_key: Option<String>,
     /// The value of the `Authorization` header.
     pub authorization: Option<String>,
-    /// The body; a string if it was not JSON.
+    /// The body as JSON. A body that is not JSON becomes a string.
     pub body: Value,
 }
 
@@ -181,17 +181,17 @@ impl Upstream {
         self.address
     }
 
-    /// Every recorded request, oldest first. A fixed script records none.
+    /// Returns all recorded requests, oldest first. A fixed script records no requests.
     pub fn requests(&self) -> Vec<Received> {
         lock(&self.shared.received).clone()
     }
 
-    /// Number of requested completions.
+    /// Returns the number of completions that clients have requested.
     pub fn count(&self) -> usize {
         self.shared.count.load(Ordering::Acquire)
     }
 
-    /// Number of responses that the client abandoned before their end.
+    /// Returns the number of responses whose client disconnected before the end of the response.
     pub fn dropped(&self) -> usize {
         self.shared.dropped.load(Ordering::Acquire)
     }

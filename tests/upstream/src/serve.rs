@@ -1,4 +1,4 @@
-//! The HTTP routes: one plays the script, one lists the model.
+//! The HTTP routes of the server: one route plays the script, the other lists the model.
 
 use std::{
     io,
@@ -143,7 +143,7 @@ fn steps(steps: Vec<Step>, shared: Arc<Shared>, guard: Unfinished) -> impl Strea
     .filter(|played| std::future::ready(!matches!(played, Ok(bytes) if bytes.is_empty())))
 }
 
-/// Plays one step. Returns empty bytes for a step that only waits.
+/// Plays one step and returns the bytes to send. A step that only waits returns no bytes.
 async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
     let mut closing = shared.closing.clone();
     let wait = async {
@@ -160,7 +160,7 @@ async fn play(step: Step, shared: &Shared) -> io::Result<Bytes> {
             }
             Step::Hang => std::future::pending().await,
             Step::Cut => {
-                // Lets earlier bytes reach the wire before the connection breaks.
+                // This pause lets the network send earlier bytes before the connection breaks.
                 tokio::time::sleep(std::time::Duration::from_millis(20)).await;
                 Err(io::Error::from(io::ErrorKind::ConnectionAborted))
             }
@@ -187,7 +187,7 @@ fn respond(status: u16, headers: &[(String, String)], kind: &str, body: HttpBody
     response.body(body).expect("a response")
 }
 
-/// Counts a response whose client disconnected before its end.
+/// Counts a response as dropped, unless `finished` is called before the drop.
 struct Unfinished(Option<Arc<Shared>>);
 
 impl Unfinished {

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
-/// Holds a response back until the test opens it.
+/// A gate at which a response waits until the test opens the gate.
 #[derive(Clone, Debug)]
 pub struct Gate(Arc<Semaphore>);
 
@@ -28,7 +28,7 @@ impl Gate {
     }
 
     pub(crate) async fn pass(&self) {
-        // Closing the semaphore fails all waiters at once, which opens the gate.
+        // `open` closes the semaphore. This ends the waiting of all callers with an error.
         let _closed = self.0.acquire().await;
     }
 }
@@ -36,11 +36,11 @@ impl Gate {
 /// One step of a raw response.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A JSON value as one SSE event.
+    /// Sends a JSON value as one SSE event.
     Event(Value),
-    /// Raw bytes.
+    /// Sends raw bytes.
     Bytes(Bytes),
-    /// A pause.
+    /// Waits for this duration.
     Pause(Duration),
     /// Waits until the test opens the gate.
     Wait(Gate),
@@ -75,12 +75,12 @@ pub struct Call {
 }
 
 impl Call {
-    /// A call with JSON arguments. Its id is `call_` and the name.
+    /// A call with JSON arguments. The call's id is `call_` followed by the name.
     pub fn new(name: &str, arguments: &Value) -> Self {
         Self::raw(name, &arguments.to_string())
     }
 
-    /// A call with arbitrary text as arguments.
+    /// A call whose arguments are arbitrary text. The call's id is `call_` followed by the name.
     pub fn raw(name: &str, arguments: &str) -> Self {
         Self {
             id: format!("call_{name}"),
@@ -191,7 +191,7 @@ impl Turn {
         self
     }
 
-    /// Holds the headers back until the gate is open.
+    /// Sends the headers only after the gate has been opened.
     #[must_use]
     pub fn held_by(mut self, gate: &Gate) -> Self {
         self.before.push(Step::Wait(gate.clone()));
@@ -254,13 +254,13 @@ impl Turn {
         self.with(|answer| answer.hang_after = Some(deltas))
     }
 
-    /// Sets the finish reason; `stop` or `tool_calls` by default.
+    /// Sets the finish reason. The default is `tool_calls` for a response with tool calls, and `stop` otherwise.
     #[must_use]
     pub fn finish(self, reason: &str) -> Self {
         self.with(|answer| answer.finish = Some(reason.to_owned()))
     }
 
-    /// Omits `[DONE]`.
+    /// Omits the final event `[DONE]`.
     #[must_use]
     pub fn without_done(self) -> Self {
         self.with(|answer| answer.done = false)
@@ -316,7 +316,7 @@ impl Answer {
         self.finish.as_deref().unwrap_or(default)
     }
 
-    /// The response as the steps of an event stream.
+    /// Returns the steps of an event stream with this response.
     pub(crate) fn steps(&self) -> Vec<Step> {
         let mut steps = vec![Step::Event(chunk(
             &json!({"role": "assistant", "content": ""}),
@@ -379,7 +379,7 @@ impl Answer {
         }
     }
 
-    /// The response as one JSON object, for a request without streaming.
+    /// Returns the response as one JSON object, for a request without streaming.
     pub(crate) fn whole(&self) -> Value {
         let calls: Vec<Value> = self
             .calls
@@ -400,12 +400,12 @@ impl Answer {
     }
 }
 
-/// One event of a stream, as SSE.
+/// Encodes one event of a stream as SSE.
 pub(crate) fn frame(event: &Value) -> Bytes {
     Bytes::from(format!("data: {event}\n\n"))
 }
 
-/// The frames of a response with `tokens` words.
+/// Returns the frames of a response with `tokens` words.
 pub(crate) fn fixed_frames(tokens: usize) -> Arc<[Bytes]> {
     let Body::Answer(answer) = Turn::words(tokens).usage(100, tokens as u64).body else {
         return Arc::new([]);

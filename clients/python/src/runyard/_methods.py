@@ -43,7 +43,7 @@ Res = TypeVar("Res", bound=Message)
 
 @dataclass(frozen=True)
 class Method(Generic[Req, Res]):
-    """An API method. A repeatable one may be retried when it is unknown whether the first call took effect."""
+    """An API method. A repeatable method may be retried even if it is unknown whether the first call took effect."""
 
     name: str
     request: type[Req]
@@ -84,7 +84,7 @@ COMPARE_VERSIONS = _again(
 )
 LIST_TOOLS = _again("AgentService.ListAgentTools", agents.ListAgentToolsRequest, agents.ListAgentToolsResponse)
 
-# Repeatable: a start carries an idempotency key.
+# StartRun is repeatable, because every request has an idempotency key.
 START_RUN = _again("RunService.StartRun", runs.StartRunRequest, runs.StartRunResponse)
 GET_RUN = _again("RunService.GetRun", runs.GetRunRequest, runs.Run)
 STOP_RUN = _again("RunService.StopRun", runs.StopRunRequest, runs.Run)
@@ -93,7 +93,7 @@ STREAM_RUNS = _again("RunService.StreamRuns", runs.StreamRunsRequest, events.Run
 LIST_ACTIVE_RUNS = _again("RunService.ListActiveRuns", runs.ListActiveRunsRequest, runs.ListActiveRunsResponse)
 LIST_RUNS = _again("RunService.ListRuns", runs.ListRunsRequest, runs.ListRunsResponse)
 
-# Repeatable: the server deletes unused uploads.
+# CreateUpload is repeatable, because the server deletes unused uploads.
 CREATE_UPLOAD = _again("FileService.CreateUpload", files.CreateUploadRequest, files.Upload)
 UPLOAD_CHUNK = _again("FileService.UploadChunk", files.UploadChunkRequest, files.Upload)
 
@@ -124,5 +124,5 @@ REVOKE_API_KEY = _again("AccountService.RevokeApiKey", accounts.RevokeApiKeyRequ
 CREATE_ACCOUNT = _again("AdminService.CreateAccount", admin.CreateAccountRequest, admin.Account)
 GET_ACCOUNT = _again("AdminService.GetAccount", admin.GetAccountRequest, admin.Account)
 SET_ACCOUNT_TIER = _again("AdminService.SetAccountTier", admin.SetAccountTierRequest, admin.Account)
-# Repeatable: the client always sends an idempotency key.
+# GrantCredits is repeatable, because the client always sends an idempotency key.
 GRANT_CREDITS = _again("AdminService.GrantCredits", admin.GrantCreditsRequest, admin.Account)

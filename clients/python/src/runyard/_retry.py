@@ -11,9 +11,9 @@ LONGEST_PAUSE = 5.0
 # A stream that stayed open for this many seconds counts as a success, even without messages.
 STEADY = 5.0
 
-# gRPC codes of a broken connection, when the client and not the server produced them.
+# gRPC codes that mean a broken connection if the client produced them, not the server.
 _BROKEN = ("UNAVAILABLE", "UNKNOWN", "INTERNAL", "CANCELLED")
-# gRPC's message when the request was never sent.
+# gRPC's error message if the request was never sent.
 _NEVER_SENT = "failed to connect to all addresses"
 
 
@@ -36,7 +36,7 @@ def may_reconnect(error: RunyardError) -> bool:
 
 
 class Backoff:
-    """Exponential backoff with jitter, for up to `patience` seconds since the first failure. A success resets it."""
+    """Exponential backoff with jitter. It ends `patience` seconds after the first failure. A success resets it."""
 
     def __init__(self, patience: float) -> None:
         self.patience = patience
@@ -58,7 +58,7 @@ class Backoff:
             self.since = now
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(self.failures, 16)) * (0.5 + random.random() / 2)
         self.failures += 1
-        # Add the jittered pause to the server's retry delay, so that waiting clients do not all return at once.
+        # The random pause is added to the server's retry delay, so that waiting clients do not all retry at once.
         if error.retry_after is not None:
             pause += error.retry_after
         return None if now + pause > self.since + self.patience else pause

@@ -17,7 +17,10 @@ _SPOOL_BYTES = 8 * 1024 * 1024
 
 
 class Source:
-    """An upload's name, size and content, from the file's current position. Closes only files that it opened itself."""
+    """The name, size and content of an upload. The content starts at the current position of the file.
+
+    `close` closes only files that this class has opened.
+    """
 
     def __init__(self, given: str | os.PathLike[str] | BinaryIO | tuple[str, bytes]) -> None:
         self.cleanup = ExitStack()
@@ -47,7 +50,7 @@ class Source:
         self.file = file
 
     def _spooled(self, file: Any) -> BinaryIO:
-        # The server needs the size first, so an unseekable file is buffered, on disk if it is large.
+        # The server needs the size first, so an unseekable file is buffered. A large file is buffered on disk.
         kept = cast(BinaryIO, self.cleanup.enter_context(tempfile.SpooledTemporaryFile(max_size=_SPOOL_BYTES)))  # noqa: SIM115
         while data := file.read(CHUNK_BYTES):
             kept.write(data)

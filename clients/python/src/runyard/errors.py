@@ -64,7 +64,7 @@ class RunyardError(Exception):
         self.field_violations = field_violations
         """The invalid fields of the request."""
         self.is_from_server = is_from_server
-        """Whether the server reported the error, as opposed to the connection or the client."""
+        """Whether the server reported the error. Other errors come from the connection or the client."""
 
     def __str__(self) -> str:
         return f"{self.error_code}: {self.message}"
@@ -87,7 +87,7 @@ class NotFoundError(RunyardError):
 
 
 class ConflictError(RunyardError):
-    """The resource's state does not allow the operation, or a concurrent change came first."""
+    """The resource's state does not allow the operation, or a concurrent change was applied first."""
 
 
 class LimitError(RunyardError):
@@ -156,7 +156,7 @@ class InternalError(RunyardError):
 
 
 class RunFailedError(RunyardError):
-    """A run ended as failed or stopped although the caller required completion."""
+    """A run failed or was stopped, although the caller required that it completes."""
 
     def __init__(self, record: RunRecord) -> None:
         code = record.error.error_code if record.error else f"RUN_{record.status.upper()}"

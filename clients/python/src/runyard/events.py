@@ -15,12 +15,12 @@ from runyard.models import NoticeKind, RunStatus, value_of
 
 @dataclass(frozen=True, kw_only=True)
 class RunEvent:
-    """One event of a run. Events of a kind that this client does not know have this class."""
+    """One event of a run. An event of a kind that this client does not know is an instance of this class."""
 
     kind: ClassVar[str] = "unknown"
     agent_run_id: str
     sequence: int
-    """The position in the run, counted from 1. Also the cursor from which a stream resumes."""
+    """The position of the event in the run, counted from 1. It is also the cursor from which a stream resumes."""
     created_at: datetime.datetime
 
 
@@ -117,7 +117,7 @@ class ModelUsage(RunEvent):
 class Notice(RunEvent):
     """Information for the user."""
 
-    # The API's field is called `kind`, which is taken here, so the attribute is `about`.
+    # The API's field is called `kind`. Here, `kind` is the kind of the event, so the attribute is called `about`.
     kind = "notice"
     about: NoticeKind
     message: str

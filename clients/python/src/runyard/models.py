@@ -17,7 +17,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 T = TypeVar("T")
 
-# Aliases: the descriptor types differ between protobuf implementations.
+# These are aliases of Any, because the types of descriptors differ between protobuf implementations.
 Field = Any
 Enum = Any
 
@@ -39,7 +39,7 @@ IfBusy = Literal["enqueue", "reject", "interrupt"]
 
 
 class Page(list[T], Generic[T]):
-    """One page of a list. `next_page_token` requests the next page and is empty on the last one."""
+    """One page of a list. `next_page_token` requests the next page. It is empty on the last page."""
 
     def __init__(self, items: list[T], next_page_token: str = "") -> None:
         super().__init__(items)
@@ -147,7 +147,7 @@ class AgentTool:
 
 @dataclass(frozen=True, kw_only=True)
 class RunError:
-    """Why a run failed."""
+    """The reason why a run failed."""
 
     error_code: str
     message: str
@@ -354,7 +354,7 @@ class Account:
     created_at: datetime.datetime
 
 
-# Messages whose class has a different name.
+# Classes whose name differs from the name of the protobuf message.
 _NAMED: dict[str, type] = {
     "Run": RunRecord,
     "GenerateAgentIconResponse": AgentIcon,
@@ -370,7 +370,7 @@ def model_class(message_name: str) -> type | None:
 
 
 def to_model(message: ProtoMessage, wanted: type[T]) -> T:
-    """Converts a protobuf message to its class. Fields that the class lacks are dropped."""
+    """Converts a protobuf message to its class. Fields that do not exist in the class are dropped."""
     known = wanted.__dataclass_fields__  # type: ignore[attr-defined]
     values = {each.name: value_of(message, each) for each in message.DESCRIPTOR.fields if each.name in known}
     return wanted(**values)
@@ -405,7 +405,7 @@ def _plain(value: Any, descriptor: Field) -> Any:
 
 
 def _enum_prefix(kind: Enum) -> str:
-    # By buf's lint rule the value 0 is named with the enum's prefix and UNSPECIFIED.
+    # A lint rule of buf requires that the name of the value 0 is the enum's prefix followed by UNSPECIFIED.
     return str(kind.values_by_number[0].name).removesuffix("UNSPECIFIED")
 
 
@@ -416,7 +416,7 @@ def enum_word(kind: Enum, number: int) -> str:
 
 
 def enum_number(kind: Enum, word: str) -> int:
-    """Returns the number of an enum value given by its short or full name."""
+    """Returns the number of the enum value with this short or full name."""
     name = word.upper()
     for candidate in (name, _enum_prefix(kind) + name):
         if candidate in kind.values_by_name:
@@ -436,7 +436,7 @@ def to_message(wanted: type[M], **values: Any) -> M:
 
 
 def fill(message: ProtoMessage, values: Mapping[str, Any]) -> None:
-    """Sets fields from plain values: classes of this module, mappings, lists, enum words, datetimes."""
+    """Sets fields from plain values. These are classes of this module, mappings, lists, enum words and datetimes."""
     fields = message.DESCRIPTOR.fields_by_name
     for name, value in values.items():
         if value is None:

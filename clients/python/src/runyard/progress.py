@@ -1,7 +1,7 @@
-"""Progress output of a run: live in a terminal, in place in a notebook, line by line elsewhere.
+"""Progress output of a run. A terminal shows it live, a notebook updates one output, and other outputs get lines.
 
-`Progress` collects events and a view displays them. Text from models and tools is stripped of control characters for a
-terminal and escaped for a notebook.
+`Progress` collects events, and a view displays them. In text from models and tools, control characters are removed for
+a terminal and HTML is escaped for a notebook.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Progress:
     status: str = "running"
     reason: str = ""
     text: str = ""
-    """The current or the last message."""
+    """The message that is being received, or the last complete message."""
     is_text_whole: bool = True
     steps: dict[str, Step] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
@@ -59,7 +59,7 @@ class Progress:
                 self.text = text if self.is_text_whole else self.text + text
                 self.is_text_whole = False
             case MessageFinished(text=text):
-                # A turn with only tool calls has no text; the previous text stays.
+                # A message with only tool calls has no text. The previous text then stays.
                 self.text = text or self.text
                 self.is_text_whole = True
             case ToolCall():
@@ -90,11 +90,11 @@ class View(Protocol):
         """Displays the change caused by an event."""
 
     def close(self, progress: Progress) -> None:
-        """Completes the display, also after an exception."""
+        """Completes the display. It is also called after an exception."""
 
 
 class TextView:
-    """Text output. A terminal shows the model's text as it arrives, other outputs show complete messages."""
+    """Text output. A terminal shows the model's text while it arrives. Other outputs show complete messages."""
 
     def __init__(self, file: TextIO, is_live: bool) -> None:
         self.file = file
@@ -182,7 +182,7 @@ def page_of(progress: Progress) -> str:
 
 
 def pick_view(file: TextIO | None) -> View:
-    """Picks the view: a notebook output when running in one without a `file`, else text to `file` or stdout."""
+    """Picks the view: in a notebook without a `file`, a notebook output; otherwise, text output to `file` or stdout."""
     if file is None and (notebook := _notebook()) is not None:
         return notebook
     file = file or sys.stdout
@@ -190,7 +190,7 @@ def pick_view(file: TextIO | None) -> View:
 
 
 def _notebook() -> NotebookView | None:
-    # A notebook has imported IPython already; do not import it elsewhere.
+    # A notebook has already imported IPython. Outside a notebook, IPython is not imported.
     if "IPython" not in sys.modules:
         return None
     from IPython import display, get_ipython

@@ -1,10 +1,10 @@
 // Generates example values and curl commands from schemas.
 import { type Document, type Placed, type Schema, nameOf, withoutNull } from "./openapi";
 
-/** Maximum nesting of an example. */
+/** Maximum nesting depth of an example. */
 const DEEPEST = 4;
 
-/** Returns an example value of a schema. `name` is the field's name, which selects a plausible value. */
+/** Returns an example value of a schema. `name` is the name of the field; the function uses it to choose a plausible value. */
 export function exampleOf(document: Document, given: Schema, name = "", depth = 0): unknown {
   const { schema } = withoutNull(given);
   if (schema.$ref) {

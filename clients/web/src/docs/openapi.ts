@@ -25,17 +25,17 @@ export interface Parameter {
   schema?: Schema;
 }
 
-/** Bodies by content type. */
+/** Maps each content type to the schema of the body. */
 export type Content = Record<string, { schema?: Schema }>;
 
-/** A response. */
+/** A response of an operation. */
 export interface Answer {
   $ref?: string;
   description?: string;
   content?: Content;
 }
 
-/** One method of one path. */
+/** An operation: one HTTP method of one path. */
 export interface Operation {
   operationId: string;
   tags: string[];
@@ -62,7 +62,7 @@ export interface Placed {
   operation: Operation;
 }
 
-/** Groups the operations by service, in the document's order. */
+/** Groups the operations by service. Services and operations keep the order of the document. */
 export function services(document: Document): { name: string; description: string; operations: Placed[] }[] {
   const all = Object.entries(document.paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]): Placed => ({ method, path, operation })),
@@ -74,12 +74,12 @@ export function services(document: Document): { name: string; description: strin
   }));
 }
 
-/** The last part of a reference: `Agent` for `#/components/schemas/Agent`. */
+/** Returns the last part of a reference, such as `Agent` for `#/components/schemas/Agent`. */
 export function nameOf(reference: string): string {
   return reference.slice(reference.lastIndexOf("/") + 1);
 }
 
-/** Strips `null` from a schema and tells whether it was nullable. */
+/** Removes `null` from the types of a schema and returns whether the schema was nullable. */
 export function withoutNull(schema: Schema): { schema: Schema; nullable: boolean } {
   const choices = schema.anyOf ?? schema.oneOf;
   const others = choices?.filter((choice) => choice.type !== "null");
@@ -93,7 +93,7 @@ export function withoutNull(schema: Schema): { schema: Schema; nullable: boolean
   return { schema, nullable: false };
 }
 
-/** A short description of a schema's type, such as "list of Agent". */
+/** Returns a short description of a schema's type, such as "list of Agent". */
 export function typeOf(given: Schema): string {
   const { schema, nullable } = withoutNull(given);
   return `${bareType(schema)}${nullable ? " or null" : ""}`;
@@ -110,7 +110,7 @@ function bareType(schema: Schema): string {
   return schema.format ? `${type}, ${schema.format}` : type;
 }
 
-/** Unwraps lists, maps and nullable types down to a schema with properties or enum values. Null when there is none. */
+/** Unwraps lists, maps and nullable types until a schema has properties or enum values. Returns null if no such schema exists. */
 export function inner(document: Document, given: Schema): { name: string | null; schema: Schema } | null {
   const { schema } = withoutNull(given);
   if (schema.$ref) {

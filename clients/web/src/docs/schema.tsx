@@ -13,7 +13,7 @@ export function SchemaView({
 }: {
   document: Document;
   schema: Schema;
-  /** Whether the schema belongs to a request. Only requests mark their required fields. */
+  /** Whether the schema belongs to a request. Required fields are marked only in requests. */
   asked: boolean;
   above?: readonly string[];
 }) {

@@ -27,7 +27,7 @@ interface Draft {
   tools: Record<string, { enabled: boolean }>;
 }
 
-/** The settings form. A null `agent` creates a new one. */
+/** The settings form. If `agent` is null, the form creates a new agent. */
 export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (agent: Agent) => void }) {
   const draft = useSignal(draftOf(agent));
   const before = useSignal(draft.value);
@@ -213,7 +213,7 @@ function newAgent(draft: Draft) {
   };
 }
 
-// Only changed fields are sent, so that concurrent changes to other fields are kept.
+// Returns only the fields that the user changed, so that saving does not overwrite concurrent changes to other fields.
 function changesOf(before: Draft, now: Draft): Record<string, unknown> {
   const changes: Record<string, unknown> = {};
   const differs = (left: unknown, right: unknown) => JSON.stringify(left) !== JSON.stringify(right);

@@ -1,4 +1,5 @@
-// The icons that an agent can have, by the names of the server's icon library. Loaded when the first agent is shown.
+// The icons that an agent can have. Their names are those of the server's icon library. The console loads this module when it
+// shows the first agent.
 import {
   Activity,
   AlarmClock,
@@ -134,7 +135,7 @@ import {
 } from "lucide";
 import type { IconNode } from "lucide";
 
-/** The icons by their names in the library. */
+/** Maps each name in the icon library to its icon. */
 export const AGENT_ICONS: Readonly<Record<string, IconNode>> = {
   bot: Bot,
   code: Code,

@@ -26,12 +26,12 @@ export interface Started {
 
 /** Properties of the composer. */
 export interface ComposerProperties {
-  /** The thread to continue. Absent: starts a new thread. */
+  /** The thread to continue. If it is missing, the composer starts a new thread. */
   threadId?: string;
   /** Whether a run is active in the thread. */
   busy?: boolean;
   onStarted: (started: Started) => void;
-  /** A task to fill in. A new `turn` fills it in again. */
+  /** A task that the composer copies into the form. When `turn` changes, the composer copies the task again. */
   suggestion?: { prompt: string; files: File[]; turn: number } | null;
   large?: boolean;
 }
@@ -53,7 +53,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
   const picker = useRef<HTMLInputElement>(null);
   const help = useId();
   const choices = useId();
-  // The idempotency key of the current request: a retry after a lost response reuses it and cannot start a second run.
+  // The idempotency key of the current request. After a lost response, the retry reuses the key, so it cannot start a second run.
   const key = useRef<{ of: string; key: string } | null>(null);
   const chosen = [agentId.value, model.value, mode.value === "code" ? "" : mode.value].filter(Boolean).length;
   const full = useComputed(() => {

@@ -3,12 +3,12 @@ import { Component, type ComponentChildren } from "preact";
 import { Note } from "./basic";
 
 interface Properties {
-  /** Identifies the current screen. A change resets the error. */
+  /** Identifies the current screen. When this value changes, the error is cleared. */
   at: string;
   children: ComponentChildren;
 }
 
-/** Renders its children, or an error message after they threw. */
+/** Renders its children. After a child has thrown an exception, renders an error message instead. */
 export class Guard extends Component<Properties, { broken: boolean }> {
   override state = { broken: false };
 

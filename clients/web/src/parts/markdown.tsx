@@ -7,7 +7,7 @@ import { type Block, Growing, isSafeLink } from "../view/markdown";
 import { CopyButton } from "./copy";
 import { pure } from "./pure";
 
-/** Renders markdown. The text may grow while it streams. */
+/** Renders markdown. The text may grow between renderings, because a model streams it. */
 export function Markdown({ text, picture }: { text: string; picture?: (path: string) => ComponentChild }) {
   const growing = useRef<Growing | null>(null);
   growing.current ??= new Growing();
@@ -155,9 +155,12 @@ function CodeBlock({ text, language }: { text: string; language: string | undefi
   );
 }
 
-// The lexer does not decode HTML entities.
+// The characters of HTML entities, because the lexer does not decode entities.
 const ENTITIES: Record<string, string> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", "#39": "'" };
-/** Maximum characters per text node. Browsers re-shape a whole node when it changes; with short nodes, only the last one. */
+/**
+ * Maximum characters per text node. When a text node changes, the browser lays out the whole node again. In a growing text of
+ * short nodes, only the last node changes.
+ */
 const NODE = 2_000;
 
 function plain(text: string): ComponentChild {

@@ -21,7 +21,7 @@ const PAGES: Target[] = [
   { label: "Account", kind: "Page", to: "/account" },
 ];
 
-// Preact's types do not allow this role on an input; `aria-controls` names the list.
+// The role is in a separate object because Preact's types do not allow it on an input. `aria-controls` refers to the list.
 const COMBOBOX = { role: "combobox" } as object;
 
 /** Maximum number of results. */

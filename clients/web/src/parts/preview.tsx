@@ -60,7 +60,7 @@ export function Preview({ sandboxId, file, onClose }: { sandboxId: string; file:
   );
 }
 
-/** An image from a sandbox. It is only used as an image source, so scripts in an SVG do not run. */
+/** An image from a sandbox. The file is only used as the source of an image element, so scripts in an SVG do not run. */
 export function Picture({ sandboxId, path, version, label }: { sandboxId: string; path: string; version: number; label?: string }) {
   const address = useSignal<string | null>(null);
   const refused = useSignal<Explained | null>(null);
@@ -123,7 +123,8 @@ function Words({ sandboxId, file, kind }: { sandboxId: string; file: FileEntry; 
   );
 }
 
-// Resolves image paths in a document against its folder in the workspace. Nothing is fetched from other servers.
+// Returns a function that renders the images of a document. Image paths are relative to the document's folder in the workspace.
+// Images of other servers are not fetched.
 function pictureBeside(sandboxId: string, path: string) {
   const folder = path.split("/").slice(0, -1);
   return (address: string) => {

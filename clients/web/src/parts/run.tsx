@@ -56,7 +56,8 @@ function Said({ step, live, ended, stopped }: { step: TextStep; live: boolean; e
   );
 }
 
-// Rendering a long text can take longer than a frame. It is then rendered less often, so that it uses at most a fifth of the time.
+// Rendering a long text can take longer than a frame. The text is then rendered less often, so that rendering takes at most 20 %
+// of the time.
 function usePaced(text: string, final: boolean): string {
   const [shown, setShown] = useState(text);
   const pace = useRef({ latest: text, timer: 0 as ReturnType<typeof setTimeout> | 0, began: 0, took: 0 });
@@ -112,7 +113,7 @@ function Noticed({ step }: { step: NoticeStep }) {
   );
 }
 
-/** A run's state, duration and usage, with a button to stop it or, after a failure or stop, to repeat the task. */
+/** A run's state, duration and usage. A button stops an active run, or repeats the task of a failed or stopped run. */
 export function RunBar({ view, stopping, onAgain }: { view: RunView; stopping?: boolean; onAgain?: (() => void) | undefined }) {
   const [asked, setAsked] = useState(stopping ?? false);
   const [refused, setRefused] = useState<Explained | null>(null);
@@ -192,7 +193,7 @@ function Ticking({ since }: { since: number }) {
   return <>{duration(Math.max(100, now - since))}</>;
 }
 
-/** The reason for a failed run, or the final message of an ended one. */
+/** The reason why a run failed, or the final message of a run that completed or was stopped. */
 export function Failure({ view }: { view: RunView }) {
   if (view.state === "failed") {
     return (

@@ -1,4 +1,4 @@
-// A tool call: its arguments, its live output and its result. Collapses when the call ends.
+// A tool call: its arguments, its live output and its result. When a call succeeds, its card collapses; an edit stays open.
 import { ChevronRight, FilePenLine, FilePlus2, FileSearch, FolderSearch, Plug, SquareTerminal, TextSearch } from "lucide";
 import type { IconNode } from "lucide";
 import { useEffect, useRef, useState } from "preact/hooks";
@@ -23,7 +23,7 @@ const SIGNS: Record<string, IconNode> = {
 export const ToolCard = pure(({ step, ended }: { step: ToolStep; ended: boolean }) => <Card step={step} ended={ended} />);
 
 function Card({ step, ended }: { step: ToolStep; ended: boolean }) {
-  // Open while the tool works, when it failed and for edits. The user's choice overrides this.
+  // By default, the card is open while the tool works, after a failure, and for edits. The user's choice overrides the default.
   const [chosen, setChosen] = useState<boolean | null>(null);
   const working = step.result === null && !ended;
   const open = chosen ?? (working || step.result?.isError === true || step.name === "edit");
@@ -160,7 +160,7 @@ function summary(step: ToolStep): string {
   }
 }
 
-// The first line that is not a comment. The body shows the whole command.
+// Returns the first line of a command that is not a comment. The body of the card shows the whole command.
 function firstCommand(command: string): string {
   const lines = command.split("\n").filter((line) => line.trim() !== "");
   return (lines.find((line) => !line.trimStart().startsWith("#")) ?? lines[0] ?? "").trim();

@@ -9,7 +9,7 @@ import { Note } from "./basic";
 import { Composer } from "./composer";
 import { TurnView } from "./turn";
 
-/** Number of newest turns whose steps are loaded at once. Older steps load on request. */
+/** Number of newest turns whose steps are loaded automatically. The user can load the steps of older turns. */
 const NEWEST = 10;
 
 /** The transcript of a thread. */
@@ -71,7 +71,7 @@ export function Transcript({
   );
 }
 
-// Scrolls along with new content while the view is at the end. Scrolling up stops that.
+// While the view is at the end, scrolls to new content. After the user scrolls up, the view keeps its position.
 function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: string): () => void {
   const atEnd = useRef(true);
   useLayoutEffect(() => {
@@ -82,7 +82,7 @@ function useStickToEnd(place: { current: HTMLDivElement | null }, threadId: stri
       if (atEnd.current) element.scrollTop = element.scrollHeight;
     };
     let before = element.scrollTop;
-    // Growing content also moves the end out of view; only an upward scroll comes from the user.
+    // New content also moves the end out of view. Only an upward scroll is an action of the user.
     const onScroll = () => {
       if (element.scrollHeight - element.scrollTop - element.clientHeight < 80) atEnd.current = true;
       else if (element.scrollTop < before - 1) atEnd.current = false;

@@ -17,7 +17,7 @@ import { Markdown } from "./markdown";
 import { Picture } from "./preview";
 import { Failure, RunBar, RunTrack } from "./run";
 
-/** One turn of a thread. `fresh` shows the run's steps at once instead of on request. */
+/** One turn of a thread. If `fresh` is set, the run's steps are shown immediately; otherwise, the user must request them. */
 export function TurnView({
   turn,
   fresh,
@@ -118,7 +118,7 @@ function LiveRun({
   );
 }
 
-// The files changed since the run started, images first.
+// Lists the files that changed after the run started. Images come first.
 function Made({ run, sandboxId, since, onFile }: { run: RunRecord; sandboxId: string; since: number; onFile: (path: string) => void }) {
   const refused = useSignal<Explained | null>(null);
   useEffect(() => {

@@ -1,4 +1,4 @@
-// An agent's versions: list, compare, activate, and copy an old one into a new version.
+// An agent's versions: lists, compares and activates them, and copies an old version into a new one.
 import { useSignal } from "@preact/signals";
 import type { Agent, AgentComparison, AgentVersion } from "@runyard/client";
 import { useEffect } from "preact/hooks";
@@ -154,7 +154,7 @@ function VersionChoice({ label, versions, value, onChange }: { label: string; ve
   );
 }
 
-// Values arrive as JSON: a string is shown as text, anything else as indented JSON.
+// The server sends each value as JSON. A string is shown as text, any other value as indented JSON.
 function readable(json: string): string {
   try {
     const value: unknown = JSON.parse(json);

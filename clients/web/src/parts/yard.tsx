@@ -2,7 +2,7 @@
 
 /** The x coordinates of the tracks, from left to right. */
 const TRACKS = [90, 210, 330, 450, 570, 690, 810, 930, 1050, 1170, 1290, 1410];
-/** Switches: the index of a track and the y coordinate at which a switch joins it to the next track. */
+/** The switches. Each has the index of a track and the y coordinate at which the switch connects this track to the next one. */
 const SWITCHES: [number, number][] = [
   [0, 640],
   [1, 300],

@@ -20,7 +20,7 @@ import type { Explained } from "../view/refusal";
 
 const shown = new Loadable<Agent>();
 
-/** The agent screen. A null `agentId` shows the form for a new agent. */
+/** The agent screen. If `agentId` is null, the screen shows the form for a new agent. */
 export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "settings" | "versions" }) {
   const refused = useSignal<Explained | null>(null);
   const deleting = useSignal(false);

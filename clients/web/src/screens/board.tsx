@@ -1,4 +1,4 @@
-// The runs screen: active runs, live over one stream, and the most recent finished runs side by side.
+// The runs screen. It shows the active runs and the newest finished runs side by side. Active runs are live and share one stream.
 import { ArrowUpRight } from "lucide";
 import { useSignal } from "@preact/signals";
 import type { RunRecord } from "@runyard/client";
@@ -17,7 +17,7 @@ import { hasEnded } from "../view/run";
 
 /** Maximum number of runs on the screen. */
 const MOST = 24;
-/** How many of a run's last steps a card shows. */
+/** Number of last steps of a run that its card shows. */
 const LAST_STEPS = 6;
 
 const newest = new Loadable<readonly RunRecord[]>();

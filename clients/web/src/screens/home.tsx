@@ -77,12 +77,12 @@ export function Home() {
   );
 }
 
-// Shows what is left of the plan's limits.
+// Shows the plan, the remaining credits, and the usage of the plan's limits.
 function PlanLine() {
   const state = account.value;
   if (!state) {
     const refused = account.state.value.refused;
-    // A placeholder of the same height keeps the content below from jumping.
+    // A placeholder of the same height, so that the content below does not move when the account is loaded.
     return refused ? <RefusalNote explained={refused} onAgain={() => void loadAccount()} /> : <div class="plan-line plan-line-waiting" aria-hidden="true" />;
   }
   if (isUnlimited(state)) return null;

@@ -102,7 +102,7 @@ function FilesFollow({ sandboxId }: { sandboxId: string }) {
 /** Interval between checks for a new workspace, in milliseconds. */
 const LOOK_AGAIN = 1_500;
 
-// Shown until the thread has a workspace. The server creates it in the background.
+// A placeholder that is shown until the thread has a workspace. The server creates the workspace in the background.
 function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean }) {
   useEffect(() => {
     if (!waiting) return;

@@ -16,7 +16,7 @@ export function loadAccount(): Promise<void> {
   });
 }
 
-/** Whether the server enforces no plans and charges nothing. Only then are concurrent runs unlimited. */
+/** Whether the server enforces no plans and charges no credits. Concurrent runs are unlimited only on such a server. */
 export function isUnlimited(state: AccountState): boolean {
   return state.concurrentRuns !== undefined && state.concurrentRuns.limit === undefined;
 }

@@ -1,4 +1,5 @@
-// Files attached to a task. Each is uploaded in chunks as soon as it is added, so that starting the run need not wait.
+// Files attached to a task. The console uploads each file in chunks as soon as the user adds it, so that the start of the run
+// does not have to wait for an upload.
 import { type Signal, signal } from "@preact/signals";
 import { runyard } from "../client";
 import { trouble } from "../trouble";
@@ -62,7 +63,7 @@ export class Attachments {
     this.problem.value = null;
   }
 
-  /** Waits for all uploads and returns their ids, or null when one of them failed. */
+  /** Waits for all uploads. Returns the upload ids, or null if an upload failed. */
   async ready(): Promise<string[] | null> {
     await new Promise<void>((resolve) => {
       const stop = this.list.subscribe((list) => {

@@ -2,7 +2,7 @@
 import { signal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 
-/** Milliseconds since the Unix epoch; up to one second old while a component uses it. */
+/** The time in milliseconds since the Unix epoch. While a component uses the clock, the value is at most one second old. */
 export const now = signal(Date.now());
 
 let users = 0;

@@ -46,7 +46,8 @@ export function kindOf(file: Pick<FileEntry, "name" | "contentType">): FileKind 
     : "other";
 }
 
-// Blobs get their content type from this table, never from the server. Used as an image source, an SVG cannot run scripts.
+// A blob gets its content type from this table, never from the server. An SVG is only used as the source of an image element, in
+// which it cannot run scripts.
 const IMAGE_TYPES: Record<string, string> = {
   svg: "image/svg+xml",
   png: "image/png",
@@ -65,7 +66,7 @@ export async function readImage(sandboxId: string, path: string, signal: AbortSi
   return new Blob([await readBytes(sandboxId, path, signal)], { type });
 }
 
-/** Reads the first `MAX_PREVIEW` bytes of a text. `whole` tells whether that is the entire file. */
+/** Reads the first `MAX_PREVIEW` bytes of a text. `whole` is true if the text is the entire file. */
 export async function readText(sandboxId: string, path: string, size: number, signal: AbortSignal): Promise<{ text: string; whole: boolean }> {
   const data = await readBytes(sandboxId, path, signal, MAX_PREVIEW);
   return { text: new TextDecoder().decode(data), whole: size <= MAX_PREVIEW };
@@ -90,7 +91,7 @@ export async function deleteFile(sandboxId: string, path: string): Promise<void>
   await loadFiles(sandboxId);
 }
 
-// Reads up to `most` bytes.
+// Reads up to `most` bytes from the start of a file.
 async function readBytes(sandboxId: string, path: string, signal?: AbortSignal, most = Infinity): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let size = 0;

@@ -1,7 +1,8 @@
-// Live views of the runs on screen, updated once per frame. The client carries all of them over one stream.
+// Live views of the runs on the screen, updated at most once per frame. The client receives the events of all runs over one
+// stream.
 //
-// After an outage the client reconnects and resumes each run from its cursor. A view applies each event once, so the user
-// sees neither gaps nor repeats.
+// After an outage, the client reconnects and resumes each run from its cursor. A view applies each event once, so the user sees
+// neither gaps nor repeated text.
 import { type Signal, computed, signal } from "@preact/signals";
 import type { ConnectionState, RunEvent } from "@runyard/client";
 import { useEffect, useMemo } from "preact/hooks";
@@ -15,14 +16,14 @@ import { announce } from "./announce";
 export const changes = signal(0);
 /** The ids of runs whose stream is interrupted. */
 const away: Signal<ReadonlySet<string>> = signal(new Set());
-/** Errors that ended the following of a run, by run id. */
+/** Maps a run id to the error that ended the run's stream. */
 const given: Signal<ReadonlyMap<string, Explained>> = signal(new Map());
 /** Whether the stream is interrupted and the client is reconnecting. */
 export const isAway = computed(() => away.value.size > 0);
 
-/** Maximum number of views that are kept for runs without watchers. */
+/** Maximum number of views that are kept for runs that no component watches. */
 const MOST_KEPT = 60;
-/** Maximum number of unrendered events per run. A full queue pauses reading from the stream. */
+/** Maximum number of received events per run that are not rendered yet. While the queue is full, the stream is not read. */
 const MOST_QUEUED = 1_000;
 /** Number of events that are read before yielding to other tasks of the page. */
 const AT_ONCE = 100;
@@ -33,7 +34,7 @@ interface Watched {
   following: AbortController | null;
   queue: RunEvent[];
   roomAgain: (() => void) | null;
-  /** Whether the run was seen active. Only then is its end announced. */
+  /** Whether the run was active while it was watched. Only the end of such a run is announced. */
   wasAtWork: boolean;
 }
 
@@ -54,7 +55,8 @@ export function watch(runId: string): () => void {
   if (run.watchers === 1) void follow(runId, run);
   return () => {
     run.watchers -= 1;
-    // A component that moves in the tree watches again at once.
+    // A component that moves in the tree stops watching and immediately watches again. The microtask runs afterwards, so the run's
+    // stream stays open.
     queueMicrotask(() => {
       if (run.watchers === 0) leave(runId, run);
       tidy();
@@ -62,7 +64,7 @@ export function watch(runId: string): () => void {
   };
 }
 
-/** The error that ended the following of a run, or null. */
+/** Returns the error that ended the run's stream, or null. */
 export function givenUp(runId: string): Explained | null {
   return given.value.get(runId) ?? null;
 }
@@ -122,7 +124,8 @@ async function follow(runId: string, run: Watched): Promise<void> {
   }
 }
 
-// Waits for a new macrotask. Other awaits continue in the same task and would block the page.
+// Waits for a new macrotask, so that the page can respond. An `await` of a value that is already available continues in the same
+// task and would block the page.
 function nextTask(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve));
 }
@@ -130,7 +133,7 @@ function nextTask(): Promise<void> {
 function leave(runId: string, run: Watched): void {
   run.following?.abort();
   run.following = null;
-  // The view has not applied the queued events, so the next watcher receives them again.
+  // The queued events can be dropped: the view has not applied them, so the next watcher receives them again.
   run.queue = [];
   run.roomAgain?.();
   run.roomAgain = null;

@@ -18,12 +18,12 @@ export function forgetLoaded(): void {
   for (const loadable of all) loadable.clear();
 }
 
-/** A value that can be loaded. If loads overlap, the last one wins. */
+/** A value that can be loaded. If loads overlap, only the result of the last load is used. */
 export class Loadable<T> {
   readonly state: Signal<Loaded<T>> = signal({ value: null, refused: null, loading: false });
   #turn = 0;
 
-  /** Call it at the top level of a module: instances are never released. */
+  /** Create instances only at the top level of a module, because they are never released. */
   constructor() {
     all.push(this as Loadable<unknown>);
   }

@@ -8,7 +8,7 @@ export interface Table {
   more: boolean;
 }
 
-/** Parses up to `most` rows. The separator is the candidate that occurs most often in the first line. */
+/** Parses up to `most` rows. Of the possible separators, the one that occurs most often in the first line is used. */
 export function readTable(text: string, most: number): Table {
   const rows: string[][] = [];
   const separator = guessSeparator(text);

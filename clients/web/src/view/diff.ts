@@ -1,12 +1,15 @@
 // Line diffs: compares two texts, and parses a unified diff from a tool.
 
-/** A line of a diff. A line of kind "place" marks skipped lines or a hunk header. */
+/** A line of a diff. A line of kind "place" is a hunk header or stands for skipped lines. */
 export interface DiffLine {
   kind: "same" | "added" | "removed" | "place";
   text: string;
 }
 
-/** Maximum lines per text for the comparison, which is quadratic. Longer texts are shown as all removed and all added. */
+/**
+ * The table of a comparison may have the square of this number of entries. If it would be larger, all lines between the first and
+ * the last change are shown as removed and added.
+ */
 const MAX_LINES = 2_000;
 /** Number of unchanged lines shown around a change. */
 const CONTEXT = 3;

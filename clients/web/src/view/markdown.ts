@@ -1,7 +1,7 @@
 // Incremental markdown: splits a growing text into blocks, so that finished blocks are parsed and rendered once.
 //
-// When text arrives, only the end is parsed again. A block is finished once another block follows it. Until then its meaning
-// can change: a line of dashes turns the line above it into a heading.
+// When text arrives, only the unfinished blocks at the end are parsed again. A block is finished when another block follows it.
+// Until then, later text can change the meaning of the block: a line of dashes turns the line above it into a heading.
 import { type Token, Lexer } from "marked";
 
 /** A block of markdown: the offset of its source and its parsed token. */
@@ -36,7 +36,8 @@ export class Growing {
       open.push({ at, token });
       at += token.raw.length;
     }
-    // The lexer changes the source of some blocks at the end of a text. Keeping such a block would shift the offsets after it.
+    // At the end of a text, the lexer changes the source of some blocks. If such a block counted as finished, the offsets of the
+    // following blocks would be wrong.
     while (open.length > 2 && text.startsWith(open[0]!.token.raw, open[0]!.at)) {
       const block = open.shift()!;
       this.#finished.push(block);

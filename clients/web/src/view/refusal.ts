@@ -13,7 +13,7 @@ export interface Refused {
     tierName?: string;
   };
   requestId?: string;
-  /** Seconds. */
+  /** The server's retry delay in seconds. */
   retryAfter?: number;
 }
 

@@ -1,8 +1,8 @@
 // The view of a run, computed from its events by a pure function.
 //
-// A repeated event changes nothing, and events may arrive in any number of batches with the same result. A stream can
-// therefore break and resume from its cursor. Events after a gap are ignored, so that the stream resumes from the last event
-// before the gap.
+// A repeated event changes nothing, and the result does not depend on the batches in which events arrive. A stream can therefore
+// break and resume from its cursor. Events after a gap are ignored, so that the stream resumes from the last event before the
+// gap.
 import type { NoticeEvent, RunEvent, StatusEvent } from "@runyard/client";
 
 /** A run's state as the console shows it. */
@@ -31,7 +31,7 @@ export interface ToolStep {
   name: string;
   args: Record<string, unknown>;
   invalidArgs: string | null;
-  /** The output so far. The start of a long output is dropped. */
+  /** The output so far. If the output is long, its start is dropped. */
   output: string;
   outputCut: boolean;
   startedAt: number;
@@ -81,7 +81,7 @@ export interface RunView {
   endedAt: number | null;
 }
 
-/** Maximum characters kept of a running tool's output. The result carries the final text. */
+/** Maximum characters of a running tool's output that a view keeps. The tool's result contains the final text. */
 export const MAX_LIVE_OUTPUT = 64 * 1024;
 
 /** The view of a run before its first event. */
@@ -105,7 +105,7 @@ export function hasEnded(view: RunView): boolean {
 }
 
 /**
- * Applies more events to a view. Unchanged steps stay the same objects, and so does the view if nothing changed.
+ * Applies more events to a view. A step that does not change stays the same object. If nothing changes, the same view is returned.
  * Events after a gap are ignored.
  */
 export function advance(view: RunView, events: readonly RunEvent[]): RunView {
@@ -125,7 +125,7 @@ export function advance(view: RunView, events: readonly RunEvent[]): RunView {
   return made;
 }
 
-// A mutable copy of a view. `fresh` holds the steps that were created or copied for it and may be changed.
+// A mutable copy of a view. `fresh` contains the steps that were created or copied for this draft. Only these may be modified.
 interface Draft extends Omit<RunView, "steps"> {
   steps: Step[];
   fresh: Set<Step>;
@@ -145,7 +145,7 @@ function apply(draft: Draft, event: RunEvent): void {
       break;
     case "message": {
       working(draft, at);
-      // A message without text only carries tool calls.
+      // A message without text contains only tool calls and needs no text step.
       if (event.text === "" && !draft.steps.some((step) => step.kind === "text" && step.id === event.messageId)) break;
       const step = text(draft, event.messageId);
       step.text = event.text;
@@ -200,7 +200,7 @@ function apply(draft: Draft, event: RunEvent): void {
       add(draft, { kind: "notice", id: `notice-${draft.last}`, notice: event.kind, message: event.message });
       break;
     case "unknown":
-      // An event type of a newer server: it moves the cursor and shows nothing.
+      // The event has a type that only newer servers send. It advances the cursor and shows nothing.
       break;
   }
 }
@@ -226,7 +226,7 @@ function add<S extends Step>(draft: Draft, step: S): S {
   return step;
 }
 
-// Returns the step at a position, copied first unless this draft already owns it.
+// Returns the step at a position for modification. The step is copied first unless it was created or copied for this draft.
 function own<S extends Step>(draft: Draft, position: number): S {
   const step = draft.steps[position] as S;
   if (draft.fresh.has(step)) return step;

@@ -91,7 +91,7 @@ class AsyncAdmin:
         self._transport = client._transport
 
     async def create_account(self, subject: str, *, issuer: str = "") -> Account:
-        """Returns the account of a subject and creates it if it does not exist."""
+        """Returns the account of a subject. Creates the account if it does not exist."""
         request = to_message(methods.CREATE_ACCOUNT.request, subject=subject, issuer=issuer)
         return await self._transport.load(methods.CREATE_ACCOUNT, request, Account)
 
@@ -108,7 +108,7 @@ class AsyncAdmin:
     async def grant_credits(
         self, account_id: str, amount: int, *, reason: str = "", request_id: str | None = None
     ) -> Account:
-        """Grants credits to an account. A repeated `request_id` grants them only once."""
+        """Grants credits to an account. Calls with the same `request_id` grant the credits only once."""
         request = to_message(
             methods.GRANT_CREDITS.request,
             account_id=account_id,

@@ -15,9 +15,10 @@ from runyard._options import Token, read_options
 class AsyncRunyard:
     """A client for one server and one caller.
 
-    `base_url` and `token` default to the environment variables RUNYARD_SERVER and RUNYARD_TOKEN. `token` is a token or
-    an API key, or a function that returns the current one. `timeout` limits every call except streams, retries
-    included. `reconnect_for` limits how long a broken stream tries to reconnect. Both are in seconds.
+    `base_url` and `token` default to the environment variables RUNYARD_SERVER and RUNYARD_TOKEN. `token` is a token, an
+    API key, or a function that returns the current token. `timeout` is the maximum time of a call, including retries;
+    it does not apply to streams. `reconnect_for` is the maximum time that a broken stream tries to reconnect. Both are
+    in seconds.
     """
 
     def __init__(

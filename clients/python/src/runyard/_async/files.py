@@ -26,7 +26,7 @@ class AsyncFiles:
         self._client = client
 
     async def upload(self, file: FileLike) -> Upload:
-        """Uploads a file. The upload can then be attached to a run or written to a workspace."""
+        """Uploads a file. You can then attach the upload to a run or write it to a workspace."""
         if isinstance(file, Upload):
             return file
         call = self._client._transport.call
@@ -83,7 +83,7 @@ class AsyncRemoteFile:
         return b"".join([piece async for piece in self.pieces()])
 
     async def save(self, target: str | os.PathLike[str]) -> str:
-        """Downloads the file atomically to a path, or into a folder under its own name, and returns the path."""
+        """Downloads the file atomically and returns its path. If `target` is a folder, the file keeps its name."""
         path = os.fspath(target)
         if await asyncio.to_thread(os.path.isdir, path):
             path = os.path.join(path, self.name)
@@ -101,7 +101,7 @@ class AsyncRemoteFile:
 
 
 async def read_pieces(transport: AsyncTransport, sandbox_id: str, path: str) -> AsyncIterator[bytes]:
-    """Streams the content of a file. After a connection failure it resumes, provided the file has not changed."""
+    """Streams the content of a file. After a connection failure, resumes the download if the file has not changed."""
     backoff = Backoff(transport.options.timeout)
     received = 0
     etag = ""

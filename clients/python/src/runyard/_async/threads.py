@@ -21,7 +21,7 @@ class AsyncThreads:
         self._transport = client._transport
 
     async def create(self, *, project_id: str = "", name: str | None = None) -> Thread:
-        """Creates an empty thread. Without `project_id` it gets a new project."""
+        """Creates an empty thread. If `project_id` is empty, creates a project for the thread, too."""
         request = to_message(methods.CREATE_THREAD.request, project_id=project_id, name=name)
         return await self._transport.load(methods.CREATE_THREAD, request, Thread)
 

@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class AsyncLine:
-    """A lazily opened gRPC channel: an asyncio channel belongs to the running event loop."""
+    """A gRPC channel that the first call opens: an asyncio channel belongs to the running event loop."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -75,7 +75,7 @@ class AsyncStream:
 
 
 class AsyncTransport:
-    """Performs the calls of all services. Copies with other options share the channel."""
+    """Performs the calls of all services. A copy with other options shares the channel."""
 
     def __init__(self, options: Options, line: AsyncLine | None = None) -> None:
         self.options = options
@@ -85,7 +85,7 @@ class AsyncTransport:
         return AsyncTransport(replace(self.options, timeout=seconds), self.line)
 
     async def call(self, method: Method[Req, Res], request: Req) -> Res:
-        """Makes a unary call and retries it while that is safe and the timeout allows it."""
+        """Makes a unary call. After a failure, retries the call if this is safe and the timeout has not passed."""
         deadline = time.monotonic() + self.options.timeout
         backoff = Backoff(self.options.timeout)
         while True:
@@ -114,7 +114,7 @@ class AsyncTransport:
         return answer
 
     def stream(self, method: Method[Req, Res], request: Req, timeout: float | None) -> AsyncStream:
-        """Opens a stream without retries. The caller resumes it from its own cursor."""
+        """Opens a stream without retries. After a failure, the caller opens a new stream at the caller's cursor."""
         streamed = self.line.open().unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
@@ -123,7 +123,7 @@ class AsyncTransport:
         return AsyncStream(streamed(request, timeout=timeout, metadata=self.options.metadata()))
 
     async def pause(self, backoff: Backoff, error: RunyardError, deadline: float | None) -> None:
-        """Waits before the next attempt to open a stream. Raises `error` when no attempt is left."""
+        """Waits before the next attempt to open a stream. Raises `error` if no further attempt is allowed."""
         now = time.monotonic()
         pause = backoff.next_pause(error, now)
         if pause is None:

@@ -92,7 +92,7 @@ class Admin:
         self._transport = client._transport
 
     def create_account(self, subject: str, *, issuer: str = "") -> Account:
-        """Returns the account of a subject and creates it if it does not exist."""
+        """Returns the account of a subject. Creates the account if it does not exist."""
         request = to_message(methods.CREATE_ACCOUNT.request, subject=subject, issuer=issuer)
         return self._transport.load(methods.CREATE_ACCOUNT, request, Account)
 
@@ -109,7 +109,7 @@ class Admin:
     def grant_credits(
         self, account_id: str, amount: int, *, reason: str = "", request_id: str | None = None
     ) -> Account:
-        """Grants credits to an account. A repeated `request_id` grants them only once."""
+        """Grants credits to an account. Calls with the same `request_id` grant the credits only once."""
         request = to_message(
             methods.GRANT_CREDITS.request,
             account_id=account_id,

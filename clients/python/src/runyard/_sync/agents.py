@@ -245,8 +245,8 @@ class Agents:
     ) -> Run:
         """Starts a run and returns at once. The agent works in the background.
 
-        Files are paths, open binary files or (name, bytes) tuples. `request_id` is the idempotency key: a retry after a
-        broken connection does not start a second run. Without one the client generates a key; in optimistic mode the
+        Files are paths, open binary files or (name, bytes) tuples. `request_id` is the idempotency key: a retry with
+        the same key does not start a second run. If it is omitted, the client generates a key; in optimistic mode, the
         thread id is the key. `progress` shows the run until it ends.
         """
         if request_id is None:

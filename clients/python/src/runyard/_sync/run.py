@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """A handle on a run. Iterating over it yields all its events live, from the first to the terminal one."""
+    """A handle on a run. Iterating over the handle yields all events of the run live, including the terminal event."""
 
     def __init__(
         self,
@@ -49,9 +49,9 @@ class Run:
         self.status = status
         """The last known status."""
         self.record = record
-        """The run as last fetched. `refresh()` updates it."""
+        """The newest fetched record of the run. `refresh()` updates it."""
         self.cursor = 0
-        """The sequence number of the newest event received through this handle."""
+        """The sequence number of the newest event that this handle has received."""
 
     @classmethod
     def of_record(cls, client: Runyard, record: RunRecord) -> Run:
@@ -67,7 +67,7 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The run's UUID. Same as `agent_run_id`."""
+        """The run's UUID, an alias of `agent_run_id`."""
         return self.agent_run_id
 
     def __repr__(self) -> str:
@@ -94,7 +94,7 @@ class Run:
         return self.record
 
     def wait(self, *, timeout: float | None = None, check: bool = False) -> RunRecord:
-        """Waits for the run to end and returns it. `check` raises RunFailedError unless the run completed."""
+        """Waits for the run to end and returns its record. With `check`, raises RunFailedError unless it completed."""
         if self.status == "running":
             for _ in self.events(after_sequence=self.cursor, timeout=timeout):
                 pass
@@ -114,7 +114,7 @@ class Run:
         return text
 
     def stop(self) -> None:
-        """Requests a stop. `wait()` returns once the run has stopped. Has no effect on an ended run."""
+        """Requests that the run stops. `wait()` returns when it has stopped. Has no effect on a run that has ended."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=self.agent_run_id)
         self.record = self._client._transport.load(methods.STOP_RUN, request, RunRecord)
         self.status = self.record.status
@@ -139,7 +139,10 @@ class Run:
         return [message for message in self._client.threads.messages_all(self.thread_id)]
 
     def show(self, file: TextIO | None = None) -> RunRecord:
-        """Shows the run's progress until it ends: live in a terminal, in place in a notebook, else line by line."""
+        """Shows the run's progress until the run ends.
+
+        A terminal shows it live, a notebook updates one output, and other outputs get complete lines.
+        """
         progress = Progress(self.agent_run_id)
         view = pick_view(file)
         try:
@@ -152,7 +155,7 @@ class Run:
 
 
 def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -> Iterator[RunEvent]:
-    """Streams the events of runs after their cursors, each event once and in order, across reconnects."""
+    """Streams the events of runs after their cursors. Yields each event once and in order, even after a reconnect."""
     transport = client._transport
     deadline = None if timeout is None else time.monotonic() + timeout
     backoff = Backoff(transport.options.reconnect_for)
@@ -184,7 +187,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
                     if not unfinished:
                         return
             error = UnavailableError("the stream ended before the run did", error_code="UNAVAILABLE")
-            # A run without new events may have ended at its cursor already.
+            # The cursor of a run without new events may already be the end of the run.
             for run_id, cursor in asked.items():
                 if unfinished.get(run_id) == cursor and _is_over(client, run_id):
                     del unfinished[run_id]
@@ -194,7 +197,7 @@ def follow(client: Runyard, cursors: Mapping[str, int], timeout: float | None) -
             error = raised
         if opened_at is not None:
             backoff.was_open(time.monotonic() - opened_at)
-        # The server ends a stream when its credential expires. Try once with a new one from the token function.
+        # The server ends a stream when the credential expires. If a function returns tokens, try once with a new token.
         renews = isinstance(error, AuthenticationError) and callable(transport.options.token) and backoff.failures == 0
         if not may_reconnect(error) and not renews:
             raise error

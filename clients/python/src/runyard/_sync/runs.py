@@ -63,21 +63,24 @@ class Runs:
     def stream(
         self, agent_run_id: str, *, after_sequence: int = 0, timeout: float | None = None
     ) -> Iterator[RunEvent]:
-        """Streams the events of a run after a cursor until it ends, across reconnects."""
+        """Streams the events of a run after a cursor until the run ends. A broken stream resumes."""
         return follow(self._client, {agent_run_id: after_sequence}, timeout)
 
     def stream_many(
         self, runs: Iterable[Run | str] | Mapping[str, int], *, timeout: float | None = None
     ) -> Iterator[RunEvent]:
-        """Streams the events of up to 100 runs over one stream until all have ended, each run's events in order.
-        `runs` lists runs or run ids, or maps each id to the cursor after which its events start."""
+        """Streams the events of up to 100 runs over one stream until all runs have ended.
+
+        The events of one run are in order. `runs` is a list of runs or run ids, or maps each run id to the cursor after
+        which the run's events start.
+        """
         if isinstance(runs, str):
             raise TypeError("runs must be a list or a mapping")
         cursors = runs if isinstance(runs, Mapping) else {run if isinstance(run, str) else run.id: 0 for run in runs}
         return follow(self._client, cursors, timeout)
 
     def stop(self, agent_run_id: str) -> Run:
-        """Requests a stop. Has no effect on an ended run."""
+        """Requests that a run stops. Has no effect on a run that has ended."""
         request = to_message(methods.STOP_RUN.request, agent_run_id=agent_run_id)
         record = self._transport.load(methods.STOP_RUN, request, RunRecord)
         return Run.of_record(self._client, record)

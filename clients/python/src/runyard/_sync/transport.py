@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 class Line:
-    """A lazily opened gRPC channel: creating a client sends nothing."""
+    """A gRPC channel that the first call opens: creating a client sends nothing."""
 
     def __init__(self, options: Options) -> None:
         self.options = options
@@ -74,7 +74,7 @@ class Stream:
 
 
 class Transport:
-    """Performs the calls of all services. Copies with other options share the channel."""
+    """Performs the calls of all services. A copy with other options shares the channel."""
 
     def __init__(self, options: Options, line: Line | None = None) -> None:
         self.options = options
@@ -84,7 +84,7 @@ class Transport:
         return Transport(replace(self.options, timeout=seconds), self.line)
 
     def call(self, method: Method[Req, Res], request: Req) -> Res:
-        """Makes a unary call and retries it while that is safe and the timeout allows it."""
+        """Makes a unary call. After a failure, retries the call if this is safe and the timeout has not passed."""
         deadline = time.monotonic() + self.options.timeout
         backoff = Backoff(self.options.timeout)
         while True:
@@ -113,7 +113,7 @@ class Transport:
         return answer
 
     def stream(self, method: Method[Req, Res], request: Req, timeout: float | None) -> Stream:
-        """Opens a stream without retries. The caller resumes it from its own cursor."""
+        """Opens a stream without retries. After a failure, the caller opens a new stream at the caller's cursor."""
         streamed = self.line.open().unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
@@ -122,7 +122,7 @@ class Transport:
         return Stream(streamed(request, timeout=timeout, metadata=self.options.metadata()))
 
     def pause(self, backoff: Backoff, error: RunyardError, deadline: float | None) -> None:
-        """Waits before the next attempt to open a stream. Raises `error` when no attempt is left."""
+        """Waits before the next attempt to open a stream. Raises `error` if no further attempt is allowed."""
         now = time.monotonic()
         pause = backoff.next_pause(error, now)
         if pause is None:
