@@ -1,4 +1,4 @@
-//! Tests of the service from outside, with real sockets, real databases and a scripted model.
+//! Tests of the whole service over real sockets, with real databases and a scripted model.
 
 mod account_queues;
 mod accounts;

@@ -1,5 +1,5 @@
-//! Isolation of database load: on PostgreSQL a locked row of one account keeps no other account from a connection, and
-//! a request without a token reaches no database.
+//! Isolation of database load. On PostgreSQL, a locked row of one account does not delay requests of other accounts. A
+//! request without a token makes no database query.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use uuid::Uuid;
 use super::requests::text;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database_with};
 
-/// Deadline for requests that the locked row does not concern; shorter than the wait for a database connection.
+/// Deadline for requests that do not use the locked row. It is shorter than the wait for a database connection.
 const PROMPTLY: Duration = Duration::from_secs(8);
 
 async fn number(db: &impl ConnectionTrait, sql: &str) -> i64 {
@@ -53,7 +53,8 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
             let account_id = state["account_id"].as_str().unwrap().parse().unwrap();
             let run = bob.start("First.").await;
             let outside = server.outside().await;
-            // SQLite has no row locks; there the test only shows that a hundred starts delay no other account.
+            // SQLite has no row locks. On SQLite, the test shows only that a hundred starts do not delay other
+            // accounts.
             let blocker = outside.begin().await.unwrap();
             let is_postgres = server.config.database_url.is_some();
             if is_postgres {
@@ -85,7 +86,7 @@ async fn an_account_with_a_locked_row_delays_no_other_account() {
                     .await
                     .expect("bob's run should be shown");
                 got.ok();
-                // Requests that do not use the per-account queue are answered for the same account, too.
+                // Requests of the same account that do not use the per-account queue are answered, too.
                 timeout(PROMPTLY, ann.get("/agents"))
                     .await
                     .expect("ann's agents should be listed")
@@ -108,7 +109,7 @@ async fn a_lock_wait_times_out_as_contended() {
         |_| Script::function(|_| Turn::text("ok")),
         |_| {},
         async |server| {
-            // SQLite has a single writer, which never waits for row locks.
+            // SQLite has a single writer, so its statements never wait for row locks.
             if server.config.database_url.is_none() {
                 return;
             }
@@ -150,8 +151,8 @@ async fn knock(server: &TestServer, path: &str) {
     }
 }
 
-/// J01: a request without a token makes no query. While every table is locked, refusals are answered as usual, and the
-/// first request of a new subject, which needs a row, waits.
+/// A request without a token makes no query. During the test the tables are locked (on SQLite for writers only).
+/// Refusals are answered as usual, but the first request of a new subject waits, because it inserts a row.
 #[tokio::test]
 async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
     on_every_database_with(
@@ -170,7 +171,7 @@ async fn j01_refusing_an_unauthenticated_request_needs_no_database() {
                 let lock = format!("LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE");
                 blocker.execute_unprepared(&lock).await.unwrap();
             } else {
-                // Blocks SQLite's only writer, so a request that needs a new row waits.
+                // Occupies SQLite's only writer, so that a request that needs a new row waits.
                 blocker
                     .execute_unprepared("DELETE FROM accounts WHERE 1 = 0")
                     .await
@@ -228,7 +229,7 @@ async fn a_renewal_that_waits_for_a_run_holds_no_later_run() {
             let outside = server.outside().await;
             let is_postgres = server.config.database_url.is_some();
             let blocker = if is_postgres {
-                // An update moves the row behind the others, where a table scan finds it last.
+                // PostgreSQL moves an updated row behind the others, so a table scan finds this row last.
                 let again = format!("UPDATE runs SET steps = steps WHERE id = '{first}'");
                 outside.execute_unprepared(&again).await.unwrap();
                 let blocker = outside.begin().await.unwrap();

@@ -1,4 +1,4 @@
-//! Administration: requires the role, and leaves an audit entry for every change.
+//! Administration requires the role of a super admin. Every change leaves an audit entry.
 
 use futures::future::join_all;
 use runyard_upstream::{Script, Turn};
@@ -42,7 +42,7 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
             );
             let granted = root.post(&format!("{path}/credits"), json!({"credits": 25})).await.ok();
             assert_eq!(granted["credits"], 325.0);
-            // Repeating the grant with the same key grants the credits once.
+            // Repeated grants with the same key grant the credits only once.
             for _ in 0..3 {
                 let asked = json!({"credits": 10, "request_id": "one"});
                 assert_eq!(
@@ -50,7 +50,7 @@ async fn an_administrator_changes_tier_and_credits_and_each_change_is_audited() 
                     335.0
                 );
             }
-            // A different amount under the same key is a different grant.
+            // A grant with the same key and a different amount is refused.
             let asked = json!({"credits": 11, "request_id": "one"});
             let refused = root.post(&format!("{path}/credits"), asked).await;
             refused.refused(409, "REQUEST_KEY_REUSED");

@@ -62,7 +62,7 @@ async fn a_change_of_configuration_creates_a_version_and_a_rename_does_not() {
                 let changed = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(changed["version_count"], number, "{change}");
                 assert_eq!(changed["current_version"]["version_number"], number);
-                // Repeating an update without a change creates no version.
+                // An update with the current values creates no version.
                 let again = patch(&caller, &path, change.clone()).await.ok();
                 assert_eq!(again, changed, "{change}");
             }
@@ -275,7 +275,7 @@ async fn deleting_an_agent_keeps_its_runs() {
             let start = json!({"prompt": "hi", "agent_id": agent["agent_id"]});
             let run = caller.post("/agent/start", start.clone()).await.ok();
             delete(&caller, &path).await.ok();
-            // The agent is no longer visible and no longer counts towards the limit.
+            // The deleted agent is no longer visible and no longer counts towards the limit.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["agents"], json!({"used": 0, "limit": 3}));
             caller.get(&path).await.refused(404, "AGENT_NOT_FOUND");
@@ -307,7 +307,7 @@ async fn deleting_an_agent_keeps_its_runs() {
                 .post("/agents", json!({"name": "Agent"}))
                 .await
                 .refused(402, "AGENT_LIMIT_EXCEEDED");
-            // The run continues with the version that it is pinned to.
+            // The run continues with the agent version with which it started.
             server.gate.open();
             let ended = caller.ended(&run).await;
             assert_eq!(
@@ -326,7 +326,8 @@ async fn deleting_an_agent_keeps_its_runs() {
                 each(&caller.get(&thread).await.ok(), "messages", "role"),
                 ["user", "assistant"]
             );
-            // At the next start the sweeper removes deleted agents that no run needs. The run stays readable.
+            // At the next start of the server, the sweeper removes deleted agents that no unfinished run uses. The
+            // finished run stays readable.
             assert_eq!(deleted(server).await, 1);
             server.restart().await;
             let swept = async {

@@ -33,7 +33,7 @@ async fn fifty_concurrent_new_versions_are_numbered_without_gaps() {
             let mut numbers: Vec<i64> = answers.await.iter().map(|number| number.as_i64().unwrap()).collect();
             numbers.sort_unstable();
             assert_eq!(numbers, (2..=51).collect::<Vec<_>>());
-            // Versions are listed newest first, in pages.
+            // The list contains the newest versions first, in pages.
             let (mut seen, mut token) = (Vec::new(), String::new());
             loop {
                 let page = caller
@@ -230,8 +230,8 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
             assert!(asked.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
             let nonsense = ask().await;
             assert_ne!(nonsense, expected);
-            // An icon outside the library counts as an invalid answer, too. The icon derived from the name is always
-            // the same.
+            // An icon name that is not in the icon library is an invalid answer, too. After an invalid answer, the
+            // server derives the icon from the name, so the result is always the same.
             assert_eq!(ask().await, nonsense);
             caller
                 .post("/agents/generate-icon", json!({"name": ""}))
@@ -280,7 +280,7 @@ async fn a_new_version_clears_the_fields_in_its_mask() {
                 "agentpress_tools": {"x": {"enabled": false}}});
             let (_, path) = made(&caller, body).await;
             let versions = format!("{path}/versions");
-            // Without a mask an empty list means no change.
+            // Without an update mask, an empty list changes nothing.
             let kept = caller.post(&versions, json!({"custom_mcps": []})).await.ok();
             assert_eq!(kept["custom_mcps"].as_array().unwrap().len(), 1);
             let body = json!({"update_mask": "custom_mcps,agentpress_tools", "system_prompt": "Not in the mask."});

@@ -76,12 +76,12 @@ pub fn ways(method: &MethodDescriptor) -> Vec<Way> {
         .collect()
 }
 
-/// The answer, reduced to the parts that all protocols must agree on.
+/// The answer to a call, reduced to the parts that must be equal over all protocols.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reply {
     /// The messages of a successful call.
     Good(Vec<Value>),
-    /// The HTTP status of the error kind, the error code and the `detail`.
+    /// A refusal: the HTTP status of its error kind, its error code and its `detail`.
     Refused(u16, String, Value),
 }
 
@@ -153,7 +153,7 @@ fn refused(status: &Status) -> Reply {
             let mut text = Vec::new();
             let wire = refusal.encode_to_vec();
             CONTRACT.codec.encode(id, Dialect::Runyard, &wire, &mut text).unwrap();
-            // HTTP/JSON omits the absent details of a refusal.
+            // HTTP/JSON leaves out the null fields and the empty lists of a refusal.
             let mut object: Value = serde_json::from_slice(&text).unwrap();
             let ours = |value: &Value| !value.is_null() && *value != json!([]);
             object.as_object_mut().unwrap().retain(|_, value| ours(value));
@@ -182,7 +182,7 @@ async fn grpc(caller: &Caller, method: &MethodDescriptor, request: &Value) -> Re
     Reply::Good(shown(method, &messages))
 }
 
-/// One message as a frame of gRPC and gRPC-Web.
+/// Puts a message into a frame, as in gRPC and gRPC-Web.
 pub fn framed(message: &[u8]) -> Vec<u8> {
     let mut frame = BytesMut::new();
     frame.put_u8(0);
@@ -201,7 +201,7 @@ async fn grpc_web(caller: &Caller, method: &MethodDescriptor, request: &Value) -
         .await
         .unwrap();
     assert_eq!(response.status(), 200);
-    // An answer without a message carries its status in the headers.
+    // If an answer has no message, its status is in the headers.
     let mut trailers = response.headers().clone();
     let mut body = response.bytes().await.unwrap();
     let mut messages = Vec::new();
@@ -267,7 +267,7 @@ async fn http(caller: &Caller, rule: &Rule, request: &Value) -> Reply {
     Reply::Good(if raw {
         vec![answer.text.into()]
     } else if rule.method.streams {
-        // Events of several runs arrive in the order in which they were read.
+        // The events of several runs arrive in the order in which the server read them.
         parse_sse(&answer.text).into_iter().map(|event| event.data).collect()
     } else {
         vec![answer.json()]

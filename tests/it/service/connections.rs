@@ -1,4 +1,5 @@
-//! The connection limit: idle connections without a credential are closed to admit others, and close after a minute.
+//! The connection limit. To admit new connections, the server closes idle connections without a credential. It also
+//! closes connections that have no credential after a minute.
 
 use std::time::Duration;
 
@@ -26,7 +27,7 @@ async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed
         |config| config.http.max_connections = 20,
         async |server| {
             let token = server.caller("ann").token;
-            // One connection of an authenticated client, idle like the others.
+            // The connection of an authenticated client. It is idle like the other connections.
             let mut known = TcpStream::connect(server.address).await.unwrap();
             let ask = format!("GET /agents HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {token}\r\n\r\n");
             known.write_all(ask.as_bytes()).await.unwrap();
@@ -37,7 +38,7 @@ async fn at_the_connection_limit_the_oldest_unauthenticated_connection_is_closed
             for number in 0..100 {
                 let mut stream = TcpStream::connect(server.address).await.unwrap();
                 let first: &[u8] = if number % 2 == 0 { PREFACE } else { b"" };
-                // The server may have closed it already.
+                // The server may already have closed the connection.
                 let _ = stream.write_all(first).await;
                 idle.push(stream);
             }
@@ -71,7 +72,7 @@ async fn a_connection_without_a_credential_is_closed_after_a_minute() {
             let caller = server.caller("ann");
             let mut silent = TcpStream::connect(server.address).await.unwrap();
             silent.write_all(PREFACE).await.unwrap();
-            // An authenticated client on HTTP/2 pauses for the same time, and keeps its connection.
+            // An authenticated client on HTTP/2 is idle for the same time and keeps its connection.
             let client = reqwest::Client::builder()
                 .http2_prior_knowledge()
                 .pool_idle_timeout(None)

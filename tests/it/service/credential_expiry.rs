@@ -1,4 +1,5 @@
-//! Credential expiry: an open stream ends with the credential that opened it, and resumes with another credential.
+//! Credential expiry: an open stream ends when its credential expires or is revoked. Another credential can resume the
+//! stream.
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     }
 }
 
-/// Everything that an SSE stream sends until it ends.
+/// Opens an SSE stream; returns everything that it sends until it ends.
 async fn said(caller: &Caller, run: &serde_json::Value) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let stream = caller.request("GET", &path).send().await.unwrap();
@@ -54,7 +55,7 @@ async fn j14_a_stream_ends_when_its_key_is_revoked() {
         text(&made, "secret").clone_into(&mut using.token);
         let run = ann.start("x").await;
         server.upstream.wait_for(1).await;
-        // Another credential of the same account keeps its stream.
+        // A stream that another credential of the same account opened stays open.
         let mut grpc = ann.runs().await;
         let asked = ann.signed(v1::StreamRunRequest {
             agent_run_id: text(&run, "agent_run_id").to_owned(),

@@ -1,4 +1,4 @@
-//! Credits: granted, reserved, charged exactly once, and never below zero.
+//! Credits are granted, reserved and charged exactly once. A balance never falls below zero.
 
 use std::time::Duration;
 
@@ -24,8 +24,8 @@ async fn left(caller: &Caller) -> i64 {
         .unwrap()
 }
 
-/// The balances equal the sum of the ledger entries, and each entry moves credits between two different books, so all
-/// books together sum to zero.
+/// Checks that the balances equal the sum of the ledger entries. Each entry moves credits between two different books,
+/// so all books together sum to zero.
 async fn assert_balanced(server: &TestServer) {
     let entries = "SELECT CAST(COALESCE(SUM(CASE WHEN credited = 1 THEN microcredits ELSE 0 END), 0) - \
                    COALESCE(SUM(CASE WHEN debited = 1 THEN microcredits ELSE 0 END), 0) AS BIGINT) FROM ledger_entries";
@@ -158,7 +158,7 @@ async fn a_start_without_credits_is_refused() {
         },
         async |server| {
             let caller = server.caller("ann");
-            // The credit check comes after the model check and before the thread limit.
+            // The server checks the model before the credits, and the credits before the thread limit.
             let unknown = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller
                 .post("/agent/start", unknown)
@@ -215,7 +215,7 @@ async fn with_credits_for_one_run_one_of_a_hundred_starts_succeeds() {
             server.gate.open();
             let run = started.into_iter().next().unwrap().ok();
             assert_eq!(caller.ended(&run).await["status"], "completed");
-            // The reservation was released, less the charge.
+            // The rest of the reservation was released. Only the charge was deducted.
             assert_eq!(left(&caller).await, 1_000_000 - cost(10, 10));
             assert_balanced(server).await;
             let next = caller.start("y").await;
@@ -244,7 +244,8 @@ async fn a_run_that_uses_up_the_credits_fails_and_keeps_its_work() {
                 (&json!("failed"), &json!("INSUFFICIENT_CREDITS")),
                 "{ended}"
             );
-            // The request limited the answer to what the balance could pay, and no second request was made.
+            // The request limited the answer to the number of tokens that the balance could pay for. No second request
+            // was made.
             let requests = server.upstream.requests();
             assert_eq!(requests.len(), 1);
             let most = requests[0].body["max_tokens"]
@@ -298,10 +299,10 @@ async fn a_hundred_concurrent_debits_stop_at_zero_and_each_counts_once() {
                     tx.commit().await.unwrap();
                 }
             };
-            // Two steps, debited a hundred times in total, are charged twice.
+            // A hundred debits for only two steps charge each step once.
             join_all((0..100).map(|number| debit(runs[0], number % 2, 1_000_000))).await;
             assert_eq!(left(&caller).await, 298_000_000);
-            // A hundred distinct steps, worth twice the remaining balance.
+            // The next hundred debits are for different steps. Together they cost twice the remaining balance.
             join_all((0..100).map(|number| debit(runs[1], number, 6_000_000))).await;
             assert_eq!(left(&caller).await, 0);
             assert_eq!(
@@ -411,7 +412,7 @@ async fn with_limits_off_nothing_is_charged() {
             let run = caller.start("x").await;
             let ended = caller.ended(&run).await;
             assert_eq!(ended["status"], "completed");
-            // The usage and its price are recorded all the same.
+            // The server still records the usage and its price.
             let credits = ledger::in_credits(cost(1000, 1000));
             assert_eq!(
                 ended["usage"],
@@ -511,7 +512,7 @@ async fn icon_generation_is_charged_like_any_model_call() {
                 ),
                 (&json!(""), &json!("kortix/minimax"), &json!(100), &json!(false))
             );
-            // Without usage from the provider, the tokens of the text are counted.
+            // If the provider reports no usage, the server counts the tokens of the text.
             ask().await.ok();
             let listed = caller.get("/billing/usage-history").await.ok();
             let (entry, then) = (&listed["entries"][0], left(&caller).await);
@@ -520,7 +521,7 @@ async fn icon_generation_is_charged_like_any_model_call() {
             assert!(tokens("input_tokens") > 100 && tokens("output_tokens") > 10, "{entry}");
             let estimated = cost(tokens("input_tokens"), tokens("output_tokens"));
             assert_eq!(then, before - cost(100, 10) - estimated);
-            // A failed call costs nothing. A call that costs more than the balance takes the rest of it.
+            // A failed call costs nothing. A call that costs more than the balance takes the whole balance.
             ask().await.ok();
             assert_eq!(left(&caller).await, then);
             ask().await.ok();
@@ -544,7 +545,7 @@ async fn icon_generation_does_not_spend_credits_reserved_by_runs() {
                 _ => Turn::text("ok").usage(100, 10),
             })
         },
-        // Less than the first call of a run can cost, so the run reserves all of it.
+        // The grant is smaller than the maximum cost of the first call, so the run reserves the whole balance.
         |config| config.tiers[0].credits_granted = 1,
         async |server| {
             let caller = server.caller("ann");
@@ -592,7 +593,7 @@ async fn concurrent_icon_requests_reach_the_model_only_while_credits_last() {
                     let bob = bob.clone();
                     async move { bob.post("/agents/generate-icon", json!({"name": "Cook"})).await }
                 });
-                // Another account does not wait in this queue.
+                // A request of another account does not wait in the queue of this account.
                 server.upstream.wait_for(2).await;
                 server.gate.open();
                 others.await.unwrap()

@@ -1,4 +1,4 @@
-//! Permissions of the data folder: other users of the host cannot read it.
+//! Permissions of the data folder: other users of the host cannot read the folder.
 
 use std::{
     fs::{self, Permissions},
@@ -46,7 +46,8 @@ async fn the_data_folder_is_private_whatever_the_umask() {
     let staged = fs::read_dir(data.join("uploads")).unwrap().next().unwrap().unwrap();
     assert_eq!(mode(&staged.path()), 0o600);
 
-    // The next start closes a data folder that an earlier version left readable.
+    // An earlier version may have left the data folder readable for other users. The next start removes these
+    // permissions.
     program.kill().await;
     for name in FILES {
         set_mode(&data.join(name), 0o644);

@@ -119,7 +119,7 @@ async fn a_read_only_database_is_unavailable_until_it_accepts_writes() {
     let own = server.config.database_url.clone().unwrap();
     let name = own.expose_secret().rsplit_once('/').unwrap().1.to_owned();
     let switch = async |to: &str| {
-        // Connects to another database of the same server, which stays writable.
+        // The statement runs in another database of the same PostgreSQL server, which stays writable.
         let set = format!("ALTER DATABASE {name} SET default_transaction_read_only = {to}");
         execute(&url, &set).await;
         let end = format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'");
@@ -149,7 +149,8 @@ async fn postgresql_errors_map_to_retryable_codes() {
     let Some(url) = postgres() else { return };
     let outside = Connections::connect(url).await.unwrap();
     for (state, code) in [
-        // Full disk, no free connection, session ended by an administrator or a restart, read-only standby.
+        // Errors that end when the server recovers, such as a full disk, too many connections, a session that an
+        // administrator or a restart ended, and a read-only standby.
         ("53100", Code::Unavailable),
         ("53300", Code::Unavailable),
         ("57P01", Code::Unavailable),

@@ -1,4 +1,4 @@
-//! `grpc-timeout` bounds streams as well as calls, and each protocol reports the expiry in its own form.
+//! A `grpc-timeout` bounds streams as well as unary calls. Each protocol reports the expiry in its own form.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, assert_no_gaps, on_every_database
 
 const WHY: &str = "the deadline of the call has passed";
 
-/// A model that sends a few words and then waits for the gate.
+/// A model that sends a few words and then waits until the gate opens.
 fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     |gate| {
         let gate = gate.clone();
@@ -22,7 +22,7 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
     }
 }
 
-/// Everything that a stream over HTTP sends until it ends.
+/// Opens a stream over HTTP; returns everything that it sends until it ends.
 async fn said(caller: &Caller, run: &Value, accept: &str, timeout: &str) -> String {
     let path = format!("/agent-run/{}/stream", text(run, "agent_run_id"));
     let request = caller.request("GET", &path).header("accept", accept);
@@ -97,7 +97,7 @@ async fn a_stream_ends_at_its_deadline_over_every_protocol() {
         assert!(before.len() > 1 && before.iter().all(Result::is_ok));
         assert!(web.0 > 1 && web.1.contains("grpc-status:4"), "{web:?}");
 
-        // A distant deadline changes nothing, and the expired deadline of a reader did not stop the run.
+        // A distant deadline has no effect. The expired deadlines of the earlier readers did not stop the run.
         let open = async {
             tokio::time::sleep(Duration::from_millis(100)).await;
             server.gate.open();

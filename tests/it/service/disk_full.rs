@@ -19,8 +19,8 @@ use crate::test_server::TEST_TIMEOUT;
 const LINE: &str = "mkdir -p data && exec unshare --mount sh -c \
                     'mount -t tmpfs -o size=24m tmpfs data && exec \"$@\"' sh \"$@\"";
 
-/// Expected state of `/readyz` while the disk is full. Without a reserve it depends on whether a small write succeeds:
-/// SQLite's log may have room for one where a start does not fit.
+/// Expected state of `/readyz` while the disk is full. Without a disk reserve, the state depends on whether a small
+/// write succeeds. SQLite's log may have room for a small write but not for a start.
 #[derive(Clone, Copy)]
 enum IsReady {
     Never,
@@ -32,7 +32,7 @@ async fn ready(program: &Program) -> u16 {
     program.http.get(url).send().await.unwrap().status().as_u16()
 }
 
-/// The state from `grpc.health.v1`.
+/// The state that `grpc.health.v1` reports.
 async fn health(program: &Program) -> ServingStatus {
     let endpoint = Endpoint::from_shared(program.url.clone()).unwrap();
     let mut client = HealthClient::new(endpoint.connect().await.unwrap());
@@ -81,7 +81,7 @@ async fn a_full_disk(config: &str, is_ready: IsReady) {
     assert_eq!(ready(&program).await, 200);
     assert_eq!(health(&program).await, ServingStatus::Serving);
     let ballast = fill(&program.sees(&folder.path().join("data")));
-    // SQLite may have allocated space already for one more start.
+    // SQLite may already have allocated space for further starts, so some of them may succeed first.
     let mut refused = start(&program).await;
     for _ in 0..20 {
         if refused.0 != 200 {

@@ -10,12 +10,12 @@ use uuid::Uuid;
 
 use crate::test_server::{TestServer, on_every_database, on_every_database_with};
 
-/// Configures the tier with this name as the first one, which new accounts get.
+/// Moves the tier with this name to the first position, so that new accounts get it.
 fn in_tier(name: &'static str) -> impl Fn(&mut Config) {
     move |config| {
         let position = config.tiers.iter().position(|tier| tier.name == name).unwrap();
         config.tiers.swap(0, position);
-        // These tests are not about credits.
+        // These tests do not test credits, so an account has more credits than they need.
         config.tiers[0].credits_granted = 100_000;
     }
 }
@@ -228,7 +228,7 @@ async fn an_internal_error_has_the_documented_wording() {
                 let detail = caller.post(path, body.clone()).await.refused(500, "INTERNAL")["detail"].clone();
                 let detail = detail.as_str().unwrap();
                 assert!(detail.starts_with(words), "{detail}");
-                // The cause stays internal: the text names no table and no statement.
+                // The error text does not reveal the cause: it contains no table name and no SQL.
                 assert!(
                     !detail.contains(table) && !detail.to_lowercase().contains("sql"),
                     "{detail}"
@@ -270,7 +270,7 @@ async fn a_new_agent_has_the_documented_defaults() {
             assert!(prompt.len() > 20, "{prompt}");
             for at in ["created_at", "updated_at"] {
                 let time = agent[at].as_str().unwrap();
-                // For example 2025-08-15T10:30:00.000Z.
+                // The format is, for example, 2025-08-15T10:30:00.000Z.
                 assert!(
                     time.len() >= 24 && time.ends_with('Z') && time.as_bytes()[19] == b'.',
                     "{time}"

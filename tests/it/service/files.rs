@@ -1,4 +1,5 @@
-//! Files: uploaded in chunks and by form, downloaded whole and in ranges; hostile names stay inside the workspace.
+//! Files are uploaded in chunks and by form, and downloaded whole and in ranges. Files with hostile names stay inside
+//! the workspace.
 
 use std::time::Duration;
 
@@ -90,7 +91,8 @@ async fn a_file_is_uploaded_in_chunks_and_a_created_file_is_downloaded() {
     .await;
 }
 
-/// An interrupted download resumes unless the file has changed in the meantime: RFC 9110, If-Range.
+/// A client resumes an interrupted download with `If-Range` (RFC 9110). If the file has changed in the meantime, the
+/// client gets the whole file.
 #[tokio::test]
 async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
     on_every_database(
@@ -106,7 +108,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
             let first = caller.get(&path).await;
             let etag = first.header("etag").to_owned();
             assert!(!etag.is_empty() && first.header("accept-ranges") == "bytes");
-            // The answers over HTTP and over gRPC.
+            // Downloads the range over HTTP and over gRPC, and checks that both answers are equal.
             let ask = async |if_range: &str| {
                 let request = caller.request("GET", &path).header("range", "bytes=4-");
                 let answer = Answer::of(request.header("if-range", if_range).send().await.unwrap()).await;
@@ -148,7 +150,7 @@ async fn if_range_resumes_a_download_only_while_the_file_is_unchanged() {
 #[tokio::test]
 async fn u09_the_content_type_follows_the_name_and_active_content_never_runs() {
     let page: &[u8] = b"<html><script>alert(1)</script>";
-    // Name, content, content type, and whether the file is served inline or as an attachment.
+    // Each row is a file: its name, its content, and the expected content type and disposition (inline or attachment).
     let files: [(&str, &[u8], &str, &str); 7] = [
         ("plain.txt", b"only text", "text/plain", "inline"),
         ("program.txt", b"MZ\x90\0", "text/plain", "inline"),
@@ -163,7 +165,7 @@ async fn u09_the_content_type_follows_the_name_and_active_content_never_runs() {
         async |server| {
             let caller = server.caller("ann");
             let form = files.iter().fold(Form::new().text("prompt", "Look."), |form, file| {
-                // The content type that the client claims is ignored.
+                // The server ignores the content type that the client sends.
                 let part = Part::bytes(file.1.to_vec()).file_name(file.0.to_owned());
                 form.part("files", part.mime_str("text/html").unwrap())
             });
@@ -274,7 +276,7 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
                 let form = Form::new().text("prompt", "x").text("mode", "chat").part("files", part);
                 caller.form("/agent/start", form).await
             };
-            // The limit is the bytes of ten files of the maximum size; smaller files may be more numerous.
+            // The limit is a number of bytes: ten files of the maximum size. More files fit if they are smaller.
             for _ in 0..9 {
                 announce(100).await.ok();
             }
@@ -292,8 +294,7 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             );
             let staged = || std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count();
             assert_eq!(staged(), 10, "refused uploads should leave no files");
-            // A file that fits is accepted, another account has its own limit, and a file that a run uses no longer
-            // counts.
+            // A file that fits is accepted. Another account has its own limit. A file that a run uses no longer counts.
             let last = announce(0).await.ok();
             server
                 .caller("bob")
@@ -303,7 +304,7 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
             let run = json!({"prompt": "x", "mode": "chat", "files": [last["upload_id"]]});
             caller.post("/agent/start", run).await.ok();
 
-            // The number of files has a limit, too.
+            // The number of unused uploads has a limit, too.
             let eve = server.caller("eve");
             let mut answers = Vec::new();
             for _ in 0..8 {
@@ -320,14 +321,14 @@ async fn unused_uploads_are_limited_in_bytes_and_number() {
     .await;
 }
 
-/// An unused upload is deleted after a day and not before. The files of a run stay.
+/// An unused upload is deleted after a day and not earlier. The files of a run are not deleted.
 #[tokio::test]
 async fn an_unused_upload_is_kept_for_a_day() {
     on_every_database(
         |_| Script::function(|_| Turn::text("ok")),
         async |server| {
             let caller = server.caller("ann");
-            // Tokens expire after an hour on this clock, so each upload gets a new one.
+            // Tokens expire after an hour of the test clock, so each upload uses a new token.
             let announce = async |name: &str| {
                 let new = json!({"name": name, "size": 0});
                 server.caller("ann").post("/uploads", new).await.ok()

@@ -1,4 +1,4 @@
-//! Lists of large folders: paged, in little memory, and without delaying other accounts.
+//! Lists of large folders are read in pages, need little memory, and do not delay other accounts.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::requests::{delete, each, text};
 use crate::test_server::{Caller, TestServer, on_every_database};
 
-/// The API path of the files of a sandbox in which a command has run.
+/// Runs a command in a new sandbox; returns the API path of the files of the sandbox.
 async fn sandbox(server: &TestServer, caller: &Caller, command: &str) -> String {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -26,7 +26,7 @@ async fn sandbox(server: &TestServer, caller: &Caller, command: &str) -> String 
     format!("/sandboxes/{}", text(&project, "sandbox_id"))
 }
 
-/// All paths of a list, read page by page. `between` is awaited after the first page.
+/// Reads a list page by page; returns all paths. `between` is awaited after the first page.
 async fn paths(caller: &Caller, list: &str, between: impl AsyncFn(&Value)) -> Vec<String> {
     let (mut paths, mut token) = (Vec::new(), String::new());
     loop {
@@ -68,7 +68,7 @@ async fn the_pages_of_a_folder_contain_each_entry_once() {
             let below = paths(&caller, &format!("{files}?path=a&recursive=true&page_size=2"), nothing).await;
             assert_eq!(below, ["a/1", "a/2", "a/b", "a/b/3"]);
 
-            // The last file of a page may be deleted before the next page is requested.
+            // A client may delete the last file of a page before it requests the next page.
             let pages = format!("{files}?path=c&page_size=100");
             let rest = paths(&caller, &pages, async |page| {
                 let last = each(page, "files", "path").pop().unwrap();
@@ -108,19 +108,19 @@ async fn an_account_walks_one_folder_at_a_time_and_delays_no_other_account() {
                 let walks = walks.clone();
                 async move { walks.run(ann, || Ok::<_, runyard::Error>(())).await }
             });
-            // Meanwhile many walks of another account complete.
+            // Meanwhile many folder walks of another account complete.
             join_all((0..50).map(|_| walks.run(bob, || Ok::<_, runyard::Error>(()))))
                 .await
                 .into_iter()
                 .for_each(|walked| walked.unwrap());
             assert!(!next.is_finished());
-            // A disconnected caller does not end its walk, so the next walk of the account keeps waiting.
+            // If a caller disconnects, its walk continues. The next walk of the account therefore keeps waiting.
             long.abort();
             walks.run(bob, || Ok::<_, runyard::Error>(())).await.unwrap();
             assert!(!next.is_finished());
             release.send(()).unwrap();
             next.await.unwrap().unwrap();
-            // Requests beyond the queue limit are refused and told to retry.
+            // The server refuses requests beyond the queue limit with a retryable error.
             let places = join_all((0..5).map(|_| walks.archive(ann))).await;
             assert_eq!(places.iter().filter(|place| place.is_ok()).count(), 4);
             let refused = places.into_iter().find_map(Result::err).unwrap();

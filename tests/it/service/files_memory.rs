@@ -1,4 +1,4 @@
-//! Files are streamed in chunks, so the memory of the real program hardly grows.
+//! The server streams files in chunks. The memory of the real program hardly grows, even if a file is large.
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -18,11 +18,11 @@ use super::{
     requests::text,
 };
 
-/// Size of a chunk: 1 MB.
+/// Size of a chunk of the form, in bytes.
 const PIECE: usize = 1_000_000;
-/// Chunks of the file that is sent as a form: 1 GB, the limit of this server.
+/// Number of chunks of the file that is sent as a form. The file has 1 GB, which is the limit of this server.
 const PIECES: usize = 1_000;
-/// Chunks of the file that is uploaded over gRPC.
+/// Number of chunks of the file that is uploaded over gRPC.
 const CHUNKS: usize = 200;
 /// Maximum growth of memory, in bytes.
 const MAX_GROWTH: u64 = 64 * 1024 * 1024;
@@ -103,7 +103,7 @@ async fn a_large_file_is_uploaded_and_downloaded_in_little_memory() {
         .connect()
         .await
         .unwrap();
-    // A first round makes the allocations that happen only once.
+    // The first round makes the allocations that the program makes only once.
     server.fetch(&server.start_with(1).await, "big.bin").await;
     let before = program.memory();
     let check = |what: &str, most: u64| {

@@ -1,4 +1,4 @@
-//! Files of repeated and concurrent starts: each file is stored once, under its own name.
+//! Files of repeated and concurrent starts. Each file is stored once, under its own name.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -46,7 +46,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 assert_eq!(caller.form("/agent/start", form("a,b")).await.ok(), first);
                 assert_eq!(staged(server), 0, "the second copy should be deleted");
             }
-            // The same start with a chunked upload, repeated as a retry would.
+            // A retry of the same start may send the file as a chunked upload instead.
             let upload = caller
                 .post("/uploads", json!({"name": "data.csv", "size": 3}))
                 .await
@@ -64,7 +64,7 @@ async fn retrying_a_start_does_not_store_its_files_twice() {
                 0,
                 "no unused upload should count against the account"
             );
-            // Different content under the same key is a different start: it is refused and leaves nothing behind.
+            // A start with the same key and different content is refused and leaves nothing behind.
             caller
                 .form("/agent/start", form("c,d"))
                 .await
@@ -99,7 +99,7 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
             let first = caller.start("Begin.").await;
             caller.ended(&first).await;
             let starts = (0..10).map(|number| {
-                // Each start has its own thread, so that none waits for another.
+                // Each start uses its own thread, so that no start waits for another start.
                 let form = Form::new()
                     .text("prompt", "Look.")
                     .text("project_id", text(&first, "project_id").to_owned())
@@ -129,8 +129,8 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
     .await;
 }
 
-/// A start whose server crashed before it placed the files, while the agent of an earlier run created a file of the
-/// same name.
+/// The server crashes after the commit of a start and before it places the files. Meanwhile the agent of an earlier run
+/// creates a file of the same name.
 #[tokio::test]
 async fn a_file_name_taken_in_the_meantime_gets_a_number() {
     on_every_database_with(
@@ -147,7 +147,7 @@ async fn a_file_name_taken_in_the_meantime_gets_a_number() {
                 .part("files", part("other.csv", "another"));
             let second = caller.form("/agent/start", form).await.ok();
             assert_eq!(told(&caller, &second).await, ["data.csv", "other.csv"]);
-            // Restores the state right after the commit: both files staged, and the name taken.
+            // Restores the state directly after the commit: both files are staged, and the name is in use.
             let outside = server.outside().await;
             let workspace = server.data_dir().join("workspaces").join(text(&second, "project_id"));
             let staged = server.data_dir().join("uploads");

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::requests::{delete, each, text};
 use crate::test_server::{Answer, Caller, TestServer, on_every_database, on_every_database_with};
 
-/// A project whose agent has run a command in its workspace, and the API path of its files.
+/// Runs a command in the workspace of a new project; returns the project and the API path of its files.
 async fn workspace(server: &TestServer, caller: &Caller, command: &str) -> (Value, String) {
     server.upstream.push([
         Turn::calls([Call::new("bash", &json!({"command": command}))]),
@@ -55,7 +55,7 @@ async fn an_upload_is_placed_completely_and_only_once() {
                 (&json!("data.csv"), &json!("text/csv"))
             );
             assert_eq!(content(&caller, &files, "a/b/data.csv").await.text, "one");
-            // The upload was consumed.
+            // An upload can be used only once.
             caller.post(&files, body).await.refused(404, "UPLOAD_NOT_FOUND");
             let start = json!({"prompt": "x", "files": [first]});
             caller
@@ -122,11 +122,11 @@ async fn a_path_cannot_leave_the_workspace_and_a_link_is_replaced() {
             }
             let long = json!({"path": "x".repeat(256), "upload_id": id});
             caller.post(&files, long).await.refused(400, "INVALID_REQUEST");
-            // After these refusals the upload still exists. The link is replaced, not followed.
+            // The refused requests did not use up the upload. The server replaces the link and does not follow it.
             caller.post(&files, json!({"path": "link", "upload_id": id})).await.ok();
             assert_eq!(content(&caller, &files, "link").await.text, "placed");
             assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
-            // Two Unicode spellings of a name are one file.
+            // Two Unicode spellings of a name refer to the same file.
             for (spelling, text) in [("u\u{308}ber.txt", "one"), ("\u{fc}ber.txt", "two")] {
                 let id = upload(&caller, text.as_bytes()).await;
                 let file = caller

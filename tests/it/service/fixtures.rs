@@ -1,5 +1,5 @@
-//! One object of every kind that an account can own, and a request to every method about it. A method without a row
-//! here fails the tests that iterate over the contract.
+//! One object of every kind that an account can own, and for every method a request about these objects. If a method
+//! has no row here, the tests that iterate over the contract fail.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use uuid::Uuid;
 
 use crate::test_server::{Answer, Caller};
 
-/// Methods of the contract that are not implemented yet. The tests fail when a method in this list is served.
+/// Methods of the contract that are not implemented yet. The tests fail if the server implements a method of this list.
 pub const LATER: &[&str] = &[];
 
-/// Fields whose names end like an id's but that identify no object.
+/// Fields whose names end like the name of an id, but that do not identify an object.
 const NOT_IDS: &[(&str, &str)] = &[(
     "request_id",
     "an idempotency key that the client chooses, valid within its own account",
@@ -23,7 +23,7 @@ const NOT_IDS: &[(&str, &str)] = &[(
 /// One object of every kind, owned by one account.
 #[derive(Clone, Debug)]
 pub struct Belongings {
-    /// Ids by the name of the request field that takes them.
+    /// The ids of the objects. The key is the name of the request field that contains the id.
     ids: BTreeMap<&'static str, String>,
 }
 
@@ -79,7 +79,7 @@ impl Belongings {
         id.unwrap_or_else(|| panic!("no id for the field {field}; add one to Belongings"))
     }
 
-    /// A request to a method about these objects, which succeeds.
+    /// A request about these objects that the method accepts.
     pub fn request(&self, method: &MethodDescriptor) -> Value {
         let id = |field: &str| json!(self.id(field));
         let version = || json!({"agent_id": id("agent_id"), "version_id": id("version_id")});
@@ -161,7 +161,7 @@ pub fn id_fields(message: &MessageDescriptor) -> Vec<IdField> {
                     });
                 }
             }
-            // Messages outside the `runyard` packages hold no ids of the service.
+            // Only messages of the `runyard` packages contain ids of the service.
             Kind::Message(inner) if inner.full_name().starts_with("runyard.") && !field.is_map() => {
                 found.extend(id_fields(&inner).into_iter().map(|below| IdField {
                     pointer: format!("/{name}{first}{}", below.pointer),

@@ -1,4 +1,4 @@
-//! U04, H05, H07: floods. Whatever one client sends, the program's memory stays small and other clients are served.
+//! Floods: clients that send as much as they can. The memory of the program stays small, and other clients are served.
 
 use std::time::Duration;
 
@@ -35,7 +35,8 @@ pub(super) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 
 /// A header block (HPACK) that adds nothing to the dynamic table.
 pub(super) fn block(method: u8, path: &str, more: &[(&str, &str)]) -> Vec<u8> {
-    // `:method` and `:scheme: http` are entries of the static table; `:path` and `:authority` use only its names.
+    // The static table contains `:method` and `:scheme: http` with their values. For `:path` and `:authority` the block
+    // uses only the names from the table.
     let mut block = vec![0x80 | method, 0x86, 0x04];
     let text = |block: &mut Vec<u8>, text: &str| {
         let length = text.len();
@@ -79,13 +80,13 @@ async fn open(program: &Program) -> TcpStream {
 enum End {
     /// The server closed the connection.
     Closed,
-    /// The server stopped reading until its own output is read.
+    /// The server stopped reading, because the client does not read the output of the server.
     Stalled,
-    /// The server read everything.
+    /// The server read the whole flood.
     Taken,
 }
 
-/// Sends chunks again and again without reading anything.
+/// Sends up to [`FLOOD`] bytes and reads no answers; returns how the flood ended.
 async fn flood(program: &Program, mut piece: impl FnMut(u32) -> Vec<u8>) -> End {
     let mut stream = open(program).await;
     let mut sent = 0;
@@ -190,7 +191,7 @@ async fn u04_floods_of_http2_frames_are_stopped() {
     assert_eq!(end.await, End::Closed);
 }
 
-/// Reads frames until `wanted` returns a value. Returns `None` when the connection ends first.
+/// Reads frames until `wanted` returns a value for a frame. Returns `None` if the connection ends first.
 pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u32, &[u8]) -> Option<T>) -> Option<T> {
     loop {
         let mut head = [0; 9];
@@ -205,7 +206,7 @@ pub(super) async fn find<T>(stream: &mut TcpStream, mut wanted: impl FnMut(u8, u
     }
 }
 
-/// H05: the server announces the maximum number of streams of a connection, and refuses only the streams beyond it.
+/// The server announces the maximum number of streams of a connection. It refuses only the streams beyond this number.
 #[tokio::test]
 async fn h05_streams_beyond_the_limit_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -223,7 +224,7 @@ async fn h05_streams_beyond_the_limit_are_refused() {
             .unwrap()
             .expect("the server should announce the limit");
         assert_eq!(limit, 1000);
-        // Requests whose body never arrives: each keeps its stream open.
+        // The body of these requests never arrives, so each request keeps its stream open.
         let token = format!("Bearer {}", program.token);
         let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
         let ask = block(POST, "/threads", &headers);
@@ -237,14 +238,14 @@ async fn h05_streams_beyond_the_limit_are_refused() {
             (kind == RST_STREAM).then(|| (number, u32::from_be_bytes(payload.try_into().unwrap())))
         });
         let refused = timeout(TEST_TIMEOUT, refused).await.unwrap();
-        // REFUSED_STREAM: the client may retry.
+        // The error code REFUSED_STREAM (7) tells the client that it may retry.
         assert_eq!(refused, Some((last, 7)));
     };
     beside(&program, "a thousand streams", hostile).await;
 }
 
-/// L11: a refusal does not wait for the rest of its request. The connection and its other streams survive whatever
-/// arrives late.
+/// The server answers a refused request before the rest of the request arrives. Bytes that arrive late close neither
+/// the connection nor its other streams.
 #[tokio::test]
 async fn l11_thousands_of_refusals_keep_the_connection_open() {
     const REFUSALS: u32 = 3000;
@@ -255,8 +256,8 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
         for number in 0..=REFUSALS {
             let id = number * 2 + 1;
             let is_last = number == REFUSALS;
-            // The first request is accepted, because a connection without an accepted credential is closed after a
-            // minute.
+            // The first request is accepted. Without an accepted credential, the server would close the connection
+            // after a minute.
             let is_good = is_last || number == 0;
             let token = format!("Bearer {}", if is_good { &program.token } else { "x.y.z" });
             let headers = [("authorization", token.as_str()), ("content-type", "application/json")];
@@ -270,7 +271,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
                     "after {number}: {}",
                     String::from_utf8_lossy(&payload[8..])
                 );
-                // `:status: 200` is an entry of the static table.
+                // The byte 0x88 is the entry `:status: 200` of the static table.
                 (kind == HEADERS && at == id).then(|| payload[0] == 0x88)
             });
             let is_accepted = timeout(TEST_TIMEOUT, status).await.unwrap();
@@ -288,7 +289,7 @@ async fn l11_thousands_of_refusals_keep_the_connection_open() {
     asked.await;
 }
 
-/// H05: thousands of idle connections take little memory and delay no other client.
+/// Thousands of idle connections take little memory and delay no other client.
 #[tokio::test]
 async fn h05_thousands_of_idle_connections_delay_no_other_client() {
     const CONNECTIONS: usize = 3000;
@@ -334,7 +335,7 @@ fn descriptors() -> (u64, u64) {
     (limit.current.unwrap_or(u64::MAX), limit.maximum.unwrap_or(u64::MAX))
 }
 
-/// H07: a small message that would expand to a gibibyte is refused without being decompressed: no protocol accepts
+/// A small message that would expand to a gibibyte is refused and not decompressed, because no protocol accepts
 /// compressed messages.
 #[tokio::test]
 async fn h07_a_compression_bomb_is_refused_unopened() {
@@ -379,11 +380,11 @@ async fn h07_a_compression_bomb_is_refused_unopened() {
     }
 }
 
-/// The given number of mebibytes of zeros, compressed with gzip.
+/// Returns this number of mebibytes of zeros, compressed with gzip.
 fn bomb(mebibytes: usize) -> Vec<u8> {
     let mut output = Vec::with_capacity(64 * 1024);
     let mut deflate = Compress::new(Compression::best(), false);
-    // A full flush makes the chunk independent of the data before it, so it can be repeated.
+    // A full flush makes the chunk independent of the data before it, so the chunk can be repeated.
     let piece = deflate.compress_vec(&vec![0; 1024 * 1024], &mut output, FlushCompress::Full);
     assert_eq!(piece.unwrap(), flate2::Status::Ok);
     [&[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255][..], &output.repeat(mebibytes)].concat()

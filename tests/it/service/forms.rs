@@ -1,4 +1,4 @@
-//! U04–U06: forms that are too large, malformed, inconsistent or slow leave nothing behind.
+//! Forms that are too large, malformed, inconsistent or slow leave nothing behind.
 
 use reqwest::multipart::{Form, Part};
 use runyard::config::Config;
@@ -22,8 +22,8 @@ fn staged(server: &TestServer) -> usize {
     std::fs::read_dir(server.data_dir().join("uploads")).map_or(0, Iterator::count)
 }
 
-/// Waits until nothing is staged, because an aborted upload is deleted after its connection has ended; then checks that
-/// no object was created.
+/// Waits until no file is staged, because the server deletes an aborted upload only after its connection has ended.
+/// Then checks that no object was created.
 async fn assert_nothing_kept(server: &TestServer, caller: &Caller) {
     let swept = tokio::time::timeout(TEST_TIMEOUT, async {
         while staged(server) > 0 {
@@ -69,7 +69,7 @@ async fn u04_the_size_limits_of_a_form_are_exact() {
                 .form("/agent/start", form(&[1; 300]))
                 .await
                 .refused(413, "TOO_LARGE");
-            // A chunked body without a declared length.
+            // The next body is sent in chunks and declares no length.
             let boundary = "b";
             let head = format!(
                 "--{boundary}\r\nContent-Disposition: form-data; name=\"files\"; filename=\"a.bin\"\r\n\r\n{}",

@@ -1,4 +1,4 @@
-//! gRPC-Web requests that no browser sends are refused as invalid, and the next valid call is served.
+//! The server refuses gRPC-Web requests that no browser sends as invalid. It then serves the next valid call.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
@@ -14,7 +14,7 @@ use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 const BINARY: &str = "application/grpc-web+proto";
 const TEXT: &str = "application/grpc-web-text+proto";
 
-/// The status of a call, from the headers or from the trailers frame.
+/// Sends a call; returns its status from the headers or from the trailers frame.
 async fn status(server: &TestServer, caller: &Caller, kind: &str, body: Body) -> i32 {
     let request = server
         .http
@@ -86,7 +86,7 @@ async fn h11_malformed_grpc_web_is_refused() {
                 let status = ask(kind, body.into()).await;
                 assert!(expected.contains(&status), "{what}: {status}");
             }
-            // Trailers after a complete message end the client's side and change nothing.
+            // A trailers frame after a complete message only ends the request.
             let ended = [good.clone(), trailers].concat();
             let status = ask(BINARY, ended.into()).await;
             assert!([0, 3].contains(&status), "{status}");

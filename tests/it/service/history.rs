@@ -1,4 +1,4 @@
-//! The history of a thread: what it keeps when runs fail, and how much of it is read at once.
+//! The history of a thread: the messages that remain when runs fail, and the number of messages that are read at once.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -40,7 +40,8 @@ async fn a_start_without_a_prompt_continues_and_names_its_files() {
             let thread_id = text(&first, "thread_id");
             let before = messages(&caller, thread_id).await.len();
 
-            // Without files no message is added: the model continues from the history of the thread.
+            // If a start has neither a prompt nor files, no message is added. The model continues from the history of
+            // the thread.
             let run = caller.post("/agent/start", json!({"thread_id": thread_id})).await.ok();
             caller.ended(&run).await;
             let after = messages(&caller, thread_id).await;
@@ -287,7 +288,7 @@ async fn a_write_that_the_database_refuses_does_not_affect_other_runs() {
                 assert!(!kinds(&events).contains(&"notice"), "the run should not be resumed: {events:?}");
             }
             outside.execute_unprepared(cure).await.unwrap();
-            // The other run lost nothing: it resumes when the database accepts its write.
+            // The run with the refused write lost nothing. It resumes when the database accepts the write.
             assert_eq!(bob.ended(&bad).await["status"], "completed");
             assert_no_gaps(&bob.events(&bad, 0).await, 1);
             outside.close().await.unwrap();

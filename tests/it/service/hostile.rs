@@ -1,5 +1,5 @@
-//! Texts with a special meaning for another program are stored verbatim or refused, over every protocol and on every
-//! database.
+//! Some texts have a special meaning for other programs. The server stores these texts verbatim or refuses them, over
+//! every protocol and on every database.
 
 use runyard::config::Limits;
 use runyard_upstream::{Script, Turn};
@@ -55,7 +55,7 @@ async fn h14_injection_strings_are_stored_verbatim() {
             let read = caller.get(&path).await.ok();
             assert_eq!((&read["name"], &read["description"]), (&json!(text), &json!(text)));
             assert_eq!((&read["tags"], &read["current_version"]["system_prompt"]), (&json!([text]), &json!(text)));
-            // A search for the text finds it and nothing else: none of its characters is special.
+            // A search for the text finds only this agent, because no character is special in a search.
             let query = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
             for by in ["search", "tag"] {
                 let found = caller.get(&format!("/agents?{by}={query}")).await.ok();
@@ -145,7 +145,7 @@ async fn l14_names_are_measured_in_characters_and_stored_verbatim() {
     .await;
 }
 
-/// H09: a text with `\u0000` is refused wherever it occurs in a request, and never reaches the database.
+/// A text with `\u0000` is refused in every field of a request, and never reaches the database.
 #[tokio::test]
 async fn h09_text_with_a_nul_is_refused() {
     without_limits(async |server| {
@@ -244,7 +244,7 @@ async fn h09_malformed_json_is_refused() {
     .await;
 }
 
-/// The subject of a token may be any printable text, and never names another subject's account.
+/// The subject of a token may be any printable text. Different subjects always have different accounts.
 #[tokio::test]
 async fn j17_unusual_subjects_have_their_own_accounts() {
     without_limits(async |server| {

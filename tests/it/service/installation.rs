@@ -1,4 +1,5 @@
-//! Servers that share a PostgreSQL database must share one data folder; a server with another folder does no work.
+//! Servers that share a PostgreSQL database must share one data folder. A server with a different data folder does no
+//! work.
 
 use std::path::Path;
 
@@ -46,7 +47,7 @@ async fn a_second_data_folder_is_refused_once_workspaces_exist() {
     ] {
         assert!(refused.message().contains(word), "{refused}");
     }
-    // A second server with the same folder is accepted, and so is a restart.
+    // A second server with the same folder can start, and the first server can restart.
     drop(Server::open(server.config.clone()).await.unwrap());
     server.restart().await;
     // After the new folder is adopted, the first folder is refused.
@@ -80,7 +81,7 @@ async fn a_server_with_a_second_data_folder_stays_unready_before_workspaces_exis
     assert_eq!(ready.status, 503);
     assert!(ready.text.contains("data folder"), "{}", ready.text);
     ask("/threads").await.refused(503, "UNAVAILABLE");
-    // The first server works, and claims every run.
+    // The first server works and claims every run.
     work(&server, &server.caller("ann")).await;
     assert_eq!(
         std::fs::read_dir(elsewhere.path().join("workspaces")).unwrap().count(),

@@ -1,5 +1,5 @@
-//! Refusals by the plan: the documented objects over HTTP, the same details over gRPC, and exact limits under
-//! concurrency.
+//! Refusals because of plan limits: the documented JSON objects over HTTP, the same details over gRPC, and exact limits
+//! under concurrent requests.
 
 use runyard::{v1, wire::status};
 use runyard_upstream::{Script, Turn};
@@ -103,7 +103,7 @@ async fn with_limits_off_nothing_is_limited() {
             let asked = json!({"prompt": "x", "model_name": "openai/gpt-5-nano"});
             caller.post("/agent/start", asked).await.ok();
             server.gate.open();
-            // The tier's file size limit is off, too: any file that fits into a form may be uploaded.
+            // The file size limit of the tier does not apply either: every file that fits into a form may be uploaded.
             let state = caller.get("/billing/account-state").await.ok();
             assert_eq!(state["max_upload_bytes"], 1_073_741_824);
             let announce = async |size: u64| {
@@ -132,7 +132,7 @@ async fn a_run_times_out_after_the_limit_of_its_tier() {
             let path = format!("/admin/accounts/{}/tier", account.as_str().unwrap());
             let asked = root.request("PUT", &path).json(&json!({"tier_name": "pro"}));
             Answer::of(asked.send().await.unwrap()).await.ok();
-            // The run with the longer limit starts first; the other run times out before it.
+            // The run with the longer time limit starts first, but the other run times out first.
             let long = bob.start("x").await;
             server.upstream.wait_for(1).await;
             let ended = ann.ended(&ann.start("x").await).await;
@@ -172,7 +172,7 @@ async fn l09_a_tier_change_applies_to_new_starts_and_not_to_running_runs() {
                 ann.post("/agent/start", asked.clone()).await.ok(),
             ];
             set("free").await;
-            // Two runs are running, one more than the plan now allows. Both continue with their model.
+            // The account has two running runs, one more than the new plan allows. Both runs continue with their model.
             let detail = ann
                 .post("/agent/start", json!({"prompt": "x"}))
                 .await

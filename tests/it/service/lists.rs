@@ -10,14 +10,14 @@ use serde_json::{Value, json};
 use super::requests::{each, patch, text};
 use crate::test_server::{Caller, on_every_database, on_every_database_with};
 
-/// Time between two rows, so that their order is unambiguous.
+/// Time between two rows. It makes their order unambiguous.
 const APART: Duration = Duration::from_mins(1);
 
 async fn listed(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<Value> {
     each(&caller.get(path).await.ok(), list, field)
 }
 
-/// A script by prompt: one run completes, one fails, and one stays running.
+/// The script depends on the prompt: one run completes, one fails, and one keeps running.
 fn three_ends(gate: &runyard_upstream::Gate) -> Script {
     let gate = gate.clone();
     Script::function(move |request| match request.last_text() {
@@ -144,7 +144,7 @@ async fn agents_are_listed_in_the_requested_order() {
                 paths.push(format!("/agents/{}", text(&agent, "agent_id")));
                 server.clock.advance(APART);
             }
-            // Berta, the first agent, is updated last.
+            // The last update is that of Berta, the first agent.
             patch(&caller, &paths[0], json!({"description": "changed"})).await.ok();
             for (order, wanted) in [
                 ("", ["Anna", "Carla", "Berta"]),
@@ -179,14 +179,14 @@ async fn agents_are_listed_in_the_requested_order() {
     .await;
 }
 
-/// The queries of each upload and each sweep use an index instead of reading the rows of all accounts.
+/// The queries of each upload and of each sweep use an index. They do not read the rows of all accounts.
 #[tokio::test]
 async fn unused_uploads_and_deleted_agents_are_found_by_an_index() {
     on_every_database(
         |_| Turn::text("x"),
         async |server| {
             let is_postgres = server.config.database_url.is_some();
-            // PostgreSQL would scan the small tables of a test in full.
+            // Without this setting, PostgreSQL would scan the tables, because they are small in a test.
             let tx = server.outside().await.begin().await.unwrap();
             if is_postgres {
                 tx.execute_unprepared("SET LOCAL enable_seqscan = off").await.unwrap();

@@ -1,5 +1,5 @@
-//! The log of the real program at its default level: missing prerequisites come first, every run has a line at its end,
-//! and starts and refusals carry their request id. It contains no user content.
+//! The log of the real program at its default level. Warnings about missing prerequisites come first. Each run has a
+//! line when it ends. The lines of starts and refusals contain the request id. The log contains no user content.
 
 use runyard_upstream::{Turn, Upstream};
 use serde_json::{Value, json};
@@ -145,7 +145,7 @@ async fn requests_without_a_token_do_not_flood_the_log() {
     }
     let refused = |lines: &[Value]| lines.iter().filter(|line| line["code"] == "NOT_AUTHENTICATED").count();
     assert!(refused(&program.lines()) < 300, "not every refusal should be logged");
-    // The next logged refusal counts the refusals that were not logged.
+    // The next refusal that is logged also reports how many refusals were not logged.
     let counted = async {
         loop {
             let answer = program.http.get(format!("{}/agents", program.url)).send().await;
@@ -184,7 +184,7 @@ async fn missing_prerequisites_are_logged_before_listening() {
         assert!(place(what) < listening, "{what}: {}", program.log());
         assert_eq!(lines[place(what)]["level"], "WARN", "{what}");
     }
-    // With both prerequisites there is no warning.
+    // If both prerequisites exist, the log contains no warning.
     let upstream = Upstream::start(Turn::text("Aye.")).await;
     let folder = tempfile::tempdir().unwrap();
     let config = format!(

@@ -10,7 +10,7 @@ fn http(name: &str, url: &str) -> Value {
     json!({"name": name, "type": "http", "url": url})
 }
 
-/// The entry with one more key.
+/// Returns the entry with one more key.
 fn with(mut entry: Value, key: &str, value: Value) -> Value {
     entry[key] = value;
     entry
@@ -95,7 +95,7 @@ async fn an_mcp_name_is_unique_across_both_lists() {
             let apart = json!({"name": "ok", "configured_mcps": [one], "custom_mcps": [two]});
             let agent = caller.post("/agents", apart).await.ok();
             let path = format!("/agents/{}", text(&agent, "agent_id"));
-            // An existing name counts even when only the other list is updated.
+            // Names must be unique across both lists, even if a request updates only one list.
             let again = json!({"custom_mcps": [one]});
             let refused = patch(&caller, &path, again.clone())
                 .await
@@ -108,7 +108,7 @@ async fn an_mcp_name_is_unique_across_both_lists() {
                 agent,
                 "a refused change should leave nothing behind"
             );
-            // Both entries swap lists.
+            // One update can swap the entries of the two lists.
             let swapped = json!({"configured_mcps": [two], "custom_mcps": [one]});
             assert_eq!(patch(&caller, &path, swapped).await.ok()["version_count"], 2);
         },
@@ -130,8 +130,8 @@ async fn the_mcp_lists_of_a_version_share_a_size_limit() {
             let body = |configured: usize, custom: usize| {
                 json!({"name": "ok", "configured_mcps": entries("a", configured), "custom_mcps": entries("b", custom)})
             };
-            // Each entry has a little more than 4,000 bytes: 15 fit into 64 KiB and 17 do not, however they are split
-            // over the two lists.
+            // Each entry has slightly more than 4,000 bytes. 15 entries fit into 64 KiB and 17 entries do not, in
+            // whichever list they are.
             let agent = caller.post("/agents", body(8, 7)).await.ok();
             caller.post("/agents", body(8, 9)).await.refused(400, "INVALID_REQUEST");
             caller.post("/agents", body(17, 0)).await.refused(400, "INVALID_REQUEST");

@@ -1,4 +1,4 @@
-//! The order of threads and projects: latest activity first.
+//! Threads and projects are ordered by latest activity first.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::requests::{each, patch, text};
 use crate::test_server::{Caller, TestServer, on_every_database, on_every_database_with};
 
-/// Time between two activities, so that their order is unambiguous.
+/// Time between two activities. It makes their order unambiguous.
 const APART: Duration = Duration::from_mins(1);
 
 fn done() -> Script {
@@ -30,7 +30,7 @@ async fn projects(caller: &Caller) -> Vec<Value> {
     each(&caller.get("/projects").await.ok(), "projects", "project_id")
 }
 
-/// The ids of a list, read in pages of two rows.
+/// Reads a list in pages of two rows; returns the ids.
 async fn pages(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<Value> {
     let (mut found, mut token) = (Vec::new(), String::new());
     loop {
@@ -43,7 +43,7 @@ async fn pages(caller: &Caller, path: &str, (list, field): (&str, &str)) -> Vec<
     }
 }
 
-/// Makes six optimistic starts with random client-supplied ids; returns the threads and the projects, latest first.
+/// Starts six runs with random client-supplied ids; returns the threads and the projects, latest first.
 async fn six_starts(server: &TestServer, caller: &Caller) -> (Vec<Value>, Vec<Value>) {
     let mut started = Vec::new();
     for number in 0..6 {
@@ -67,7 +67,7 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
             assert_eq!(threads(&caller, "").await, wanted);
             assert_eq!(projects(&caller).await, above);
 
-            // A run, a message or a rename moves a thread to the top, and its project with it.
+            // A run, a message or a rename moves a thread and its project to the top.
             for (position, act) in [(3, "start"), (5, "say"), (2, "rename")] {
                 let thread_id = wanted.remove(position);
                 let path = format!("/threads/{}", thread_id.as_str().unwrap());
@@ -89,7 +89,7 @@ async fn threads_and_projects_are_ordered_by_activity_even_with_client_ids() {
                 assert_eq!(threads(&caller, "").await, wanted, "{act}");
                 assert_eq!(projects(&caller).await, above, "{act}");
             }
-            // The `updated_at` of the entries confirms the order.
+            // The entries have the same order by `updated_at`.
             for list in ["threads", "projects"] {
                 let listed = caller.get(&format!("/{list}")).await.ok();
                 let times: Vec<String> = each(&listed, list, "updated_at").iter().map(Value::to_string).collect();
@@ -146,14 +146,14 @@ async fn pages_ordered_by_activity_contain_each_row_once() {
                 [wanted[2].clone()]
             );
 
-            // A thread that moves to the top between two pages does not shift the others.
+            // If a thread moves to the top between two pages, the next page still continues after the first page.
             let first = caller.get("/threads?page_size=2").await.ok();
             let start = json!({"prompt": "again", "thread_id": wanted[5]});
             caller.ended(&caller.post("/agent/start", start).await.ok()).await;
             let token = text(&first, "next_page_token");
             assert_eq!(threads(&caller, &format!("page_token={token}")).await, wanted[2..5]);
 
-            // A page token is bound to its caller and its query.
+            // A page token is valid only for its caller and its query.
             for (caller, path) in [
                 (server.caller("bob"), format!("/threads?page_token={token}")),
                 (caller.clone(), format!("/projects?page_token={token}")),
@@ -193,7 +193,7 @@ async fn threads_with_equal_timestamps_are_listed_once_each() {
     .await;
 }
 
-/// Rows as an earlier version wrote them, before the migration that added counts and activity times.
+/// Inserts rows as an earlier version wrote them, before the migration that adds counts and activity times.
 async fn old_rows(db: &DatabaseConnection) {
     let day = |day: u8| format!("'2026-01-{day:02}T00:00:00.500+00:00'");
     let id = |number: u8| format!("'01900000-0000-7000-8000-0000000000{number:02}'");
@@ -208,8 +208,8 @@ async fn old_rows(db: &DatabaseConnection) {
             day(2)
         ));
     }
-    // The last activity of the first thread is a run on day 9, that of the second a message on day 7; the third has
-    // none.
+    // The last activity of the first thread is a run on day 9. The last activity of the second thread is a message on
+    // day 7. The third thread has no activity.
     for (thread, project, updated) in [(4, &one, 3), (5, &two, 7), (6, &two, 4)] {
         statements.push(format!(
             "INSERT INTO threads (id, account_id, project_id, name, created_at, updated_at) \
@@ -254,7 +254,7 @@ async fn rows_of_an_earlier_version_are_ordered_and_counted() {
                 DbBackend::Postgres => ("DROP SCHEMA public CASCADE; CREATE SCHEMA public", "::text"),
                 _ => ("", ""),
             };
-            // On SQLite the test uses a new database, on PostgreSQL it clears the one of the test server.
+            // On SQLite the test uses a new database. On PostgreSQL the test clears the database of the test server.
             let folder = tempfile::tempdir().unwrap();
             let db = if drop_all.is_empty() {
                 let url = format!("sqlite://{}?mode=rwc", folder.path().join("old.db").display());
@@ -280,7 +280,7 @@ async fn rows_of_an_earlier_version_are_ordered_and_counted() {
             let counts = "SELECT CAST(agents AS text) || '/' || CAST(threads AS text) || '/' || CAST(projects AS text) \
                 FROM accounts";
             assert_eq!(texts(counts).await, "1/3/2");
-            // From now on the triggers keep the counts, including rows that a foreign key deletes.
+            // From now on, triggers update the counts, also when a foreign key deletes rows.
             for (change, counted) in [
                 (
                     "DELETE FROM projects WHERE updated_at < '2026-01-08T00:00:00+00:00'",

@@ -1,4 +1,4 @@
-//! Isolation of accounts: lists, cursors, streams, files, counts and public pages reveal nothing about another account.
+//! Isolation of accounts. Lists, cursors, streams, files, counts and public pages reveal nothing about another account.
 
 use futures::future::join_all;
 use runyard::config::Limits;
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::test_server::{Answer, on_every_database, on_every_database_with};
 
-/// J01: every protocol refuses a request without a valid token, before it reads the body.
+/// Every protocol refuses a request without a valid token before it reads the body.
 #[tokio::test]
 async fn j01_requests_without_a_valid_token_are_refused() {
     on_every_database(
@@ -52,7 +52,7 @@ async fn j01_requests_without_a_valid_token_are_refused() {
             send(&with(&format!("Bearer {good}")), "/agents").await.ok();
             send(&with(&format!("bearer {good}")), "/agents").await.ok();
 
-            // Every method, over every protocol.
+            // Every method is called over every protocol.
             let mut unknown = server.caller("ann");
             unknown.token = "x.y.z".to_owned();
             let id = Uuid::now_v7().to_string();
@@ -71,7 +71,7 @@ async fn j01_requests_without_a_valid_token_are_refused() {
     .await;
 }
 
-/// J18: public endpoints reveal nothing about any account.
+/// Public endpoints reveal nothing about any account.
 #[tokio::test]
 async fn j18_public_endpoints_reveal_no_account() {
     on_every_database_with(
@@ -104,7 +104,7 @@ async fn j18_public_endpoints_reveal_no_account() {
                     assert!(!text.contains(run[id].as_str().unwrap()), "{path}");
                 }
             }
-            // I12: the metrics count, and no label holds an id, a name or a text of an account.
+            // The metrics contain counts. No label contains an id, a name or a text of an account.
             let metrics = server
                 .http
                 .get(server.url("/metrics"))
@@ -125,7 +125,7 @@ async fn j18_public_endpoints_reveal_no_account() {
     .await;
 }
 
-/// I05: a page token works only for its caller and its query.
+/// A page token works only for the caller and the query for which it was issued.
 #[tokio::test]
 async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
     on_every_database_with(
@@ -150,7 +150,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
                     caller.get(&format!("{list}?page_size=1&page_token={token}")).await
                 };
                 ask(&bob, &first).await.refused(400, "INVALID_PAGE_TOKEN");
-                // A token of another list, and tokens with any part changed.
+                // A token of another list is refused. A token with one changed character is refused, too.
                 let other = if list == "/agents" { "/threads" } else { "/agents" };
                 let foreign = token(ann.get(&format!("{other}?page_size=1")).await.ok());
                 ask(&ann, &foreign).await.refused(400, "INVALID_PAGE_TOKEN");
@@ -187,7 +187,7 @@ async fn i05_a_page_token_is_bound_to_its_caller_and_its_query() {
     .await;
 }
 
-/// I06: another account's run has no visible events, whether it is queued, running or finished.
+/// The events of a run are not visible to another account, whether the run is queued, running or finished.
 #[tokio::test]
 async fn i06_the_stream_of_another_account_is_not_found() {
     on_every_database(
@@ -223,7 +223,7 @@ async fn i06_the_stream_of_another_account_is_not_found() {
     .await;
 }
 
-/// I07: a file is reachable only through its own sandbox.
+/// A file can be reached only through its own sandbox.
 #[tokio::test]
 async fn i07_no_path_reaches_the_file_of_another_account() {
     on_every_database_with(
@@ -273,8 +273,8 @@ async fn i07_no_path_reaches_the_file_of_another_account() {
     .await;
 }
 
-/// I09: cached data of one account is never shown to another, however the calls interleave: its agents, its credits and
-/// counts, and the details of a refused start.
+/// Cached data of one account is never shown to another account, however the calls interleave. The cached data are the
+/// agents, the credits and counts of an account, and the details of a refused start.
 #[tokio::test]
 async fn i09_cached_data_is_never_shown_to_another_account() {
     on_every_database(
@@ -294,7 +294,7 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
                 let state = caller.get("/billing/account-state").await.ok();
                 let path = format!("/admin/accounts/{}/credits", state["account_id"].as_str().unwrap());
                 let granted = root.post(&path, json!({"credits": number + 1})).await.ok();
-                // The account's only slot is taken, so the next start is refused with the id of that thread.
+                // This run takes the only slot of the account, so the next start is refused with the id of this thread.
                 let thread = caller.start("x").await["thread_id"].clone();
                 accounts.push((caller, names, granted["credits"].clone(), thread));
             }
@@ -329,7 +329,7 @@ async fn i09_cached_data_is_never_shown_to_another_account() {
     .await;
 }
 
-/// L12: a model that never stops calling tools is stopped by the budget of its run.
+/// If a model never stops calling tools, the budget of its run stops it.
 #[tokio::test]
 async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
     on_every_database_with(
@@ -348,10 +348,12 @@ async fn l12_a_model_that_never_stops_calling_tools_is_stopped() {
             let events = caller.events(&run, 0).await;
             crate::test_server::assert_no_gaps(&events, 1);
             let ended = caller.ended(&run).await;
-            // Three steps, one step without tools for a final answer, and one more for a model that ignores this.
+            // The budget is three steps. A step without tools follows, in which the model gives a final answer. One
+            // more step follows if the model calls tools anyway.
             assert!(server.upstream.count() <= 5, "{}", server.upstream.count());
             assert!(ended["usage"]["steps"].as_i64().unwrap() <= 5, "{ended}");
-            // The run ends and reports the reason. A model that calls tools it no longer has gives no answer.
+            // The run ends and reports the reason. A model that still calls tools when none are offered gives no
+            // answer.
             assert_eq!(
                 (&ended["status"], &ended["error"]["error_code"]),
                 (&json!("failed"), &json!("MODEL_EMPTY_ANSWER")),

@@ -38,7 +38,7 @@ impl Program {
         Self::start_in(folder, config, "exec \"$@\"").await
     }
 
-    /// Like [`Program::start`], but through a shell line that ends by executing `"$@"`.
+    /// Starts the program as [`Program::start`] does, but through a shell line that ends by executing `"$@"`.
     pub async fn start_in(folder: &Path, config: &str, line: &str) -> Self {
         std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         std::fs::write(folder.join("runyard.toml"), config).unwrap();
@@ -71,7 +71,7 @@ impl Program {
         request.bearer_auth(&self.token)
     }
 
-    /// Kills the program, as a power failure would.
+    /// Kills the program without a warning, as a power failure would.
     pub async fn kill(&mut self) {
         self.child.kill().await.unwrap();
     }
@@ -147,14 +147,14 @@ impl Program {
         root.join(path.strip_prefix("/").unwrap())
     }
 
-    /// Anonymous memory of the program now, in bytes.
+    /// Current anonymous memory of the program, in bytes.
     pub fn memory(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id().unwrap())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
         line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
     }
 
-    /// Runs `work`; returns its result and the peak memory of the program, in bytes.
+    /// Runs `work`; returns its result and the peak memory of the program during the work, in bytes.
     pub async fn most<T>(&self, work: impl Future<Output = T>) -> (T, u64) {
         let (most, done) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let watching = async {

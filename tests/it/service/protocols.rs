@@ -45,7 +45,7 @@ async fn a_run_over_grpc_web() {
                     .body(body);
                 let response = request.send().await.unwrap();
                 assert_eq!(response.status(), 200);
-                // An answer without a message carries its status in the headers.
+                // If an answer has no message, its status is in the headers.
                 let early = response.headers().get("grpc-status").cloned();
                 let early = early.map(|status| format!("grpc-status:{}", status.to_str().unwrap()));
                 let (messages, trailers) = unframed(&response.bytes().await.unwrap());
@@ -156,7 +156,7 @@ async fn h2c_and_http_1_share_a_port_and_both_honour_deadlines() {
     .await;
 }
 
-/// Removes the ids, times and secrets, which differ between two accounts that made the same requests.
+/// Removes the ids, times and secrets. They differ between two accounts even if the accounts made the same requests.
 fn plain(value: &mut serde_json::Value) {
     use serde_json::Value;
     match value {
@@ -179,7 +179,7 @@ fn plain(value: &mut serde_json::Value) {
     }
 }
 
-/// All methods, those that delete objects last, so that the earlier ones still find their objects.
+/// All methods. The methods that delete objects come last, so that the other methods still find their objects.
 fn in_safe_order() -> Vec<prost_reflect::MethodDescriptor> {
     let mut methods = methods();
     methods.sort_by_key(|method| match method.name() {
@@ -198,7 +198,7 @@ async fn every_method_gives_the_same_answer_over_every_protocol() {
         |_| Script::function(|_| Turn::text("Yes.")),
         |config| config.limits = runyard::config::Limits::Off,
         async |server| {
-            // Each protocol has its own account, and all three make the same requests.
+            // Each protocol uses its own account. All three accounts make the same requests.
             let callers = ["ann", "bob", "eve"].map(|name| server.caller_as(name, Some("super_admin")));
             let mut has = Vec::new();
             for caller in &callers {
@@ -241,7 +241,8 @@ async fn wait_until_idle(caller: &crate::test_server::Caller) {
     }
 }
 
-/// Every protocol refuses an invalid request with the same text: an invalid id, an invalid page and a NUL character.
+/// Every protocol refuses an invalid request with the same text. The requests contain an invalid id, an invalid page or
+/// a NUL character.
 #[tokio::test]
 async fn every_method_refuses_alike_over_every_protocol() {
     on_every_database_with(

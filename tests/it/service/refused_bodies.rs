@@ -1,5 +1,5 @@
-//! A request that is refused before its body is read still gets its answer over HTTP/1. Its connection either stays
-//! open or announces that it closes.
+//! The server may refuse a request before it reads the body. The client still gets the answer over HTTP/1. The
+//! connection either stays open, or the answer announces that the connection closes.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -12,10 +12,10 @@ use tokio::{
 
 use crate::test_server::{TEST_TIMEOUT, TestServer, on_every_database};
 
-/// Longer than what the server discards after an answer, and than the socket buffers.
+/// Size of a body in bytes. It exceeds the bytes that the server discards after an answer and the socket buffers.
 const LONG: usize = 12 * 1024 * 1024;
 
-/// Sends the head and the first bytes of a request, waits for the answer, and then sends the rest without reading, like
+/// Sends the head and the first bytes of a request, and waits for the answer. Then sends the rest without reading, like
 /// a client that sends its whole request first. Returns everything that the server sent until it closed the connection.
 async fn exchange(address: SocketAddr, head: &str, first: &[u8], rest: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
@@ -201,7 +201,7 @@ async fn a_client_that_expects_100_continue_is_refused_without_its_body() {
             let head = "POST /agent/start HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 9\r\n\r\n";
             let reply = exchange(server.address, head, b"", b"").await;
             assert!(reply.starts_with("HTTP/1.1 401") && reply.contains("connection: close"), "{reply}");
-            // A client with a valid token is told to continue.
+            // A client with a valid token gets status 100 and may continue.
             let token = server.caller("ann").token;
             let mut stream = TcpStream::connect(server.address).await.unwrap();
             let head = format!(
@@ -235,8 +235,8 @@ async fn oversized_headers_are_refused_with_status_431() {
     .await;
 }
 
-/// The server discards the rest of a refused body only for a limited time: a client that goes silent after a refusal is
-/// disconnected.
+/// After a refusal, the server discards the rest of the body only for a limited time. It disconnects a client that goes
+/// silent after a refusal.
 #[tokio::test]
 async fn a_refused_client_that_goes_silent_is_disconnected() {
     let mut server = TestServer::open(&crate::test_server::Database::Sqlite, Turn::text("x"), |_| {}).await;
@@ -249,10 +249,10 @@ async fn a_refused_client_that_goes_silent_is_disconnected() {
         .unwrap()
         .unwrap();
     assert!(answer.starts_with(b"HTTP/1.1 401"));
-    // The server has closed its sending side. Soon it closes the receiving side, too, and writes fail.
+    // The server has closed its sending side. It soon closes the receiving side, too. From then on, writes fail.
     let closed = async {
         while stream.write_all(b" ").await.is_ok() {
-            // The writes are rare, because the test is about a silent client.
+            // The test is about a silent client, so it writes rarely.
             tokio::time::sleep(Duration::from_secs(8)).await;
         }
     };

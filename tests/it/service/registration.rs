@@ -1,4 +1,4 @@
-//! Registration of new subjects: a rate limit on new accounts per address, and a switch that turns self-registration
+//! Registration of new subjects: a rate limit on new accounts per address, and an option that turns self-registration
 //! off.
 
 use futures::future::join_all;
@@ -37,10 +37,11 @@ async fn an_address_creates_a_limited_number_of_accounts() {
             assert!(refused.header("retry-after").parse::<u64>().unwrap() >= 1);
             let body = refused.refused(429, "THROTTLED");
             assert_eq!(body["detail"], "too many new accounts from this address; retry later");
-            // The burst, plus the tokens that a slow machine earns in the meantime.
+            // The limit admits the burst. It admits a few more requests if the machine is slow, because tokens are
+            // added in the meantime.
             let made = server.number(ACCOUNTS).await;
             assert!((100..300).contains(&made), "{made}");
-            // An existing account is not limited.
+            // Requests of an existing account are not limited.
             assert_eq!(first.get("/agents").await.status, 200);
         },
     )
@@ -101,7 +102,7 @@ async fn without_self_registration_an_administrator_creates_accounts() {
                 .list_runs(ann.signed(runyard::v1::ListRunsRequest::default()))
                 .await;
             assert_eq!(status.unwrap_err().code(), tonic::Code::PermissionDenied);
-            // An administrator still gets in and creates the account. A second request returns the same account.
+            // An administrator still has access and can create the account. A second request returns the same account.
             let root = server.caller_as("root", Some("super_admin"));
             let before = server.number(ACCOUNTS).await;
             let made = root.post("/admin/accounts", json!({"subject": "ann"})).await.ok();

@@ -27,7 +27,7 @@ pub fn text<'a>(value: &'a Value, field: &str) -> &'a str {
         .unwrap_or_else(|| panic!("{field} is not a string: {value}"))
 }
 
-/// The values of one field, over all entries of a list.
+/// The values of one field in all entries of a list.
 pub fn each(value: &Value, list: &str, field: &str) -> Vec<Value> {
     let rows = value[list]
         .as_array()

@@ -1,4 +1,4 @@
-//! SIGTERM and restart of the real program with its default grace period: running runs are handed over at once, and no
+//! SIGTERM and restart of the real program with its default grace period. Running runs are handed over at once. No
 //! event that a client has received is lost.
 
 use std::{path::Path, time::Duration};
@@ -20,10 +20,10 @@ use tokio::time::Instant;
 use super::program::{OPEN, Program};
 use crate::test_server::{SseEvent, TEST_TIMEOUT, assert_no_gaps, databases, kinds, parse_sse};
 
-/// Far more than a shutdown takes, and far less than waiting for running runs would take.
+/// Deadline for a shutdown. It is much longer than a shutdown takes, and much shorter than the running runs would take.
 const SOON: Duration = Duration::from_secs(12);
 
-/// A configuration with a scripted provider; PostgreSQL when a database is given.
+/// A configuration with a scripted provider. It uses PostgreSQL if a database is given.
 fn config(upstream: &Upstream, database: Option<&str>) -> String {
     let database = database.map_or_else(String::new, |url| format!("database_url = \"{url}\"\n"));
     let provider = format!(
@@ -49,7 +49,7 @@ async fn stream_of(program: &Program, run: &Value, after: i64) -> Response {
     program.request("GET", &path).send().await.unwrap()
 }
 
-/// The events of a stream that the server ended, without the final fault event.
+/// The events of a stream that the server ended. The final fault event is left out.
 fn cut_off(text: &str) -> Vec<SseEvent> {
     let mut seen = parse_sse(text);
     let last = seen.pop().unwrap();
@@ -109,7 +109,7 @@ async fn ten_running_runs_resume_after_a_restart() {
                 kinds(&joined)
             );
         }
-        // Each lease was released: no run had to wait until its lease expired.
+        // The server released each lease, so no run had to wait until its lease expired.
         let handed_over = program
             .lines()
             .iter()
@@ -184,7 +184,7 @@ async fn a_running_command_is_killed_and_its_outcome_is_reported_as_unknown() {
     }
 }
 
-/// A start with a file that begins to arrive and never ends.
+/// Starts a run with a file whose upload never ends.
 fn endless_upload(program: &Program) -> tokio::task::JoinHandle<reqwest::Result<Response>> {
     let begun = stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"begun"))]);
     let content = Body::wrap_stream(begun.chain(stream::pending()));
@@ -235,7 +235,7 @@ async fn requests_received_before_the_signal_are_answered() {
     const STARTS: usize = 40;
     let folder = tempfile::tempdir().unwrap();
     let mut program = Program::start(folder.path(), OPEN).await;
-    // Opens the connections beforehand, because the signal closes the port.
+    // The connections are opened beforehand, because the server closes the port after the signal.
     let warm = join_all((0..STARTS).map(|_| program.request("GET", "/healthz").send())).await;
     assert!(warm.into_iter().all(|answer| answer.is_ok()));
     let starts = (0..STARTS).map(|_| {
@@ -248,7 +248,7 @@ async fn requests_received_before_the_signal_are_answered() {
     let rest = tokio::spawn(starts.collect::<Vec<_>>());
     assert_eq!(program.ended().await, Some(0), "{}", program.log());
     let mut answered = vec![first.json::<Value>().await.unwrap()];
-    // The server refuses a connection that it had not accepted yet, but never sends a partial answer.
+    // The server may refuse a connection that it had not accepted before the signal. It never sends a partial answer.
     for answer in rest.await.unwrap().into_iter().flatten() {
         assert_eq!(answer.status(), 200);
         answered.push(answer.json().await.unwrap());

@@ -1,5 +1,5 @@
-//! I12: the log of a failing request names the cause, and no text, file or secret of a caller.
-//! U06: an idle stream sends heartbeats over every protocol.
+//! The log of a failing request names the cause, but it contains no text, file or secret of a caller. An idle stream
+//! sends heartbeats over every protocol.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ async fn i12_the_log_holds_no_user_content() {
     let theirs: Value = theirs.json().await.unwrap();
     program.token = ann.clone();
 
-    // A run whose model refuses, with content in every field that the log must not show.
+    // The model refuses this run. Every field of the request contains a text that the log must not show.
     let form = Form::new()
         .text("prompt", "CANARY-PROMPT")
         .part("files", Part::text("CANARY-CONTENT").file_name("CANARY-NAME.txt"));
@@ -59,7 +59,8 @@ async fn i12_the_log_holds_no_user_content() {
         .await
         .unwrap();
     assert!(events.text().await.unwrap().contains("\"failed\""));
-    // Failing requests: a thread of another account, a malformed body, an invalid token and an invalid key.
+    // The next requests fail, because they use a thread of another account, a malformed body, an invalid token and an
+    // invalid key.
     let thread = theirs["thread_id"].as_str().unwrap();
     let asked = json!({"prompt": "CANARY-PROMPT", "thread_id": thread});
     let refused = program
@@ -225,7 +226,7 @@ async fn u06_grpc_web_and_json_lines_have_heartbeats() {
             let lines = caller.request("GET", &path).header("accept", "application/x-ndjson");
             for request in [web, lines] {
                 let mut pieces = request.send().await.unwrap().bytes_stream();
-                // The first event, and then two heartbeats.
+                // Reads the first event and then two heartbeats.
                 for _ in 0..3 {
                     let piece = tokio::time::timeout(TEST_TIMEOUT, pieces.next())
                         .await

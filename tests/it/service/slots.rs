@@ -1,4 +1,4 @@
-//! Slots for concurrent runs: the limit is exact, and a slot is released however its run ends.
+//! Slots for concurrent runs. The limit is exact, and a slot is released however its run ends.
 
 use futures::future::join_all;
 use runyard_upstream::{Gate, Script, Turn};
@@ -16,8 +16,7 @@ fn sorted(mut names: Vec<Value>) -> Vec<Value> {
     names
 }
 
-/// L01: of 200 concurrent starts exactly as many are admitted as the plan has slots, and the refusals report correct
-/// counts.
+/// Of 200 concurrent starts, exactly as many are admitted as the plan has slots. The refusals report correct counts.
 async fn l01(limit: i32) {
     on_every_database_with(
         held,
@@ -37,7 +36,7 @@ async fn l01(limit: i32) {
             let threads = sorted(threads.collect());
             for answer in refused {
                 let mut body = answer.refused(402, "AGENT_RUN_LIMIT_EXCEEDED");
-                // I10: the counts cover only the caller's runs. The other account's run is in none of them.
+                // The counts contain only runs of the caller, and not the run of the other account.
                 let named = body["detail"]["running_thread_ids"].take();
                 let named = sorted(named.as_array().unwrap().clone());
                 assert_eq!(named, threads);
@@ -76,7 +75,7 @@ async fn l01_ten_of_two_hundred_starts_get_the_ten_slots() {
     l01(10).await;
 }
 
-/// Takes the only slot: exactly one of two concurrent starts gets it.
+/// Sends two concurrent starts and checks that exactly one of them gets the only slot. Returns its run.
 async fn assert_one_slot(caller: &Caller) -> Value {
     let pair = join_all((0..2).map(|_| caller.post("/agent/start", json!({"prompt": "stop"})))).await;
     let admitted: Vec<_> = pair.into_iter().filter(|answer| answer.status == 200).collect();
@@ -103,7 +102,7 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
             })
         },
         |config| {
-            // Long enough for a busy machine.
+            // This limit is long enough for a busy machine.
             config.worker.run_timeout_seconds = 4;
             config.tiers[0].concurrent_runs = Some(1);
         },
@@ -120,7 +119,7 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
                     (&ended["status"], &ended["error"]["error_code"]),
                     (&json!(status), &code)
                 );
-                // The slot is released exactly once.
+                // Exactly one slot is free, so the slot was released exactly once.
                 let next = assert_one_slot(&caller).await;
                 stop(&caller, &next).await;
             }
@@ -133,7 +132,8 @@ async fn l02_a_slot_is_released_however_its_run_ends() {
     .await;
 }
 
-/// L03: stops that race with the end of a run and with each other leave one terminal event and one free slot.
+/// Several stops race with each other and with the end of the run. The run has one terminal event, and its slot becomes
+/// free.
 #[tokio::test]
 async fn l03_a_stop_that_races_with_the_end_leaves_one_terminal_event() {
     on_every_database_with(

@@ -1,5 +1,4 @@
-//! U06: a request body that stalls or arrives one byte at a time is refused over every protocol, and leaves nothing
-//! behind.
+//! A request body that stalls or arrives one byte at a time is refused over every protocol, and leaves nothing behind.
 
 use std::time::{Duration, Instant};
 
@@ -15,10 +14,10 @@ use tonic::Status;
 use super::call::framed;
 use crate::test_server::{Caller, Database, TestServer};
 
-/// Longer than the body timeout.
+/// A time that is longer than the body timeout.
 const LONG: Duration = Duration::from_secs(50);
 
-/// The first bytes, followed by one more byte per interval, without end.
+/// A body that sends the first bytes and then one byte per interval, without end.
 fn drip(first: Bytes, every: Duration) -> impl Stream<Item = Result<Bytes, std::io::Error>> {
     let rest = stream::repeat_with(|| Bytes::from_static(b" ")).then(move |byte| async move {
         tokio::time::sleep(every).await;
@@ -30,7 +29,7 @@ fn drip(first: Bytes, every: Duration) -> impl Stream<Item = Result<Bytes, std::
 /// Sends a body; returns the HTTP or gRPC status of the refusal, and the time that it took.
 async fn refused(caller: &Caller, kind: &str, path: &str, body: Body) -> (String, Duration) {
     let begun = Instant::now();
-    // Each request has its own connection, which speaks HTTP/2 for gRPC.
+    // Each request uses its own connection. For gRPC, the connection uses HTTP/2.
     let client = reqwest::Client::builder();
     let client = if kind == "application/grpc" {
         client.http2_prior_knowledge()
@@ -55,8 +54,8 @@ async fn refused(caller: &Caller, kind: &str, path: &str, body: Body) -> (String
     (status, begun.elapsed())
 }
 
-/// Every request is a single message, so one body timeout covers it. A method with a request stream would need its own
-/// timeout.
+/// Every request consists of a single message, so one body timeout covers the request. A method with a request stream
+/// would need another timeout.
 #[test]
 fn no_method_takes_a_request_stream() {
     let methods = super::call::methods();
@@ -91,8 +90,8 @@ async fn u06_a_stalled_or_dripping_body_is_refused_over_every_protocol() {
         ),
         ("multipart/form-data; boundary=B", "/agent/start", form, "400"),
     ];
-    // A silent body and a body of one byte per second must both time out. gRPC announces the length of its message, so
-    // its drip must stay within one message.
+    // Both a silent body and a body that sends one byte per second must time out. gRPC announces the length of a
+    // message, so all bytes of the slow body must belong to one message.
     let long = framed(&vec![0; 1000]);
     let mut asked = Vec::new();
     for (kind, path, first, expected) in requests {

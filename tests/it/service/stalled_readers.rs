@@ -1,4 +1,4 @@
-//! Stalled readers: their memory is bounded for every kind of stream, and other clients are served.
+//! Stalled readers: the server bounds their memory for every kind of stream, and serves other clients.
 
 use prost::Message;
 use runyard::{config::Http, v1};
@@ -17,7 +17,7 @@ use super::{
 use crate::test_server::{Answer, TEST_TIMEOUT, on_every_database_with};
 
 const MIB: u64 = 1024 * 1024;
-/// Size of the model's answer in bytes, and so of the largest event.
+/// Size of the model's answer in bytes. The largest event has the same size.
 const LARGE: usize = 400_000;
 const STREAMS: u32 = 300;
 
@@ -25,7 +25,7 @@ const STREAMS: u32 = 300;
 async fn open(program: &Program) -> TcpStream {
     let mut stream = TcpStream::connect(program.address).await.unwrap();
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
-    // SETTINGS_INITIAL_WINDOW_SIZE = 1
+    // The setting is SETTINGS_INITIAL_WINDOW_SIZE = 1.
     stream
         .write_all(&frame(SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 1]))
         .await
@@ -118,7 +118,7 @@ async fn unread_streams_take_bounded_memory() {
                 }
                 stream.write_all(&bytes).await.unwrap();
             }
-            // Wait until every stream has begun or was reset.
+            // Waits until every stream has begun or was reset.
             let mut begun = std::collections::HashSet::new();
             let all = find(&mut stream, |kind, id, _| {
                 if kind == HEADERS || kind == RST_STREAM {
@@ -138,7 +138,7 @@ async fn unread_streams_take_bounded_memory() {
         assert!(growth < 64, "{what}: {STREAMS} stalled readers took {growth} MiB");
         drop(stream);
     }
-    // A client that reads gets every event.
+    // A client that reads receives every event.
     let whole = program.request("GET", &format!("/agent-run/{run_id}/stream"));
     let whole = whole.timeout(TEST_TIMEOUT).send().await.unwrap().text().await.unwrap();
     assert!(whole.contains("\"completed\""));
@@ -181,11 +181,11 @@ async fn an_account_has_a_maximum_number_of_streams() {
             let web = web.header("content-type", "application/grpc-web+proto");
             let web = web.body(framed(&ask.encode_to_vec())).send().await.unwrap();
             assert_eq!(web.headers()["grpc-status"], "8");
-            // Other requests of the account are served, and so are other accounts.
+            // Other requests of the account are served. Requests of other accounts are served, too.
             assert_eq!(ann.get("/agents").await.status, 200);
             let bob = server.caller("bob");
             assert_eq!(bob.get(&path).await.status, 404);
-            // A reader that disconnects makes room.
+            // After a reader disconnects, another stream can be opened.
             drop(open.pop());
             let room = async {
                 loop {

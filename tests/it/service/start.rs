@@ -1,4 +1,4 @@
-//! `StartRun`: the documented exchange and its refusals.
+//! `StartRun`: the documented request and answer, and the refusals.
 
 use reqwest::multipart::{Form, Part};
 use runyard_upstream::Turn;
@@ -36,7 +36,7 @@ async fn the_documented_exchange_over_a_form() {
             );
             let run = caller.ended(&started).await;
             assert_eq!(run["status"], "completed");
-            // The model is told of the file, and the file is at that path.
+            // The request names the file to the model, and the file exists at that path.
             let request = server.upstream.requests().remove(0);
             assert!(
                 request.last_text().contains("Files in /workspace: data.csv"),
@@ -225,7 +225,7 @@ async fn a_second_start_with_the_same_key_returns_the_first_run() {
             assert_eq!(first, again);
             send(json!({"prompt": "y"})).await.refused(409, "REQUEST_KEY_REUSED");
             caller.ended(&first).await;
-            // The same key of another account is a different key.
+            // Another account may use the same key, because keys belong to an account.
             let other = server.caller("bob");
             let request = other
                 .request("POST", "/agent/start")

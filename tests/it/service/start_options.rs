@@ -28,7 +28,7 @@ async fn every_parameter_has_its_documented_default() {
         |_| echo(),
         async |server| {
             let caller = server.caller("ann");
-            // A form with the prompt alone, and one with every other part empty, as a browser sends it.
+            // The first form has only the prompt. The second form has every other part empty, as a browser sends it.
             let mut form = Form::new();
             for part in [
                 "thread_id",
@@ -152,7 +152,8 @@ async fn chat_mode_has_no_tools_and_creates_no_sandbox() {
     .await;
 }
 
-/// I11: without the role the header is ignored, whatever its value. A super admin gets an error for an invalid value.
+/// Without the super admin role, the server ignores the header and its value. A super admin gets an error for an
+/// invalid value.
 #[tokio::test]
 async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
     on_every_database(
@@ -174,7 +175,7 @@ async fn i11_the_timing_header_is_ignored_without_the_super_admin_role() {
     .await;
 }
 
-/// I11: only a super admin gets timings, over every protocol.
+/// Only a super admin gets timings, over every protocol.
 #[tokio::test]
 async fn i11_only_a_super_admin_gets_timings() {
     on_every_database(
@@ -257,7 +258,7 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
             };
             let answers = join_all((0..100).map(send)).await;
             assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
-            // The same key over gRPC finds the same run.
+            // A start with the same key over gRPC returns the same run.
             let asked = v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
                 request_id: "same".to_owned(),
@@ -298,7 +299,7 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
             let first = start(body.clone()).await.ok();
             caller.ended(&first).await;
             assert_eq!(start(body).await.ok(), first);
-            // A refused start does not use up its key, so a different start may use it.
+            // A refused start does not use up its key, so a different start may use the key.
             start(json!({"request_id": "k"})).await.refused(400, "INVALID_REQUEST");
             start(json!({"prompt": "x", "request_id": "k", "thread_id": Uuid::new_v4()}))
                 .await
@@ -313,8 +314,8 @@ async fn l10_a_key_has_up_to_255_characters_and_a_refused_start_does_not_use_it(
     .await;
 }
 
-/// I03: two accounts race for one new id, a hundred times. Each time one of them becomes the owner, and the other
-/// learns nothing.
+/// Two accounts start with the same new id at the same time, a hundred times. Each time, one account becomes the owner,
+/// and the other account learns nothing.
 #[tokio::test]
 async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     on_every_database_with(
@@ -362,7 +363,7 @@ async fn i03_one_of_two_accounts_wins_the_race_for_a_new_id() {
     .await;
 }
 
-/// I04: a client-supplied id is any UUID in any notation, stored in canonical form.
+/// A client-supplied id may be any UUID in any notation. The server stores it in canonical form.
 #[tokio::test]
 async fn i04_client_supplied_ids_are_uuids() {
     on_every_database_with(
@@ -421,7 +422,7 @@ async fn i04_client_supplied_ids_are_uuids() {
 #[tokio::test]
 async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
     let hold = |config: &mut runyard::config::Config| {
-        // The script runs as the user of a project, so it needs a writable folder.
+        // The script runs as the user of a project, so it needs a folder that this user can write to.
         let folder = config.data_dir.parent().unwrap().join("held");
         std::fs::create_dir(&folder).unwrap();
         std::fs::set_permissions(&folder, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
@@ -453,7 +454,7 @@ async fn a_start_does_not_wait_for_the_creation_of_a_sandbox() {
                 }
             });
             asked.await.unwrap();
-            // The creation of the sandbox is held, and a second start is answered all the same.
+            // The script still holds back the creation of the sandbox, but the server answers a second start.
             let second = caller.start("x").await;
             for run in [&first, &second] {
                 assert_eq!(run["status"], "running");

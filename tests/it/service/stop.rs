@@ -1,4 +1,4 @@
-//! `StopRun`: one terminal event, whenever the stop arrives.
+//! `StopRun`: a run has one terminal event, whenever the stop arrives.
 
 use runyard_upstream::{Call, Turn};
 use serde_json::json;

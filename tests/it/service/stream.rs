@@ -1,4 +1,4 @@
-//! Event streams: complete from any cursor to the end.
+//! Event streams are complete from any cursor to the end of the run.
 
 use futures::StreamExt;
 use runyard::v1;
@@ -60,7 +60,7 @@ async fn a_stream_killed_in_the_middle_resumes_without_gap_or_repeat() {
             assert_eq!(response.headers()["content-type"], "text/event-stream; charset=utf-8");
             let mut body = response.bytes_stream();
             let mut seen = String::new();
-            // Streaming is live: the first half arrives while the model is held.
+            // The stream is live: the first half arrives while the gate holds back the rest of the model's answer.
             while seen.matches("event: message_delta").count() < 10 {
                 let piece = tokio::time::timeout(TEST_TIMEOUT, body.next())
                     .await
@@ -127,7 +127,7 @@ async fn a_slow_reader_loses_nothing_and_delays_no_other_reader() {
             let caller = server.caller("ann");
             let run = caller.start("x").await;
             let path = format!("/agent-run/{}/stream", run["agent_run_id"].as_str().unwrap());
-            // This stream is opened but not read, while another reader receives the whole run.
+            // This stream is opened but not read. Meanwhile another reader receives the whole run.
             let slow = caller.request("GET", &path).send().await.unwrap();
             assert_no_gaps(&caller.events(&run, 0).await, 1);
             assert_no_gaps(&parse_sse(&slow.text().await.unwrap()), 1);
@@ -189,7 +189,7 @@ async fn a_stream_from_the_end_of_a_finished_run_ends_at_once() {
         });
         let rest = grpc.stream_run(one).await.unwrap().into_inner().collect::<Vec<_>>();
         assert!(tokio::time::timeout(TEST_TIMEOUT, rest).await.unwrap().is_empty());
-        // A finished run neither keeps the stream of another run open nor ends it.
+        // A finished run neither ends the stream of another run nor keeps it open.
         cursors[1].after_sequence -= 1;
         let many = caller.signed(v1::StreamRunsRequest { runs: cursors });
         let rest = grpc.stream_runs(many).await.unwrap().into_inner().collect::<Vec<_>>();

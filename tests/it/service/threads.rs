@@ -1,4 +1,4 @@
-//! Threads and messages: create, rename, add to, delete.
+//! Threads and messages: creating, renaming and deleting threads, and adding messages.
 
 use futures::future::join_all;
 use runyard_client::v1::{self, thread_service_client::ThreadServiceClient};
@@ -104,7 +104,7 @@ async fn the_plan_allows_exactly_ten_threads() {
                 let detail = answer.refused(402, "THREAD_LIMIT_EXCEEDED")["detail"].clone();
                 assert_eq!((&detail["current_count"], &detail["limit"]), (&json!(10), &json!(10)));
             }
-            // The refused requests leave nothing behind, and deleting a thread makes room.
+            // The refused requests leave nothing behind. After a thread is deleted, another thread can be created.
             assert_eq!(
                 caller.get("/projects").await.ok()["projects"].as_array().unwrap().len(),
                 10

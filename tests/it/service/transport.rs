@@ -1,5 +1,5 @@
 //! Abuse of the transport: frames, requests and paths that no honest client sends. The server refuses them in bounded
-//! time, nothing breaks, and the next honest request is served.
+//! time, keeps working, and serves the next honest request.
 
 use std::{collections::HashSet, net::SocketAddr, time::Duration};
 
@@ -20,7 +20,7 @@ fn grpc() -> Client {
     Client::builder().http2_prior_knowledge().build().unwrap()
 }
 
-/// The status of a gRPC answer without a message.
+/// Returns the status of a gRPC answer that has no message.
 async fn status(response: Response) -> i32 {
     assert_eq!(response.status(), 200);
     let status = response
@@ -28,11 +28,11 @@ async fn status(response: Response) -> i32 {
         .get("grpc-status")
         .map(|value| value.to_str().unwrap().parse().unwrap());
     let _ = response.bytes().await;
-    // An answer with a message carries its status in the trailers.
+    // If the answer has a message, its status is in the trailers. The function then returns 0.
     status.unwrap_or_default()
 }
 
-/// H07: a malformed frame is always the client's error, never an internal error.
+/// A malformed frame is always an error of the client, never an internal error.
 #[tokio::test]
 #[expect(clippy::too_many_lines, clippy::type_complexity, reason = "a table")]
 async fn h07_malformed_frames_are_refused() {
@@ -160,14 +160,14 @@ async fn h07_malformed_frames_are_refused() {
     .await;
 }
 
-/// Writes bytes on a new connection and reads everything that comes back. The writing side stays open.
+/// Writes bytes on a new connection; returns everything that the server sends. The connection stays open for writing.
 async fn exchange(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // The server may close the connection before everything is written.
     let _ = stream.write_all(bytes).await;
     let mut heard = Vec::new();
     let mut piece = [0; 4096];
-    // The first bytes may take a while on a busy machine. Bytes that follow without a pause belong to the same answer.
+    // On a busy machine, the first bytes may take a while. Bytes that follow without a pause belong to the same answer.
     let mut pause = Duration::from_secs(10);
     while let Ok(Ok(read)) = timeout(pause, stream.read(&mut piece)).await {
         pause = Duration::from_millis(300);
@@ -183,7 +183,7 @@ fn statuses(heard: &str) -> Vec<&str> {
     heard.split("HTTP/1.1 ").skip(1).map(|answer| &answer[..3]).collect()
 }
 
-/// H10: a request has exactly one end. Bytes after an ambiguous end are never parsed as a request.
+/// A request has exactly one end. The server never parses the bytes after an ambiguous end as a request.
 #[tokio::test]
 async fn h10_no_request_is_smuggled() {
     on_every_database(
@@ -263,8 +263,8 @@ async fn h10_no_request_is_smuggled() {
                 assert!(statuses.iter().all(|status| *status == "400"), "{what}: {heard}");
                 assert!(statuses.len() <= 1, "{what}: {heard}");
             }
-            // With both a length and a transfer coding, the coding counts or the request is refused. In neither case is
-            // there a second request.
+            // If a request has both a length and a transfer coding, the server uses the coding or refuses the request.
+            // In neither case does it find a second request.
             let both = format!("{opening}Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n{chunked}");
             let heard = exchange(server.address, both.as_bytes()).await;
             assert!(
@@ -289,7 +289,7 @@ async fn h10_no_request_is_smuggled() {
     .await;
 }
 
-/// H12: only a listed origin may read answers, however similar another origin looks.
+/// Only a listed origin may read answers. An origin with a similar name may not.
 #[tokio::test]
 async fn h12_only_listed_origins_read_answers() {
     on_every_database_with(
@@ -371,8 +371,8 @@ async fn h12_only_listed_origins_read_answers() {
     .await;
 }
 
-/// Tracing tools add headers to every request of a page. A preflight that does not allow them would block all calls of
-/// the page.
+/// Tracing tools add headers to every request of a page. If a preflight did not allow these headers, the browser would
+/// block all calls of the page.
 #[tokio::test]
 async fn a_preflight_allows_the_headers_of_tracing_tools() {
     on_every_database_with(
@@ -411,7 +411,6 @@ async fn a_preflight_allows_the_headers_of_tracing_tools() {
     .await;
 }
 
-/// H13: unknown paths and methods.
 #[tokio::test]
 async fn h13_unknown_paths_and_methods_are_refused() {
     on_every_database(
@@ -476,7 +475,6 @@ async fn assert_served(server: &TestServer, caller: &Caller) {
     let _ = server;
 }
 
-/// H05: idle connections do not delay other clients.
 #[tokio::test]
 async fn h05_idle_and_half_open_connections_delay_no_other_client() {
     on_every_database(
@@ -496,7 +494,7 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
                 open.push(stream);
             }
             assert_served(server, &caller).await;
-            // A thousand streams on one connection are served.
+            // The server serves a thousand streams on one connection.
             let client = grpc();
             let asked = (0..1000).map(|_| client.get(server.url("/healthz")).send());
             for answer in futures::future::join_all(asked).await {
@@ -510,8 +508,8 @@ async fn h05_idle_and_half_open_connections_delay_no_other_client() {
     .await;
 }
 
-/// H05: a connection that does not identify its protocol in time is closed. One that does stays open, however long the
-/// rest takes.
+/// The server closes a connection that does not identify its protocol in time. A connection that identifies its
+/// protocol stays open, however long the rest of the request takes.
 #[tokio::test]
 async fn h05_a_connection_must_identify_its_protocol_in_time() {
     use runyard::server::protocol_detection::ProtocolDetection;
@@ -527,7 +525,7 @@ async fn h05_a_connection_must_identify_its_protocol_in_time() {
     ] {
         let (mut peer, ours) = tokio::io::duplex(64);
         let mut opening = ProtocolDetection::new(ours, Duration::from_millis(50));
-        // The bytes arrive one by one, as a hostile peer would send them.
+        // The bytes arrive one by one, as a hostile client may send them.
         for byte in first.bytes() {
             peer.write_all(&[byte]).await.unwrap();
             assert_eq!(opening.read_u8().await.unwrap(), byte);

@@ -1,4 +1,4 @@
-//! Worker slots: a start claims a free slot when it commits, and queued runs start in order.
+//! Worker slots. A start claims a free slot when it commits, and queued runs start in order.
 
 use runyard::{
     accounts::{Scope, of},
@@ -32,7 +32,7 @@ fn held() -> impl Fn(&runyard_upstream::Gate) -> Script {
 #[tokio::test]
 async fn a_start_claims_its_run_when_it_commits() {
     on_every_database(held(), async |server| {
-        // Wait until the worker has opened its slots and polled for work once.
+        // Waits until the worker has opened its slots and has polled for work once.
         let settled = async {
             let app = server.app();
             while app.wake.has_waiting() || app.worker_slots.take().is_none() {

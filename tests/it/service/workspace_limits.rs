@@ -1,4 +1,4 @@
-//! Files never make a workspace exceed its limit, however they are uploaded.
+//! A workspace never exceeds its size limit, however files are uploaded.
 
 use futures::future::join_all;
 use reqwest::multipart::{Form, Part};
@@ -85,7 +85,7 @@ async fn a_form_over_the_workspace_limit_is_refused_and_leaves_nothing() {
             let project = text(&run, "project_id");
             let sandbox = sandbox_of(&caller, project).await;
             assert!(sandbox["used_bytes"].as_i64().unwrap() <= LIMIT, "{sandbox}");
-            // A smaller file fits, and a large file fits again after a deletion.
+            // A smaller file fits. After a deletion, a large file fits again.
             start(&caller, 100_000, &thread).await.ok();
             let file = format!("/sandboxes/{}/files?path=data.bin", text(&sandbox, "sandbox_id"));
             delete(&caller, &file).await.ok();
@@ -134,7 +134,7 @@ async fn concurrent_starts_share_the_workspace_limit() {
             let caller = server.caller("ann");
             let run = start(&caller, 10, &[]).await.ok();
             let project = text(&run, "project_id").to_owned();
-            // Half of the starts name an existing thread, half a client-supplied thread id.
+            // Half of the starts name an existing thread. The other half contain a new client-supplied thread id.
             let answers = join_all((0..8).map(|number| {
                 let (caller, project) = (&caller, &project);
                 let thread = text(&run, "thread_id").to_owned();
