@@ -1,4 +1,4 @@
-//! Access tokens: the numbered cases J02 to J17, run against the verifier itself.
+//! Access tokens, tested on the verifier itself.
 
 mod credential;
 mod keys;
@@ -42,7 +42,7 @@ fn accept(verifier: &Verifier, token: &str) -> Claims {
         .unwrap_or_else(|error| panic!("refused: {error}"))
 }
 
-/// Callers see the same error for every refusal; the cause is returned so that a test can check the reason.
+/// Callers see the same error for every refusal. This function returns the cause, so that a test can check it.
 fn refuse(verifier: &Verifier, token: &str) -> String {
     let error = match verifier.verify(token, now()) {
         Ok(claims) => panic!("accepted: {claims:?}"),
@@ -111,7 +111,7 @@ fn j04_the_key_determines_the_algorithm() {
                 continue;
             }
             refuse(&verifier, &theirs.sign(&claims()));
-            // Signed with our key but naming another algorithm, with and without the key id.
+            // These tokens are signed with our key but name another algorithm. Only the second token has the key id.
             refuse(
                 &verifier,
                 &ours.sign_with_header(&json!({"alg": theirs.alg()}), &claims()),
@@ -138,7 +138,7 @@ fn j05_only_the_jws_form_of_an_ecdsa_signature_is_accepted() {
         &format!("{signed}.{}", signer::base64(&ec.der_signature(signed.as_bytes()))),
     );
     refuse(&verifier, &format!("{signed}."));
-    // Another key on the same curve, and a key on another curve.
+    // These tokens are signed with another key on the same curve, and with a key on another curve.
     refuse(
         &verifier,
         &Signer::ec().sign_with_header(&json!({"alg": "ES256", "kid": ec.kid()}), &claims()),
@@ -325,12 +325,13 @@ fn j13_only_the_compact_form_is_accepted() {
     ] {
         refuse(&verifier, &bad);
     }
-    // A JWE has five parts and an `enc` header; a nested token has `cty`.
+    // A JWE has five parts and an `enc` header. A nested token has a `cty` header.
     refuse(
         &verifier,
         &signer.sign_with_header(&json!({"alg": "HS256", "enc": "A128GCM"}), &claims()),
     );
-    // Standard base64 signed as written. The payload is chosen so that both letters that differ occur.
+    // The payload is encoded as standard base64 and then signed. It contains both letters that differ from URL-safe
+    // base64.
     let unusual = r#"{"sub":"~~~???>>>","exp":1790000600}"#;
     let url_safe = signer::base64(unusual.as_bytes());
     let standard = url_safe.replace('-', "+").replace('_', "/");
@@ -370,7 +371,7 @@ fn j17_a_subject_is_scoped_to_its_issuer() {
     let foreign = accept(&verifier, &signer.sign(&with("iss", "https://other.example")));
     assert_eq!(ours.subject, foreign.subject);
     assert_ne!(ours.issuer, foreign.issuer);
-    // A look-alike name (Cyrillic a) is a different subject.
+    // A name that looks the same but has a Cyrillic a is a different subject.
     let latin = accept(&verifier, &signer.sign(&with("sub", "alice")));
     let cyrillic = accept(&verifier, &signer.sign(&with("sub", "\u{430}lice")));
     assert_ne!(latin.subject, cyrillic.subject);

@@ -1,4 +1,4 @@
-//! The Rust client and `runyard run`, against a real server and over connections that break.
+//! Tests of the Rust client and of `runyard run`, against a real server and over connections that break.
 
 mod example;
 mod golden;
@@ -43,8 +43,8 @@ async fn a_watch_survives_broken_connections() {
             let run = client.start_run(prompt("count")).await.unwrap();
             let mut watch = client.watch_run(&run.agent_run_id, 0);
             let mut events = Vec::new();
-            // Cut three times after a short pause, to hit connecting, waiting and reading; then only after more events
-            // have arrived, so that a slow machine makes progress.
+            // The first three of every four cuts come after a short pause, so that they hit connecting, waiting and
+            // reading. The fourth cut waits for more events, so that a slow machine makes progress.
             let pauses = [5, 20, 70].map(Duration::from_millis);
             let mut cuts = 0;
             let mut seen_at_cut = 0;
@@ -113,7 +113,7 @@ async fn the_example_of_the_documentation_works() {
         |_| Script::function(|_| Turn::status(500)),
         |config| config.providers.clear(),
         async |server| {
-            // The built-in model answers; its tools really write files.
+            // The built-in model answers, and its tools really write files.
             let made = tempfile::tempdir().unwrap();
             let token = server.caller("ann").token;
             let answer = example::analyze(&server.url("/"), &token, made.path()).await.unwrap();

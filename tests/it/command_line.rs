@@ -1,4 +1,4 @@
-//! The command line: the real program, called as a user or a script calls it.
+//! The command line: the tests call the real program as a user or a script does.
 
 mod configuration;
 mod doctor;
@@ -32,7 +32,7 @@ fn stdout(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// Standard error of a failed command: one line, with nothing on standard output.
+/// Returns the standard error of a failed command. Checks that it is one line and that standard output is empty.
 fn complaint(output: &Output, code: i32) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -105,7 +105,7 @@ fn completion_scripts_work() {
         runyard(folder.path(), &["completions", "csh"], &[]).status.code(),
         Some(2)
     );
-    // The completions that bash really offers after `runyard run --m`.
+    // Asks bash for the completions of `runyard run --m`.
     let asked =
         "source /dev/stdin; COMP_WORDS=(runyard run --m); COMP_CWORD=2; _runyard runyard --m run; echo ${COMPREPLY[@]}";
     let mut bash = Command::new("bash")
@@ -187,7 +187,7 @@ fn the_token_command_names_the_secret_and_the_account() {
         said.contains("the local account") && said.contains(data.to_str().unwrap()),
         "{said}"
     );
-    // The same account again, then another one by name.
+    // The first call prints a token of the same account. The second call names another account.
     let again = runyard(folder.path(), &["token", "--data-dir", "elsewhere"], &[]);
     assert_eq!(
         verifier.verify(stdout(&again).trim_end(), now).unwrap().subject,
@@ -226,14 +226,14 @@ fn no_command_creates_a_data_folder_where_no_server_has_one() {
         );
         assert!(!data.exists(), "{command:?} created the folder");
     }
-    // A data folder that exists but has no server yet, as a package installs it.
+    // The data folder exists but no server has used it, as after the installation of a package.
     std::fs::create_dir(&data).unwrap();
     for command in [&["token"][..], &["migrate"]] {
         let said = complaint(&runyard(folder.path(), command, &[]), 1);
         assert!(said.contains("no server keeps its data in"), "{said}");
     }
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
-    // A server with a configured secret stores none in its data folder.
+    // A server with a configured secret stores no secret in its data folder.
     std::fs::write(data.join("lock"), "").unwrap();
     let said = complaint(&runyard(folder.path(), &["token"], &[]), 1);
     assert!(said.contains("set RUNYARD_JWT_SECRET"), "{said}");
@@ -253,7 +253,7 @@ fn a_local_token_is_never_sent_to_another_machine() {
             said.contains("is not on this machine") && said.contains("RUNYARD_TOKEN"),
             "{said}"
         );
-        // Control: a server on this machine is contacted; none listens there.
+        // Control: the command connects to an address on this machine. No server listens there.
         let said = complaint(&runyard(folder.path(), &with("http://127.0.0.1:1"), &secret), 1);
         assert!(said.contains("start one with `runyard serve`"), "{said}");
     }

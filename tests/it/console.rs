@@ -1,4 +1,4 @@
-//! The console over HTTP: files served from a folder, and the page of a program built without a console.
+//! The console over HTTP: files served from a folder, and the page of a program that was built without a console.
 
 use std::{fs, io::Read, path::Path};
 
@@ -16,7 +16,7 @@ use crate::test_server::{Answer, TestServer, on_every_database_with};
 const PAGE: &str = "<!doctype html><title>Console</title>";
 const SCRIPT: &str = "assets/index-B7x_5a-Z.js";
 
-/// A console as Vite builds it.
+/// A folder with the files of a console, as Vite builds them.
 fn built() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let put = |name: &str, text: &str| {
@@ -41,7 +41,7 @@ async fn with_console(test: impl AsyncFn(&mut TestServer)) {
     on_every_database_with(|_| Script::function(|_| Turn::words(1)), change, test).await;
 }
 
-/// A client that shows the bytes on the wire; the test server's own client decompresses.
+/// A client that shows the bytes on the wire. The client of the test server would decompress them.
 fn plain_client() -> reqwest::Client {
     reqwest::Client::builder().no_gzip().build().unwrap()
 }
@@ -195,7 +195,7 @@ async fn only_get_and_head_of_console_files_are_allowed() {
 
 #[tokio::test]
 async fn a_program_without_a_console_still_serves_a_page() {
-    // This holds with and without a console built before the tests.
+    // The page is the same whether or not a console was built before the tests.
     on_every_database_with(
         |_| Script::function(|_| Turn::words(1)),
         |_| {},

@@ -1,5 +1,5 @@
-//! The pages in docs/ that are generated from the code. A test fails when a page is out of date; `make docs` rewrites
-//! it.
+//! The pages in docs/ that are generated from the code. A test fails if a page is out of date. `make docs` rewrites the
+//! pages.
 
 use std::{fmt::Write, fs, path::Path};
 

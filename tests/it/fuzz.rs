@@ -1,5 +1,5 @@
-//! Runs the checks of `make fuzz` on every stored input in `fuzz/seeds/`. Each bug found by fuzzing leaves its input
-//! there.
+//! Runs the checks of `make fuzz` on every input that is stored in `fuzz/seeds/`. For each bug that fuzzing has found,
+//! the folder contains the input.
 
 use std::{fs, panic::catch_unwind, path::Path};
 

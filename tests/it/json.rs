@@ -1,5 +1,5 @@
-//! The JSON codec: equal to prost-reflect in the canonical dialect, to the seed documents in our dialect, and robust
-//! against any input.
+//! The JSON codec. In the canonical dialect, its results equal those of prost-reflect. In our dialect, it reproduces
+//! the seed documents. It is robust against any input.
 
 mod dialect;
 mod hostile;

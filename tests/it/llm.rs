@@ -13,7 +13,7 @@ use runyard::llm::{
 };
 use serde_json::json;
 
-/// Everything received from one model call.
+/// Everything that was received from one model call.
 #[derive(Debug, Default)]
 pub struct Heard {
     pub text: String,
@@ -56,7 +56,7 @@ pub async fn ask(llm: &dyn Llm, request: ModelRequest) -> Heard {
         .expect("an answer within 20 s")
 }
 
-/// A request with one sentence and no tools.
+/// A request with one sentence and without tools.
 pub fn question(text: &str) -> ModelRequest {
     ModelRequest {
         model: "scripted".to_owned(),

@@ -1,4 +1,4 @@
-//! The integration tests: one binary, folders as in `src`.
+//! The integration tests. They are one binary, and their folders correspond to the folders in `src`.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,4 +1,4 @@
-//! The `OpenAPI` document matches the router: it contains every rule, and every reference in it resolves.
+//! The `OpenAPI` document matches the router. The document contains every rule, and all its references resolve.
 
 use std::{collections::BTreeSet, sync::LazyLock};
 
@@ -216,7 +216,7 @@ fn json_printed_by_the_codec_matches_its_schema() {
         checked += 1;
     }
     assert!(checked > 30, "{checked}");
-    // Control: a value of another shape is invalid.
+    // Control: a value that does not have the shape of the schema is invalid.
     let mut agent = schemas["Agent"].clone();
     agent["components"] = document()["components"].clone();
     assert!(!jsonschema::is_valid(&agent, &serde_json::json!({"agent_id": 1})));

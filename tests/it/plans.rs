@@ -1,8 +1,9 @@
 //! Query plans: the cost of a statement must not grow with finished runs and other history.
 //!
 //! Every SQL statement of every test is recorded (`plans/record.rs`). When a test server closes, its database explains
-//! the statements that were not explained before. The test fails when a plan scans a table, sorts without a bound or
-//! reads all rows of an account. The exceptions are listed here, each with the reason why it is bounded.
+//! the statements that were not explained before. The test fails if a plan scans a table, sorts without a bound or
+//! reads all rows of an account. The exceptions are listed here. Each exception has the reason why its rows are
+//! bounded.
 
 mod history;
 mod postgres;
@@ -16,7 +17,7 @@ use serde_json::{Value, json};
 use crate::test_server::{TestServer, on_every_database};
 use runyard_upstream::Turn;
 
-/// Partial indexes that stay small however long the service runs.
+/// Partial indexes that stay small, no matter how long the service runs.
 const SMALL: &[(&str, &str)] = &[
     ("runs_unfinished", "unfinished runs"),
     ("runs_running", "unfinished runs"),
@@ -29,7 +30,8 @@ const SMALL: &[(&str, &str)] = &[
     ("agents_one_default", "one per account"),
 ];
 
-/// Partial indexes from which pages are read, each with the condition that selects its rows.
+/// Partial indexes from which pages are read. Each entry also contains the condition that selects the rows of the
+/// index.
 const WALKED: &[(&str, &str)] = &[
     ("ledger_charges", "\"credited\" = (3)"),
     ("runs_completed", "\"status\" = (2)"),
@@ -40,7 +42,8 @@ const WALKED: &[(&str, &str)] = &[
     ("agents_by_name", "\"deleted_at\" IS NULL"),
 ];
 
-/// Statements that may read or sort more rows than they return: a part of their text, and what bounds them.
+/// Statements that may read or sort more rows than they return. Each entry is a part of the statement and the bound on
+/// its rows.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "\"search_text\" LIKE",
@@ -57,7 +60,8 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ),
 ];
 
-/// Statements that may sort because they list the id of each row they read: a part of their text.
+/// Statements that may sort, because they contain the id of each row that they read. Each entry is a part of the
+/// statement.
 const SORTED: &[&str] = &["\"id\" IN (", "\"account_id\" IN ("];
 
 fn is_small(index: &str) -> bool {
@@ -72,7 +76,8 @@ fn may_sort(sql: &str) -> bool {
     SORTED.iter().any(|part| sql.contains(part))
 }
 
-/// Explains the statements that this kind of database has not explained yet, and checks the counters kept by triggers.
+/// Explains the statements that this kind of database has not explained yet. Also checks the counters that triggers
+/// update.
 pub async fn check(db: &DatabaseConnection) {
     schema::assert_counted(db).await;
     let backend = db.get_database_backend();
@@ -108,7 +113,7 @@ async fn faults(db: &DatabaseConnection, sql: &str) -> Vec<String> {
     }
 }
 
-/// Requests every list with every condition it accepts.
+/// Requests every list with every condition that it accepts.
 async fn ask_for_all_lists(server: &TestServer) {
     let caller = server.caller("ann");
     let run = caller.ended(&caller.start("hello").await).await;
@@ -148,7 +153,7 @@ async fn ask_for_all_lists(server: &TestServer) {
     }
     caller.get("/billing/account-state").await.ok();
     for path in paths {
-        // The second page has one more condition.
+        // The query of the second page has one more condition.
         let joined = if path.contains('?') { '&' } else { '?' };
         let first: Value = caller.get(&format!("{path}{joined}page_size=1")).await.ok();
         if let Some(token) = first["next_page_token"].as_str().filter(|token| !token.is_empty()) {
@@ -173,7 +178,7 @@ async fn no_statement_of_a_list_or_a_run_grows_with_history() {
                     "no recorded statement contains {part}"
                 );
             }
-            // The server explains them when it closes.
+            // The server explains the statements when it closes.
         },
     )
     .await;
@@ -191,7 +196,7 @@ async fn a_plan_that_grows_with_history_is_reported() {
             if db.get_database_backend() == DbBackend::Postgres {
                 history::fill(&db).await;
             }
-            // With its index, each statement has no fault.
+            // With its index, the plan of each statement has no fault.
             for (index, part) in [
                 ("runs_completed", "\"runs\".\"status\" = (2)"),
                 ("runs_unfinished", "UPDATE runs SET lease_owner"),

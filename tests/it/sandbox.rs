@@ -1,8 +1,8 @@
-//! The sandbox, on real bubblewrap. Every refusal has a positive control beside it, because a sandbox in which nothing
-//! works also refuses everything.
+//! Tests of the sandbox with real bubblewrap. Every refusal has a positive control next to it, because a sandbox in
+//! which nothing works also refuses everything.
 //!
-//! The tests run as the current user. If that is root, they run a second time as an unprivileged user; see
-//! `without_root`.
+//! The tests run as the current user. If the current user is root, the tests run a second time as an unprivileged user;
+//! see `without_root`.
 
 mod commands;
 mod files;
@@ -22,7 +22,7 @@ use runyard::{
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
-/// A host with its own data folder, which has mode 0700 as temporary folders do.
+/// A host with its own data folder. The folder has mode 0700, as temporary folders have.
 struct Yard {
     folder: TempDir,
     sandboxes: Sandboxes,
@@ -103,14 +103,14 @@ async fn run(sandbox: &Sandbox, script: impl Into<String>) -> Execution {
     run_for(sandbox, 60.0, script).await
 }
 
-/// The output of a script that must succeed.
+/// Runs a script that must succeed; returns its output.
 async fn say(sandbox: &Sandbox, script: impl Into<String>) -> String {
     let execution = run(sandbox, script).await;
     assert_eq!(execution.ending, CommandEnd::Exited(0), "{}", execution.text);
     execution.text
 }
 
-/// A sleep duration in seconds, unique to this test process: two test runs may overlap.
+/// A sleep duration in seconds. It is unique to this test process, because two test runs may overlap.
 fn mark(name: u32) -> String {
     format!("{name}0{}", std::process::id())
 }

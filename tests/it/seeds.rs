@@ -1,8 +1,8 @@
-//! Checks docs/seeds.md: every test it names exists, and the number of sentences without a test never grows.
+//! Checks docs/seeds.md: every test that the page names exists, and the number of sentences without a test never grows.
 
 use std::{fs, path::Path};
 
-/// Number of sentences without a test. Lower it when you add a test; never raise it.
+/// Number of sentences without a test. Lower the number when you add a test; never raise it.
 const UNCOVERED: usize = 0;
 
 fn root() -> &'static Path {
@@ -13,7 +13,7 @@ fn root() -> &'static Path {
 /// changed sentence changes the hash. Update both values if you change the page on purpose.
 const SENTENCES: (usize, &str) = (106, "bcade45cea79b1cfc0fb28306dcf480624a41b0808245bf26938826d7f4cd479");
 
-/// The table rows: a sentence and its tests.
+/// The rows of the table. Each row is a sentence and its tests.
 fn rows() -> Vec<(String, String)> {
     let page = fs::read_to_string(root().join("docs/seeds.md")).unwrap();
     let cells = |line: &str| {
@@ -86,7 +86,7 @@ fn every_sentence_has_a_test_that_exists() {
     );
 }
 
-/// The check can fail: it distinguishes a test from a plain function and from a missing name.
+/// The check distinguishes a test from a plain function and from a missing name, so the check can fail.
 #[test]
 fn the_check_distinguishes_tests_from_other_names() {
     assert!(exists("seeds::the_check_distinguishes_tests_from_other_names"));

@@ -27,15 +27,15 @@ use tonic::{Request, transport::Channel};
 
 const SECRET: &str = "a secret of the tests that is long enough";
 
-/// Maximum time a test waits for anything.
+/// Maximum time that a test waits for anything.
 pub const TEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Runs a test on every database, with the model answering from the script.
+/// Runs a test on every database. The model answers from the script.
 pub async fn on_every_database<S: Into<Script>>(script: impl Fn(&Gate) -> S, test: impl AsyncFn(&mut TestServer)) {
     on_every_database_with(script, |_| {}, test).await;
 }
 
-/// Like [`on_every_database`], with a changed configuration.
+/// Runs a test on every database, as [`on_every_database`] does, but with a changed configuration.
 pub async fn on_every_database_with<S: Into<Script>>(
     script: impl Fn(&Gate) -> S,
     change: impl Fn(&mut Config),
@@ -52,12 +52,12 @@ pub async fn on_every_database_with<S: Into<Script>>(
 
 pub struct TestServer {
     pub upstream: Upstream,
-    /// The gate with which a test holds back the scripted model; a new one for each database.
+    /// The gate with which a test holds back the scripted model. Each database has a new gate.
     pub gate: Gate,
     pub config: Config,
     pub address: SocketAddr,
     pub clock: Clock,
-    /// The server's own handles; `None` while it is stopped.
+    /// The handles of the server; `None` while the server is stopped.
     pub app: Option<App>,
     pub http: reqwest::Client,
     /// If true, the query plans are checked when the server closes. A test that changes indexes turns this off: SQLite
@@ -72,7 +72,7 @@ impl TestServer {
     pub async fn open(database: &Database, script: impl Into<Script>, change: impl Fn(&mut Config)) -> Self {
         let upstream = Upstream::start(script).await;
         let folder = tempfile::Builder::new().prefix("runyard-it-").tempdir().unwrap();
-        // Project uids must be able to traverse the folder.
+        // The users of projects must be able to traverse the folder.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut config = Config::parse("the test's configuration", "").unwrap();
         config.listen = "127.0.0.1:0".parse().unwrap();
@@ -115,7 +115,7 @@ impl TestServer {
     }
 
     pub async fn stop(&mut self) {
-        // The data folder is released only when no handle has the database open.
+        // The server releases the data folder only when no handle has the database open.
         self.app = None;
         if let Some((stopping, server)) = self.running.take() {
             stopping.cancel();
@@ -143,7 +143,7 @@ impl TestServer {
         self.app.as_ref().unwrap()
     }
 
-    /// A second connection to the database, beside the server's own.
+    /// Opens a second connection to the database, in addition to the connections of the server.
     pub async fn outside(&self) -> sea_orm::DatabaseConnection {
         use secrecy::ExposeSecret;
         let url = match &self.config.database_url {
@@ -153,7 +153,7 @@ impl TestServer {
         sea_orm::Database::connect(url).await.unwrap()
     }
 
-    /// The single number returned by a query, read over a second connection.
+    /// Returns the single number that a query selects. The query uses a second connection.
     pub async fn number(&self, sql: &str) -> i64 {
         use sea_orm::{ConnectionTrait, Statement};
         let db = self.outside().await;
@@ -228,7 +228,7 @@ impl Caller {
         self.post("/agent/start", json!({"prompt": prompt})).await.ok()
     }
 
-    /// The events of a run after a cursor, up to its end.
+    /// Reads the events of a run after a cursor, until the run ends.
     pub async fn events(&self, run: &Value, after: i64) -> Vec<SseEvent> {
         let run_id = run["agent_run_id"].as_str().unwrap();
         let path = format!("/agent-run/{run_id}/stream?last_id={after}");
@@ -238,7 +238,7 @@ impl Caller {
         parse_sse(&text)
     }
 
-    /// The run, once it has ended.
+    /// Waits until a run has ended; returns the run.
     pub async fn ended(&self, run: &Value) -> Value {
         self.events(run, 0).await;
         self.get(&format!("/agent-run/{}", run["agent_run_id"].as_str().unwrap()))
@@ -293,13 +293,13 @@ impl Answer {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {}", self.text))
     }
 
-    /// The body of a successful response.
+    /// Checks that the response is successful; returns its body.
     pub fn ok(self) -> Value {
         assert_eq!(self.status, 200, "{}", self.text);
         self.json()
     }
 
-    /// The body of an error response with this status and code.
+    /// Checks the status and the error code of an error response; returns its body.
     pub fn refused(self, status: u16, code: &str) -> Value {
         assert_eq!(
             (self.status, self.header("x-error-code")),
@@ -345,7 +345,7 @@ pub fn parse_sse(text: &str) -> Vec<SseEvent> {
         .collect()
 }
 
-/// Checks that every sequence number from `first` on occurs exactly once and that only the last event is terminal.
+/// Checks that every sequence number from `first` on occurs exactly once, and that only the last event is terminal.
 pub fn assert_no_gaps(events: &[SseEvent], first: i64) {
     for (position, event) in events.iter().enumerate() {
         let sequence = first + i64::try_from(position).unwrap();

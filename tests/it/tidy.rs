@@ -1,6 +1,4 @@
-//! The rules for source code as tests: where code lives, how long files are, and which modules may use which.
-//!
-//! If a rule is wrong, change it here and give the reason; if code breaks a rule, change the code.
+//! Tests that check the rules for source code: where code belongs, how long files are, and which modules may use which.
 
 use std::{
     collections::BTreeSet,
@@ -10,7 +8,7 @@ use std::{
 
 const MAX_LINES: usize = 400;
 
-/// Files that may be longer: the path, its maximum, and the reason not to split it.
+/// Files that may be longer. Each entry is the path, the maximum number of lines, and the reason not to split the file.
 const LONG: &[(&str, usize, &str)] = &[(
     "src/wire/http/request.rs",
     420,
@@ -37,8 +35,8 @@ const EMPTY_NAMES: &[&str] = &[
     "core",
 ];
 
-/// The rings (module layers), innermost first. A module may use inner rings and, in rings 1 to 3, only the earlier
-/// modules of its own ring; all modules of its ring may use `app`.
+/// The rings (module layers), innermost first. A module may use inner rings. In rings 1 to 3, a module may also use the
+/// earlier modules of its own ring. All modules in the ring of `app` may use `app`.
 const RINGS: &[&[&str]] = &[
     &[
         "blocking",
@@ -53,7 +51,7 @@ const RINGS: &[&[&str]] = &[
         "v1",
     ],
     &["sandbox", "llm", "tools", "engine"],
-    // `app` holds the handles passed to every verb.
+    // `app` contains the handles that every verb receives.
     &[
         "accounts",
         "api_keys",
@@ -75,7 +73,8 @@ const RINGS: &[&[&str]] = &[
     &["client", "worker", "server", "commands"],
 ];
 
-/// Crates restricted to certain rings: the crate, the rings that may use it, and why the others may not.
+/// Crates that only certain rings may use. Each entry is the crate, its rings, and the reason why other rings may not
+/// use it.
 const CRATES: &[(&str, &[usize], &str)] = &[
     ("tonic", &[3, 4], "nouns and the engine do not depend on a transport"),
     ("axum", &[3, 4], "nouns and the engine do not depend on a transport"),
@@ -85,7 +84,7 @@ const CRATES: &[(&str, &[usize], &str)] = &[
     ("jsonwebtoken", &[3], "tokens are handled by the wire"),
 ];
 
-/// Code allowed only in certain files: the text to find, the files, and the reason.
+/// Code that only certain files may contain. Each entry is the text to find, the files, and the reason.
 const HOMES: &[(&str, &[&str], &str)] = &[
     (
         "env::var",
@@ -119,7 +118,7 @@ impl Source {
         ring_of(self.module())
     }
 
-    /// The lines without `//` comments; precise enough for a text search.
+    /// The lines without `//` comments. The result is precise enough for a text search.
     fn code(&self) -> impl Iterator<Item = &str> {
         self.text.lines().map(|line| line.split("//").next().unwrap_or(line))
     }
@@ -283,7 +282,7 @@ fn restricted_code_stays_in_its_files() {
     assert_none("code outside its allowed files", &broken);
 }
 
-/// The rules can fail: their search functions find what they look for.
+/// The search functions find the texts that they search for, so the rules can fail.
 #[test]
 fn the_search_functions_find_what_they_look_for() {
     let text = "use crate::{\n    error::{Code, Error},\n    runs::{self, table::{a, b}},\n    Result,\n};\nfn f() { crate::wire::json::x() }";
@@ -295,8 +294,8 @@ fn the_search_functions_find_what_they_look_for() {
     assert_eq!(ring_of("wire"), Some(3));
 }
 
-/// Returns true if a path starts at this position: `http::` does in `http::Uri`, but not in `wire::http::` or
-/// `tower_http::`.
+/// Returns true if a path starts at this position. For example, `http::` starts a path in `http::Uri`, but not in
+/// `wire::http::` or `tower_http::`.
 fn starts_a_path(line: &str, at: usize) -> bool {
     !line[..at].ends_with(|letter: char| letter == ':' || letter == '_' || letter.is_alphanumeric())
 }

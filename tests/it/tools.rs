@@ -1,4 +1,5 @@
-//! The six core tools in a real sandbox: their answers, their limits, and that nothing leads out of the workspace.
+//! The six core tools in a real sandbox: their answers and their limits. No tool reaches anything outside the
+//! workspace.
 
 mod bash;
 mod escape;
@@ -61,7 +62,7 @@ impl Shop {
         }
     }
 
-    /// Calls a tool as the engine does: arguments that do not match the schema are a failure.
+    /// Calls a tool as the engine does. Arguments that do not match the schema are a failure.
     async fn call(&self, tool: &str, arguments: Value) -> Result<ToolAnswer, String> {
         let core = tools::core();
         let slot = core.find(tool).expect("no such tool");
@@ -83,7 +84,7 @@ impl Shop {
         }
     }
 
-    /// The text of a call that must succeed.
+    /// Calls a tool that must succeed; returns its text.
     #[track_caller]
     fn text(&self, tool: &str, arguments: Value) -> impl Future<Output = String> {
         let caller = std::panic::Location::caller();
@@ -95,7 +96,7 @@ impl Shop {
         }
     }
 
-    /// The text that the model receives for a call that must fail.
+    /// Calls a tool that must fail; returns the text that the model receives.
     async fn error(&self, tool: &str, arguments: Value) -> String {
         match self.call(tool, arguments).await {
             Err(text) => text,

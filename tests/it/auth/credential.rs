@@ -1,4 +1,4 @@
-//! J01: a request carries exactly one credential, in one of the two accepted headers.
+//! A request contains exactly one credential, in one of the two accepted headers.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 use runyard::{

@@ -1,4 +1,4 @@
-//! Key sets: which key verifies a token, and what a JWKS file may contain.
+//! Key sets: the key that verifies a token, and the permitted content of a JWKS file.
 
 use std::{fs, time::Duration};
 
@@ -30,12 +30,12 @@ fn a_key_id_selects_its_key() {
             &signer.sign_with_header(&json!({"alg": signer.alg(), "kid": signer.kid()}), &claims()),
         );
     }
-    // Signed by one key, naming the other.
+    // The token is signed by one key but names the other key.
     refuse(
         &verifier,
         &first.sign_with_header(&json!({"alg": "ES256", "kid": second.kid()}), &claims()),
     );
-    // Without a key id: one EdDSA key matches, two ES256 keys are ambiguous.
+    // Tokens without a key id. Only one EdDSA key matches, but two ES256 keys are ambiguous.
     accept(&verifier, &ed.sign(&claims()));
     refuse(&verifier, &first.sign(&claims()));
     // RFC 9864 calls EdDSA over this curve "Ed25519".

@@ -1,4 +1,4 @@
-//! J11: a JWKS URL whose server rotates keys, fails, sends too much, is slow, or redirects.
+//! A JWKS URL. Its server rotates keys, fails, sends too much, is slow, or redirects.
 
 use std::{
     sync::{
@@ -26,9 +26,9 @@ use super::{
 enum Says {
     Keys(Vec<Value>),
     Raw(Vec<u8>),
-    /// Endless bytes.
+    /// A response that never ends.
     Flood,
-    /// The start of a response, then nothing.
+    /// The start of a response. The rest never arrives.
     Silence,
 }
 

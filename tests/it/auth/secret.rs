@@ -16,7 +16,8 @@ fn config(folder: &Path) -> Config {
     config
 }
 
-/// Counts the files directly in a data folder; its subfolders are created together with it.
+/// Counts the files directly in a data folder. Folders are not counted, because they are created together with the data
+/// folder.
 fn files(folder: &Path) -> usize {
     let entries = fs::read_dir(folder).unwrap();
     entries.filter(|entry| entry.as_ref().unwrap().path().is_file()).count()

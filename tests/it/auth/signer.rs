@@ -147,7 +147,7 @@ impl Signer {
         sign_ec(&ECDSA_P256_SHA256_ASN1_SIGNING, pkcs8, signed)
     }
 
-    /// The public key as bytes, base64 and JWK text: the forms an attacker could try as an HMAC secret.
+    /// The public key as bytes, base64 and JWK text. An attacker could try each of these forms as an HMAC secret.
     pub fn public_forms(&self) -> Vec<Vec<u8>> {
         let bytes = self.public_bytes();
         let pem = format!(
@@ -181,7 +181,8 @@ impl Signer {
         match &self.key {
             Key::Secret(_) => json!({"kty": "oct", "kid": self.kid, "k": base64(&bytes)}),
             Key::Rsa(_) => {
-                // RSAPublicKey with 2048 bits: a 9-byte header, the modulus, two bytes, the exponent.
+                // An RSAPublicKey with 2048 bits consists of a 9-byte header, the modulus, two more bytes, and the
+                // exponent.
                 let (n, e) = (&bytes[9..265], &bytes[bytes.len() - 3..]);
                 json!({"kty": "RSA", "kid": self.kid, "n": base64(n), "e": base64(e)})
             }

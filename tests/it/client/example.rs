@@ -1,4 +1,4 @@
-//! The example in the documentation of `runyard_client`, included from the line below. A test runs it.
+//! The example in the documentation of `runyard_client`, which includes this file. A test runs the example.
 
 use std::path::Path;
 

@@ -1,7 +1,8 @@
-//! Runs the golden table `tests/clients/golden.json` with the Rust client; `tests/clients/GOLDEN.md` explains it.
+//! Runs the golden table `tests/clients/golden.json` with the Rust client; `tests/clients/GOLDEN.md` explains the
+//! table.
 //!
-//! Uploads, streams and downloads use the client's own methods, every other call uses its channel. prost-reflect, not
-//! the server's JSON codec, reads requests and prints answers.
+//! Uploads, streams and downloads use the methods of the client. Every other call uses the channel of the client.
+//! Requests are read and answers are printed by prost-reflect, not by the JSON codec of the server.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -23,7 +24,7 @@ use super::model;
 use crate::test_server::{Caller, TEST_TIMEOUT, TestServer, on_every_database};
 
 const TABLE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients/golden.json");
-/// Keys of an update request that identify the target rather than change it.
+/// Keys of an update request that do not name a change.
 const NO_CHANGE: &[&str] = &["agent_id", "thread_id", "expected_version_id"];
 const KINDS: &[&str] = &[
     "status",
@@ -239,7 +240,7 @@ impl Player {
         Ok(())
     }
 
-    /// A request in which saved values replace their placeholders.
+    /// Returns a request in which saved values replace their placeholders.
     fn filled(&mut self, value: &Value) -> Value {
         match value {
             Value::Object(entries) => entries
@@ -337,7 +338,7 @@ async fn give_tier(server: &TestServer, caller: &Caller, tier: &str) {
     assert_eq!(changed.unwrap().status(), 200);
 }
 
-/// Calls a method with a request in canonical JSON with proto field names.
+/// Calls a method. The request is canonical JSON with proto field names.
 async fn call(client: &Client, method: &MethodDescriptor, mut request: Value) -> Result<Value, Status> {
     let input = method.input();
     let entries = request.as_object_mut().unwrap();
@@ -411,7 +412,7 @@ fn screaming(name: &str) -> String {
     text
 }
 
-/// Shortens both `RUN_STATUS_RUNNING` and `running` to `running`.
+/// Shortens the name of an enum value. Both `RUN_STATUS_RUNNING` and `running` become `running`.
 fn short_name(text: &str) -> String {
     let name = text.to_lowercase();
     let prefixes = [
@@ -428,7 +429,7 @@ fn short_name(text: &str) -> String {
     short.unwrap_or(name)
 }
 
-/// A number, including a 64-bit one, which canonical JSON prints as a string.
+/// Reads a number. A 64-bit number may be a string, because canonical JSON prints it as a string.
 fn number(value: &Value) -> Option<f64> {
     value.as_f64().or_else(|| value.as_str()?.parse().ok())
 }

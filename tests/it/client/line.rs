@@ -1,4 +1,4 @@
-//! A TCP proxy in front of a server, on its own port, whose connections a test can cut.
+//! A TCP proxy in front of a server, on its own port. A test can cut its connections.
 
 use std::{
     net::SocketAddr,
@@ -39,7 +39,7 @@ impl Line {
                         _ = copy_bidirectional(&mut near, &mut far) => {}
                         _ = cut.changed() => {
                             counted.fetch_add(1, Ordering::Relaxed);
-                            // Without a FIN: both ends see a reset.
+                            // The sockets close without a FIN, so both ends see a reset.
                             let _ = near.set_zero_linger();
                             let _ = far.set_zero_linger();
                         }
@@ -59,7 +59,7 @@ impl Line {
         format!("http://{}", self.address)
     }
 
-    /// Resets every open connection; new connections work.
+    /// Resets every open connection. New connections work.
     pub fn cut(&self) {
         self.generation.send_modify(|generation| *generation += 1);
     }

@@ -1,5 +1,5 @@
-//! A model whose behaviour is written in the prompt, like `tests/clients/model.py`: each line of the last user message
-//! is one step, and the number of assistant messages after it selects the turn.
+//! A model whose behaviour is written in the prompt, like `tests/clients/model.py`. Each line of the last user message
+//! is one step. The number of assistant messages after this message selects the turn.
 
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ fn conversation(received: &Received) -> (String, usize) {
 
 type Line = (String, String);
 
-/// Groups lines of text into turns, each ended by a tool call; lines that are not steps are skipped.
+/// Groups the lines of a text into turns. Each turn ends with a tool call. Lines that are not steps are skipped.
 fn turns(prompt: &str) -> Vec<Vec<Line>> {
     let mut turns = vec![Vec::new()];
     for line in prompt.lines() {

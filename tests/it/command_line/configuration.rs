@@ -1,4 +1,4 @@
-//! Configuration: defaults, overridden by the file, overridden by the environment.
+//! Configuration: the file overrides the defaults, and the environment overrides the file.
 
 use std::{collections::BTreeMap, fs};
 
@@ -82,7 +82,7 @@ fn three_variables_configure_a_provider() {
             .providers
             .contains_key("default")
     );
-    // A provider in the file keeps its kind.
+    // The environment does not change the kind of a provider that the file defines.
     let file = "[providers.default]\nkind = \"anthropic\"\n";
     let config = load(Some(file), &[("RUNYARD_OPENAI_MODEL", "claude")]).unwrap();
     assert_eq!(config.providers["default"].kind, ProviderKind::Anthropic);
@@ -128,7 +128,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         assert!(load(Some(&also_good), &[]).is_ok(), "{also_good}");
     }
 
-    // Line 1 is the comment, lines 2 to 8 the model, 10 to 15 the tier.
+    // In the file, line 1 is the comment, lines 2 to 8 are the model, and lines 10 to 15 are the tier.
     let table: &[(&str, &str, &str)] = &[
         (
             "input_price = 1\n",
@@ -275,7 +275,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         said.contains("runyard.toml, line 17, tiers[1].name: the name free occurs twice"),
         "{said}"
     );
-    // Custom models with the default tiers: there is no line number to report.
+    // The file has custom models but no tiers. The error concerns a default tier, so it has no line number.
     let said = load(Some(model), &[]).unwrap_err();
     assert!(
         said.contains("runyard.toml, default value of tiers[0].models: free names the model"),
@@ -283,7 +283,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
     );
 }
 
-/// A server reachable from elsewhere has rate limits even when its configuration does not mention them.
+/// A server that other machines can reach has rate limits, even if its configuration does not mention them.
 #[test]
 fn rate_limits_are_on_for_servers_reachable_from_elsewhere() {
     let read = |text: &str| Config::parse("a test", text).unwrap();
@@ -292,7 +292,7 @@ fn rate_limits_are_on_for_servers_reachable_from_elsewhere() {
     assert_eq!(has(&read("listen = \"[::1]:80\"")), [false, false]);
     assert_eq!(has(&read("listen = \"0.0.0.0:80\"")), [true, true]);
     assert_eq!(has(&read("listen = \"192.0.2.1:80\"")), [true, true]);
-    // A server behind a proxy listens on loopback but is reachable from elsewhere.
+    // A server behind a proxy listens on loopback, but other machines can reach it through the proxy.
     assert_eq!(has(&read("[http]\ntrusted_proxies = [\"127.0.0.1\"]")), [true, true]);
     let off =
         "listen = \"0.0.0.0:80\"\n[http]\nrate_per_account = \"off\"\nrate_per_address = { per_second = 7, burst = 9 }";

@@ -1,4 +1,4 @@
-//! `runyard doctor`: its checks, their messages, and that it changes nothing.
+//! `runyard doctor`: its checks and their messages. The command changes nothing.
 
 use std::{fs, os::unix::fs::PermissionsExt, path::Path};
 
@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::{runyard, stdout};
 use crate::test_server::{TestServer, on_every_database};
 
-/// Runs doctor on a folder with this configuration; returns name, verdict and message of each check, and the exit
-/// status.
+/// Runs `runyard doctor` on a folder with this configuration. Returns the name, verdict and message of each check, and
+/// the exit status.
 fn examine(config: &str, prepare: impl FnOnce(&std::path::Path)) -> (Vec<[String; 3]>, Option<i32>) {
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -110,7 +110,7 @@ fn disabled_limits_are_bad_only_on_an_exposed_server() {
     assert_eq!(code, Some(1), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "bad");
     assert_eq!(verdict(&checks, "new accounts").0, "bad");
-    // Control: the defaults are fine for a server reachable from elsewhere.
+    // Control: for a server that other machines can reach, the defaults are fine.
     let (checks, code) = examine("listen = \"0.0.0.0:8080\"\n", |_| {});
     assert_eq!(code, Some(0), "{checks:?}");
     assert_eq!(verdict(&checks, "rate limits").0, "ok");
@@ -147,7 +147,7 @@ fn trusted_proxies_that_include_clients_are_bad() {
     }
 }
 
-/// Runs doctor with the database of a running server and a data folder.
+/// Runs `runyard doctor` with the database of a running server and a data folder.
 fn examine_server(server: &TestServer, data_dir: &Path) -> Vec<[String; 3]> {
     let path = std::env::var("PATH").unwrap();
     let mut variables = vec![

@@ -111,7 +111,7 @@ async fn missing_and_implausible_usage_is_estimated() {
     for turn in [silent, zero, absurd] {
         let played = Stage::new(vec![turn]).run().await;
         played.assert_completed();
-        // "Be brief." is 3 tokens; "Do it." is 2, plus 8 for the message; "Hello" is 2.
+        // "Be brief." has 3 tokens. "Do it." has 2 tokens, and its message adds 8. "Hello" has 2 tokens.
         assert_eq!(played.lines()[1], "leave message \"Hello\" + usage 13/2 estimated");
     }
 }
@@ -222,7 +222,7 @@ async fn stop_interrupts_a_stream_that_is_always_ready() {
     assert!(matches!(outcome, Outcome::Stopped), "{outcome:?}");
 }
 
-/// A model whose stream is always ready; it stops the run at its hundredth event.
+/// A model whose stream is always ready. It stops the run at the hundredth event of the stream.
 struct Flood {
     cancel: tokio_util::sync::CancellationToken,
 }

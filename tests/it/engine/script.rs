@@ -1,4 +1,4 @@
-//! The script of an engine test: what the model answers, what the tools do, and a log of what happened.
+//! The script of an engine test: the answers of the model, the behaviour of the tools, and a log of all actions.
 
 use std::{
     collections::VecDeque,
@@ -33,7 +33,7 @@ pub enum Say {
     Retried(&'static str),
     Fail(LlmError),
     End(EndReason),
-    /// Nothing more arrives, and the stream stays open.
+    /// The stream stays open, but no further event arrives.
     Hang,
 }
 
@@ -41,7 +41,7 @@ pub fn call(id: &'static str, name: &'static str, arguments: &Value) -> Say {
     Say::Call(id, name, arguments.to_string())
 }
 
-/// A complete answer: with usage and an end.
+/// A complete answer: the given events, the usage and the end.
 pub fn answer(pieces: Vec<Say>) -> Vec<Say> {
     pieces
         .into_iter()
@@ -85,7 +85,7 @@ pub fn result(id: &str, name: &str, text: &str) -> ChatMessage {
     }
 }
 
-/// A model that answers from a list of turns and keeps the requests it received.
+/// A model that answers from a list of turns and records the requests.
 pub struct Script {
     turns: Mutex<VecDeque<Vec<Say>>>,
     pub sent: Mutex<Vec<ModelRequest>>,
@@ -138,15 +138,15 @@ fn request_of(id: &str, name: &str, arguments: String) -> ToolRequest {
     }
 }
 
-/// Everything that happened, in order: a line for each `say`, `record`, `leave` and tool start or end.
+/// Everything that happened, in order. Each `say`, `record` and `leave`, and each start or end of a tool, has a line.
 #[derive(Clone, Default)]
 pub struct Log {
     lines: Arc<Mutex<Vec<String>>>,
     pub stored: Arc<Mutex<Vec<StoredMessage>>>,
     pub events: Arc<Mutex<Vec<Event>>>,
-    /// Number of the `record` call from which on the sink refuses.
+    /// Number of the first `record` call that the sink refuses.
     pub refuse_from: Arc<Mutex<Option<usize>>>,
-    /// Output tokens that the next reservations grant; unlimited when empty.
+    /// Numbers of output tokens that the next reservations grant. If the queue is empty, reservations are unlimited.
     pub affordable: Arc<Mutex<VecDeque<Result<u32>>>>,
     records: Arc<Mutex<usize>>,
     changed: Arc<tokio::sync::Notify>,
@@ -209,7 +209,7 @@ impl Sink for Log {
             *records += 1;
             *records
         };
-        // A commit takes a moment, so what must wait for it really waits.
+        // A commit takes a moment. The log therefore shows if the engine does not wait for the commit.
         tokio::task::yield_now().await;
         if self.refuse_from.lock().unwrap().is_some_and(|from| number >= from) {
             self.add("refused");
@@ -225,7 +225,7 @@ impl Sink for Log {
     }
 }
 
-/// An event on one line, without ids that differ between runs.
+/// Prints an event on one line, without the ids that differ between runs.
 fn show(event: &Event) -> String {
     match event {
         Event::Status(_) => "status".to_owned(),
@@ -261,7 +261,7 @@ fn short(text: &str) -> String {
 
 type Act = Arc<dyn Fn(Value, &ToolContext) -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> + Send + Sync>;
 
-/// A tool that does what the test says; its only argument `n` is a number.
+/// A tool whose behaviour the test defines. Its only argument `n` is a number.
 pub struct Probe {
     name: &'static str,
     effect: Effect,
@@ -370,7 +370,7 @@ impl Stage {
         self
     }
 
-    /// Adds `look`, which is read-only, and `change`, which has side effects; both answer "ok N".
+    /// Adds two tools. `look` is read-only and `change` has side effects. Both answer "ok N".
     pub fn usual_tools(self) -> Self {
         let ok = |arguments: Value, _: &ToolContext| -> BoxFuture<'static, Result<ToolAnswer, ToolFailure>> {
             Box::pin(async move { Ok(fine(&format!("ok {}", arguments["n"]))) })
@@ -408,7 +408,7 @@ pub struct Played {
     pub outcome: Outcome,
     pub log: Log,
     pub sent: Vec<ModelRequest>,
-    /// Turns that the model did not use.
+    /// Number of turns that the model did not use.
     pub left: usize,
 }
 

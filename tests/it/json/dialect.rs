@@ -1,4 +1,4 @@
-//! The rules of both dialects, one table each, and the examples of the seed documents byte for byte.
+//! The rules of both dialects, with one table for each dialect, and the examples of the seed documents byte for byte.
 
 use prost::Message as _;
 use prost_reflect::DynamicMessage;
@@ -183,7 +183,7 @@ fn an_event_prints_only_the_oneof_member_that_is_set() {
     assert_eq!(codec.read_text((id, 3), Runyard, &wire).unwrap(), None, "not a scalar");
 }
 
-/// Reads text in one dialect and prints it in another; an error is returned as text.
+/// Reads text in one dialect and prints it in another dialect. Returns an error as text.
 fn through(from: Dialect, to: Dialect, json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", from, json.as_bytes());
     match wire.and_then(|wire| EVERYTHING.encode("runyard.test.Everything", to, &wire)) {
@@ -347,7 +347,7 @@ fn the_canonical_dialect_reads_what_the_specification_allows() {
     }
 }
 
-/// Reads JSON in our dialect and prints the fields it names as `name=value`.
+/// Reads JSON in our dialect; prints each field that the JSON names as `name=value`.
 fn ours(json: &str) -> String {
     let wire = EVERYTHING.decode("runyard.test.Everything", Runyard, json.as_bytes());
     let wire = match wire {
@@ -373,7 +373,8 @@ fn ours(json: &str) -> String {
 #[test]
 fn our_dialect_differs_from_the_canonical_one_as_documented() {
     let table = [
-        // Enums: reads the short name, the full name and the number; prints the short name, null or the number.
+        // Enums. The codec reads the short name, the full name and the number. It prints the short name, null or the
+        // number.
         (r#"{"aColour": "dark_blue"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": "COLOUR_DARK_BLUE"}"#, "a_colour=\"dark_blue\""),
         (r#"{"aColour": 2}"#, "a_colour=\"dark_blue\""),
@@ -385,7 +386,7 @@ fn our_dialect_differs_from_the_canonical_one_as_documented() {
         ),
         (r#"{"a_level": 0}"#, "a_level=\"low\""),
         (r#"{"r_colour": [null, "red"]}"#, "r_colour=[null,\"red\"]"),
-        // Integers are printed as numbers; strings are also read.
+        // Integers are printed as numbers. They are also read from strings.
         (r#"{"aInt64": "-9223372036854775808"}"#, "a_int64=-9223372036854775808"),
         (r#"{"m_int32": {"1": 18}}"#, "m_int32={\"1\":18}"),
         (r#"{"w_uint64": 18446744073709551615}"#, "w_uint64=18446744073709551615"),
@@ -443,13 +444,14 @@ fn unset_fields_print_as_documented() {
 
 #[test]
 fn repeated_wire_fields_merge_as_protobuf_specifies() {
-    // text = "a", then inner { text = "b", number = 1 }, inner { number = 2 }, an unknown field, then text = "c".
+    // The fields are text = "a", inner { text = "b", number = 1 }, inner { number = 2 }, an unknown field, and text =
+    // "c".
     let wire = b"\x0a\x01a\x1a\x05\x0a\x01b\x10\x01\x1a\x02\x10\x02\xa8\x3e\x01\x0a\x01c";
     assert_eq!(
         EVERYTHING.encode("runyard.test.Inner", Canonical, wire).unwrap(),
         r#"{"text":"c","inner":{"text":"b","number":2}}"#
     );
-    // A list that is partly packed, a map with a repeated key, a oneof member that was replaced in between.
+    // The fields are a list that is partly packed, a map with a repeated key, and a oneof whose member is replaced.
     let mut wire = Vec::new();
     let pieces = [
         r#"{"rInt32":[1,2]}"#,

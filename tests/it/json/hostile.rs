@@ -114,7 +114,7 @@ fn malformed_json_is_refused() {
     for (json, expected) in table {
         let shown = String::from_utf8_lossy(json);
         let refused = refusal(json);
-        // The position of a missing value is reported with or without its field.
+        // The error for a missing value may name the field before the position.
         assert!(
             refused == *expected || refused.ends_with(&format!(": {expected}")),
             "{shown}: {refused}, not {expected}"
@@ -127,7 +127,7 @@ fn depth_and_length_are_bounded() {
     let nested = |open: &str, inside: &str, close: &str, depth: usize| {
         format!("{}{inside}{}", open.repeat(depth), close.repeat(depth))
     };
-    // Deep nesting in unknown fields is bounded before it is interpreted.
+    // The nesting depth is limited before the content of a field is interpreted.
     for json in [
         nested("[", "", "]", 100_000),
         format!("{{\"k_value\": {}}}", nested("[", "", "]", 100_000)),
@@ -146,7 +146,7 @@ fn depth_and_length_are_bounded() {
             &refused[..80.min(refused.len())]
         );
     }
-    // prost can decode everything the codec accepts, and the codec accepts the maximum depth that prost supports.
+    // prost can decode every message that the codec accepts. The codec accepts the maximum depth that prost supports.
     let mut deepest = 0;
     for depth in 1..130 {
         let json = nested("{\"inner\":", "{}", "}", depth);
@@ -362,7 +362,7 @@ proptest! {
     #[test]
     fn only_valid_json_is_accepted_and_printed(text in nearly_json()) {
         let known = serde_json::from_str::<serde_json::Value>(&text);
-        // `Value` accepts all valid JSON except repeated keys, deep nesting and out-of-range numbers.
+        // `Value` accepts all valid JSON except repeated keys, deep nesting and numbers out of range.
         let taken = EVERYTHING.decode("google.protobuf.Value", Canonical, text.as_bytes());
         match (&known, &taken) {
             (Err(_), Ok(_)) => prop_assert!(false, "taken: {}", text),

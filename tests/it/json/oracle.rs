@@ -1,4 +1,5 @@
-//! Equal to prost-reflect for every contract message and every type, with random values, in both directions.
+//! The results of the codec equal those of prost-reflect, for every message of the contract and for every type, with
+//! random values and in both directions.
 
 use proptest::{prelude::*, test_runner::TestCaseResult};
 use prost::Message as _;
@@ -11,12 +12,12 @@ use super::{CONTRACT, EVERYTHING, Subject, random};
 
 /// The output of prost-reflect, parsed.
 fn expected(message: &DynamicMessage) -> Value {
-    // Through text, because a 32-bit float has other digits when widened to 64 bits.
+    // The message is converted to text first, because a 32-bit float gets other digits when it is widened to 64 bits.
     let text = serde_json::to_string(message).unwrap();
     alike(serde_json::from_str(&text).unwrap())
 }
 
-/// Makes numbers compare by value: 1 and 1.0 are the same number in JSON.
+/// Converts numbers so that they compare by value, because 1 and 1.0 are the same number in JSON.
 fn alike(value: Value) -> Value {
     match value {
         Value::Number(number) => number.as_f64().map_or(Value::Number(number), Value::from),

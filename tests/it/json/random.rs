@@ -1,4 +1,4 @@
-//! Random messages of any type, with values that the type allows.
+//! Random messages of any type. Each value is valid for its type.
 
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MapKey, MessageDescriptor, ReflectMessage, Value,
@@ -8,12 +8,13 @@ use rand::{Rng, seq::IndexedRandom};
 /// Maximum nesting depth of messages.
 const DEPTH: u32 = 4;
 
-/// Which fields to leave out so that a round trip loses nothing in our dialect, where null means unset.
+/// The fields that a random message leaves out. In our dialect null means unset, so a round trip loses fields that
+/// print as null.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Range {
-    /// Leaves nothing out.
+    /// No field is left out.
     Full,
-    /// Leaves out set fields that print as null.
+    /// Fields that are set but print as null are left out.
     NoNulls,
 }
 
@@ -101,7 +102,8 @@ fn fields(
         if oneof.as_ref().is_some_and(|oneof| taken.contains(oneof)) {
             continue;
         }
-        // A field for which null is a value must be set, or its absence would read back as that value.
+        // If null is a value of a field, the field must be set. Otherwise the absent field would be read back as that
+        // value.
         let must = range == Range::NoNulls && field.supports_presence() && takes_null(&field.kind()) && oneof.is_none();
         let deep = depth == 0 && field.kind().as_message().is_some();
         if deep && !must || !must && !is_value && random.random_range(0..3) == 0 {

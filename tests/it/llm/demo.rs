@@ -1,4 +1,4 @@
-//! The built-in model at work: a plain shell really executes its tool calls, in a separate folder.
+//! The built-in model at work. A plain shell really executes its tool calls in a separate folder.
 
 use std::{
     collections::BTreeSet,
@@ -54,7 +54,7 @@ impl Desk {
         self
     }
 
-    /// Sends a message and runs tool calls until the model is done; returns its last answer.
+    /// Sends a message and executes tool calls until the model is done; returns its last answer.
     async fn say(&mut self, text: &str) -> String {
         self.messages.push(ChatMessage::User { text: text.to_owned() });
         for _ in 0..15 {
@@ -150,7 +150,7 @@ impl Desk {
         self.folder.path().join(name).exists()
     }
 
-    /// The chart, after checking that it is well-formed and stays inside its frame.
+    /// Checks that the chart is well-formed and stays inside its frame; returns the chart.
     fn chart(&self) -> String {
         let svg = self.file("output/chart.svg");
         assert!(svg.starts_with("<svg xmlns=\"http://www.w3.org/2000/svg\"") && svg.trim_end().ends_with("</svg>"));
@@ -180,7 +180,7 @@ fn spec(name: &str) -> ToolSpec {
     }
 }
 
-/// Checks that tags are closed in order and every `&` begins a known entity.
+/// Checks that tags are closed in order and that every `&` begins a known entity.
 fn assert_well_formed(svg: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in svg.split('<').skip(1) {

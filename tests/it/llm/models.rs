@@ -1,4 +1,4 @@
-//! Which provider serves which public model name.
+//! The choice of a provider for each public model name.
 
 use runyard::{
     config::{Config, Provider, ProviderKind},

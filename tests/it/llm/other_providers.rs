@@ -1,4 +1,4 @@
-//! Anthropic and Gemini: the same conversation over other protocols.
+//! Anthropic and Gemini: the tests have the same conversation over other protocols.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Providers with the chat completions protocol, correct and faulty: what is sent, received and retried.
+//! Providers with the chat completions protocol, both correct and faulty. The tests check the requests, the answers and
+//! the retries.
 
 use std::time::Duration;
 
@@ -647,7 +648,7 @@ async fn every_valid_form_of_an_event_stream_is_read() {
             ("one twö", Some(EndReason::Done)),
             "{name}: {heard:?}"
         );
-        // The same bytes one at a time: chunk boundaries must not matter.
+        // The same bytes arrive one at a time, because chunk boundaries must not matter.
         let bytes: Vec<Step> = text
             .bytes()
             .map(|byte| Step::Bytes(bytes::Bytes::from(vec![byte])))

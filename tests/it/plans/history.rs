@@ -2,7 +2,8 @@
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
-/// Each statement derives the rows of one table from those before: 20 accounts with 2,400 runs.
+/// Fills the tables with 20 accounts and 2,400 runs. Each statement derives the rows of one table from the tables
+/// before.
 const FILL: &[&str] = &[
     "INSERT INTO accounts (id, issuer, subject, tier, created_at) \
      SELECT gen_random_uuid(), 'history', 'account ' || n, 'free', now() FROM generate_series(1, 20) n",
@@ -39,7 +40,7 @@ const FILL: &[&str] = &[
     "ANALYZE",
 ];
 
-/// Fills the database once; its server has stopped.
+/// Fills the database if it is not filled yet. The server of the database has stopped.
 pub(super) async fn fill(db: &DatabaseConnection) {
     let filled = Statement::from_string(
         DbBackend::Postgres,

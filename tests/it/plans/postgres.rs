@@ -1,11 +1,11 @@
-//! PostgreSQL plans: generic plans, which hold for every parameter value, over tables with a history.
+//! PostgreSQL plans. They are generic plans, which hold for every parameter value, over tables with a history.
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait};
 use serde_json::Value;
 
 use super::{is_excepted, is_small, may_sort};
 
-/// The connection settings of the server that make a plan hold for every parameter value.
+/// Connection settings of the server. They make a plan hold for every parameter value.
 pub(super) const SETTINGS: [(&str, &str); 3] = [
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_bitmapscan", "off"),
@@ -43,7 +43,7 @@ async fn explain(db: &DatabaseConnection, sql: &str) -> Value {
     plan
 }
 
-/// Checks a plan node and its children; `limited` says whether a LIMIT bounds the rows read.
+/// Checks a plan node and its children. `limited` is true if a LIMIT bounds the rows that are read.
 fn look(node: &Value, limited: bool, sql: &str, found: &mut Vec<String>) {
     let text = |field: &str| node[field].as_str().unwrap_or_default();
     let (kind, index, condition) = (text("Node Type"), text("Index Name"), text("Index Cond"));

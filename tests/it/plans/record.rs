@@ -20,10 +20,10 @@ use tracing_subscriber::{
     layer::{Context, SubscriberExt},
 };
 
-/// The recorded statements by shape, each with whether it was explained.
+/// The recorded statements by shape. The value also says whether the statement was explained.
 static NOTED: LazyLock<Mutex<HashMap<Shape, Noted>>> = LazyLock::new(Mutex::default);
 
-/// A database, and a statement text in which value lists of any length look the same.
+/// A kind of database, and the text of a statement in which value lists of any length look the same.
 type Shape = (&'static str, String);
 
 struct Noted {
@@ -31,7 +31,7 @@ struct Noted {
     explained: bool,
 }
 
-/// Starts recording, once for the process.
+/// Starts the recording, if it has not started in this process yet.
 pub fn start() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -41,14 +41,14 @@ pub fn start() {
     });
 }
 
-/// All statements recorded for a kind of database.
+/// All statements that were recorded for a kind of database.
 pub fn noted(backend: DbBackend) -> Vec<String> {
     let noted = NOTED.lock().unwrap();
     let of_backend = noted.iter().filter(|((name, _), _)| *name == name_of(backend));
     of_backend.map(|(_, noted)| noted.sql.clone()).collect()
 }
 
-/// The statements that were not explained yet; marks them as explained.
+/// Returns the statements that were not explained yet, and marks them as explained.
 pub fn take(backend: DbBackend) -> Vec<String> {
     let mut noted = NOTED.lock().unwrap();
     let of_backend = noted.iter_mut().filter(|((name, _), _)| *name == name_of(backend));
@@ -101,9 +101,9 @@ impl Visit for Fields {
     fn record_debug(&mut self, _: &Field, _: &dyn Debug) {}
 }
 
-/// Normalises value lists, so that a statement with three ids and one with four are explained once.
+/// Normalises value lists, so that statements with three ids and with four ids are explained only once.
 fn shape(sql: &str) -> String {
-    // Only the numbers of placeholders: another literal may need another index.
+    // Removes only the numbers of placeholders. A statement with another literal may need another index.
     let mut after_dollar = false;
     let is_kept = |char: &char| {
         after_dollar = *char == '$' || (after_dollar && char.is_ascii_digit());

@@ -1,4 +1,4 @@
-//! SQLite plans: the lines of `EXPLAIN QUERY PLAN`. They depend on neither values nor row counts.
+//! SQLite plans: the lines of `EXPLAIN QUERY PLAN`. The plans depend neither on values nor on row counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -6,7 +6,8 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 
 use super::{WALKED, is_excepted, is_small, may_sort};
 
-/// Makes each statement text unique: a connection that has cached an explanation does not notice a dropped index.
+/// A number that makes the text of each statement unique. A connection that has cached an explanation does not notice
+/// that an index was dropped.
 static COUNT: AtomicU64 = AtomicU64::new(0);
 
 /// The faults in the plan of a statement.

@@ -1,4 +1,4 @@
-//! The host's access to a workspace: reading, writing, lists, uploads.
+//! Access of the host to a workspace: reading, writing, lists, uploads.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
@@ -22,7 +22,7 @@ async fn files_are_replaced_atomically() {
     let after = std::fs::metadata(sandbox.place().folder.join("output/deep/report.md")).unwrap();
     assert_eq!(after.permissions().mode() & 0o7777, 0o750);
     assert_eq!(before.uid(), after.uid());
-    // A reader that has the file open still reads the old content to its end.
+    // A reader that had opened the file before the write still reads the old content to its end.
     assert_eq!(std::io::read_to_string(&mut reader).unwrap(), "one");
     assert_eq!(files.read("output/deep/report.md", 4).unwrap(), b"two!");
     assert_eq!(
@@ -124,7 +124,7 @@ async fn uploads_are_placed_only_under_unused_names() {
         "data.csvmore\n"
     );
 
-    // Retrying after a crash succeeds: the file is already in place, once.
+    // A retry after a crash succeeds. The file is in place exactly once.
     let upload = yard.host_file("uploads/two", "two");
     files.place_as(&upload, "two").unwrap();
     files.place_as(&upload, "two").unwrap();
@@ -150,7 +150,7 @@ async fn creating_a_workspace_twice_keeps_its_files() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
     say(&sandbox, "echo kept > f; rmdir output; ln -s /etc output").await;
-    // An entry that a command put in the place of output/ is left alone.
+    // A command has put another entry in the place of output/. The service does not change this entry.
     yard.sandboxes.make(sandbox.place()).unwrap();
     assert_eq!(sandbox.workspace().metadata("output").unwrap().kind, FileKind::Link);
     say(&sandbox, "rm output").await;

@@ -1,4 +1,4 @@
-//! Resources that a command must not exhaust: S04–S06, S13, S14, S16–S18.
+//! Resources that a command must not exhaust.
 
 use std::{
     os::unix::fs::MetadataExt as _,
@@ -22,7 +22,7 @@ async fn s04_a_fork_bomb_is_contained() {
     settings.max_processes = 64;
     let yard = Yard::with(&settings);
     let (sandbox, neighbour) = (yard.project(0), yard.project(1));
-    // Control: this many processes are allowed.
+    // Control: twenty processes are allowed.
     let text = say(&sandbox, "for i in $(seq 20); do sleep 1 & done; wait; echo all ran").await;
     assert!(text.contains("all ran"), "{text}");
 
@@ -80,7 +80,7 @@ async fn s05_memory_is_bounded() {
             "{execution:?}"
         );
     }
-    // Each process is small; together they exceed the limit.
+    // Each process is small, but together they exceed the limit.
     let execution = run(
         &sandbox,
         "for i in 1 2 3 4 5 6; do perl -e '$x = \"x\" x 40_000_000; sleep 20; print length $x' & all=\"$all $!\"; done
@@ -123,7 +123,7 @@ async fn s06_the_disk_is_bounded() {
         say(&neighbour, "head -c 4M /dev/zero > f && stat -c %s f").await,
         "4194304\n"
     );
-    // When the disk is full nothing grows; deleting files works and frees space.
+    // When the disk is full, no file can grow. Files can be deleted, which frees space.
     let execution = run(&sandbox, "echo more > more || echo refused").await;
     assert!(execution.text.contains("refused"), "{execution:?}");
     say(&sandbox, "rm fill* && sleep 0.1").await;
@@ -137,7 +137,7 @@ async fn s06_the_disk_is_bounded() {
     assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
     say(&sandbox, "rm -rf many").await;
 
-    // Deleted files that are still open.
+    // The next command deletes its files but keeps them open.
     let execution = run(
         &sandbox,
         "for i in 11 12 13 14 15 16; do eval \"exec $i>ghost\"; rm ghost; head -c 12M /dev/zero >&$i; done; ls; sleep 30",
@@ -145,7 +145,7 @@ async fn s06_the_disk_is_bounded() {
     .await;
     assert_eq!(execution.ending, CommandEnd::DiskFull, "{}", execution.text);
 
-    // A tree too deep to measure counts as over the limit.
+    // If a folder tree is too deep to measure, the workspace counts as over the limit.
     let execution = run(
         &sandbox,
         "for i in $(seq 400); do mkdir ddddddddddddddddddddd; cd ddddddddddddddddddddd; done; sleep 30",
@@ -160,7 +160,7 @@ async fn s06_the_disk_is_bounded() {
 async fn s13_a_timeout_kills_every_process_of_a_command() {
     let yard = Yard::new();
     let sandbox = yard.project(0);
-    // SIGTERM first: the command has time to clean up.
+    // The command receives SIGTERM first, so that it has time to clean up.
     let polite = "trap 'echo goodbye; exit 0' TERM; echo begun; while :; do sleep 0.1; done";
     let execution = run_for(&sandbox, 1.0, polite).await;
     assert_eq!(execution.ending, CommandEnd::TimedOut);
@@ -178,7 +178,7 @@ async fn s13_a_timeout_kills_every_process_of_a_command() {
     assert!(start.elapsed() < Duration::from_secs(6), "{:?}", start.elapsed());
     assert_eq!(with_marker(&long), Vec::<u32>::new());
 
-    // A daemon is killed with the call that started it, and does not delay its end.
+    // A daemon is killed together with the call that started it. It does not delay the end of the call.
     let long = mark(9714);
     let start = Instant::now();
     let text = say(
@@ -218,7 +218,7 @@ async fn s13_cancelling_or_dropping_a_call_kills_its_processes() {
     eventually("it runs", || !with_marker(&mark(9716)).is_empty()).await;
     running.abort();
     eventually("it is gone", || with_marker(&mark(9716)).is_empty()).await;
-    // Other calls have their own cancellation token.
+    // Other calls have their own cancellation token, so they still work.
     assert_eq!(say(&sandbox, "echo on").await, "on\n");
 }
 
@@ -331,7 +331,7 @@ async fn s16_no_sandbox_survives_a_kill_during_its_start() {
             with_marker(&format!("sleep\0{long}")).is_empty()
         })
         .await;
-        // The next service start kills sandboxes that were still starting.
+        // The next start of the service kills the sandboxes that were still starting.
         let _next = Sandboxes::detect(&settings(), folder.path()).unwrap();
         eventually("nothing is left", || with_marker(&long).is_empty()).await;
     }

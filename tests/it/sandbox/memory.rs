@@ -1,4 +1,4 @@
-//! Memory that is not part of a process's resident size is also limited, with and without control groups.
+//! Memory outside the resident size of a process is limited, too, with and without control groups.
 
 use runyard::sandbox::CommandEnd;
 
@@ -56,7 +56,7 @@ async fn hidden_memory_is_bounded() {
         );
         sandbox.workspace().write("hold.pl", script.as_bytes()).unwrap();
 
-        // Control: a small amount is allowed, unless the mechanism is refused entirely.
+        // Control: a small amount is allowed, unless the sandbox refuses this kind of memory entirely.
         let little = run(&sandbox, "perl hold.pl 3 2>&1").await;
         let is_refused = little.text.starts_with("refused: ");
         assert!(little.text == "HELD\n" || is_refused, "{place}: {little:?}");
@@ -72,7 +72,7 @@ async fn hidden_memory_is_bounded() {
     }
 }
 
-/// Databases need a small segment and a few semaphores; these are too small to hide memory in.
+/// Databases need a small segment and a few semaphores. These are too small to hide memory in.
 #[tokio::test]
 async fn small_system_v_segments_and_semaphores_work() {
     let yard = Yard::new();

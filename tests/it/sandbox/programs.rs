@@ -1,7 +1,8 @@
-//! Common programs work in the sandbox without set-up, and the model is told what is available.
+//! Common programs work in the sandbox without set-up. The model is told which programs are available.
 //!
-//! A program that the host lacks cannot be tested. `make test` installs all of them and sets `RUNYARD_TEST_PROGRAMS`,
-//! which turns a missing program into a failure; without it the test prints on standard error that it was skipped.
+//! A program that the host lacks cannot be tested. `make test` installs all programs and sets `RUNYARD_TEST_PROGRAMS`,
+//! which turns a missing program into a failure. Without this variable, the test prints on standard error that it was
+//! skipped.
 
 use std::{
     io::Write,
@@ -21,7 +22,7 @@ fn has(program: &str, package: &str) -> bool {
         std::env::var_os("RUNYARD_TEST_PROGRAMS").is_none(),
         "{program} is missing: apt-get install {package}"
     );
-    // Bypasses the output capture of the test harness.
+    // Writes directly to standard error, because the test harness captures other output.
     let _ = writeln!(
         std::io::stderr(),
         "SKIPPED without {program}: apt-get install {package}"

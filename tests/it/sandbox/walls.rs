@@ -1,4 +1,4 @@
-//! Host resources and neighbours that a command must not reach: S01–S03, S08–S11, S15, I08.
+//! Resources of the host and of neighbours that a command must not reach.
 
 use std::{
     net::{TcpListener, UdpSocket},
@@ -50,7 +50,7 @@ async fn s01_host_files_cannot_be_read() {
 async fn s02_no_secret_is_inherited() {
     let yard = Yard::new();
     let secret = std::fs::File::open(yard.host_file("secret", "canary-s02")).unwrap();
-    // A file descriptor without close-on-exec.
+    // Clears the close-on-exec flag, so that child processes would inherit the file descriptor.
     rustix::io::fcntl_setfd(&secret, rustix::io::FdFlags::empty()).unwrap();
     let sandbox = yard.project(0);
 
@@ -64,7 +64,7 @@ async fn s02_no_secret_is_inherited() {
          cat /proc/[0-9]*/cmdline | tr '\\0' '\\n'",
     )
     .await;
-    // 9 is the control; 3 is the folder that `ls` itself reads.
+    // Descriptor 9 is the control. Descriptor 3 is the folder that `ls` itself reads.
     assert!(text.contains("descriptors: 0 1 2 3 9"), "{text}");
     assert!(text.contains("first: 0 1 2\n"), "{text}");
     let open: Vec<&str> = text.lines().filter(|line| line.starts_with("open ")).collect();
@@ -86,7 +86,7 @@ async fn s03_there_is_no_network() {
     let address = net::SocketAddr::from_abstract_name(&name).unwrap();
     let _unix = net::UnixListener::bind_addr(&address).unwrap();
     let (tcp, udp_port) = (tcp.local_addr().unwrap().port(), udp.local_addr().unwrap().port());
-    // Controls on the host: all three addresses are reachable from here.
+    // Controls: on the host, all three addresses can be reached.
     std::net::TcpStream::connect(("127.0.0.1", tcp)).unwrap();
     net::UnixStream::connect_addr(&address).unwrap();
 
@@ -189,7 +189,8 @@ async fn s09_processes_outside_are_unreachable() {
     for call in ["ptrace 1\n", "vm 1\n", "getfd 1\n"] {
         assert!(text.contains(call), "{text}");
     }
-    // The command may write to the memory of the first process, so that process must be as confined as the command.
+    // The command may write to the memory of the first process. The first process must therefore be as confined as the
+    // command.
     assert!(text.contains("Seccomp:\t2"), "{text}");
     assert!(
         text.trim().lines().last().unwrap().parse::<u32>().unwrap() < 10,
@@ -329,7 +330,7 @@ async fn i08_neighbours_do_not_see_each_other() {
     assert!(!with_marker(&canary).is_empty(), "the neighbour ended too early");
     one.workspace().write("go", b"").unwrap();
     assert!(holding.await.unwrap().text.contains(&canary));
-    // Control: a command in the same project finds it.
+    // Control: a command in the same project finds the secret.
     let text = say(&one, format!("grep -rsl {canary} /workspace")).await;
     assert!(text.contains("/workspace/secret"), "{text}");
 }

@@ -1,4 +1,5 @@
-//! Runs all sandbox tests a second time as an unprivileged service: one uid for all projects, no control groups.
+//! Runs all sandbox tests a second time as an unprivileged service. It has one uid for all projects and no control
+//! groups.
 
 use std::{
     os::unix::{fs::PermissionsExt, process::CommandExt},
@@ -12,7 +13,7 @@ const NOBODY: u32 = 65534;
 #[test]
 fn all_sandbox_tests_pass_without_root() {
     if !is_root() {
-        // The tests of this run were already unprivileged.
+        // The tests have already run as an unprivileged user.
         return;
     }
     // A folder that the unprivileged user can reach, wherever the build folder is.

@@ -18,7 +18,8 @@ pub fn databases() -> Vec<Database> {
 }
 
 impl Database {
-    /// Creates a database for one test; for SQLite the server creates it in the data folder.
+    /// Creates a database for one test. Returns `None` for SQLite, because the server creates that database in the data
+    /// folder.
     pub async fn make(&self) -> Option<Made> {
         let Self::Postgres(server) = self else { return None };
         let name = format!("runyard_{}", Uuid::now_v7().simple());

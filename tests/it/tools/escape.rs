@@ -1,5 +1,5 @@
-//! Links, pipes and sparse files made by bash cannot lead the host-side tools out of the workspace or block them (S07,
-//! S12).
+//! Links, pipes and sparse files that bash creates cannot lead the host-side tools out of the workspace, and cannot
+//! block them.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ async fn links_made_by_bash_do_not_lead_out_of_the_workspace() {
          mkdir inner; ln -s /etc inner/etc; echo control > real; ln -s real inside",
     )
     .await;
-    // Control: the same file by its own name.
+    // Control: the same file can be read by its own name.
     assert_eq!(shop.text("read", json!({"path": "real"})).await, "     1\tcontrol\n");
     let ways = [
         "passwd",
@@ -67,7 +67,7 @@ async fn write_replaces_a_link_and_never_follows_it() {
         .await;
     assert!(!told.is_empty());
     assert_eq!(std::fs::read_to_string(&outside).unwrap(), "untouched");
-    // Control: the same content into the workspace.
+    // Control: the same content can be written into the workspace.
     shop.text("write", json!({"path": "sub/outside", "content": "fine"}))
         .await;
     assert_eq!(shop.content("sub/outside"), "fine");

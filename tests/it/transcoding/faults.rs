@@ -1,4 +1,4 @@
-//! Errors: from a core error through a gRPC status to HTTP, byte for byte as in the seed documents.
+//! Errors: a core error becomes a gRPC status and then an HTTP answer, byte for byte as in the seed documents.
 
 use std::{
     sync::{Arc, Mutex},
@@ -81,7 +81,7 @@ const SEEDS: &[(Code, &str)] = &[
     ),
 ];
 
-/// The same JSON without white space between tokens; key order is kept.
+/// Removes the white space between the tokens of JSON. The order of keys stays the same.
 fn compact(json: &str) -> String {
     let mut out = String::new();
     let mut inside = false;
@@ -108,7 +108,7 @@ async fn plan_refusals_match_the_seed_documents() {
             running_count: number("running_count"),
             current_count: number("current_count"),
             limit: number("limit"),
-            // The tier is always known but not always printed.
+            // The tier is always known, but the seed documents do not always print it.
             tier_name: Some("free".to_owned()),
         };
         let sentence = detail["message"].as_str().unwrap().to_owned();
@@ -351,7 +351,7 @@ fn a_tonic_status_is_completed_with_details_over_grpc() {
         "INVALID_REQUEST"
     );
 
-    // A status that already has details, and a successful status, stay unchanged.
+    // A status that already has details stays unchanged. A successful status stays unchanged, too.
     for status in [Status::from(Error::new(Code::AgentNotFound, "x")), Status::ok("")] {
         let mut headers = HeaderMap::new();
         status.add_header(&mut headers).unwrap();

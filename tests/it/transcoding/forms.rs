@@ -1,4 +1,4 @@
-//! Forms: text becomes fields, files go to the store, and nothing is left behind after an error.
+//! Forms: texts become fields, and files go to the store. An error leaves nothing behind.
 
 use std::sync::{
     Arc, Mutex,
@@ -25,7 +25,7 @@ use tonic::Status;
 
 use super::service::{Caller, MAX_BODY, MAX_FORM, TranscoderServer, library, message, one, until};
 
-/// A store that keeps files in memory and counts the files being received.
+/// A store that keeps files in memory and counts the files that are being received.
 #[derive(Default)]
 struct Store {
     files: Mutex<Vec<(String, String, Vec<u8>)>>,
@@ -91,7 +91,7 @@ impl Store {
     }
 }
 
-/// A test server that accepts forms. The service refuses the prompt "refuse" after seeing it.
+/// A test server that accepts forms. Its service refuses a request with the prompt "refuse".
 async fn server(store: &Arc<Store>) -> TranscoderServer {
     let pool = library();
     let known = pool.clone();
@@ -124,7 +124,7 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
         .part("files", file("data.csv", "a,b\n1,2\n"))
         .text("reader_id", "")
         .part("files", file("../../b \"x\".txt", "second"))
-        // Text after files is allowed, and so are camelCase names, repeated fields and booleans.
+        // A form may contain text after files, camelCase names, repeated fields and booleans.
         .text("requestId", "k1")
         .text("topics", "one")
         .text("topics", "two")
@@ -150,7 +150,7 @@ async fn form_text_fills_fields_and_files_go_to_the_store() {
         files[1].0
     );
 
-    // The alias fills a field that the form leaves out.
+    // The alias fills a field that is missing in the form.
     let form = Form::new().text("prompt", "p");
     let request = server
         .request("POST", "/v1/reading/start")
@@ -216,7 +216,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let told = send(&server, base().text("aloud", "loud")).await;
     assert_eq!(told.status, 400);
     assert!(told.body.contains("aloud") && store.is_clean());
-    // An invalid query parameter is found after the files arrived.
+    // The server finds an invalid query parameter only after the files have arrived.
     let told = server
         .send(server.request("POST", "/reading/start?nope=1").multipart(base()))
         .await;
@@ -225,7 +225,7 @@ async fn an_invalid_form_is_refused_and_its_files_are_discarded() {
     let many = (0..=MAX_PARTS).fold(base(), |form, _| form.text("topics", "t"));
     assert_eq!(send(&server, many).await.status, 413);
     assert!(store.is_clean());
-    // Positive control: the same files are kept when nothing is wrong.
+    // Positive control: the store keeps the same files if the form is valid.
     assert_eq!(
         send(&server, base().text("prompt", "x".repeat(MAX_BODY))).await.status,
         200
@@ -321,12 +321,12 @@ async fn a_form_over_the_size_limit_is_refused_while_it_arrives() {
     let store = Arc::new(Store::default());
     let server = server(&store).await;
     let size = usize::try_from(MAX_FORM).unwrap();
-    // The size is declared up front.
+    // The request declares its size at the start.
     let form = Form::new().part("files", Part::bytes(vec![b'x'; size]).file_name("large"));
     let told = send(&server, form).await;
     let detail = format!(r#"{{"detail":"the form is larger than {MAX_FORM} bytes"}}"#);
     assert_eq!(told.refusal(), (413, "TOO_LARGE", detail.as_str()));
-    // The size is found while reading: the length is not declared.
+    // The request does not declare its length, so the server finds the size while it reads.
     let pieces = (0..size / (64 * 1024)).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 64 * 1024]));
     let body = reqwest::Body::wrap_stream(futures::stream::iter(pieces));
     let told = send(&server, Form::new().part("files", file("large", body))).await;
@@ -475,7 +475,7 @@ async fn disconnecting_after_the_form_does_not_cancel_the_call() {
         go_on.notify_one();
         until("the call completes", || answered.load(Ordering::SeqCst) == 1).await;
         until("the files are kept or discarded", || store.files().len() == kept).await;
-        // Give a wrong discard the chance to happen.
+        // If the server discards files by mistake, this gives it the chance to do so.
         tokio::task::yield_now().await;
         assert_eq!(store.files().len(), kept, "{prompt}");
     }

@@ -1,4 +1,4 @@
-//! From an HTTP request to the message the service receives, and the requests that are refused.
+//! From an HTTP request to the message that the service receives. Invalid requests are refused.
 
 use http::HeaderValue;
 use serde_json::json;
@@ -178,7 +178,7 @@ async fn an_unreadable_body_is_refused() {
     }
     let told = server.json("POST", "/books/b1:publish", r#"{"nope": 1}"#).await;
     assert!(told.body.contains("nope"), "{}", told.body);
-    // A method without a body refuses one, but accepts what many clients send for "no body".
+    // A method without a body refuses a body. It accepts the bodies that many clients send for "no body".
     let told = server.json("DELETE", "/books/b1", r#"{"book_id": "b2"}"#).await;
     assert_eq!(
         told.refusal(),
@@ -230,7 +230,7 @@ async fn a_body_over_the_size_limit_is_refused() {
     let sentence = format!(r#"{{"detail":"the body is larger than {MAX_BODY} bytes"}}"#);
     let told = server.json("POST", "/books/b1:publish", &of_size(MAX_BODY + 1)).await;
     assert_eq!(told.refusal(), (413, "TOO_LARGE", sentence.as_str()));
-    // The same without Content-Length, in chunks.
+    // The next bodies have the same sizes. They are sent in chunks, without Content-Length.
     for (size, status) in [(MAX_BODY, 200), (MAX_BODY + 1, 413)] {
         let text = of_size(size);
         let pieces: Vec<_> = text
@@ -311,7 +311,7 @@ async fn the_keys_of_a_body_are_the_update_mask() {
         assert_eq!(told.status, 200, "{method} {path} {body}: {told:?}");
         assert_eq!(server.asked_message(), expected, "{method} {path} {body}");
     }
-    // Only updates have a mask: a body that creates something has none.
+    // Only updates have a field mask. A request that creates something has none.
     server.json("POST", "/reading/start", r#"{"prompt": "P"}"#).await;
     assert_eq!(server.asked_message(), json!({"prompt": "P"}));
 }
@@ -335,7 +335,7 @@ async fn aliases_fill_fields_from_headers_and_parameters() {
         200
     );
     assert_eq!(server.asked_message(), json!({"request_id": "k", "emit_timing": true}));
-    // The field's own name takes precedence, even with the default value.
+    // A field in the body takes precedence over the header, even with the default value.
     assert_eq!(
         start(&[("Idempotency-Key", "k")], r#"{"requestId": "own"}"#)
             .await

@@ -144,7 +144,7 @@ async fn allowed_metadata_becomes_response_headers() {
     let server = download(&[(HTTP_STATUS, "416"), ("content-range", "bytes */10")], &[]).await;
     let told = server.get("/downloads/a").await;
     assert_eq!((told.status, told.header("content-range")), (416, "bytes */10"));
-    // Only successful statuses are honoured: a service cannot turn its answer into a redirect.
+    // Only successful statuses are applied. A service cannot turn its answer into a redirect.
     let server = download(&[(HTTP_STATUS, "301")], &[Ok("x")]).await;
     assert_eq!(server.get("/downloads/a").await.status, 200);
 }
@@ -158,7 +158,7 @@ async fn a_failing_download_is_an_error_or_is_aborted() {
         (503, "UNAVAILABLE", r#"{"detail":"the disk is unavailable"}"#)
     );
     let server = download(&[], &[Ok("one"), Err(())]).await;
-    // The failure may arrive before or after the headers; the reader never mistakes a part for the whole.
+    // The failure may arrive before or after the headers. The reader never mistakes a part for the whole.
     let read = async { server.request("GET", "/downloads/a").send().await?.bytes().await };
     assert!(read.await.is_err(), "a partial body was read as complete");
 }

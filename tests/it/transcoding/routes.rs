@@ -1,4 +1,5 @@
-//! Path templates and the matcher: what matches, which variables are captured, which templates are refused.
+//! Path templates and the matcher: the paths that match, the variables that are captured, and the templates that are
+//! refused.
 
 use std::sync::Arc;
 
@@ -31,7 +32,7 @@ fn tree(templates: &[(&str, &str)]) -> (Tree, Vec<Template>) {
     (tree, parsed)
 }
 
-/// The match for a request, as text: the number of the template and its captures.
+/// Finds the match for a request; returns the number of the template and its captures as text.
 fn find((tree, templates): &(Tree, Vec<Template>), method: &str, path: &str) -> String {
     match tree.find(&method.parse().unwrap(), path) {
         Found::Rule(number, path) => {
@@ -77,7 +78,7 @@ fn paths_match_templates() {
         ("GET", "*", "404"),
         ("GET", "/agents/a1", "1 agent_id=a1"),
         ("HEAD", "/agents/a1", "1 agent_id=a1"),
-        // A literal wins for its own method; the variable still answers other methods.
+        // A literal has precedence for its own method. The variable still matches other methods.
         ("POST", "/agents/generate-icon", "2"),
         ("GET", "/agents/generate-icon", "1 agent_id=generate-icon"),
         ("PUT", "/agents/generate-icon", "405 GET,HEAD,POST"),
@@ -86,14 +87,14 @@ fn paths_match_templates() {
         ("GET", "/agents/a1/versions/v2/x", "404"),
         ("GET", "/shelves/s/books/b", "4 name=shelves/s/books/b"),
         ("GET", "/shelves//books/b", "404"),
-        // Literals win over variables, variables over `**`; `**` also matches nothing.
+        // Literals have precedence over variables, and variables over `**`. `**` also matches an empty path.
         ("GET", "/files/special", "6"),
         ("GET", "/files/special/x", "5 path=special/x"),
         ("GET", "/files/a/b/c.txt", "5 path=a/b/c.txt"),
         ("GET", "/files/", "5 path="),
         ("GET", "/files", "5 path="),
         ("GET", "/files/a//b", "5 path=a//b"),
-        // Custom verbs follow the last colon, and only if the colon is not percent-encoded.
+        // A custom verb follows the last colon. A percent-encoded colon does not count.
         ("POST", "/agents/a1:run", "8 agent_id=a1"),
         ("POST", "/agents/a1%3Arun", "405 GET,HEAD"),
         ("POST", "/agents/a:b:run", "8 agent_id=a:b"),
@@ -102,13 +103,13 @@ fn paths_match_templates() {
         ("POST", "/files/a/b:touch", "7 path=a/b"),
         ("GET", "/files/a/b:touch", "5 path=a/b:touch"),
         ("POST", "/files/a/b:other", "405 GET,HEAD"),
-        // A rule for any method, and a method with its own rule.
+        // One rule is for any method. One method has its own rule.
         ("PURGE", "/any/1/thing", "9"),
         ("DELETE", "/any/1/thing", "10 x=1"),
         ("GET", "/projects/p/q/r", "11 a=p/q/r"),
         ("GET", "/projects/p", "11 a=p"),
         ("GET", "/projects/q", "404"),
-        // Percent-encoding is decoded after the path is split; in multi-segment variables %2F stays encoded.
+        // The path is split before its percent-encoding is decoded. In multi-segment variables, %2F stays encoded.
         ("GET", "/agents/a%2Fb", "1 agent_id=a/b"),
         ("GET", "/agents/a%20b%C3%A9", "1 agent_id=a bé"),
         ("GET", "/%61gents", "0"),
@@ -340,7 +341,7 @@ fn every_contract_rule_matches_with_and_without_the_prefix() {
 }
 
 proptest! {
-    /// H13: every path gets an answer, and no capture contains a separator that the path did not have.
+    /// Every path gets an answer, and no capture contains a separator that the path did not have.
     #[test]
     fn the_matcher_handles_any_path(path in "(/|%|%2[fF]|\\.\\.|;|:|[a-z]{1,3}|\\PC|shelves|books|by-id|pages){0,40}") {
         thread_local! {

@@ -1,4 +1,4 @@
-//! A gRPC service for any method of a descriptor set: it records requests and answers from a script.
+//! A gRPC service for any method of a descriptor set. It records requests and answers from a script.
 
 use std::{
     convert::Infallible,
@@ -41,17 +41,17 @@ pub fn compile(files: &[&str], folder: &str) -> DescriptorPool {
 #[derive(Clone, Debug)]
 pub struct Asked {
     pub method: String,
-    /// The request as canonical JSON with proto field names, printed by prost-reflect rather than our codec.
+    /// The request as canonical JSON with proto field names. It is printed by prost-reflect and not by our codec.
     pub message: Value,
     pub metadata: HeaderMap,
     pub caller: Option<Caller>,
 }
 
-/// Stands in for the caller that a layer in front of the transcoder adds to a request.
+/// Takes the place of the caller that a layer in front of the transcoder adds to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Caller(pub &'static str);
 
-/// The answer of the service: initial metadata, then messages.
+/// The answer of the service: initial metadata, followed by messages.
 pub struct Answer {
     pub metadata: Vec<(&'static str, &'static str)>,
     pub messages: BoxStream<'static, Result<Bytes, Status>>,
@@ -145,7 +145,7 @@ impl tower::Service<Request<tonic::body::Body>> for Scripted {
 /// A running server with the transcoder in front of a scripted service.
 pub struct TranscoderServer {
     pub address: SocketAddr,
-    /// The service behind the server's socket.
+    /// The transcoder and the scripted service, as the server calls them.
     pub door: TranscoderService<Scripted>,
     pub client: reqwest::Client,
     asked: Arc<Mutex<Vec<Asked>>>,
@@ -173,7 +173,7 @@ impl TranscoderServer {
         .await
     }
 
-    /// A test server where `/by-id/<number>` fails with the status of that number.
+    /// A test server on which a request to `/by-id/<number>` fails with the status of that number.
     pub async fn failing_with(status: impl Fn(usize) -> Status + Send + Sync + 'static) -> Self {
         Self::open(library(), None, move |asked| {
             let number = asked.message["book_id"].as_str().unwrap().parse().unwrap();
@@ -223,7 +223,7 @@ impl TranscoderServer {
         Self {
             address,
             door,
-            // Skips the system root certificates, which are slow to load and not needed here.
+            // The client skips the root certificates of the system. They are slow to load and not needed here.
             client: reqwest::Client::builder()
                 .tls_certs_only([])
                 .no_proxy()
@@ -259,12 +259,12 @@ impl TranscoderServer {
         self.send(request.body(body.to_owned())).await
     }
 
-    /// The requests received since the last call.
+    /// The requests that the service received since the last call.
     pub fn asked(&self) -> Vec<Asked> {
         std::mem::take(&mut self.asked.lock().unwrap())
     }
 
-    /// The only request message received since the last call.
+    /// The only request message that the service received since the last call.
     #[track_caller]
     pub fn asked_message(&self) -> Value {
         let asked = self.asked();

@@ -16,7 +16,7 @@ use super::service::{TranscoderServer, library, message, stream, until};
 
 type Event = Result<Value, Status>;
 
-/// A test server that streams what the test sends; the stream ends when the sender is dropped.
+/// A test server that streams the events that the test sends. The stream ends when the test drops the sender.
 async fn telling() -> (TranscoderServer, mpsc::Sender<Event>) {
     let (tell, told) = mpsc::channel::<Event>(16);
     let told = Arc::new(Mutex::new(Some(told)));
@@ -137,13 +137,13 @@ async fn a_stream_sends_headers_and_heartbeats_before_its_first_event() {
 async fn a_failure_before_the_first_event_is_an_http_error() {
     let gone = || Status::from(Error::new(Code::RunNotFound, "Run not found"));
     let body = r#"{"detail":"Run not found"}"#;
-    // The call itself fails.
+    // The call fails before there is a stream.
     let server = TranscoderServer::failing(gone).await;
     assert_eq!(
         server.get("/reading/r/stream").await.refusal(),
         (404, "RUN_NOT_FOUND", body)
     );
-    // The stream fails at once.
+    // The stream fails before its first event.
     let server = saying(&[], vec![Err(gone())]).await;
     assert_eq!(
         server.get("/reading/r/stream").await.refusal(),
@@ -177,7 +177,7 @@ async fn a_failure_during_a_stream_is_a_fault_event() {
     let last = told.body.lines().last().unwrap();
     assert_eq!(last, r#"{"fault":{"detail":"the journal is unavailable"}}"#);
 
-    // The stream fails later, when the reader has been connected for a while.
+    // The stream fails after the reader has been connected for a while.
     let (server, tell) = telling().await;
     let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     tell.send(away()).await.unwrap();
@@ -193,7 +193,7 @@ async fn a_cursor_at_the_end_is_answered_with_no_content() {
         (told.status, told.body.as_str(), told.header("content-type")),
         (204, "", "")
     );
-    // Control: without the status, an empty stream is a valid stream.
+    // Control: without this status, an empty stream is a valid stream.
     let server = saying(&[], vec![]).await;
     let told = server.get("/reading/r/stream").await;
     assert_eq!((told.status, told.body.as_str()), (200, ""));
@@ -215,7 +215,7 @@ async fn a_slow_reader_slows_the_stream_down() {
     let (server, tell) = telling().await;
     let mut response = server.request("GET", "/reading/r/stream").send().await.unwrap();
     let text = "x".repeat(64 * 1024);
-    // The client does not read: once the socket buffers are full, the service must wait.
+    // The client does not read. When the socket buffers are full, the service must wait.
     let mut sent = 0_i64;
     loop {
         let event = Ok(json!({"sequence": sent + 1, "closed": text}));
@@ -227,7 +227,7 @@ async fn a_slow_reader_slows_the_stream_down() {
         assert!(sent < 2000, "the stream is not held back");
     }
     drop(tell);
-    // Nothing is lost.
+    // No event is lost.
     let mut body = Vec::new();
     while let Some(piece) = response.chunk().await.unwrap() {
         body.extend_from_slice(&piece);
