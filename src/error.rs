@@ -146,7 +146,7 @@ impl StdError for Error {
 }
 
 impl From<runyard_sandbox::Error> for Error {
-    fn from(error: runyard_sandbox::Error) -> Self {
+    fn from(mut error: runyard_sandbox::Error) -> Self {
         use runyard_sandbox::ErrorKind;
         let code = match error.kind() {
             ErrorKind::Invalid => Code::InvalidRequest,
@@ -158,10 +158,9 @@ impl From<runyard_sandbox::Error> for Error {
             ErrorKind::Unavailable => Code::Unavailable,
             ErrorKind::Internal => Code::Internal,
         };
-        let (message, field, cause) = error.into_parts();
-        let mut converted = Self::new(code, message);
-        converted.inner.field = field;
-        converted.inner.cause = cause;
+        let mut converted = Self::new(code, error.message().to_owned());
+        converted.inner.field = error.field().map(|field| field.to_owned().into());
+        converted.inner.cause = error.take_cause();
         converted
     }
 }

@@ -16,11 +16,7 @@ mod generated {
 
 /// Messages of the gRPC error model (<https://google.aip.dev/193>).
 pub mod rpc {
-    #![expect(
-        clippy::doc_overindented_list_items,
-        clippy::doc_lazy_continuation,
-        reason = "generated code"
-    )]
+    #![expect(clippy::doc_overindented_list_items, reason = "generated code")]
     include!(concat!(env!("OUT_DIR"), "/error_model/google.rpc.rs"));
 }
 

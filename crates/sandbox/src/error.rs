@@ -90,15 +90,9 @@ impl Error {
         self.inner.field.as_deref()
     }
 
-    /// Splits the error into its message, the name of the invalid argument and its cause.
-    pub fn into_parts(
-        self,
-    ) -> (
-        Cow<'static, str>,
-        Option<Cow<'static, str>>,
-        Option<Box<dyn StdError + Send + Sync>>,
-    ) {
-        (self.inner.message, self.inner.field, self.inner.cause)
+    /// Removes the cause, to attach it to another error.
+    pub fn take_cause(&mut self) -> Option<Box<dyn StdError + Send + Sync>> {
+        self.inner.cause.take()
     }
 }
 
