@@ -1,206 +1,231 @@
-//! The built-in model `runyard/demo`: it needs no key and no network, and its answers are deterministic.
+//! The built-in model `runyard/demo`, which answers while no provider is configured.
 //!
-//! It serves while no provider is configured. Like any other model it sees only the request, and it derives its next
-//! step from the tool results in it. For a table it inspects the file, writes a script, runs it and reports the result
-//! (`demo/table.rs`, `demo/report.rs`); for other text it counts lines and words (`demo/words.rs`). Its answers say
-//! that it is a demo.
-
-mod plan;
-mod report;
-mod sample;
-mod table;
-mod view;
-mod words;
+//! It needs no key and no network, and the same request always gets the same answer. It can do one thing: it looks at a
+//! file, writes one of three scripts (`demo/*.sh`), runs it and repeats its findings. Like any model it keeps no state:
+//! the tool results since the user's last message select the next step.
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use self::view::{View, extension};
-use super::{EndReason, Llm, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest};
+use super::{ChatMessage, EndReason, Llm, ModelEvent, ModelRequest, ModelStream, TokenUsage, ToolRequest};
 
-/// Estimated number of bytes of text per token, as with common tokenizers.
-const BYTES_PER_TOKEN: usize = 4;
-
-/// Approximate number of characters in a streamed chunk.
-const PIECE: usize = 12;
+const ANALYZE: &str = include_str!("demo/analyze.sh");
+const FIND: &str = include_str!("demo/find.sh");
+const SUMMARIZE: &str = include_str!("demo/summarize.sh");
 
 /// Answer to a request that the model cannot handle.
 const ABOUT: &str = "I am Runyard's built-in demo model. I follow fixed rules and do not understand language, so I cannot \
-    answer questions, write programs or hold a conversation. I can do two things: analyze a CSV file (I write a script, run \
-    it in the sandbox and create a report with a chart), and count the lines and words of any other text file. For real \
-    answers, start the server with RUNYARD_OPENAI_BASE_URL (and RUNYARD_OPENAI_API_KEY, RUNYARD_OPENAI_MODEL), or add a \
-    provider to the configuration.";
+    answer questions, write programs or hold a conversation. I can work on a file with a script that I run in the sandbox: \
+    analyze a CSV file and draw a chart, select the most important sentences of a text, and find the errors and the slowest \
+    requests in a log. For real answers, start the server with RUNYARD_OPENAI_BASE_URL (and RUNYARD_OPENAI_API_KEY, \
+    RUNYARD_OPENAI_MODEL), or add a provider to the configuration.";
+
+/// Beginnings of words that indicate that a message is about files.
+const FILE_WORDS: &str = "analy chart column csv data diagram file folder graph log plot report row spreadsheet statistic \
+    summar table tsv upload visual workspace";
+
+/// Extensions that identify a word as a file name.
+const EXTENSIONS: &str = "csv html json log md py rs sh sql tab toml tsv txt xml yaml yml";
+
+/// Extensions of tables.
+const TABLES: &str = "csv tsv tab";
+
+/// Text that introduces the list of uploaded files at the end of a message.
+const UPLOADS: &str = "\n\nFiles in /workspace: ";
+
+/// Describes the file `$f`: a line with its kind, size and name, then its beginning. Without a name it selects the first
+/// table of the workspace, or else the first file.
+const LOOK: &str = r#"[ -n "$f" ] || f=$(find . -type f ! -path './.*' ! -path './*/.*' ! -path './output/*' | sort | awk '
+    NR == 1 { name = $0 } tolower($0) ~ /[.](csv|tsv|tab)$/ { name = $0; exit } END { print name }')
+if [ ! -f "$f" ]; then kind=missing
+elif [ "$(head -c 4096 <"$f" | tr -d '\000' | wc -c)" -lt "$(head -c 4096 <"$f" | wc -c)" ]; then kind=binary
+elif [ -z "$(tr -d ' \t\r\n' <"$f" | head -c 1)" ]; then kind=blank
+else kind=text; fi
+printf '%s %s %s\n' $kind "$([ $kind = missing ] || wc -c <"$f" | tr -d ' ')" "${f#./}"
+[ $kind != text ] || head -n 5 <"$f" | head -c 1000"#;
 
 /// The built-in model.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Demo;
 
-/// Next step of the model: a text, and possibly tool calls.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Reply {
-    text: String,
-    calls: Vec<ToolRequest>,
-}
-
-impl Reply {
-    fn say(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            calls: Vec::new(),
-        }
-    }
-
-    fn call(text: impl Into<String>, call: ToolRequest) -> Self {
-        Self {
-            text: text.into(),
-            calls: vec![call],
-        }
-    }
-}
+/// Next step of the model: a text, and the tool call that follows.
+type Step = (String, Option<ToolRequest>);
 
 #[async_trait]
 impl Llm for Demo {
     async fn stream(&self, request: ModelRequest) -> ModelStream {
-        let reply = next(&View::of(&request));
+        let (text, call) = Turn::of(&request).next();
         let usage = TokenUsage {
-            input: input_tokens(&request),
-            output: output_tokens(&reply),
+            input: tokens(&format!("{}{:?}{:?}", request.system, request.messages, request.tools)),
+            output: tokens(&format!("{text}{call:?}")),
             cached_input: 0,
         };
-        let events: Vec<ModelEvent> = pieces(&reply.text)
-            .into_iter()
-            .map(ModelEvent::Text)
-            .chain(reply.calls.into_iter().map(ModelEvent::ToolCall))
-            .chain([ModelEvent::Usage(usage), ModelEvent::End(EndReason::Done)])
-            .collect();
-        stream::iter(events.into_iter().map(Ok)).boxed()
+        let words = text.split_inclusive(' ').map(|word| ModelEvent::Text(word.to_owned()));
+        let end = [ModelEvent::Usage(usage), ModelEvent::End(EndReason::Done)];
+        let events: Vec<_> = words.chain(call.map(ModelEvent::ToolCall)).chain(end).map(Ok).collect();
+        stream::iter(events).boxed()
     }
 }
 
-/// Decides the next step, based on everything since the user's last message.
-fn next(view: &View<'_>) -> Reply {
-    if !view.can_run() {
-        return Reply::say(without_tools(view));
+/// The conversation since the user's last message.
+struct Turn<'a> {
+    request: &'a ModelRequest,
+    task: &'a str,
+    /// The file that the task names. A task about files can also mean a file that an earlier message names.
+    file: Option<&'a str>,
+    /// The results of the tool calls: the tool, the text, and whether it is an error.
+    results: Vec<(&'a str, &'a str, bool)>,
+}
+
+impl<'a> Turn<'a> {
+    fn of(request: &'a ModelRequest) -> Self {
+        let (mut task, mut latest, mut results) = ("", None, Vec::new());
+        for message in &request.messages {
+            match message {
+                ChatMessage::User { text } => (task, latest, results) = (text, named_file(text).or(latest), Vec::new()),
+                ChatMessage::Tool {
+                    name, text, is_error, ..
+                } => results.push((name.as_str(), text.as_str(), *is_error)),
+                ChatMessage::Assistant { .. } => {}
+            }
+        }
+        let file = if is_about_files(task) { latest } else { named_file(task) };
+        Self {
+            request,
+            task,
+            file,
+            results,
+        }
     }
-    let found = match view.files() {
-        files if files.is_empty() && view.is_about_files() => match view.answer("list") {
-            None => return Reply::call("I'll list the files first.", view.bash("list", LIST)),
-            Some(answer) => match answer.section("files") {
-                Some(list) => list
-                    .lines()
-                    .map(|line| line.trim().trim_start_matches("./").to_owned())
-                    .collect(),
-                None => return Reply::say(format!("I could not list the files: {}", answer.excerpt())),
-            },
-        },
-        files => files,
-    };
-    let found: Vec<String> = found.into_iter().filter(|name| !name.is_empty()).collect();
-    match pick(view.task(), &found) {
-        Some(name) if is_table(name) => table::next(view, name),
-        Some(name) => words::next(view, name),
-        None if view.is_about_files() => Reply::say(format!("I found no file in the workspace.\n\n{ABOUT}")),
-        None => Reply::say(ABOUT),
+
+    /// Decides the next step: look at the file, write a script, run it, answer.
+    fn next(&self) -> Step {
+        let can_run = self.has("bash");
+        let file = match self.file {
+            Some(file) if can_run => file,
+            Some(file) => return say(format!("I have no tools in this run to open {file}.\n\n{ABOUT}")),
+            None if can_run && is_about_files(self.task) => "",
+            None => return say(ABOUT),
+        };
+        let Some((_, look, _)) = self.results.first() else {
+            return self.bash("I'll look at the file first.", &format!("f={}\n{LOOK}", quote(file)));
+        };
+        let first: Vec<&str> = look.lines().next().unwrap_or_default().splitn(3, ' ').collect();
+        match first[..] {
+            ["text", _, name] => self.work(name),
+            ["missing", ..] if file.is_empty() => say(format!("I found no file in the workspace.\n\n{ABOUT}")),
+            ["missing", ..] => say(format!("There is no file {file} in the workspace.")),
+            ["blank", _, name] => say(format!("{name} is empty or has only blank lines.")),
+            ["binary", size, name] => say(format!("{name} is not text; it has {size} bytes.")),
+            _ => say(format!("I could not look at {file}: {}", excerpt(look))),
+        }
+    }
+
+    /// Writes the script and runs it. If the tool `write` is missing or fails, the shell writes the script.
+    fn work(&self, file: &str) -> Step {
+        let (name, script, purpose) = job(file, self.task);
+        let path = format!("output/{name}.sh");
+        let results = &self.results[1..];
+        if let Some((_, text, is_error)) = results.iter().find(|(tool, ..)| *tool == "bash") {
+            return say(if *is_error {
+                format!("I looked at {file}, but my script failed:\n\n{}", excerpt(text))
+            } else {
+                let findings = text.trim_end().trim_end_matches("[exit status 0]").trim_end();
+                format!("{findings}\n\nThe built-in demo model wrote this answer by fixed rules.")
+            });
+        }
+        let plan = format!("I'll write a script that {purpose}.");
+        if results.is_empty() && self.has("write") {
+            return self.call(plan, "write", &json!({"path": path, "content": script}));
+        }
+        let (task, _) = self.task.rsplit_once(UPLOADS).unwrap_or((self.task, ""));
+        let words = task.split_whitespace().filter(|word| word.len() < 100).take(50);
+        let task = words.collect::<Vec<_>>().join(" ");
+        let run = format!("sh {path} {} {}", quote(file), quote(&task));
+        if results.iter().any(|(.., is_error)| !is_error) {
+            return self.bash("I'll run it.", &run);
+        }
+        let write = format!("mkdir -p output && cat >{path} <<'END_OF_SCRIPT'\n{script}END_OF_SCRIPT");
+        self.bash(plan, &format!("{write}\n{run}"))
+    }
+
+    fn has(&self, tool: &str) -> bool {
+        self.request.tools.iter().any(|spec| spec.name == tool)
+    }
+
+    fn bash(&self, text: impl Into<String>, command: &str) -> Step {
+        self.call(text, "bash", &json!({"command": command}))
+    }
+
+    fn call(&self, text: impl Into<String>, tool: &str, arguments: &Value) -> Step {
+        let call = ToolRequest {
+            id: format!("demo_{}", self.request.messages.len()),
+            name: tool.to_owned(),
+            arguments: arguments.to_string(),
+        };
+        (text.into(), Some(call))
     }
 }
 
-/// Lists files that the user may have meant: no hidden files, and no files in `output/`.
-const LIST: &str = "echo '@@ files'\nfind . -type f ! -path './.*' ! -path './*/.*' ! -path './output/*' 2>/dev/null \
-    | sort | head -n 40\necho '@@ end'";
+/// Returns the last 300 bytes of a result, for an explanation.
+fn excerpt(text: &str) -> &str {
+    let text = text.trim();
+    &text[text.ceil_char_boundary(text.len().saturating_sub(300))..]
+}
 
-/// Selects the file to work on: one that the user names, else the first table, else the first file.
-fn pick<'a>(task: &str, files: &'a [String]) -> Option<&'a str> {
-    let named = files.iter().find(|name| {
-        let short = name.rsplit('/').next().unwrap_or(name);
-        task.contains(short)
+/// Estimates the number of tokens: providers count about one for four bytes.
+fn tokens(text: &str) -> u64 {
+    text.len().div_ceil(4) as u64
+}
+
+fn say(text: impl Into<String>) -> Step {
+    (text.into(), None)
+}
+
+/// Selects a script: its name, its content and its purpose.
+fn job(file: &str, task: &str) -> (&'static str, &'static str, &'static str) {
+    let task = task.to_lowercase();
+    if has_extension(file, TABLES) {
+        ("analyze", ANALYZE, "creates a report and a chart")
+    } else if has_extension(file, "log") || task.contains("error") || task.contains("slow") {
+        ("find", FIND, "finds the slowest requests and the errors")
+    } else {
+        ("summarize", SUMMARIZE, "selects the most important sentences")
+    }
+}
+
+fn is_about_files(task: &str) -> bool {
+    let task = task.to_lowercase();
+    let mut words = task.split(|character: char| !character.is_alphanumeric());
+    words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
+}
+
+/// Returns the file that a message names or uploads; a table comes first.
+fn named_file(message: &str) -> Option<&str> {
+    let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
+    let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();
+    let is_mark = |character: char| !character.is_alphanumeric() && !"/_-".contains(character);
+    let words = text.split_whitespace().map(|word| {
+        let word = word.trim_start_matches("./").trim_matches(is_mark);
+        let word = word.trim_end_matches("'s").trim_end_matches("’s");
+        word.trim_start_matches("/workspace/")
     });
-    named
-        .or_else(|| files.iter().find(|name| is_table(name)))
-        .or_else(|| files.first())
-        .map(String::as_str)
+    let is_file = |word: &&str| has_extension(word, EXTENSIONS);
+    let is_inside = |word: &&str| !word.starts_with('/') && !word.contains("..") && !word.contains("://");
+    let words: Vec<&str> = words.filter(is_file).filter(is_inside).collect();
+    let both: Vec<&str> = words.iter().filter(|word| uploads.contains(word)).copied().collect();
+    let names = [both, uploads, words].into_iter().find(|names| !names.is_empty())?;
+    let table = names.iter().find(|name| has_extension(name, TABLES));
+    table.or(names.first()).copied()
 }
 
-fn is_table(name: &str) -> bool {
-    matches!(extension(name).as_str(), "csv" | "tsv" | "tab")
+fn has_extension(name: &str, known: &str) -> bool {
+    let extension = name.rsplit_once('.').map(|(_, extension)| extension.to_lowercase());
+    known.split(' ').any(|known| extension.as_deref() == Some(known))
 }
 
-fn without_tools(view: &View<'_>) -> String {
-    let files = view.files();
-    if files.is_empty() {
-        return ABOUT.to_owned();
-    }
-    format!(
-        "You mention {}, but I have no tools in this run, so I cannot open it.\n\n{ABOUT}",
-        files.join(", ")
-    )
-}
-
-/// Splits a text into small chunks at spaces, so that it appears gradually.
-fn pieces(text: &str) -> Vec<String> {
-    let mut pieces = vec![String::new()];
-    for word in text.split_inclusive(char::is_whitespace) {
-        match pieces.last_mut() {
-            Some(last) if last.len() < PIECE => last.push_str(word),
-            _ => pieces.push(word.to_owned()),
-        }
-    }
-    pieces.retain(|piece| !piece.is_empty());
-    pieces
-}
-
-fn tokens(bytes: usize) -> u64 {
-    u64::try_from(bytes.div_ceil(BYTES_PER_TOKEN)).unwrap_or(u64::MAX)
-}
-
-fn input_tokens(request: &ModelRequest) -> u64 {
-    let tools = request
-        .tools
-        .iter()
-        .map(|tool| tool.name.len() + tool.description.len() + schema_bytes(&tool.parameters));
-    tokens(request.system.len() + view::bytes(&request.messages) + tools.sum::<usize>())
-}
-
-fn output_tokens(reply: &Reply) -> u64 {
-    tokens(
-        reply.text.len()
-            + reply
-                .calls
-                .iter()
-                .map(|call| call.name.len() + call.arguments.len())
-                .sum::<usize>(),
-    )
-}
-
-fn schema_bytes(schema: &Value) -> usize {
-    schema.to_string().len()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn pieces_contain_the_whole_text() {
-        for text in [
-            "",
-            "a",
-            "one two three, four\nfive  six\n",
-            "averyveryverylongwordwithoutaspace yes",
-            "ä ö ü ",
-        ] {
-            assert_eq!(pieces(text).concat(), text);
-        }
-        assert!(pieces(ABOUT).len() > 20);
-    }
-
-    #[test]
-    fn the_named_file_comes_before_the_first_table() {
-        let files = ["a.txt", "b.csv", "sub/c.csv"].map(str::to_owned);
-        assert_eq!(pick("look at c.csv", &files), Some("sub/c.csv"));
-        assert_eq!(pick("look at a.txt", &files), Some("a.txt"));
-        assert_eq!(pick("look", &files), Some("b.csv"));
-        assert_eq!(pick("look", &files[..1]), Some("a.txt"));
-        assert_eq!(pick("look", &[]), None);
-    }
+/// Quotes a text for the shell.
+fn quote(text: &str) -> String {
+    format!("'{}'", text.replace('\0', "").replace('\'', r"'\''"))
 }

@@ -1,252 +1,342 @@
 #!/bin/sh
-# Summarizes a table into output/report.md and output/chart.svg, using only sh and awk.
-__PLAN__
-export LC_ALL=C
-mkdir -p output
-exec awk '
+# Usage: sh analyze.sh FILE TASK
+# Analyzes a table (CSV or TSV): writes output/report.md and output/chart.svg, and prints what it found. Columns that
+# the task names come first. It needs only sh and awk.
+export LC_ALL=C FILE="$1" TASK="$2" SCRIPT="$0"
+mkdir -p output && exec awk '
+# ---- Values
 function trim(s) { gsub(/^[ \t\r]+|[ \t\r]+$/, "", s); return s }
 function is_missing(s) { return s == "" || tolower(s) ~ /^(-|na|n\/a|nan|null|none)$/ }
+# Sets is_number. Accepts currency and percent signs, and thousands in groups of three digits.
 function number(s) {
-    s = trim(s); gsub(/\302\240|\342\202\254|\302\243|\302\245|[$% ]|\047/, "", s)
-    if (decimal == ",") { gsub(/[.]/, "", s); sub(/,/, ".", s) } else gsub(/,/, "", s)
-    is_number = s ~ /^[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?$/
+    gsub(/\302\240|\342\202\254|\302\243|\302\245|[$% \047]/, "", s)
+    if (decimal == ",") { gsub(/[.]/, "_", s); gsub(/,/, ".", s); gsub(/_/, ",", s) }
+    is_number = length(s) < 40 && s ~ /^[-+]?[.]?[0-9]/ \
+        && s ~ /^[-+]?([0-9]+(,[0-9][0-9][0-9])*)?([.][0-9]*)?([eE][-+]?[0-9][0-9]?)?$/
+    gsub(/,/, "", s)
     return s + 0
 }
-function show(v,   s, sign, whole, part, out) {
-    if (v >= 1e15 || v <= -1e15) return sprintf("%g", v)
-    s = sprintf("%.2f", v); sub(/[.]?0+$/, "", s)
-    if (s == "-0") s = "0"
-    sign = ""; if (s ~ /^-/) { sign = "-"; s = substr(s, 2) }
-    whole = s; part = ""
-    if (match(s, /[.]/)) { whole = substr(s, 1, RSTART - 1); part = substr(s, RSTART) }
-    out = ""
-    while (length(whole) > 3) { out = "," substr(whole, length(whole) - 2) out; whole = substr(whole, 1, length(whole) - 3) }
-    return sign whole out part
+function is_date(s, name) {
+    return s ~ /^[0-9][0-9][0-9][0-9][-\/][0-9][0-9]($|[-\/][0-9][0-9]($|[ T]))/ \
+        || (has_word(name, "year") && s ~ /^[12][0-9][0-9][0-9]$/)
 }
-function xml(s) { gsub(/[\001-\037]/, "", s); gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s); return s }
-function clean(s) { gsub(/[ \t\r\n]+/, " ", s); gsub(/[|]/, "\\|", s); gsub(/</, "\\&lt;", s); return trim(s) }
-# Counts the characters of UTF-8 text, and cuts it between characters.
-function chars(s) { gsub(/[\200-\277]/, "", s); return length(s) }
-function shorten(s, limit,   i, n, c) {
-    if (chars(s) <= limit) return s
-    for (i = 1; i <= length(s); i++) {
-        c = substr(s, i, 1)
-        if (c !~ /[\200-\277]/ && ++n == limit) return substr(s, 1, i - 1) "\342\200\246"
-    }
+function is_month(s) { return tolower(s) ~ /^(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec|mon|tue|wed|thu|fri|sat|sun)[a-z]*$/ }
+function show(v,   s, end) {
+    if (v > -1e-9 && v < 1e-9) return "0"
+    if (v >= 1e15 || v <= -1e15 || (v > -0.01 && v < 0.01)) return sprintf("%.3g", v)
+    s = sprintf("%.2f", v); end = index(s, ".") - 1
+    sub(/[.]?0+$/, "", s)
+    while ((end -= 3) > (v < 0)) s = substr(s, 1, end) "," substr(s, end + 1)
     return s
 }
-# Splits a record into cells[1..n].
-function cut_record(s,   n, i, c, quoted, field, size) {
-    if (index(s, "\"") == 0) return split(s, cells, delimiter)
-    n = 0; field = ""; quoted = 0; size = length(s)
-    for (i = 1; i <= size; i++) {
-        c = substr(s, i, 1)
-        if (quoted) {
-            if (c != "\"") field = field c
-            else if (substr(s, i + 1, 1) == "\"") { field = field c; i++ }
-            else quoted = 0
-        } else if (c == "\"" && trim(field) == "") { quoted = 1; field = "" }
-        else if (c == delimiter) { cells[++n] = field; field = "" }
-        else field = field c
-    }
-    cells[++n] = field
-    return n
+function xml(s) { gsub(/[\001-\037]/, "", s); gsub(/&/, "\\&amp;", s); gsub(/</, "\\&lt;", s); gsub(/>/, "\\&gt;", s); return s }
+function markdown(s) { gsub(/[ \t\r\n]+/, " ", s); gsub(/[|]/, "\\|", s); gsub(/</, "\\&lt;", s); return trim(s) }
+function has_word(s, words) { return tolower(s) ~ "(^|[^a-z])(" words ")([^a-z]|$)" }
+# Cuts UTF-8 text between characters.
+function shorten(s) {
+    if (length(s) <= 36) return s
+    s = substr(s, 1, 34)
+    sub(/[\300-\377]?[\200-\277]*$/, "", s)
+    return s "\342\200\246"
 }
-# Reads the next non-empty record. Quoted fields may contain line breaks.
-function next_record(   record, more, quotes, copy) {
+
+# ---- Records
+# Replaces bytes that are not UTF-8, so that the report and the chart are valid.
+function repair(s,   copy) {
+    copy = s
+    gsub(/[\300-\337][\200-\277]|[\340-\357][\200-\277][\200-\277]|[\360-\367][\200-\277][\200-\277][\200-\277]/, "", copy)
+    if (copy ~ /[\200-\377]/) gsub(/[\200-\377]+/, "?", s)
+    return s
+}
+# Reads the next record that is not blank. Quoted cells may contain line breaks.
+function next_record(   record, more, quotes) {
     while ((getline record < file) > 0) {
-        if (!seen_first) { sub(/^\357\273\277/, "", record); seen_first = 1 }
-        copy = record; quotes = gsub(/"/, "", copy)
+        quotes = gsub(/"/, "\"", record)
         while (quotes % 2 && length(record) < 1000000 && (getline more < file) > 0) {
-            record = record "\n" more; copy = more; quotes += gsub(/"/, "", copy)
+            quotes += gsub(/"/, "\"", more)
+            record = record "\n" more
         }
-        sub(/\r$/, "", record)
-        copy = record; gsub(/[ \t"]/, "", copy); gsub("[" delimiter "]", "", copy)
-        if (copy != "") { width = cut_record(record); return 1 }
+        sub(/^\357\273\277/, "", record); sub(/\r$/, "", record)
+        if (delimiter == "") delimiter = guess_delimiter(record)
+        if (record ~ "[^ \t\r\n\"" delimiter "]") { split_record(repair(record)); return 1 }
     }
     close(file); return 0
 }
-function text(x, y, s, size, anchor, fill, more) {
-    printf "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%d\" text-anchor=\"%s\" fill=\"%s\"%s>%s</text>\n", x, y, size, anchor, fill, more, xml(s) > svg
+# Selects the delimiter that occurs most often outside of quotes.
+function guess_delimiter(record,   i, n, best, most) {
+    gsub(/"[^"]*"/, "", record)
+    for (i = 1; i <= 4; i++) if ((n = gsub("[" substr("\t;,|", i, 1) "]", "", record)) > most) { most = n; best = i }
+    return best ? substr("\t;,|", best, 1) : ","
 }
-function make_ticks(   rough, power, step, i, factor, from, to) {
-    low = 0; high = 0
-    for (i = 1; i <= points; i++) { if (value[i] < low) low = value[i]; if (value[i] > high) high = value[i] }
-    if (high == low) high = low + 1
-    rough = (high - low) / 5; power = 1
-    while (power > rough) power /= 10
-    while (power * 10 <= rough) power *= 10
-    split("1 2 2.5 5 10", factor, " ")
-    for (i = 1; i <= 5; i++) { step = factor[i] * power; if (step >= rough * 0.999) break }
-    from = int(low / step); if (from * step > low + step * 1e-9) from--
-    to = int(high / step); if (to * step < high - step * 1e-9) to++
-    marks = 0
-    for (i = from; i <= to; i++) mark[++marks] = step * i
-    low = mark[1]; high = mark[marks]
-}
-function open_svg(width, height) {
-    printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %d %d\" width=\"%d\" height=\"%d\" role=\"img\" font-family=\"system-ui, Segoe UI, Helvetica, Arial, sans-serif\">\n", width, height, width, height > svg
-    printf "<title>%s</title>\n<rect width=\"%d\" height=\"%d\" fill=\"#ffffff\"/>\n", xml(title), width, height > svg
-    text(24, 34, title, 19, "start", "#111", " font-weight=\"600\""); text(24, 54, subtitle, 12, "start", "#666")
-}
-function across_x(v) { return left + (right - left) * (v - low) / (high - low) }
-function draw_bars(   i, x, y, zero, longest, n) {
-    longest = 0
-    for (i = 1; i <= points; i++) { n = chars(shorten(name[i], 26)); if (n > longest) longest = n }
-    left = 44 + 7 * longest; right = 770; top = 76; bottom = top + 30 * points
-    make_ticks(); open_svg(860, bottom + 56); zero = across_x(0)
-    for (i = 1; i <= marks; i++) {
-        x = across_x(mark[i])
-        printf "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#e3e6ea\"/>\n", x, top, x, bottom > svg
-        text(x, bottom + 18, show(mark[i]), 11, "middle", "#666")
+# Splits a record into cell[1..width].
+function split_record(s,   i, parts, part, text, quotes) {
+    parts = split(s, part, delimiter == "|" ? "[|]" : delimiter)
+    width = 0; text = ""; quotes = 0
+    for (i = 1; i <= parts; i++) {
+        text = quotes % 2 ? text delimiter part[i] : part[i]
+        quotes += gsub(/"/, "\"", part[i])
+        if (quotes % 2 && i < parts) continue
+        text = trim(text); quotes = 0
+        if (text ~ /^"/) { gsub(/^"|"$/, "", text); gsub(/""/, "\"", text) }
+        cell[++width] = trim(text)
     }
-    for (i = 1; i <= points; i++) {
-        y = top + 30 * (i - 1) + 5; x = across_x(value[i])
-        printf "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"20\" rx=\"2\" fill=\"#2f6fb5\"><title>%s: %s</title></rect>\n", (x < zero ? x : zero), y, (x < zero ? zero - x : x - zero), xml(name[i]), show(value[i]) > svg
-        text(left - 10, y + 15, shorten(name[i], 26), 12, "end", "#333")
-        text((x > zero ? x : zero) + 6, y + 15, show(value[i]), 11, "start", "#444")
-    }
-    printf "<line x1=\"%.1f\" y1=\"%d\" x2=\"%.1f\" y2=\"%d\" stroke=\"#888\"/>\n", zero, top, zero, bottom > svg
-    text((left + right) / 2, bottom + 40, axis, 12, "middle", "#333")
-    print "</svg>" > svg; close(svg)
 }
-function line_x(i) { return left + (right - left) * (i - 1) / (points > 1 ? points - 1 : 1) }
-function line_y(v) { return bottom - (bottom - top) * (v - low) / (high - low) }
-function draw_line(   i, path, every) {
-    left = 90; right = 814; top = 76; bottom = 390
-    make_ticks(); open_svg(860, 460)
-    for (i = 1; i <= marks; i++) {
-        printf "<line x1=\"%d\" y1=\"%.1f\" x2=\"%d\" y2=\"%.1f\" stroke=\"#e3e6ea\"/>\n", left, line_y(mark[i]), right, line_y(mark[i]) > svg
-        text(left - 10, line_y(mark[i]) + 4, show(mark[i]), 11, "end", "#666")
-    }
-    path = ""
-    for (i = 1; i <= points; i++) path = path sprintf("%.1f,%.1f ", line_x(i), line_y(value[i]))
-    printf "<polygon points=\"%.1f,%.1f %s%.1f,%.1f\" fill=\"#dce9f6\"/>\n", left, line_y(0), path, line_x(points), line_y(0) > svg
-    printf "<polyline points=\"%s\" fill=\"none\" stroke=\"#2f6fb5\" stroke-width=\"2.5\"/>\n", path > svg
-    every = int((points + 8) / 9); if (every < 1) every = 1
-    for (i = 1; i <= points; i++) {
-        if (points <= 60) printf "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"#2f6fb5\"><title>%s: %s</title></circle>\n", line_x(i), line_y(value[i]), xml(name[i]), show(value[i]) > svg
-        if ((i - 1) % every == 0) text(line_x(i), bottom + 20, name[i], 11, "middle", "#666")
-    }
-    printf "<line x1=\"%d\" y1=\"%d\" x2=\"%d\" y2=\"%d\" stroke=\"#888\"/>\n", left, bottom, right, bottom > svg
-    text((left + right) / 2, bottom + 46, across, 12, "middle", "#333")
-    text(22, (top + bottom) / 2, axis, 12, "middle", "#333", sprintf(" transform=\"rotate(-90 22 %.1f)\"", (top + bottom) / 2))
-    print "</svg>" > svg; close(svg)
-}
-function merge(size,   key, i, n) {
-    if (groups <= 60) return
-    n = 0
-    for (i = 1; i <= groups; i++) {
-        key = substr(group_name[i], 1, size)
-        if (!(key in merged)) { merged[key] = ++n; merged_name[n] = key; merged_sum[n] = 0; merged_count[n] = 0 }
-        merged_sum[merged[key]] += group_sum[i]; merged_count[merged[key]] += group_count[i]
-    }
-    for (i = 1; i <= n; i++) { group_name[i] = merged_name[i]; group_sum[i] = merged_sum[i]; group_count[i] = merged_count[i] }
-    for (key in merged) delete merged[key]
-    groups = n
-}
-function group_value(i) { return how == "mean" ? group_sum[i] / group_count[i] : group_sum[i] }
-function before(a, b) {
-    if (shape == "line") return group_name[a] < group_name[b]
-    return group_value(a) > group_value(b) || (group_value(a) == group_value(b) && group_name[a] < group_name[b])
-}
-function make_series(   i, j, best, wanted, rest, rest_count) {
-    points = 0
-    if (shape == "histogram") { make_histogram(); return }
-    if (shape == "line") { merge(7); merge(4) }
-    wanted = (shape == "line") ? 240 : (order == "seen") ? 24 : 12
-    if (order == "seen" && shape != "line") {
-        for (i = 1; i <= groups && i <= wanted; i++) { name[++points] = group_name[i]; value[points] = group_value(i) }
-        return
-    }
-    for (j = 1; j <= groups && j <= wanted; j++) {
-        best = 0
-        for (i = 1; i <= groups; i++) if (!(i in taken) && (!best || before(i, best))) best = i
-        taken[best] = 1; name[++points] = group_name[best]; value[points] = group_value(best)
-    }
-    if (shape == "line" || how == "mean" || groups <= wanted) return
-    for (i = 1; i <= groups; i++) if (!(i in taken)) { rest += group_sum[i]; rest_count++ }
-    name[++points] = rest_count " others"; value[points] = rest
-}
-function make_histogram(   bins, size, i, v, slot) {
-    if (!filled[value_column]) return
-    bins = maximum[value_column] > minimum[value_column] ? 10 : 1
-    size = (maximum[value_column] - minimum[value_column]) / bins; if (size == 0) size = 1
-    for (i = 1; i <= bins; i++) value[i] = 0
-    row = 0; seen_first = 0
-    while (next_record()) {
-        if (++row <= header) continue
-        v = number(value_column <= width ? cells[value_column] : "")
-        if (!is_number) continue
-        slot = int((v - minimum[value_column]) / size) + 1; if (slot > bins) slot = bins
-        value[slot]++
-    }
-    points = bins
-    for (i = 1; i <= bins; i++) name[i] = show(minimum[value_column] + (i - 1) * size) " \342\200\223 " show(minimum[value_column] + i * size)
-    if (bins == 1) name[1] = show(minimum[value_column])
-}
-function describe(c,   k) {
-    if (!filled[c]) return "empty"
-    if (kind[c] == "number") return show(minimum[c]) " to " show(maximum[c]) ", mean " show(total[c] / filled[c]) ", sum " show(total[c])
-    return (distinct[c] >= 10000 ? "at least " : "") distinct[c] " different, most often " clean(common[c]) " (" counts[c, common[c]] ")"
-}
-BEGIN {
-    file = ENVIRON["PLAN_FILE"]; delimiter = ENVIRON["PLAN_DELIMITER"]; header = ENVIRON["PLAN_HEADER"] + 0
-    decimal = ENVIRON["PLAN_DECIMAL"]; group_column = ENVIRON["PLAN_GROUP"] + 0; value_column = ENVIRON["PLAN_VALUE"] + 0
-    how = ENVIRON["PLAN_HOW"]; shape = ENVIRON["PLAN_SHAPE"]; order = ENVIRON["PLAN_ORDER"]; title = ENVIRON["PLAN_TITLE"]
-    subtitle = ENVIRON["PLAN_SUBTITLE"]; axis = ENVIRON["PLAN_AXIS"]; across = ENVIRON["PLAN_ACROSS"]
-    columns = split(ENVIRON["PLAN_NAMES"], heading, "\n"); split(ENVIRON["PLAN_KINDS"], kind, "\n")
-    svg = "output/chart.svg"; md = "output/report.md"; groups = 0; rows = 0
-    while (next_record()) {
-        if (++row <= header) continue
+
+# ---- Plan
+# Reads up to 500 records to determine the header, the decimal sign and the kind of each column.
+function inspect(   r, c, s, values, kinds) {
+    while (rows < 500 && next_record()) {
         rows++
-        for (c = 1; c <= columns; c++) {
-            cell = c <= width ? trim(cells[c]) : ""
-            if (is_missing(cell)) { missing[c]++; continue }
-            if (kind[c] == "number") {
-                v = number(cell)
-                if (!is_number) { missing[c]++; continue }
-                if (!filled[c] || v < minimum[c]) minimum[c] = v
-                if (!filled[c] || v > maximum[c]) maximum[c] = v
-                total[c] += v
-            } else if ((c, cell) in counts || distinct[c] < 10000) {
-                if (!((c, cell) in counts)) distinct[c]++
-                if (++counts[c, cell] > most[c]) { most[c] = counts[c, cell]; common[c] = cell }
-            }
-            filled[c]++
+        if (width > columns) columns = width
+        for (c = 1; c <= width; c++) {
+            sample[rows, c] = s = cell[c]
+            if (delimiter != "," && s ~ /[0-9],[0-9][0-9]?[^0-9]*$/) commas++
+            if (s ~ /[0-9][.][0-9][0-9]?[^0-9]*$/) dots++
         }
-        if (!group_column) continue
-        key = group_column <= width ? trim(cells[group_column]) : ""
-        if (key == "") key = "(empty)"
-        if (shape == "line") { key = substr(key, 1, 10); gsub(/\//, "-", key); if (key !~ /^[0-9][0-9][0-9][0-9]/) continue }
-        v = 1
-        if (value_column) { v = number(value_column <= width ? cells[value_column] : ""); if (!is_number) continue }
-        if (!(key in group)) { if (groups >= 10000) continue; group[key] = ++groups; group_name[groups] = key }
-        group_sum[group[key]] += v; group_count[group[key]]++
     }
-    if (rows) make_series()
-    if (points) { if (shape == "line" && points > 1) draw_line(); else draw_bars() }
-    printf "# %s\n\n%d rows, %d columns.\n\n", clean(file), rows, columns > md
-    if (points) {
-        printf "## %s\n\n![%s](chart.svg)\n\n| %s | %s |\n| --- | ---: |\n", clean(title), clean(title), clean(across), clean(axis) > md
-        for (i = 1; i <= points && i <= 40; i++) printf "| %s | %s |\n", clean(name[i]), show(value[i]) > md
-        if (points > 40) printf "| \342\200\246 %d more | |\n", points - 40 > md
-        print "" > md
-    } else print "There are no rows, so there is no chart.\n" > md
-    print "## Columns\n\n| column | kind | filled | missing | values |\n| --- | --- | ---: | ---: | --- |" > md
-    for (c = 1; c <= columns; c++) printf "| %s | %s | %d | %d | %s |\n", clean(heading[c]), kind[c], filled[c], missing[c], describe(c) > md
-    print "\nCreated by `output/analyze.sh` from the whole file." > md; close(md)
-    print "@@ facts"; print "rows\t" rows
-    for (c = 1; c <= columns; c++) if (kind[c] == "number" && filled[c]) print "number\t" clean(heading[c]) "\t" show(minimum[c]) "\t" show(total[c] / filled[c]) "\t" show(maximum[c]) "\t" show(total[c])
-    if (shape == "line" && points) { print "first\t" clean(name[1]) "\t" show(value[1]); print "last\t" clean(name[points]) "\t" show(value[points]) }
+    close(file)
+    decimal = commas > dots ? "," : "."
+    for (c = 1; c <= columns; c++) { number(sample[1, c]); values += is_number || is_date(sample[1, c]) }
+    has_header = values * 2 < (columns > 1 ? columns : 2)
+    for (c = 1; c <= columns; c++) inspect_column(c)
+}
+function inspect_column(c,   r, s, filled, numbers, dates, months) {
+    heading[c] = has_header && sample[1, c] != "" ? sample[1, c] : "column " c
+    for (r = 1 + has_header; r <= rows; r++) {
+        s = sample[r, c]
+        if (is_missing(s)) continue
+        number(s)
+        filled++; numbers += is_number; dates += is_date(s, heading[c]); months += is_month(s)
+        if (!((c, s) in met)) { met[c, s] = 1; different[c]++ }
+    }
+    kind[c] = filled && dates >= filled * 0.9 ? "date" : filled && numbers >= filled * 0.9 ? "number" : "text"
+    repeats[c] = different[c] <= filled * 0.7
+    is_calendar[c] = filled && months == filled
+}
+function plain(s) { s = tolower(s); gsub(/[^a-z0-9\200-\377]+/, " ", s); return " " trim(s) " " }
+function is_named(c,   name) {
+    name = trim(plain(heading[c]))
+    return length(name) > 2 && (index(plain(ENVIRON["TASK"]), " " name " ") || index(plain(ENVIRON["TASK"]), " " name "s "))
+}
+# Returns how well a column suits as the value of the chart; 0 if it does not.
+function rate_value(c,   i, n, known) {
+    if (kind[c] != "number") return 0
+    if (is_named(c)) return 1000
+    if (has_word(heading[c], "id|key|zip|postcode|phone|lat|latitude|lon|lng|longitude|year|index|no")) return 0
+    n = split("revenue sales turnover profit amount total income spend cost price value units quantity qty count visits score", known)
+    for (i = 1; i <= n; i++) if (has_word(heading[c], known[i])) return 100 - i
+    return 1
+}
+# Returns how well a column suits for the groups of the chart; 0 if it does not.
+function rate_group(c,   rate) {
+    if (kind[c] == "number" || !different[c]) return 0
+    rate = kind[c] == "date" ? (different[c] > 2 ? 300 : 20) : has_word(heading[c], "u?u?id") ? 1 : repeats[c] ? 200 : 10
+    return rate + 1000 * is_named(c)
+}
+function plan(   c, best_value, best_group) {
+    for (c = 1; c <= columns; c++) {
+        if (rate_value(c) > best_value) { best_value = rate_value(c); value = c }
+        if (rate_group(c) > best_group) { best_group = rate_group(c); group = c }
+    }
+    is_mean = value && has_word(heading[value], "price|rate|ratio|percent|pct|avg|average|mean|temp|temperature|score|rating|age|" \
+        "height|weight|speed|humidity|pressure|latency|duration|length|width")
+    across = heading[group ? group : value]
+    axis = !value || !group ? "number of rows" : (is_mean ? "mean" : "sum") " of " heading[value]
+    if (!group) title = "Distribution of " across
+    else if (!value) title = "Rows by " across
+    else title = (is_mean ? "Average " heading[value] : toupper(substr(heading[value], 1, 1)) substr(heading[value], 2)) " by " across
+}
+
+# ---- Numbers
+function read_table(   c) {
+    for (rows = -has_header; next_record(); rows++) {
+        if (rows < 0) continue
+        while (width < columns) cell[++width] = ""
+        for (c = 1; c <= columns; c++) add_cell(c, cell[c])
+        add_to_group(cell[group], cell[value])
+    }
+}
+function add_cell(c, s,   v) {
+    v = number(s)
+    if (is_missing(s) || (kind[c] == "number" && !is_number)) { missing[c]++; return }
+    if (kind[c] == "number") {
+        if (!filled[c] || v < minimum[c]) minimum[c] = v
+        if (!filled[c] || v > maximum[c]) maximum[c] = v
+        total[c] += v
+    } else if ((c, s) in seen || distinct[c] < 10000) {
+        if (!((c, s) in seen)) distinct[c]++
+        if (++seen[c, s] > seen[c, common[c]]) common[c] = s
+    }
+    filled[c]++
+}
+# Adds a row to its group. Dates are grouped by day (10 characters), by month (7) and by year (4).
+function add_to_group(key, s,   v, size) {
+    v = value ? number(s) : 1
+    if (value && !is_number) return
+    if (!group) { plain_value[++plain_values] = v; return }
+    if (kind[group] != "date") { add(0, key == "" ? "(empty)" : key, v); return }
+    gsub(/\//, "-", key)
+    if (key ~ /^[0-9][0-9][0-9][0-9]/) for (size = 10; size >= 4; size -= 3) add(size, substr(key, 1, size), v)
+}
+function add(size, key, v) {
+    if (!((size, key) in sums) && groups[size] < 10000) keys[size, ++groups[size]] = key
+    sums[size, key] += v; counts[size, key]++
+}
+# Sets name[1..points] and point[1..points], in drawing order.
+function make_points(   size, wanted, i, best, key, rest) {
+    if (!group) { make_bins(); return }
+    is_line = kind[group] == "date"
+    size = !is_line ? 0 : groups[10] <= 60 ? 10 : groups[7] <= 60 ? 7 : 4
+    wanted = is_line ? 240 : is_calendar[group] ? 24 : 12
+    while (points < wanted && points < groups[size]) {
+        best = ""
+        for (i = 1; i <= groups[size]; i++) {
+            key = keys[size, i]
+            if (!(key in taken) && (best == "" || comes_before(size, key, best))) best = key
+        }
+        taken[best] = 1; name[++points] = best; point[points] = group_value(size, best)
+    }
+    if (is_line) { is_line = points > 1; return }
+    for (i = 1; i <= groups[size]; i++) if (!(keys[size, i] in taken)) rest += sums[size, keys[size, i]]
+    if (is_mean || groups[size] == points) return
+    name[points + 1] = groups[size] - points " others"; point[++points] = rest
+}
+function group_value(size, key) { return is_mean ? sums[size, key] / counts[size, key] : sums[size, key] }
+function comes_before(size, a, b) {
+    if (is_line) return a "" < b ""
+    if (is_calendar[group] || group_value(size, a) < group_value(size, b)) return 0
+    return group_value(size, a) > group_value(size, b) || a "" < b ""
+}
+# Counts the values of a table without groups in ten ranges.
+function make_bins(   i, low, size) {
+    if (!plain_values) return
+    low = minimum[value]; size = (maximum[value] - low) / 10
+    points = size ? 10 : 1
+    for (i = 1; i <= points; i++) {
+        point[i] = 0
+        name[i] = show(low + (i - 1) * size) (size ? " \342\200\223 " show(low + i * size) : "")
+    }
+    for (i = 1; i <= plain_values; i++) point[plain_value[i] < maximum[value] ? int((plain_value[i] - low) / size) + 1 : points]++
+}
+
+# ---- Chart
+function text(x, y, s, size, anchor, more) {
+    printf "<text x=\"%.1f\" y=\"%.1f\" font-size=\"%d\" text-anchor=\"%s\" fill=\"#444\"%s>%s</text>\n", x, y, size, anchor, more, xml(s) > svg
+}
+function rule(x1, y1, x2, y2, color) {
+    printf "<line x1=\"%.1f\" y1=\"%.1f\" x2=\"%.1f\" y2=\"%.1f\" stroke=\"%s\"/>\n", x1, y1, x2, y2, color > svg
+}
+function tip(i) { return "<title>" xml(name[i]) ": " show(point[i]) "</title>" }
+# Sets low, high and step so that the axis has up to seven round values and includes zero.
+function set_scale(   i, range) {
+    for (i = 1; i <= points; i++) { if (point[i] < low) low = point[i]; if (point[i] > high) high = point[i] }
+    if (low == high) high = low + 1
+    range = high - low; step = 1
+    while (step * 5 < range) step *= 10
+    while (step >= range * 2) step /= 10
+    if (step >= range) step /= 5
+    else if (step * 2 >= range) step /= 2
+    below = int(-low / step + 0.999999); above = int(high / step + 0.999999)
+    low = -below * step; high = above * step
+}
+function place(v, from, to) { return from + (to - from) * (v - low) / (high - low) }
+function start_chart(height) {
+    printf "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 860 %d\" width=\"860\" height=\"%d\" role=\"img\" ", height, height > svg
+    print "font-family=\"system-ui, Segoe UI, Helvetica, Arial, sans-serif\">\n<title>" xml(title) "</title>" > svg
+    print "<rect width=\"860\" height=\"" height "\" fill=\"#ffffff\"/>" > svg
+    text(24, 34, title, 19, "start", " font-weight=\"600\"")
+    text(24, 54, axis ", from " file, 12, "start")
+}
+function draw_bars(   i, x, y, left, zero, bottom, start, size) {
+    for (i = 1; i <= points; i++) if (length(shorten(name[i])) > left) left = length(shorten(name[i]))
+    left = 44 + 7 * left; bottom = 76 + 30 * points; zero = place(0, left, 770)
+    start_chart(bottom + 56)
+    for (i = -below; i <= above; i++) {
+        x = place(i * step, left, 770)
+        rule(x, 76, x, bottom, i ? "#e3e6ea" : "#888")
+        text(x, bottom + 18, show(i * step), 11, "middle")
+    }
+    for (i = 1; i <= points; i++) {
+        x = place(point[i], left, 770); y = 51 + 30 * i
+        start = x < zero ? x : zero; size = x < zero ? zero - x : x - zero
+        printf "<rect x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"20\" rx=\"2\" fill=\"#2f6fb5\">%s</rect>\n", start, y, size, tip(i) > svg
+        text(left - 10, y + 15, shorten(name[i]), 12, "end")
+        text((x < zero ? zero : x) + 6, y + 15, show(point[i]), 11, "start")
+    }
+    text((left + 770) / 2, bottom + 40, axis, 12, "middle")
+}
+function draw_line(   i, x, y, path, zero) {
+    start_chart(460)
+    for (i = -below; i <= above; i++) {
+        y = place(i * step, 390, 76)
+        rule(90, y, 814, y, i ? "#e3e6ea" : "#888")
+        text(80, y + 4, show(i * step), 11, "end")
+    }
+    for (i = 1; i <= points; i++) {
+        x = 90 + 724 * (i - 1) / (points - 1); y = place(point[i], 390, 76)
+        path = path sprintf("%.1f,%.1f ", x, y)
+        if (points <= 60) printf "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3.5\" fill=\"#2f6fb5\">%s</circle>\n", x, y, tip(i) > svg
+        if ((i - 1) % int((points + 8) / 9) == 0) text(x, 410, name[i], 11, "middle")
+    }
+    zero = place(0, 390, 76)
+    print "<polygon points=\"90," zero " " path "814," zero "\" fill=\"#2f6fb5\" fill-opacity=\"0.12\"/>" > svg
+    print "<polyline points=\"" path "\" fill=\"none\" stroke=\"#2f6fb5\" stroke-width=\"2.5\"/>" > svg
+    text(452, 436, across, 12, "middle")
+    text(22, 233, axis, 12, "middle", " transform=\"rotate(-90 22 233)\"")
+}
+
+function draw_chart() {
+    set_scale()
+    if (is_line) draw_line(); else draw_bars()
+    print "</svg>" > svg
+}
+
+# ---- Report
+function tell(s) { print s; print s > md }
+function tell_findings(   i, j, best, told, s, sum) {
     for (j = 1; j <= 3 && j <= points; j++) {
         best = 0
-        for (i = 1; i <= points; i++) if (!(i in named) && (!best || value[i] > value[best])) best = i
-        named[best] = 1; print "top\t" clean(name[best]) "\t" show(value[best])
+        for (i = 1; i <= points; i++) if (!(i in told) && (!best || point[i] > point[best])) best = i
+        told[best] = 1
+        s = s (j == 1 ? "- Highest: " : j == 2 ? ", then " : " and ") markdown(name[best]) " with " show(point[best])
     }
-    if (points && how != "mean") { for (i = 1; i <= points; i++) sum += value[i]; print "total\t" show(sum) }
-    print "wrote\toutput/report.md"
-    if (points) print "wrote\toutput/chart.svg"
-    print "@@ end"
+    tell(s ".")
+    if (is_line) tell("- From " name[1] " at " show(point[1]) " to " name[points] " at " show(point[points]) ".")
+    for (i = 1; i <= points; i++) sum += point[i]
+    if (!is_mean) tell("- Total: " show(sum) ".")
+    for (i = 1; i <= columns && j < 8; i++) if (kind[i] == "number" && filled[i]) {
+        tell("- " markdown(heading[i]) ": " describe(i) "."); j++
+    }
 }
-'
+function describe(c) {
+    if (!filled[c]) return "empty"
+    if (kind[c] == "number")
+        return show(minimum[c]) " to " show(maximum[c]) ", mean " show(total[c] / filled[c]) ", sum " show(total[c])
+    return (distinct[c] < 10000 ? "" : "at least ") distinct[c] " different, most often " markdown(common[c]) " (" seen[c, common[c]] ")"
+}
+function report(   c, i, list, separator) {
+    for (c = 1; c <= columns && c <= 12; c++) list = list (c > 1 ? ", " : "") markdown(heading[c]) " (" kind[c] ")"
+    if (columns > 12) list = list " and " columns - 12 " more"
+    separator = delimiter == "\t" ? "tabs" : delimiter == ";" ? "semicolons" : delimiter == "|" ? "bars" : "commas"
+    print "# " markdown(file) "\n" > md
+    tell("**" markdown(file) "** has " rows " rows, " columns " columns separated by " separator ": " list ".\n")
+    if (points) {
+        print "**" markdown(title) "**\n"
+        print "## " markdown(title) "\n\n![" markdown(title) "](chart.svg)\n" > md
+        tell_findings()
+        print "\n| " markdown(across) " | " markdown(axis) " |\n| --- | ---: |" > md
+        for (i = 1; i <= points && i <= 40; i++) print "| " markdown(name[i]) " | " show(point[i]) " |" > md
+        if (points > 40) print "| \342\200\246 " points - 40 " more | |" > md
+    } else tell("There are no rows, so there is no chart.")
+    print "\n## Columns\n\n| column | kind | filled | missing | values |\n| --- | --- | ---: | ---: | --- |" > md
+    for (c = 1; c <= columns; c++)
+        print "| " markdown(heading[c]) " | " kind[c] " | " filled[c] + 0 " | " missing[c] + 0 " | " describe(c) " |" > md
+    print "\nCreated by `" ENVIRON["SCRIPT"] "` from the whole file." > md
+    print "\nFiles: `" md "`, " (points ? "`" svg "`, " : "") "`" ENVIRON["SCRIPT"] "`."
+}
+BEGIN {
+    file = ENVIRON["FILE"]; md = "output/report.md"; svg = "output/chart.svg"
+    inspect(); plan(); read_table(); make_points()
+    if (points) draw_chart()
+    report()
+}'

@@ -36,17 +36,17 @@ impl Desk {
             folder,
             path: std::env::var("PATH").unwrap(),
             broken: BTreeSet::new(),
-            offered: vec!["bash", "write", "read"],
+            offered: vec!["bash", "write"],
             calls: Vec::new(),
             messages: Vec::new(),
         }
     }
 
-    /// Sets a PATH with common small programs but without Python.
-    fn without_python(mut self) -> Self {
+    /// Sets a PATH with only the small programs that every sandbox has.
+    fn with_few_programs(mut self) -> Self {
         let programs = self.folder.path().join(".programs");
         fs::create_dir(&programs).unwrap();
-        let names = ["sh", "awk", "head", "wc", "tr", "cat", "mkdir", "sort", "find", "ls"];
+        let names = ["sh", "awk", "head", "wc", "tr", "cat", "mkdir", "sort", "find"];
         for (name, found) in names.map(|name| (name, find_program(name))) {
             std::os::unix::fs::symlink(found, programs.join(name)).unwrap();
         }
@@ -137,7 +137,6 @@ impl Desk {
                 fs::write(path(), arguments["content"].as_str().unwrap()).unwrap();
                 Ok("written".to_owned())
             }
-            "read" => fs::read_to_string(path()).map_err(|error| error.to_string()),
             other => panic!("unknown tool {other}"),
         }
     }
@@ -209,42 +208,17 @@ const SALES: &str = "date,region,product,units,revenue\n\
     2026-02-02,East,Lamp,2,80.25\n2026-02-11,South,Lamp,5,200.75\n2026-02-25,North,Desk,2,600\n\
     2026-03-01,East,Chair,1,60\n2026-03-15,West,Desk,3,900\n2026-03-28,South,Chair,6,360\n";
 
-/// Analyses the table with Python and with awk, and checks that all outputs agree.
-async fn both_ways(files: &[(&str, &str)], prompt: &str) -> (String, Desk, Desk) {
-    let (mut python, mut awk) = (Desk::new(files), Desk::new(files).without_python());
-    let (said, said_awk) = (python.say(prompt).await, awk.say(prompt).await);
-    let ran = |desk: &Desk, what: &str| {
-        desk.calls
-            .iter()
-            .any(|(_, call)| call["command"].as_str().is_some_and(|c| c.contains(what)))
-    };
-    assert!(ran(&python, "python3 output/analyze.py"), "{said}");
-    assert!(
-        ran(&awk, "sh output/analyze.sh") && !ran(&awk, "python3 output"),
-        "{said_awk}"
-    );
-    assert_eq!(said.replace("analyze.py", "analyze.sh"), said_awk);
-    let report = python.file("output/report.md").replace("analyze.py", "analyze.sh");
-    assert_eq!(report, awk.file("output/report.md"));
-    let labels = |desk: &Desk| -> Vec<String> {
-        let svg = if desk.has("output/chart.svg") {
-            desk.chart()
-        } else {
-            return Vec::new();
-        };
-        svg.split("<text")
-            .skip(1)
-            .map(|part| part.split('>').nth(1).unwrap().replace("</text", ""))
-            .collect()
-    };
-    assert_eq!(labels(&python), labels(&awk), "both charts have the same labels");
-    (said, python, awk)
+/// Analyzes a table in a workspace with few programs.
+async fn analyze(files: &[(&str, &str)], prompt: &str) -> (String, Desk) {
+    let mut desk = Desk::new(files).with_few_programs();
+    let said = desk.say(prompt).await;
+    (said, desk)
 }
 
 #[tokio::test]
 async fn a_table_with_dates_becomes_a_report_and_a_line_chart() {
     let prompt = "Analyze data.csv and create visualizations\n\nFiles in /workspace: data.csv";
-    let (said, desk, _) = both_ways(&[("data.csv", SALES)], prompt).await;
+    let (said, desk) = analyze(&[("data.csv", SALES)], prompt).await;
     for expected in [
         "9 rows",
         "5 columns",
@@ -275,12 +249,12 @@ async fn a_table_with_dates_becomes_a_report_and_a_line_chart() {
         assert!(chart.contains(expected), "{expected}: {chart}");
     }
     let tools: Vec<&str> = desk.calls.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(tools, ["bash", "write", "bash", "read"], "looks, writes, runs, reads");
+    assert_eq!(tools, ["bash", "write", "bash"], "looks, writes, runs");
 }
 
 #[tokio::test]
 async fn the_prompt_selects_the_columns() {
-    let (said, desk, _) = both_ways(&[("data.csv", SALES)], "Chart the units by region of data.csv").await;
+    let (said, desk) = analyze(&[("data.csv", SALES)], "Chart the units by region of data.csv").await;
     assert!(
         said.contains("**Units by region**") && said.contains("Highest: South with 12"),
         "{said}"
@@ -340,6 +314,11 @@ async fn tables_in_many_formats_are_understood() {
             vec!["red with 3", "Rows by color"],
         ),
         (
+            "years.csv",
+            "country,year,population\nChad,2001,5\nChad,2002,6\nPeru,2001,7\nPeru,2003,1\n",
+            vec!["Population by year", "2001 with 12"],
+        ),
+        (
             "lines.csv",
             "city,n\r\nRome,1\r\n\r\nOslo,2\r\nRome,4\r\n",
             vec!["Rome with 5", "3 rows"],
@@ -366,7 +345,7 @@ async fn tables_in_many_formats_are_understood() {
     ];
     for (name, content, expected) in table {
         let prompt = format!("What is in it?\n\nFiles in /workspace: {name}");
-        let (said, desk, _) = both_ways(&[(name, content)], &prompt).await;
+        let (said, desk) = analyze(&[(name, content)], &prompt).await;
         for expected in expected {
             assert!(said.contains(expected), "{name}: {expected}: {said}");
         }
@@ -377,7 +356,7 @@ async fn tables_in_many_formats_are_understood() {
 
 #[tokio::test]
 async fn a_table_without_rows_is_reported_as_empty() {
-    let (said, desk, _) = both_ways(&[("head.csv", "name,amount\n")], "Analyze head.csv").await;
+    let (said, desk) = analyze(&[("head.csv", "name,amount\n")], "Analyze head.csv").await;
     assert!(said.contains("0 rows") && said.contains("no rows, so"), "{said}");
     assert!(!desk.has("output/chart.svg") && desk.file("output/report.md").contains("0 rows, 2 columns"));
 
@@ -407,23 +386,21 @@ async fn a_large_table_is_read_by_the_script_and_not_by_the_model() {
         )
         .unwrap();
     }
-    let (said, desk, awk) = both_ways(&[("big.csv", &text)], "Analyze big.csv").await;
+    let (said, desk) = analyze(&[("big.csv", &text)], "Analyze big.csv").await;
     assert!(said.contains("60000 rows"), "{said}");
-    for desk in [&desk, &awk] {
-        let read: usize = desk
-            .messages
-            .iter()
-            .map(|message| {
-                if let ChatMessage::Tool { text, .. } = message {
-                    text.len()
-                } else {
-                    0
-                }
-            })
-            .sum();
-        assert!(read < 20_000, "{read} bytes of {} were shown to the model", text.len());
-        assert!(desk.chart().len() < 60_000);
-    }
+    let read: usize = desk
+        .messages
+        .iter()
+        .map(|message| {
+            if let ChatMessage::Tool { text, .. } = message {
+                text.len()
+            } else {
+                0
+            }
+        })
+        .sum();
+    assert!(read < 5_000, "{read} bytes of {} were shown to the model", text.len());
+    assert!(desk.chart().len() < 60_000);
 }
 
 #[tokio::test]
@@ -435,14 +412,6 @@ async fn a_failing_tool_leads_to_a_fallback_or_an_explanation() {
     assert!(
         said.contains("2,861.5") && desk.has("output/chart.svg"),
         "the shell writes the script: {said}"
-    );
-
-    let mut desk = Desk::new(&[("data.csv", SALES)]);
-    desk.broken.insert("read");
-    let said = desk.say(prompt).await;
-    assert!(
-        said.contains("2,861.5") && said.contains("could not read the report back"),
-        "{said}"
     );
 
     let mut desk = Desk::new(&[("data.csv", SALES)]);
@@ -463,32 +432,91 @@ async fn a_failing_tool_leads_to_a_fallback_or_an_explanation() {
 }
 
 #[tokio::test]
-async fn awk_is_used_when_python_does_not_work() {
-    let mut desk = Desk::new(&[("data.csv", SALES)]).without_python();
-    let python = desk.folder.path().join(".programs/python3");
-    fs::write(&python, "#!/bin/sh\necho 'ImportError: no csv' >&2\nexit 1\n").unwrap();
-    fs::set_permissions(&python, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let said = desk.say("Analyze data.csv").await;
-    assert!(said.contains("2,861.5") && said.contains("output/analyze.sh"), "{said}");
-    let told = desk.messages.iter().any(|message| {
-        matches!(message, ChatMessage::Assistant { text, .. } if text.contains("ImportError") && text.contains("awk"))
-    });
-    assert!(told, "the switch to awk is explained");
-
+async fn a_failing_script_is_explained() {
+    let mut desk = Desk::new(&[("data.csv", SALES)]).with_few_programs();
     fs::remove_file(desk.folder.path().join(".programs/awk")).unwrap();
-    let mut desk = Desk {
-        messages: Vec::new(),
-        calls: Vec::new(),
-        ..desk
-    };
     let said = desk.say("Analyze data.csv").await;
     assert!(said.contains("my script failed") && said.contains("awk"), "{said}");
 }
 
 #[tokio::test]
+async fn a_message_names_a_file() {
+    for (message, file) in [
+        ("Analyze data.csv and create visualizations", "data.csv"),
+        ("go\n\nFiles in /workspace: b.txt, my data.csv", "my data.csv"),
+        ("what is in b.txt?\n\nFiles in /workspace: a.csv, b.txt", "b.txt"),
+        ("see `/workspace/a.csv`.", "a.csv"),
+        ("compare \"a.txt\" to c.csv's rows!", "c.csv"),
+    ] {
+        let said = Desk::new(&[]).say(message).await;
+        assert_eq!(said, format!("There is no file {file} in the workspace."), "{message}");
+    }
+    let said = Desk::new(&[])
+        .say("version 1.5, e.g. https://x.org/a.csv or ../../etc/a.csv")
+        .await;
+    assert!(said.contains("built-in demo model"), "{said}");
+}
+
+/// The examples on the home screen of the console; `samples.ts` creates their files.
+#[tokio::test]
+async fn the_examples_of_the_console_get_useful_answers() {
+    let table = "month,region,product,units,revenue\n2025-01,North,Tent,70,13230.00\n2025-01,South,Stove,90,5805.00\n\
+        2025-02,North,Backpack,120,15480.00\n2025-03,South,Tent,180,34020.00\n";
+    let (said, desk) = analyze(&[("data.csv", table)], "Analyze data.csv and create visualizations").await;
+    assert!(said.contains("Highest: 2025-03 with 34,020"), "{said}");
+    assert!(desk.chart().contains("<polyline"));
+
+    let notes = "Meeting of the yard crew, Tuesday\n\n\
+        Track 4 stays closed until the switch is replaced. The part comes on Thursday; Mara checks it when it arrives.\n\
+        The night shift asks for better light between the shed and track 2. Jon mounts them.\n\
+        The new timetable starts on the first of the month. Freight then comes an hour earlier, so the\n\
+        crane has to be ready by five. There were no objections.\nOpen: who trains the two newcomers?\n";
+    let mut desk = Desk::new(&[("notes.txt", notes)]).with_few_programs();
+    let said = desk.say("Summarize notes.txt in three sentences").await;
+    let chosen: Vec<&str> = said.lines().filter_map(|line| line.strip_prefix("> ")).collect();
+    assert_eq!(
+        chosen,
+        [
+            "Track 4 stays closed until the switch is replaced.",
+            "The night shift asks for better light between the shed and track 2.",
+            "The new timetable starts on the first of the month.",
+        ]
+    );
+    assert!(desk.file("output/report.md").contains(chosen[2]));
+
+    let mut log = String::new();
+    for minute in 0..60 {
+        writeln!(log, "2025-11-04 10:{minute:02}:01 GET /search 200 {} ms", 20 + minute).unwrap();
+        let (status, took) = if (30..34).contains(&minute) {
+            (503, 1_800 + minute)
+        } else {
+            (200, 40)
+        };
+        writeln!(log, "2025-11-04 10:{minute:02}:31 GET /checkout {status} {took} ms").unwrap();
+    }
+    let mut desk = Desk::new(&[("server.log", &log)]).with_few_programs();
+    let said = desk
+        .say("Write a script that finds the slowest requests and the errors in server.log, and run it")
+        .await;
+    for expected in [
+        "120 lines, 120 requests and 4 errors (from 10:30:31 to 10:33:31)",
+        "Slowest on average: `GET /checkout`",
+        "`GET /checkout` with 4 of 4",
+        "- `2025-11-04 10:33:31 GET /checkout 503 1833 ms`",
+        "output/find.sh",
+    ] {
+        assert!(said.contains(expected), "{expected}: {said}");
+    }
+    assert!(
+        desk.file("output/report.md")
+            .contains("| `GET /search` | 60 | 0 | 50 | 79 |")
+    );
+}
+
+#[tokio::test]
 async fn other_files_are_found_and_summarised() {
     let poem = "The sea is wide\nthe sea is deep\n\nthe SEAGULLS sleep\n";
-    let mut desk = Desk::new(&[("poem.txt", poem)]).without_python();
+    let mut desk = Desk::new(&[("poem.txt", poem)]).with_few_programs();
     let said = desk.say("Summarize this\n\nFiles in /workspace: poem.txt").await;
     for expected in ["4 lines (1 of them blank)", "11 words", "52 bytes", "output/report.md"] {
         assert!(said.contains(expected), "{expected}: {said}");
