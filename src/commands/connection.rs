@@ -154,6 +154,22 @@ async fn local(config: &Config, role: Option<&str>) -> Result<Credential> {
     })
 }
 
+impl From<runyard_client::Error> for Error {
+    fn from(error: runyard_client::Error) -> Self {
+        let mut converted = match error.field() {
+            Some(field) => Self::invalid_field(field.to_owned(), error.message().to_owned()),
+            None => Self::new(error.code(), error.message().to_owned()),
+        };
+        if let Some(details) = error.details() {
+            converted = converted.with_details(details.clone());
+        }
+        if let Some(wait) = error.retry_after_hint() {
+            converted = converted.retry_after(wait);
+        }
+        converted.caused_by(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,21 +193,5 @@ mod tests {
         ] {
             assert!(!is_on_this_machine(server), "{server}");
         }
-    }
-}
-
-impl From<runyard_client::Error> for Error {
-    fn from(error: runyard_client::Error) -> Self {
-        let mut converted = match error.field() {
-            Some(field) => Self::invalid_field(field.to_owned(), error.message().to_owned()),
-            None => Self::new(error.code(), error.message().to_owned()),
-        };
-        if let Some(details) = error.details() {
-            converted = converted.with_details(details.clone());
-        }
-        if let Some(wait) = error.retry_after_hint() {
-            converted = converted.retry_after(wait);
-        }
-        converted.caused_by(error)
     }
 }

@@ -34,15 +34,14 @@ impl Inspected {
     /// # Errors
     /// The same errors as [`super::Db::open`].
     pub async fn open(config: &Config) -> Result<Option<Self>> {
-        let connection = match &config.database_url {
-            Some(url) => postgres::connect(url.expose_secret()).await?,
-            None => {
-                let file = config.data_dir.join(data_folder::DATABASE);
-                if !file.exists() {
-                    return Ok(None);
-                }
-                sqlite::inspect(&file).await?
+        let connection = if let Some(url) = &config.database_url {
+            postgres::connect(url.expose_secret()).await?
+        } else {
+            let file = config.data_dir.join(data_folder::DATABASE);
+            if !file.exists() {
+                return Ok(None);
             }
+            sqlite::inspect(&file).await?
         };
         Ok(Some(Self { connection }))
     }

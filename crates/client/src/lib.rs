@@ -21,7 +21,7 @@ mod watch;
 
 /// The messages of the contract, and the generated gRPC clients of its services.
 pub mod v1 {
-    #![expect(clippy::pedantic, reason = "generated code")]
+    #![expect(clippy::allow_attributes_without_reason, reason = "generated code")]
     pub use runyard_contract::v1::*;
     include!(concat!(env!("OUT_DIR"), "/runyard.v1.rs"));
 }
