@@ -50,7 +50,7 @@ const RINGS: &[&[&str]] = &[
         "telemetry",
         "v1",
     ],
-    &["sandbox", "llm", "tools", "engine"],
+    &["llm", "tools", "engine"],
     // `app` contains the handles that every verb receives.
     &[
         "accounts",
@@ -70,7 +70,7 @@ const RINGS: &[&[&str]] = &[
         "app",
     ],
     &["wire"],
-    &["client", "worker", "server", "commands"],
+    &["worker", "server", "commands"],
 ];
 
 /// Crates that only certain rings may use. Each entry is the crate, its rings, and the reason why other rings may not
@@ -100,6 +100,13 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("Uuid::now_v7", &["src/id.rs"], "ids are created in one place"),
     ("Uuid::new_v4", &[], "ids sort by time"),
     ("rand::", &["src/id.rs"], "random numbers are generated in one place"),
+];
+
+/// The library crates, each with the crates of this repository that it may use, and crates that it must not use.
+const LIBRARIES: &[(&str, &[&str], &[&str])] = &[
+    ("contract", &[], &["tokio", "tonic", "hyper", "axum", "sea-orm"]),
+    ("client", &["runyard-contract"], &["axum", "sea-orm"]),
+    ("sandbox", &[], &["tonic", "hyper", "axum", "sea-orm"]),
 ];
 
 struct Source {
@@ -150,7 +157,7 @@ fn sources(folder: &str) -> Vec<Source> {
 }
 
 fn everything() -> Vec<Source> {
-    ["src", "tests", "migrations", "bench"]
+    ["src", "crates", "tests", "migrations", "bench"]
         .into_iter()
         .flat_map(sources)
         .collect()
@@ -180,7 +187,8 @@ fn every_file_starts_with_a_module_comment() {
 fn files_are_short_or_listed_with_a_reason() {
     let sources = everything();
     let mut broken = Vec::new();
-    for source in sources.iter().filter(|source| source.path.starts_with("src/")) {
+    let is_checked = |path: &str| path.starts_with("src/") || path.starts_with("crates/");
+    for source in sources.iter().filter(|source| is_checked(&source.path)) {
         let lines = source.text.lines().count();
         let limit = LONG
             .iter()
@@ -206,7 +214,7 @@ fn files_are_short_or_listed_with_a_reason() {
 
 #[test]
 fn file_names_describe_their_content() {
-    let broken: Vec<_> = ["src", "migrations", "bench"]
+    let broken: Vec<_> = ["src", "crates", "migrations", "bench"]
         .into_iter()
         .flat_map(sources)
         .map(|source| source.path)
@@ -246,6 +254,33 @@ fn modules_use_only_inner_rings() {
         "modules that use an outer ring or a later module of their ring",
         &broken,
     );
+}
+
+#[test]
+fn library_crates_know_nothing_of_the_server() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates");
+    let mut found: Vec<_> = fs::read_dir(&root)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    found.sort();
+    let mut listed: Vec<_> = LIBRARIES.iter().map(|(name, ..)| *name).collect();
+    listed.sort_unstable();
+    assert_eq!(found, listed, "LIBRARIES lists every crate in crates/");
+    let mut broken = Vec::new();
+    for (name, allowed, forbidden) in LIBRARIES {
+        let manifest: toml::Table = fs::read_to_string(root.join(name).join("Cargo.toml"))
+            .unwrap()
+            .parse()
+            .unwrap();
+        for used in manifest["dependencies"].as_table().unwrap().keys() {
+            let is_foreign = used.starts_with("runyard") && !allowed.contains(&used.as_str());
+            if is_foreign || forbidden.contains(&used.as_str()) {
+                broken.push(format!("crates/{name} depends on {used}"));
+            }
+        }
+    }
+    assert_none("dependencies that a library crate must not have", &broken);
 }
 
 #[test]
