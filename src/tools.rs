@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{error::Error, llm::ToolSpec, sandbox::Sandbox};
 
-pub use toolbox::{Toolbox, core, named, none};
+pub use toolbox::{Toolbox, core, none};
 
 /// Effect of a call on the workspace. An interrupted call that may have changed something is never silently repeated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Tool settings of a version. They contain the six core tools, which are always enabled, and all other tools that a
-//! request has set.
+//! Tool settings of a version. They contain the core tools (`tools::core`), which are always enabled, and all other tools
+//! that a request has set.
 
 use std::collections::BTreeMap;
 
@@ -8,10 +8,9 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::{Error, Result},
     llm::ToolSpec,
+    tools,
 };
 
-/// Tools that every agent has and that cannot be disabled.
-pub const CORE_TOOLS: [&str; 6] = ["bash", "read", "write", "edit", "glob", "grep"];
 /// Maximum number of tool settings per agent.
 const MAX_TOOLS: usize = 100;
 /// Maximum length of a tool's name in bytes.
@@ -52,7 +51,7 @@ pub fn merged(asked: Settings) -> Result<Settings> {
         }
     }
     let mut settings = asked;
-    for name in CORE_TOOLS {
+    for name in tools::core().names() {
         settings.insert(name.to_owned(), Setting { enabled: true });
     }
     Ok(settings)
@@ -69,19 +68,13 @@ pub struct Offered {
     pub enabled: bool,
 }
 
-/// Lists the existing tools with the settings of a version. A setting for a tool that does not exist has no effect.
+/// Lists the tools of a version. Every existing tool is a core tool; a setting for another tool has no effect.
 pub fn offered(settings: &Settings) -> Vec<Offered> {
-    crate::tools::core()
-        .specs()
-        .into_iter()
-        .map(|spec| {
-            let is_core = CORE_TOOLS.contains(&spec.name.as_str());
-            let is_set = settings.get(&spec.name).is_some_and(|setting| setting.enabled);
-            Offered {
-                enabled: is_core || is_set,
-                is_core,
-                spec,
-            }
-        })
-        .collect()
+    let core = tools::core();
+    let offered = core.specs().into_iter().map(|spec| Offered {
+        enabled: settings.get(&spec.name).is_none_or(|setting| setting.enabled),
+        is_core: true,
+        spec,
+    });
+    offered.collect()
 }

@@ -130,13 +130,3 @@ pub fn core() -> Arc<Toolbox> {
 pub fn none() -> Arc<Toolbox> {
     Arc::clone(&NONE)
 }
-
-/// Returns the core tools with the given names, in the order of [`core`]. Unknown names are ignored.
-pub fn named(names: &[&str]) -> Arc<Toolbox> {
-    let tools = CORE
-        .slots
-        .iter()
-        .filter(|slot| names.contains(&slot.spec.name.as_str()))
-        .map(|slot| Arc::clone(&slot.tool));
-    Arc::new(Toolbox::new(tools.collect()))
-}
