@@ -90,8 +90,8 @@ fn make(folder: &Path, mode: u32) -> io::Result<()> {
     }
 }
 
-/// Removes the permissions of the group and of other users that are not in `mode`. A file of another user stays
-/// unchanged.
+/// Removes all permissions of the group and of others, except the permissions in `mode`. A file that another user owns
+/// stays unchanged.
 fn close(path: &Path, mode: u32) -> io::Result<()> {
     let metadata = fs::symlink_metadata(path)?;
     let (now, owner) = (metadata.mode() & 0o7777, metadata.uid());

@@ -112,8 +112,8 @@ impl Installation {
     }
 }
 
-/// Periodically reports that the data folder is in use, until a workspace exists. On standby, checks whether this
-/// process may work. Ends when `stopping` is cancelled.
+/// Periodically reports that the data folder is in use, until a workspace exists. On standby, this function instead
+/// tries to claim the database, and ends the standby if it succeeds. Returns when `stopping` is cancelled.
 pub async fn keep(app: App, stopping: CancellationToken) {
     let Some(folder) = app.installation.folder.clone() else {
         return;

@@ -138,8 +138,8 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
         uploads::receive::discard(app, scope, &forgotten).await?;
         info!(uploads = forgotten.len(), "removed uploads that no run used");
     }
-    // If a process crashes while a file arrives, the file has no row. If no other process uses the folder, every file
-    // without a row that is older than this process is left over from a crash.
+    // A process that crashes while it receives a file leaves the file without a row. If no other process uses the
+    // folder, a file without a row was left by a crash if the file is older than this process.
     let Ok(mut files) = fs::read_dir(uploads::folder(app)).await else {
         return Ok(());
     };

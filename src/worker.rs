@@ -117,7 +117,8 @@ pub async fn work(app: App) -> Result<()> {
             }
         }
     }
-    // A start that has taken a slot sends its run before the channel closes, so the tracker also waits for that run.
+    // Some starts may still hold a slot. `seating` ends only after each of them has sent its run or released its slot,
+    // so the hand-over includes these runs.
     app.worker_slots.close();
     if let Err(fault) = seating.await {
         error!(error = %fault, "the task that receives started runs failed");

@@ -103,8 +103,8 @@ fn print(codec: &Codec, message: MessageId, dialect: Dialect, wire: &[u8]) -> Op
     Some(json.split_off(6))
 }
 
-/// Returns the JSON of prost-reflect; `None` if prost-reflect cannot print the message. The JSON is converted through
-/// text, because a 32-bit float has other digits than a 64-bit float.
+/// Returns the JSON of prost-reflect; `None` if prost-reflect cannot print the message. The message is printed as text
+/// and parsed again, because a direct conversion would widen a 32-bit float to a 64-bit float with different digits.
 fn shown(message: &DynamicMessage) -> Option<Value> {
     let mut text = Vec::new();
     let options = SerializeOptions::new().skip_default_fields(true);

@@ -196,8 +196,8 @@ pub fn queues() -> AccountQueues {
     AccountQueues::new(1, MAX_WAITING)
 }
 
-/// Suggests an icon for an agent with this name. The account pays for the model call from its balance, without the
-/// microcredits that are reserved for runs. `held` returns the reserved amount. It is awaited only after the account's
+/// Suggests an icon for an agent with this name. The account pays for the model call with the part of its balance that
+/// is not reserved for runs. `held` returns the reserved amount in microcredits. It is awaited only after the account's
 /// earlier suggestions have finished.
 ///
 /// # Errors

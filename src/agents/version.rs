@@ -28,7 +28,7 @@ use crate::{
 pub struct Pinned {
     /// The agent.
     pub agent_id: Uuid,
-    /// The version, which was current when the run was pinned to it.
+    /// The version that was the agent's current version when the run started.
     pub version_id: Uuid,
     /// The version's model.
     pub model: String,

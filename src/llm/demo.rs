@@ -201,7 +201,8 @@ fn is_about_files(task: &str) -> bool {
     words.any(|word| FILE_WORDS.split(' ').any(|start| word.starts_with(start)))
 }
 
-/// Returns the file that a message names or uploads; a table comes first.
+/// Returns a file that a message names in its text or has as an upload. If there are several files, the first table is
+/// preferred.
 fn named_file(message: &str) -> Option<&str> {
     let (text, uploads) = message.rsplit_once(UPLOADS).unwrap_or((message, ""));
     let uploads: Vec<&str> = uploads.split(", ").filter(|name| !name.is_empty()).collect();

@@ -68,8 +68,8 @@ pub(super) fn whole(text: impl Into<String>) -> ToolAnswer {
     }
 }
 
-/// Converts an error of a file or of the sandbox for the model. Internal errors are logged here, because the model does
-/// not get their cause.
+/// Turns a file or sandbox error into a text for the model. Internal errors are logged here, because the text does not
+/// contain their cause.
 pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     ToolFailure::Reported(match error.kind() {
         ErrorKind::FileNotFound => format!("there is no file {path}"),
@@ -81,7 +81,7 @@ pub(super) fn told(path: &str, error: &Error) -> ToolFailure {
     })
 }
 
-/// Converts a read error for the model.
+/// Turns a read error into a text for the model.
 pub(super) fn unreadable(path: &str, error: &std::io::Error) -> ToolFailure {
     ToolFailure::Reported(format!("{path} cannot be read: {error}"))
 }

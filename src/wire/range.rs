@@ -17,7 +17,7 @@ pub(super) enum Part {
     Whole,
     /// The bytes from the first to the second offset, both inclusive, with status 206.
     Range(u64, u64),
-    /// Nothing, with status 304, because the copy of the client is current.
+    /// Nothing, with status 304, because the client already has the current file.
     Unchanged,
     /// Nothing, with status 416, because the range is outside the file.
     Unsatisfiable,

@@ -33,8 +33,8 @@ use crate::{
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
-/// Maximum time for a tool call that is running at shutdown to end. It is short, because the next process cannot
-/// answer before this one has ended; it is long enough that short calls need not be reported as "outcome unknown".
+/// Time that running tool calls get to end at shutdown. It is short, because the next process cannot answer before this
+/// one has ended; it is long enough that short calls need not be reported as "outcome unknown".
 const TOOL_GRACE: Duration = Duration::from_millis(500);
 
 /// Drives a claimed run until its terminal event is committed, or until this worker no longer owns it.
@@ -128,8 +128,8 @@ async fn finish(app: &App, run: &Run, log: &Arc<RunLog>, ending: RunEnd) -> Resu
 
 /// Prepares a run and executes it, until the engine ends or this worker no longer owns the run.
 async fn execute(app: &App, claimed: &Claimed, log: &Arc<RunLog>, tokens: &Tokens) -> Result<Outcome> {
-    // The preparation can be cancelled at any point, because none of its effects must be completed; the next worker
-    // places the remaining files.
+    // The preparation can be cancelled at any point. It may stay incomplete, because the next worker places the
+    // remaining files.
     let (job, sink) = tokio::select! {
         biased;
         () = leave(app, log, tokens, async {}) => return Err(Error::new(Code::Contended, "handing over the run")),

@@ -72,7 +72,7 @@ impl TestServer {
     pub async fn open(database: &Database, script: impl Into<Script>, change: impl Fn(&mut Config)) -> Self {
         let upstream = Upstream::start(script).await;
         let folder = tempfile::Builder::new().prefix("runyard-it-").tempdir().unwrap();
-        // The users of projects must be able to traverse the folder.
+        // If the service runs as root, each project has its own uid, which must be able to traverse the folder.
         std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let mut config = Config::parse("the test's configuration", "").unwrap();
         config.listen = "127.0.0.1:0".parse().unwrap();

@@ -1,8 +1,8 @@
 //! Ends tool use when a model repeats its mistakes.
 //!
-//! Tool use ends if a call failed in the previous answer and the same call fails again, with no change in between: the
-//! model has not learned from the failure. Two failures of the same call in one answer do not count as a repetition,
-//! because the model had not yet seen the first failure.
+//! Tool use ends if a call failed in the previous answer and the same call fails again, and no other call has changed
+//! anything in between: the model has not learned from the failure. Two failures of the same call in one answer do not
+//! count as a repetition, because the model had not yet seen the first failure.
 
 use serde_json::Value;
 

@@ -107,7 +107,7 @@ impl Slots {
 }
 
 impl Slot {
-    /// Returns true if the value of a single field is the default of its kind.
+    /// Returns true if the value of a non-repeated field is the default of its kind.
     pub fn is_default(&self, kind: Kind) -> bool {
         match kind.wire_type() {
             WireType::Length => self.start == self.end,
@@ -115,8 +115,8 @@ impl Slot {
         }
     }
 
-    /// The bytes of the value of a single field. If a message was sent in several parts, the parts are concatenated,
-    /// which merges them.
+    /// The bytes of the value of a non-repeated field. If the field holds a message and occurs several times, the
+    /// occurrences are concatenated, which merges the messages.
     pub fn bytes<'w>(&self, field: &Field, wire: &'w [u8]) -> Result<Cow<'w, [u8]>, CodecError> {
         if self.count < 2 || !matches!(field.kind, Kind::Message(_)) {
             return Ok(Cow::Borrowed(&wire[self.start..self.end]));

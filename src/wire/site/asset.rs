@@ -184,7 +184,7 @@ fn accepts_gzip(asked: &HeaderMap) -> bool {
     })
 }
 
-/// Returns true if the copy of the browser is current (RFC 9110, 13.1.2).
+/// Returns true if the file in the browser's cache is current (RFC 9110, 13.1.2).
 fn is_known(asked: &HeaderMap, tag: &str) -> bool {
     let lists = asked.get_all(header::IF_NONE_MATCH).iter();
     let mut tags = lists

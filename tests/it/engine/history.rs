@@ -202,7 +202,8 @@ fn assert_paired(messages: &[ChatMessage]) {
     assert!(open.is_empty(), "calls without results: {open:?}");
 }
 
-/// A random conversation. Each turn is either a user message or an answer with a number of calls. Each turn has a size.
+/// A random conversation. Each turn is a user message, or an answer with up to three calls and their results. The texts
+/// of a turn have a random length.
 fn conversation() -> impl Strategy<Value = Vec<ChatMessage>> {
     let turn = (0_usize..4, 0_usize..6_000);
     proptest::collection::vec(turn, 1..30).prop_map(|turns| {
