@@ -41,8 +41,8 @@ pub(super) struct Remote {
     url: Url,
     client: Client,
     keys: ArcSwap<KeySet>,
-    /// This lock is held during a fetch. A request whose token names an unknown key waits for this fetch. Other requests
-    /// do not wait: they use the stale keys.
+    /// This lock is held during a fetch. A request whose token names an unknown key waits for this fetch. Other
+    /// requests do not wait: they use the stale keys.
     gate: Mutex<()>,
     tried_at: AtomicI64,
     fetched_at: AtomicI64,
