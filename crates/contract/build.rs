@@ -12,6 +12,7 @@ use prost_types::FileDescriptorSet;
 const FOLDER: &str = "../../proto";
 
 const FILES: &[&str] = &[
+    "runyard/v1/access.proto",
     "runyard/v1/http.proto",
     "runyard/v1/errors.proto",
     "runyard/v1/events.proto",

@@ -1,121 +1,61 @@
 //! Checks the scopes of API keys before every method, for every protocol. This file makes all scope decisions.
 //!
 //! Called by `wire/stack.rs`. A token grants full access to its own account. An API key grants access only to the
-//! methods that its scope allows. A method that is missing from [`METHODS`] requires the widest scope. A test compares
-//! the list with the contract.
+//! methods that its scope allows. The contract declares the scope of each method (`proto/runyard/v1/access.proto`); a
+//! method without that option needs the widest scope.
 
 use std::{
+    collections::HashMap,
     convert::Infallible,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use futures::future::{Either, Ready, ready};
 use http::{Request, Response};
+use prost_reflect::{DescriptorPool, MethodDescriptor};
 use tonic::{Status, body::Body};
 use tower::Service;
 
 use crate::{
     accounts::{Access, Caller},
     error::{Code, Error, Result},
+    v1,
 };
 
-/// The scope that an API key needs for each method of the contract.
-pub const METHODS: &[(&str, &[(&str, Access)])] = &[
-    (
-        "AgentService",
-        &[
-            ("CreateAgent", Access::Run),
-            ("ListAgents", Access::Read),
-            ("GetAgent", Access::Read),
-            ("UpdateAgent", Access::Run),
-            ("DeleteAgent", Access::Run),
-            ("GenerateAgentIcon", Access::Run),
-            ("ListAgentVersions", Access::Read),
-            ("CreateAgentVersion", Access::Run),
-            ("GetAgentVersion", Access::Read),
-            ("ActivateAgentVersion", Access::Run),
-            ("RollbackAgentVersion", Access::Run),
-            ("CompareAgentVersions", Access::Read),
-            ("ListAgentTools", Access::Read),
-        ],
-    ),
-    (
-        "RunService",
-        &[
-            ("StartRun", Access::Run),
-            ("GetRun", Access::Read),
-            ("StopRun", Access::Run),
-            ("StreamRun", Access::Read),
-            ("StreamRuns", Access::Read),
-            ("ListActiveRuns", Access::Read),
-            ("ListRuns", Access::Read),
-        ],
-    ),
-    (
-        "FileService",
-        &[("CreateUpload", Access::Run), ("UploadChunk", Access::Run)],
-    ),
-    (
-        "ThreadService",
-        &[
-            ("CreateThread", Access::Run),
-            ("ListThreads", Access::Read),
-            ("GetThread", Access::Read),
-            ("UpdateThread", Access::Run),
-            ("DeleteThread", Access::Run),
-            ("ListMessages", Access::Read),
-            ("AddMessage", Access::Run),
-        ],
-    ),
-    (
-        "ProjectService",
-        &[
-            ("ListProjects", Access::Read),
-            ("GetProject", Access::Read),
-            ("DeleteProject", Access::Run),
-        ],
-    ),
-    (
-        "SandboxService",
-        &[
-            ("GetSandbox", Access::Read),
-            ("ListFiles", Access::Read),
-            ("ReadFile", Access::Read),
-            ("WriteFile", Access::Run),
-            ("DeleteFile", Access::Run),
-        ],
-    ),
-    (
-        "AccountService",
-        &[
-            ("GetAccountState", Access::Read),
-            ("ListUsage", Access::Read),
-            ("CreateApiKey", Access::Admin),
-            ("ListApiKeys", Access::Admin),
-            ("RevokeApiKey", Access::Admin),
-        ],
-    ),
-    // The methods of this service also require the role super_admin, which no API key has.
-    (
-        "AdminService",
-        &[
-            ("CreateAccount", Access::Admin),
-            ("GetAccount", Access::Admin),
-            ("SetAccountTier", Access::Admin),
-            ("GrantCredits", Access::Admin),
-        ],
-    ),
-];
+/// The scopes that API keys need, by gRPC path such as `/runyard.v1.RunService/StartRun`.
+pub struct Scopes {
+    methods: HashMap<String, Access>,
+}
 
-/// The scope that an API key needs for a gRPC path such as `/runyard.v1.RunService/StartRun`. `None` for services that
-/// are not part of the contract, such as health and reflection.
-fn needed(path: &str) -> Option<Access> {
-    let (service, method) = path.strip_prefix("/runyard.v1.")?.split_once('/')?;
-    let listed = METHODS
-        .iter()
-        .find(|(name, _)| *name == service)
-        .and_then(|(_, methods)| methods.iter().find(|(name, _)| *name == method));
-    Some(listed.map_or(Access::Admin, |(_, access)| *access))
+impl Scopes {
+    /// Reads the option `runyard.v1.access` of every method of a contract.
+    pub fn of(pool: &DescriptorPool) -> Self {
+        let option = pool.get_extension_by_name("runyard.v1.access");
+        let scope = |method: &MethodDescriptor| {
+            let value = option
+                .as_ref()
+                .map(|option| method.options().get_extension(option).into_owned());
+            match value.and_then(|value| value.as_enum_number()) {
+                Some(number) if number == v1::Access::Read as i32 => Access::Read,
+                Some(number) if number == v1::Access::Run as i32 => Access::Run,
+                _ => Access::Admin,
+            }
+        };
+        let methods = pool
+            .services()
+            .flat_map(|service| service.methods().collect::<Vec<_>>());
+        let path = |method: &MethodDescriptor| format!("/{}/{}", method.parent_service().full_name(), method.name());
+        Self {
+            methods: methods.map(|method| (path(&method), scope(&method))).collect(),
+        }
+    }
+
+    /// The scope that an API key needs for a gRPC path. `None` for services that are not part of the contract, such as
+    /// health and reflection.
+    pub fn needed(&self, path: &str) -> Option<Access> {
+        self.methods.get(path).copied()
+    }
 }
 
 /// Refuses a call that the caller's credential does not allow.
@@ -137,12 +77,13 @@ pub fn check(caller: &Caller, needed: Access) -> Result<()> {
 #[derive(Clone)]
 pub struct Permit<S> {
     inner: S,
+    scopes: Arc<Scopes>,
 }
 
 impl<S> Permit<S> {
     /// Wraps the services in this layer.
-    pub fn new(inner: S) -> Self {
-        Self { inner }
+    pub fn new(inner: S, scopes: Arc<Scopes>) -> Self {
+        Self { inner, scopes }
     }
 }
 
@@ -160,7 +101,7 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let caller = request.extensions().get::<Caller>();
-        let permitted = match (caller, needed(request.uri().path())) {
+        let permitted = match (caller, self.scopes.needed(request.uri().path())) {
             (Some(caller), Some(needed)) => check(caller, needed),
             // No caller or no scope is present. A method that requires a caller checks this itself.
             (None, _) | (_, None) => Ok(()),

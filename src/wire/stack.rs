@@ -35,7 +35,7 @@ use super::{
     },
     json::Codec,
     jwt::Verifier,
-    permit::Permit,
+    permit::{Permit, Scopes},
     plan_log::PlanLog,
     protocol::Protocol,
     readiness,
@@ -85,7 +85,8 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     let http = &app.config.http;
     let streams = Streams::new(&pool, http.max_streams, http.max_streams_per_account);
     let grpc = PlanLog::new(grpc.prepare(), app.clock.clone());
-    let grpc = Permit::new(Counted::new(Bounded::new(grpc), streams));
+    let scopes = Arc::new(Scopes::of(&pool));
+    let grpc = Permit::new(Counted::new(Bounded::new(grpc), streams), scopes);
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // A path of a method belongs to the contract, even if a file of the console has the same path.

@@ -221,3 +221,12 @@ fn json_printed_by_the_codec_matches_its_schema() {
     agent["components"] = document()["components"].clone();
     assert!(!jsonschema::is_valid(&agent, &serde_json::json!({"agent_id": 1})));
 }
+
+/// The document as clients read it. Review a change with `cargo insta review`, or accept it with `INSTA_UPDATE=always`.
+#[test]
+fn the_document_is_the_reviewed_one() {
+    let text = serde_json::to_string_pretty(document()).unwrap();
+    insta::with_settings!({prepend_module_to_snapshot => false}, {
+        insta::assert_snapshot!("openapi", text);
+    });
+}

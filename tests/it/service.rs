@@ -6,6 +6,7 @@ mod admin;
 mod agents;
 mod agents_update;
 mod agents_versions;
+mod answers;
 mod api_keys;
 mod call;
 mod connections;

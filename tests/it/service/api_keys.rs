@@ -1,9 +1,9 @@
 //! API keys: shown once, limited to their scopes, and unusable as soon as they are revoked.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use prost_reflect::DescriptorPool;
-use runyard::{accounts::Access, contract::DESCRIPTORS, wire::permit::METHODS};
+use runyard::{accounts::Access, contract::DESCRIPTORS, wire::permit::Scopes};
 use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
@@ -212,37 +212,31 @@ async fn a_scope_allows_only_its_own_methods() {
 }
 
 #[test]
-fn every_method_declares_the_access_a_key_needs() {
+fn every_method_declares_its_scope() {
     let pool = DescriptorPool::decode(DESCRIPTORS).unwrap();
-    let services = pool
-        .services()
-        .filter(|service| service.full_name().starts_with("runyard.v1."));
-    let contract: BTreeSet<(String, String)> = services
-        .flat_map(|service| {
-            let methods: Vec<_> = service.methods().map(|method| method.name().to_owned()).collect();
-            methods
-                .into_iter()
-                .map(move |method| (service.name().to_owned(), method))
-        })
-        .collect();
-    let listed: Vec<(String, String, Access)> = METHODS
-        .iter()
-        .flat_map(|(service, methods)| {
-            methods
-                .iter()
-                .map(|(method, access)| ((*service).to_owned(), (*method).to_owned(), *access))
-        })
-        .collect();
-    let names: BTreeSet<_> = listed
-        .iter()
-        .map(|(service, method, _)| (service.clone(), method.clone()))
-        .collect();
-    assert_eq!(names.len(), listed.len());
-    assert_eq!(names, contract);
-    // A read-only key may call only methods that change nothing.
+    let option = pool.get_extension_by_name("runyard.v1.access").unwrap();
+    let scopes = Scopes::of(&pool);
     let reads = ["Get", "List", "Stream", "Read", "Compare"];
-    for (service, method, access) in &listed {
-        let is_read = reads.iter().any(|read| method.starts_with(read));
-        assert!(is_read || *access > Access::Read, "{service}.{method}");
+    let mut faults = Vec::new();
+    for method in pool
+        .services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+    {
+        let name = method.full_name().to_owned();
+        if !method.options().has_extension(&option) {
+            faults.push(format!("{name} has no option (runyard.v1.access)"));
+        }
+        let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+        let needed = scopes.needed(&path);
+        // A read-only key may call only methods that change nothing.
+        let is_read = reads.iter().any(|read| method.name().starts_with(read));
+        if needed.is_none() || (needed == Some(Access::Read) && !is_read) {
+            faults.push(format!("{name} needs {needed:?}"));
+        }
     }
+    assert!(faults.is_empty(), "{faults:#?}");
+    let admin = "/runyard.v1.AdminService/GrantCredits";
+    assert_eq!(scopes.needed(admin), Some(Access::Admin));
+    assert_eq!(scopes.needed("/runyard.v1.RunService/GetRun"), Some(Access::Read));
+    assert_eq!(scopes.needed("/grpc.health.v1.Health/Check"), None);
 }
