@@ -1,7 +1,7 @@
 //! The protocol layer. No other code uses tonic, prost services, http, JSON or JWT.
 //!
 //! A service method reads its request, calls one domain function and writes the response. HTTP requests are translated
-//! to calls of the same services (`wire/http.rs`), so HTTP has no handlers of its own.
+//! to calls of the same services (`wire/http.rs`), so HTTP needs no handlers.
 
 mod access;
 mod accounts;

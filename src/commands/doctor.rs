@@ -155,7 +155,7 @@ fn limits(config: &Config) -> Check {
         ),
         Limits::Off => Check::warn(
             "limits",
-            "off: fine if only you use this server, but not if other people have accounts on it",
+            "off: fine if only you use this server; otherwise set RUNYARD_LIMITS=on",
         ),
     }
 }

@@ -160,7 +160,10 @@ impl<'a> RunLoop<'a> {
                 "The run has used its token budget.",
             )])
             .await?;
-            return Err(failed(TOKEN_BUDGET_EXHAUSTED, "the run exceeded its token budget"));
+            return Err(failed(
+                TOKEN_BUDGET_EXHAUSTED,
+                "the run exceeded its token budget; start another run in this thread to continue",
+            ));
         }
         if !self.is_last && !self.specs.is_empty() && !self.meter.has_steps() {
             let message = "The run has used all its steps; the model now writes a summary.";
@@ -257,7 +260,10 @@ impl<'a> RunLoop<'a> {
             "The run's time limit was reached.",
         ));
         self.record(events).await?;
-        Ok(failed(RUN_TIMEOUT, "the run exceeded its time limit"))
+        Ok(failed(
+            RUN_TIMEOUT,
+            "the run exceeded its time limit; start another run in this thread to continue",
+        ))
     }
 
     async fn record(&self, events: Vec<Recorded>) -> Result<(), Outcome> {

@@ -91,7 +91,7 @@ async fn refuse_busy(app: &App, tx: &Tx, scope: Scope, column: Column, id: Uuid)
     } else {
         "project"
     };
-    let message = format!("the {what} has a running run; stop it and wait until it has ended");
+    let message = format!("the {what} has an active run; stop the run and wait until it has ended");
     Err(Error::new(Code::Conflict, message))
 }
 

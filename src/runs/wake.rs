@@ -37,7 +37,7 @@ impl Wake {
         self.work.notify_one();
     }
 
-    /// Signals that a run has ended, so that a run that waited for it may be claimed now.
+    /// Signals that a run has ended, so that the next run of its thread may be claimed now.
     pub fn run_ended(&self) {
         if self.has_waiting() {
             self.work.notify_one();

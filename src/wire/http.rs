@@ -126,7 +126,7 @@ impl Transcoder {
                 fault::method_not_allowed(&names.join(", "))
             }
             Routed::Nowhere => fault::no_such_path(),
-            Routed::Malformed => fault::refuse(Error::invalid("the path cannot be decoded")),
+            Routed::Malformed => fault::refuse(Error::invalid("the percent-encoding of the path is invalid")),
         };
         if is_head { without_body(response) } else { response }
     }

@@ -205,7 +205,7 @@ impl Verifier {
     }
 }
 
-const NO_KEY: &str = "none or several of the configured keys match the token";
+const NO_KEY: &str = "no configured key matches the token, or more than one does";
 
 fn not_authenticated(cause: String) -> Error {
     Error::new(Code::NotAuthenticated, "Not authenticated").caused_by(cause)

@@ -120,7 +120,7 @@ impl Host {
         {
             Some(None) => Err(Error::new(
                 ErrorKind::Conflict,
-                "there are no uids left for another project",
+                "no uid is left for another project; lower sandbox.uid_base",
             )),
             _ => Ok(()),
         }

@@ -113,7 +113,7 @@ impl RunLoop<'_> {
         if self.was_empty {
             return Err(failed(
                 MODEL_EMPTY_ANSWER,
-                "the model returned an empty answer twice in a row",
+                "the model returned an empty answer twice in a row; rephrase the task or use another model",
             ));
         }
         self.was_empty = true;

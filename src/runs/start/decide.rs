@@ -110,7 +110,7 @@ pub(super) async fn make_room(app: &App, tx: &Tx, busy: Vec<Run>, if_busy: IfBus
         IfBusy::Reject if busy.is_empty() => Ok(Vec::new()),
         IfBusy::Reject => Err(Error::new(
             Code::ThreadBusy,
-            "the thread has a running run; stop it or wait until it ends",
+            "the thread has an active run; stop the run or wait until it ends",
         )),
         IfBusy::Interrupt => {
             let now = app.clock.now();

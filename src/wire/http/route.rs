@@ -46,7 +46,7 @@ pub enum Routed<'r> {
     OtherMethods(Vec<HttpMethod>),
     /// No rule has this path.
     Nowhere,
-    /// The percent-encoding of the path cannot be decoded.
+    /// The percent-encoding of the percent-encoding of the path is invalid.
     Malformed,
 }
 

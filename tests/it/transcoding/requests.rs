@@ -480,7 +480,11 @@ async fn unknown_paths_and_methods_are_refused_before_the_service() {
     let told = server.get("/by-id/%FF").await;
     assert_eq!(
         told.refusal(),
-        (400, "INVALID_REQUEST", r#"{"detail":"the path cannot be decoded"}"#)
+        (
+            400,
+            "INVALID_REQUEST",
+            r#"{"detail":"the percent-encoding of the path is invalid"}"#
+        )
     );
     assert!(server.asked().is_empty());
 }

@@ -124,25 +124,34 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
       return made("Too large", sentence(refused.message));
     case "THROTTLED":
       return made(
-        "Too many requests",
-        refused.retryAfter ? `Try again in ${counted(Math.ceil(refused.retryAfter), "second")}.` : "Try again in a moment.",
+        "Limit reached",
+        `${sentence(refused.message)} ` +
+          (refused.retryAfter ? `Try again in ${counted(Math.ceil(refused.retryAfter), "second")}.` : "Try again in a moment."),
         [],
         true,
       );
     case "NOT_AUTHENTICATED":
       return made("The token is not valid", "It may have expired. Sign in with a new one.");
     case "PERMISSION_DENIED":
-      return made("Not allowed", "Your token lacks the required role or scope.");
+      return made("Not allowed", "Your token lacks the required role or scope. Sign in with another token, or ask your administrator.");
     case "CONNECTION_LOST":
+      return made("The server cannot be reached", "The server may be starting. Try again in a moment.", [], true);
     case "UNAVAILABLE":
-      return made("The server cannot be reached", "It may be starting. Nothing is lost. Try again in a moment.", [], true);
+      return made("The server is temporarily unavailable", sentence(refused.message), [], true);
     case "DEADLINE_EXCEEDED":
       return made("The server took too long to respond", "Try again in a moment.", [], true);
     case "CONTENDED":
       return made("Another change came first", "Reload the page and repeat your change.", [], true);
     case "INTERNAL":
       return {
-        ...made("Something went wrong on the server", "To find the cause, search the server log for this request id.", [], true),
+        ...made(
+          "Something went wrong on the server",
+          refused.requestId
+            ? "Give this request id to your administrator, who can find the cause in the server log."
+            : "Try again. If it fails again, tell your administrator.",
+          [],
+          true,
+        ),
         requestId: refused.requestId ?? null,
       };
     default:
@@ -168,9 +177,11 @@ export function explainFailure(code: string | null, message: string | null): str
     case "TOKEN_BUDGET_EXHAUSTED":
       return "The run reached its token limit. Continue the thread to resume from here.";
     case "INSUFFICIENT_CREDITS":
-      return "Your credits ran out during the run.";
+      return "Your credits ran out during the run. You get new credits next month, or from your administrator.";
+    case "MODEL_REFUSED":
+      return "The model provider refused to answer. Rephrase the task or choose another model.";
     default:
-      return message ? sentence(message) : "The run failed.";
+      return message ? sentence(message) : "The run failed, and the server gave no reason. Try again.";
   }
 }
 
