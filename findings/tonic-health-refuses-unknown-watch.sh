@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# tonic-health 0.14.9 ends `grpc.health.v1.Health/Watch` for an unknown service with the status NOT_FOUND. The health protocol
+# (https://github.com/grpc/grpc/blob/master/doc/health-checking.md) requires that the server sends SERVICE_UNKNOWN and keeps the stream
+# open, because the service may be added later. The comment of the trait method that tonic-health generates says the same. A client
+# that follows the protocol retries the call with backoff instead of waiting for a change. `Check` may answer NOT_FOUND.
+#
+# Observed: `watch of an unknown service: NotFound`.
+set -euo pipefail
+
+folder=$(mktemp -d)
+trap 'rm -rf "$folder"' EXIT
+cd "$folder"
+cargo init --quiet --name shows --vcs none . >/dev/null 2>&1
+cat >Cargo.toml <<'TOML'
+[package]
+name = "shows"
+version = "0.0.0"
+edition = "2021"
+
+[dependencies]
+tokio = { version = "1", features = ["macros", "rt"] }
+tonic = { version = "=0.14.9", default-features = false }
+tonic-health = "=0.14.9"
+TOML
+cat >src/main.rs <<'RUST'
+use tonic::Request;
+use tonic_health::{
+    pb::{health_server::Health, HealthCheckRequest},
+    server::{HealthReporter, HealthService},
+};
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() {
+    let service = HealthService::from_health_reporter(HealthReporter::new());
+    let ask = |name: &str| Request::new(HealthCheckRequest { service: name.to_owned() });
+    assert!(service.watch(ask("")).await.is_ok(), "the whole server is known");
+    let refused = service.watch(ask("example.Unknown")).await.err().expect("no error");
+    println!("watch of an unknown service: {:?}", refused.code());
+}
+RUST
+seen=$(cargo run --quiet 2>cargo.log) || { tail -n 20 cargo.log >&2; exit 1; }
+echo "$seen"
+if [ "$seen" != "watch of an unknown service: NotFound" ]; then
+    echo "changed: expected NotFound" >&2
+    exit 1
+fi
