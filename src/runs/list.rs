@@ -47,7 +47,11 @@ pub async fn list(db: &impl ConnectionTrait, scope: Scope, listing: &Listing) ->
         query = query.filter(Column::ThreadId.eq(thread_id));
     }
     if let Some(status) = listing.status {
-        query = query.filter(has_status(status));
+        // The literal selects the partial index of the state in the account. The runs of a thread have another index.
+        query = query.filter(match listing.thread_id {
+            Some(_) => Column::Status.eq(status),
+            None => has_status(status),
+        });
     }
     if let Some(after) = listing.created_after {
         query = query.filter(Column::CreatedAt.gte(after));

@@ -51,6 +51,7 @@ async fn json_answers_are_the_reviewed_ones() {
             };
             note("POST /agents", &created);
             note("POST /agent/start", &started);
+            let ids = Regex::new("[0-9a-f]{8}-[0-9a-f-]{27}").unwrap();
             for path in [
                 format!("/agents/{agent_id}"),
                 format!("/agents/{agent_id}/versions"),
@@ -65,10 +66,7 @@ async fn json_answers_are_the_reviewed_ones() {
                 "/agents?page_size=-1".to_owned(),
             ] {
                 let answer = ann.get(&path).await;
-                let name = Regex::new("[0-9a-f]{8}-[0-9a-f-]{27}")
-                    .unwrap()
-                    .replace_all(&path, "ID")
-                    .into_owned();
+                let name = ids.replace_all(&path, "ID").into_owned();
                 note(&format!("GET {name}"), &answer);
             }
             insta::with_settings!({prepend_module_to_snapshot => false}, {
