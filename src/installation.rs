@@ -94,7 +94,7 @@ impl Installation {
         match *self.membership.borrow() {
             Membership::Member => Ok(()),
             Membership::Standby => {
-                let message = "this server is on standby: its database belongs to the data folder of another server";
+                let message = "this server is on standby, because its database belongs to the data folder of another server; retry later or use that server";
                 Err(Error::new(Code::Unavailable, message))
             }
         }

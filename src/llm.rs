@@ -126,13 +126,13 @@ pub struct TokenUsage {
 #[derive(Debug, thiserror::Error)]
 pub enum LlmError {
     /// The provider refused the API key (401, 403); a retry does not help.
-    #[error("the model provider refused the credentials: {0}")]
+    #[error("the model provider refused the server's API key; check it in the server's configuration: {0}")]
     Credentials(String),
     /// The provider refused the request (400, 404, 413 …); a retry does not help.
     #[error("the model provider refused the request: {0}")]
     Refused(String),
     /// The provider reports that the conversation exceeds its context window.
-    #[error("the conversation does not fit the model's context window: {0}")]
+    #[error("the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {0}")]
     TooLong(String),
     /// The provider could not be reached, sent an invalid answer or kept failing. All retries are used up.
     #[error("the model provider is unavailable: {0}")]

@@ -142,7 +142,7 @@ async fn watch(client: &Client, run: &StartRunResponse, view: &mut View, interru
             _ = interrupts.recv() => {
                 if stopping {
                     view.quiet();
-                    complain("exited before the run had stopped");
+                    complain("exited before the server confirmed the stop; the run may still be active");
                     return Ok(RunStatus::Stopped);
                 }
                 stopping = true;

@@ -141,7 +141,7 @@ pub(super) fn check<'c>(
             }
         }
         if model.context_window <= u64::from(model.max_output_tokens) {
-            let what = "leaves no room for a prompt: it must exceed max_output_tokens";
+            let what = "has too small a context window: it must be larger than max_output_tokens";
             return wrong("context_window", format!("{} {what}", model.name));
         }
     }

@@ -11,7 +11,7 @@ pub async fn check(app: &App) -> Result<(), &'static str> {
         return Err("stopping");
     }
     if app.installation.check().is_err() {
-        return Err("standby: the database's files are in the data folder of another server");
+        return Err("standby: the database belongs to the data folder of another server; see the server's log");
     }
     if app.disk.check(0).is_err() {
         return Err("the disk that holds the data folder is almost full");

@@ -245,7 +245,7 @@ impl Client {
 fn endpoint(server: &str) -> Result<Endpoint> {
     let wrong = || {
         Error::invalid(format!(
-            "{server} is not a server's address such as http://127.0.0.1:8080"
+            "{server} is not a server address; use an address such as http://127.0.0.1:8080"
         ))
     };
     let endpoint = Endpoint::from_shared(server.to_owned()).map_err(|_| wrong())?;

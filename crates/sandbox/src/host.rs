@@ -185,7 +185,7 @@ impl Host {
         lines.push(match self.uid_base {
             Some(base) => format!("each project has its own uid, starting at {base}"),
             None => {
-                "weak: the service is not root, so all projects share its uid and only namespaces separate them".into()
+                "weak: the service is not root, so all projects share its uid and only namespaces separate them; run it as root to give each project its own uid".into()
             }
         });
         lines.push(self.cgroups.describe());
@@ -307,7 +307,7 @@ impl Host {
             Some(closed) => Err(Error::invalid_field(
                 "sandbox.rootfs",
                 format!(
-                    "uids from {base} cannot traverse {}: run chmod o+x on it",
+                    "uids from {base} cannot traverse {}: run chmod o+x on that folder",
                     closed.display()
                 ),
             )),

@@ -213,7 +213,7 @@ impl Attempt {
         if !ending.is_finished && !is_done {
             let nothing = self.tap.last_frame().is_none() && !self.has_started;
             return Err(Fault::passing(if nothing {
-                "the provider's answer is not a model stream; check the base URL"
+                "the provider's answer is not an event stream; check the base URL"
             } else {
                 "the stream ended before the answer was complete"
             }));

@@ -15,7 +15,7 @@ import { Icon } from "./icon";
 
 const keys = new Loadable<readonly ApiKey[]>();
 
-const SCOPES = { read: "Read only", run: "Read, run and change", admin: "Full access to this account" } as const;
+const SCOPES = { read: "Read only", run: "Read, start runs and make changes", admin: "Full access to this account" } as const;
 
 function load(): Promise<void> {
   return keys.load(() => runyard().apiKeys.list({ pageSize: 200 }).all(500));

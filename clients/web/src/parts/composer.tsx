@@ -91,7 +91,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
     try {
       const files = await attachments.ready();
       if (!files) {
-        attachments.problem.value = "A file could not be uploaded. Remove it or add it again.";
+        attachments.problem.value = "A file could not be uploaded. Remove it, then add it again or start without it.";
         return;
       }
       const request = {

@@ -80,7 +80,7 @@ export function IconPicker({ agentName, icon, onChange }: { agentName: string; i
               {asking.value ? "Suggesting" : "Suggest"}
             </button>
           </div>
-          {agentName.trim().length < 2 && <p class="small dim">Enter a name for the agent to get a suggestion.</p>}
+          {agentName.trim().length < 2 && <p class="small dim">To get a suggestion, enter an agent name of at least 2 characters.</p>}
           {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
           <input
             type="search"

@@ -80,7 +80,7 @@ export function AgentScreen({ agentId, tab }: { agentId: string | null; tab: "se
           <Icon of={Play} size={15} />
           Start a run
         </a>
-        <button type="button" class="button button-quiet agent-delete" disabled={agent.isDefault} title={agent.isDefault ? "The default agent cannot be deleted" : ""} onClick={() => (deleting.value = true)}>
+        <button type="button" class="button button-quiet agent-delete" disabled={agent.isDefault} title={agent.isDefault ? "To delete this agent, make another agent the default first" : ""} onClick={() => (deleting.value = true)}>
           <Icon of={Trash2} size={16} />
           Delete
         </button>
