@@ -132,7 +132,9 @@ pub enum LlmError {
     #[error("the model provider refused the request: {0}")]
     Refused(String),
     /// The provider reports that the conversation exceeds its context window.
-    #[error("the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {0}")]
+    #[error(
+        "the conversation does not fit the model's context window; start a new thread or use a model with a larger window: {0}"
+    )]
     TooLong(String),
     /// The provider could not be reached, sent an invalid answer or kept failing. All retries are used up.
     #[error("the model provider is unavailable: {0}")]

@@ -103,7 +103,10 @@ pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mista
         if let Some((key, _)) = limits.iter().find(|(_, limit)| limit.is_some_and(|limit| limit < 0)) {
             return wrong(
                 key,
-                format!("the tier {} has a negative limit; remove the key for no limit", tier.name),
+                format!(
+                    "the tier {} has a negative limit; remove the key for no limit",
+                    tier.name
+                ),
             );
         }
         if tier.run_timeout_seconds == Some(0) {

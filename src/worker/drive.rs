@@ -81,7 +81,10 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
     let work = AssertUnwindSafe(execute(app, claimed, &log, tokens)).catch_unwind();
     let outcome = work.await.unwrap_or_else(|_| {
         error!("a run panicked");
-        Err(Error::new(Code::Internal, "the run failed because of an internal error; see the server's log"))
+        Err(Error::new(
+            Code::Internal,
+            "the run failed because of an internal error; see the server's log",
+        ))
     });
     if tokens.lost.is_cancelled() {
         return Err(Error::new(Code::Contended, "another worker owns the run"));

@@ -276,7 +276,10 @@ fn a_failure_is_one_line_that_says_what_to_do() {
     assert!(said.contains("there is no file gone.csv"), "{said}");
     for server in ["127.0.0.1:8080", "ftp://x", "::"] {
         let said = fails(&["agents", "list", "--server", server, "--token", "a"], &[]);
-        assert!(said.contains("is not a server address; use an address such as http://"), "{said}");
+        assert!(
+            said.contains("is not a server address; use an address such as http://"),
+            "{said}"
+        );
     }
     let said = fails(&["token", "--sub", "me"], &[("RUNYARD_JWT_SECRET", "short")]);
     assert!(said.contains("openssl rand -hex 32"), "{said}");

@@ -108,7 +108,10 @@ impl RunLoop<'_> {
     async fn take_empty(&mut self, answer: &Answer, usage: Option<Recorded>) -> Result<Next, Outcome> {
         self.record(usage.into_iter().collect()).await?;
         if matches!(answer.ended, Ended::Done(EndReason::Refused)) {
-            return Err(failed(MODEL_REFUSED, "the model provider refused to answer; rephrase the task or use another model"));
+            return Err(failed(
+                MODEL_REFUSED,
+                "the model provider refused to answer; rephrase the task or use another model",
+            ));
         }
         if self.was_empty {
             return Err(failed(
