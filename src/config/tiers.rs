@@ -111,7 +111,7 @@ pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mista
         }
         if tier.run_timeout_seconds == Some(0) {
             let what = format!(
-                "0 would end every run of {} at once; remove it to use worker.run_timeout_seconds",
+                "0 would end every run of the tier {} immediately; remove the key to use worker.run_timeout_seconds",
                 tier.name
             );
             return wrong("run_timeout_seconds", what);
@@ -134,7 +134,9 @@ pub(super) fn check<'c>(tiers: &'c [Tier], models: &[Model]) -> Result<(), Mista
         let has_default = tier.includes(&tier.default_model) || tier.downgrades.contains_key(&tier.default_model);
         if !has_default {
             let (name, model) = (&tier.name, &tier.default_model);
-            let what = format!("{name} does not include {model}; add it to the tier's models or downgrades");
+            let what = format!(
+                "the tier {name} does not include its default model {model}; add it to the tier's models or downgrades"
+            );
             return wrong("default_model", what);
         }
     }

@@ -228,7 +228,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "credits_granted = 1\n",
             "credits_granted = 1\nrun_timeout_seconds = 0\n",
-            "line 16, tiers[0].run_timeout_seconds: 0 would end every run of free at once",
+            "line 16, tiers[0].run_timeout_seconds: 0 would end every run of the tier free immediately",
         ),
         (
             "models = [\"a\"]",
