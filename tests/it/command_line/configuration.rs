@@ -233,7 +233,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "models = [\"a\"]",
             "models = []",
-            "line 13, tiers[0].default_model: free does not include a",
+            "line 13, tiers[0].default_model: the tier free does not include its default model a",
         ),
         (
             "# Ours.",
