@@ -79,7 +79,10 @@ test("error messages name the next step", () => {
     assert.match(JSON.stringify(refused.operator), /RUNYARD_LIMITS=off/);
   }
   assert.equal(explain({ errorCode: "THREAD_BUSY", message: "" }).operator, null);
-  assert.equal(explain({ errorCode: "THROTTLED", message: "", retryAfter: 1.2 }).text, "Try again in 2 seconds.");
+  const throttled = explain({ errorCode: "THROTTLED", message: "too many open streams; close some", retryAfter: 1.2 });
+  assert.equal(throttled.text, "Too many open streams; close some. Try again in 2 seconds.");
+  const unavailable = explain({ errorCode: "UNAVAILABLE", message: "the disk is almost full" });
+  assert.deepEqual([unavailable.text, unavailable.again], ["The disk is almost full.", true]);
   assert.equal(explain({ errorCode: "INTERNAL", message: "x", requestId: "r1" }).requestId, "r1");
   const other = explain({ errorCode: "INVALID_REQUEST", message: "agent name is required" });
   assert.deepEqual([other.title, other.text], ["Invalid request", "Agent name is required."]);
