@@ -185,7 +185,9 @@ impl Host {
         lines.push(match self.uid_base {
             Some(base) => format!("each project has its own uid, starting at {base}"),
             None => {
-                "weak: the service is not root, so all projects share its uid and only namespaces separate them; run it as root to give each project its own uid".into()
+                "weak: the service is not root, so all projects share its uid and only namespaces separate them; run it as \
+                 root to separate projects by uid"
+                    .into()
             }
         });
         lines.push(self.cgroups.describe());

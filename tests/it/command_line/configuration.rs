@@ -148,7 +148,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "max_output_tokens = 10\n",
             "max_output_tokens = 100\n",
-            "line 5, models[0].context_window: a leaves no room",
+            "line 5, models[0].context_window: a has too small a context window",
         ),
         (
             "max_output_tokens = 10\n",
