@@ -178,7 +178,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "credits_granted = 1\n",
             "credits_granted = 1\nconcurrent_runs = -1\n",
-            "line 16, tiers[0].concurrent_runs: a limit of free",
+            "line 16, tiers[0].concurrent_runs: the tier free has a negative limit",
         ),
         (
             "credits_granted = 1\n",
