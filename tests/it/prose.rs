@@ -89,10 +89,11 @@ fn faults(path: &str, text: &str) -> Vec<String> {
     found
 }
 
-/// Folders of build output and generated code.
+/// Folders of build output, generated code and a server's data.
 const SKIPPED: &[&str] = &[
     ".git",
     "target",
+    "data",
     "node_modules",
     "dist",
     "build",
