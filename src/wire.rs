@@ -10,7 +10,7 @@ mod agents;
 mod alive;
 pub mod body_timeout;
 pub mod caller;
-mod codec;
+pub mod codec;
 mod cors;
 mod credential_expiry;
 mod deadline;

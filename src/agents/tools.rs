@@ -68,11 +68,11 @@ pub struct Offered {
     pub enabled: bool,
 }
 
-/// Lists the tools of a version. Every existing tool is a core tool; a setting for another tool has no effect.
-pub fn offered(settings: &Settings) -> Vec<Offered> {
+/// Lists the tools of a version. Every existing tool is a core tool, so the settings of the version change nothing.
+pub fn offered() -> Vec<Offered> {
     let core = tools::core();
     let offered = core.specs().into_iter().map(|spec| Offered {
-        enabled: settings.get(&spec.name).is_none_or(|setting| setting.enabled),
+        enabled: true,
         is_core: true,
         spec,
     });

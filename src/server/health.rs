@@ -7,7 +7,6 @@
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use futures::{Stream, StreamExt, stream, stream::BoxStream};
-use prost_reflect::DescriptorPool;
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
@@ -18,9 +17,8 @@ use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse, health_check_res
 
 use crate::{
     app::App,
-    contract::DESCRIPTORS,
-    error::{Error, Result},
-    wire::readiness,
+    error::Result,
+    wire::{codec::descriptors, readiness},
 };
 
 /// Time between two checks. Without watchers, no check is made.
@@ -41,9 +39,7 @@ impl Health {
     /// # Errors
     /// INTERNAL when the contract cannot be decoded.
     pub(super) fn new(app: App) -> Result<Self> {
-        let pool = DescriptorPool::decode(DESCRIPTORS)
-            .map_err(|error| Error::internal("the compiled-in API description is invalid", error))?;
-        let services = pool.services().map(|service| service.full_name().to_owned());
+        let services = descriptors()?.services().map(|service| service.full_name().to_owned());
         Ok(Self {
             app,
             names: Arc::new(std::iter::once(String::new()).chain(services).collect()),

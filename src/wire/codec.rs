@@ -25,6 +25,15 @@ use crate::{
 
 static POOL: LazyLock<Option<DescriptorPool>> = LazyLock::new(|| DescriptorPool::decode(DESCRIPTORS).ok());
 
+/// The descriptors of the contract, which are decoded once.
+///
+/// # Errors
+/// INTERNAL when the contract cannot be decoded.
+pub fn descriptors() -> Result<&'static DescriptorPool> {
+    let failed = || Error::internal("the compiled-in API description is invalid", "it cannot be decoded");
+    POOL.as_ref().ok_or_else(failed)
+}
+
 /// Encodes and decodes protobuf. It refuses NUL in the text of requests.
 #[derive(Clone, Debug)]
 pub struct PlainText<T, U> {

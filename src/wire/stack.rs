@@ -17,7 +17,6 @@ use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
 use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
-use prost_reflect::DescriptorPool;
 use tonic::service::Routes;
 use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_http::catch_panic::{CatchPanic, CatchPanicLayer};
@@ -26,6 +25,7 @@ use super::{
     access::Access,
     body_timeout::{BodyTimeout, BodyTimeoutLayer},
     caller::{Authenticate, METRICS},
+    codec::descriptors,
     cors,
     deadline::{Bounded, Deadline},
     files::Forms,
@@ -47,7 +47,6 @@ use super::{
 use crate::{
     accounts::{Caller, Role},
     app::App,
-    contract::DESCRIPTORS,
     error::{Code, Error, Result},
     telemetry,
 };
@@ -60,15 +59,14 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// # Errors
 /// The HTTP rules of the contract conflict.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
-    let pool = DescriptorPool::decode(DESCRIPTORS)
-        .map_err(|error| Error::internal("the compiled-in API description is invalid", error))?;
-    let codec = Arc::new(Codec::new(&pool));
+    let pool = descriptors()?;
+    let codec = Arc::new(Codec::new(pool));
     let options = Options {
         max_body_bytes: app.config.http.max_message_bytes,
         max_form_bytes: app.config.http.max_form_bytes,
         heartbeat: Duration::from_secs(app.config.http.heartbeat_seconds),
     };
-    let transcoder = Transcoder::new(&pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
+    let transcoder = Transcoder::new(pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
     // Adds the error code to the refusals that tonic itself creates.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
@@ -83,9 +81,9 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
         })
     };
     let http = &app.config.http;
-    let streams = Streams::new(&pool, http.max_streams, http.max_streams_per_account);
+    let streams = Streams::new(pool, http.max_streams, http.max_streams_per_account);
     let grpc = PlanLog::new(grpc.prepare(), app.clock.clone());
-    let scopes = Arc::new(Scopes::of(&pool));
+    let scopes = Arc::new(Scopes::of(pool));
     let grpc = Permit::new(Counted::new(Bounded::new(grpc), streams), scopes);
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
