@@ -7,6 +7,7 @@ import { turns } from "../src/stores/thread";
 import { isNumeric, readTable } from "../src/view/csv";
 import { difference, unified } from "../src/view/diff";
 import { bytes, credits, duration, short } from "../src/view/format";
+import { writtenBy } from "../src/view/output";
 import { explain, explainFailure } from "../src/view/refusal";
 import { groupUsage } from "../src/view/usage";
 
@@ -130,6 +131,14 @@ test("charges are summed per day, thread and run", () => {
   assert.deepEqual(groupUsage(entries, "day").map(({ key, credits, calls }) => [key, credits, calls]), [["2026-11-21", 2, 1], ["2026-11-20", 5, 2]]);
   assert.deepEqual(groupUsage(entries, "thread").map(({ key, credits }) => [key, credits]), [["t1", 3], ["t0", 4]]);
   assert.equal(groupUsage(entries, "run").length, 3);
+});
+
+test("a file counts as output although its time lags behind the clock by a tick", () => {
+  const file = (path: string, modifiedAt: number, isDir = false) => ({ path, modifiedAt: new Date(modifiedAt), isDir }) as never;
+  const files = [file("old.csv", 4_000), file("data.csv", 4_998), file("lagging.svg", 4_998), file("new.svg", 5_000), file("output", 5_001, true)];
+  const paths = (attached: string[]) => writtenBy(files, 5_000, attached).map(({ path }) => path);
+  assert.deepEqual(paths(["data.csv"]), ["lagging.svg", "new.svg"]);
+  assert.deepEqual(paths(["new.svg"]), ["data.csv", "lagging.svg", "new.svg"]);
 });
 
 test("numbers, sizes and durations are formatted", () => {

@@ -9,6 +9,7 @@ import { followAgain, givenUp, useRun } from "../stores/live";
 import type { Turn } from "../stores/thread";
 import { trouble } from "../trouble";
 import { dayAndTime } from "../view/format";
+import { writtenBy } from "../view/output";
 import type { Explained } from "../view/refusal";
 import { hasEnded } from "../view/run";
 import { RefusalNote, State } from "./basic";
@@ -65,6 +66,7 @@ export function TurnView({
           run={turn.run}
           last={last}
           sandboxId={sandboxId}
+          attached={turn.prompt?.files ?? []}
           onFile={onFile}
           onAgain={last && turn.prompt ? () => onAgain(turn.prompt!.content) : undefined}
           onEnded={onEnded}
@@ -90,6 +92,7 @@ function LiveRun({
   run,
   last,
   sandboxId,
+  attached,
   onFile,
   onAgain,
   onEnded,
@@ -97,6 +100,7 @@ function LiveRun({
   run: RunRecord;
   last: boolean;
   sandboxId: string | null;
+  attached: readonly string[];
   onFile: (path: string) => void;
   onAgain: (() => void) | undefined;
   onEnded: () => void;
@@ -112,20 +116,39 @@ function LiveRun({
       <RunTrack view={view} />
       <Failure view={view} />
       {lost && <RefusalNote explained={{ ...lost, again: true }} onAgain={() => followAgain(run.agentRunId)} />}
-      {last && sandboxId && <Made run={run} sandboxId={sandboxId} since={view.startedAt ?? Number(run.createdAt ?? 0)} onFile={onFile} />}
+      {last && sandboxId && (
+        <Output
+          runId={run.agentRunId}
+          sandboxId={sandboxId}
+          startedAt={view.startedAt ?? Number(run.createdAt ?? 0)}
+          attached={attached}
+          onFile={onFile}
+        />
+      )}
       <RunBar view={view} stopping={run.stopRequested} onAgain={onAgain} />
     </section>
   );
 }
 
-// Lists the files that changed after the run started. Images come first.
-function Made({ run, sandboxId, since, onFile }: { run: RunRecord; sandboxId: string; since: number; onFile: (path: string) => void }) {
+// Lists the files that the run wrote. Images come first.
+function Output({
+  runId,
+  sandboxId,
+  startedAt,
+  attached,
+  onFile,
+}: {
+  runId: string;
+  sandboxId: string;
+  startedAt: number;
+  attached: readonly string[];
+  onFile: (path: string) => void;
+}) {
   const refused = useSignal<Explained | null>(null);
   useEffect(() => {
     if (files.state.peek().value?.sandboxId !== sandboxId) void loadFiles(sandboxId);
   }, [sandboxId]);
-  const list = files.value?.sandboxId === sandboxId ? files.value.files : [];
-  const made = list.filter((file) => !file.isDir && file.modifiedAt && Number(file.modifiedAt) >= since);
+  const made = files.value?.sandboxId === sandboxId ? writtenBy(files.value.files, startedAt, attached) : [];
   if (made.length === 0) return null;
   const pictures = made.filter((file) => kindOf(file) === "image" && file.size < 4_000_000).slice(0, 6);
   const others = made.filter((file) => !pictures.includes(file)).slice(0, 12);
@@ -138,7 +161,7 @@ function Made({ run, sandboxId, since, onFile }: { run: RunRecord; sandboxId: st
     }
   };
   return (
-    <section class="made" aria-label="Output of this run" key={run.agentRunId}>
+    <section class="made" aria-label="Output of this run" key={runId}>
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       {pictures.map((file) => (
         <figure key={file.path} class="made-picture">
