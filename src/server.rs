@@ -2,6 +2,7 @@
 
 mod connection_slots;
 mod connections;
+mod forward;
 mod health;
 mod linger;
 pub mod protocol_detection;
