@@ -6,7 +6,10 @@ use runyard_upstream::{Script, Turn};
 use serde_json::{Value, json};
 
 use super::requests::{each, patch, put, text};
-use crate::test_server::{Caller, on_every_database, on_every_database_with};
+use crate::{
+    difference::assert_same_list,
+    test_server::{Caller, on_every_database, on_every_database_with},
+};
 
 async fn made(caller: &Caller, body: Value) -> (Value, String) {
     let agent = caller.post("/agents", body).await.ok();
@@ -32,7 +35,7 @@ async fn fifty_concurrent_new_versions_are_numbered_without_gaps() {
             }));
             let mut numbers: Vec<i64> = answers.await.iter().map(|number| number.as_i64().unwrap()).collect();
             numbers.sort_unstable();
-            assert_eq!(numbers, (2..=51).collect::<Vec<_>>());
+            assert_same_list(&numbers, &(2..=51).collect::<Vec<_>>(), "numbers of the versions");
             // The list contains the newest versions first, in pages.
             let (mut seen, mut token) = (Vec::new(), String::new());
             loop {
@@ -46,7 +49,8 @@ async fn fifty_concurrent_new_versions_are_numbered_without_gaps() {
                     break;
                 }
             }
-            assert_eq!(seen, (1..=51).rev().map(|number| json!(number)).collect::<Vec<_>>());
+            let expected: Vec<_> = (1..=51).rev().map(|number| json!(number)).collect();
+            assert_same_list(&seen, &expected, "versions on all pages");
             let listed = caller.get(&format!("{versions}?page_size=2")).await.ok();
             assert_eq!(each(&listed, "versions", "is_active"), [true, false]);
             let now = caller.get(&path).await.ok();

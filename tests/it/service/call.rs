@@ -90,6 +90,19 @@ impl Reply {
         matches!(self, Self::Good(_))
     }
 
+    /// The message of a successful call with one answer.
+    pub fn message(self) -> Value {
+        match self {
+            Self::Good(mut messages) if messages.len() == 1 => messages.remove(0),
+            other => panic!("not one message: {other:?}"),
+        }
+    }
+
+    /// The reply as lines, so that two long replies can be compared line by line.
+    pub fn lines(&self) -> Vec<String> {
+        format!("{self:#?}").lines().map(str::to_owned).collect()
+    }
+
     pub fn code(&self) -> &str {
         match self {
             Self::Good(_) => "OK",

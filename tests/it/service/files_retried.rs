@@ -9,7 +9,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::requests::{each, put, text};
-use crate::test_server::{Caller, TestServer, on_every_database, on_every_database_with};
+use crate::{
+    difference::{assert_same_list, assert_same_set},
+    test_server::{Caller, TestServer, on_every_database, on_every_database_with},
+};
 
 fn part(name: &str, content: &str) -> Part {
     Part::bytes(content.to_owned().into_bytes()).file_name(name.to_owned())
@@ -117,13 +120,11 @@ async fn ten_concurrent_starts_with_one_file_name_store_ten_files() {
                 contents.push(content(&caller, &run, name).await);
                 given.push(name.clone());
             }
-            given.sort();
             let numbers = (2..=10).map(|number| format!("data-{number}.csv"));
-            let mut expected: Vec<String> = numbers.chain(["data.csv".to_owned()]).collect();
-            expected.sort();
-            assert_eq!(given, expected);
+            let expected: Vec<String> = numbers.chain(["data.csv".to_owned()]).collect();
+            assert_same_set(&given, &expected, "names of the files");
             let whose: Vec<String> = (0..10).map(|number| number.to_string()).collect();
-            assert_eq!(contents, whose, "each name should lead to the file of its own start");
+            assert_same_list(&contents, &whose, "each name should lead to the file of its own start");
         },
     )
     .await;

@@ -9,7 +9,10 @@ use runyard_upstream::{Call, Script, Turn};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use crate::test_server::{Answer, Caller, TestServer, assert_no_gaps, on_every_database, on_every_database_with};
+use crate::{
+    difference::assert_same_set,
+    test_server::{Answer, Caller, TestServer, assert_no_gaps, on_every_database, on_every_database_with},
+};
 
 fn echo() -> Script {
     Script::function(|_| Turn::text("Yes."))
@@ -53,9 +56,7 @@ async fn every_parameter_has_its_documented_default() {
             }
             let tools = ["bash", "edit", "glob", "grep", "read", "write"];
             for request in server.upstream.requests() {
-                let mut named = request.tool_names();
-                named.sort_unstable();
-                assert_eq!(named, tools);
+                assert_same_set(&request.tool_names(), &tools, "tools of a run");
             }
         },
     )
@@ -257,7 +258,9 @@ async fn l10_a_hundred_starts_with_one_key_create_one_run() {
                     .ok()
             };
             let answers = join_all((0..100).map(send)).await;
-            assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
+            for answer in &answers {
+                assert_eq!(*answer, answers[0]);
+            }
             // A start with the same key over gRPC returns the same run.
             let asked = v1::StartRunRequest {
                 prompt: Some("x".to_owned()),
