@@ -2,10 +2,10 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::stream::BoxStream;
+use futures::{FutureExt, stream::BoxStream};
 use tonic::{Request, Response, Status};
 
-use super::{caller, http::FormFiles, permit, traits::runyard::v1::file_service_server::FileService};
+use super::{caller, http::FormFiles, permit, traits::runyard::v1::file_service_server::FileService, write};
 use crate::{
     accounts::{Access, Caller},
     app::App,
@@ -25,21 +25,22 @@ pub struct Files {
 #[tonic::async_trait]
 impl FileService for Files {
     async fn create_upload(&self, request: Request<v1::CreateUploadRequest>) -> Result<Response<v1::Upload>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
-        let app = self.app.clone();
-        let upload =
-            super::finish(async move { receive::announce(&app, &caller, asked.name, asked.size).await }).await?;
+        let (caller, asked) = caller::open(request)?;
+        let upload = write(&self.app, caller, move |app, caller| {
+            receive::announce(app, caller, asked.name, asked.size).boxed()
+        })
+        .await?;
         Ok(Response::new(shown(upload)))
     }
 
     async fn upload_chunk(&self, request: Request<v1::UploadChunkRequest>) -> Result<Response<v1::Upload>, Status> {
-        let caller = caller::of(&request)?;
-        let asked = request.into_inner();
+        let (caller, asked) = caller::open(request)?;
         let upload_id = id::parse("upload_id", &asked.upload_id)?;
-        let app = self.app.clone();
-        let chunk = async move { receive::chunk(&app, &caller, upload_id, asked.offset, asked.data).await };
-        Ok(Response::new(shown(super::finish(chunk).await?)))
+        let upload = write(&self.app, caller, move |app, caller| {
+            receive::chunk(app, caller, upload_id, asked.offset, asked.data).boxed()
+        })
+        .await?;
+        Ok(Response::new(shown(upload)))
     }
 }
 

@@ -14,20 +14,27 @@
 
 use std::{any::Any, convert::Infallible, sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, extract::State, response::IntoResponse, routing::get};
+use axum::{
+    Router,
+    body::Body,
+    extract::State,
+    middleware::{from_fn, from_fn_with_state},
+    response::IntoResponse,
+    routing::get,
+};
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use tonic::service::Routes;
-use tower::{Layer, Service, ServiceExt, service_fn, util::BoxCloneSyncService};
-use tower_http::catch_panic::{CatchPanic, CatchPanicLayer};
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
+use tower_http::catch_panic::CatchPanicLayer;
 
 use super::{
-    access::Access,
-    body_timeout::{BodyTimeout, BodyTimeoutLayer},
-    caller::{Authenticate, METRICS},
+    access::{self, Limited},
+    answers::Answers,
+    body_timeout::{self, BodyTimeout},
+    caller::{self, Gate, METRICS},
     codec::descriptors,
-    cors,
-    deadline::{Bounded, Deadline},
+    cors, deadline,
     files::Forms,
     http::{
         Options, Transcoder, fault, openapi,
@@ -35,14 +42,14 @@ use super::{
     },
     json::Codec,
     jwt::Verifier,
-    permit::{Permit, Scopes},
-    plan_log::PlanLog,
+    permit::{self, Scopes},
+    plan_log,
     protocol::Protocol,
     readiness,
     site::Site,
     status,
-    streams::{Counted, Streams},
-    unread::Unread,
+    streams::{self, Streams},
+    unread::{self, Ledger},
 };
 use crate::{
     accounts::{Caller, Role},
@@ -82,9 +89,9 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     };
     let http = &app.config.http;
     let streams = Streams::new(pool, http.max_streams, http.max_streams_per_account);
-    let grpc = PlanLog::new(grpc.prepare(), app.clock.clone());
-    let scopes = Arc::new(Scopes::of(pool));
-    let grpc = Permit::new(Counted::new(Bounded::new(grpc), streams), scopes);
+    let grpc = plan_log::log(grpc.prepare(), app.clock.clone());
+    let grpc = streams::count(deadline::end_streams(grpc), streams);
+    let grpc = permit::enforce(grpc, Arc::new(Scopes::of(pool)));
     let grpc = ServiceExt::<Request<tonic::body::Body>>::map_response(grpc, complete);
     let web = tonic_web::GrpcWebLayer::new().layer(grpc.clone());
     // A path of a method belongs to the contract, even if a file of the console has the same path.
@@ -109,15 +116,19 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
             Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
-    let known = Authenticate::new(Deadline::new(protocols), app.clone(), verifier, site);
-    let stack = observed(cors::layer(http)?.layer(known));
-    let stack = BodyTimeoutLayer::new(stack, BodyTimeout::default());
-    Ok(BoxCloneSyncService::new(Unread::new(stack, http.max_unread_bytes)))
-}
-
-/// Adds the request id to every response, and logs the request. This includes the response to a panic.
-fn observed<S>(inner: S) -> Access<CatchPanic<S, AnswerPanic>> {
-    Access::new(CatchPanicLayer::custom(answer_panic as AnswerPanic).layer(inner))
+    let gate = Gate::new(app.clone(), verifier, site);
+    let stack = ServiceBuilder::new()
+        .layer(from_fn_with_state(
+            Arc::new(Ledger::new(http.max_unread_bytes)),
+            unread::limit,
+        ))
+        .layer(from_fn_with_state(BodyTimeout::default(), body_timeout::limit))
+        .layer(from_fn_with_state(Arc::<Limited>::default(), access::log))
+        .layer(CatchPanicLayer::custom(answer_panic as AnswerPanic))
+        .layer(cors::layer(http)?)
+        .layer(from_fn_with_state(Arc::new(gate), caller::authenticate))
+        .layer(from_fn(deadline::end_call));
+    Ok(BoxCloneSyncService::new(stack.service(protocols)))
 }
 
 type AnswerPanic = fn(Box<dyn Any + Send>) -> Response<Body>;
@@ -163,17 +174,7 @@ fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
 }
 
 /// Answers with a file of the site if a file has the path of the request. All other requests go to the contract.
-fn beside<S>(
-    site: Arc<Site>,
-    contract: S,
-) -> impl Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible, Future: Send>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
-{
+fn beside(site: Arc<Site>, contract: impl Answers<Body>) -> impl Answers<Body> {
     service_fn(move |request: Request<Body>| {
         let (site, contract) = (Arc::clone(&site), contract.clone());
         async move {
@@ -225,10 +226,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_answer_to_a_panic_has_a_request_id() {
-        let service = observed(service_fn(|request: Request<Body>| async move {
-            assert_ne!(request.uri().path(), "/panic");
-            Ok::<_, Infallible>(Response::new(Body::empty()))
-        }));
+        let service = ServiceBuilder::new()
+            .layer(from_fn_with_state(Arc::<Limited>::default(), access::log))
+            .layer(CatchPanicLayer::custom(answer_panic as AnswerPanic))
+            .service(service_fn(|request: Request<Body>| async move {
+                assert_ne!(request.uri().path(), "/panic");
+                Ok::<_, Infallible>(Response::new(Body::empty()))
+            }));
         for (path, status) in [("/", 200), ("/panic", 500)] {
             let request = Request::get(path).header("x-request-id", "mine").body(Body::empty());
             let answer = service.clone().oneshot(request.unwrap_or_default()).await;

@@ -14,7 +14,7 @@ use http::{HeaderMap, Request, Response};
 use prost::Message;
 use prost_reflect::{DescriptorPool, DynamicMessage, MethodDescriptor};
 use runyard::wire::{
-    body_timeout::{BodyTimeout, BodyTimeoutLayer},
+    body_timeout::{self, BodyTimeout},
     http::{FormFiles, Options, Transcoder, TranscoderService},
     json::Codec,
 };
@@ -217,7 +217,8 @@ impl TranscoderServer {
             ..BodyTimeout::default()
         };
         let router = axum::Router::new()
-            .fallback_service(BodyTimeoutLayer::new(door.clone(), patience))
+            .fallback_service(door.clone())
+            .layer(axum::middleware::from_fn_with_state(patience, body_timeout::limit))
             .layer(axum::Extension(Caller("alice")));
         let server = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
         Self {
