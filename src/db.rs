@@ -90,9 +90,9 @@ impl Db {
     async fn open_sqlite(data_dir: &Path) -> Result<Self> {
         let lock = lock::take(data_dir).await?;
         let file = sqlite::file(data_dir)?;
-        let writer = sqlite::connect(&file, 1).await?;
+        let writer = sqlite::connect(&file, sqlite::Use::Write, 1).await?;
         schema::bring_up_to_date(&writer).await?;
-        let pool = sqlite::connect(&file, SQLITE_READERS).await?;
+        let pool = sqlite::connect(&file, sqlite::Use::Read, SQLITE_READERS).await?;
         let readers = Readers::new(pool, SQLITE_READERS as usize);
         let health = Health::default();
         Ok(Self {
