@@ -9,7 +9,7 @@ import type { RunRecord } from "./runs.js";
 import type { FileEntry, Sandboxes } from "./sandboxes.js";
 
 /** The initial data of a handle. */
-export interface RunFacts {
+export interface RunInfo {
   agentRunId: string;
   threadId: string;
   projectId: string;
@@ -41,15 +41,15 @@ export class Run implements AsyncIterable<RunEvent> {
   #sandboxId: string | undefined;
   #cursor = 0;
 
-  constructor(channel: Channel, feed: Feed, sandboxes: Sandboxes, facts: RunFacts) {
+  constructor(channel: Channel, feed: Feed, sandboxes: Sandboxes, info: RunInfo) {
     this.#channel = channel;
     this.#feed = feed;
     this.#sandboxes = sandboxes;
-    this.id = facts.agentRunId;
-    this.threadId = facts.threadId;
-    this.projectId = facts.projectId;
-    this.#sandboxId = facts.sandboxId;
-    this.#onConnection = facts.onConnection;
+    this.id = info.agentRunId;
+    this.threadId = info.threadId;
+    this.projectId = info.projectId;
+    this.#sandboxId = info.sandboxId;
+    this.#onConnection = info.onConnection;
   }
 
   /** The run's UUID, under the name used by the API. */

@@ -22,7 +22,7 @@ export function trouble(error: unknown): Explained | null {
       errorCode: error.errorCode,
       message: error.message,
       // The plan's name is added because not every error contains it.
-      facts: { ...(planName === null ? {} : { tierName: planName }), ...error.facts },
+      details: { ...(planName === null ? {} : { tierName: planName }), ...error.details },
       ...(error.requestId ? { requestId: error.requestId } : {}),
       ...(error.retryAfter !== undefined ? { retryAfter: error.retryAfter } : {}),
     });

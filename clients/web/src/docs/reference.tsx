@@ -27,7 +27,7 @@ export function Reference() {
       ) : (
         <main class="reference-main">
           <h1>Runyard API</h1>
-          {failed.value ? <Note kind="error">The server does not respond. Reload this page in a moment.</Note> : <Spinner label="Loading the reference" />}
+          {failed.value ? <Note kind="error">The API description could not be loaded. Reload this page in a moment.</Note> : <Spinner label="Loading the reference" />}
         </main>
       )}
       <div class="unseen" role="status" aria-live="polite">

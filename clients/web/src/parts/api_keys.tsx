@@ -77,11 +77,11 @@ export function ApiKeys() {
         />
       )}
       {made.value && (
-        <Dialog title="Your new key" onClose={() => (made.value = null)}>
+        <Dialog title="Your new API key" onClose={() => (made.value = null)}>
           <div class="dialog-text">
             <Note kind="warning">Copy the key now. It is shown only once.</Note>
             <div class="secret">
-              <input class="code" readOnly aria-label="The key" value={made.value.secret} onFocus={(event) => event.currentTarget.select()} />
+              <input class="code" readOnly aria-label="API key" value={made.value.secret} onFocus={(event) => event.currentTarget.select()} />
               <CopyButton text={made.value.secret} what="the key" label />
             </div>
           </div>

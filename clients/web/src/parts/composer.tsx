@@ -222,7 +222,7 @@ export function Composer({ threadId, busy = false, onStarted, suggestion, large 
       </div>
       <div class="composer-below small">
         <p id={help} class="composer-help">
-          <kbd>{isApple ? "⌘" : "Ctrl"}</kbd> <kbd>Enter</kbd> starts
+          <kbd>{isApple ? "⌘" : "Ctrl"}</kbd> <kbd>Enter</kbd> starts the run
           {!threadId && (
             <>
               {" "}
@@ -320,7 +320,7 @@ function ModelChoice({ value, onChange }: { value: string; onChange: (value: str
         {models.map((model) => (
           <option key={model.modelName} value={model.modelName} disabled={!model.allowed && !model.downgradedTo}>
             {model.modelName}
-            {!model.allowed && (model.downgradedTo ? ` → ${model.downgradedTo}` : " · not in your plan")}
+            {!model.allowed && (model.downgradedTo ? ` (your plan uses ${model.downgradedTo})` : " (not in your plan)")}
           </option>
         ))}
       </select>

@@ -39,7 +39,7 @@ export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string;
       {notLoaded && <RefusalNote explained={notLoaded} onAgain={() => void loadFiles(sandboxId)} />}
       {refused.value && <RefusalNote explained={refused.value} onClose={() => (refused.value = null)} />}
       {!list && loading && <Spinner label="Loading files" />}
-      {list?.length === 0 && <p class="dim small files-none">No files yet. Files appear here as a run writes them.</p>}
+      {list?.length === 0 && <p class="dim small files-none">No files yet. Files appear here when a run writes them.</p>}
       <ul class="file-list">
         {list?.map((each) => {
           const depth = each.path.split("/").length - 1;

@@ -59,7 +59,7 @@ export function IconPicker({ agentName, icon, onChange }: { agentName: string; i
         <Dialog title="Icon" wide onClose={() => (open.value = false)}>
           <div class="icon-picker-head">
             <AgentIcon {...icon} size={64} />
-            <div class="swatches" role="group" aria-label="Colours">
+            <div class="swatches" role="group" aria-label="Colors">
               {PAIRS.map(([label, color, background]) => (
                 <button
                   key={label}

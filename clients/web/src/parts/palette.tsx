@@ -89,8 +89,8 @@ export function Palette({ onClose }: { onClose: () => void }) {
         {found.length === 0 && <li class="dim palette-none">No results.</li>}
       </ul>
       <p class="small dim palette-keys">
-        <kbd>g</kbd> then <kbd>h</kbd> home, <kbd>t</kbd> threads, <kbd>r</kbd> runs, <kbd>a</kbd> agents, <kbd>c</kbd> account ·{" "}
-        <kbd>/</kbd> focus the task
+        Press <kbd>g</kbd>, then <kbd>h</kbd> for home, <kbd>t</kbd> for threads, <kbd>r</kbd> for runs, <kbd>a</kbd> for agents or{" "}
+        <kbd>c</kbd> for your account. Press <kbd>/</kbd> to describe a task.
       </p>
     </Dialog>
   );

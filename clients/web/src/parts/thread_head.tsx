@@ -109,7 +109,7 @@ export function ThreadHead({ name, threadId, onRefused }: { name: string; thread
             }
           }}
         >
-          <p>This permanently deletes its messages and runs.</p>
+          <p>This permanently deletes the thread with its messages and runs.</p>
         </Confirm>
       )}
     </header>

@@ -65,7 +65,7 @@ export function UsageReport() {
                   <span class="unseen">Share</span>
                 </th>
                 <th scope="col" class="right">
-                  Calls
+                  Model calls
                 </th>
                 <th scope="col" class="right">
                   Input tokens

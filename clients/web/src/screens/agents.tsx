@@ -27,7 +27,7 @@ export function Agents() {
         <h1>Agents</h1>
         {limit && (
           <div class="board-slots">
-            <Meter label="Your plan" used={limit.used} limit={limit.limit ?? null} />
+            <Meter label="Agents" used={limit.used} limit={limit.limit ?? null} />
           </div>
         )}
         <a class="button button-primary push" href="#/agents/new">

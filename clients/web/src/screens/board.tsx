@@ -12,7 +12,7 @@ import { active, loadActive } from "../stores/active";
 import { followAgain, givenUp, isAway, useRun } from "../stores/live";
 import { Loadable } from "../stores/loaded";
 import { loadThreads, threads } from "../stores/threads";
-import { dayAndTime } from "../view/format";
+import { counted, dayAndTime } from "../view/format";
 import { hasEnded } from "../view/run";
 
 /** Maximum number of runs on the screen. */
@@ -71,7 +71,7 @@ export function Board() {
       {!value && loading && <Spinner label="Loading runs" />}
       {value && shown.length === 0 && (
         <Empty title={only.value === "active" ? "No active runs" : "No runs yet"}>
-          <p>This page shows your runs side by side, with live steps.</p>
+          <p>This page shows your runs side by side, with each step as it happens.</p>
           <a class="button button-primary" href="#/">
             Start a run
           </a>
@@ -109,7 +109,7 @@ function Card({ run }: { run: RunRecord }) {
         {run.createdAt && <time class="small dim numbers">{dayAndTime(run.createdAt)}</time>}
       </header>
       <div ref={place} class="board-steps" tabIndex={0} role="group" aria-label={`Latest steps of ${name}`}>
-        {view.steps.length > LAST_STEPS && <p class="small dim">{view.steps.length - LAST_STEPS} earlier steps</p>}
+        {view.steps.length > LAST_STEPS && <p class="small dim">{counted(view.steps.length - LAST_STEPS, "earlier step")}</p>}
         <RunTrack view={view.steps.length > LAST_STEPS ? { ...view, steps: view.steps.slice(-LAST_STEPS) } : view} />
         <Failure view={view} />
       </div>

@@ -121,7 +121,7 @@ function SandboxWait({ threadId, waiting }: { threadId: string; waiting: boolean
         <h2>Files</h2>
         <code class="dim small">/workspace</code>
       </header>
-      <p class="dim small">{waiting ? "No files yet. Files appear here as a run writes them." : "This thread has no files."}</p>
+      <p class="dim small">{waiting ? "No files yet. Files appear here when a run writes them." : "This thread has no files."}</p>
     </section>
   );
 }

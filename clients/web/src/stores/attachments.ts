@@ -35,7 +35,7 @@ export class Attachments {
     const added: Attachment[] = [];
     for (const file of files) {
       if (this.list.peek().length + added.length >= MOST_FILES) {
-        this.problem.value = `You can attach up to ${MOST_FILES} files.`;
+        this.problem.value = `You can attach up to ${MOST_FILES} files. The other files were not added.`;
         break;
       }
       const tooLarge = limit !== null && file.size > limit;

@@ -5,7 +5,7 @@ import { counted } from "./format";
 export interface Refused {
   errorCode: string;
   message: string;
-  facts?: {
+  details?: {
     runningThreadIds?: readonly string[];
     runningCount?: number;
     currentCount?: number;
@@ -64,9 +64,9 @@ function forOperator(errorCode: string): Code[] | null {
 }
 
 function inWords(refused: Refused): Omit<Explained, "operator"> {
-  const facts = refused.facts ?? {};
-  const plan = facts.tierName ? `The ${facts.tierName} plan` : "Your plan";
-  const threads = facts.runningThreadIds ?? [];
+  const details = refused.details ?? {};
+  const plan = details.tierName ? `The ${details.tierName} plan` : "Your plan";
+  const threads = details.runningThreadIds ?? [];
   const made = (title: string, text: string, links: Explained["links"] = [], again = false): Omit<Explained, "operator"> => ({
     title,
     text,
@@ -75,11 +75,11 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
     requestId: null,
   });
   const allows = (noun: string) =>
-    facts.limit === undefined ? `${plan} allows no more ${noun}s.` : `${plan} allows ${counted(facts.limit, noun)}.`;
+    details.limit === undefined ? `${plan} allows no more ${noun}s.` : `${plan} allows ${counted(details.limit, noun)}.`;
   switch (refused.errorCode) {
     case "AGENT_RUN_LIMIT_EXCEEDED": {
-      const limit = facts.limit ?? 1;
-      const running = facts.runningCount ?? threads.length;
+      const limit = details.limit ?? 1;
+      const running = details.runningCount ?? threads.length;
       return made(
         "Run limit reached",
         `${plan} allows ${counted(limit, "concurrent run")}, and ${running === 1 ? "one is" : `${running} are`} running. ` +
@@ -97,7 +97,7 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
     case "INSUFFICIENT_CREDITS":
       return made(
         "No credits left",
-        "A run needs credits to start. You get new credits next month, or from your administrator.",
+        "A run needs credits to start. You get new credits next month. Your administrator can also add some.",
         [{ label: "View account", to: "/account" }],
       );
     case "THREAD_LIMIT_EXCEEDED":
@@ -141,7 +141,7 @@ function inWords(refused: Refused): Omit<Explained, "operator"> {
     case "DEADLINE_EXCEEDED":
       return made("The server took too long to respond", "Try again in a moment.", [], true);
     case "CONTENDED":
-      return made("Another change came first", "Reload the page and repeat your change.", [], true);
+      return made("This was changed in the meantime", "Reload the page and repeat your change.", [], true);
     case "INTERNAL":
       return {
         ...made(
@@ -177,7 +177,7 @@ export function explainFailure(code: string | null, message: string | null): str
     case "TOKEN_BUDGET_EXHAUSTED":
       return "The run reached its token limit. Continue the thread to resume from here.";
     case "INSUFFICIENT_CREDITS":
-      return "Your credits ran out during the run. You get new credits next month, or from your administrator.";
+      return "Your credits ran out during the run. You get new credits next month. Your administrator can also add some.";
     case "MODEL_REFUSED":
       return "The model provider refused to answer. Rephrase the task or choose another model.";
     default:
