@@ -110,11 +110,11 @@ export class Run implements AsyncIterable<RunEvent> {
 
   /** Waits for the run to end and returns the model's messages, joined by newlines. Throws if the run fails. */
   async text(options: { signal?: AbortSignal; timeoutMs?: number } = {}): Promise<string> {
-    const said: string[] = [];
+    const answers: string[] = [];
     let end: StatusEvent | undefined;
     for await (const event of this.events({ signal: within(options) })) {
       if (event.type === "message" && event.text !== "") {
-        said.push(event.text);
+        answers.push(event.text);
       }
       if (isTerminal(event)) {
         end = event;
@@ -127,7 +127,7 @@ export class Run implements AsyncIterable<RunEvent> {
         message: end.message ?? "the run failed",
       });
     }
-    return said.join("\n");
+    return answers.join("\n");
   }
 
   /** Requests that the run stops. Has no effect on a run that has ended. */

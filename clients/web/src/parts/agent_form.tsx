@@ -4,7 +4,7 @@ import type { Agent, AgentTool } from "@runyard/client";
 import { useEffect } from "preact/hooks";
 import { runyard } from "../client";
 import { account, loadAccount } from "../stores/account";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import type { Explained } from "../view/refusal";
 import { Field, Note, RefusalNote } from "./basic";
 import { IconPicker } from "./icon_picker";
@@ -42,7 +42,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
         .agents.listTools(agent.agentId)
         .then(
           (list) => (tools.value = list),
-          (error) => (refused.value = trouble(error)),
+          (error) => (refused.value = explainError(error)),
         );
     }
   }, [agent?.currentVersionId]);
@@ -66,7 +66,7 @@ export function AgentForm({ agent, onSaved }: { agent: Agent | null; onSaved: (a
       saved.value = agent && next.currentVersionId !== agent.currentVersionId ? `Saved as ${next.currentVersion?.versionName}.` : "Saved.";
       onSaved(next);
     } catch (error) {
-      refused.value = trouble(error);
+      refused.value = explainError(error);
     } finally {
       saving.value = false;
     }

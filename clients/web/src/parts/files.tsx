@@ -4,7 +4,7 @@ import type { IconNode } from "lucide";
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { type FileKind, deleteFile, files, filesChanged, kindOf, loadFiles, save } from "../stores/files";
-import { trouble } from "../trouble";
+import { explainError } from "../errors";
 import { bytes } from "../view/format";
 import type { Explained } from "../view/refusal";
 import { Confirm, RefusalNote, Spinner } from "./basic";
@@ -70,7 +70,7 @@ export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string;
                       try {
                         await save(sandboxId, each);
                       } catch (error) {
-                        refused.value = trouble(error);
+                        refused.value = explainError(error);
                       }
                     }}
                   >
@@ -97,7 +97,7 @@ export function FilesPanel({ sandboxId, chosen, onChoose }: { sandboxId: string;
               await deleteFile(sandboxId, path);
               if (path === chosen) onChoose(null);
             } catch (error) {
-              refused.value = trouble(error);
+              refused.value = explainError(error);
             }
           }}
         >

@@ -22,7 +22,7 @@ export function Account() {
       {value && (
         <>
           <section class="plan" aria-labelledby="plan">
-            <div class="plan-facts">
+            <div class="plan-details">
               <div>
                 <h2 id="plan" class="small dim">
                   Plan
