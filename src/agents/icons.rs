@@ -264,8 +264,8 @@ pub(super) fn is_colour(text: &str) -> bool {
 fn request(model: &str, name: &str) -> ModelRequest {
     let system = format!(
         "You choose an icon for a software agent by its name. Answer with one JSON object and nothing else: \
-         {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. The \
-         background is light, the colour readable on it. The names: {}.",
+         {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. \
+         Choose a light background and a colour that is readable on it. Names: {}.",
         LIBRARY.join(", ")
     );
     ModelRequest {

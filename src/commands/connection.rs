@@ -83,7 +83,7 @@ impl Connection {
             return Err(Error::new(
                 Code::NotAuthenticated,
                 format!(
-                    "the server at {server} is not on this machine; set RUNYARD_TOKEN to one of its tokens or API keys"
+                    "the server at {server} is not on this machine; set RUNYARD_TOKEN to a token or an API key of that server"
                 ),
             ));
         }

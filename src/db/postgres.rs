@@ -97,12 +97,12 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
     let place = format!("{}:{}", options.get_host(), options.get_port());
     match error {
         sqlx::Error::Database(fault) => {
-            let said = fault.message();
+            let message = fault.message();
             let code = fault.code().unwrap_or_default();
-            format!("PostgreSQL at {place} says: {said}; {}", remedy(&code, said))
+            format!("PostgreSQL at {place} reports: {message}; {}", remedy(&code, message))
         }
         sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut => {
-            format!("PostgreSQL at {place} does not answer; check host and port in RUNYARD_DATABASE_URL, and firewalls")
+            format!("PostgreSQL at {place} does not answer; check the host and the port in RUNYARD_DATABASE_URL, and firewalls")
         }
         sqlx::Error::Io(error) => format!(
             "PostgreSQL at {place} cannot be reached: {error}; check the host and the port in RUNYARD_DATABASE_URL, and that the \

@@ -221,7 +221,7 @@ fn no_command_creates_a_data_folder_where_no_server_has_one() {
     ] {
         let said = complaint(&runyard(folder.path(), command, &[]), 1);
         assert!(
-            said.contains(&format!("no server keeps its data in {}", data.display())) && said.contains("--data-dir"),
+            said.contains(&format!("there is no server data in {}", data.display())) && said.contains("--data-dir"),
             "{said}"
         );
         assert!(!data.exists(), "{command:?} created the folder");
@@ -230,7 +230,7 @@ fn no_command_creates_a_data_folder_where_no_server_has_one() {
     std::fs::create_dir(&data).unwrap();
     for command in [&["token"][..], &["migrate"]] {
         let said = complaint(&runyard(folder.path(), command, &[]), 1);
-        assert!(said.contains("no server keeps its data in"), "{said}");
+        assert!(said.contains("there is no server data in"), "{said}");
     }
     assert_eq!(std::fs::read_dir(&data).unwrap().count(), 0);
     // A server with a configured secret stores no secret in its data folder.

@@ -133,7 +133,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "input_price = 1\n",
             "input_price = -1\n",
-            "line 7, models[0].input_price: the price of a is negative",
+            "line 7, models[0].input_price: the price of a must be a number of 0 or more",
         ),
         (
             "output_price = 1.5",
@@ -148,7 +148,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "max_output_tokens = 10\n",
             "max_output_tokens = 100\n",
-            "line 5, models[0].context_window: a has too small a context window",
+            "line 5, models[0].context_window: the context window of a must be larger than max_output_tokens",
         ),
         (
             "max_output_tokens = 10\n",
@@ -168,7 +168,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "upstream = \"a\"",
             "upstream = \"a\"\nprovider = \"x\"",
-            "line 5, models[0].provider: a names the provider x",
+            "line 5, models[0].provider: the model a uses the provider x",
         ),
         (
             "name = \"a\"",
@@ -178,7 +178,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "credits_granted = 1\n",
             "credits_granted = 1\nconcurrent_runs = -1\n",
-            "line 16, tiers[0].concurrent_runs: the tier free has a negative limit",
+            "line 16, tiers[0].concurrent_runs: a limit of the tier free is negative",
         ),
         (
             "credits_granted = 1\n",
@@ -228,7 +228,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "credits_granted = 1\n",
             "credits_granted = 1\nrun_timeout_seconds = 0\n",
-            "line 16, tiers[0].run_timeout_seconds: 0 would end every run of the tier free immediately",
+            "line 16, tiers[0].run_timeout_seconds: the run timeout of the tier free must be 1 or more",
         ),
         (
             "models = [\"a\"]",
