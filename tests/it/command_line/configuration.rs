@@ -198,17 +198,17 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
         (
             "models = [\"a\"]",
             "models = [\n\"a\",\n\"z\"]",
-            "line 12, tiers[0].models: free names the model z",
+            "line 12, tiers[0].models: the tier free names the model z",
         ),
         (
             "default_model = \"a\"",
             "default_model = \"z\"",
-            "line 13, tiers[0].default_model: free names the model z",
+            "line 13, tiers[0].default_model: the tier free names the model z",
         ),
         (
             "credits_granted = 1\n",
             "credits_granted = 1\ndowngrades = { z = \"a\" }\n",
-            "line 16, tiers[0].downgrades: free names the model z",
+            "line 16, tiers[0].downgrades: the tier free names the model z",
         ),
         (
             "# Ours.",
@@ -278,7 +278,7 @@ fn an_error_in_tiers_models_or_providers_names_its_file_line_and_key() {
     // The file has custom models but no tiers. The error concerns a default tier, so it has no line number.
     let said = load(Some(model), &[]).unwrap_err();
     assert!(
-        said.contains("runyard.toml, default value of tiers[0].models: free names the model"),
+        said.contains("runyard.toml, default value of tiers[0].models: the tier free names the model"),
         "{said}"
     );
 }
