@@ -62,7 +62,7 @@ impl Signer {
     /// therefore read again for up to a second.
     ///
     /// # Errors
-    /// INVALID_REQUEST if no server keeps its data in the folder, if tokens come from a JWKS issuer, or if the secret
+    /// INVALID_REQUEST if the folder contains no server data, if tokens come from a JWKS issuer, or if the secret
     /// is invalid. The message names the folder and says what to do.
     pub(super) async fn find(config: &Config) -> Result<Self> {
         let folder = absolute(&config.data_dir);

@@ -26,8 +26,7 @@ const SHORTEST: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_millis(400);
 /// Pause after a failure.
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
-/// Numbers of runs that a statement may have. There are only a few numbers, so that the database keeps the statements
-/// prepared.
+/// Numbers of runs per statement. There are only a few sizes, so that the database can keep each statement prepared.
 const SIZES: [usize; 3] = [1, 8, 64];
 /// Maximum number of events per run and poll. Further events are fetched by the next poll, or the follower reads them
 /// from the table.
