@@ -99,9 +99,9 @@ async fn read(app: &App, rings: &[(Uuid, Arc<Ring>)]) -> Result<Vec<(Uuid, Optio
         .into_iter()
         .find(|size| rings.len() <= *size)
         .unwrap_or(rings.len());
-    let asked = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
+    let cursors = rings.iter().map(|(run_id, ring)| (*run_id, ring.reached()));
     // Fill up the statement with values that match no event: no event has a sequence above the maximum.
-    let filled = asked.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
+    let filled = cursors.chain(iter::repeat((Uuid::nil(), i64::MAX))).take(size);
     let values = filled.flat_map(|(run_id, reached)| [Value::from(run_id), Value::from(reached)]);
     let statement = Statement::from_sql_and_values(DbBackend::Postgres, text(size), values);
     let mut events = Vec::new();
