@@ -182,7 +182,9 @@ pub(crate) async fn database(server_url: Option<&str>, folder: &std::path::Path)
     let db: DatabaseConnection = Database::connect(server_url).await?;
     db.execute_unprepared(&format!("CREATE DATABASE {name}")).await?;
     db.close().await?;
-    let (server, _) = server_url.rsplit_once('/').ok_or("the PostgreSQL URL names no database")?;
+    let (server, _) = server_url
+        .rsplit_once('/')
+        .ok_or("the PostgreSQL URL names no database")?;
     let url = format!("{server}/{name}");
     Ok((Some(url.clone()), url))
 }

@@ -190,7 +190,10 @@ fn proxies(config: &Config) -> Check {
             "trusted proxies",
             "none: if you use a reverse proxy, add it to http.trusted_proxies, or all clients share its address",
         ),
-        None => Check::ok("trusted proxies", format!("http.trusted_proxies lists {}", trusted.len())),
+        None => Check::ok(
+            "trusted proxies",
+            format!("http.trusted_proxies lists {}", trusted.len()),
+        ),
     }
 }
 

@@ -102,7 +102,9 @@ fn explain(error: &sqlx::Error, options: &PgConnectOptions) -> String {
             format!("PostgreSQL at {place} reports: {message}; {}", remedy(&code, message))
         }
         sqlx::Error::Io(error) if error.kind() == ErrorKind::TimedOut => {
-            format!("PostgreSQL at {place} does not answer; check the host and the port in RUNYARD_DATABASE_URL, and firewalls")
+            format!(
+                "PostgreSQL at {place} does not answer; check the host and the port in RUNYARD_DATABASE_URL, and firewalls"
+            )
         }
         sqlx::Error::Io(error) => format!(
             "PostgreSQL at {place} cannot be reached: {error}; check the host and the port in RUNYARD_DATABASE_URL, and that the \

@@ -26,7 +26,9 @@ pub(super) async fn bring_up_to_date(db: &DatabaseConnection) -> Result<()> {
     let tx = db.begin().await.map_err(failed)?;
     // The lock belongs to the transaction, not to the connection. It therefore works behind a pooler that shares
     // connections.
-    let bounds = format!("SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; SET LOCAL idle_in_transaction_session_timeout = 0");
+    let bounds = format!(
+        "SET LOCAL lock_timeout = '{LOCK_TIMEOUT_SECONDS}s'; SET LOCAL idle_in_transaction_session_timeout = 0"
+    );
     tx.execute_unprepared(&bounds).await.map_err(failed)?;
     let lock = Statement::from_string(DbBackend::Postgres, format!("SELECT pg_advisory_xact_lock({LOCK})"));
     tx.execute_raw(lock).await.map_err(lock_failed)?;

@@ -103,8 +103,9 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         let Some(line) = line else { break };
         number += 1;
         if give_up(lines.bytes_read()) {
-            let told =
-                format!("[stopped at line {number}: the file is too large for read; use bash, for example with sed -n or tail]");
+            let told = format!(
+                "[stopped at line {number}: the file is too large for read; use bash, for example with sed -n or tail]"
+            );
             text.push_str(&told);
             return Ok(ToolAnswer {
                 text,

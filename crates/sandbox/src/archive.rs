@@ -128,7 +128,8 @@ impl Archive {
         outcome.map_err(|error| self.unreadable(error))?;
         let read = (self.chunk.len() - before) as u64;
         let added = if read < wanted {
-            self.chunk.resize(before + usize::try_from(wanted).unwrap_or(CHUNK_BYTES), 0);
+            self.chunk
+                .resize(before + usize::try_from(wanted).unwrap_or(CHUNK_BYTES), 0);
             wanted
         } else {
             read

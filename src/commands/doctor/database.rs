@@ -51,7 +51,10 @@ fn schema(schema: &Schema) -> Check {
 
 async fn clock(database: &Inspected) -> Option<Check> {
     let database_time = database.time().await.ok().flatten()?;
-    let apart = Clock::default().now().signed_duration_since(database_time).num_milliseconds();
+    let apart = Clock::default()
+        .now()
+        .signed_duration_since(database_time)
+        .num_milliseconds();
     let message = format!("this machine and the database differ by {} ms", apart.unsigned_abs());
     Some(if apart.unsigned_abs() > MAX_DIFFERENCE {
         Check::warn("clock", format!("{message}: run an NTP client on both hosts"))

@@ -35,8 +35,8 @@ async fn open(program: &Program) -> TcpStream {
 
 /// Completes a run with large events; returns its id.
 async fn finished_run(program: &Program) -> String {
-    let asked = program.request("POST", "/agent/start").json(&json!({"prompt": "x"}));
-    let run: Value = Answer::of(asked.send().await.unwrap()).await.ok();
+    let request = program.request("POST", "/agent/start").json(&json!({"prompt": "x"}));
+    let run: Value = Answer::of(request.send().await.unwrap()).await.ok();
     let run_id = run["agent_run_id"].as_str().unwrap().to_owned();
     let stream = program.request("GET", &format!("/agent-run/{run_id}/stream"));
     let events = stream.timeout(TEST_TIMEOUT).send().await.unwrap().text().await.unwrap();
