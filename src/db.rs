@@ -158,7 +158,7 @@ impl Db {
     }
 
     fn note(&self, error: &DbErr) {
-        if fault::is_away(error) {
+        if fault::is_unavailable(error) {
             self.health.failed();
         }
     }
@@ -201,10 +201,10 @@ impl Tx {
             // The statements of every unit in the batch have succeeded, so only the disk can make the commit fail.
             Work::Unit(unit) => unit.commit().await.map_err(|error| {
                 health.failed();
-                fault::away(format!("{name}: {error}"))
+                fault::unavailable(format!("{name}: {error}"))
             })?,
             Work::Transaction(tx) => tx.commit().await.map_err(|error| {
-                if fault::is_away(&error) {
+                if fault::is_unavailable(&error) {
                     health.failed();
                 }
                 let error = Error::from(error);
@@ -224,7 +224,7 @@ impl Tx {
 
     fn noting<T>(&self, outcome: Result<T, DbErr>) -> Result<T, DbErr> {
         if let Err(error) = &outcome
-            && fault::is_away(error)
+            && fault::is_unavailable(error)
         {
             self.health.failed();
         }

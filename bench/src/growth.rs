@@ -184,9 +184,9 @@ impl Grown {
             let url = format!("http://{}{path}", self.server.address);
             let mut times = Vec::with_capacity(LISTS);
             for _ in 0..LISTS {
-                let asked = std::time::Instant::now();
+                let started = std::time::Instant::now();
                 self.accounts[0].get(&http, &url).await?;
-                times.push(millis(asked.elapsed()));
+                times.push(millis(started.elapsed()));
             }
             times.sort_unstable_by(f64::total_cmp);
             medians.push(median(&times));
@@ -204,9 +204,9 @@ impl Grown {
             let mut times = Vec::with_capacity(DELETES);
             for row in listed[noun].as_array().ok_or("a list without rows")? {
                 let id = row[id].as_str().ok_or("a row without an id")?;
-                let asked = std::time::Instant::now();
+                let started = std::time::Instant::now();
                 account.delete(http, &format!("{url}/{id}")).await?;
-                times.push(millis(asked.elapsed()));
+                times.push(millis(started.elapsed()));
             }
             times.sort_unstable_by(f64::total_cmp);
             medians.push(median(&times));

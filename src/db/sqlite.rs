@@ -52,13 +52,13 @@ impl Use {
 /// UNAVAILABLE if the file cannot be created.
 pub(super) fn file(data_dir: &Path) -> Result<PathBuf> {
     let file = data_dir.join(data_folder::DATABASE);
-    let made = OpenOptions::new()
+    let created = OpenOptions::new()
         .write(true)
         .create(true)
         .truncate(false)
         .mode(0o600)
         .open(&file);
-    made.map(drop).map_err(|error| unusable(&file).caused_by(error))?;
+    created.map(drop).map_err(|error| unusable(&file).caused_by(error))?;
     Ok(file)
 }
 

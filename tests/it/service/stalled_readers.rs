@@ -39,8 +39,8 @@ async fn open(program: &Program) -> TcpStream {
 async fn finished_run(program: &Program) -> (String, String) {
     let file = Part::bytes(vec![b'z'; LARGE]).file_name("large.bin");
     let form = Form::new().text("prompt", "x").part("files", file);
-    let asked = program.request("POST", "/agent/start").multipart(form);
-    let run: Value = Answer::of(asked.send().await.unwrap()).await.ok();
+    let request = program.request("POST", "/agent/start").multipart(form);
+    let run: Value = Answer::of(request.send().await.unwrap()).await.ok();
     let run_id = run["agent_run_id"].as_str().unwrap().to_owned();
     let stream = program.request("GET", &format!("/agent-run/{run_id}/stream"));
     let events = stream.timeout(TEST_TIMEOUT).send().await.unwrap().text().await.unwrap();
