@@ -4,7 +4,7 @@ use prost::Message;
 use reqwest::multipart::{Form, Part};
 use runyard::{config::Http, v1};
 use runyard_upstream::{Script, Turn, Upstream};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::{io::AsyncWriteExt, net::TcpStream, time::timeout};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tonic_reflection::pb::v1::{ServerReflectionRequest, server_reflection_request::MessageRequest};
