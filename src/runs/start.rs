@@ -305,7 +305,10 @@ fn admitted(
 fn first_events(run: &Run, admission: &Admission, now: chrono::DateTime<chrono::Utc>) -> Vec<Stored> {
     let mut first = vec![Stored::new(run.id, 1, now, events::status(RunStatus::Running, None))];
     if let Some(asked) = admission.downgraded_from() {
-        let message = format!("Your plan replaces {asked} with {}.", admission.model());
+        let message = format!(
+            "Your plan does not include {asked}, so this run uses {}.",
+            admission.model()
+        );
         let notice = Notice {
             kind: NoticeKind::ModelDowngraded.into(),
             message,

@@ -12,9 +12,9 @@ macro_rules! forward_writes {
         fn poll_write_vectored(
             mut self: Pin<&mut Self>,
             cx: &mut Context<'_>,
-            pieces: &[io::IoSlice<'_>],
+            buffers: &[io::IoSlice<'_>],
         ) -> Poll<io::Result<usize>> {
-            Pin::new(&mut self.$stream).poll_write_vectored(cx, pieces)
+            Pin::new(&mut self.$stream).poll_write_vectored(cx, buffers)
         }
 
         fn is_write_vectored(&self) -> bool {

@@ -31,12 +31,12 @@ pub struct ProtocolDetection<S> {
 }
 
 impl<S> ProtocolDetection<S> {
-    /// Wraps a stream. `patience` is the maximum time in which the peer must start a protocol.
-    pub fn new(stream: S, patience: Duration) -> Self {
+    /// Wraps a stream. `timeout` is the maximum time in which the peer must start a protocol.
+    pub fn new(stream: S, timeout: Duration) -> Self {
         Self {
             stream,
             seen: 0,
-            deadline: Some(Box::pin(sleep(patience))),
+            deadline: Some(Box::pin(sleep(timeout))),
         }
     }
 
@@ -50,7 +50,7 @@ impl<S> ProtocolDetection<S> {
         let alike = bytes
             .iter()
             .zip(rest)
-            .take_while(|(byte, wanted)| byte == wanted)
+            .take_while(|(byte, expected)| byte == expected)
             .count();
         self.seen += alike;
         if alike < bytes.len() || self.seen == PREFACE.len() {

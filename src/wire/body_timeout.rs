@@ -126,7 +126,7 @@ impl http_body::Body for Awaited {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        this.rest.asked_for();
+        this.rest.record_demand();
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             if let Some((since, _)) = this.waiting.take() {
                 this.waited += since.elapsed();
