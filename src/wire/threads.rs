@@ -15,9 +15,8 @@ use crate::{
     id,
     runs::remove,
     threads::{
-        self,
+        self, Message, Thread,
         messages::{self, Bound, StoredCall},
-        table::{message, thread},
     },
     v1,
 };
@@ -123,7 +122,7 @@ impl ThreadService for Threads {
             bytes: PAGE_BYTES,
         };
         let (rows, has_more) = messages::list(db, caller.scope(), thread_id, page.after_pair()?, bound).await?;
-        let cursor = |row: &message::Model| [*row.turn.as_bytes(), *row.id.as_bytes()].concat();
+        let cursor = |row: &Message| [*row.turn.as_bytes(), *row.id.as_bytes()].concat();
         let next_page_token = page.token(&rows, has_more, cursor);
         let messages = rows.into_iter().map(shown_message).collect::<Result<_>>()?;
         Ok(Response::new(v1::ListMessagesResponse {
@@ -164,7 +163,7 @@ fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     })
 }
 
-fn shown(row: thread::Model) -> v1::Thread {
+fn shown(row: Thread) -> v1::Thread {
     v1::Thread {
         thread_id: row.id.to_string(),
         project_id: row.project_id.to_string(),
@@ -174,7 +173,7 @@ fn shown(row: thread::Model) -> v1::Thread {
     }
 }
 
-fn shown_message(row: message::Model) -> Result<v1::Message> {
+fn shown_message(row: Message) -> Result<v1::Message> {
     let wrong = |error: serde_json::Error| Error::internal("the message could not be decoded", error);
     let calls: Vec<StoredCall> = match row.tool_calls {
         Some(calls) => serde_json::from_value(calls).map_err(wrong)?,
