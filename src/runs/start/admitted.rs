@@ -6,6 +6,7 @@ use sea_orm::{ConnectionTrait, EntityTrait, IntoActiveModel, QueryTrait, Stateme
 
 use super::{
     prepared::Prepared,
+    started::Timing,
     target::{self, Target},
     written::Written,
 };
@@ -52,8 +53,11 @@ impl<'a> Admitted<'a> {
         let first = self.first_events(&run);
         let sandbox = self.insert(&run, &first).await?;
         Ok(Written {
-            loaded: self.loaded,
-            written: self.prepared.began.elapsed(),
+            timing: Timing {
+                load: self.loaded,
+                write: self.prepared.began.elapsed().saturating_sub(self.loaded),
+                ..Timing::default()
+            },
             prepared: self.prepared,
             tx: self.tx,
             ended: self.ended,

@@ -1,7 +1,5 @@
 //! The sixth stage of a start: all rows are written, but not committed.
 
-use std::time::Duration;
-
 use uuid::Uuid;
 
 use super::{
@@ -37,10 +35,8 @@ pub(super) struct Written<'a> {
     pub(super) slot: Option<WorkerSlot>,
     /// The sandbox, if its row exists.
     pub(super) sandbox_id: Option<Uuid>,
-    /// Time until the admission.
-    pub(super) loaded: Duration,
-    /// Time until the rows were written.
-    pub(super) written: Duration,
+    /// Duration of the phases so far.
+    pub(super) timing: Timing,
 }
 
 impl Written<'_> {
@@ -73,10 +69,9 @@ impl Written<'_> {
         }
         metrics::counter!(telemetry::RUNS_STARTED).increment(1);
         let timing = Timing {
-            load: self.loaded,
-            write: self.written.saturating_sub(self.loaded),
-            commit: committed.saturating_sub(self.written),
+            commit: committed.saturating_sub(self.timing.load + self.timing.write),
             files: began.elapsed().saturating_sub(committed),
+            ..self.timing
         };
         Ok(Started {
             sandbox_id: self.sandbox_id,
