@@ -174,7 +174,7 @@ async fn say_hello(app: &App, address: SocketAddr) {
         );
     }
     let sandboxes = app.sandboxes.clone();
-    let looked = tokio::task::spawn_blocking(move || {
+    let check = tokio::task::spawn_blocking(move || {
         let missing = sandboxes.check().err();
         if let Some(why) = &missing {
             warn!("{}", why.message());
@@ -185,7 +185,7 @@ async fn say_hello(app: &App, address: SocketAddr) {
             }
         }
     });
-    if timeout(SANDBOX_CHECK, looked).await.is_err() {
+    if timeout(SANDBOX_CHECK, check).await.is_err() {
         warn!("the sandbox check is taking long; its result will be logged");
     }
     match (app.config.limits, app.config.tiers.first()) {

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// Maximum time for the model's answer, and maximum wait for earlier suggestions of the account.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 /// Maximum number of waiting suggestions per account.
 const MAX_WAITING: usize = 100;
 /// Maximum number of output tokens. The number is large enough for a model that reasons before it answers.
@@ -223,14 +223,14 @@ pub async fn generate(
     // cost of this call is compared with the balance.
     let mut turn = None;
     if let Some(price) = charged {
-        turn = Some(app.icon_queues.take_within(caller.account_id, PATIENCE).await?);
+        turn = Some(app.icon_queues.take_within(caller.account_id, TIMEOUT).await?);
         let left = wallet::load(app, caller.account_id).await?.saturating_sub(held.await?);
         if left < price.cost(prompt, MAX_TOKENS.into()) {
             return Err(Error::new(Code::InsufficientCredits, INSUFFICIENT_CREDITS));
         }
     }
     let mut answer = PartialAnswer::default();
-    let ended = timeout(PATIENCE, ask(&app.llm, request, &mut answer)).await;
+    let ended = timeout(TIMEOUT, collect(&app.llm, request, &mut answer)).await;
     if let Some(price) = known.and_then(|model| Price::recorded(app, model))
         && answer.began
     {
@@ -264,8 +264,8 @@ pub(super) fn is_colour(text: &str) -> bool {
 fn request(model: &str, name: &str) -> ModelRequest {
     let system = format!(
         "You choose an icon for a software agent by its name. Answer with one JSON object and nothing else: \
-         {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. The \
-         background is light, the colour readable on it. The names: {}.",
+         {{\"icon_name\": one of the names below, \"icon_color\": \"#RRGGBB\", \"icon_background\": \"#RRGGBB\"}}. \
+         Choose a light background and a colour that is readable on it. Names: {}.",
         LIBRARY.join(", ")
     );
     ModelRequest {
@@ -284,7 +284,7 @@ fn prompt_tokens(request: &ModelRequest) -> u64 {
 }
 
 /// Collects the answer; returns whether it is complete.
-async fn ask(llm: &impl Llm, request: ModelRequest, answer: &mut PartialAnswer) -> bool {
+async fn collect(llm: &impl Llm, request: ModelRequest, answer: &mut PartialAnswer) -> bool {
     let mut stream = llm.stream(request).await;
     while let Some(event) = stream.next().await {
         match event {

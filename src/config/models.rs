@@ -132,17 +132,20 @@ pub(super) fn check<'c>(
             let (name, provider) = (&model.name, &model.provider);
             return wrong(
                 "provider",
-                format!("{name} names the provider {provider}, which is not configured"),
+                format!("the model {name} uses the provider {provider}, which is not configured"),
             );
         }
         for (key, price) in [("input_price", model.input_price), ("output_price", model.output_price)] {
             if !price.is_finite() || price < 0.0 {
-                return wrong(key, format!("the price of {} is negative or not a number", model.name));
+                return wrong(
+                    key,
+                    format!("the price of {} must be a number of 0 or more", model.name),
+                );
             }
         }
         if model.context_window <= u64::from(model.max_output_tokens) {
-            let what = "has too small a context window: it must be larger than max_output_tokens";
-            return wrong("context_window", format!("{} {what}", model.name));
+            let what = "must be larger than max_output_tokens";
+            return wrong("context_window", format!("the context window of {} {what}", model.name));
         }
     }
     Ok(())

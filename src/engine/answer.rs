@@ -117,7 +117,7 @@ impl Answer {
         if bytes > MAX_ARGUMENT_BYTES || self.argument_bytes + bytes > MAX_ALL_ARGUMENT_BYTES {
             refusal = Some(format!(
                 "not run: the arguments are {bytes} bytes long; the maximum is {MAX_ARGUMENT_BYTES} for a call and \
-                 {MAX_ALL_ARGUMENT_BYTES} for an answer. Split the work, such as by writing a large file in parts"
+                 {MAX_ALL_ARGUMENT_BYTES} for an answer. Split the work; for example, write a large file in parts"
             ));
             arguments = prefix(&arguments, KEPT_ARGUMENT_BYTES).to_owned();
         }

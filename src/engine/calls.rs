@@ -231,7 +231,7 @@ impl CallRunner<'_> {
             Err(_panic) => {
                 tracing::error!(tool = %call.request.name, "a tool panicked");
                 (
-                    told("the tool failed internally; the call was not at fault".to_owned()),
+                    told("the tool failed because of an internal error; your call is not the cause".to_owned()),
                     None,
                 )
             }

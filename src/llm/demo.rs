@@ -174,7 +174,7 @@ fn excerpt(text: &str) -> &str {
     &text[text.ceil_char_boundary(text.len().saturating_sub(300))..]
 }
 
-/// Estimates the number of tokens: providers count about one for four bytes.
+/// Estimates the number of tokens: providers count about one token per four bytes.
 fn tokens(text: &str) -> u64 {
     text.len().div_ceil(4) as u64
 }

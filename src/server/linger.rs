@@ -28,7 +28,7 @@ const MAX_SILENCE: Duration = Duration::from_secs(5);
 /// Maximum number of bytes to discard. It equals the default limit of a form.
 const MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Size of the read buffer, in bytes.
-const PIECE: usize = 16 * 1024;
+const BUFFER_BYTES: usize = 16 * 1024;
 
 /// A stream that closes only after its peer has finished sending, or a limit is reached.
 pub struct Lingering<S> {
@@ -65,9 +65,9 @@ impl<S: AsyncRead + Unpin> Lingering<S> {
         let Some(closing) = &mut self.closing else {
             return Poll::Ready(());
         };
-        let mut piece = [0; PIECE];
+        let mut bytes = [0; BUFFER_BYTES];
         loop {
-            let mut buffer = ReadBuf::new(&mut piece);
+            let mut buffer = ReadBuf::new(&mut bytes);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
                 Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {
                     closing.discarded += buffer.filled().len() as u64;
@@ -90,7 +90,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Lingering<S> {
         let room = buffer.remaining();
         ready!(Pin::new(&mut self.stream).poll_read(cx, buffer))?;
         if buffer.filled().len() > before {
-            self.link.hear();
+            self.link.record_input();
         } else if room > 0 {
             self.ended = true;
         }

@@ -29,12 +29,12 @@ pub struct ProtocolDetection<S> {
 }
 
 impl<S> ProtocolDetection<S> {
-    /// Wraps a stream. `patience` is the maximum time in which the peer must start a protocol.
-    pub fn new(stream: S, patience: Duration) -> Self {
+    /// Wraps a stream. `timeout` is the maximum time in which the peer must start a protocol.
+    pub fn new(stream: S, timeout: Duration) -> Self {
         Self {
             stream,
             seen: 0,
-            deadline: Some(Box::pin(sleep(patience))),
+            deadline: Some(Box::pin(sleep(timeout))),
         }
     }
 
@@ -48,7 +48,7 @@ impl<S> ProtocolDetection<S> {
         let alike = bytes
             .iter()
             .zip(rest)
-            .take_while(|(byte, wanted)| byte == wanted)
+            .take_while(|(byte, expected)| byte == expected)
             .count();
         self.seen += alike;
         if alike < bytes.len() || self.seen == PREFACE.len() {
@@ -81,9 +81,9 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ProtocolDetection<S> {
     fn poll_write_vectored(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        pieces: &[io::IoSlice<'_>],
+        buffers: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, pieces)
+        Pin::new(&mut self.stream).poll_write_vectored(cx, buffers)
     }
 
     fn is_write_vectored(&self) -> bool {

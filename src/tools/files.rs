@@ -50,7 +50,7 @@ where
     tokio::select! {
         biased;
         () = context.cancel.cancelled() => Err(ToolFailure::Reported("stopped".to_owned())),
-        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Reported("the tool failed internally".to_owned()))),
+        done = work => done.unwrap_or_else(|_| Err(ToolFailure::Reported("the tool failed because of an internal error".to_owned()))),
     }
 }
 

@@ -88,7 +88,7 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
     let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file), MAX_LINE_BYTES + 4);
     if lines.is_binary().map_err(|error| files::unreadable(path, &error))? {
         return Err(ToolFailure::Reported(format!(
-            "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, such as with od or python3"
+            "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, for example with od or python3"
         )));
     }
     let last = arguments.offset.saturating_add(arguments.limit.min(MAX_LINES));
@@ -103,8 +103,9 @@ fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         let Some(line) = line else { break };
         number += 1;
         if give_up(lines.bytes_read()) {
-            let told =
-                format!("[stopped at line {number}: the file is too large for read; use bash, such as sed -n or tail]");
+            let told = format!(
+                "[stopped at line {number}: the file is too large for read; use bash, for example with sed -n or tail]"
+            );
             text.push_str(&told);
             return Ok(ToolAnswer {
                 text,

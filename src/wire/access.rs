@@ -80,7 +80,7 @@ where
         let clone = self.inner.clone();
         let mut inner = std::mem::replace(&mut self.inner, clone);
         let unauthenticated = Arc::clone(&self.unauthenticated);
-        let asked = Asked::of(&request);
+        let logged = LoggedRequest::of(&request);
         let shown = request_id.as_ref().and_then(|id| id.to_str().ok()).unwrap_or_default();
         let span = info_span!("request", request_id = shown, account_id = Empty);
         let work = async move {
@@ -88,7 +88,7 @@ where
             if let Some(request_id) = request_id {
                 response.headers_mut().insert(REQUEST_ID, request_id);
             }
-            asked.answered(response.status(), response.headers(), &unauthenticated);
+            logged.answered(response.status(), response.headers(), &unauthenticated);
             Ok(response)
         };
         Box::pin(work.instrument(span))
@@ -96,7 +96,7 @@ where
 }
 
 fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
-    let given = headers.get(&REQUEST_ID).filter(|id| {
+    let received = headers.get(&REQUEST_ID).filter(|id| {
         !id.is_empty()
             && id.len() <= MAX_REQUEST_ID
             && id
@@ -104,20 +104,20 @@ fn request_id(headers: &HeaderMap) -> Option<HeaderValue> {
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(byte))
     });
-    given
+    received
         .cloned()
         .or_else(|| HeaderValue::from_str(&id::new().to_string()).ok())
 }
 
 /// The properties of a request that are logged.
-struct Asked {
+struct LoggedRequest {
     protocol: &'static str,
     method: Method,
     path: String,
     at: Instant,
 }
 
-impl Asked {
+impl LoggedRequest {
     fn of(request: &Request<Body>) -> Self {
         let path = request.uri().path();
         Self {

@@ -55,13 +55,13 @@ impl Default for BodyTimeout {
 #[derive(Clone)]
 pub struct BodyTimeoutLayer<S> {
     inner: S,
-    patience: BodyTimeout,
+    timeout: BodyTimeout,
 }
 
 impl<S> BodyTimeoutLayer<S> {
     /// Wraps a service in this layer.
-    pub fn new(inner: S, patience: BodyTimeout) -> Self {
-        Self { inner, patience }
+    pub fn new(inner: S, timeout: BodyTimeout) -> Self {
+        Self { inner, timeout }
     }
 }
 
@@ -81,7 +81,7 @@ where
         if request.body().is_end_stream() {
             return Either::Left(self.inner.call(request));
         }
-        let patience = (!request.uri().path().starts_with(CONVERSATIONS)).then_some(self.patience);
+        let timeout = (!request.uri().path().starts_with(CONVERSATIONS)).then_some(self.timeout);
         let rest = UnreadBody::of(&request);
         let verdict = rest.verdict();
         let announce = move |mut answer: Result<Response<B>, E>| {
@@ -92,7 +92,7 @@ where
         };
         let answer = self
             .inner
-            .call(request.map(|body| Body::new(Awaited::new(body, patience, rest))));
+            .call(request.map(|body| Body::new(Awaited::new(body, timeout, rest))));
         Either::Right(answer.map(Box::new(announce)))
     }
 }
@@ -105,7 +105,7 @@ struct Awaited {
     body: Body,
     rest: UnreadBody,
     /// The body timeout; `None` if the client may take any time.
-    patience: Option<BodyTimeout>,
+    timeout: Option<BodyTimeout>,
     received: u64,
     /// Total time of all completed waits.
     waited: Duration,
@@ -125,11 +125,11 @@ enum State {
 }
 
 impl Awaited {
-    fn new(body: Body, patience: Option<BodyTimeout>, rest: UnreadBody) -> Self {
+    fn new(body: Body, timeout: Option<BodyTimeout>, rest: UnreadBody) -> Self {
         Self {
             body,
             rest,
-            patience,
+            timeout,
             received: 0,
             waited: Duration::ZERO,
             waiting: None,
@@ -138,10 +138,10 @@ impl Awaited {
     }
 
     /// Maximum time to wait for the next byte.
-    fn left(&self, patience: BodyTimeout) -> Duration {
-        let earned = Duration::from_secs(self.received / patience.bytes_per_second.max(1));
-        let all = patience.grace.saturating_add(earned);
-        all.saturating_sub(self.waited).min(patience.idle)
+    fn left(&self, timeout: BodyTimeout) -> Duration {
+        let earned = Duration::from_secs(self.received / timeout.bytes_per_second.max(1));
+        let all = timeout.grace.saturating_add(earned);
+        all.saturating_sub(self.waited).min(timeout.idle)
     }
 }
 
@@ -162,7 +162,7 @@ impl http_body::Body for Awaited {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = &mut *self;
-        this.rest.asked_for();
+        this.rest.record_demand();
         if let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(context) {
             if let Some((since, _)) = this.waiting.take() {
                 this.waited += since.elapsed();
@@ -175,10 +175,10 @@ impl http_body::Body for Awaited {
             }
             return Poll::Ready(frame.map(|frame| frame.map_err(Into::into)));
         }
-        let Some(patience) = this.patience else {
+        let Some(timeout) = this.timeout else {
             return Poll::Pending;
         };
-        let left = this.left(patience);
+        let left = this.left(timeout);
         let (_, timer) = this
             .waiting
             .get_or_insert_with(|| (Instant::now(), Box::pin(tokio::time::sleep(left))));

@@ -80,7 +80,7 @@ impl Streams {
     /// THROTTLED, if a limit is reached.
     fn admit(self: &Arc<Self>, owner: Owner) -> Result<Ticket> {
         let mut open = self.open();
-        let mine = open.owners.get(&owner).copied().unwrap_or_default();
+        let open_streams = open.owners.get(&owner).copied().unwrap_or_default();
         let has_credential = matches!(owner, Owner::Account(_));
         let limit = if has_credential {
             self.most_per_account
@@ -88,9 +88,9 @@ impl Streams {
             MAX_PER_ADDRESS
         };
         let whose = if has_credential { "this account" } else { "this address" };
-        if mine >= limit {
+        if open_streams >= limit {
             return Err(refused(format!(
-                "{whose} has {mine} open streams, which is the maximum; close some of them"
+                "{whose} has {open_streams} open streams, which is the maximum; close some of them"
             )));
         }
         let is_full = open.all >= self.most || (!has_credential && open.without_credential >= self.most / OPEN_PART);

@@ -181,7 +181,7 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
     } else if app.llm.is_demo(&run.model_used) {
         notice(
             NoticeKind::DemoModel,
-            "No model provider is configured for this model: the built-in runyard/demo answers. It follows fixed rules.",
+            "No model provider is configured for this model, so the built-in demo model answers. It follows fixed rules.",
         );
     }
 }

@@ -163,7 +163,7 @@ impl Attempt {
         }
     }
 
-    /// Handles the end of the stream that the provider reported.
+    /// Handles the regular end of the stream.
     fn end(&mut self, end: StreamEnd) -> Result<(), Fault> {
         if self.tap.kind() == ProviderKind::OpenAi {
             return self.finish_openai(true);

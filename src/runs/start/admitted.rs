@@ -120,7 +120,10 @@ impl<'a> Admitted<'a> {
         let status = events::status(RunStatus::Running, None);
         let mut first = vec![Stored::new(run.id, 1, run.created_at, status)];
         if let Some(asked) = self.admission.downgraded_from() {
-            let message = format!("Your plan replaces {asked} with {}.", self.admission.model());
+            let message = format!(
+                "Your plan does not include {asked}, so this run uses {}.",
+                self.admission.model()
+            );
             let notice = Notice {
                 kind: NoticeKind::ModelDowngraded.into(),
                 message,

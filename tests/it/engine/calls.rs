@@ -423,7 +423,9 @@ async fn a_panic_in_a_tool_is_contained() {
         .await;
     played.assert_completed();
     assert!(
-        played.log.has("record result a error \"the tool failed internally"),
+        played
+            .log
+            .has("record result a error \"the tool failed because of an internal error"),
         "{:#?}",
         played.lines()
     );

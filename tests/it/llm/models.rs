@@ -43,9 +43,9 @@ async fn without_a_provider_the_built_in_model_serves_every_name() {
         assert!(models.serves(name) && models.is_demo(name), "{name}");
     }
     assert!(!models.serves("nobody/nothing") && !models.is_demo("nobody/nothing"));
-    let heard = ask(&models, named("kortix/basic")).await;
-    assert_eq!(heard.end, Some(EndReason::Done), "{heard:?}");
-    assert!(heard.text.contains("built-in"), "{}", heard.text);
+    let reply = ask(&models, named("kortix/basic")).await;
+    assert_eq!(reply.end, Some(EndReason::Done), "{reply:?}");
+    assert!(reply.text.contains("built-in"), "{}", reply.text);
 }
 
 #[tokio::test]
@@ -82,8 +82,8 @@ async fn a_model_is_served_by_the_provider_in_the_model_table() {
     assert_eq!(ask(&models, named("a")).await.text, "up-a");
     assert_eq!(ask(&models, named("b")).await.text, "up-b");
     assert_eq!((one.count(), other.count()), (1, 1));
-    let heard = ask(&models, named("c")).await;
-    assert!(matches!(heard.error, Some(LlmError::Refused(_))), "{heard:?}");
+    let reply = ask(&models, named("c")).await;
+    assert!(matches!(reply.error, Some(LlmError::Refused(_))), "{reply:?}");
 }
 
 #[test]

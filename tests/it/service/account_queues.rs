@@ -147,8 +147,8 @@ async fn knock(server: &TestServer, path: &str) {
         ("authorization", format!("Bearer {good}x")),
         ("x-api-key", "nothing".to_owned()),
     ] {
-        let asked = server.http.get(server.url(path)).header(name, &value);
-        let answer = timeout(PROMPTLY, asked.send()).await;
+        let request = server.http.get(server.url(path)).header(name, &value);
+        let answer = timeout(PROMPTLY, request.send()).await;
         let answer = answer.unwrap_or_else(|_| panic!("{name}: {value:.20} should not wait for the database"));
         assert_eq!(answer.unwrap().status(), 401, "{name}: {value:.20}");
     }

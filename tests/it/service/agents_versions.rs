@@ -226,8 +226,8 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
             };
             let expected: Value = serde_json::from_str(good).unwrap();
             assert_eq!(ask().await, expected);
-            let asked = server.upstream.requests().remove(0);
-            assert!(asked.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
+            let request = server.upstream.requests().remove(0);
+            assert!(request.messages()[1]["content"].as_str().unwrap().contains("Lawyer"));
             let nonsense = ask().await;
             assert_ne!(nonsense, expected);
             // An icon name that is not in the icon library is an invalid answer, too. After an invalid answer, the
@@ -253,13 +253,13 @@ async fn an_icon_is_chosen_by_the_model_or_derived_from_the_name() {
             let body = json!({"name": "Lawyer", "icon_name": icon["icon_name"], "icon_color": icon["icon_color"],
                 "icon_background": icon["icon_background"]});
             made(&caller, body).await;
-            let asked = v1::GenerateAgentIconRequest {
+            let request = v1::GenerateAgentIconRequest {
                 name: "lawyer".to_owned(),
             };
             let over_grpc = caller
                 .agents()
                 .await
-                .generate_agent_icon(caller.signed(asked))
+                .generate_agent_icon(caller.signed(request))
                 .await
                 .unwrap();
             assert_eq!(json!(over_grpc.get_ref().icon_name), icon["icon_name"]);
@@ -288,14 +288,14 @@ async fn a_new_version_clears_the_fields_in_its_mask() {
             assert_eq!((&cleared["custom_mcps"], &cleared["system_prompt"]), (&json!([]), &json!("One.")));
             assert_eq!(cleared["configured_mcps"].as_array().unwrap().len(), 1);
             assert!(cleared["agentpress_tools"].get("x").is_none(), "{cleared}");
-            let asked = v1::CreateAgentVersionRequest {
+            let request = v1::CreateAgentVersionRequest {
                 agent_id: path.rsplit('/').next().unwrap().to_owned(),
                 update_mask: Some(prost_types::FieldMask {
                     paths: vec!["configured_mcps".to_owned()],
                 }),
                 ..Default::default()
             };
-            let over_grpc = caller.agents().await.create_agent_version(caller.signed(asked)).await;
+            let over_grpc = caller.agents().await.create_agent_version(caller.signed(request)).await;
             assert!(over_grpc.unwrap().get_ref().configured_mcps.is_empty());
             for field in ["name", "nothing", "agent_id.x"] {
                 let refused = caller.post(&versions, json!({"update_mask": field})).await;

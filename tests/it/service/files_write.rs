@@ -79,12 +79,12 @@ async fn an_upload_is_placed_completely_and_only_once() {
             let early = json!({"path": "x", "upload_id": early["upload_id"]});
             caller.post(&files, early).await.refused(409, "UPLOAD_INCOMPLETE");
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
-            let asked = v1::WriteFileRequest {
+            let request = v1::WriteFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),
                 path: "over/grpc.txt".to_owned(),
                 upload_id: third.as_str().unwrap().to_owned(),
             };
-            let file = grpc.write_file(caller.signed(asked)).await.unwrap().into_inner();
+            let file = grpc.write_file(caller.signed(request)).await.unwrap().into_inner();
             assert_eq!((file.path.as_str(), file.size), ("over/grpc.txt", 5));
         },
     )
@@ -181,11 +181,11 @@ async fn only_a_file_or_an_empty_folder_can_be_deleted() {
                 gone(wrong).await.refused(400, "INVALID_REQUEST");
             }
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
-            let asked = v1::DeleteFileRequest {
+            let request = v1::DeleteFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),
                 path: "z".to_owned(),
             };
-            grpc.delete_file(caller.signed(asked)).await.unwrap();
+            grpc.delete_file(caller.signed(request)).await.unwrap();
             let left = caller.get(&format!("{files}?recursive=true")).await.ok();
             assert_eq!(each(&left, "files", "path"), ["full", "full/x", "output"]);
         },
@@ -249,12 +249,12 @@ async fn a_folder_is_downloaded_as_a_tar_stream_without_links() {
             assert_eq!(mode & 0o777, 0o755);
             // The whole workspace as an archive, over gRPC.
             let mut grpc = SandboxServiceClient::new(caller.channel().await);
-            let asked = v1::ReadFileRequest {
+            let request = v1::ReadFileRequest {
                 sandbox_id: text(&project, "sandbox_id").to_owned(),
                 path: "/workspace".to_owned(),
                 ..Default::default()
             };
-            let mut pieces = grpc.read_file(caller.signed(asked)).await.unwrap().into_inner();
+            let mut pieces = grpc.read_file(caller.signed(request)).await.unwrap().into_inner();
             let first = pieces.message().await.unwrap().unwrap();
             assert_eq!(first.content_type, "application/x-tar");
             let mut archive = first.data.to_vec();

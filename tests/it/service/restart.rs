@@ -59,10 +59,10 @@ fn cut_off(text: &str) -> Vec<SseEvent> {
 }
 
 async fn end_in_order(program: &mut Program) {
-    let asked = Instant::now();
+    let started = Instant::now();
     program.terminate();
     assert_eq!(program.ended().await, Some(0), "{}", program.log());
-    assert!(asked.elapsed() < SOON, "{:?}: {}", asked.elapsed(), program.log());
+    assert!(started.elapsed() < SOON, "{:?}: {}", started.elapsed(), program.log());
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ async fn a_stop_interrupts_the_stream_of_the_model() {
             let run = caller.start("x").await;
             server.upstream.wait_for(1).await;
             let path = format!("/agent-run/{}/stop", run["agent_run_id"].as_str().unwrap());
-            let asked = caller.post(&path, json!({})).await.ok();
-            assert_eq!(asked["stop_requested"], true);
+            let stopped = caller.post(&path, json!({})).await.ok();
+            assert_eq!(stopped["stop_requested"], true);
             let events = caller.events(&run, 0).await;
             assert_no_gaps(&events, 1);
             assert_eq!(events.last().unwrap().data["status"]["status"], "stopped");

@@ -5,13 +5,13 @@ import { type Explained, explain } from "./view/refusal";
 
 let planName: string | null = null;
 
-/** Sets the account's plan name, which `trouble` uses when an error does not name the plan. */
-export function knowPlan(name: string): void {
+/** Sets the account's plan name, which `explainError` uses when an error does not name the plan. */
+export function setPlanName(name: string): void {
   planName = name;
 }
 
 /** Explains a thrown value. Returns null for an aborted request. */
-export function trouble(error: unknown): Explained | null {
+export function explainError(error: unknown): Explained | null {
   if (error instanceof DOMException && error.name === "AbortError") return null;
   if (isRunyardError(error)) {
     if (error.errorCode === "CANCELLED") return null;
@@ -22,7 +22,7 @@ export function trouble(error: unknown): Explained | null {
       errorCode: error.errorCode,
       message: error.message,
       // The plan's name is added because not every error contains it.
-      facts: { ...(planName === null ? {} : { tierName: planName }), ...error.facts },
+      details: { ...(planName === null ? {} : { tierName: planName }), ...error.details },
       ...(error.requestId ? { requestId: error.requestId } : {}),
       ...(error.retryAfter !== undefined ? { retryAfter: error.retryAfter } : {}),
     });
