@@ -1,8 +1,9 @@
 //! Runyard runs AI agents for other programs. This file is the map of the crate.
 //!
 //! The modules form layers (rings). A module uses only its own ring and the rings to the right of it: WIRE (`wire`,
-//! with `server` above it) → NOUNS (`accounts` … `runs`) → ENGINE (`engine`, `llm`, `tools`, `sandbox`) → GROUND
-//! (`error`, `id`, `clock`, `config`, `data_folder`, `db`, `disk`, `telemetry`). ARCHITECTURE.md gives the reasons.
+//! with `server` and `background` above it) → NOUNS (`accounts` … `runs`) → ENGINE (`engine`, `llm`, `tools`,
+//! `sandbox`) → GROUND (`error`, `id`, `clock`, `config`, `data_folder`, `db`, `disk`, `telemetry`). ARCHITECTURE.md
+//! gives the reasons.
 
 // Ground.
 pub mod blocking;
@@ -40,10 +41,9 @@ pub mod wire;
 
 // The program.
 pub mod app;
+pub mod background;
 pub mod commands;
 pub mod server;
-pub mod sweeper;
-pub mod worker;
 
 pub use error::{Error, Result};
 pub use runyard_contract::{self as contract, v1};

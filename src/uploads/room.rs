@@ -21,7 +21,7 @@ use crate::{
 const BLOCK: u64 = 4096;
 
 // The uploads of a project's unfinished runs. They are few, and the partial index of unfinished runs (`status = 1`)
-// finds them.
+// finds them. The module `runs` depends on this module, so the SQL names its table.
 const COMING: &str = "SELECT u.id, u.size, u.placed, u.placed_as FROM runs r JOIN uploads u ON u.run_id = r.id \
     WHERE r.account_id = $1 AND r.project_id = $2 AND r.status = 1";
 

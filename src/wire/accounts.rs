@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Result},
     events::timestamp,
     id,
-    ledger::{self, list::Listing, table::entry},
+    ledger::{self, LedgerEntry, list::Listing},
     limits::Plan,
     v1,
 };
@@ -184,7 +184,7 @@ fn shown_key(row: ApiKey) -> v1::ApiKey {
     }
 }
 
-fn shown_entry(row: entry::Model) -> v1::UsageEntry {
+fn shown_entry(row: LedgerEntry) -> v1::UsageEntry {
     let id = |id: Option<uuid::Uuid>| id.map(|id| id.to_string()).unwrap_or_default();
     v1::UsageEntry {
         agent_run_id: id(row.run_id),

@@ -12,7 +12,7 @@ use crate::{
     error::{Code, Error, Result},
     events::timestamp,
     id,
-    uploads::{receive, table::Model},
+    uploads::{Upload, receive},
     v1,
 };
 
@@ -44,7 +44,7 @@ impl FileService for Files {
     }
 }
 
-fn shown(upload: Model) -> v1::Upload {
+fn shown(upload: Upload) -> v1::Upload {
     v1::Upload {
         complete: upload.is_complete(),
         upload_id: upload.id.to_string(),

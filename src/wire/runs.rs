@@ -27,7 +27,7 @@ use crate::{
     error::{Code, Error, Result},
     events::{self, EncodedEvent, Stored, timestamp},
     id, projects,
-    runs::{self, IfBusy, NewRun, Run, Started, list::Listing, start::Mode, table},
+    runs::{self, IfBusy, NewRun, Run, Started, list::Listing, start::Mode},
     v1,
 };
 
@@ -127,7 +127,7 @@ impl RunService for Runs {
         let (caller, mut asked) = caller::open(request)?;
         let page = Page::read(&caller, &mut asked)?;
         let listing = Listing {
-            status: Some(table::Status::Running),
+            status: Some(runs::Status::Running),
             ..Listing::default()
         };
         let (active_runs, next_page_token) = self.page(&caller, &page, listing).await?;
@@ -319,13 +319,13 @@ fn shown_run(run: Run, sandbox_id: Option<Uuid>) -> v1::Run {
     }
 }
 
-fn status(asked: v1::RunStatus) -> Option<table::Status> {
+fn status(asked: v1::RunStatus) -> Option<runs::Status> {
     match asked {
         v1::RunStatus::Unspecified => None,
-        v1::RunStatus::Running => Some(table::Status::Running),
-        v1::RunStatus::Completed => Some(table::Status::Completed),
-        v1::RunStatus::Failed => Some(table::Status::Failed),
-        v1::RunStatus::Stopped => Some(table::Status::Stopped),
+        v1::RunStatus::Running => Some(runs::Status::Running),
+        v1::RunStatus::Completed => Some(runs::Status::Completed),
+        v1::RunStatus::Failed => Some(runs::Status::Failed),
+        v1::RunStatus::Stopped => Some(runs::Status::Stopped),
     }
 }
 

@@ -12,9 +12,8 @@ use crate::{
     id,
     runs::remove,
     threads::{
-        self,
+        self, Message, Thread,
         messages::{self, Bound, StoredCall},
-        table::{message, thread},
     },
     v1,
 };
@@ -147,7 +146,7 @@ fn new_name(asked: v1::UpdateThreadRequest) -> Result<Option<String>> {
     })
 }
 
-fn shown(row: thread::Model) -> v1::Thread {
+fn shown(row: Thread) -> v1::Thread {
     v1::Thread {
         thread_id: row.id.to_string(),
         project_id: row.project_id.to_string(),
@@ -157,7 +156,7 @@ fn shown(row: thread::Model) -> v1::Thread {
     }
 }
 
-fn shown_message(row: message::Model) -> Result<v1::Message> {
+fn shown_message(row: Message) -> Result<v1::Message> {
     let wrong = |error: serde_json::Error| Error::internal("the message could not be decoded", error);
     let calls: Vec<StoredCall> = match row.tool_calls {
         Some(calls) => serde_json::from_value(calls).map_err(wrong)?,

@@ -1,10 +1,13 @@
 //! Tests that check the rules for source code: where code belongs, how long files are, and which modules may use which.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
+    sync::LazyLock,
 };
+
+use regex::Regex;
 
 const MAX_LINES: usize = 400;
 
@@ -65,12 +68,11 @@ const RINGS: &[&[&str]] = &[
         "uploads",
         "runs",
         "account_state",
-        "sweeper",
         "installation",
         "app",
     ],
     &["wire"],
-    &["worker", "server", "commands"],
+    &["background", "server", "commands"],
 ];
 
 /// Crates that only certain rings may use. Each entry is the crate, its rings, and the reason why other rings may not
@@ -94,7 +96,7 @@ const HOMES: &[(&str, &[&str], &str)] = &[
     ("Utc::now", &["src/clock.rs"], "a test moves the clock"),
     (
         "SystemTime::now",
-        &["src/sweeper.rs"],
+        &["src/background/sweeper.rs"],
         "a test moves the clock; the sweeper compares with the times of files",
     ),
     (
@@ -112,6 +114,40 @@ const HOMES: &[(&str, &[&str], &str)] = &[
             "crates/sandbox/src/workspace.rs",
         ],
         "random numbers are generated in one place; crates need their own",
+    ),
+];
+
+/// Files whose SQL names tables of other nouns. Each entry is the file, the tables, and the reason.
+const JOINS: &[(&str, &[&str], &str)] = &[
+    (
+        "src/runs/start/account.rs",
+        &["accounts", "agents", "agent_versions"],
+        "a start reads its account and the default agent in one statement",
+    ),
+    (
+        "src/runs/claim.rs",
+        &["run_events", "uploads"],
+        "a claim returns all data that the worker needs to begin in one statement",
+    ),
+    (
+        "src/agents/delete.rs",
+        &["runs"],
+        "an agent stays while an unfinished run needs it, and agents may not use runs",
+    ),
+    (
+        "src/uploads/room.rs",
+        &["runs"],
+        "the index of unfinished runs finds the uploads, and uploads may not use runs",
+    ),
+    (
+        "src/installation/table.rs",
+        &["sandboxes"],
+        "one locked statement compares the data folders and checks whether a workspace exists",
+    ),
+    (
+        "src/db/health.rs",
+        &["installation"],
+        "the probe writes a row that always exists",
     ),
 ];
 
@@ -314,6 +350,83 @@ fn crates_are_used_only_in_their_rings() {
     assert_none("crates used outside their rings", &broken);
 }
 
+/// The row types of a noun are public under the noun's names, but its `table` modules are private. The compiler
+/// therefore refuses a query for the rows of another noun.
+#[test]
+fn modules_with_tables_are_private() {
+    let mut broken = Vec::new();
+    for source in sources("src") {
+        if !source.text.contains("DeriveEntityModel") {
+            continue;
+        }
+        let (folder, file) = source.path.rsplit_once('/').unwrap();
+        let declaration = format!("mod {};", file.strip_suffix(".rs").unwrap());
+        let parent = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("{folder}.rs"))).unwrap();
+        if !parent.lines().any(|line| line == declaration) {
+            broken.push(format!("{folder}.rs does not contain the line `{declaration}`"));
+        }
+    }
+    assert_none("modules with tables that are not private", &broken);
+}
+
+#[test]
+fn sql_names_only_tables_of_its_own_noun() {
+    let sources = sources("src");
+    let tables = owners(&sources);
+    assert!(tables.contains_key("runs") && tables.contains_key("run_events"));
+    let mut used = BTreeSet::new();
+    let mut broken = Vec::new();
+    for source in &sources {
+        let code: Vec<&str> = source.code().collect();
+        for table in named_tables(&code.join("\n")) {
+            let Some(owner) = tables.get(&table) else { continue };
+            if owner == source.module() {
+                continue;
+            }
+            let is_listed = JOINS
+                .iter()
+                .any(|(path, listed, _)| *path == source.path && listed.contains(&table.as_str()));
+            if is_listed {
+                used.insert((source.path.clone(), table));
+            } else {
+                broken.push(format!("{} names the table {table} of {owner}", source.path));
+            }
+        }
+    }
+    assert_none("SQL that names a table of another noun", &broken);
+    for (path, listed, _) in JOINS {
+        for table in *listed {
+            let is_used = used.contains(&((*path).to_owned(), (*table).to_owned()));
+            assert!(is_used, "{path} no longer names {table}; remove it from JOINS");
+        }
+    }
+}
+
+/// The module that owns each table.
+fn owners(sources: &[Source]) -> BTreeMap<String, String> {
+    let mut owners: BTreeMap<String, String> = [("installation".to_owned(), "installation".to_owned())].into();
+    for source in sources {
+        for (at, start) in source.text.match_indices("table_name = \"") {
+            let name = source.text[at + start.len()..].split('"').next().unwrap();
+            owners.insert(name.to_owned(), source.module().to_owned());
+        }
+    }
+    owners
+}
+
+/// The tables that SQL texts and hand-built queries name.
+fn named_tables(code: &str) -> BTreeSet<String> {
+    static NAMED: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r#"\b(?:FROM|JOIN|INTO|UPDATE)[\s\\]+([a-z_]+)|(?:from|join|into_table|table|col)\(\(?"([a-z_]+)""#)
+            .unwrap()
+    });
+    let names = NAMED.captures_iter(code);
+    names
+        .filter_map(|found| found.get(1).or(found.get(2)))
+        .map(|name| name.as_str().to_owned())
+        .collect()
+}
+
 #[test]
 fn restricted_code_stays_in_its_files() {
     let mut broken = Vec::new();
@@ -343,6 +456,10 @@ fn the_search_functions_find_what_they_look_for() {
     assert!(starts_a_word("let x = std::env::var(name);", 13));
     assert!(!starts_a_word("operand::x", 3));
     assert_eq!(ring_of("wire"), Some(3));
+    let sql =
+        "SELECT 1 FROM \\\n  runs r JOIN uploads u; q.from(\"agents\"); Expr::col((\"threads\", x)); from the list";
+    let expected: BTreeSet<String> = ["agents", "runs", "threads", "uploads"].map(str::to_owned).into();
+    assert_eq!(named_tables(sql), expected);
 }
 
 /// Returns true if a path starts at this position. For example, `http::` starts a path in `http::Uri`, but not in

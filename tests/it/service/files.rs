@@ -340,7 +340,9 @@ async fn an_unused_upload_is_kept_for_a_day() {
             caller.ended(&run).await;
             let sweep = async || {
                 let began = std::time::SystemTime::now();
-                runyard::sweeper::sweep_once(server.app(), began).await.unwrap();
+                runyard::background::sweeper::sweep_once(server.app(), began)
+                    .await
+                    .unwrap();
                 let staged = std::fs::read_dir(server.data_dir().join("uploads")).unwrap().count();
                 (staged, server.number("SELECT COUNT(*) FROM uploads").await)
             };

@@ -6,30 +6,22 @@
 
 use std::{panic::AssertUnwindSafe, pin::pin, sync::Arc, time::Duration};
 
-use async_trait::async_trait;
 use futures::FutureExt;
-use tokio::{sync::OnceCell, time::timeout};
+use tokio::time::timeout;
 use tracing::{Instrument, error, info, info_span, warn};
 use uuid::Uuid;
 
-use super::{Tokens, history, sink::JournalSink};
+use super::{Tokens, job, sink::JournalSink};
 use crate::{
-    accounts::{Scope, ensure},
-    agents,
     app::App,
-    engine::{self, Budget, Job, ModelLimits, Outcome, SandboxSource, prompt::Prompt},
+    engine::{self, Job, Outcome},
     error::{Code, Error, Result},
-    limits::Plan,
-    projects,
     runs::{
         Run, RunLog, Status,
         claim::{self, Claimed},
         journal::RunEnd,
         report,
-        start::Mode,
     },
-    sandbox::Sandbox,
-    tools, uploads,
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
@@ -167,79 +159,10 @@ async fn leave(app: &App, log: &Arc<RunLog>, tokens: &Tokens, tools_ended: impl 
 
 async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job, Arc<JournalSink>)> {
     let run = &claimed.run;
-    let scope = Scope::account(run.account_id);
     let model = app.models.load(&run.model_used)?;
     announce(app, run, log);
-    let workplace = Arc::new(OnDemand::new(app, run));
-    if claimed.awaits_files {
-        let waiting = uploads::place::waiting(app, scope, run.id).await?;
-        uploads::place::place(app, &*workplace.open().await?, waiting).await?;
-    }
-    let version = match run.agent_version_id {
-        Some(version_id) => Some(agents::version::load(app.db.read(), scope, version_id).await?),
-        None => None,
-    };
-    let has_tools = run.mode == Mode::Code.as_str();
-    let offers = if has_tools {
-        Some(app.sandboxes.describe_for_model().await)
-    } else {
-        None
-    };
-    let prompt = Prompt {
-        agent: version.as_ref().map(|version| version.system_prompt.as_str()),
-        sandbox: offers.as_deref(),
-        today: app.clock.now().date_naive(),
-    };
-    let time = time(app, run).await?;
-    let past = history::load(app, run, model.context_window).await?;
-    let job = Job {
-        run_id: run.id,
-        model: ModelLimits {
-            name: model.name.clone(),
-            context_window: model.context_window,
-            max_output_tokens: model.max_output_tokens,
-        },
-        system_prompt: prompt.assemble(),
-        history: past.messages,
-        tools: if has_tools { tools::core() } else { tools::none() },
-        workplace,
-        budget: budget(app, run, time),
-        interrupted: past.interrupted,
-        steps_done: u32::try_from(run.steps).unwrap_or_default(),
-        tokens_used: (run.input_tokens + run.output_tokens).unsigned_abs(),
-    };
+    let job = job::assemble(app, claimed, model).await?;
     Ok((job, Arc::new(JournalSink::new(app, run, Arc::clone(log), model))))
-}
-
-/// The sandbox of a run's project, created on first use, because a run without tool calls needs no sandbox.
-struct OnDemand {
-    app: App,
-    account_id: Uuid,
-    project_id: Uuid,
-    made: OnceCell<Arc<Sandbox>>,
-}
-
-impl OnDemand {
-    fn new(app: &App, run: &Run) -> Self {
-        Self {
-            app: app.clone(),
-            account_id: run.account_id,
-            project_id: run.project_id,
-            made: OnceCell::new(),
-        }
-    }
-}
-
-#[async_trait]
-impl SandboxSource for OnDemand {
-    async fn open(&self) -> Result<Arc<Sandbox>> {
-        let made = self.made.get_or_try_init(|| async {
-            projects::sandbox::ensure(&self.app, self.account_id, self.project_id)
-                .await
-                .map(Arc::new)
-        });
-        made.await.cloned()
-    }
 }
 
 // Writes the notices that a reader of the run should see first.
@@ -260,29 +183,5 @@ fn announce(app: &App, run: &Run, log: &Arc<RunLog>) {
             NoticeKind::DemoModel,
             "No model provider is configured for this model, so the built-in demo model answers. It follows fixed rules.",
         );
-    }
-}
-
-// Time limit of the account's current tier. The tier is read only if some tier sets a time limit.
-async fn time(app: &App, run: &Run) -> Result<Duration> {
-    let tier = if app.tiers.limits_time() {
-        ensure::tier(app, app.db.read(), run.account_id).await?
-    } else {
-        app.tiers.first()
-    };
-    let limits = app.config.limits;
-    Ok(Plan { tier, limits }.run_timeout(&app.config.worker))
-}
-
-fn budget(app: &App, run: &Run, time: Duration) -> Budget {
-    let worked = run.started_at.map_or(Duration::ZERO, |started| {
-        (app.clock.now() - started).to_std().unwrap_or_default()
-    });
-    let limits = &app.config.worker;
-    Budget {
-        max_steps: limits.max_steps,
-        max_duration: time.saturating_sub(worked),
-        max_tokens: limits.max_tokens,
-        max_parallel_calls: limits.max_parallel_calls,
     }
 }

@@ -1,31 +1,16 @@
 //! The sweeper: removes uploads that no run used in time, deleted agents whose last run has ended, and files of deleted
 //! projects that a crash left behind.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use sea_orm::{ColumnTrait, QueryFilter, QuerySelect};
 use tokio::{
     fs::{self, DirEntry, ReadDir},
     time::sleep,
 };
-use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use crate::{
-    accounts::{Owned, Scope, of},
-    agents,
-    app::App,
-    error::Result,
-    projects::{self, table::project},
-    uploads::{
-        self,
-        table::{Column, Entity},
-    },
-};
+use crate::{accounts::Scope, agents, app::App, error::Result, projects, uploads};
 
 /// Pause between two sweeps.
 const EVERY: Duration = Duration::from_mins(10);
@@ -37,8 +22,8 @@ const ON_ITS_WAY: Duration = Duration::from_hours(1);
 /// Maximum number of rows or files per batch.
 const AT_ONCE: usize = 500;
 
-/// Sweeps periodically until `stopping` is cancelled.
-pub async fn sweep(app: App, stopping: CancellationToken) {
+/// Sweeps periodically until the app is stopping.
+pub async fn sweep(app: App) {
     let began = SystemTime::now();
     let mut failures = 0;
     loop {
@@ -54,7 +39,7 @@ pub async fn sweep(app: App, stopping: CancellationToken) {
             }
         };
         tokio::select! {
-            () = stopping.cancelled() => return,
+            () = app.stopping.cancelled() => return,
             () = sleep(pause) => {}
         }
     }
@@ -81,7 +66,7 @@ async fn workspaces(app: &App) -> Result<()> {
     let mut failed = Ok(());
     loop {
         let some = next_named(&mut folders).await;
-        let known = known::<project::Entity>(app, scope, project::Column::Id, &some).await?;
+        let known = projects::list::known(app.db.read(), scope, ids(&some)).await?;
         for (project_id, _) in some.iter().filter(|(project_id, _)| !known.contains(project_id)) {
             match projects::sandbox::discard(app, *project_id).await {
                 Ok(()) => info!(project = %project_id, "removed the files of a deleted project"),
@@ -106,37 +91,15 @@ async fn next_named(folder: &mut ReadDir) -> Vec<(Uuid, DirEntry)> {
     some
 }
 
-/// Finds the ids that have a row.
-async fn known<E: Owned>(app: &App, scope: Scope, id: E::Column, some: &[(Uuid, DirEntry)]) -> Result<HashSet<Uuid>> {
-    if some.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let found: Vec<Uuid> = of::<E>(scope)
-        .select_only()
-        .column(id)
-        .filter(id.is_in(some.iter().map(|(id, _)| *id)))
-        .into_tuple()
-        .all(app.db.read())
-        .await?;
-    Ok(found.into_iter().collect())
+fn ids(entries: &[(Uuid, DirEntry)]) -> impl ExactSizeIterator<Item = Uuid> {
+    entries.iter().map(|(id, _)| *id)
 }
 
 // Removes expired uploads, and staged files without a row.
 async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
-    let old = app.clock.now() - uploads::KEPT;
-    let scope = Scope::system("uploads that no run used");
-    let forgotten: Vec<Uuid> = of::<Entity>(scope)
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::RunId.is_null())
-        .filter(Column::CreatedAt.lt(old))
-        .limit(AT_ONCE as u64)
-        .into_tuple()
-        .all(app.db.read())
-        .await?;
-    if !forgotten.is_empty() {
-        uploads::receive::discard(app, scope, &forgotten).await?;
-        info!(uploads = forgotten.len(), "removed uploads that no run used");
+    let expired = uploads::discard_expired(app, AT_ONCE as u64).await?;
+    if expired > 0 {
+        info!(uploads = expired, "removed uploads that no run used");
     }
     // A process that crashes while it receives a file leaves the file without a row. If no other process uses the
     // folder, a file without a row was left by a crash if the file is older than this process.
@@ -158,7 +121,8 @@ async fn old_uploads(app: &App, began: SystemTime) -> Result<()> {
             });
             left.extend(is_left.then_some((upload_id, file)));
         }
-        let known = known::<Entity>(app, scope, Column::Id, &left).await?;
+        let scope = Scope::system("staged files without an upload");
+        let known = uploads::known(app.db.read(), scope, ids(&left)).await?;
         for (_, file) in left.iter().filter(|(upload_id, _)| !known.contains(upload_id)) {
             drop(fs::remove_file(file.path()).await);
         }

@@ -14,7 +14,7 @@ use crate::{
     config::Model,
     engine::{Recorded, Sink, StoredMessage},
     error::{Code, Error, Result},
-    ledger::{self, Book, Charge, Price},
+    ledger::{self, Billing, Charge},
     llm::ChatMessage,
     runs::{
         Run, RunLog,
@@ -30,10 +30,7 @@ pub(super) struct JournalSink {
     app: App,
     run: Run,
     log: Arc<RunLog>,
-    /// Price of the model's tokens; `None` for the built-in model.
-    price: Option<Price>,
-    /// True if the account is charged.
-    is_charged: bool,
+    billing: Billing,
     /// Number of recorded model calls. A run makes one call at a time.
     steps: AtomicI32,
     /// Credits reserved for the next model call, in millionths.
@@ -48,8 +45,7 @@ impl JournalSink {
         Self {
             app: app.clone(),
             log,
-            price: Price::recorded(app, model),
-            is_charged: Price::find(app, model).is_some(),
+            billing: Billing::of(app, model),
             steps: AtomicI32::new(run.steps),
             held: AtomicI64::new(run.held_microcredits),
             open_calls: watch::Sender::new(0),
@@ -85,13 +81,13 @@ impl JournalSink {
             output_tokens: usage.output_tokens,
             ..Spent::default()
         };
-        let charge = self.price.map(|price| {
+        let charge = self.billing.recorded().map(|price| {
             more.microcredits = price.cost(count(usage.input_tokens), count(usage.output_tokens));
             usage.credits = ledger::in_credits(more.microcredits);
             self.held.store(0, Ordering::Relaxed);
             Charge {
                 account_id: self.run.account_id,
-                book: if self.is_charged { Book::Wallet } else { Book::Free },
+                book: self.billing.book(),
                 run_id: self.run.id,
                 thread_id: self.run.thread_id,
                 step,
@@ -132,7 +128,7 @@ impl Sink for JournalSink {
         if self.app.stopping.is_cancelled() {
             return Err(Error::new(Code::Contended, "handing over the run"));
         }
-        let Some(price) = self.price.filter(|_| self.is_charged) else {
+        let Some(price) = self.billing.charged() else {
             return Ok(max_output_tokens);
         };
         // The reservation of the start covers most first calls.

@@ -1,17 +1,18 @@
-//! Builds a run's history from the rows of its thread.
+//! The conversation of a thread as a run's model sees it, built from the thread's messages.
 
 use std::collections::HashMap;
 
+use sea_orm::ConnectionTrait;
+use uuid::Uuid;
+
+use super::{
+    Message,
+    messages::{self, Bound, StoredCall},
+};
 use crate::{
     accounts::Scope,
-    app::App,
     error::{Error, Result},
     llm::{ChatMessage, ToolRequest},
-    runs::Run,
-    threads::{
-        messages::{self, Bound, StoredCall},
-        table::message,
-    },
     v1::MessageRole,
 };
 
@@ -24,22 +25,29 @@ const BYTES_PER_TOKEN: u64 = 16;
 const MAX_BYTES: u64 = 32 * 1024 * 1024;
 
 /// The thread's history.
-pub(super) struct Past {
+pub struct Past {
     /// The conversation, oldest first.
-    pub(super) messages: Vec<ChatMessage>,
+    pub messages: Vec<ChatMessage>,
     /// Tool calls of the last message that have no results because their worker stopped.
-    pub(super) interrupted: Vec<ToolRequest>,
+    pub interrupted: Vec<ToolRequest>,
 }
 
-/// Loads the history of a run.
-pub(super) async fn load(app: &App, run: &Run, context_window: u64) -> Result<Past> {
-    let scope = Scope::account(run.account_id);
+/// Loads the part of a thread that a run may see, for a context window of this size in tokens.
+///
+/// # Errors
+/// Database errors; INTERNAL if a message cannot be decoded.
+pub async fn load(
+    db: &impl ConnectionTrait,
+    scope: Scope,
+    (thread_id, run_id): (Uuid, Uuid),
+    context_window: u64,
+) -> Result<Past> {
     let bytes = context_window.saturating_mul(BYTES_PER_TOKEN).min(MAX_BYTES);
     let bound = Bound {
         rows: MAX_MESSAGES,
         bytes: usize::try_from(bytes).unwrap_or(usize::MAX),
     };
-    let rows = messages::history(app.db.read(), scope, run.thread_id, run.id, bound).await?;
+    let rows = messages::history(db, scope, thread_id, run_id, bound).await?;
     let mut names: HashMap<String, String> = HashMap::new();
     let mut conversation = Vec::with_capacity(rows.len());
     let mut open: Vec<ToolRequest> = Vec::new();
@@ -49,7 +57,7 @@ pub(super) async fn load(app: &App, run: &Run, context_window: u64) -> Result<Pa
             MessageRole::Assistant => {
                 let tool_calls = calls(&row)?;
                 names.extend(tool_calls.iter().map(|call| (call.id.clone(), call.name.clone())));
-                open = if row.run_id == Some(run.id) {
+                open = if row.run_id == Some(run_id) {
                     tool_calls.clone()
                 } else {
                     Vec::new()
@@ -81,7 +89,7 @@ pub(super) async fn load(app: &App, run: &Run, context_window: u64) -> Result<Pa
     })
 }
 
-fn calls(row: &message::Model) -> Result<Vec<ToolRequest>> {
+fn calls(row: &Message) -> Result<Vec<ToolRequest>> {
     let Some(stored) = &row.tool_calls else {
         return Ok(Vec::new());
     };
@@ -97,7 +105,7 @@ fn calls(row: &message::Model) -> Result<Vec<ToolRequest>> {
         .collect())
 }
 
-fn with_files(row: message::Model) -> Result<String> {
+fn with_files(row: Message) -> Result<String> {
     let Some(files) = row.files else { return Ok(row.content) };
     let names: Vec<String> = serde_json::from_value(files)
         .map_err(|error| Error::internal("a message of the thread could not be decoded", error))?;

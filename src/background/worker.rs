@@ -5,7 +5,7 @@
 //! executes one run from claim to end.
 
 mod drive;
-mod history;
+mod job;
 mod sink;
 
 use std::{
