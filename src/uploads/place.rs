@@ -24,7 +24,7 @@ use crate::{
     app::App,
     db::Tx,
     error::{Code, Error, Result},
-    sandbox::{Depth, ErrorKind, Sandbox, Workspace},
+    sandbox::{Depth, ErrorKind, ProjectSandbox, Workspace},
     threads::table::message,
 };
 
@@ -37,7 +37,7 @@ const MAX_TRIES: usize = 32;
 ///
 /// # Errors
 /// File system errors.
-pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
+pub async fn names(sandbox: &ProjectSandbox) -> Result<BTreeSet<String>> {
     let workspace = sandbox.workspace().clone();
     let list = move || workspace.list("", Depth::One, MAX_NAMES, None);
     let listed = super::blocking(list).await?;
@@ -63,7 +63,7 @@ pub async fn waiting(app: &App, scope: Scope, run_id: Uuid) -> Result<Vec<Model>
 ///
 /// # Errors
 /// File system and database errors.
-pub async fn place(app: &App, sandbox: &Sandbox, uploads: Vec<Model>) -> Result<()> {
+pub async fn place(app: &App, sandbox: &ProjectSandbox, uploads: Vec<Model>) -> Result<()> {
     if uploads.is_empty() {
         return Ok(());
     }
@@ -123,7 +123,7 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
 
 // Gives an upload a new name: the name that a concurrent call has stored, or the next free name. Returns `None` if the
 // file is already placed.
-async fn rename(app: &App, sandbox: &Sandbox, upload: Model, fault: Error) -> Result<Option<Model>> {
+async fn rename(app: &App, sandbox: &ProjectSandbox, upload: Model, fault: Error) -> Result<Option<Model>> {
     let names = names(sandbox).await?;
     let workspace = sandbox.workspace().clone();
     let wanted = name::sanitise(&upload.name);

@@ -28,8 +28,9 @@ use crate::{
         report,
         start::Mode,
     },
-    sandbox::Sandbox,
-    tools, uploads,
+    sandbox::{ProjectSandbox, Sandbox},
+    tools::{self, Toolbox},
+    uploads,
     v1::{Notice, NoticeKind, run_event::Event},
 };
 
@@ -104,7 +105,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         },
         Ok(Outcome::Abandoned(fault)) => {
             tokens.lost.cancel();
-            return Err(fault);
+            return Err(fault.into());
         }
         Err(fault) => {
             error!(error = %fault, "could not run the engine");
@@ -173,7 +174,7 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
     let workplace = Arc::new(OnDemand::new(app, run));
     if claimed.awaits_files {
         let waiting = uploads::place::waiting(app, scope, run.id).await?;
-        uploads::place::place(app, &*workplace.open().await?, waiting).await?;
+        uploads::place::place(app, workplace.ensure().await?, waiting).await?;
     }
     let version = match run.agent_version_id {
         Some(version_id) => Some(agents::version::load(app.db.read(), scope, version_id).await?),
@@ -190,6 +191,8 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
         sandbox: offers.as_deref(),
         today: app.clock.now().date_naive(),
     };
+    // No source of further tools exists yet, so a run has only the core tools.
+    let extra = Vec::new();
     let time = time(app, run).await?;
     let past = history::load(app, run, model.context_window).await?;
     let job = Job {
@@ -201,7 +204,7 @@ async fn prepare(app: &App, claimed: &Claimed, log: &Arc<RunLog>) -> Result<(Job
         },
         system_prompt: prompt.assemble(),
         history: past.messages,
-        tools: if has_tools { tools::core() } else { tools::none() },
+        tools: Toolbox::for_run(if has_tools { tools::core() } else { tools::none() }, extra)?,
         workplace,
         budget: budget(app, run, time),
         interrupted: past.interrupted,
@@ -216,7 +219,7 @@ struct OnDemand {
     app: App,
     account_id: Uuid,
     project_id: Uuid,
-    made: OnceCell<Arc<Sandbox>>,
+    made: OnceCell<ProjectSandbox>,
 }
 
 impl OnDemand {
@@ -228,17 +231,18 @@ impl OnDemand {
             made: OnceCell::new(),
         }
     }
+
+    async fn ensure(&self) -> Result<&ProjectSandbox> {
+        self.made
+            .get_or_try_init(|| projects::sandbox::ensure(&self.app, self.account_id, self.project_id))
+            .await
+    }
 }
 
 #[async_trait]
 impl SandboxSource for OnDemand {
-    async fn open(&self) -> Result<Arc<Sandbox>> {
-        let made = self.made.get_or_try_init(|| async {
-            projects::sandbox::ensure(&self.app, self.account_id, self.project_id)
-                .await
-                .map(Arc::new)
-        });
-        made.await.cloned()
+    async fn open(&self) -> engine::Result<Arc<dyn Sandbox>> {
+        Ok(Arc::new(self.ensure().await?.clone()))
     }
 }
 
