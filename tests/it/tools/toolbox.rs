@@ -33,7 +33,7 @@ impl Tool for Named {
 }
 
 fn with(names: &[&'static str]) -> runyard::engine::Result<Arc<Toolbox>> {
-    let extra = names.iter().map(|name| Arc::new(Named(name)) as Arc<dyn Tool>);
+    let extra = names.iter().map(|&name| Arc::new(Named(name)) as Arc<dyn Tool>);
     Toolbox::for_run(tools::core(), extra.collect())
 }
 
