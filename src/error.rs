@@ -145,6 +145,28 @@ impl StdError for Error {
     }
 }
 
+impl From<runyard_engine::Error> for Error {
+    fn from(mut error: runyard_engine::Error) -> Self {
+        let mut converted = Self::new(error.code(), error.message().to_owned());
+        converted.inner.cause = error.take_cause();
+        converted
+    }
+}
+
+/// Converts an error that the worker reports to the engine.
+impl From<Error> for runyard_engine::Error {
+    fn from(error: Error) -> Self {
+        let Inner {
+            code, message, cause, ..
+        } = *error.inner;
+        let converted = Self::new(code, message);
+        match cause {
+            Some(cause) => converted.caused_by(cause),
+            None => converted,
+        }
+    }
+}
+
 impl From<runyard_sandbox::Error> for Error {
     fn from(mut error: runyard_sandbox::Error) -> Self {
         use runyard_sandbox::ErrorKind;

@@ -7,14 +7,19 @@ use tokio::sync::OnceCell;
 use uuid::Uuid;
 
 use super::sandbox;
-use crate::{app::App, engine::SandboxSource, error::Result, sandbox::Sandbox};
+use crate::{
+    app::App,
+    engine::{self, SandboxSource},
+    error::Result,
+    sandbox::{ProjectSandbox, Sandbox},
+};
 
 /// The sandbox of a project, created on first use.
 pub struct OnDemand {
     app: App,
     account_id: Uuid,
     project_id: Uuid,
-    opened: OnceCell<Arc<Sandbox>>,
+    opened: OnceCell<ProjectSandbox>,
 }
 
 impl OnDemand {
@@ -27,16 +32,20 @@ impl OnDemand {
             opened: OnceCell::new(),
         }
     }
+
+    /// Returns the sandbox; the first call creates it.
+    ///
+    /// # Errors
+    /// Errors of [`sandbox::ensure`].
+    pub async fn ensure(&self) -> Result<&ProjectSandbox> {
+        let create = || sandbox::ensure(&self.app, self.account_id, self.project_id);
+        self.opened.get_or_try_init(create).await
+    }
 }
 
 #[async_trait]
 impl SandboxSource for OnDemand {
-    async fn open(&self) -> Result<Arc<Sandbox>> {
-        let opened = self.opened.get_or_try_init(|| async {
-            sandbox::ensure(&self.app, self.account_id, self.project_id)
-                .await
-                .map(Arc::new)
-        });
-        opened.await.cloned()
+    async fn open(&self) -> engine::Result<Arc<dyn Sandbox>> {
+        Ok(Arc::new(self.ensure().await?.clone()))
     }
 }

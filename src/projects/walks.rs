@@ -15,7 +15,7 @@ use crate::{
     app::App,
     blocking,
     error::{Error, Result},
-    sandbox::{Sandbox, Usage},
+    sandbox::{ProjectSandbox, Usage},
 };
 
 /// Maximum number of waiting walks per account.
@@ -95,7 +95,7 @@ impl Walks {
 ///
 /// # Errors
 /// The errors of [`Walks::run`].
-pub async fn usage(app: &App, row: &sandbox::Model, opened: &Sandbox) -> Result<Usage> {
+pub async fn usage(app: &App, row: &sandbox::Model, opened: &ProjectSandbox) -> Result<Usage> {
     let workspace = opened.workspace().clone();
     let measured = app.walks.run(row.account_id, move || workspace.usage());
     let usage = app.walks.usage.try_get_with(row.project_id, measured).await;

@@ -19,7 +19,7 @@ use crate::{
     accounts::{Scope, ensure, of, queue},
     app::App,
     error::{Code, Error, Result},
-    sandbox::{Depth, ErrorKind, Sandbox, Workspace},
+    sandbox::{Depth, ErrorKind, ProjectSandbox, Workspace},
     threads::messages,
 };
 
@@ -32,7 +32,7 @@ const MAX_TRIES: usize = 32;
 ///
 /// # Errors
 /// File system errors.
-pub async fn names(sandbox: &Sandbox) -> Result<BTreeSet<String>> {
+pub async fn names(sandbox: &ProjectSandbox) -> Result<BTreeSet<String>> {
     let workspace = sandbox.workspace().clone();
     let list = move || workspace.list("", Depth::One, MAX_NAMES, None);
     let listed = super::blocking(list).await?;
@@ -59,7 +59,7 @@ pub struct Destination {
 ///
 /// # Errors
 /// File system and database errors.
-pub async fn place(app: &App, sandbox: &Sandbox, run: Destination) -> Result<()> {
+pub async fn place(app: &App, sandbox: &ProjectSandbox, run: Destination) -> Result<()> {
     let query = of::<Entity>(Scope::account(run.account_id))
         .filter(Column::RunId.eq(run.run_id))
         .filter(Column::Placed.eq(false));
@@ -125,7 +125,7 @@ async fn move_in(app: &App, workspace: &Workspace, uploads: Vec<Model>) -> Resul
 // file is already placed.
 async fn rename(
     app: &App,
-    sandbox: &Sandbox,
+    sandbox: &ProjectSandbox,
     run: Destination,
     (upload, fault): (Model, Error),
 ) -> Result<Option<Model>> {

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     app::App,
     error::{Code, Error, Result},
-    sandbox::{Sandbox, Usage},
+    sandbox::{ProjectSandbox, Usage},
 };
 
 /// Allocation unit of the disk in bytes.
@@ -72,7 +72,7 @@ impl Measured {
     ///
     /// # Errors
     /// Database and file system errors.
-    pub async fn of(app: &App, account_id: Uuid, project_id: Uuid, sandbox: &Sandbox) -> Result<Self> {
+    pub async fn of(app: &App, account_id: Uuid, project_id: Uuid, sandbox: &ProjectSandbox) -> Result<Self> {
         // Read the uploads before measuring. An upload that is placed during the measurement is then counted twice, but
         // never missed.
         let coming = coming(app.db.read(), account_id, project_id).await?;

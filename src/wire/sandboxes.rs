@@ -15,7 +15,7 @@ use crate::{
     error::{Code, Error, Result},
     events::timestamp,
     id, projects,
-    sandbox::{Archive, Depth, Entry, FileKind, Listing, Sandbox},
+    sandbox::{Archive, Depth, Entry, FileKind, Listing, ProjectSandbox},
     uploads, v1,
 };
 use send::{Pieces, content_type};
@@ -126,7 +126,7 @@ fn next_page(listed: &Listing, page: &Page<Vec<u8>>) -> Result<String> {
 }
 
 impl Sandboxes {
-    async fn open(&self, caller: &Caller, sandbox_id: &str) -> Result<Sandbox> {
+    async fn open(&self, caller: &Caller, sandbox_id: &str) -> Result<ProjectSandbox> {
         let sandbox_id = id::parse("sandbox_id", sandbox_id)?;
         let row = projects::sandbox::load(self.app.db.read(), caller.scope(), sandbox_id).await?;
         projects::sandbox::open(&self.app, &row).await

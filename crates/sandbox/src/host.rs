@@ -21,7 +21,7 @@ use rustix::{
 use super::{
     advice::explain,
     beneath::open_beneath,
-    bwrap::{Layout, Room},
+    bwrap::{Input, Layout, Room},
     cgroup::Cgroups,
     confine::{Carry, Confinement},
     records::CommandRecords,
@@ -161,6 +161,7 @@ impl Host {
             carry_over: bwrap.carry_over.as_deref(),
             tmp_bytes: self.config.tmp_bytes,
             room: Room::Free,
+            input: Input::Empty,
             max_processes: self.max_processes(),
             mark: self.remains.mark(),
             filters: &self.filters,

@@ -96,7 +96,7 @@ async fn attempt(app: &App, claimed: &Claimed, tokens: &Tokens) -> Result<()> {
         },
         Ok(Outcome::Abandoned(fault)) => {
             tokens.lost.cancel();
-            return Err(fault);
+            return Err(fault.into());
         }
         Err(fault) => {
             error!(error = %fault, "could not run the engine");

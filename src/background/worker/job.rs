@@ -17,7 +17,7 @@ use crate::{
     agents,
     app::App,
     config::Model,
-    engine::{Job, ModelLimits, SandboxSource, prompt::Prompt},
+    engine::{Job, ModelLimits, prompt::Prompt},
     error::Result,
     projects::OnDemand,
     runs::{budget, claim::Claimed, start::Mode},
@@ -32,7 +32,7 @@ pub(super) async fn assemble(app: &App, claimed: &Claimed, model: &Model) -> Res
     let (db, scope) = (app.db.read(), Scope::account(run.account_id));
     let workplace = workplace(app, claimed).await?;
     let agent = agents::version::instructions(db, scope, run.agent_version_id).await?;
-    let tools = RunTools::of(app, &run.mode).await;
+    let tools = RunTools::of(app, &run.mode).await?;
     let budget = budget::of(app, run).await?;
     let past = history::load(db, scope, (run.thread_id, run.id), model.context_window).await?;
     let prompt = Prompt {
@@ -67,7 +67,7 @@ async fn workplace(app: &App, claimed: &Claimed) -> Result<Arc<OnDemand>> {
     let run = &claimed.run;
     let workplace = Arc::new(OnDemand::new(app, run.account_id, run.project_id));
     if claimed.awaits_files {
-        place::place(app, &*workplace.open().await?, run.into()).await?;
+        place::place(app, workplace.ensure().await?, run.into()).await?;
     }
     Ok(workplace)
 }
@@ -79,16 +79,17 @@ struct RunTools {
 }
 
 impl RunTools {
-    async fn of(app: &App, mode: &str) -> Self {
+    async fn of(app: &App, mode: &str) -> Result<Self> {
         if mode != Mode::Code.as_str() {
-            return Self {
+            return Ok(Self {
                 toolbox: tools::none(),
                 sandbox: None,
-            };
+            });
         }
-        Self {
-            toolbox: tools::core(),
+        Ok(Self {
+            // A run has only the core tools, because no source of further tools exists yet.
+            toolbox: Toolbox::for_run(tools::core(), Vec::new())?,
             sandbox: Some(app.sandboxes.describe_for_model().await),
-        }
+        })
     }
 }

@@ -12,8 +12,8 @@ use tokio::sync::watch;
 use crate::{
     app::App,
     config::Model,
-    engine::{Recorded, Sink, StoredMessage},
-    error::{Code, Error, Result},
+    engine::{self, Recorded, Sink, StoredMessage},
+    error::{Code, Error},
     ledger::{self, Billing, Charge},
     llm::ChatMessage,
     runs::{
@@ -109,7 +109,7 @@ impl Sink for JournalSink {
         self.log.say(event);
     }
 
-    async fn record(&self, recorded: Vec<Recorded>) -> Result<()> {
+    async fn record(&self, recorded: Vec<Recorded>) -> engine::Result<()> {
         let count = |matches: fn(&Event) -> bool| recorded.iter().filter(|entry| matches(&entry.event)).count();
         let calls = count(|event| matches!(event, Event::ToolCall(_)));
         let results = count(|event| matches!(event, Event::ToolResult(_)));
@@ -117,16 +117,16 @@ impl Sink for JournalSink {
         let outcome = self.log.record(self.entry(recorded)).await;
         // Some results may belong to calls that an earlier worker recorded. This counter does not include those calls.
         self.open_calls.send_modify(|open| *open = open.saturating_sub(results));
-        outcome
+        Ok(outcome?)
     }
 
     fn leave(&self, recorded: Vec<Recorded>) {
         self.log.leave(self.entry(recorded));
     }
 
-    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> Result<u32> {
+    async fn reserve(&self, input_tokens: u64, max_output_tokens: u32) -> engine::Result<u32> {
         if self.app.stopping.is_cancelled() {
-            return Err(Error::new(Code::Contended, "handing over the run"));
+            return Err(Error::new(Code::Contended, "handing over the run").into());
         }
         let Some(price) = self.billing.charged() else {
             return Ok(max_output_tokens);

@@ -9,9 +9,8 @@ use std::{
 };
 
 use runyard::{
-    Error,
     engine::{
-        Outcome,
+        Error, Outcome,
         answer::{MAX_ARGUMENT_BYTES, MAX_CALLS, MAX_RECEIVED_CALLS},
         calls::{MAX_MISTAKES, MAX_RESULT_BYTES, MAX_SHOWN_BYTES},
         salvage,

@@ -3,17 +3,15 @@
 use std::{fmt::Write as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use runyard_sandbox::{Command, CommandEnd, MAX_SCRIPT_BYTES};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{Effect, Tool, ToolAnswer, ToolContext, ToolFailure, files};
-use crate::{
-    llm::ToolSpec,
-    sandbox::{self, Command, CommandEnd},
-};
+use crate::llm::ToolSpec;
 
 /// Maximum size of a script in bytes.
-pub const MAX_COMMAND_BYTES: usize = sandbox::MAX_SCRIPT_BYTES;
+pub const MAX_COMMAND_BYTES: usize = MAX_SCRIPT_BYTES;
 
 /// The bash tool.
 pub struct Bash;
@@ -79,7 +77,7 @@ impl Tool for Bash {
                     script: command,
                     timeout,
                 },
-                move |piece| output(piece.to_owned()),
+                &mut move |piece| output(piece.to_owned()),
                 &context.cancel,
             )
             .await

@@ -1,18 +1,17 @@
 //! Handles an answer of the model: records it with its calls, then runs them or ends the run.
 
+use runyard_contract::v1::NoticeKind;
+
 use super::{Next, RunLoop, failed};
 use crate::{
-    engine::{
-        MODEL_CONTEXT_EXCEEDED, MODEL_CREDENTIALS_REFUSED, MODEL_EMPTY_ANSWER, MODEL_REFUSED, MODEL_STREAM_BROKEN,
-        MODEL_UNAVAILABLE, Outcome, Recorded,
-        answer::{Answer, Ended, ReceivedCall},
-        budget::plausible,
-        calls::Planned,
-        compact::{estimate_all, estimate_bytes},
-        record, salvage,
-    },
+    MODEL_CONTEXT_EXCEEDED, MODEL_CREDENTIALS_REFUSED, MODEL_EMPTY_ANSWER, MODEL_REFUSED, MODEL_STREAM_BROKEN,
+    MODEL_UNAVAILABLE, Outcome, Recorded,
+    answer::{Answer, Ended, ReceivedCall},
+    budget::plausible,
+    calls::Planned,
+    compact::{estimate_all, estimate_bytes},
     llm::{ChatMessage, EndReason, LlmError, TokenUsage, ToolRequest},
-    v1::NoticeKind,
+    record, salvage,
 };
 
 impl RunLoop<'_> {

@@ -1,23 +1,27 @@
-//! A set of tools, with their specs and compiled schemas.
+//! The tools of a run, with their specs and compiled schemas.
 //!
-//! The set of core tools is created once per process and shared by all runs: compiling schemas for each run would cost
-//! more than starting the run. Invariants: names are unique, and a tool is called only with arguments that match its
-//! schema.
+//! The core tools are created once per process and shared by all runs: compiling schemas for each run would cost more
+//! than starting the run. A run can have further tools. Invariants: names are unique, and a tool is called only with
+//! arguments that match its schema.
 
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use jsonschema::Validator;
+use runyard_contract::error::Code;
 use serde_json::Value;
 
 use super::{Effect, Tool, bash::Bash, edit::Edit, glob::Glob, grep::Grep, read::Read, write::Write};
-use crate::llm::ToolSpec;
+use crate::{
+    error::{Error, Result},
+    llm::ToolSpec,
+};
 
 /// Maximum number of schema errors reported to the model at once.
 const MAX_MISTAKES: usize = 5;
 
 /// A set of tools with unique names.
 pub struct Toolbox {
-    slots: Vec<Slot>,
+    slots: Vec<Arc<Slot>>,
     spec_bytes: usize,
 }
 
@@ -31,22 +35,32 @@ pub struct Slot {
 }
 
 impl Toolbox {
-    /// Creates a set of tools. If two tools have the same name, the first one is kept.
-    pub fn new(tools: Vec<Arc<dyn Tool>>) -> Self {
-        let mut slots: Vec<Slot> = Vec::with_capacity(tools.len());
-        for tool in tools {
-            let spec = tool.spec();
-            if slots.iter().all(|slot| slot.spec.name != spec.name) {
-                slots.push(Slot {
-                    tool,
-                    spec,
-                    validator: OnceLock::new(),
-                });
-            }
+    /// Creates the set of tools of one run: the shared `core` and the run's own tools.
+    ///
+    /// # Errors
+    /// CONFLICT when two tools have the same name.
+    pub fn for_run(core: Arc<Self>, extra: Vec<Arc<dyn Tool>>) -> Result<Arc<Self>> {
+        if extra.is_empty() {
+            return Ok(core);
         }
+        let mut slots = core.slots.clone();
+        for tool in extra {
+            let slot = Slot::new(tool);
+            let name = &slot.spec.name;
+            if slots.iter().any(|other| other.spec.name == *name) {
+                let message = format!("two tools are named {name}; rename or remove one of them");
+                return Err(Error::new(Code::Conflict, message));
+            }
+            slots.push(slot);
+        }
+        Ok(Arc::new(Self::of(slots)))
+    }
+
+    fn of(slots: Vec<Arc<Slot>>) -> Self {
         let spec_bytes = slots
             .iter()
-            .map(|Slot { spec, .. }| spec.name.len() + spec.description.len() + spec.parameters.to_string().len())
+            .map(|slot| &slot.spec)
+            .map(|spec| spec.name.len() + spec.description.len() + spec.parameters.to_string().len())
             .sum();
         Self { slots, spec_bytes }
     }
@@ -68,7 +82,10 @@ impl Toolbox {
 
     /// Finds a tool by name.
     pub fn find(&self, name: &str) -> Option<&Slot> {
-        self.slots.iter().find(|slot| slot.spec.name == name)
+        self.slots
+            .iter()
+            .map(|slot| &**slot)
+            .find(|slot| slot.spec.name == name)
     }
 
     /// Returns whether the set has no tools.
@@ -78,6 +95,14 @@ impl Toolbox {
 }
 
 impl Slot {
+    fn new(tool: Arc<dyn Tool>) -> Arc<Self> {
+        Arc::new(Self {
+            spec: tool.spec(),
+            tool,
+            validator: OnceLock::new(),
+        })
+    }
+
     /// Returns whether a call can change something.
     pub fn effect(&self) -> Effect {
         self.tool.effect()
@@ -109,17 +134,19 @@ impl Slot {
     }
 }
 
+/// The core tools. Their names are unique.
 static CORE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| {
-    Arc::new(Toolbox::new(vec![
+    let tools: [Arc<dyn Tool>; 6] = [
         Arc::new(Bash),
         Arc::new(Read),
         Arc::new(Write),
         Arc::new(Edit),
         Arc::new(Glob),
         Arc::new(Grep),
-    ]))
+    ];
+    Arc::new(Toolbox::of(tools.map(Slot::new).into()))
 });
-static NONE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| Arc::new(Toolbox::new(Vec::new())));
+static NONE: LazyLock<Arc<Toolbox>> = LazyLock::new(|| Arc::new(Toolbox::of(Vec::new())));
 
 /// Returns the six core tools: bash, read, write, edit, glob, grep.
 pub fn core() -> Arc<Toolbox> {

@@ -80,12 +80,9 @@ impl Tool for Read {
 
 fn read(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure> {
     let path = &arguments.path;
-    let file = files
-        .workspace
-        .open_file(path)
-        .map_err(|error| files::told(path, &error))?;
-    let size = file.metadata().map_err(|error| files::unreadable(path, &error))?.len();
-    let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file), MAX_LINE_BYTES + 4);
+    let file = files.workspace.open(path).map_err(|error| files::told(path, &error))?;
+    let size = file.size;
+    let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES + 4);
     if lines.is_binary().map_err(|error| files::unreadable(path, &error))? {
         return Err(ToolFailure::Reported(format!(
             "{path} is a binary file of {size} bytes; read shows only text. Inspect it with bash, for example with od or python3"

@@ -1,8 +1,8 @@
 //! The tools that an agent can call: one file per tool, each with its JSON schema and limits.
 //!
-//! `worker` takes a [`Toolbox`] from [`core`] or [`none`] and passes it to the engine, which validates arguments
-//! against the schema before it calls a tool. Arguments never pass through a shell. The only exception is the script of
-//! the bash tool.
+//! The caller of the engine builds the [`Toolbox`] of each run from [`core`] or [`none`] and the run's own tools. The
+//! engine validates arguments against the schema before it calls a tool. Arguments never pass through a shell. The only
+//! exception is the script of the bash tool.
 
 pub mod bash;
 mod diff;
@@ -19,10 +19,11 @@ pub mod write;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use runyard_sandbox::Sandbox;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use crate::{error::Error, llm::ToolSpec, sandbox::Sandbox};
+use crate::{error::Error, llm::ToolSpec};
 
 pub use toolbox::{Toolbox, core, none};
 
@@ -41,7 +42,7 @@ pub type OutputSink = Arc<dyn Fn(String) + Send + Sync>;
 /// Context of a tool call.
 pub struct ToolContext {
     /// Sandbox of the run.
-    pub sandbox: Arc<Sandbox>,
+    pub sandbox: Arc<dyn Sandbox>,
     /// Receives output while the tool runs.
     pub output: OutputSink,
     /// Cancels the call and stops everything that it started.

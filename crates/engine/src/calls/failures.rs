@@ -13,7 +13,7 @@ pub const MAX_MISTAKES: u32 = 5;
 
 /// Consecutive failures, across all answers of the run.
 #[derive(Debug, Default)]
-pub(in crate::engine) struct Failures {
+pub(crate) struct Failures {
     before: Vec<(String, Value)>,
     now: Vec<(String, Value)>,
     mistakes: u32,

@@ -1,4 +1,4 @@
-//! Model providers. They are one of the engine's two external interfaces; the other one is `sandbox`.
+//! Model providers. They are one of the engine's two external interfaces; the other one is the sandbox.
 //!
 //! The engine uses only the trait `Llm`. `llm/upstream.rs` calls real providers through genai, `llm/demo.rs` is the
 //! built-in model, and `llm/models.rs` maps public names to them. Dropping the stream of a call cancels the call.

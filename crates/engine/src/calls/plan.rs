@@ -3,19 +3,19 @@
 use serde_json::Value;
 
 use super::CallRunner;
-use crate::{engine::answer::ReceivedCall, llm::ToolRequest, tools::Effect};
+use crate::{answer::ReceivedCall, llm::ToolRequest, tools::Effect};
 
 /// A call and how to handle it.
 #[derive(Debug)]
-pub(in crate::engine) struct Planned {
-    pub(in crate::engine) request: ToolRequest,
-    pub(in crate::engine) arguments: Value,
-    pub(in crate::engine) plan: Decision,
+pub(crate) struct Planned {
+    pub(crate) request: ToolRequest,
+    pub(crate) arguments: Value,
+    pub(crate) plan: Decision,
 }
 
 /// How to handle a call.
 #[derive(Debug)]
-pub(in crate::engine) enum Decision {
+pub(crate) enum Decision {
     /// Run the tool.
     Run,
     /// Report the model's mistake.
@@ -26,7 +26,7 @@ pub(in crate::engine) enum Decision {
 
 impl CallRunner<'_> {
     /// Decides how to handle a call.
-    pub(in crate::engine) fn plan(&self, heard: ReceivedCall) -> Planned {
+    pub(crate) fn plan(&self, heard: ReceivedCall) -> Planned {
         let ReceivedCall { request, refusal } = heard;
         let (arguments, checked) = match read_arguments(&request.arguments) {
             Ok(arguments) => {
@@ -70,7 +70,7 @@ impl CallRunner<'_> {
     }
 
     /// Returns whether running a call may change something.
-    pub(in crate::engine) fn may_change(&self, call: &Planned) -> bool {
+    pub(crate) fn may_change(&self, call: &Planned) -> bool {
         matches!(call.plan, Decision::Run)
             && self
                 .tools

@@ -6,7 +6,7 @@ use chrono::DateTime;
 use genai::webc;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 
-use crate::{clock::Clock, id};
+use crate::{clock, id};
 
 /// Limits on retries.
 #[derive(Clone, Copy, Debug)]
@@ -69,7 +69,7 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         return Duration::try_from_secs_f64(seconds.max(0.0)).ok();
     }
     let date = DateTime::parse_from_rfc2822(text).ok()?;
-    let wait = date.to_utc() - Clock::default().now();
+    let wait = date.to_utc() - clock::now();
     Some(wait.to_std().unwrap_or(Duration::ZERO))
 }
 
@@ -100,7 +100,7 @@ mod tests {
             retry_after(&headers("Wed, 21 Oct 2015 07:28:00 GMT")),
             Some(Duration::ZERO)
         );
-        let soon = (Clock::default().now() + chrono::TimeDelta::seconds(100)).to_rfc2822();
+        let soon = (clock::now() + chrono::TimeDelta::seconds(100)).to_rfc2822();
         let wait = retry_after(&headers(&soon)).unwrap();
         assert!(
             wait > Duration::from_secs(90) && wait <= Duration::from_secs(100),

@@ -7,22 +7,23 @@
 use std::{
     borrow::Cow,
     path::{Component, Path},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
+use runyard_sandbox::{Error, ErrorKind};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{ToolAnswer, ToolContext, ToolFailure};
-use crate::sandbox::{Error, ErrorKind, Workspace};
 
 /// Maximum duration of one call of a file tool.
 pub(super) const MAX_TIME: Duration = Duration::from_secs(20);
 
 /// Workspace and limits of one call.
 pub(super) struct Files {
-    pub(super) workspace: Workspace,
+    pub(super) workspace: Arc<dyn runyard_sandbox::Files>,
     cancel: CancellationToken,
     deadline: Instant,
 }
@@ -42,7 +43,7 @@ where
     F: FnOnce(&Files) -> Result<ToolAnswer, ToolFailure> + Send + 'static,
 {
     let files = Files {
-        workspace: context.sandbox.workspace().clone(),
+        workspace: context.sandbox.files(),
         cancel: context.cancel.clone(),
         deadline: Instant::now() + MAX_TIME,
     };

@@ -4,16 +4,18 @@
 //! is bounded, and the cancel token and the deadline end an answer at once.
 
 use futures::StreamExt;
+use runyard_contract::{
+    structs::without_nul,
+    v1::{MessageDelta, NoticeKind, ReasoningDelta, run_event::Event},
+};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Sink, record::notice_event};
 use crate::{
-    contract::structs::without_nul,
     id,
     llm::{EndReason, Llm, LlmError, ModelEvent, ModelRequest, TokenUsage, ToolRequest},
-    v1::{MessageDelta, NoticeKind, ReasoningDelta, run_event::Event},
 };
 
 /// Maximum size of the text of one answer in bytes; the stream ends there.

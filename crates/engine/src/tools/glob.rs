@@ -4,6 +4,7 @@ use std::{cmp::Reverse, fmt::Write as _, time::SystemTime};
 
 use async_trait::async_trait;
 use globset::{GlobBuilder, GlobMatcher};
+use runyard_sandbox::{FileKind, WalkLimits};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -11,10 +12,7 @@ use super::{
     Effect, Tool, ToolAnswer, ToolContext, ToolFailure,
     files::{self, Files},
 };
-use crate::{
-    llm::ToolSpec,
-    sandbox::{FileKind, WalkLimits},
-};
+use crate::llm::ToolSpec;
 
 /// Maximum number of files in a result.
 pub const MAX_FILES: usize = 200;

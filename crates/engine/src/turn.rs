@@ -8,6 +8,7 @@ mod reply;
 
 use std::{collections::HashSet, sync::Arc};
 
+use runyard_contract::{error::Code, structs::without_nul, v1::NoticeKind};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
@@ -20,12 +21,7 @@ use super::{
     history::{INTERRUPTED, mend, note},
     record,
 };
-use crate::{
-    contract::structs::without_nul,
-    error::Code,
-    llm::{ChatMessage, Llm, LlmError, ModelRequest, ToolRequest, ToolSpec},
-    v1::NoticeKind,
-};
+use crate::llm::{ChatMessage, Llm, LlmError, ModelRequest, ToolRequest, ToolSpec};
 
 /// Runs an agent to its end. All events go to the sink; the caller records the run's final state.
 pub async fn run(llm: &dyn Llm, job: Job, sink: Arc<dyn Sink>, cancel: &CancellationToken) -> Outcome {

@@ -5,12 +5,12 @@
 
 use std::{
     fmt::Write as _,
-    fs::File,
-    io::{self, BufReader},
+    io::{self, BufReader, Read},
 };
 
 use async_trait::async_trait;
 use regex::bytes::{Regex, RegexBuilder};
+use runyard_sandbox::{FileKind, OpenFile, WalkLimits};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -20,10 +20,7 @@ use super::{
     glob::PathFilter,
     lines::{Lines, shown},
 };
-use crate::{
-    llm::ToolSpec,
-    sandbox::{FileKind, WalkLimits},
-};
+use crate::llm::ToolSpec;
 
 /// Maximum number of lines in a result. In the mode "files", it is the maximum number of paths.
 pub const MAX_MATCHES: usize = 200;
@@ -154,10 +151,7 @@ fn grep(files: &Files, arguments: &Arguments) -> Result<ToolAnswer, ToolFailure>
         }
         search.cut = search.cut.or(walk.cut());
     } else {
-        let file = files
-            .workspace
-            .open_file(path)
-            .map_err(|error| files::told(path, &error))?;
+        let file = files.workspace.open(path).map_err(|error| files::told(path, &error))?;
         search
             .file(path, file)
             .map_err(|error| files::unreadable(path, &error))?;
@@ -183,8 +177,8 @@ impl Search<'_> {
     }
 
     /// Searches one file; `path` is its name in the result.
-    fn file(&mut self, path: &str, file: File) -> io::Result<()> {
-        let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file), MAX_LINE_BYTES);
+    fn file(&mut self, path: &str, file: OpenFile) -> io::Result<()> {
+        let mut lines = Lines::new(BufReader::with_capacity(64 << 10, file.content), MAX_LINE_BYTES);
         if lines.is_binary()? {
             self.skipped += 1;
             return Ok(());
@@ -199,7 +193,7 @@ impl Search<'_> {
     fn lines(
         &mut self,
         path: &str,
-        lines: &mut Lines<BufReader<File>>,
+        lines: &mut Lines<BufReader<impl Read>>,
         buffer: &mut Vec<u8>,
         number: &mut u64,
     ) -> io::Result<()> {

@@ -1,13 +1,12 @@
 //! Fits the conversation into the model's context window, and records a notice when it has to be shortened.
 
+use runyard_contract::v1::NoticeKind;
+
 use super::RunLoop;
 use crate::{
-    engine::{
-        Outcome,
-        compact::{compact, estimate_all, estimate_bytes},
-        record,
-    },
-    v1::NoticeKind,
+    Outcome,
+    compact::{compact, estimate_all, estimate_bytes},
+    record,
 };
 
 /// Target size of a compacted conversation, in percent of the available tokens. It is below 100, so that the next step

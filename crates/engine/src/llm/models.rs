@@ -11,10 +11,7 @@ use futures::{StreamExt, stream};
 
 use super::{Llm, LlmError, ModelRequest, ModelStream, demo::Demo, upstream::Upstream};
 use crate::{
-    config::{
-        Config, Provider,
-        models::{DEFAULT_PROVIDER, DEMO_PROVIDER},
-    },
+    config::{Config, DEMO_PROVIDER, Provider},
     error::{Error, Result},
 };
 
@@ -37,18 +34,14 @@ enum Server {
 }
 
 impl Models {
-    /// Creates the models of a configuration. `default` is the provider from the environment. It takes precedence over
-    /// a provider with the same name in the configuration.
+    /// Creates the models of a configuration.
     ///
     /// # Errors
     /// `INVALID_REQUEST` when a provider's base URL is invalid.
-    pub fn new(config: &Config, default: Option<&Provider>) -> Result<Self> {
+    pub fn new(config: &Config) -> Result<Self> {
         let mut providers: BTreeMap<&str, (&Provider, Arc<dyn Llm>)> = BTreeMap::new();
         for (name, provider) in &config.providers {
             providers.insert(name, (provider, connect(name, provider)?));
-        }
-        if let Some(provider) = default {
-            providers.insert(DEFAULT_PROVIDER, (provider, connect(DEFAULT_PROVIDER, provider)?));
         }
         let demo: Arc<dyn Llm> = Arc::new(Demo);
         let mut routes = BTreeMap::new();

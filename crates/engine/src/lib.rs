@@ -1,33 +1,38 @@
 //! The engine takes a history, a budget and a cancel token, and emits events.
 //!
-//! `worker` calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the tools that the model
+//! The service calls [`run`] with a [`Job`] and a [`Sink`]. The engine calls the model, runs the tools that the model
 //! calls, and repeats until the model calls no more tools or a budget is used up. It knows nothing about accounts,
-//! tables or protocols. Its invariant: a tool starts only after its call is recorded, and a recorded call gets exactly
-//! one recorded result, from this worker or from the worker that resumes the run.
+//! tables or protocols. It knows a model as [`llm::Llm`] and a sandbox as [`runyard_sandbox::Sandbox`]. Its invariant:
+//! a tool starts only after its call is recorded, and a recorded call gets exactly one recorded result, from this
+//! worker or from the worker that resumes the run.
 
 pub mod answer;
 mod budget;
 pub mod calls;
+mod clock;
 pub mod compact;
+pub mod config;
+mod error;
 pub mod history;
+mod id;
+pub mod llm;
 pub mod prompt;
 mod record;
 pub mod salvage;
+pub mod tools;
 mod turn;
 
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use runyard_contract::v1::run_event::Event;
+use runyard_sandbox::Sandbox;
 use uuid::Uuid;
 
-use crate::{
-    error::{Error, Result},
-    llm::{ChatMessage, ToolRequest},
-    sandbox::Sandbox,
-    tools::Toolbox,
-    v1::run_event::Event,
-};
-
+pub use config::Config;
+pub use error::{Error, Result};
+use llm::{ChatMessage, ToolRequest};
+use tools::Toolbox;
 pub use turn::run;
 
 /// A sandbox that may be created on first use.
@@ -36,13 +41,13 @@ pub trait SandboxSource: Send + Sync {
     /// Returns the sandbox; the first call creates it.
     ///
     /// # Errors
-    /// Database and file-system errors.
-    async fn open(&self) -> Result<Arc<Sandbox>>;
+    /// Any error that ends the run. A client sees its code and its message.
+    async fn open(&self) -> Result<Arc<dyn Sandbox>>;
 }
 
 #[async_trait]
-impl SandboxSource for Sandbox {
-    async fn open(&self) -> Result<Arc<Sandbox>> {
+impl<S: Sandbox + Clone + 'static> SandboxSource for S {
+    async fn open(&self) -> Result<Arc<dyn Sandbox>> {
         Ok(Arc::new(self.clone()))
     }
 }
@@ -140,7 +145,7 @@ pub struct Budget {
     pub max_parallel_calls: usize,
 }
 
-/// Receives the events of a run. The worker implements it on top of the journal.
+/// Receives the events of a run. The service implements it on top of its journal.
 #[async_trait]
 pub trait Sink: Send + Sync {
     /// Receives a chunk of text or tool output. Must not block; may merge adjacent chunks.
@@ -150,7 +155,7 @@ pub trait Sink: Send + Sync {
     /// chunks that were passed to `say` earlier are ordered before these events.
     ///
     /// # Errors
-    /// The journal's error when it refuses the events, for example because the lease was lost. The engine then stops at
+    /// The sink's error when it refuses the events, for example because the lease was lost. The engine then stops at
     /// once and returns [`Outcome::Abandoned`].
     async fn record(&self, events: Vec<Recorded>) -> Result<()>;
 

@@ -18,17 +18,19 @@ use std::{
 };
 
 use futures::{FutureExt, StreamExt, stream};
+use runyard_contract::{
+    structs::without_nul,
+    v1::{NoticeKind, ToolOutput, run_event::Event},
+};
 use serde_json::Value;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Outcome, Recorded, SandboxSource, Sink, record};
 use crate::{
-    contract::structs::without_nul,
     error::Error,
     llm::{ChatMessage, ToolRequest},
     tools::{OutputSink, ToolAnswer, ToolContext, ToolFailure, Toolbox, excerpt::excerpt},
-    v1::{NoticeKind, ToolOutput, run_event::Event},
 };
 
 pub(super) use failures::Failures;

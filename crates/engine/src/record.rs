@@ -5,15 +5,17 @@
 
 use std::time::Duration;
 
+use runyard_contract::{
+    structs,
+    v1::{MessageFinished, ModelUsage, Notice, NoticeKind, ToolCall, ToolResult, run_event::Event},
+};
 use serde_json::Value;
 
 use super::{Recorded, StoredMessage, answer::Answer};
 use crate::{
-    contract::structs,
     id,
     llm::{ChatMessage, TokenUsage, ToolRequest},
     tools::ToolAnswer,
-    v1::{MessageFinished, ModelUsage, Notice, NoticeKind, ToolCall, ToolResult, run_event::Event},
 };
 
 pub(super) fn notice_event(kind: NoticeKind, message: impl Into<String>) -> Event {
