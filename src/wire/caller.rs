@@ -19,8 +19,7 @@ use tower::Service;
 use super::{
     access,
     credential_expiry::CredentialExpiry,
-    forwarded,
-    http::fault,
+    fault, forwarded,
     jwt::{Credential, Verifier, credential},
     link::Link,
     owner::Owner,
