@@ -9,11 +9,7 @@ use std::{
 const MAX_LINES: usize = 400;
 
 /// Files that may be longer. Each entry is the path, the maximum number of lines, and the reason not to split the file.
-const LONG: &[(&str, usize, &str)] = &[(
-    "crates/transcode/src/request.rs",
-    420,
-    "one request becomes one message: path, query, headers and body in one order",
-)];
+const LONG: &[(&str, usize, &str)] = &[];
 
 /// File names that do not describe the content.
 const EMPTY_NAMES: &[&str] = &[

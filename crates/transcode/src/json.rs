@@ -2,7 +2,8 @@
 //!
 //! Used by the transcoder and the `OpenAPI` document. A [`Codec`] contains tables that are compiled once from the
 //! descriptors. It needs no generated code and builds no intermediate tree of values. It supports two dialects:
-//! canonical proto3 JSON and a plain dialect. Invariants: no JSON text and no wire bytes cause a panic, and decoded messages never nest deeper than prost accepts.
+//! canonical proto3 JSON and a plain dialect. Invariants: no JSON text and no wire bytes cause a panic, and decoded
+//! messages never nest deeper than prost accepts.
 
 mod decode;
 mod decode_known;

@@ -32,8 +32,8 @@ pub struct Description {
     pub security: Value,
     /// The components besides `schemas`, such as `responses`, `headers` and `securitySchemes`.
     pub components: Map<String, Value>,
-    /// The error responses of every operation. Each entry is an HTTP status or `default`, and the name of a component in
-    /// `responses`.
+    /// The error responses of every operation. Each entry is an HTTP status or `default`, and the name of a component
+    /// in `responses`.
     pub errors: Vec<(&'static str, &'static str)>,
 }
 

@@ -107,8 +107,8 @@ pub(super) enum Presence {
 }
 
 impl Tables {
-    /// Compiles every message and enum of a pool. `omit_unset` is the option of a field whose key is omitted if the field
-    /// is unset.
+    /// Compiles every message and enum of a pool. `omit_unset` is the option of a field whose key is omitted if the
+    /// field is unset.
     pub fn compile(pool: &DescriptorPool, omit_unset: Option<ExtensionDescriptor>) -> Self {
         let mut by_name = HashMap::new();
         for (id, message) in (0..).zip(pool.all_messages()) {

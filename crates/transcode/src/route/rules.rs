@@ -1,5 +1,4 @@
-//! Reads, checks and compiles rules: the `google.api.http` annotations and the options of every
-//! method.
+//! Reads, checks and compiles rules: the `google.api.http` annotations and the options of every method.
 //!
 //! The rules are read once from the descriptors, when the router is built. The `OpenAPI` document uses the same rules.
 //! If a rule names a field that is missing or not allowed in its place, the start fails with an error that names the
