@@ -1,7 +1,7 @@
 //! The crate's error type.
 //!
 //! An error has a stable code, a message for people and, for some codes, typed details. It does not depend on a
-//! protocol: `wire/status.rs` converts the error to a `google.rpc.Status`, and `wire/http/fault.rs` renders that status
+//! protocol: `wire/status.rs` converts the error to a `google.rpc.Status`, and `wire/fault.rs` renders that status
 //! over HTTP.
 
 use std::{borrow::Cow, error::Error as StdError, fmt, time::Duration};

@@ -1,7 +1,7 @@
 //! The protocol layer. No other code uses tonic, prost services, http, JSON or JWT.
 //!
 //! A service method reads its request, calls one domain function and writes the response. HTTP requests are translated
-//! to calls of the same services (`wire/http.rs`), so HTTP needs no handlers.
+//! to calls of the same services (`crates/transcode`), so HTTP needs no handlers.
 
 mod access;
 mod accounts;
@@ -15,12 +15,12 @@ pub mod codec;
 mod cors;
 mod credential_expiry;
 mod deadline;
+pub mod fault;
 pub mod files;
 mod forwarded;
-pub mod http;
-pub mod json;
 pub mod jwt;
 pub mod link;
+pub mod openapi;
 mod owner;
 pub mod page;
 pub mod permit;

@@ -10,13 +10,14 @@ use runyard::{
     contract::DESCRIPTORS,
     v1::{ListAgentsRequest, StreamRunRequest},
     wire::{
-        json::{Codec, Dialect},
+        codec,
         page::{Cursor, Page},
     },
 };
+use runyard_transcode::json::{Codec, Dialect};
 use uuid::Uuid;
 
-static CODEC: LazyLock<Codec> = LazyLock::new(|| Codec::new(&DescriptorPool::decode(DESCRIPTORS).unwrap()));
+static CODEC: LazyLock<Codec> = LazyLock::new(|| codec::json(&DescriptorPool::decode(DESCRIPTORS).unwrap()));
 
 /// Panics if a property of cursors is violated for these bytes.
 pub fn check(data: &[u8]) {
@@ -98,7 +99,7 @@ fn event_id(text: &str) {
     let message = CODEC.message("runyard.v1.StreamRunRequest").unwrap();
     let mut wire = Vec::new();
     if CODEC
-        .decode_text((message, "after_sequence"), Dialect::Runyard, text, &mut wire)
+        .decode_text((message, "after_sequence"), Dialect::Plain, text, &mut wire)
         .is_err()
     {
         assert!(wire.is_empty(), "a failed decode left output behind");

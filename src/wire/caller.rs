@@ -12,8 +12,7 @@ use tonic::Status;
 use super::{
     access,
     credential_expiry::CredentialExpiry,
-    forwarded,
-    http::fault,
+    fault, forwarded,
     jwt::{Credential, Verifier, credential},
     link::Link,
     owner::Owner,

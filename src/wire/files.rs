@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::{FutureExt, stream::BoxStream};
+use futures::{FutureExt, StreamExt, stream::BoxStream};
+use runyard_transcode::{self as transcode, FormFiles, Refused};
 use tonic::{Request, Response, Status};
 
-use super::{caller, http::FormFiles, permit, traits::runyard::v1::file_service_server::FileService, write};
+use super::{caller, permit, traits::runyard::v1::file_service_server::FileService, write};
 use crate::{
     accounts::{Access, Caller},
     app::App,
@@ -66,14 +67,11 @@ impl FormFiles for Forms {
         &self,
         extensions: &http::Extensions,
         name: &str,
-        content: BoxStream<'_, Result<Bytes>>,
-    ) -> Result<String> {
-        // The files of a form are stored before the method is called. The permission of the method is therefore checked
-        // here first.
-        let caller = caller_in(extensions)?;
-        permit::check(caller, Access::Run)?;
-        let upload = receive::stream(&self.app, caller, name, content).await?;
-        Ok(upload.id.to_string())
+        content: BoxStream<'_, transcode::Result<Bytes>>,
+    ) -> Result<String, Refused> {
+        let content = content.map(|chunk| chunk.map_err(Error::from)).boxed();
+        let received = self.store(extensions, name, content).await;
+        received.map_err(|error| Status::from(error).into())
     }
 
     async fn discard(&self, extensions: &http::Extensions, ids: Vec<String>) {
@@ -82,6 +80,22 @@ impl FormFiles for Forms {
         if let Err(fault) = receive::discard(&self.app, caller.scope(), &ids).await {
             tracing::warn!(error = %fault, "could not remove the files of a refused form; the sweeper will remove them");
         }
+    }
+}
+
+impl Forms {
+    async fn store(
+        &self,
+        extensions: &http::Extensions,
+        name: &str,
+        content: BoxStream<'_, Result<Bytes>>,
+    ) -> Result<String> {
+        // The files of a form are stored before the method is called. The permission of the method is therefore checked
+        // here first.
+        let caller = caller_in(extensions)?;
+        permit::check(caller, Access::Run)?;
+        let upload = receive::stream(&self.app, caller, name, content).await?;
+        Ok(upload.id.to_string())
     }
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use chrono::{DateTime, Utc};
 use futures::{FutureExt, Stream, StreamExt, TryStreamExt, stream};
+use runyard_transcode::response::HTTP_STATUS;
 use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
@@ -16,7 +17,6 @@ use super::{
     alive::Alive,
     caller,
     credential_expiry::{self, CredentialExpiry},
-    http::response::HTTP_STATUS,
     page::Page,
     traits::runyard::v1::run_service_server::RunService,
     write,

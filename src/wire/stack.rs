@@ -24,6 +24,7 @@ use axum::{
 };
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::BodyExt;
+use runyard_transcode::{Options, Transcoder, route::Routed};
 use tonic::service::Routes;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn, util::BoxCloneSyncService};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -33,15 +34,11 @@ use super::{
     answers::Answers,
     body_timeout::{self, BodyTimeout},
     caller::{self, Gate, METRICS},
-    codec::descriptors,
-    cors, deadline,
+    codec, cors, deadline,
+    fault::{self, HttpFaults},
     files::Forms,
-    http::{
-        Options, Transcoder, fault, openapi,
-        route::{Routed, Rule},
-    },
-    json::Codec,
     jwt::Verifier,
+    openapi,
     permit::{self, Scopes},
     plan_log,
     protocol::Protocol,
@@ -66,14 +63,16 @@ pub type Stack = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 /// # Errors
 /// The HTTP rules of the contract conflict.
 pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> {
-    let pool = descriptors()?;
-    let codec = Arc::new(Codec::new(pool));
+    let pool = codec::descriptors()?;
+    let json = Arc::new(codec::json(pool));
     let options = Options {
         max_body_bytes: app.config.http.max_message_bytes,
         max_form_bytes: app.config.http.max_form_bytes,
         heartbeat: Duration::from_secs(app.config.http.heartbeat_seconds),
+        files: Some(Arc::new(Forms { app: app.clone() })),
+        faults: Some(Arc::new(HttpFaults)),
     };
-    let transcoder = Transcoder::new(pool, codec, options, Some(Arc::new(Forms { app: app.clone() })))?;
+    let transcoder = Transcoder::new(pool, json, options)?;
     // Adds the error code to the refusals that tonic itself creates.
     let complete = |mut answer: Response<tonic::body::Body>| {
         status::complete(answer.headers_mut());
@@ -97,7 +96,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     // A path of a method belongs to the contract, even if a file of the console has the same path.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
-    let pages = pages(app, transcoder.router().rules())?
+    let pages = pages(app, &transcoder)?
         .fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));
     let protocols = service_fn(move |request: Request<Body>| {
         let (grpc, web, pages) = (grpc.clone(), web.clone(), pages.clone());
@@ -154,8 +153,8 @@ struct Pages {
     openapi: Arc<str>,
 }
 
-fn pages(app: &App, rules: &[Rule]) -> Result<Router> {
-    let openapi = serde_json::to_string(&openapi::document(rules))
+fn pages(app: &App, transcoder: &Transcoder) -> Result<Router> {
+    let openapi = serde_json::to_string(&openapi::document(transcoder.router()))
         .map_err(|error| Error::internal("the OpenAPI document could not be encoded", error))?;
     let state = Pages {
         app: app.clone(),

@@ -1,6 +1,6 @@
 //! Converts an error of the core into `google.rpc.Status`, and a Status back into an error.
 //!
-//! The operator `?` in the wire methods uses the conversion in this file. `wire/http/fault.rs` and the command line
+//! The operator `?` in the wire methods uses the conversion in this file. `wire/fault.rs` and the command line
 //! call `read` to read a Status. Only the Status is sent to the client. The cause of an error is logged here once and
 //! is never sent.
 

@@ -8,6 +8,7 @@ use std::{
 };
 
 use futures::{Stream, StreamExt, stream};
+use runyard_transcode::response::{HTTP_CONTENT_LENGTH, HTTP_STATUS};
 use tokio::io::AsyncReadExt;
 use tokio_util::io::ReaderStream;
 use tonic::{
@@ -22,10 +23,7 @@ use crate::{
     error::{Error, Result},
     sandbox::Archive,
     v1,
-    wire::{
-        http::response::{HTTP_CONTENT_LENGTH, HTTP_STATUS},
-        range::{Asked, Part},
-    },
+    wire::range::{Asked, Part},
 };
 
 /// Size of one streamed chunk, in bytes.
