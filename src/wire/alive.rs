@@ -3,7 +3,7 @@
 //! Used by `wire/runs.rs`. A proxy closes a stream on which no data arrives for some time; nginx does so after one
 //! minute by default. HTTP/2 pings do not help, because a proxy does not forward them. A heartbeat is an event in which
 //! no kind is set. Its sequence is the reader's cursor, so a reader that compares sequences ignores the heartbeat as an
-//! event that it already has. For server-sent events, `wire/http/stream.rs` converts each heartbeat into a comment.
+//! event that it already has. For server-sent events, `runyard_transcode` converts each heartbeat into a comment.
 
 use std::{
     pin::Pin,
