@@ -77,7 +77,11 @@ const CRATES: &[(&str, &[usize], &str)] = &[
     ("hyper", &[3, 4], "nouns and the engine do not depend on a transport"),
     ("http", &[3, 4], "nouns and the engine do not depend on a transport"),
     ("sea_orm", &[0, 2], "only nouns access the database"),
-    ("runyard_transcode", &[3, 4], "nouns and the engine do not depend on a transport"),
+    (
+        "runyard_transcode",
+        &[3, 4],
+        "nouns and the engine do not depend on a transport",
+    ),
     ("jsonwebtoken", &[3], "tokens are handled by the wire"),
 ];
 
