@@ -96,8 +96,7 @@ pub fn build(app: &App, verifier: Arc<Verifier>, grpc: Routes) -> Result<Stack> 
     // A path of a method belongs to the contract, even if a file of the console has the same path.
     let is_method = |path: &str| !matches!(transcoder.router().find(&Method::GET, path), Routed::Nowhere);
     let site = Arc::new(Site::open(app.config.http.console_dir.as_deref())?.without(is_method));
-    let pages = pages(app, &transcoder)?
-        .fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));
+    let pages = pages(app, &transcoder)?.fallback_service(beside(Arc::clone(&site), transcoder.over(grpc.clone())));
     let protocols = service_fn(move |request: Request<Body>| {
         let (grpc, web, pages) = (grpc.clone(), web.clone(), pages.clone());
         async move {

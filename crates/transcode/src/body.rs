@@ -54,7 +54,12 @@ pub fn is_reading(method: &Method) -> bool {
 /// # Errors
 /// 413 when the body is larger than `max_bytes`, 400 when it ends early.
 pub async fn collect(mut body: Body, max_bytes: usize) -> Result<Bytes> {
-    let too_large = || Error::new(ErrorKind::TooLarge, format!("the body is larger than {max_bytes} bytes"));
+    let too_large = || {
+        Error::new(
+            ErrorKind::TooLarge,
+            format!("the body is larger than {max_bytes} bytes"),
+        )
+    };
     if body.size_hint().lower() > max_bytes as u64 {
         return Err(too_large());
     }

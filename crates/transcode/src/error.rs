@@ -59,10 +59,7 @@ impl Error {
     }
 
     /// An `Invalid` error about one field.
-    pub(crate) fn invalid_field(
-        field: impl Into<Cow<'static, str>>,
-        message: impl Into<Cow<'static, str>>,
-    ) -> Self {
+    pub(crate) fn invalid_field(field: impl Into<Cow<'static, str>>, message: impl Into<Cow<'static, str>>) -> Self {
         let mut error = Self::invalid(message);
         error.inner.field = Some(field.into());
         error

@@ -148,6 +148,7 @@ fn name(code: Code) -> &'static str {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use prost_reflect::DescriptorPool;
 

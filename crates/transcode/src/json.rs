@@ -23,13 +23,13 @@ use std::borrow::Cow;
 
 use prost_reflect::DescriptorPool;
 
+pub(crate) use self::enums::short_enum_name;
+pub use self::error::CodecError;
 use self::{
     decode::Decoder,
     encode::Encoder,
     tables::{Field, Kind, Known, Shape, Tables},
 };
-pub use self::error::CodecError;
-pub(crate) use self::enums::short_enum_name;
 use crate::options::{self, Package};
 
 /// The JSON dialect of a service.

@@ -172,12 +172,7 @@ impl Form {
         })
     }
 
-    async fn read(
-        mut self,
-        draft: &mut Draft<'_>,
-        files_field: &str,
-        uploads: &mut Uploads,
-    ) -> Result<(), Refused> {
+    async fn read(mut self, draft: &mut Draft<'_>, files_field: &str, uploads: &mut Uploads) -> Result<(), Refused> {
         let mut count = 0;
         loop {
             self.allowance.store(MAX_PART_HEADER_BYTES, Ordering::Relaxed);
@@ -221,7 +216,10 @@ impl Form {
         while let Some(piece) = part.chunk().await.map_err(|error| form_error(error, self.limits))? {
             self.text_left = self.text_left.checked_sub(piece.len()).ok_or_else(|| {
                 let limit = self.limits.text_bytes;
-                Error::new(ErrorKind::TooLarge, format!("the form's text is larger than {limit} bytes"))
+                Error::new(
+                    ErrorKind::TooLarge,
+                    format!("the form's text is larger than {limit} bytes"),
+                )
             })?;
             bytes.extend_from_slice(&piece);
         }

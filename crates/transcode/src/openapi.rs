@@ -79,8 +79,9 @@ pub fn document(router: &Router, description: &Description) -> Value {
     let shared = prefixes
         .first()
         .filter(|prefix| prefixes.len() == 1 && !prefix.is_empty());
-    let mut components = description.components.clone();
+    let mut components = Map::new();
     components.insert("schemas".to_owned(), schemas.finish().into());
+    components.extend(description.components.clone());
     json!({
         "openapi": "3.1.0",
         "info": info,

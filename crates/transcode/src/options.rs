@@ -52,11 +52,7 @@ pub(crate) fn http_rule(pool: &DescriptorPool, options: &DynamicMessage) -> Resu
     read(pool, "google.api.http", options)
 }
 
-fn read<M: prost::Message + Default>(
-    pool: &DescriptorPool,
-    name: &str,
-    options: &DynamicMessage,
-) -> Result<Option<M>> {
+fn read<M: prost::Message + Default>(pool: &DescriptorPool, name: &str, options: &DynamicMessage) -> Result<Option<M>> {
     let Some(extension) = pool.get_extension_by_name(name) else {
         return Ok(None);
     };

@@ -8,9 +8,7 @@ use std::borrow::Cow;
 
 use axum_core::body::Body;
 use bytes::Bytes;
-use http::{
-    HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Uri, Version, header, request::Parts,
-};
+use http::{HeaderMap, HeaderName, HeaderValue, Method as HttpMethod, Request, Uri, Version, header, request::Parts};
 use http_body::Body as _;
 use http_body_util::Full;
 use percent_encoding::percent_decode;

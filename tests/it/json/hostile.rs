@@ -197,9 +197,7 @@ fn length_prefixes_of_any_size_are_written() {
     ] {
         let text = "é".repeat(length / 2) + &"x".repeat(length % 2);
         let json = format!("{{\"inner\":{{\"inner\":{{\"text\":\"{text}\"}},\"inners\":[{{}},{{\"text\":\"y\"}}]}}}}");
-        let wire = EVERYTHING
-            .decode("runyard.test.Inner", Plain, json.as_bytes())
-            .unwrap();
+        let wire = EVERYTHING.decode("runyard.test.Inner", Plain, json.as_bytes()).unwrap();
         let descriptor = EVERYTHING.pool.get_message_by_name("runyard.test.Inner").unwrap();
         let oracle = prost_reflect::DynamicMessage::decode(descriptor, wire.as_slice()).unwrap();
         let mut expected: serde_json::Value = serde_json::from_str(&json).unwrap();

@@ -54,9 +54,7 @@ fn canonical(subject: &Subject, message: &DynamicMessage) -> TestCaseResult {
 fn round_trip(subject: &Subject, message: &DynamicMessage) -> TestCaseResult {
     let descriptor = message.descriptor();
     let name = descriptor.full_name();
-    let printed = subject
-        .encode(name, Dialect::Plain, &message.encode_to_vec())
-        .unwrap();
+    let printed = subject.encode(name, Dialect::Plain, &message.encode_to_vec()).unwrap();
     let wire = subject.decode(name, Dialect::Plain, printed.as_bytes());
     let wire = wire.map_err(|error| TestCaseError::fail(format!("{name}: {error} in {printed}")))?;
     let read = DynamicMessage::decode(descriptor.clone(), wire.as_slice()).unwrap();

@@ -14,7 +14,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     compiler.open_file("greeter.proto")?;
     let descriptors = compiler.encode_file_descriptor_set();
     // The bytes are written before prost decodes them, because prost drops the options.
-    fs::write(PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"), &descriptors)?;
+    fs::write(
+        PathBuf::from(env::var("OUT_DIR")?).join("descriptors.bin"),
+        &descriptors,
+    )?;
     tonic_prost_build::configure()
         .build_client(false)
         .compile_fds(FileDescriptorSet::decode(descriptors.as_slice())?)?;

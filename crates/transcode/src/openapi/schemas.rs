@@ -48,11 +48,7 @@ pub(super) struct Schemas<'p> {
 
 impl<'p> Schemas<'p> {
     /// Creates an empty collection of components.
-    pub fn new(
-        pool: &'p DescriptorPool,
-        comments: &'p Comments,
-        omit_unset: Option<ExtensionDescriptor>,
-    ) -> Self {
+    pub fn new(pool: &'p DescriptorPool, comments: &'p Comments, omit_unset: Option<ExtensionDescriptor>) -> Self {
         Self {
             pool,
             comments,

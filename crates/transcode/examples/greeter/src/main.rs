@@ -87,6 +87,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a panic fails the test")]
 mod tests {
     use std::collections::BTreeSet;
 
@@ -114,7 +115,10 @@ mod tests {
     async fn a_call_is_answered_as_json() {
         let greeting = json!({"greeting": "Hello, World!"});
         assert_eq!(parsed(send("GET", "/hello/World", "").await), (200, greeting.clone()));
-        assert_eq!(parsed(send("POST", "/hello", r#"{"name": "World"}"#).await), (200, greeting));
+        assert_eq!(
+            parsed(send("POST", "/hello", r#"{"name": "World"}"#).await),
+            (200, greeting)
+        );
     }
 
     #[tokio::test]
