@@ -93,9 +93,9 @@ async fn a_page_token_is_refused_if_any_other_field_has_changed() {
                 let next = call(&caller, &method, &with("page_size", json!(2)), Way::Grpc).await;
                 assert!(next.is_good(), "{}: {next:?}", method.name());
                 for field in method.input().fields().filter(|field| !PAGE.contains(&field.name())) {
-                    let changed = with(field.name(), other_value(&field));
-                    let refused = call(&caller, &method, &changed, Way::Grpc).await;
-                    assert_eq!(refused.code(), "INVALID_PAGE_TOKEN", "{}: {changed}", method.name());
+                    let request = with(field.name(), other_value(&field));
+                    let refused = call(&caller, &method, &request, Way::Grpc).await;
+                    assert_eq!(refused.code(), "INVALID_PAGE_TOKEN", "{}: {request}", method.name());
                     changes += 1;
                 }
                 lists += 1;
